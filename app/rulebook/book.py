@@ -1,0 +1,87 @@
+"""The rulebook in memory: what was in force when, by whose word, and the fingerprint two workers compare."""
+
+import bisect
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any, Final, Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+T = TypeVar("T", bound=Struct)
+
+NEVER: Final = 1 << 62
+"""The `until` of what no later version replaces."""
+
+
+class RulebookError(Exception):
+    """The operator's: the rulebook cannot be used; the text names file, place and a remedy, a problem a line."""
+
+
+@dataclass(frozen=True)
+class Dated(Generic[T]):
+    """One section's limits, in force from `start` until before `until` (ms of event time)."""
+
+    limits: T
+    effective: str
+    """The day from which they hold, `YYYY-MM-DD`."""
+    start: int
+    until: int
+    source: str
+    """By whose word."""
+
+
+class Rulebook:
+    """All sections with all their dated limits."""
+
+    def __init__(
+        self,
+        sections: Mapping[str, Sequence[Dated[Any]]],
+        headings: Mapping[str, Mapping[str, str]],
+        zone: ZoneInfo,
+    ) -> None:
+        self._sections = {name: list(versions) for name, versions in sections.items()}
+        self._starts = {name: [dated.start for dated in versions] for name, versions in sections.items()}
+        self.headings = headings
+        """What stands at the head of each section: `says`, and `family` of a room rule."""
+        self.zone = zone
+        """Where the days begin from which limits hold, and in which days and months are counted."""
+        self.time_zone = zone.key
+        self.digest = self._digest()
+        """SHA-256 of everything that can change a judgement. Comments, layout and words (`says`, `source`) do not
+        count: two files with the same digest judge alike."""
+
+    def at(self, section: str, when: int) -> Dated[Any] | None:
+        """What was in force at the event time `when`; None before the section's first date."""
+        index = bisect.bisect_right(self._starts[section], when) - 1
+        return self._sections[section][index] if index >= 0 else None
+
+    def versions(self, section: str) -> list[Dated[Any]]:
+        """All dated limits of a section, oldest first."""
+        return self._sections[section]
+
+    def boundaries(self) -> list[int]:
+        """Every event time at which anything changes, ascending."""
+        return sorted({start for starts in self._starts.values() for start in starts})
+
+    def _digest(self) -> str:
+        content = {
+            "time_zone": self.time_zone,
+            "sections": {
+                name: {
+                    "family": self.headings[name].get("family"),
+                    "from": {dated.effective: msgspec.to_builtins(dated.limits) for dated in versions},
+                }
+                for name, versions in self._sections.items()
+            },
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def midnight(day: date, zone: ZoneInfo) -> int:
+    """The event time at which a day begins in a time zone."""
+    return round(datetime.combine(day, time(), zone).timestamp() * 1000)

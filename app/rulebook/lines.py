@@ -1,0 +1,56 @@
+"""Where in a TOML text a key stands: tomllib keeps no line numbers, so a problem's place is searched."""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from typing import Final
+
+Path = tuple[str | int, ...]
+"""Keys and list positions from the top of the file down to a value."""
+
+_HEADER: Final = re.compile(r"\s*\[{1,2}(?P<name>[^\[\]]+)\]{1,2}\s*(#.*)?$")
+_KEY: Final = re.compile(r"\s*(?P<key>[^=#]+?)\s*=")
+
+
+def _keys(written: str) -> Path | None:
+    """A dotted key, taken apart by tomllib's own rules; None when it is none."""
+    try:
+        value = tomllib.loads(f"{written} = 0")
+    except tomllib.TOMLDecodeError:
+        return None
+    keys: list[str] = []
+    while isinstance(value, dict):
+        key, value = next(iter(value.items()))
+        keys.append(key)
+    return tuple(keys)
+
+
+class Lines:
+    """The line on which each table and key of a TOML text begins, from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._found: dict[Path, int] = {}
+        table: Path = ()
+        quote = ""
+        for number, line in enumerate(text.splitlines(), start=1):
+            if quote:  # inside a string of several lines
+                quote = "" if quote in line else quote
+                continue
+            if header := _HEADER.match(line):
+                table = _keys(header["name"]) or table
+                self._found.setdefault(table, number)
+            elif key := _KEY.match(line):
+                self._found.setdefault((*table, *(_keys(key["key"]) or ())), number)
+                quote = next((sign for sign in ('"""', "'''") if line.count(sign) % 2), "")
+
+    def of(self, path: Sequence[str | int]) -> int | None:
+        """The line of the value at `path`, or of the nearest table around it."""
+        for length in range(len(path), 0, -1):
+            prefix = tuple(path[:length])
+            if prefix in self._found:
+                return self._found[prefix]
+            # A table that is only implied ([a.b.c] implies [a.b]) begins where its first part does.
+            inside = [line for other, line in self._found.items() if other[:length] == prefix]
+            if inside:
+                return min(inside)
+        return None

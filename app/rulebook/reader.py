@@ -1,0 +1,216 @@
+"""The strict reader: one TOML text in, a Rulebook out, or every problem with its file, line, place and remedy.
+
+    [<section>]                       says = "…" (and family = "…" of a room rule)
+    [<section>.from.<YYYY-MM-DD>]     the limits in force from that day, and source = "…"
+
+A section's name may have dots ([ladder.reception]). What the file may hold is told by the types in rooms.py, hosts.py
+and suppliers.py; a rule that no type knows has no judge, a type without a section has no numbers: both are refused.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path as FilePath
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from app.rulebook import hosts, rooms, suppliers
+from app.rulebook.book import NEVER, Dated, Rulebook, RulebookError, midnight
+from app.rulebook.lines import Lines, Path
+from app.rulebook.shape import Problem, hint, misfits
+
+BUILT_IN: Final = FilePath(__file__).with_name("rulebook.toml")
+
+SECTIONS: Final[Mapping[str, type[Struct]]] = {**rooms.SECTIONS, **hosts.SECTIONS, **suppliers.SECTIONS}
+"""Every section of the file and the type of its dated limits."""
+
+RULES: Final = frozenset(rooms.SECTIONS) - {"rooms"}
+"""The sections that are room rules: each belongs to a family, whose ladder says what follows."""
+
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_REMEDY: Final = "start from a copy of the built-in rulebook"
+
+
+def load_rulebook(path: FilePath | None = None) -> Rulebook:
+    """Read a rulebook (the built-in one by default); raise RulebookError."""
+    path = path or BUILT_IN
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise RulebookError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RulebookError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8 text") from error
+    return parse_rulebook(text, str(path))
+
+
+def parse_rulebook(text: str, name: str) -> Rulebook:
+    """The rulebook of a TOML text; raise RulebookError. `name` is what the problems call the file."""
+    if not text.strip():
+        raise RulebookError(f"{name}: the file is empty: {_REMEDY}")
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        place = f"{name}:{line[1]}" if line else name
+        raise RulebookError(f"{place}: not valid TOML: {error}") from error
+    reading = _Reading()
+    book = reading.book(raw)
+    if book is None:
+        lines = Lines(text)
+        told = sorted((lines.of(problem.path) or 0, _told(problem, lines, name)) for problem in reading.problems)
+        raise RulebookError("\n".join(text for _, text in told))
+    return book
+
+
+def _told(problem: Problem, lines: Lines, name: str) -> str:
+    line = lines.of(problem.path)
+    place = name if line is None else f"{name}:{line}"
+    return f"{place}: {_shown(problem.path)} {problem.text}"
+
+
+def _shown(path: Path) -> str:
+    """`[black-screen.from.2022-07-19] lasts_s`, `[ladder.obs.from.2022-07-19] rungs[0].steps`."""
+    if path == ("time_zone",):
+        return "time_zone"
+    sections = [n for n in range(1, len(path) + 1) if ".".join(str(part) for part in path[:n]) in SECTIONS]
+    depth = sections[-1] if sections else len(path)
+    if path[depth : depth + 1] == ("from",):
+        depth += 2
+    table = ".".join(str(part) for part in path[:depth])
+    rest = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[depth:])
+    return f"[{table}]" + (f" {rest.removeprefix('.')}" if rest else "")
+
+
+class _Reading:
+    """One pass over a parsed file that collects every problem instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def refuse(self, path: Path, text: str) -> None:
+        self.problems.append(Problem(path, text))
+
+    def book(self, raw: dict[str, Any]) -> Rulebook | None:
+        """The rulebook; None when there are problems."""
+        zone = self.zone(raw)
+        tables = {name: table for name, table in raw.items() if name != "time_zone"}
+        found: dict[str, dict[str, Any]] = {}
+        self.sort_out(tables, (), found)
+        sections: dict[str, list[Dated[Any]]] = {}
+        headings: dict[str, dict[str, str]] = {}
+        for name, kind in SECTIONS.items():
+            path = tuple(name.split("."))
+            if name not in found:
+                what = "a rule without numbers cannot be judged" if name in RULES else "its numbers are needed"
+                self.refuse(path, f"is missing: {what}; add [{name}] and [{name}.from.YYYY-MM-DD]")
+                continue
+            headings[name] = self.heading(name, path, found[name])
+            sections[name] = self.versions(path, found[name], kind, zone)
+        if not self.problems:
+            for section, effective, key, text in hosts.conflicts(sections, headings):
+                self.refuse((*section.split("."), "from", effective, key), text)
+        if self.problems or zone is None:
+            return None
+        return Rulebook(sections, headings, zone)
+
+    def zone(self, raw: dict[str, Any]) -> ZoneInfo | None:
+        said = raw.get("time_zone")
+        if said is None:
+            self.refuse(("time_zone",), 'is missing: say where days begin, time_zone = "America/Los_Angeles"')
+            return None
+        try:
+            return ZoneInfo(said)
+        except (KeyError, ValueError, TypeError, OSError):
+            # OSError: a folder of the time zone data, such as "America".
+            self.refuse(("time_zone",), f'{said!r} is not a known time zone; write it as "America/Los_Angeles"')
+            return None
+
+    def sort_out(self, table: dict[str, Any], above: Path, found: dict[str, dict[str, Any]]) -> None:
+        """Find the sections among the tables (a section's name may have dots)."""
+        for key, value in table.items():
+            path = (*above, key)
+            name = ".".join(str(part) for part in path)
+            if name in SECTIONS:
+                if isinstance(value, dict):
+                    found[name] = value
+                else:
+                    self.refuse(path, f"must be a table: [{name}] and [{name}.from.YYYY-MM-DD]")
+                    found[name] = {}
+            elif isinstance(value, dict) and any(section.startswith(f"{name}.") for section in SECTIONS):
+                self.sort_out(value, path, found)
+            else:
+                siblings = [section for section in SECTIONS if section.startswith(".".join(map(str, above)))]
+                self.refuse(path, f"is not known: nothing judges by it; {hint(name, siblings)}")
+
+    def heading(self, name: str, path: Path, table: dict[str, Any]) -> dict[str, str]:
+        allowed = ("says", "family") if name in RULES else ("says",)
+        for key in table:
+            if key in (*allowed, "from"):
+                continue
+            if _DAY.fullmatch(key):
+                self.refuse((*path, key), f"a date stands under from: [{name}.from.{key}]")
+            elif key in SECTIONS[name].__struct_fields__ or key == "source":
+                self.refuse((*path, key), f"needs its date: put it under [{name}.from.YYYY-MM-DD]")
+            else:
+                self.refuse((*path, key), f"is not known here; {hint(key, (*allowed, 'from'))}")
+        heading: dict[str, str] = {}
+        for key in allowed:
+            said = table.get(key)
+            if not isinstance(said, str) or not said.strip():
+                remedy = "what it means, in words" if key == "says" else f"one of {', '.join(hosts.FAMILIES)}"
+                self.refuse((*path, key), f"is missing: give it as text, {remedy}")
+                continue
+            heading[key] = said
+        family = heading.get("family")
+        if family is not None and family not in hosts.FAMILIES:
+            self.refuse((*path, "family"), f"{family!r} has no ladder; {hint(family, hosts.FAMILIES)}")
+        return heading
+
+    def versions(
+        self, path: Path, table: dict[str, Any], kind: type[Struct], zone: ZoneInfo | None
+    ) -> list[Dated[Any]]:
+        """The dated limits of one section, oldest first."""
+        name = ".".join(str(part) for part in path)
+        under = table.get("from")
+        if not isinstance(under, dict) or not under:
+            remedy = f"put them under [{name}.from.YYYY-MM-DD], the day from which they hold"
+            self.refuse((*path, "from"), f"must be a table of dated limits: {remedy}")
+            return []
+        dated: dict[date, tuple[Any, str]] = {}
+        for day, limits in under.items():
+            here = (*path, "from", day)
+            when = self.day(day, here)
+            if not isinstance(limits, dict):
+                self.refuse(here, f"must be a table of limits: [{name}.from.{day}]")
+                continue
+            numbers = {key: value for key, value in limits.items() if key != "source"}
+            source = limits.get("source")
+            if not isinstance(source, str) or not source.strip():
+                self.refuse((*here, "source"), "is missing: say by whose word these numbers hold")
+            problems = misfits(numbers, kind, here)
+            self.problems += problems
+            if when is not None and not problems:
+                dated[when] = (msgspec.convert(numbers, kind), str(source))
+        if zone is None or not dated:
+            return []
+        days = sorted(dated)
+        starts = [midnight(day, zone) for day in days]
+        return [
+            Dated(dated[day][0], day.isoformat(), start, until, dated[day][1])
+            for day, start, until in zip(days, starts, [*starts[1:], NEVER], strict=True)
+        ]
+
+    def day(self, said: str, path: Path) -> date | None:
+        # date.fromisoformat alone would take 20220719 and 2022-W29-2 for the same day as 2022-07-19.
+        try:
+            if _DAY.fullmatch(said):
+                return date.fromisoformat(said)
+        except ValueError as error:
+            self.refuse(path, f"is no date ({error}): write a day that exists")
+            return None
+        self.refuse(path, "is no date: write the day as YYYY-MM-DD, for example 2022-07-19")
+        return None
