@@ -41,6 +41,8 @@ class Rung(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.choice is not None and (len(self.choice) < 2 or self.choice[0] not in self.steps):
             raise ValueError("choice names at least two steps, the mildest first, and the mildest is among the steps")
+        if self.choice is not None and (isinstance(self.freeze_days, Range) or isinstance(self.past_days, Range)):
+            raise ValueError("a moderator chooses among steps or among days, not both: leave out choice or the ranges")
         for step, name in (("ban", "ban_days"), ("freeze", "freeze_days"), ("close-past-rooms", "past_days")):
             days = getattr(self, name)
             if (step in self.steps) != (days is not None):
