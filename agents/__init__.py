@@ -1,0 +1,1 @@
+"""What runs on Faust: batches in, the shards fed, checkpoints out; no rule is known here."""

@@ -1,0 +1,45 @@
+"""A shard's clock: how far event time has come, what is late, and what an idle partition releases.
+
+    at ──▶ partition's clock = largest at − lateness ──min over the partitions that hold──▶ shard's clock
+                                                     └─ all idle: the wall (live) or the end (recorded)
+
+A partition *holds* the shard's clock back until it was read to its end and nothing came for a while; who may
+release it is the rim's knowledge, so it is told by argument. Events with `at` < clock are judged.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+NEVER: Final = 1 << 62
+"""A time that does not come."""
+
+BEGINNING: Final = -(1 << 62)
+"""The clock of a partition from which nothing came yet."""
+
+
+class Source(Struct):
+    """One partition of one topic of a shard, as far as it was read."""
+
+    committed: int = 0
+    """Every offset below is dealt with and in the stored state."""
+    seen: int = 0
+    """The offset after the last one read."""
+    max_at: int = BEGINNING
+    """The largest event time read."""
+    stored_seen: int = 0
+    """`seen` of the stored state: an offset below it was read before a restart."""
+
+    def late(self, at: int, lateness: int) -> bool:
+        """Is `at` below this partition's own clock?"""
+        return at < self.max_at - lateness
+
+
+def clock_of(sources: Sequence[Source], holds: Sequence[bool], lateness: int) -> int | None:
+    """The smallest clock of the partitions that hold; None when none does."""
+    clocks = [source.max_at for source, hold in zip(sources, holds, strict=True) if hold]
+    if not clocks:
+        return None
+    slowest = min(clocks)
+    return BEGINNING if slowest == BEGINNING else slowest - lateness

@@ -1,0 +1,80 @@
+"""How messages go out: one output with its identity, its JSON, and its CloudEvents 1.0 headers (binary mode)."""
+
+import base64
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from topics.fields import Reason
+
+SOURCE: Final = "/vigil"
+"""CloudEvents `source` of everything that Vigil publishes."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A refused message as it came, and why."""
+
+    topic: str | None
+    """Null where it is missing or unknown (replay)."""
+    partition: int | None
+    offset: int | None
+    reason: Reason
+    detail: str
+    at: int
+    """The clock when it was refused."""
+    key: str | None
+    """The original bytes, base64."""
+    value: str | None
+    """The original bytes, base64."""
+
+
+class Output(NamedTuple):
+    """One message to publish. `id` is its identity: consumers that key on it see each output once."""
+
+    topic: str
+    key: bytes | None
+    id: str
+    at: int
+    body: Struct | None
+    """None is a tombstone."""
+
+
+def encode_body(body: Struct | None) -> bytes | None:
+    """An output's JSON as it is stored until it is sent; `published_at` is left out (see `stamp`)."""
+    if body is None:
+        return None
+    fields: dict[str, Any] = msgspec.to_builtins(body)
+    fields.pop("published_at", None)
+    return orjson.dumps(fields)
+
+
+def stamp(payload: bytes, published_at: int) -> bytes:
+    """Add the one field that may differ between repeats to a stored payload."""
+    return payload[:-1] + b',"published_at":%d}' % published_at
+
+
+def timestamp(at: int) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def cloud_event_headers(topic: str, id_: str, at: int) -> list[tuple[str, bytes]]:
+    """CloudEvents attributes of an output as Kafka headers."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", id_.encode()),
+        ("ce_source", SOURCE.encode()),
+        ("ce_type", f"vigil.{topic}.v1".encode()),
+        ("ce_time", timestamp(at).encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+def base64_or_none(raw: bytes | None) -> str | None:
+    """The original bytes in base64, None staying None."""
+    return None if raw is None else base64.b64encode(raw).decode()

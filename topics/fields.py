@@ -1,0 +1,73 @@
+"""Field types that the events share, and the refusal that a bad message meets."""
+
+from typing import Annotated, Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+Id = Annotated[str, Meta(min_length=1, max_length=128)]
+"""An identifier: 1 to 128 code points."""
+
+At = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+"""Event time: integer milliseconds since the Unix epoch, UTC, before the year 10000."""
+
+Tier = Literal["L0", "L1", "L2", "L3", "L4"]
+"""The marketplace's buyer tier; L1 and above are the high-quality buyers."""
+
+Reason = Literal["malformed", "late", "unknown-verdict"]
+"""Why a message stands in `dead-letter`."""
+
+MAX_MESSAGE_BYTES = 64 * 1024
+"""A larger message is refused unread."""
+
+MAX_AHEAD_MS = 24 * 60 * 60 * 1000
+"""An event further than this ahead of the worker's clock is refused (live only)."""
+
+
+class Refused(Exception):
+    """The message is not one we judge: its text is the `detail` told in `dead-letter`."""
+
+    def __init__(self, detail: str, reason: Reason = "malformed") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.reason: Reason = reason
+
+
+class Keyed(Protocol):
+    """An event as the shards see it: everything has its time."""
+
+    @property
+    def at(self) -> int: ...
+
+
+S = TypeVar("S", bound=Struct)
+
+
+def decode_json(decoder: "msgspec.json.Decoder[S]", value: bytes | None) -> S:
+    """Decode one message strictly, or raise Refused with words that help its producer.
+
+    The text is checked to be UTF-8 as a whole first: msgspec skips over unknown fields without looking inside.
+    """
+    if value is None:
+        raise Refused("the message has no value (a tombstone is not an event here)")
+    if len(value) > MAX_MESSAGE_BYTES:
+        raise Refused(f"the message has {len(value)} bytes, more than {MAX_MESSAGE_BYTES}")
+    try:
+        return decoder.decode(value.decode())
+    except msgspec.ValidationError as error:
+        raise Refused(str(error)) from error
+    except UnicodeDecodeError as error:
+        raise Refused(f"not UTF-8: {error.reason} at byte {error.start}") from error
+    except msgspec.DecodeError as error:
+        raise Refused(f"not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise Refused("not valid JSON that we read: it is nested too deeply") from error
+
+
+def check_key(key: bytes | None, field: str, expected: str) -> None:
+    """Refuse a message whose Kafka key is missing or differs from the field that it must repeat."""
+    if key == expected.encode():
+        return
+    if key is None:
+        raise Refused(f"the message has no key; it must be the {field}, {expected!r}")
+    raise Refused(f"the key {key.decode(errors='backslashreplace')[:128]!r} is not the {field} {expected!r}")

@@ -1,0 +1,48 @@
+"""What Vigil's own shards tell each other through Kafka; nobody else should read these topics."""
+
+from msgspec import Struct
+
+from topics.scores import Membership
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """A supplier's metrics before rounding: counts, and whole US cents."""
+
+    quotes_month: int
+    rfqs_quoted: int
+    rfqs_in_time: int
+    quotes: int
+    quotes_replied: int
+    gmv_90d: int
+    gmv_month: int
+    prior_gmv_90d: int
+    """The `gmv_90d` at the end of the month before: it decides a verified supplier's bonus."""
+
+
+class SupplierStanding(Struct, frozen=True, kw_only=True):
+    """A supplier's assessed score, on its way back from the industry that it was ranked in."""
+
+    supplier_id: str
+    month: str
+    score: int
+    membership: Membership
+    """By the profile as of the month's end, as the entitlements go."""
+    stars: int
+    at: int
+
+
+class SupplierLine(Struct, frozen=True, kw_only=True):
+    """A supplier's line in the ranking of one industry: the current one, or (`month` set) one month's assessment."""
+
+    supplier_id: str
+    industry: str
+    membership: Membership
+    stars: int
+    at: int
+    """Now: what the figures are as of."""
+    month: str | None
+    """The month assessed, or null for the current line."""
+    figures: Figures | None
+    """Null when the supplier has left this industry, or has no line any more."""
+    standing: SupplierStanding | None
+    """The latest assessed score, carried along with the current line."""

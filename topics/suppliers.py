@@ -1,0 +1,120 @@
+"""Events of suppliers, in: `quote` and `payment`, and the `supplier-profile` reference data, keyed by `supplier_id`."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from topics.fields import At, Id, Refused, Tier, check_key, decode_json
+
+MAX_AMOUNT_CENTS = 10**17
+"""More than this is taken for a mistake (decided: a quadrillion dollars)."""
+
+_DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
+
+
+class Quote(Struct, frozen=True, kw_only=True):
+    """A supplier quoted, the buyer replied to or rejected the quote, or the supplier asked for it to be pinned."""
+
+    supplier_id: Id
+    at: At
+    kind: Literal["submitted", "replied", "rejected", "pinned"]
+    quote_id: Id
+    rfq_id: Id
+    buyer_id: Id
+    rfq_at: At | None = None
+    """When the buyer submitted the RFQ; required when `kind` is `submitted`."""
+    buyer_tier: Tier | None = None
+
+
+class Payment(Struct, frozen=True, kw_only=True):
+    """The buyer paid, the money was credited, or money went back."""
+
+    supplier_id: Id
+    at: At
+    kind: Literal["paid", "settled", "refunded"]
+    payment_id: Id
+    order_id: Id
+    buyer_id: Id
+    amount_usd: str | int | float
+    """US dollars, more than 0, at most two decimals; see `cents_of`."""
+    rfq_id: Id | None = None
+    """Set where the order is linked to an RFQ."""
+
+    @property
+    def cents(self) -> int:
+        """The amount in whole US cents."""
+        return cents_of(self.amount_usd)
+
+
+class SupplierProfile(Struct, frozen=True, kw_only=True):
+    """What the marketplace knows of a supplier; `verified` is the paid, third-party-verified tier."""
+
+    supplier_id: Id
+    industry: Annotated[str, Meta(min_length=1, max_length=128)]
+    membership: Literal["verified", "standard"]
+    stars: Annotated[int, Meta(ge=0, le=5)]
+    at: At
+
+
+class ProfileDeleted(Struct, frozen=True, kw_only=True):
+    """A tombstone in `supplier-profile`: takes effect at the clock of its arrival."""
+
+    supplier_id: Id
+    at: int
+
+
+SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted
+
+SUPPLIER_TOPICS: Final = ("quote", "payment", "supplier-profile")
+
+_QUOTE: Final = msgspec.json.Decoder(Quote)
+_PAYMENT: Final = msgspec.json.Decoder(Payment)
+_PROFILE: Final = msgspec.json.Decoder(SupplierProfile)
+
+
+def cents_of(amount: str | int | float) -> int:
+    """US cents of an amount written as a decimal; raise Refused unless it is above 0 with at most two decimals."""
+    text = amount if isinstance(amount, str) else None
+    if text is not None and not _DECIMAL.fullmatch(text):
+        raise Refused(f"amount_usd {text[:64]!r} is not a decimal such as '12.50'")
+    cents = Decimal(text if text is not None else repr(amount)) * 100
+    if cents <= 0 or cents > MAX_AMOUNT_CENTS:
+        raise Refused(f"amount_usd {str(amount)[:64]} must be above 0 and at most {MAX_AMOUNT_CENTS // 100}")
+    if cents != int(cents):
+        raise Refused(f"amount_usd {str(amount)[:64]} has more than two decimals")
+    return int(cents)
+
+
+def decode_quote(key: bytes | None, value: bytes | None) -> Quote:
+    """Decode a message of `quote`; raise Refused when it is malformed or its key is not the `supplier_id`."""
+    quote = decode_json(_QUOTE, value)
+    check_key(key, "supplier_id", quote.supplier_id)
+    if quote.kind == "submitted" and quote.rfq_at is None:
+        raise Refused("Object missing required field `rfq_at`, required when `kind` is `submitted`")
+    return quote
+
+
+def decode_payment(key: bytes | None, value: bytes | None) -> Payment:
+    """Decode a message of `payment`; raise Refused when it is malformed or its key is not the `supplier_id`."""
+    payment = decode_json(_PAYMENT, value)
+    check_key(key, "supplier_id", payment.supplier_id)
+    cents_of(payment.amount_usd)
+    return payment
+
+
+def decode_profile(key: bytes | None, value: bytes | None, clock: int) -> SupplierProfile | ProfileDeleted:
+    """Decode a message of `supplier-profile`; a tombstone deletes the profile at `clock`, the clock of its arrival."""
+    if value is None:
+        try:
+            supplier_id = (key or b"").decode()
+        except UnicodeDecodeError as error:
+            raise Refused("the key of a tombstone must be a supplier_id in UTF-8") from error
+        if not 1 <= len(supplier_id) <= 128:
+            raise Refused("the key of a tombstone must be a supplier_id of 1 to 128 characters")
+        return ProfileDeleted(supplier_id=supplier_id, at=clock)
+    profile = decode_json(_PROFILE, value)
+    check_key(key, "supplier_id", profile.supplier_id)
+    return profile
