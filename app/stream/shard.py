@@ -1,0 +1,455 @@
+"""One shard: messages in as they arrive, events judged in order with the deadlines between them, snapshots out.
+
+    intake ──▶ refused?  late?  duplicate? ──▶ buffer ──clock passes──▶ state.apply     in order (`at`, rank, offset)
+                                                    deadline t ───────▶ state.deadline_passed, after events ≤ t
+    snapshot ◀── what changed + what is to be sent + how far it came: the whole of it, at one instant
+
+A shard asks nobody for the time: `advance` moves its clock. Two runs that were fed the same messages judge the same
+things, however these were cut into batches; and one that goes on from a snapshot judges what the uninterrupted run
+would have judged. Forgets: keys that say so, and what the buffer held once it is judged.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, Protocol
+
+from app.stream.clock import BEGINNING, NEVER, Source
+from app.stream.logic import Context, Logic, State
+from app.stream.store import (
+    FORMAT,
+    HEADER,
+    OWED,
+    TOLD,
+    Marker,
+    Owed,
+    Record,
+    Store,
+    StoredSource,
+    encode,
+    marker_record,
+    outbox_records,
+    record_of,
+    store_key,
+)
+from topics.envelope import Output, encode_body
+from topics.fields import MAX_AHEAD_MS, Refused
+
+OUTBOX_BYTES: Final = 256 * 1024
+"""An outbox is cut into records of about this size."""
+
+STUCK: Final = 10_000
+"""A deadline that fires so often without moving on is a bug of ours."""
+
+
+class Message(Protocol):
+    """One Kafka record, or one line of a replay."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Slot:
+    """One key: its state once it is loaded, and when it wants to be called."""
+
+    __slots__ = ("due", "state")
+
+    def __init__(self, state: State | None, due: int) -> None:
+        self.state = state
+        self.due = due
+
+
+class Snapshot(NamedTuple):
+    """A checkpoint to write: `records` then `marker`, then send `outputs`, then commit the offsets."""
+
+    records: list[Record]
+    marker: Marker
+    outputs: list[Owed]
+
+    @property
+    def committed(self) -> tuple[int, ...]:
+        """By rank: every offset below is dealt with once the snapshot is written and its outputs are sent."""
+        return tuple(source.committed for source in self.marker.sources)
+
+    def changelog(self) -> list[Record]:
+        """All records in the order in which they must be written; the marker comes last."""
+        return [*self.records, marker_record(self.marker)]
+
+
+class Shard:
+    """The events of one partition of a group of topics, and the states of their keys."""
+
+    def __init__(
+        self,
+        logic: Logic,
+        lateness: int,
+        *,
+        partition: int | None = None,
+        store: Store | None = None,
+        sources: list[Source] | None = None,
+        place: Callable[[Any], int] = attrgetter("offset"),
+        rulebook: str = "",
+    ) -> None:
+        """`lateness` in ms; `store` as restored; `sources` shared with other shards in a replay.
+
+        `place` tells a message's offset for `dead-letter`; `rulebook` goes into every checkpoint.
+        """
+        self.logic = logic
+        self.partition = partition
+        self.context = Context()
+        self.clock = BEGINNING
+        self.sources = sources if sources is not None else [Source() for _ in logic.topics]
+        self.keys: dict[str, Slot] = {}
+        self.buffer: list[tuple[int, int, int, str, Any, int, str | None]] = []
+        """(`at`, rank, offset, key, event, the source's largest `at` before it, natural id)"""
+        self._lateness = lateness
+        self._place = place
+        self._rulebook = rulebook
+        self._store = store if store is not None else Store()
+        self._received: Callable[..., Any] | None = getattr(logic, "received", None)
+        self._ids: set[str] = set()
+        """Natural ids in the buffer."""
+        self._heap: list[tuple[int, str]] = []
+        """Deadlines, lazily: an entry that is not its key's `due` any more is skipped."""
+        self._changed: set[str] = set()
+        self._owed: set[str] = set()
+        """Keys whose status was held back."""
+        self._gone: set[str] = set()
+        """Keys forgotten since the last snapshot: their stored parts are to be deleted."""
+        self._resend: list[Owed] = []
+        self._restored_clock = BEGINNING
+        self._number = 0
+        self._epoch = 1
+        self._base = (0, 0)
+        self._seen_at_snapshot: list[int] = [-1] * len(self.sources)
+        self._restore()
+
+    # ---- messages in ------------------------------------------------------------------------------------------
+
+    def intake(self, rank: int, messages: Iterable[Message], wall: int | None = None) -> None:
+        """Take messages of the topic `rank` in, in the order of their offsets.
+
+        `wall`: the worker's clock in ms where it is live; an event a day ahead of it is refused. A message at an
+        offset that was read before is skipped.
+        """
+        logic, source, context = self.logic, self.sources[rank], self.context
+        decode, key_of, natural_id = logic.decode, logic.key_of, logic.natural_id
+        ordered, refuses_late, received = logic.ordered, logic.refuses_late, self._received
+        lateness, clock, restored_clock = self._lateness, self.clock, self._restored_clock
+        add = self.buffer.append
+        latest = NEVER if wall is None else wall + MAX_AHEAD_MS
+        fresh = duplicates = 0
+        seen, stored_seen, now = source.seen, source.stored_seen, self.now
+        for message in messages:
+            offset = message.offset
+            if offset < seen:
+                continue
+            seen = offset + 1
+            replayed = offset < stored_seen
+            if not replayed:
+                fresh += 1
+            try:
+                event = decode(rank, message.key, message.value, now)
+                at = event.at
+                if at > latest:
+                    raise Refused(f"at {at} is more than a day ahead of the clock, {wall}")
+            except Refused as refused:
+                if not replayed:
+                    self._refuse(rank, message, refused.reason, refused.detail)
+                continue
+            before = source.max_at
+            if at > before:
+                source.max_at = at
+            if ordered:
+                if refuses_late and (at < before - lateness or (at < clock and not replayed)):
+                    if not replayed:
+                        told = f"at {at} is {max(before - lateness, clock) - at} ms below the clock"
+                        self._refuse(rank, message, "late", told)
+                    continue
+                if at < restored_clock and replayed:
+                    continue  # judged before the restart
+            if received is not None:
+                event = received(event, self.partition, self._place(message), message.key, message.value)
+            key = key_of(event)
+            natural = natural_id(event)
+            if natural is not None:
+                slot = self.keys.get(key)
+                if natural in self._ids or (slot is not None and logic.knows(self._state(key, slot), event)):
+                    if not replayed:
+                        duplicates += 1
+                    continue
+            if ordered and at >= clock:
+                if natural is not None:
+                    self._ids.add(natural)
+                add((at, rank, offset, key, event, before, natural))
+            else:
+                self._apply(key, event, clock)
+        source.seen = seen
+        topic = logic.topics[rank]
+        context.count(f"events:{topic}", fresh)
+        if duplicates:
+            context.count(f"duplicates:{topic}", duplicates)
+
+    def _refuse(self, rank: int, message: Message, reason: Any, detail: str) -> None:
+        topic = self.logic.topics[rank]
+        self.context.emit_dead(
+            topic, self.partition, self._place(message), reason, detail, self.now, message.key, message.value
+        )
+        self.context.count(f"refused:{topic}:{reason}")
+
+    @property
+    def now(self) -> int:
+        """The clock as it is told to people: 0 before it has begun."""
+        return max(self.clock, 0)
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    def advance(self, clock: int) -> None:
+        """Move the clock on to `clock` (never back): judge every event and deadline with a time below it."""
+        if clock <= self.clock:
+            return
+        self.clock = clock
+        buffer = self.buffer
+        if buffer:
+            buffer.sort()
+            end = bisect_left(buffer, (clock,))
+            if end:
+                heap, ids, apply = self._heap, self._ids, self._apply
+                for at, _, _, key, event, _, natural in buffer[:end]:
+                    if heap and heap[0][0] < at:
+                        self._fire(at)
+                    if natural is not None:
+                        ids.discard(natural)
+                    apply(key, event, at)
+                del buffer[:end]
+        if self._heap and self._heap[0][0] < clock:
+            self._fire(clock)
+
+    def finish(self, until: int) -> None:
+        """The input has ended at `until`: judge what is at or before it, and let every key say its last word."""
+        self.advance(until + 1)
+        for key in sorted(self.keys):
+            state = self._state(key, self.keys[key])
+            finish = getattr(state, "finish", None)
+            if finish is not None:
+                finish(until, self.context)
+                self._changed.add(key)
+
+    def _apply(self, key: str, event: Any, clock: int) -> None:
+        slot = self.keys.get(key)
+        if slot is None:
+            slot = self.keys[key] = Slot(self.logic.load(key, {}), NEVER)
+        state = slot.state
+        if state is None:
+            state = self._state(key, slot)
+        state.apply(event, clock, self.context)
+        self._changed.add(key)
+        due = state.deadline()
+        if due < slot.due:
+            slot.due = due
+            heappush(self._heap, (due, key))
+
+    def _fire(self, before: int) -> None:
+        """Let every deadline below `before` pass, in order of time."""
+        heap, keys = self._heap, self.keys
+        while heap and heap[0][0] < before:
+            scheduled, key = heappop(heap)
+            slot = keys.get(key)
+            if slot is None or slot.due != scheduled:
+                continue
+            state = self._state(key, slot)
+            due = state.deadline()
+            rounds = 0
+            while due <= scheduled:
+                state.deadline_passed(due, self.context)
+                self._changed.add(key)
+                due = state.deadline()
+                rounds += 1
+                if rounds > STUCK:
+                    raise RuntimeError(f"the deadline of {key!r} at {due} does not move on")
+            if rounds and state.forgotten():
+                self._forget(key)
+            else:
+                slot.due = due
+                if due < NEVER:
+                    heappush(heap, (due, key))
+
+    # ---- state ------------------------------------------------------------------------------------------------
+
+    def _state(self, key: str, slot: Slot) -> State:
+        state = slot.state
+        if state is None:
+            state = slot.state = self.logic.load(key, self._store.payloads(key))
+        return state
+
+    def _forget(self, key: str) -> None:
+        del self.keys[key]
+        self._gone.add(key)
+        self._changed.discard(key)
+        self._owed.discard(key)
+
+    def _restore(self) -> None:
+        store = self._store
+        marker = store.marker
+        self._epoch = store.next_epoch
+        if marker is not None:
+            self.clock = self._restored_clock = marker.clock
+            self._number = marker.number
+            self._base = marker.place
+            for source, stored in zip(self.sources, marker.sources, strict=True):
+                source.committed = source.seen = stored.committed
+                source.stored_seen = stored.seen
+                source.max_at = stored.max_at
+        heap = self._heap
+        last = None if marker is None else marker.place
+        told_again = []
+        for key, value in store.main.items():
+            epoch, number, due, flags = HEADER.unpack_from(value)
+            self.keys[key] = Slot(None, due)
+            if due < NEVER:
+                heap.append((due, key))
+            if flags & OWED:
+                self._owed.add(key)
+            if flags & TOLD and (epoch, number) == last:
+                told_again.append(key)
+        heap.sort()  # a sorted list is a heap
+        self._resend = store.owed()
+        for key in sorted(told_again):
+            statuses = self._state(key, self.keys[key]).status(self.clock, True)
+            self._resend.extend(sendable(output) for output in statuses)
+            self._owed.discard(key)
+            self._changed.add(key)
+
+    # ---- snapshots --------------------------------------------------------------------------------------------
+
+    @property
+    def urgent(self) -> bool:
+        """Is there something to send?"""
+        return bool(self.context.emitted)
+
+    @property
+    def unsaved(self) -> bool:
+        """Is there anything that a snapshot would save?"""
+        return bool(
+            self.context.emitted
+            or self._changed
+            or self._gone
+            or self._owed
+            or any(source.seen != seen for source, seen in zip(self.sources, self._seen_at_snapshot, strict=True))
+        )
+
+    def take_over(self) -> Snapshot:
+        """The first checkpoint of a new owner: fences the former one, heals, and sends again what was owed."""
+        snapshot = self.snapshot(healing=True)
+        self._store.heal.clear()
+        resend, self._resend = self._resend, []
+        return snapshot._replace(outputs=[*resend, *snapshot.outputs])
+
+    def snapshot(self, *, final: bool = False, healing: bool = False) -> Snapshot:
+        """What must be written now so that a restart goes on from here; `final`: statuses are shown unthrottled.
+
+        The caller writes it as a whole before it asks for another one, and then calls `saved`.
+        """
+        self._number += 1
+        epoch, number = self._epoch, self._number
+        records = self._store.healing(epoch, number) if healing else []
+        outputs = [sendable(output) for output in self.context.emitted]
+        self.context.emitted.clear()
+        # What is owed stays in the outbox: everything but statuses, which their keys can tell again.
+        outbox = outbox_records(_chunks([*self._resend, *outputs]), epoch, number)
+        for key in sorted(self._gone):
+            for part in (b"", *self._store.parts.get(key, ())):
+                records.append(record_of(store_key(key, part), None, epoch, number, NEVER, 0))
+        self._gone.clear()
+        owed: set[str] = set()
+        for key in sorted(self._changed | self._owed):
+            slot = self.keys[key]
+            state = self._state(key, slot)
+            flags = 0
+            for output in state.status(self.clock, final):
+                outputs.append(sendable(output))
+                flags |= TOLD
+            if state.forgotten():
+                del self.keys[key]
+                for part in (b"", *self._store.parts.get(key, ())):
+                    records.append(record_of(store_key(key, part), None, epoch, number, NEVER, 0))
+                continue
+            if state.status_owed():
+                owed.add(key)
+                flags |= OWED
+            parts = state.dump()
+            due = state.deadline()
+            if b"" not in parts:
+                parts = {b"": self._main(key, due, flags), **parts}
+            for part, payload in parts.items():
+                if part or payload is not None:
+                    records.append(record_of(store_key(key, part), payload, epoch, number, due, flags))
+            if due < slot.due:
+                slot.due = due
+                heappush(self._heap, (due, key))
+        self._changed.clear()
+        self._owed = owed
+        records += outbox
+        return Snapshot(records, self._marker(epoch, number, len(outbox)), outputs)
+
+    def _main(self, key: str, due: int, flags: int) -> bytes | None:
+        """The stored main part, where its header must change although it did not; else None."""
+        stored = self._store.main[key]
+        _, _, stored_due, stored_flags = HEADER.unpack_from(stored)
+        if (stored_due, stored_flags) == (due, flags) and not flags & TOLD:
+            return None
+        return stored[HEADER.size :]
+
+    def saved(self, snapshot: Snapshot) -> None:
+        """The snapshot is in the log: what it says is what a restart would find."""
+        self._store.save(snapshot.records, snapshot.marker)
+
+    def shrink(self, most: int) -> None:
+        """Unload states that have nothing unsaved until at most `most` keys are loaded; call right after `saved`."""
+        loaded = [key for key, slot in self.keys.items() if slot.state is not None]
+        for key in loaded[: max(0, len(loaded) - most)]:
+            if key not in self._changed and key not in self._owed:
+                self.keys[key].state = None
+
+    def _marker(self, epoch: int, number: int, outbox: int) -> Marker:
+        sources = [StoredSource(source.seen, source.seen, source.max_at) for source in self.sources]
+        lowest: dict[int, tuple[int, int]] = {}
+        for _, rank, offset, _, _, before, _ in self.buffer:
+            if offset < lowest.get(rank, (NEVER, 0))[0]:
+                lowest[rank] = (offset, before)
+        for rank, (offset, before) in lowest.items():
+            sources[rank] = StoredSource(offset, sources[rank].seen, before)
+        for rank, source in enumerate(self.sources):
+            # A restart that is itself restarted has not read again yet what was read before.
+            if source.seen < source.stored_seen:
+                stored = sources[rank]
+                sources[rank] = StoredSource(stored.committed, source.stored_seen, stored.max_at)
+            source.committed = sources[rank].committed
+        self._seen_at_snapshot = [source.seen for source in self.sources]
+        base_epoch, base_number = self._base
+        return Marker(
+            FORMAT, epoch, number, base_epoch, base_number, self.clock, tuple(sources), outbox, self._rulebook
+        )
+
+
+def sendable(output: Output) -> Owed:
+    """An output as it waits to be sent."""
+    return Owed(output.topic, output.key, output.id, output.at, encode_body(output.body))
+
+
+def _chunks(outputs: list[Owed]) -> Iterable[bytes]:
+    chunk: list[Owed] = []
+    size = 0
+    for output in outputs:
+        chunk.append(output)
+        size += len(output.payload or b"") + 200
+        if size >= OUTBOX_BYTES:
+            yield encode(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield encode(chunk)

@@ -1,0 +1,255 @@
+"""What a shard has stored: the mirror of its changelog, read so that a checkpoint counts as a whole or not at all.
+
+    record … record  outbox … outbox  MARKER      one checkpoint in the changelog: it counts once its marker is read
+    └─ each begins with (epoch, number) of its checkpoint ─┘
+
+An *epoch* is one ownership of the shard: taking over writes a first checkpoint with the next epoch, and what an
+earlier owner writes after that (a worker that was stopped for longer than its session, and woke) is ignored. Keys
+that such a foreign or an unfinished checkpoint wrote stand with a wrong value at the end of a compacted log, so the
+next owner's first checkpoint writes them again: they are *to heal*. That, and the marker's `base` (the last whole
+checkpoint before its epoch), is why compaction may take older markers away without harm.
+"""
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from app.stream.clock import BEGINNING, NEVER
+
+FORMAT: Final = 1
+"""Version of the stored form: a marker of a higher one is refused."""
+
+HEADER: Final = struct.Struct(">IQqB")
+"""Epoch, number, deadline and flags, before every stored value."""
+
+_STAMP: Final = struct.Struct(">IQ")
+TOMBSTONE_HEADER: Final = "vigil"
+"""A tombstone has no value to begin with: its epoch and number stand in this Kafka header."""
+
+OWED: Final = 1
+"""Flag of a main record: the key's status was held back."""
+TOLD: Final = 2
+"""Flag of a main record: the key's status goes out with this very checkpoint."""
+
+_MARKER_KEY: Final = b"\0\0m"
+_OUTBOX_KEY: Final = b"\0\0o"
+
+
+class StoredState(Exception):  # noqa: N818 - a condition the operator is told of
+    """The stored state cannot be used by this version of Vigil; the text names a remedy."""
+
+
+class StoredSource(Struct, array_like=True, frozen=True):
+    """One source partition as of a checkpoint."""
+
+    committed: int
+    seen: int
+    max_at: int
+    """The largest event time below the offset `committed`: what was late is late again."""
+
+
+class Marker(Struct, array_like=True, frozen=True):
+    """The end of one checkpoint, and what holds for the shard as a whole."""
+
+    format: int
+    epoch: int
+    number: int
+    base_epoch: int
+    base_number: int
+    clock: int
+    sources: tuple[StoredSource, ...]
+    outbox: int
+    """How many outbox records belong to it."""
+    rulebook: str
+    """By whose numbers the state came about."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Checkpoints of a shard sort by it."""
+        return self.epoch, self.number
+
+
+class Owed(Struct, array_like=True, frozen=True):
+    """One message as it waits in the outbox: complete but for the time of sending."""
+
+    topic: str
+    key: bytes | None
+    id: str
+    at: int
+    payload: bytes | None
+
+
+class Record(NamedTuple):
+    """One changelog record, as it is written or read."""
+
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+_decode_marker: Final = msgspec.msgpack.Decoder(Marker).decode
+_decode_outbox: Final = msgspec.msgpack.Decoder(list[Owed]).decode
+encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def store_key(key: str, part: bytes = b"") -> bytes:
+    """The changelog key of one part of one key's state; no key is empty, so none begins with two zero bytes."""
+    raw = key.encode()
+    return len(raw).to_bytes(2, "big") + raw + part
+
+
+def split_key(stored: bytes) -> tuple[str, bytes]:
+    """The key and the part of a changelog key."""
+    end = 2 + int.from_bytes(stored[:2], "big")
+    return stored[2:end].decode(), stored[end:]
+
+
+def record_of(stored: bytes, payload: bytes | None, epoch: int, number: int, due: int, flags: int) -> Record:
+    """A part's record in the checkpoint (`epoch`, `number`); None deletes it."""
+    if payload is None:
+        return Record(stored, None, ((TOMBSTONE_HEADER, _STAMP.pack(epoch, number)),))
+    return Record(stored, HEADER.pack(epoch, number, due, flags) + payload)
+
+
+def outbox_records(chunks: Iterable[bytes], epoch: int, number: int) -> list[Record]:
+    """The records of an outbox; those of an earlier, longer one are left behind and not read again."""
+    return [record_of(_OUTBOX_KEY + b"%d" % n, chunk, epoch, number, NEVER, 0) for n, chunk in enumerate(chunks)]
+
+
+def marker_record(marker: Marker) -> Record:
+    return record_of(_MARKER_KEY, encode(marker), marker.epoch, marker.number, NEVER, 0)
+
+
+class Store:
+    """One shard's stored records by key, as of its last whole checkpoint."""
+
+    def __init__(self) -> None:
+        self.main: dict[str, bytes] = {}
+        """Each key's main record, with its header."""
+        self.parts: dict[str, dict[bytes, bytes]] = {}
+        """Each key's further parts, with their headers; keys that have none are left out."""
+        self.marker: Marker | None = None
+        self.outbox: dict[int, bytes] = {}
+        self.heal: set[bytes] = set()
+        """Changelog keys whose last record in the log is not the one that counts."""
+        self._pending: list[tuple[int, int, Record]] = []
+        self._epoch = 0
+
+    def read(self, records: Iterable[Any]) -> None:
+        """Take in changelog records (`key`, `value`, `headers`) in the order of the log."""
+        for record in records:
+            key, value = record.key, record.value
+            if key is None or (value is None and not record.headers):
+                raise StoredState(
+                    "a record in the changelog is not Vigil's: no other program may write there; "
+                    "delete the topic (the state is lost) or restore it"
+                )
+            if value is None:
+                epoch, number = _STAMP.unpack(dict(record.headers)[TOMBSTONE_HEADER])
+            else:
+                epoch, number = _STAMP.unpack_from(value)
+            if epoch < self._epoch:  # a former owner's
+                self.heal.add(key)
+                continue
+            self._epoch = epoch
+            if key == _MARKER_KEY:
+                self._count(value)
+            else:
+                self._pending.append((epoch, number, record))
+
+    def _count(self, value: bytes) -> None:
+        stored: Mapping[int, Any] | Any = msgspec.msgpack.decode(value[HEADER.size :])
+        if stored[0] > FORMAT:
+            raise StoredState(
+                f"the stored state has format {stored[0]}, this version of Vigil reads up to {FORMAT}: "
+                "upgrade this worker, or roll the group back together"
+            )
+        marker = _decode_marker(value[HEADER.size :])
+        outbox: dict[int, bytes] = {}
+        base = (marker.base_epoch, marker.base_number)
+        if self.marker is not None and self.marker.epoch < marker.epoch and base < self.marker.place:
+            # A take-over that had not read the log to its end: its worker saw the gap and stopped at once.
+            self.heal.update(record.key for _, _, record in self._pending)
+            self._pending.clear()
+            return
+        for epoch, number, record in self._pending:
+            if (epoch, number) > base and epoch != marker.epoch:  # never finished
+                self.heal.add(record.key)
+            elif record.key.startswith(_OUTBOX_KEY):
+                if (epoch, number) == (marker.epoch, marker.number) and record.value is not None:
+                    outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
+            else:
+                self.heal.discard(record.key)
+                self._put(record)
+        self._pending.clear()
+        self.marker = marker
+        self.outbox = outbox
+
+    def settle(self) -> None:
+        """The log was read to its end by a new owner: what has no marker by now never will."""
+        for _, _, record in self._pending:
+            self.heal.add(record.key)
+        self._pending.clear()
+
+    def save(self, records: Iterable[Record], marker: Marker) -> None:
+        """Take over a checkpoint that this owner has written."""
+        for record in records:
+            if not record.key.startswith(b"\0\0"):
+                self._put(record)
+        self.marker = marker
+        self._epoch = marker.epoch
+        self.outbox = {}
+
+    @property
+    def next_epoch(self) -> int:
+        """The epoch of whoever takes the shard over now."""
+        return self._epoch + 1
+
+    def owed(self) -> list[Owed]:
+        """What the last checkpoint had to send: sent again after a restart, for nobody knows how far it came."""
+        return [message for _, chunk in sorted(self.outbox.items()) for message in _decode_outbox(chunk)]
+
+    def healing(self, epoch: int, number: int) -> list[Record]:
+        """The records that put the keys to heal right again, as part of the checkpoint (`epoch`, `number`)."""
+        told = []
+        for stored in sorted(self.heal):
+            if stored.startswith(b"\0\0"):
+                continue  # an outbox counts only with its own marker
+            key, part = split_key(stored)
+            value = self.main.get(key) if not part else self.parts.get(key, {}).get(part)
+            if value is None:
+                told.append(record_of(stored, None, epoch, number, NEVER, 0))
+            else:
+                _, _, due, flags = HEADER.unpack_from(value)
+                told.append(record_of(stored, value[HEADER.size :], epoch, number, due, flags))
+        return told
+
+    def payloads(self, key: str) -> dict[bytes, bytes]:
+        """A key's stored parts without headers; empty for a key that is not known."""
+        main = self.main.get(key)
+        if main is None:
+            return {}
+        told = {b"": main[HEADER.size :]}
+        for part, value in self.parts.get(key, {}).items():
+            told[part] = value[HEADER.size :]
+        return told
+
+    def _put(self, record: Record) -> None:
+        key, part = split_key(record.key)
+        if record.value is not None:
+            if part:
+                self.parts.setdefault(key, {})[part] = record.value
+            else:
+                self.main[key] = record.value
+        elif not part:
+            self.main.pop(key, None)
+        elif key in self.parts:
+            self.parts[key].pop(part, None)
+            if not self.parts[key]:
+                del self.parts[key]
+
+
+EMPTY_SOURCE: Final = StoredSource(0, 0, BEGINNING)
