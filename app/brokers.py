@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -88,8 +89,11 @@ def free_port() -> int:
     raise BrokerError(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop - 1}")
 
 
-def wait_until_answers(address: str, child: subprocess.Popen[bytes], within_s: float) -> bool:
-    """Wait until a Kafka client can list the cluster's topics: False where the child ended or the time passed first."""
+def wait_until_answers(address: str, cluster: str, child: subprocess.Popen[bytes], within_s: float) -> bool:
+    """Wait until a Kafka client is answered by the cluster of that id.
+
+    False where the child ended or the time passed first, or a stranger answers at that port.
+    """
     host, port = address.rsplit(":", 1)
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline and child.poll() is None:
@@ -100,17 +104,16 @@ def wait_until_answers(address: str, child: subprocess.Popen[bytes], within_s: f
             continue
         # In a thread of its own: the caller's may have a running event loop.
         with ThreadPoolExecutor(max_workers=1) as asker, suppress(KafkaError, OSError, TimeoutError):
-            asker.submit(asyncio.run, _list_topics(address)).result()
-            return child.poll() is None  # else something foreign answers at that port
+            return asker.submit(asyncio.run, _cluster_id(address)).result() == cluster
         time.sleep(0.05)
     return False
 
 
-async def _list_topics(address: str) -> None:
+async def _cluster_id(address: str) -> str:
     admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=2_000)
     try:
         await admin.start()
-        await admin.list_topics()
+        return str((await admin.describe_cluster())["cluster_id"])
     finally:
         await admin.close()
 
@@ -139,9 +142,10 @@ class EmbeddedBroker:
         # Between our look and the broker's bind another process may take the port: then try another.
         for attempt in (1, 2, 3):
             address = f"{HOST}:{self._port or free_port()}"
+            cluster = f"vigil-{uuid.uuid4().hex}"
             with tempfile.TemporaryFile() as output:
-                child = start_child(_command(binary, address), output, _environment())
-                if wait_until_answers(address, child, within_s=10):
+                child = start_child(_command(binary, address, cluster), output, _environment())
+                if wait_until_answers(address, cluster, child, within_s=10):
                     self._child, self._address = child, address
                     return
                 end_child(child, within_s=1)
@@ -179,11 +183,13 @@ class EmbeddedBroker:
         await asyncio.to_thread(self.stop)
 
 
-def _command(binary: Path, address: str) -> list[str]:
+def _command(binary: Path, address: str, cluster: str) -> list[str]:
     url = f"tcp://{address}"
     return [
         str(binary),
         "broker",
+        "--cluster-id",
+        cluster,
         "--listener-url",
         url,
         "--advertised-listener-url",

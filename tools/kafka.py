@@ -63,6 +63,9 @@ _PROPERTIES = {
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "4",
     "group.initial.rebalance.delay.ms": "0",
+    # After a kill, the controller takes the broker back only once the dead one's session is over: 9 s by default.
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "2000",
     "log.cleaner.dedupe.buffer.size": str(16 * 2**20),
 }
 
@@ -177,10 +180,11 @@ class KafkaBroker:
         settings = self._write_settings()
         if not (self.directory / "data" / "meta.properties").exists():
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            self.tool("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings), *self._format_options)
+            format_it = ["format", f"--cluster-id={cluster}", f"--config={settings}"]
+            self.tool("kafka.tools.StorageTool", *format_it, *self._format_options)
         with self.log.open("ab") as output:
             child = start_child([*self._java(self._heap_mb), "kafka.Kafka", str(settings)], output)
-        if not wait_until_answers(self.address, child, within_s):
+        if not wait_until_answers(self.address, self._cluster(), child, within_s):
             ended = child.poll()
             end_child(child, within_s=5)
             how = "did not answer in time" if ended is None else f"ended with code {ended}"
@@ -252,6 +256,16 @@ class KafkaBroker:
             f"{fetch_jars()}/*",
         ]
 
+    def _cluster(self) -> str:
+        """The id that the storage was formatted with."""
+        meta = (self.directory / "data" / "meta.properties").read_text()
+        found = re.search(r"^cluster\.id=(.+)$", meta, re.MULTILINE)
+        if found is None:
+            raise BrokerError(
+                f"{self.directory}/data/meta.properties tells no cluster.id; delete {self.directory}/data"
+            )
+        return found[1]
+
     def _write_settings(self) -> Path:
         advertised = [f"{name}://{address}" for name, address in self._addresses.items()]
         protocols = {"CONTROLLER": "PLAINTEXT", **self._protocols}
@@ -269,7 +283,11 @@ class KafkaBroker:
         return file
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BrokerError:
+            self.close()
+            raise
         return self
 
     def __exit__(

@@ -1,0 +1,85 @@
+"""Which brokers the tests run on: the embedded one everywhere, real Apache Kafka where the machine has what it takes.
+
+VIGIL_TEST_KAFKA=host:port names a running Kafka; without it one is started where Java and Maven are there. With
+VIGIL_REQUIRE_KAFKA=1 a test of real Kafka fails where it could else only be skipped.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from app.brokers import BrokerError, EmbeddedBroker
+from tools import kafka as real
+
+# What the line at the end of the run tells.
+_used: dict[str, str] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by fixture, so that `-m kafka` and `-m "not kafka"` need no second word in each test."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        on_kafka = bool({"kafka", "kafka_here"} & set(fixtures)) or parameters.get("any_broker") == "kafka"
+        if on_kafka:
+            item.add_marker("kafka")
+        if on_kafka or "broker" in fixtures or "any_broker" in fixtures:
+            item.add_marker("broker")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    told = "; ".join(f"{name}: {where}" for name, where in _used.items())
+    terminalreporter.write_line(f"brokers tested on: {told or 'none'}")
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[str]:
+    """The address of an embedded broker that the whole run shares: use topic and group names of your own."""
+    with EmbeddedBroker() as embedded:
+        _used["embedded broker"] = "yes"
+        yield embedded.address
+
+
+@pytest.fixture(scope="session")
+def kafka_here() -> None:
+    """This machine can start Kafka itself; else skip, or fail where Kafka is required, with the words why not."""
+    lack = real.why_not()
+    if lack is None:
+        try:
+            real.fetch_jars()
+        except BrokerError as error:
+            lack = str(error)
+    if lack is None:
+        _used["Apache Kafka"] = f"{real.version()}, started here"
+        return
+    _used["Apache Kafka"] = f"no, {lack}"
+    if os.environ.get("VIGIL_REQUIRE_KAFKA") == "1":
+        pytest.fail(f"VIGIL_REQUIRE_KAFKA=1, but {lack}")
+    pytest.skip(f"real Apache Kafka is not tested: {lack}")
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a real Apache Kafka that the whole run shares: use topic and group names of your own."""
+    if named := os.environ.get("VIGIL_TEST_KAFKA"):
+        _used["Apache Kafka"] = f"the one at {named}"
+        yield named
+        return
+    request.getfixturevalue("kafka_here")
+    with real.KafkaBroker() as server:
+        yield server.address
+
+
+@pytest.fixture
+def own_kafka(kafka_here: None) -> Iterator[real.KafkaBroker]:
+    """A real Apache Kafka of this test's own, started: kill it, pause it, restart it."""
+    with real.KafkaBroker() as server:
+        yield server
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def any_broker(request: pytest.FixtureRequest) -> str:
+    """The address of each broker in turn."""
+    address: str = request.getfixturevalue("broker" if request.param == "embedded" else "kafka")
+    return address
