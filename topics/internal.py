@@ -23,6 +23,8 @@ class SupplierStanding(Struct, frozen=True, kw_only=True):
     """A supplier's assessed score, on its way back from the industry that it was ranked in."""
 
     supplier_id: str
+    industry: str
+    """The industry that ranked it: the one it was in at the month's end."""
     month: str
     score: int
     membership: Membership
@@ -44,5 +46,7 @@ class SupplierLine(Struct, frozen=True, kw_only=True):
     """The month assessed, or null for the current line."""
     figures: Figures | None
     """Null when the supplier has left this industry, or has no line any more."""
+    moved_to: str | None
+    """Where `figures` is null: the industry that it went to; null when it is gone from all."""
     standing: SupplierStanding | None
     """The latest assessed score, carried along with the current line."""

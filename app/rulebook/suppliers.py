@@ -1,8 +1,172 @@
-"""The numbers of the suppliers part of the rulebook, as types."""
+"""The numbers of the suppliers part of the rulebook, as types: amounts in US$, shares 0–1."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-SECTIONS: Final[Mapping[str, type[Struct]]] = {}
+Seconds = Annotated[int, Meta(gt=0)]
+Hours = Annotated[int, Meta(gt=0, le=10_000)]
+Days = Annotated[int, Meta(gt=0, le=36_500)]
+Points = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Dollars = Annotated[int, Meta(ge=0)]
+
+_LONGEST_MONTH_DAYS: Final = 31
+
+
+def _ascending(values: Iterable[float], what: str) -> None:
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        raise ValueError(f"the {what} must rise from step to step")
+
+
+class SupplierLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a supplier's metrics are counted, and how long its events are remembered."""
+
+    response_within_h: Hours
+    """A quote this long after the RFQ, or sooner, is in time."""
+    response_days: Days
+    """The window of the response rate, over the RFQs by the supplier's first quote to each."""
+    reply_days: Days
+    """The window of the reply rate, over the quotes."""
+    gmv_days: Days
+    """The window of settled minus refunded amounts."""
+    quote_memory_days: Days
+    payment_memory_days: Days
+    forget_silent_days: Days
+    """A supplier without a profile is forgotten this long after the last that was heard of it."""
+    assessed_after_h: Hours
+    """A month's assessment is due this long after the month's end."""
+    rerank_every_s: Seconds
+    """Ranks of an industry are renewed at most this often."""
+
+    def __post_init__(self) -> None:
+        if self.quote_memory_days < max(self.response_days, self.reply_days):
+            raise ValueError("quote_memory_days must cover response_days and reply_days")
+        # A bonus looks at the 90 days before the last month's end, an assessment at those before the month's.
+        needed = self.gmv_days + _LONGEST_MONTH_DAYS + -(-self.assessed_after_h // 24)
+        if self.payment_memory_days < needed:
+            raise ValueError(f"payment_memory_days must be at least {needed}: gmv_days, a month and assessed_after_h")
+
+
+class RankPoints(Struct, frozen=True, forbid_unknown_fields=True):
+    """Points by rank within the industry: the top share get the most, the rest from `rest_points` down to 0."""
+
+    top_share: Share
+    top_points: Points
+    rest_points: Points
+
+
+class ShareStep(Struct, frozen=True, forbid_unknown_fields=True):
+    """Points from a share on: at or above `at_least_share`, or above `over_share`."""
+
+    points: Points
+    at_least_share: Share | None = None
+    over_share: Share | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at_least_share is None) == (self.over_share is None):
+            raise ValueError("a step begins either at_least_share or over_share: give one of them")
+
+    @property
+    def begins(self) -> float:
+        return self.at_least_share if self.at_least_share is not None else self.over_share or 0.0
+
+
+class AmountStep(Struct, frozen=True, forbid_unknown_fields=True):
+    """Points from an amount on: at or above `at_least_usd`, or above `over_usd`."""
+
+    points: Points
+    at_least_usd: Dollars | None = None
+    over_usd: Dollars | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at_least_usd is None) == (self.over_usd is None):
+            raise ValueError("a step begins either at_least_usd or over_usd: give one of them")
+
+    @property
+    def begins(self) -> int:
+        return self.at_least_usd if self.at_least_usd is not None else self.over_usd or 0
+
+
+class ScoreLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """The service score's factors; the highest step that is reached counts."""
+
+    quotes: RankPoints
+    response: RankPoints
+    reply: Annotated[tuple[ShareStep, ...], Meta(min_length=1)]
+    gmv: Annotated[tuple[AmountStep, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        _ascending((step.begins for step in self.reply), "shares of reply")
+        _ascending((step.begins for step in self.gmv), "amounts of gmv")
+
+
+class BonusLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Extra points of a verified supplier."""
+
+    points: Points
+    least_gmv_usd: Dollars | None = None
+    """With a smaller `gmv_90d` at the end of a month there are none in the following one; without it, no such test."""
+
+
+class Band(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an assessed score of at least `score` entitles to."""
+
+    score: Points
+    gold_verified: Points | Literal["unlimited"]
+    gold_standard: Points | Literal["unlimited"]
+    pinned_quotes: Points
+    free_pass_quotes: Points
+    silver_early: bool
+    star_points: Points
+
+
+class EntitlementLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the assessed score entitles to until the next one."""
+
+    gold_standard_stars: Annotated[int, Meta(ge=0, le=5)]
+    """A standard supplier has a gold quota from this many stars on."""
+    bands: Annotated[tuple[Band, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        _ascending((band.score for band in self.bands), "scores of bands")
+        if self.bands[0].score != 0:
+            raise ValueError("the first band must begin at score = 0, so that every score has one")
+
+
+class Prize(Struct, frozen=True, forbid_unknown_fields=True):
+    """Quote rights from an amount of `gmv_month` on."""
+
+    at_least_usd: Dollars
+    rights: Points
+
+
+class ChallengeLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """The GMV challenge; the highest prize that is reached counts."""
+
+    prizes: Annotated[tuple[Prize, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        _ascending((prize.at_least_usd for prize in self.prizes), "amounts of prizes")
+
+
+class PinLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many quotes of one RFQ are pinned, and how long an RFQ is kept after its last event."""
+
+    places: Annotated[int, Meta(gt=0)]
+    keep_days: Days
+
+
+SECTIONS: Final[Mapping[str, type[Struct]]] = {
+    "suppliers": SupplierLimits,
+    "service-score": ScoreLimits,
+    "verified-bonus": BonusLimits,
+    "entitlements": EntitlementLimits,
+    "gmv-challenge": ChallengeLimits,
+    "pins": PinLimits,
+}
+
+SCORE_SECTIONS: Final[Sequence[str]] = ("service-score", "verified-bonus", "entitlements", "gmv-challenge")
+"""What decides a score once the metrics are known."""
