@@ -1,0 +1,67 @@
+# What one does with Vigil from a checkout. Each target sets up what it needs; nothing is installed outside .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.vigil-installed
+
+# Extras of the lock: the embedded broker and the tools of development.
+LOCK = $(UV) pip compile --universal --generate-hashes --no-header --quiet
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+
+# The first Python that Vigil and its compiled parts run on.
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-kafka test-slow check bench chaos lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(READY) ## .venv with Vigil in it, exactly the locked versions
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: Vigil needs Python 3.11 to 3.14, and there is no such python3 on PATH." \
+		"Install one, or name it: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version): once, takes about a minute" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) could not make $(VENV); on Debian and Ubuntu the module is" \
+		"in the package python3-venv. A half-made $(VENV) may be deleted: make clean" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: install ## Vigil at work on made-up rooms, in this terminal; Ctrl-C ends it
+	@$(BIN)/vigil demo
+
+test: install ## all tests but the slow ones; real Kafka where Java and Maven are
+	$(BIN)/python -m pytest -m "not slow"
+
+test-kafka: install ## the tests on real Apache Kafka, and fail where it cannot run
+	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "kafka and not slow"
+
+test-slow: install ## the tests that take minutes
+	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m slow
+
+check: install ## style, types, and whether the locks fit pyproject.toml
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tools
+	$(BIN)/python tools/locks.py
+
+bench: install ## the benchmarks
+	$(BIN)/python -m benchmarks
+
+chaos: install ## seeded runs that kill, freeze and cut off workers and broker
+	$(BIN)/python -m tools.chaos
+
+lock: install ## renew the locks from pyproject.toml (keeps what still fits; LOCK_OPTIONS=--upgrade for the newest)
+	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOCK) $(LOCK_OPTIONS) --extra demo --extra dev pyproject.toml -o requirements.lock
+	$(LOCK) -c requirements.lock pyproject.toml -o deploy/requirements.lock
+	$(BIN)/python tools/locks.py
+
+clean: ## delete .venv and what tools left in the tree
+	rm -rf $(VENV) build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,42 @@
+"""The locks: a copy of the project's own fits, and each way in which it could stop to fit is told."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tools import locks
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "deploy").mkdir()
+    for name in ("pyproject.toml", "requirements.lock", "deploy/requirements.lock"):
+        shutil.copy(locks.ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_the_locks_fit(project: Path):
+    assert locks.check(project) == []
+
+
+@pytest.mark.parametrize(
+    "name, old, new, problem",
+    [
+        ("pyproject.toml", '"orjson>=3.11"', '"orjson>=99"', r"wants orjson>=99, the lock has 3."),
+        ("pyproject.toml", '"orjson>=3.11"', '"orjsonn"', r"wants orjsonn, the lock has nothing"),
+        ("pyproject.toml", '"pyyaml>=6"', '"pyyaml>=99"', r"requirements.lock: pyproject.toml wants pyyaml>=99"),
+        ("requirements.lock", "\norjson==", "\norjson==0.", "deploy/requirements.lock: orjson differs"),
+        ("requirements.lock", "aiohttp==", "# https://packages.invalid/simple\naiohttp==", "names a host"),
+        ("deploy/requirements.lock", "# via aiohttp", "\nextra==1.0\n", "extra==1.0 has no hash"),
+    ],
+)
+def test_a_misfit_is_told(project: Path, name: str, old: str, new: str, problem: str):
+    edit(project / name, old, new)
+    assert any(problem in told for told in locks.check(project))

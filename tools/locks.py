@@ -1,0 +1,68 @@
+"""Do the locks fit pyproject.toml? Reads files only: works without a network.
+
+requirements.lock       everything, with the extras `demo` and `dev`: what `make install` installs
+deploy/requirements.lock    what a worker needs: the image; the same versions
+"""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PIN = re.compile(r"^([\w.-]+)==([^ \\]+)(?: ; [^\\\n]+?)?((?: \\\n +--hash=sha256:[0-9a-f]{64})*)", re.MULTILINE)
+
+
+def pins(text: str, name: str, problems: list[str]) -> dict[str, set[Version]]:
+    """Each package's locked versions (several where markers tell them apart)."""
+    found: dict[str, set[Version]] = {}
+    for package, version, hashes in PIN.findall(text):
+        found.setdefault(canonicalize_name(package), set()).add(Version(version))
+        if not hashes:
+            problems.append(f"{name}: {package}=={version} has no hash")
+    if "://" in text:
+        problems.append(f"{name}: names a host; packages are taken from wherever the user's own settings say")
+    return found
+
+
+def unmet(wanted: list[str], locked: dict[str, set[Version]], name: str) -> list[str]:
+    """What the lock does not pin as wanted."""
+    problems = []
+    for requirement in map(Requirement, wanted):
+        versions = locked.get(canonicalize_name(requirement.name), set())
+        if not any(requirement.specifier.contains(version, prereleases=True) for version in versions):
+            told = ", ".join(map(str, sorted(versions))) or "nothing"
+            problems.append(f"{name}: pyproject.toml wants {requirement}, the lock has {told}")
+    return problems
+
+
+def check(root: Path) -> list[str]:
+    """Every misfit, in words."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    problems: list[str] = []
+    every = pins((root / "requirements.lock").read_text(), "requirements.lock", problems)
+    image = pins((root / "deploy/requirements.lock").read_text(), "deploy/requirements.lock", problems)
+    problems += unmet([*project["dependencies"], *extras["demo"], *extras["dev"]], every, "requirements.lock")
+    problems += unmet(project["dependencies"], image, "deploy/requirements.lock")
+    for package, versions in image.items():
+        if not versions <= every.get(package, set()):
+            problems.append(f"deploy/requirements.lock: {package} differs from requirements.lock")
+    return problems
+
+
+def main() -> int:
+    problems = check(ROOT)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        print("renew the locks: make lock", file=sys.stderr)
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
