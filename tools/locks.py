@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-PIN = re.compile(r"^([\w.-]+)==([^ \\]+)(?: ; [^\\\n]+?)?((?: \\\n +--hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE)
+PIN = re.compile(r"^([\w.-]+)==([^\s\\]+)(?: ; [^\\\n]+?)?((?: \\\n +--hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE)
 
 
 def pins(text: str, name: str, problems: list[str]) -> dict[str, set[Version]]:
