@@ -1,0 +1,33 @@
+# A worker's image: Python, the locked packages, Vigil; no compiler, no test tools, not root.
+#
+#   docker build -t vigil .
+#   docker run --rm -e VIGIL_BROKER=kafka:9092 -e VIGIL_WEB_HOST=0.0.0.0 -p 127.0.0.1:6066:6066 vigil
+
+FROM python:3.11-slim AS build
+RUN python -m venv /opt/vigil
+WORKDIR /src
+# The packages change seldom: their layer is kept while Vigil itself changes.
+COPY deploy/requirements.lock ./
+RUN /opt/vigil/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY app ./app
+COPY agents ./agents
+COPY topics ./topics
+RUN /opt/vigil/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
+
+FROM python:3.11-slim
+ENV PATH=/opt/vigil/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+RUN groupadd --system --gid 10001 vigil \
+    && useradd --system --uid 10001 --gid vigil --home-dir /var/lib/vigil --create-home --shell /usr/sbin/nologin vigil
+COPY --from=build /opt/vigil /opt/vigil
+USER 10001:10001
+WORKDIR /var/lib/vigil
+EXPOSE 6066
+# Ready: the group has given this worker its shards and their state is recovered. A large state takes a while.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-c", \
+    "import urllib.request; urllib.request.urlopen('http://127.0.0.1:6066/health/ready', timeout=2)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["vigil"]
+CMD ["worker"]
