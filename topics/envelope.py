@@ -8,7 +8,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from topics.fields import Reason
+from topics.fields import UNKEYED, Reason
 
 SOURCE: Final = "/vigil"
 """CloudEvents `source` of everything that Vigil publishes."""
@@ -76,5 +76,5 @@ def cloud_event_headers(topic: str, id_: str, at: int) -> list[tuple[str, bytes]
 
 
 def base64_or_none(raw: bytes | None) -> str | None:
-    """The original bytes in base64, None staying None."""
-    return None if raw is None else base64.b64encode(raw).decode()
+    """The original bytes in base64, None where there were none."""
+    return None if raw is None or raw is UNKEYED else base64.b64encode(raw).decode()

@@ -1,6 +1,6 @@
 """Field types that the events share, and the refusal that a bad message meets."""
 
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,6 +22,15 @@ MAX_MESSAGE_BYTES = 64 * 1024
 
 MAX_AHEAD_MS = 24 * 60 * 60 * 1000
 """An event further than this ahead of the worker's clock is refused (live only)."""
+
+
+class _Unkeyed(bytes):
+    """See UNKEYED."""
+
+
+UNKEYED: Final[bytes] = _Unkeyed()
+"""The key of a recorded message that was written down without one: it is taken to be right. (A message that came
+from Kafka without a key has the key None, and is refused.)"""
 
 
 class Refused(Exception):
@@ -66,7 +75,7 @@ def decode_json(decoder: "msgspec.json.Decoder[S]", value: bytes | None) -> S:
 
 def check_key(key: bytes | None, field: str, expected: str) -> None:
     """Refuse a message whose Kafka key is missing or differs from the field that it must repeat."""
-    if key == expected.encode():
+    if key is UNKEYED or key == expected.encode():
         return
     if key is None:
         raise Refused(f"the message has no key; it must be the {field}, {expected!r}")

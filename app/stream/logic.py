@@ -31,7 +31,7 @@ class Context:
 
     def emit_dead(
         self,
-        topic: str,
+        topic: str | None,
         partition: int | None,
         offset: int | None,
         reason: Reason,

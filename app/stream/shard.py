@@ -93,15 +93,17 @@ class Shard:
         store: Store | None = None,
         sources: list[Source] | None = None,
         place: Callable[[Any], int] = attrgetter("offset"),
+        context: Context | None = None,
         rulebook: str = "",
     ) -> None:
         """`lateness` in ms; `store` as restored; `sources` shared with other shards in a replay.
 
-        `place` tells a message's offset for `dead-letter`; `rulebook` goes into every checkpoint.
+        `place` tells a message's offset for `dead-letter`; `context` is shared where shards' outputs must keep their
+        order; `rulebook` goes into every checkpoint.
         """
         self.logic = logic
         self.partition = partition
-        self.context = Context()
+        self.context = context if context is not None else Context()
         self.clock = BEGINNING
         self.sources = sources if sources is not None else [Source() for _ in logic.topics]
         self.keys: dict[str, Slot] = {}
@@ -239,6 +241,13 @@ class Shard:
             if finish is not None:
                 finish(until, self.context)
                 self._changed.add(key)
+
+    def last_statuses(self, until: int) -> list[Output]:
+        """The statuses of every key at the end of the input."""
+        told: list[Output] = []
+        for key in sorted(self.keys):
+            told.extend(self._state(key, self.keys[key]).status(until, True))
+        return told
 
     def _apply(self, key: str, event: Any, clock: int) -> None:
         slot = self.keys.get(key)

@@ -1,0 +1,326 @@
+"""Every touch of Faust's insides: partitions in batches, tables as per-partition mirrors, commits by checkpoint only.
+
+    aiokafka fetch ──▶ Consumer.getmany: ONE message per (partition, fetch), its value the list of records
+                         └─▶ conductor ─▶ stream ─▶ agent: one batch          (source topics)
+                         └─▶ recovery ─▶ MirrorStore.apply_changelog_batch    (changelog topics)
+
+Faust keeps what it is good at: membership, the co-partitioning assignor, the choreography of rebalances, recovery,
+supervision. Its cost is a task a message, which this avoids. The names used here are not promised by Faust: the
+version is pinned, and tests/agents/test_hooks.py names each of them, so that an upgrade fails there first.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import faust
+from faust.stores import memory
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from topics.catalog import Group
+
+MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""The largest record that the changelog topics take: one part of one key's state."""
+
+WRITE_BATCH_BYTES: Final = 512 * 1024
+
+
+@dataclass
+class Transfer:
+    """How data moves between the broker and the worker."""
+
+    fetch_wait_ms: int = 20
+    """How long the broker may wait for data before it answers a fetch."""
+    idempotent: bool = True
+    """Write idempotently: Apache Kafka can, the embedded broker cannot."""
+
+
+@dataclass
+class Hooks:
+    """What the rim wants to know and to say while Faust runs."""
+
+    positions: Callable[[], Mapping[TP, int]] = dict
+    """Where each source partition is to be read from."""
+    batch_topics: set[str] = field(default_factory=set)
+    handed_on: dict[TP, int] = field(default_factory=dict)
+    """By partition: the offset after the last record that was handed on."""
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = self.app.transfer.fetch_wait_ms  # Faust hard-codes 1,500
+        return consumer
+
+
+class _Consumer(driver.Consumer):
+    """Hands on what was fetched, one message per partition and fetch."""
+
+    def _new_consumer_thread(self) -> Any:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Read on from where the shards' state is, which may be after (never before) what was committed."""
+        await super().perform_seek()
+        assigned = self.assignment()
+        for tp, offset in self.app.hooks.positions().items():
+            if tp in assigned:
+                await self.seek(tp, offset)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not records or self.should_stop:
+            return
+        if not self.flow_active:  # fetched across a rebalance: drop it and read it again
+            await self.perform_seek()
+            return
+        batched = self.app.hooks.batch_topics
+        rest = {}
+        for partition, fetched in records.items():
+            tp = TP(partition.topic, partition.partition)
+            if tp.topic not in batched:
+                rest[partition] = fetched
+                continue
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if active is None or tp in active or tp in self._buffered_partitions:
+                self.app.hooks.handed_on[tp] = fetched[-1].offset + 1
+                yield tp, batch_message(tp, fetched, generation)
+        for tp, record in self.scheduler.iterate(rest):
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if active is None or tp in active or tp in self._buffered_partitions:
+                yield tp, self._to_message(tp, record)
+
+
+def batch_message(tp: TP, fetched: list[Any], generation: int) -> ConsumerMessage:
+    """One message that carries a whole fetch; its offset is the last record's."""
+    last = fetched[-1]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        last.offset,
+        last.timestamp / 1000.0,
+        last.timestamp_type,
+        None,
+        None,
+        fetched,
+        None,
+        0,
+        0,
+        tp,
+        generation_id=generation,
+    )
+
+
+class _Producer(driver.Producer):
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {
+            **super()._settings_extra(),
+            "acks": "all",
+            "enable_idempotence": self.app.transfer.idempotent,
+            "max_batch_size": WRITE_BATCH_BYTES,
+            "max_request_size": MAX_RECORD_BYTES,
+        }
+
+
+class _Transport(driver.Transport):
+    Consumer = _Consumer
+    Producer = _Producer
+
+
+class BatchApp(faust.App):
+    """A Faust app whose source and changelog topics are read in batches."""
+
+    def __init__(self, *args: Any, transfer: Transfer, **options: Any) -> None:
+        self.transfer = transfer
+        self.hooks = Hooks()
+        super().__init__(*args, **options)
+
+    def _new_transport(self) -> Any:
+        return _Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Any:
+        return _Transport(self.conf.broker_producer, self)
+
+
+class _Batches(faust.Schema):
+    """An event's value is the list of records as they were fetched, undecoded."""
+
+    def compile(self, app: Any, **options: Any) -> Any:
+        async def pass_through(message: Any, *, propagate: bool = False) -> Any:
+            return app.create_event(None, message.value, None, message)
+
+        return pass_through
+
+
+def batches(app: BatchApp, *topics: str) -> Any:
+    """The channel of a group of topics: one item is one fetch of one partition; nothing in it is acknowledged."""
+    app.hooks.batch_topics.update(topics)
+    return app.topic(*topics, schema=_Batches(), acks=False, maxsize=8)
+
+
+class MirrorStore(memory.Store):
+    """What one table's changelog says, by partition. What a partition is, the caller knows: `new` and `read`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.mirrors: dict[int, Any] = {}
+        self.ends: dict[int, int] = {}
+        """By partition: the offset after the last record taken in."""
+        self.broken: dict[int, Exception] = {}
+        """By partition: why its changelog could not be read (Faust would log it and go on)."""
+
+    def mirror(self, partition: int) -> Any:
+        """The mirror of a partition, an empty one where nothing was read."""
+        return self.mirrors.setdefault(partition, self.table.new_mirror())
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        end = self.ends.get(tp.partition)
+        return None if end is None else end - 1
+
+    def set_persisted_offset(self, tp: TP, offset: int) -> None:
+        self.ends[tp.partition] = max(offset + 1, self.ends.get(tp.partition, 0))
+
+    def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any = None, to_value: Any = None) -> None:
+        for event in batch:
+            message = event.message
+            partition, records = message.partition, message.value
+            end = self.ends.get(partition, 0)
+            if records and records[0].offset < end:  # a recovery begins at the last record it has
+                records = [record for record in records if record.offset >= end]
+            if not records:
+                continue
+            try:
+                self.mirror(partition).read(records)
+            except Exception as error:
+                self.broken[partition] = error
+            self.ends[partition] = records[-1].offset + 1
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        for tp in revoked:
+            if tp.topic == self.table.changelog_topic_name:
+                self.forget(tp.partition)
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Stock memory stores drop keys here; a mirror is dropped when its partition is revoked."""
+
+    def forget(self, partition: int) -> None:
+        """Drop a partition that went elsewhere."""
+        self.mirrors.pop(partition, None)
+        self.ends.pop(partition, None)
+        self.broken.pop(partition, None)
+
+
+class MirrorTable(faust.Table):
+    """A table that is written by checkpoints and read back into mirrors."""
+
+    def __init__(
+        self,
+        app: BatchApp,
+        name: str,
+        partitions: int,
+        new_mirror: Callable[[], Any],
+        group: Group,
+        changelog: str,
+    ) -> None:
+        self.new_mirror = new_mirror
+        self.group: Group = group
+        super().__init__(
+            app,
+            name=name,
+            partitions=partitions,
+            schema=_Batches(key_type=bytes, value_type=bytes),
+            key_type=bytes,
+            value_type=bytes,
+            recovery_buffer_size=1,
+            standby_buffer_size=1,
+        )
+        self._changelog_topic = app.topic(
+            changelog,
+            schema=self.schema,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=partitions,
+            internal=True,
+            acks=False,
+            compacting=True,
+            config={},
+        )
+        app.tables.add(self)
+        app.hooks.batch_topics.add(changelog)
+
+    def _new_store(self) -> MirrorStore:
+        return MirrorStore("memory://", self.app, self, table_name=self.name, loop=self.loop)
+
+    @property
+    def store(self) -> MirrorStore:
+        return self.data  # type: ignore[no-any-return]
+
+
+class Feed:
+    """The source partitions of the worker: where they end, when the broker last answered, and how to hold them."""
+
+    def __init__(self, app: BatchApp) -> None:
+        self._app = app
+
+    @property
+    def _consumer(self) -> Any:
+        return self._app.consumer
+
+    def assigned(self, topics: Iterable[str]) -> set[TP]:
+        """The partitions of these topics that this worker owns."""
+        wanted = set(topics)
+        return {tp for tp in self._consumer.assignment() if tp.topic in wanted}
+
+    async def ends(self, tps: set[TP]) -> dict[TP, int]:
+        """The offset after the last record of each partition."""
+        return {tp: end or 0 for tp, end in (await self._consumer.highwaters(*tps)).items()} if tps else {}
+
+    async def beginnings(self, tps: set[TP]) -> dict[TP, int]:
+        """The offset of the first record that each partition still has."""
+        return {tp: first or 0 for tp, first in (await self._consumer.earliest_offsets(*tps)).items()} if tps else {}
+
+    def end(self, tp: TP) -> int:
+        """The end that the last fetch told; 0 before the first."""
+        return self._consumer.highwater(tp) or 0
+
+    def _state(self, tp: TP) -> Any:
+        consumer = self._consumer._thread._ensure_consumer()
+        assignment = consumer._subscription.subscription.assignment
+        return assignment.state_value(driver._TopicPartition(tp.topic, tp.partition))
+
+    def answered(self, tp: TP) -> int:
+        """When the broker last answered a fetch of the partition (wall clock, ms); 0 before the first answer."""
+        try:
+            return self._state(tp).timestamp or 0
+        except AttributeError:  # between assignments there is none
+            return 0
+
+    def position(self, tp: TP) -> int:
+        """The offset that will be handed on next; past the last record it may skip a transaction's control records."""
+        try:
+            return self._state(tp)._position or 0
+        except AttributeError:
+            return 0
+
+    def handed_on(self, tp: TP) -> int:
+        """The offset after the last record that was handed on; 0 before the first."""
+        return self._app.hooks.handed_on.get(tp, 0)
+
+    def hold(self, tp: TP) -> None:
+        """Stop fetching a partition that runs ahead. (`pause_partitions` would drop what was already drained.)"""
+        self._consumer.on_buffer_full(tp)
+
+    def release(self, tp: TP) -> None:
+        """Fetch it again."""
+        self._consumer.on_buffer_drop(tp)
+
+    async def commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit offsets; False when the group has moved on without us."""
+        return bool(await self._consumer._commit_offsets(offsets))

@@ -1,0 +1,172 @@
+"""Checkpoints: state and outbox first, then the outputs, then the offsets; whatever fails stops the worker.
+
+    snapshot (one instant) ─▶ changelog … MARKER ─acked─▶ outputs ─acked─▶ offsets committed, now and then
+
+A crash between any two steps repeats outputs at most, with the same identity and content; see app/stream/store.py for
+what makes a checkpoint count as a whole, and who may write one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from faust.types import TP
+
+from agents.batches import Feed, MirrorTable
+from agents.owner import Held, Owner, wall_ms
+from topics.catalog import Group
+from topics.envelope import cloud_event_headers, stamp
+
+STAMPED: Final = frozenset({"verdict", "verdict-shadow"})
+"""Outputs that tell when they were published."""
+
+MOST_OF_THE_TIME: Final = 4
+"""A checkpoint that took some CPU time is followed by so many times as much work."""
+
+TIMEOUT_S: Final = 30.0
+
+CATCHING_UP: Final = 10_000
+"""Messages that wait to be read: from so many on, outputs wait for the next interval."""
+
+
+class Overtaken(Exception):  # noqa: N818 - what happened, not an error of ours
+    """Somebody else wrote to a shard's changelog: this worker does not own the shard any more."""
+
+
+class Checkpoints:
+    """Writes the snapshots of all shards of a worker."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        feed: Feed,
+        tables: dict[Group, MirrorTable],
+        producer: Callable[[], Any],
+        interval_ms: int = 1000,
+        group_ms: int = 20,
+        on_sent: Callable[[Held, Sequence[Any], int], None] = lambda held, outputs, at: None,
+        on_written: Callable[[float, int], None] = lambda seconds, records: None,
+    ) -> None:
+        """`producer`: the aiokafka producer of the moment. `on_sent`: called with a shard's outputs once acked."""
+        self._owner = owner
+        self._feed = feed
+        self._tables = tables
+        self._producer = producer
+        self._interval = interval_ms / 1000
+        self._group = group_ms / 1000
+        self._on_sent = on_sent
+        self._on_written = on_written
+        self._lock = asyncio.Lock()
+        self._committed: dict[TP, int] = {}
+        self._last_full = 0.0
+        self._next = 0.0
+        self.epoch = 0
+        """Ownership as a whole: a checkpoint that a rebalance has overtaken does not commit."""
+
+    async def when_due(self) -> None:
+        """Write what is due by now: shards with outputs at once, all of them every interval."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        full = now - self._last_full >= self._interval
+        if not full and self._owner.backlog() > CATCHING_UP:
+            return  # then catching up, a second sooner or later is nothing, and larger checkpoints are cheaper
+        due = [held for held in self._owner.shards.values() if held.shard.urgent or (full and held.shard.unsaved)]
+        if full:
+            self._last_full = now
+        if due or full:
+            await self.write(due, commit=full)
+
+    async def write(self, due: Iterable[Held], *, commit: bool = True, take_over: bool = False) -> None:
+        """Write a checkpoint of the shards, as of this instant."""
+        async with self._lock:
+            epoch = self.epoch
+            started, cpu = time.monotonic(), time.process_time()
+            snapshots = [
+                (held, held.shard.take_over() if take_over else held.shard.snapshot(final=held.ended)) for held in due
+            ]
+            self._next = time.monotonic() + max(self._group, MOST_OF_THE_TIME * (time.process_time() - cpu))
+            if snapshots:
+                await asyncio.wait_for(self._store(snapshots), TIMEOUT_S)
+                await asyncio.wait_for(self._send(snapshots), TIMEOUT_S)
+                self._on_written(time.monotonic() - started, sum(len(snapshot.records) for _, snapshot in snapshots))
+            for held, snapshot in snapshots:
+                for tp, offset in zip(held.tps, snapshot.committed, strict=True):
+                    self._committed[tp] = offset
+            if commit and epoch == self.epoch:
+                await self._commit(epoch)
+
+    async def _store(self, snapshots: Sequence[tuple[Held, Any]]) -> None:
+        producer = self._producer()
+        written = []
+        for held, snapshot in snapshots:
+            topic = self._tables[held.group].changelog_topic_name
+            futures = []
+            records = snapshot.changelog()
+            batch = producer.create_batch()
+            for record in records[:-1]:
+                if not _append(batch, record):
+                    futures.append(await producer.send_batch(batch, topic, partition=held.partition))
+                    batch = producer.create_batch()
+                    _append(batch, record)
+            if batch.record_count():
+                futures.append(await producer.send_batch(batch, topic, partition=held.partition))
+            # The marker stands alone: the embedded broker tells the base of the last batch as the end of the log.
+            marker = producer.create_batch()
+            _append(marker, records[-1])
+            futures.append(await producer.send_batch(marker, topic, partition=held.partition))
+            written.append((held, snapshot, len(records), futures))
+        for held, snapshot, count, futures in written:
+            acks = [await future for future in futures]
+            store = self._tables[held.group].store
+            end = acks[-1].offset + 1
+            known = store.ends.get(held.partition, 0)
+            if end - known != count:
+                # Records of others, or our own twice: what the log says now is not what we know it to say.
+                raise Overtaken(
+                    f"the changelog of {held.group}, partition {held.partition}, has {end - known} new records "
+                    f"where this worker wrote {count}; it will be read again"
+                )
+            store.ends[held.partition] = end
+            held.shard.saved(snapshot)
+
+    async def _send(self, snapshots: Sequence[tuple[Held, Any]]) -> None:
+        producer = self._producer()
+        now = wall_ms()
+        futures = []
+        for _, snapshot in snapshots:
+            for output in snapshot.outputs:
+                payload = output.payload
+                if payload is not None and output.topic in STAMPED:
+                    payload = stamp(payload, now)
+                headers = cloud_event_headers(output.topic, output.id, output.at)
+                futures.append(await producer.send(output.topic, payload, key=output.key, headers=headers))
+        for future in futures:
+            await future
+        for held, snapshot in snapshots:
+            if snapshot.outputs:
+                self._on_sent(held, snapshot.outputs, now)
+
+    async def _commit(self, epoch: int) -> None:
+        offsets, self._committed = self._committed, {}
+        offsets = {tp: offset for tp, offset in offsets.items() if offset > 0}
+        if offsets and not await asyncio.wait_for(self._feed.commit(offsets), TIMEOUT_S) and epoch == self.epoch:
+            raise Overtaken("the group refused a commit: this worker is not its member any more")
+
+    async def last(self) -> None:
+        """The checkpoint before partitions go, or the worker does."""
+        await self.write([held for held in self._owner.shards.values() if held.shard.unsaved])
+
+    async def take_over(self) -> None:
+        """The first checkpoint of every shard that was assigned."""
+        self._committed.clear()
+        await self.write(list(self._owner.shards.values()), commit=False, take_over=True)
+
+    def dropped(self) -> None:
+        """The partitions are going: no commit of theirs counts any more."""
+        self.epoch += 1
+
+
+def _append(batch: Any, record: Any) -> bool:
+    return batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is not None

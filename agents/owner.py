@@ -1,0 +1,237 @@
+"""The shards that this worker owns: batches in, clocks on, back-pressure out. One owner a worker, no rule in sight.
+
+assigned ─▶ restored from the mirrors ─▶ taken over (fenced, healed, owed outputs sent again) ─▶ fed
+revoked  ─▶ a last checkpoint, then dropped: what was not committed is read again by the next owner
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from faust.types import TP
+
+from agents.batches import Feed
+from topics.catalog import Group
+
+NEVER: Final = 1 << 62
+
+ON_ITS_WAY_MS: Final = 1000
+"""A batch takes no longer from the fetcher's thread to the owner."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When clocks move on, and how much may wait."""
+
+    lateness_ms: int = 2000
+    idle_after_ms: int = 200
+    live: bool = True
+    """Idle shards follow the wall clock; else the recorded time."""
+    recorded_until: int | None = None
+    """Recorded data: where every shard ends (ms of event time); None: at its own largest event time."""
+    max_buffered: int = 20_000
+    """Events that a shard may hold back before the topics that run ahead are not fetched any further."""
+    fetch_wait_ms: int = 20
+
+
+def wall_ms() -> int:
+    """The wall clock, ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Held:
+    """One shard in the worker's hands."""
+
+    __slots__ = ("arrived", "blank", "ended", "ends", "group", "held", "idle", "partition", "shard", "since", "tps")
+
+    def __init__(self, group: Group, partition: int, shard: Any, tps: Sequence[TP], ends: Sequence[int]) -> None:
+        self.group = group
+        self.partition = partition
+        self.shard = shard
+        self.tps = tuple(tps)
+        """By rank."""
+        self.ends = list(ends)
+        """By rank: the end of the partition as last told."""
+        self.arrived = [wall_ms()] * len(self.tps)
+        """By rank: when something last came (wall clock, ms)."""
+        self.idle = [False] * len(self.tps)
+        """By rank: read to its end, and nothing came for a while."""
+        self.blank = [NEVER] * len(self.tps)
+        """By rank: since when the fetcher is at the end although we are not (wall clock, ms)."""
+        self.held: set[int] = set()
+        """Ranks that are not fetched because they run ahead."""
+        self.ended = False
+        """Recorded data: the shard has come to its end."""
+        self.since = wall_ms()
+        """When the clock last moved on: whatever was judged could not be judged before."""
+
+    def backlog(self) -> int:
+        """Messages known to be there and not read yet."""
+        return sum(max(0, end - source.seen) for end, source in zip(self.ends, self.shard.sources, strict=True))
+
+
+class Owner:
+    """All shards of this worker."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        pace: Pace,
+        groups: Mapping[Group, Sequence[str]],
+        new_shard: Callable[[Group, int], Any],
+        upstream: Mapping[Group, Sequence[str]],
+    ) -> None:
+        """`groups`: the topics of each group by rank. `new_shard`: a shard from what the group's mirror has restored.
+
+        `upstream`: for a group that reads what other groups write, the source topics these read.
+        """
+        self._feed = feed
+        self._pace = pace
+        self._groups = groups
+        self._new_shard = new_shard
+        self._upstream = upstream
+        self._ranks = {topic: (group, rank) for group, topics in groups.items() for rank, topic in enumerate(topics)}
+        self.shards: dict[tuple[Group, int], Held] = {}
+        self.upstream_done: Callable[[Group], bool] = lambda group: True
+        """Recorded data: has everything that flows into the group been written? Told from outside."""
+
+    # ---- ownership --------------------------------------------------------------------------------------------
+
+    async def assign(self) -> None:
+        """Make a shard of every assigned partition: learn where its sources stand, so that none is taken for idle."""
+        tps = self._feed.assigned(self._ranks)
+        ends = await self._feed.ends(tps)
+        beginnings = await self._feed.beginnings(tps)
+        self.shards.clear()
+        for group, topics in self._groups.items():
+            for partition in sorted({tp.partition for tp in tps if tp.topic in topics}):
+                own = [TP(topic, partition) for topic in topics]
+                missing = [tp.topic for tp in own if tp not in tps]
+                if missing:
+                    raise RuntimeError(f"partition {partition} of {', '.join(missing)} went to another worker")
+                shard = self._new_shard(group, partition)
+                for source, tp in zip(shard.sources, own, strict=True):
+                    if source.committed > ends[tp]:
+                        raise ForeignTopic(
+                            f"{tp.topic}, partition {partition}, ends at {ends[tp]}, before the offset "
+                            f"{source.committed} that the stored state has come to: was the topic made anew? "
+                            "Then delete the state topics of this application, or give it another name (`app_id`)"
+                        )
+                    if source.seen < beginnings[tp]:  # what was before is gone by retention
+                        source.committed = source.seen = beginnings[tp]
+                self.shards[group, partition] = Held(group, partition, shard, own, [ends[tp] for tp in own])
+
+    def positions(self) -> dict[TP, int]:
+        """Where each source partition is to be read on from."""
+        return {
+            tp: source.seen
+            for held in self.shards.values()
+            for tp, source in zip(held.tps, held.shard.sources, strict=True)
+        }
+
+    def drop(self) -> None:
+        """Let go of every shard; what was not committed is read again by whoever owns it next."""
+        self.shards.clear()
+
+    # ---- data -------------------------------------------------------------------------------------------------
+
+    def take(self, records: Sequence[Any]) -> None:
+        """Take one fetch of one partition in, and judge what it allows."""
+        first = records[0]
+        group, rank = self._ranks[first.topic]
+        held = self.shards.get((group, first.partition))
+        if held is None:  # revoked meanwhile
+            return
+        source = held.shard.sources[rank]
+        if first.offset > source.seen and first.offset > held.ends[rank]:
+            held.shard.context.count(f"skipped:{first.topic}", first.offset - source.seen)
+        now = wall_ms()
+        held.shard.intake(rank, records, now if self._pace.live else None)
+        held.arrived[rank] = now
+        held.idle[rank] = False
+        self._move(held, now)
+        self._throttle(held)
+
+    def tick(self) -> None:
+        """Move the clocks on where nothing arrives; call it every few milliseconds."""
+        now = wall_ms()
+        for held in self.shards.values():
+            self._move(held, now)
+            if held.held:
+                self._throttle(held)
+
+    def _move(self, held: Held, now: int) -> None:
+        pace, feed, shard = self._pace, self._feed, held.shard
+        answered = NEVER
+        slowest = NEVER
+        for rank, tp in enumerate(held.tps):
+            source = shard.sources[rank]
+            end = held.ends[rank] = max(feed.end(tp), held.ends[rank])
+            idle = held.idle[rank]
+            if not idle and self._read_to_end(held, rank, end, now):
+                # Silence counts only as far as the broker has told us of it: a worker that was stopped and wakes
+                # must not take its own pause for theirs.
+                idle = held.idle[rank] = feed.answered(tp) - held.arrived[rank] >= pace.idle_after_ms
+            elif idle and not self._read_to_end(held, rank, end, now):
+                idle = held.idle[rank] = False
+            if idle:
+                answered = min(answered, feed.answered(tp))
+            else:
+                slowest = min(slowest, source.max_at)
+        clock = shard.clock
+        if slowest < NEVER:
+            shard.advance(slowest - pace.lateness_ms)
+        elif pace.live:
+            # What the broker held back for longer than a fetch waits is not silence either.
+            shard.advance(min(now, answered + 2 * pace.fetch_wait_ms + 100) - pace.lateness_ms)
+        elif not held.ended and self.upstream_done(held.group):
+            until = pace.recorded_until
+            if until is None:
+                until = max(source.max_at for source in shard.sources)
+            held.ended = True
+            shard.finish(until)
+        if shard.clock > clock:
+            held.since = now
+
+    def _read_to_end(self, held: Held, rank: int, end: int, now: int) -> bool:
+        """Was the partition read to its end? Behind the last record may stand a transaction's control records."""
+        source, tp = held.shard.sources[rank], held.tps[rank]
+        if source.seen >= end:
+            return True
+        if source.seen < self._feed.handed_on(tp) or self._feed.position(tp) < end:
+            held.blank[rank] = NEVER
+            return False
+        # All that the fetcher has passed was handed on, or is on its way here for a moment yet.
+        held.blank[rank] = min(held.blank[rank], now)
+        return now - held.blank[rank] >= ON_ITS_WAY_MS
+
+    def _throttle(self, held: Held) -> None:
+        """Keep the reorder buffer bounded: topics that run ahead wait until the slowest has caught up."""
+        shard, most = held.shard, self._pace.max_buffered
+        size = len(shard.buffer)
+        ranks = range(len(held.tps))
+        behind = [rank for rank in ranks if shard.sources[rank].seen < held.ends[rank]]
+        if size > most and len(held.held) < len(held.tps) - 1:
+            slow = min(behind, key=lambda rank: shard.sources[rank].max_at, default=None)
+            for rank in ranks:
+                if rank != slow and rank not in held.held:
+                    held.held.add(rank)
+                    self._feed.hold(held.tps[rank])
+        elif held.held and (size < most // 2 or not any(rank not in held.held for rank in behind)):
+            for rank in held.held:
+                self._feed.release(held.tps[rank])
+            held.held.clear()
+
+    def backlog(self) -> int:
+        """Messages known to be there and not read yet."""
+        return sum(held.backlog() for held in self.shards.values())
+
+
+class ForeignTopic(Exception):  # noqa: N818 - a condition the operator is told of
+    """A source topic is not the one that the stored state comes from; the text names a remedy."""
+
+
+def ranks_of(topics: Iterable[str]) -> dict[str, int]:
+    """The rank of each topic of a group."""
+    return {topic: rank for rank, topic in enumerate(topics)}

@@ -1,0 +1,268 @@
+"""Replay: recorded events from a file through the same shards that the worker runs, with no clock but the events'.
+
+    lines ──▶ one file clock (largest `at` accepted − lateness) ──▶ shards ──▶ outputs
+                                                                    ▲    │ internal topics
+                                                                    └────┘ until nothing more comes of it
+
+The file is one source: all its topics share one clock. The same lines give the same output, byte for byte.
+"""
+
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import UNSET, Struct, UnsetType
+
+from app.rulebook import Rulebook
+from app.stream.clock import BEGINNING, Source
+from app.stream.logic import Context
+from app.stream.shard import Shard
+from app.subjects import GROUPS, is_input, subjects
+from topics.catalog import BY_NAME, Group
+from topics.envelope import Output
+from topics.fields import MAX_MESSAGE_BYTES, UNKEYED
+from topics.verdicts import Action, Verdict
+
+LATENESS_MS: Final = 2000
+"""`allowed_lateness` where nothing else is told."""
+
+BATCH: Final = 2000
+"""Lines after which the clock is moved on; it changes the speed, never the outcome."""
+
+
+class RecordedLine(Struct):
+    """One line of a recording."""
+
+    topic: str
+    value: msgspec.Raw
+    key: str | UnsetType | None = UNSET
+    offset: int | None = None
+
+
+class Line(NamedTuple):
+    """A recorded message as a shard reads it."""
+
+    offset: int
+    """The number of the line, from 1: the order of arrival."""
+    key: bytes | None
+    value: bytes | None
+    place: int
+    """The offset written down, or the number of the line."""
+
+
+_decode: Final = msgspec.json.Decoder(RecordedLine).decode
+
+
+class Outputs(NamedTuple):
+    """What a replay gave, each list in the order in which it is written."""
+
+    verdicts: list[Output]
+    notices: list[Output]
+    actions: list[Output]
+    scores: list[Output]
+    statuses: list[Output]
+    pins: list[Output]
+    refused: list[Output]
+    counts: dict[str, int]
+    """As counted by the shards: `events:<topic>`, `duplicates:<topic>`, `refused:<topic>:<reason>`, …"""
+    until: int
+    """The largest event time of the input; 0 where it had none."""
+
+    def by_topic(self) -> dict[str, list[Output]]:
+        """The lists by the topic that they would go to."""
+        return {
+            "verdict": self.verdicts,
+            "notice": self.notices,
+            "enforcement": self.actions,
+            "supplier-score": self.scores,
+            "room-status": self.statuses,
+            "pin-decision": self.pins,
+            "dead-letter": self.refused,
+        }
+
+
+class Replay:
+    """One run over one recording; feed it lines in order of arrival, then end it."""
+
+    def __init__(self, rulebook: Rulebook, lateness: int = LATENESS_MS) -> None:
+        """`lateness`: how far out of order events may arrive, in ms."""
+        self._lateness = lateness
+        self._file = Source()
+        self._context = Context()
+        self._told: dict[str, list[Output]] = {}
+        self._shards: dict[Group, Shard] = {}
+        self._route: dict[str, tuple[Shard, int]] = {}
+        self._internal_offsets: dict[str, int] = {}
+        self._number = 0
+        self._since_pump = 0
+        for group, logic in subjects(rulebook, review_wait_ms=None).items():
+            sources = [self._file if is_input(topic) else Source() for topic in logic.topics]
+            shard = Shard(
+                logic,
+                lateness,
+                sources=sources,
+                place=attrgetter("place"),
+                context=self._context,
+            )
+            self._shards[group] = shard
+            for rank, topic in enumerate(logic.topics):
+                self._route[topic] = (shard, rank)
+        self._rooms = self._shards["rooms"]
+
+    @property
+    def clock(self) -> int:
+        """The file's clock; the beginning of time before its first event."""
+        return self._file.max_at - self._lateness if self._file.max_at > BEGINNING else BEGINNING
+
+    def feed(self, lines: Iterable[bytes]) -> None:
+        """Take lines of the recording in; blank ones are skipped."""
+        rooms, route = self._rooms, self._route
+        for raw in lines:
+            self._number += 1
+            try:
+                line = _decode(raw)
+                shard, rank = route[line.topic]
+                if not is_input(line.topic):
+                    raise KeyError(line.topic)
+                place = self._number if line.offset is None else line.offset
+                message = Line(self._number, _key(line.key), _value(line.value), place)
+            except (msgspec.DecodeError, UnicodeError, RecursionError, KeyError) as error:
+                if raw.strip():
+                    self._refuse(raw, error)
+                continue
+            if shard is not rooms:
+                if line.topic == "review":
+                    self._pump()  # the verdicts that it may name come first
+                shard.advance(self.clock)
+            shard.intake(rank, (message,))
+            self._since_pump += 1
+            if self._since_pump >= BATCH:
+                self._pump()
+
+    def end(self) -> Outputs:
+        """The input has ended: judge what is at or before its largest `at`, and give everything that came out."""
+        self._pump()
+        until = self._file.max_at
+        if until > BEGINNING:
+            for group in GROUPS:
+                self._shards[group].advance(until + 1)
+                self._deliver()
+            for group in GROUPS:
+                self._shards[group].finish(until)
+                self._deliver()
+            for group in GROUPS:
+                self._told.setdefault("status", []).extend(self._shards[group].last_statuses(until))
+                self._deliver()
+        by_topic = {topic: sorted(outputs, key=_order) for topic, outputs in self._told.items()}
+        last = {(output.topic, output.key): output for output in self._told.get("status", ()) if output.body}
+        states = sorted(last.values(), key=lambda output: output.key or b"")
+        return Outputs(
+            verdicts=by_topic.get("verdict", []),
+            notices=by_topic.get("notice", []),
+            actions=by_topic.get("enforcement", []),
+            scores=[output for output in states if output.topic == "supplier-score"],
+            statuses=[output for output in states if output.topic == "room-status"],
+            pins=by_topic.get("pin-decision", []),
+            refused=self._told.get("dead-letter", []),
+            counts=dict(self._context.counts),
+            until=max(until, 0),
+        )
+
+    def _pump(self) -> None:
+        """Move every shard on to the file's clock, in the order in which outputs flow."""
+        self._since_pump = 0
+        clock = self.clock
+        for group in GROUPS:
+            self._shards[group].advance(clock)
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Hand on what was emitted; internal messages go in again until nothing more comes of them."""
+        emitted = self._context.emitted
+        while emitted:
+            outputs = emitted.copy()
+            emitted.clear()
+            for output in outputs:
+                if output.topic in self._route:
+                    self._again(output)
+                else:
+                    self._told.setdefault(output.topic, []).append(output)
+
+    def _again(self, output: Output) -> None:
+        shard, rank = self._route[output.topic]
+        offset = self._internal_offsets.get(output.topic, 0)
+        self._internal_offsets[output.topic] = offset + 1
+        value = None if output.body is None else msgspec.json.encode(output.body)
+        shard.intake(rank, (Line(offset, output.key, value, offset),))
+
+    def _refuse(self, raw: bytes, error: Exception) -> None:
+        """A line that no shard can be asked about."""
+        raw = raw.rstrip(b"\r\n")
+        key: bytes | None = None
+        value: bytes | None = raw
+        place = self._number
+        if isinstance(error, KeyError):
+            line = _decode(raw)
+            detail = f"unknown topic {line.topic[:128]!r}; known here: {', '.join(_INPUTS)}"
+            key = _key(line.key)
+            value = bytes(line.value)
+            place = self._number if line.offset is None else line.offset
+        elif isinstance(error, RecursionError):
+            detail = "not a line of a recording: it is nested too deeply"
+        else:
+            detail = f"not a line of a recording: {error}"
+        self._context.emit_dead(None, None, place, "malformed", detail, max(self.clock, 0), key, value)
+        self._context.count("refused:unknown:malformed")
+        self._deliver()
+
+
+_INPUTS: Final = tuple(name for name in BY_NAME if is_input(name))
+
+
+def _key(written: str | UnsetType | None) -> bytes | None:
+    if written is UNSET:
+        return UNKEYED
+    return written.encode() if isinstance(written, str) else None
+
+
+def _value(raw: msgspec.Raw) -> bytes | None:
+    value = bytes(raw)
+    if value == b"null":
+        return None
+    if len(value) > MAX_MESSAGE_BYTES:
+        # The limit holds for the compact form, which is what a producer would have sent.
+        try:
+            return orjson.dumps(orjson.loads(value))
+        except orjson.JSONDecodeError:
+            return value
+    return value
+
+
+def _order(output: Output) -> tuple[int, str, int]:
+    """`at`, identity, and the revision of an action."""
+    if isinstance(output.body, Action):
+        return output.at, output.body.action_id, output.body.revision
+    return output.at, output.id, 0
+
+
+def json_line(output: Output) -> bytes:
+    """One line of a replay's output: `published_at`, where there is one, equals `at`."""
+    body: Any = output.body
+    if isinstance(body, Verdict):
+        body = msgspec.structs.replace(body, published_at=body.at)
+    return orjson.dumps(msgspec.to_builtins(body)) + b"\n"
+
+
+def replay(lines: Iterable[bytes], rulebook: Rulebook, lateness: int = LATENESS_MS) -> Outputs:
+    """Replay a whole recording."""
+    run = Replay(rulebook, lateness)
+    run.feed(lines)
+    return run.end()
+
+
+def written(outputs: Outputs) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Each file of a replay's output: its name and its lines."""
+    for topic, told in outputs.by_topic().items():
+        yield f"{topic}.jsonl", map(json_line, told)
