@@ -1,0 +1,14 @@
+"""The simulator: believable rooms, buyers and suppliers, seeded, and a manifest of what was done wrong on purpose.
+
+    scripts (what a room will do, and the faults that follow) ──▶ manifest
+       └─▶ rooms: frames, entries, comments ┐
+           suppliers: quotes, payments      ├─ sorted by the time of arrival ─▶ messages ─▶ file or Kafka
+           reviews of planned faults        ┘
+
+Everything but `kafka.py` is a function of the settings: no wall clock, no global randomness.
+"""
+
+from app.simulate.message import Fault, Message
+from app.simulate.simulation import NonsenseError, Simulation
+
+__all__ = ["Fault", "Message", "NonsenseError", "Simulation"]

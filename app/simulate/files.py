@@ -1,0 +1,110 @@
+"""Writes a simulation to a file: JSON Lines as `vigil replay` reads them, compressed by the file's name."""
+
+import contextlib
+import gzip
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import orjson
+import zstandard
+
+from app.simulate.message import Fault, Message
+from app.simulate.partitions import partition_of
+
+PROGRESS_EVERY: Final = 5_000
+
+
+class CannotWriteError(Exception):
+    """The operator's: the file cannot be written."""
+
+
+def line_of(message: Message, place: tuple[int, int] | None = None) -> bytes:
+    """A message as one line, its value as it is; `place` is its partition and offset.
+
+    A value that is not JSON leaves a line that is not JSON either, a key that is not UTF-8 one that is not UTF-8: both
+    are to be refused, and so they will be.
+    """
+    if message.key is None:
+        key = b"null"
+    else:
+        try:
+            key = orjson.dumps(message.key.decode())
+        except UnicodeDecodeError:
+            key = b'"' + message.key + b'"'
+    where = b"" if place is None else b',"partition":%d,"offset":%d' % place
+    value = b"null" if message.value is None else message.value
+    return b'{"topic":"%b","key":%b,"value":%b%b}\n' % (message.topic.encode(), key, value, where)
+
+
+class Places:
+    """The partition and offset that each message gets where every topic has so many partitions."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._next: dict[tuple[str, int], int] = {}
+
+    def of(self, message: Message) -> tuple[int, int]:
+        partition = partition_of(message.key, self._partitions)
+        offset = self._next.get((message.topic, partition), 0)
+        self._next[message.topic, partition] = offset + 1
+        return partition, offset
+
+
+@contextlib.contextmanager
+def opened(name: str) -> Iterator[IO[bytes]]:
+    """A file to write to, `-` being standard output; raise CannotWriteError."""
+    if name == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with Path(name).open("wb") as raw:
+            if name.endswith(".gz"):
+                # No name and no time in the header: the same simulation gives the same file.
+                with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+                    yield packed
+            elif name.endswith(".zst"):
+                with zstandard.ZstdCompressor(level=6).stream_writer(raw, closefd=False) as packed:
+                    yield packed
+            else:
+                yield raw
+    except OSError as error:
+        raise CannotWriteError(f"cannot write {name}: {error.strerror or error}") from error
+
+
+def write(
+    messages: Iterator[Message],
+    out: IO[bytes],
+    *,
+    partitions: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write all messages; return their number. `on_progress` is told the number so far and the time of arrival."""
+    places = Places(partitions) if partitions else None
+    number = 0
+    for number, message in enumerate(messages, start=1):
+        out.write(line_of(message, places.of(message) if places else None))
+        if on_progress and number % PROGRESS_EVERY == 0:
+            on_progress(number, message.sent_at)
+    return number
+
+
+def manifest_line(fault: Fault) -> bytes:
+    """One line of the manifest."""
+    return (
+        orjson.dumps(
+            {
+                "kind": fault.kind,
+                "rule": fault.rule,
+                "room_id": fault.room_id,
+                "host_id": fault.host_id,
+                "since": fault.since,
+                "at": fault.at,
+                "subject": fault.subject,
+                "words": fault.words,
+            }
+        )
+        + b"\n"
+    )

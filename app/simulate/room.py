@@ -1,0 +1,258 @@
+"""One host's rooms, played: the script's frames about once a second, and a crowd that comes, asks and chats.
+
+Messages are made slice by slice of time; within a slice their order does not matter, since arrival sorts them.
+"""
+
+import heapq
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+import orjson
+
+from app.simulate import words
+from app.simulate.looks import endings
+from app.simulate.message import Fault, Message
+from app.simulate.script import Script
+from app.simulate.segment import Said, Segment
+from topics.fields import Tier
+
+TIERS: Final[tuple[Tier | None, ...]] = (
+    "L0", "L0", "L0", "L0", "L0", "L1", "L1", "L1", "L2", "L2", "L3", "L4", None, None,
+)  # fmt: skip
+"""A buyer's tier goes by its number."""
+
+GREETED_BY_MS: Final = 7_500
+"""An attentive host greets within this time."""
+
+GUARD_MS: Final = 9_000
+"""In an attentive segment nobody enters later than this before its end, so that everyone is received within it."""
+
+BUYERS: Final = 200_000
+
+_Item = tuple[int, int, Callable[..., None], tuple[Any, ...]]
+
+
+class RoomPlayer:
+    """Plays one script after the other of one host, and tells each fault as it comes."""
+
+    def __init__(self, script: Script, seed: int, disorder_ms: int, on_fault: Callable[[Fault], None] | None) -> None:
+        self._broadcasts = script.broadcasts()
+        self._rng = Random(f"{seed}/crowd/{script.slot}")  # noqa: S311
+        self._slot = script.slot
+        self._on_fault = on_fault
+        # How late each topic arrives, as far as disorder allows: at least, and up to as much more.
+        self._entry_delay = (0, disorder_ms * 0.35)
+        self._frame_delay = (disorder_ms * 0.05, disorder_ms * 0.6)
+        self._text_delay = (0, disorder_ms * 0.8)
+        self._speech_delay = (disorder_ms * 0.3, disorder_ms * 0.7)
+        self._numbers = 0
+        self._spoken = self._rng.randrange(len(words.CHAT))
+        self._agenda: list[_Item] = []
+        self._out: list[Message] = []
+        self.next_at = 0
+        """Nothing comes before this time: no need to play until then."""
+        self.over = False
+        self._next_broadcast()
+
+    # What the script says
+
+    def _next_broadcast(self) -> None:
+        broadcast = next(self._broadcasts, None)
+        if broadcast is None:
+            self.over = True
+            return
+        room = broadcast.room
+        self._room = room
+        self._segments = broadcast.segments
+        self._key = room.room_id.encode()
+        self._prefix = b'{"room_id":"%b","host_id":"%b","at":' % (self._key, room.host_id.encode())
+        self._visitors: list[int] = []
+        # From a quiet to a crowded room: the mean time between entries, and between buyers' comments.
+        crowd = self._rng.uniform(0, 1)
+        self._entry_every = 26_000 - 20_000 * crowd
+        self._comment_every = 16_000 - 12_000 * crowd
+        self._next_segment()
+
+    def _next_segment(self) -> None:
+        segment = next(self._segments, None)
+        if segment is None:
+            self._next_broadcast()
+            return
+        self._segment = segment
+        ends = [start for start, _ in segment.looks[1:]] + [segment.end]
+        self._looks = [(start, end, look) for (start, look), end in zip(segment.looks, ends, strict=True)]
+        self._look = 0
+        self._frame_at = self.next_at = segment.start
+        self._reception = -1
+        if self._on_fault:
+            for fault in segment.faults:
+                self._on_fault(fault)
+        self._invite(segment)
+
+    def _invite(self, segment: Segment) -> None:
+        """Put on the agenda what begins this segment."""
+        start, rng = segment.start, self._rng
+        for entry in segment.entered:
+            self._later(entry.at, self._scripted_entry, entry.buyer)
+        for said in segment.said:
+            self._later(said.at, self._host_says, said)
+        self._later(start + int(rng.expovariate(1 / self._comment_every)), self._buyer_says)
+        if segment.attentive:
+            self._later(start + rng.randint(1_000, 2_500), self._enter)
+            self._later(start + rng.randint(4_000, 25_000), self._host_talks, False)
+
+    def _later(self, at: int, act: Callable[..., None], *told: Any) -> None:
+        """Do something at a time of this segment; what falls behind its end is not done."""
+        if at < self._segment.end:
+            self._numbers += 1
+            heapq.heappush(self._agenda, (at, self._numbers, act, told))
+
+    # Time passes
+
+    def play(self, until: int, out: list[Message]) -> None:
+        """Add every message with `at` before `until`."""
+        self._out = out
+        while not self.over and self.next_at < until:
+            stop = min(until, self._segment.end)
+            self._frames(stop)
+            self._talk(stop)
+            self.next_at = stop
+            if stop == self._segment.end:
+                self._next_segment()
+
+    def _frames(self, until: int) -> None:
+        out, key, prefix = self._out, self._key, self._prefix
+        random = self._rng.random
+        least, span = self._frame_delay
+        at = self._frame_at
+        while at < until:
+            _, end, look = self._looks[self._look]
+            if look is not None:
+                limit = min(end, until)
+                suffixes = endings(look)
+                while at < limit:
+                    value = b"%b%d%b" % (prefix, at, suffixes[at % len(suffixes)])
+                    out.append(Message("frame-status", key, value, at, at + int(least + span * random())))
+                    step = random()
+                    at += 850 + int(300 * step) if step < 0.99 else 2_000 + int(300_000 * (step - 0.99))
+                if at < end:
+                    break
+            elif until < end:
+                break
+            at = end
+            self._look += 1
+            if self._look == len(self._looks):
+                break
+        self._frame_at = at
+
+    def _talk(self, until: int) -> None:
+        agenda = self._agenda
+        while agenda and agenda[0][0] < until:
+            at, _, act, told = heapq.heappop(agenda)
+            act(at, *told)
+
+    # Buyers
+
+    def _scripted_entry(self, at: int, buyer: int) -> None:
+        """A buyer of the script: numbered apart from the crowd, so that it is a new one for sure."""
+        self._entry(at, BUYERS + self._slot * 10_000 + buyer)
+
+    def _enter(self, at: int) -> None:
+        """Somebody of the crowd comes in, and will be greeted."""
+        segment, rng = self._segment, self._rng
+        if at < segment.end - GUARD_MS:
+            self._entry(at, rng.randrange(BUYERS))
+            if not at <= self._reception <= at + GREETED_BY_MS:
+                self._reception = at + rng.randint(1_000, GREETED_BY_MS)
+                self._later(self._reception, self._greet)
+            self._later(at + 300 + int(rng.expovariate(1 / self._entry_every)), self._enter)
+
+    def _entry(self, at: int, buyer: int) -> None:
+        fields: dict[str, Any] = {
+            "room_id": self._room.room_id,
+            "host_id": self._room.host_id,
+            "at": at,
+            "buyer_id": f"buyer-{buyer:06d}",
+        }
+        tier = TIERS[buyer % len(TIERS)]
+        if tier is not None or buyer % 2:
+            fields["buyer_tier"] = tier
+        if buyer % 7 == 0:
+            fields["source"] = "feed"  # a field that nobody reads: producers add such
+        self._visitors = [*self._visitors[-30:], buyer]
+        self._send("buyer-entry", fields, at, self._entry_delay)
+
+    def _buyer_says(self, at: int) -> None:
+        rng = self._rng
+        if self._visitors:
+            buyer = rng.choice(self._visitors)
+            asks = rng.random() < 0.35
+            text = self._worded(words.QUESTIONS if asks else words.BUYER_CHAT)
+            labels: tuple[str, ...] = ()
+            if rng.random() < 0.01:
+                text, labels = words.BUYER_ABUSE, ("abuse",)  # a buyer's words are not the host's violation
+            self._comment(at, f"buyer-{buyer:06d}", "buyer", Said(at, text, "text", "ask" if asks else None, labels))
+            answered = at + rng.randint(2_000, 9_000)
+            if asks and self._segment.attentive and answered < self._segment.end - 500:
+                self._later(answered, self._answer)
+        self._later(at + 200 + int(rng.expovariate(1 / self._comment_every)), self._buyer_says)
+
+    # The host
+
+    def _greet(self, at: int) -> None:
+        self._host_says(at, Said(at, self._worded(words.GREETINGS), self._voice(), "greet"))
+
+    def _answer(self, at: int) -> None:
+        self._host_says(at, Said(at, self._worded(words.ANSWERS), self._voice(), "answer"))
+
+    def _host_talks(self, at: int, chatted: bool) -> None:
+        """About the product, or (never twice in a row) about something else."""
+        chats = not chatted and self._rng.random() < 0.2
+        if chats:
+            # In turn, so that what is typed again was typed minutes ago: no near-identical comments.
+            self._spoken += 1
+            said = Said(at, words.CHAT[self._spoken % len(words.CHAT)], self._voice(), "chat")
+        else:
+            said = Said(at, self._worded(words.INTRODUCTIONS), self._voice(), "introduce")
+        self._host_says(at, said)
+        self._later(at + self._rng.randint(8_000, 30_000), self._host_talks, chats)
+
+    def _host_says(self, at: int, said: Said) -> None:
+        self._comment(at, self._room.host_id, "host", said)
+
+    def _voice(self) -> Any:
+        return "speech" if self._rng.random() < 0.6 else "text"
+
+    def _worded(self, texts: tuple[str, ...]) -> str:
+        rng = self._rng
+        buyer = self._visitors[-1] if self._visitors else 0
+        return rng.choice(texts).format(
+            product=self._room.product, n=rng.randint(2, 60) * 10, buyer=f"buyer-{buyer:06d}"
+        )
+
+    # Messages
+
+    def _comment(self, at: int, author: str, role: str, said: Said) -> None:
+        self._numbers += 1
+        fields: dict[str, Any] = {
+            "room_id": self._room.room_id,
+            "host_id": self._room.host_id,
+            "at": at,
+            "comment_id": f"c-{self._slot}-{self._numbers}",
+            "author_id": author,
+            "author_role": role,
+            "text": said.text,
+        }
+        if role == "host":
+            fields["via"] = said.via
+        if said.intent is not None or self._numbers % 5 == 0:
+            fields["intent"] = said.intent
+        if said.labels or self._numbers % 11 == 0:
+            fields["labels"] = said.labels
+        self._send("comment", fields, at, self._speech_delay if said.via == "speech" else self._text_delay)
+
+    def _send(self, topic: str, fields: dict[str, Any], at: int, delay: tuple[float, float]) -> None:
+        least, span = delay
+        sent_at = at + int(least + span * self._rng.random())
+        self._out.append(Message(topic, self._key, orjson.dumps(fields), at, sent_at))

@@ -1,0 +1,39 @@
+"""The numbers of the announcement of July 2022 that faults are planned by.
+
+They are told here once more, apart from the rulebook, on purpose: the manifest is what the rules *should* find, so it
+must not move with the rulebook that it checks. A test compares the two.
+"""
+
+from typing import Final
+
+IN_FORCE_MS: Final = 1_658_214_000_000
+"""2022-07-19, midnight in Los Angeles: before it no room rule judges."""
+
+MAX_FRAME_GAP_S: Final = 15
+GREET_WITHIN_S: Final = 10
+MISSES_IN_A_ROW: Final = 3
+AGAIN_S: Final = 3600
+"""The same label in comments of one room counts once in this time; so do repeated comments."""
+REPEATS: Final = 5
+REPEATS_WITHIN_S: Final = 60
+
+LASTS_S: Final = {
+    "absence": 300,
+    "black-screen": 120,
+    "av-desync": 300,
+    "dead-air": 300,
+    "sleeping": 10,
+    "no-content": 300,
+    "theme-mismatch": 10,
+    "layout": 10,
+    "illegal-background": 3,
+    "rights": 3,
+    "minor": 3,
+    "prohibited-goods": 3,
+}
+"""How long a run of frames must last to violate each rule."""
+
+FRAME_MS: Final = 1_000
+"""Frames come about this often."""
+LONGEST_STEP_MS: Final = 5_200
+"""Two neighbouring frames of one look are never further apart: what outlasts a rule by more is a violation for sure."""

@@ -1,0 +1,178 @@
+"""A simulation: its settings, its messages in order of arrival, and its manifest."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from random import Random
+from typing import Final
+
+from app.simulate import rules
+from app.simulate.malformed import Malformer
+from app.simulate.message import Fault, Message
+from app.simulate.reviews import Moderators
+from app.simulate.room import RoomPlayer
+from app.simulate.script import Script
+from app.simulate.suppliers import Suppliers
+
+SLICE_MS: Final = 4_000
+"""So much time is played at once: what is in memory grows with it and with the number of rooms."""
+HISTORY_SLICE_MS: Final = 6 * 3_600_000
+DAY_MS: Final = 24 * 3_600_000
+
+LATENESS_MS: Final = 2_000
+"""Vigil's default allowed lateness: what arrives out of order must stay below it."""
+
+_sent_at: Final = attrgetter("sent_at")
+
+
+class NonsenseError(ValueError):
+    """A setting that no simulation can have; the text names it and says what it may be."""
+
+    def __init__(self, setting: str, text: str) -> None:
+        super().__init__(f"{setting} {text}")
+        self.setting = setting
+        self.text = text
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The settings of a simulation; the same settings give the same messages, byte for byte."""
+
+    seed: int
+    rooms: int
+    """How many hosts are on air, each with one broadcast after the other."""
+    suppliers: int
+    """How many suppliers quote; the first of them are the hosts."""
+    start_ms: int
+    """When the rooms begin, ms since the epoch; not before the room rules came into force."""
+    duration_s: float | None
+    """How long it lasts; None: without end."""
+    disorder_ms: int = 1_200
+    """By how much a message may arrive after its event time."""
+    malformed: float = 0.0
+    """How many malformed messages come for each good one, on average."""
+    malformed_ahead: bool = False
+    """Also times more than a day ahead: only a worker that runs live refuses them."""
+    duplicates: float = 0.002
+    """Share of comments, quotes and payments that are sent twice."""
+    fault_every_s: float | None = 40.0
+    """How long a host who goes wrong is calm in between, on average; None: all is well."""
+    reviews: float = 0.0
+    """Share of the planned violations that a moderator reviews."""
+    rfq_every_s: float = 120.0
+    """How often a supplier quotes once the rooms are on air, on average."""
+    history_days: float = 0.0
+    """How many days before the start the suppliers began."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise NonsenseError(field.name, f"is {value}: it must be a finite number")
+        counts = (("rooms", self.rooms, 100_000), ("suppliers", self.suppliers, 1_000_000))
+        for name, count, most in counts:
+            if not 0 <= count <= most:
+                raise NonsenseError(name, f"is {count}: it must be from 0 to {most}")
+        if self.rooms == self.suppliers == 0:
+            raise NonsenseError("rooms", "is 0, and so is suppliers: nothing would happen")
+        if not rules.IN_FORCE_MS <= self.start_ms <= 32_503_680_000_000:
+            text = "must be from 2022-07-19T07:00:00Z, when the room rules came into force, and before the year 3000"
+            raise NonsenseError("start_ms", text)
+        if self.duration_s is not None and not 1 <= self.duration_s <= 400 * 86_400:
+            raise NonsenseError("duration_s", f"is {self.duration_s:g} s: it must be from 1 s to 400 days")
+        if not 0 <= self.disorder_ms < LATENESS_MS:
+            text = f"is {self.disorder_ms} ms: it must be below the allowed lateness, {LATENESS_MS} ms"
+            raise NonsenseError("disorder_ms", text)
+        for name in ("malformed", "duplicates", "reviews"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise NonsenseError(name, f"is {getattr(self, name):g}: it is a share, from 0 to 1")
+        if self.fault_every_s is not None and not 1 <= self.fault_every_s <= 86_400:
+            raise NonsenseError("fault_every_s", f"is {self.fault_every_s:g} s: it must be from 1 s to a day")
+        if not 1 <= self.rfq_every_s <= 30 * 86_400:
+            raise NonsenseError("rfq_every_s", f"is {self.rfq_every_s:g} s: it must be from 1 s to 30 days")
+        if not 0 <= self.history_days <= 400:
+            raise NonsenseError("history_days", f"is {self.history_days:g}: it must be from 0 to 400 days")
+
+    @property
+    def end_ms(self) -> int | None:
+        """The time before which every event is; None without end."""
+        return None if self.duration_s is None else self.start_ms + round(self.duration_s * 1000)
+
+    def manifest(self) -> list[Fault]:
+        """Every planned fault in order of (`at`, room, rule, subject), made without making a message."""
+        if self.end_ms is None:
+            raise NonsenseError("duration_s", "is without end, and so is its manifest: take the faults as they come")
+        faults = [
+            fault
+            for slot in range(self.rooms)
+            for broadcast in self._script(slot).broadcasts()
+            for segment in broadcast.segments
+            for fault in segment.faults
+        ]
+        return sorted(faults, key=lambda fault: (fault.at, fault.room_id, fault.rule or "", fault.subject or ""))
+
+    def messages(self, on_fault: Callable[[Fault], None] | None = None) -> Iterator[Message]:
+        """All messages in order of arrival (`sent_at`). `on_fault` is told each fault before its first message."""
+        end = self.end_ms
+        since = self.start_ms - round(self.history_days * DAY_MS)
+        moderators = Moderators(self.seed, self.reviews)
+
+        def planned(fault: Fault) -> None:
+            moderators.hear(fault)
+            if on_fault:
+                on_fault(fault)
+
+        suppliers = Suppliers(self.seed, self.suppliers, since, self.start_ms, self.rfq_every_s, self.disorder_ms)
+        rooms = [RoomPlayer(self._script(slot), self.seed, self.disorder_ms, planned) for slot in range(self.rooms)]
+        noise = _Noise(self)
+        at = since
+        waiting: list[Message] = []
+        while end is None or at < end:
+            past = at < self.start_ms
+            until = min(at + HISTORY_SLICE_MS, self.start_ms) if past else at + SLICE_MS
+            if end is not None:
+                until = min(until, end)
+            fresh: list[Message] = []
+            suppliers.play(until, fresh)
+            if not past:
+                for room in rooms:
+                    room.play(until, fresh)
+                moderators.play(until, fresh)
+            waiting += noise.among(fresh)
+            waiting.sort(key=_sent_at)
+            due = bisect_left(waiting, until, key=_sent_at)
+            yield from waiting[:due]
+            del waiting[:due]
+            at = until
+        yield from waiting
+
+    def _script(self, slot: int) -> Script:
+        return Script(self.seed, slot, self.start_ms, self.end_ms, self.fault_every_s)
+
+
+class _Noise:
+    """What goes wrong on the way: messages sent twice, and malformed ones. The good ones stay as they are."""
+
+    def __init__(self, settings: Simulation) -> None:
+        self._rng = Random(f"{settings.seed}/duplicates")  # noqa: S311
+        self._duplicates = settings.duplicates
+        self._disorder = settings.disorder_ms
+        self._malformer = (
+            Malformer(settings.seed, settings.malformed, ahead=settings.malformed_ahead) if settings.malformed else None
+        )
+
+    def among(self, messages: list[Message]) -> list[Message]:
+        """The messages, and what comes beside them."""
+        noisy = messages
+        if self._duplicates:
+            noisy = list(messages)
+            for message in messages:
+                if message.topic in ("comment", "quote", "payment") and self._rng.random() < self._duplicates:
+                    again = self._rng.randint(message.sent_at, max(message.sent_at, message.at + self._disorder))
+                    noisy.append(message._replace(sent_at=again))
+        if self._malformer:
+            spoilt = [bad for message in messages if (bad := self._malformer.spoil(message)) is not None]
+            noisy = noisy + spoilt
+        return noisy

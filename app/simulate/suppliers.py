@@ -1,0 +1,186 @@
+"""Suppliers who quote, are answered, ask for pins and get paid, each at its own pace and with its own luck.
+
+    quote submitted ─▶ replied ─▶ paid ─▶ settled ─▶ perhaps refunded
+        ├─▶ perhaps pinned (suppliers of one industry compete for the same RFQs)
+        └─▶ or rejected
+
+In a history of days before the start everything takes hours and days; on air it takes seconds and minutes, so that
+something is seen to happen.
+"""
+
+import heapq
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+import orjson
+
+from app.simulate.message import Message
+from app.simulate.script import industry_of
+from topics.fields import Tier
+
+HOUR_MS: Final = 3_600_000
+HOT_MS: Final = 600_000
+"""In every such stretch one RFQ of each industry draws quotes from many: there pins run out."""
+TIERS: Final[tuple[Tier, ...]] = ("L0", "L0", "L1", "L1", "L2", "L3", "L4")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things take, on average, in seconds."""
+
+    between_quotes: float
+    reply: float
+    pay: float
+    settle: float
+
+
+HISTORY: Final = Pace(between_quotes=4 * 3600, reply=20 * 3600, pay=30 * 3600, settle=48 * 3600)
+
+
+class SupplierPlayer:
+    """One supplier; `next_at` is the time of its next event."""
+
+    def __init__(self, seed: int, number: int, since: int, start: int, rfq_every_s: float, disorder_ms: int) -> None:
+        self._rng = rng = Random(f"{seed}/supplier/{number}")  # noqa: S311
+        self._supplier_id = f"merchant-{number:05d}"
+        self._key = self._supplier_id.encode()
+        self._industry = industry_of(number)
+        self._start = start
+        self._on_air = Pace(rfq_every_s, 90, 150, 120)
+        self._disorder = disorder_ms
+        self._skill = rng.random()
+        """From one who answers late and rarely sells to one whom everybody likes."""
+        self._verified = rng.random() < 0.4
+        self._stars = rng.randint(0, 5)
+        self._quotes = 0
+        self._order: tuple[int, int, str, dict[str, Any]]
+        self._agenda: list[tuple[int, int, str, dict[str, Any]]] = []
+        self._numbers = 0
+        if rng.random() < 0.95:  # some have no profile
+            self._later(since + rng.randint(0, 2_000), "profile")
+        if rng.random() < 0.02:  # and some lose theirs, and get another
+            gone = start + rng.randint(60_000, 1_800_000)
+            self._later(gone, "no-profile")
+            self._later(gone + rng.randint(60_000, 300_000), "profile")
+        self._later(since + int(rng.random() * self._pace(since).between_quotes * 1000) + 3_000, "quote")
+
+    @property
+    def next_at(self) -> int:
+        """The time of the next event."""
+        return self._agenda[0][0]
+
+    def act(self, out: list[Message]) -> None:
+        """Make the next event, and plan what follows from it."""
+        at, _, what, about = heapq.heappop(self._agenda)
+        if what == "quote":
+            self._submit(at, out)
+        elif what in ("profile", "no-profile"):
+            self._profile(at, what == "profile", out)
+        elif what in ("paid", "settled", "refunded"):
+            self._send("payment", {**about, "kind": what}, at, out)
+            if what == "paid":
+                self._after(at, self._pace(at).settle, "settled", about)
+            elif what == "settled" and self._rng.random() < 0.08:
+                self._after(at, self._pace(at).settle, "refunded", about)
+        else:
+            self._send("quote", {**about, "kind": what}, at, out)
+            if what == "replied":
+                self._order_perhaps(at, about)
+
+    def _pace(self, at: int) -> Pace:
+        return self._on_air if at >= self._start else HISTORY
+
+    def _later(self, at: int, what: str, about: dict[str, Any] | None = None) -> None:
+        self._numbers += 1
+        heapq.heappush(self._agenda, (at, self._numbers, what, about or {}))
+
+    def _after(self, at: int, mean_s: float, what: str, about: dict[str, Any]) -> None:
+        self._later(at + 1_000 + int(self._rng.expovariate(1 / mean_s) * 1000), what, about)
+
+    def _submit(self, at: int, out: list[Message]) -> None:
+        rng, pace = self._rng, self._pace(at)
+        self._quotes += 1
+        buyer = rng.randrange(50_000)
+        if rng.random() < 0.4:
+            rfq_at = at - at % HOT_MS
+            rfq_id = f"rfq-{self._industry}-{rfq_at // HOT_MS}"
+        else:
+            # The best answer within hours, the worst within a day and a half.
+            waited = rng.expovariate(1 / (2 + 20 * (1 - self._skill)))
+            rfq_at = at - 1_000 - int(min(waited, 72) * HOUR_MS)
+            rfq_id = f"rfq-{self._supplier_id}-{self._quotes}"
+        about = {
+            "quote_id": f"q-{self._supplier_id}-{self._quotes}",
+            "rfq_id": rfq_id,
+            "buyer_id": f"buyer-{buyer:06d}",
+            "buyer_tier": TIERS[buyer % len(TIERS)],
+        }
+        self._send("quote", {**about, "kind": "submitted", "rfq_at": rfq_at}, at, out)
+        if rng.random() < 0.25:
+            self._after(at, 20, "pinned", about)
+        luck = rng.random()
+        if luck < 0.1 + 0.6 * self._skill:
+            self._after(at, pace.reply, "replied", about)
+        elif luck > 0.85:
+            self._after(at, pace.reply, "rejected", about)
+        self._after(at, pace.between_quotes, "quote", {})
+
+    def _order_perhaps(self, at: int, about: dict[str, Any]) -> None:
+        rng = self._rng
+        if rng.random() > 0.25 + 0.4 * self._skill:
+            return
+        cents = int(10 ** rng.uniform(3.5, 5.2 + self._skill))
+        amount: str | float = f"{cents // 100}.{cents % 100:02d}" if rng.random() < 0.8 else cents // 100
+        order = {
+            "payment_id": f"p-{about['quote_id']}",
+            "order_id": f"o-{about['quote_id']}",
+            "buyer_id": about["buyer_id"],
+            "amount_usd": amount,
+        }
+        if rng.random() < 0.85:
+            order["rfq_id"] = about["rfq_id"]
+        elif rng.random() < 0.5:
+            order["rfq_id"] = None
+        self._after(at, self._pace(at).pay, "paid", order)
+
+    def _profile(self, at: int, exists: bool, out: list[Message]) -> None:
+        if not exists:
+            self._put(Message("supplier-profile", self._key, None, at, self._arrives(at)), out)
+            return
+        profile = {
+            "industry": self._industry,
+            "membership": "verified" if self._verified else "standard",
+            "stars": self._stars,
+        }
+        self._send("supplier-profile", profile, at, out)
+        self._stars = min(5, self._stars + 1)
+        if at >= self._start:
+            self._after(at, 3_600, "profile", {})
+
+    def _send(self, topic: str, fields: dict[str, Any], at: int, out: list[Message]) -> None:
+        value = orjson.dumps({"supplier_id": self._supplier_id, "at": at, **fields})
+        self._put(Message(topic, self._key, value, at, self._arrives(at)), out)
+
+    def _put(self, message: Message, out: list[Message]) -> None:
+        out.append(message)
+
+    def _arrives(self, at: int) -> int:
+        return at + int(self._rng.random() * self._disorder)
+
+
+class Suppliers:
+    """All suppliers, played in order of time."""
+
+    def __init__(self, seed: int, number: int, since: int, start: int, rfq_every_s: float, disorder_ms: int) -> None:
+        players = [SupplierPlayer(seed, n, since, start, rfq_every_s, disorder_ms) for n in range(number)]
+        self._due = [(player.next_at, n, player) for n, player in enumerate(players)]
+        heapq.heapify(self._due)
+
+    def play(self, until: int, out: list[Message]) -> None:
+        """Add every message with `at` before `until`."""
+        due = self._due
+        while due and due[0][0] < until:
+            _, number, player = due[0]
+            player.act(out)
+            heapq.heapreplace(due, (player.next_at, number, player))
