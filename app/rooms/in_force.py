@@ -1,11 +1,178 @@
-"""Which numbers hold at a time, looked up once for as long as nothing changes."""
+"""Which numbers hold at a time: the rulebook's room sections, looked up once for as long as nothing changes."""
 
 import bisect
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+import difflib
+from typing import Any, Final
 
-from app.rooms.runs import CONDITIONS, LABELS
-from app.rulebook import Rulebook, RulebookError
+from msgspec import Struct
+
+from app.rooms.runs import CONDITIONS, LABELS, THROUGH_DISCONNECTED, RunRule, RunRules
+from app.rooms.speech import REPEATS, SPOKEN, SpokenRule
+from app.rulebook import NEVER, Dated, Rulebook, RulebookError
 from app.rulebook.rooms import GreetingLimits, RoomLimits
-from app.stream.clock import BEGINNING, NEVER
-from topics.rooms import FrameStatus
+
+GREETING: Final = "greeting-miss"
+
+JUDGED: Final = frozenset({GREETING, *CONDITIONS, *LABELS.values(), *SPOKEN.values(), REPEATS})
+"""Every rule that is judged."""
+
+
+class GreetingRule(Struct, frozen=True):
+    """greeting-miss as it stands at a time."""
+
+    family: str
+    effective: str
+    in_force: bool
+    within_ms: int
+    in_a_row: int
+    at_risk_misses: int
+
+
+class Numbers(Struct, frozen=True):
+    """Everything that holds from `start` until before `until`. Durations are in milliseconds."""
+
+    start: int
+    until: int
+    gap_ms: int
+    forget_ended_ms: int
+    forget_silent_ms: int
+    comment_memory_ms: int
+    presence_ms: int
+    engaged_comments: int
+    status_every_ms: int
+    waiting_shown: int
+    greeting: GreetingRule
+    runs: RunRules
+    spoken: dict[str, SpokenRule]
+    """The rules that a label on a host comment decides, by label or by what it starts with."""
+
+
+class InForce:
+    """The numbers of all times."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        """Raise RulebookError when a rule has no numbers or numbers have no judge."""
+        _check(rulebook)
+        self._rulebook = rulebook
+        sections = ["rooms", *sorted(JUDGED)]
+        starts = sorted({dated.start for section in sections for dated in rulebook.versions(section)})
+        self._starts = starts
+        # Before the first day nothing is judged; what is no rule holds as from that day on.
+        self._numbers = [
+            self._numbers_of(start, until) for start, until in zip([-NEVER, *starts], [*starts, NEVER], strict=True)
+        ]
+        rooms = [self._rooms(numbers.start) for numbers in self._numbers]
+        self.longest_comment_memory_ms = 1000 * max(limits.comment_memory_s for limits in rooms)
+        self.longest_presence_ms = 1000 * max(limits.presence_s for limits in rooms)
+        self.most_engaged_comments = max(limits.engaged_comments for limits in rooms)
+        spoken = [rule for numbers in self._numbers for rule in numbers.spoken.values()]
+        self.longest_again_ms = max(rule.again_ms for rule in spoken)
+        self.repeats: list[Dated[Any]] = rulebook.versions(REPEATS)
+        """The limits of near-identical comments, oldest first."""
+        self.repeats_family = rulebook.headings[REPEATS]["family"]
+
+    def at(self, when: int) -> Numbers:
+        """What holds at the event time `when`."""
+        return self._numbers[bisect.bisect_right(self._starts, when)]
+
+    def runs_at(self, when: int) -> RunRules:
+        """The run rules as they stand at `when`."""
+        return self.at(when).runs
+
+    def greeting_at(self, when: int) -> GreetingRule:
+        """greeting-miss as it stands at `when`."""
+        return self.at(when).greeting
+
+    def _rooms(self, when: int) -> RoomLimits:
+        limits: RoomLimits = self._dated("rooms", when)[0].limits
+        return limits
+
+    def _dated(self, section: str, when: int) -> tuple[Dated[Any], bool]:
+        """The limits at a time and whether they are in force: before its first day a rule has those to come."""
+        dated = self._rulebook.at(section, when)
+        return (self._rulebook.versions(section)[0], False) if dated is None else (dated, True)
+
+    def _numbers_of(self, start: int, until: int) -> Numbers:
+        rooms = self._rooms(start)
+        dated, in_force = self._dated(GREETING, start)
+        greeting: GreetingLimits = dated.limits
+        conditions = [
+            self._run_rule(rule, start, condition.words, condition.holds, rooms)
+            for rule, condition in CONDITIONS.items()
+        ]
+        return Numbers(
+            start=start,
+            until=until,
+            gap_ms=rooms.max_frame_gap_s * 1000,
+            forget_ended_ms=rooms.forget_ended_s * 1000,
+            forget_silent_ms=rooms.forget_silent_s * 1000,
+            comment_memory_ms=rooms.comment_memory_s * 1000,
+            presence_ms=rooms.presence_s * 1000,
+            engaged_comments=rooms.engaged_comments,
+            status_every_ms=rooms.status_every_s * 1000,
+            waiting_shown=rooms.waiting_shown,
+            greeting=GreetingRule(
+                family=self._rulebook.headings[GREETING]["family"],
+                effective=dated.effective,
+                in_force=in_force,
+                within_ms=greeting.within_s * 1000,
+                in_a_row=greeting.in_a_row,
+                at_risk_misses=greeting.at_risk_misses,
+            ),
+            runs=RunRules(
+                conditions=tuple(conditions),
+                by_name={
+                    **{rule.rule: rule for rule in conditions},
+                    **{rule: self._label_rule(rule, start, rooms) for rule in LABELS.values()},
+                },
+                labels={label: self._label_rule(rule, start, rooms) for label, rule in LABELS.items()},
+            ),
+            spoken={
+                label: SpokenRule(
+                    rule,
+                    self._rulebook.headings[rule]["family"],
+                    self._dated(rule, start)[0].effective,
+                    self._dated(rule, start)[1],
+                    self._dated(rule, start)[0].limits.again_s * 1000,
+                )
+                for label, rule in SPOKEN.items()
+            },
+        )
+
+    def _label_rule(self, rule: str, start: int, rooms: RoomLimits) -> RunRule:
+        return self._run_rule(rule, start, "", lambda frame, limits: True, rooms)
+
+    def _run_rule(self, rule: str, start: int, words: str, holds: Any, rooms: RoomLimits) -> RunRule:
+        dated, in_force = self._dated(rule, start)
+        lasts_ms = dated.limits.lasts_s * 1000
+        warned = dated.limits.lasts_s >= rooms.at_risk_from_s
+        return RunRule(
+            rule=rule,
+            family=self._rulebook.headings[rule]["family"],
+            words=words,
+            holds=holds,
+            limits=dated.limits,
+            effective=dated.effective,
+            in_force=in_force,
+            lasts_ms=lasts_ms,
+            at_risk_ms=round(lasts_ms * rooms.at_risk_share) if warned else None,
+            through_disconnected=rule in THROUGH_DISCONNECTED,
+        )
+
+
+def _check(rulebook: Rulebook) -> None:
+    """Every rule needs numbers and all numbers a judge."""
+    tabled = {name for name, heading in rulebook.headings.items() if "family" in heading}
+    problems = []
+    for rule in sorted(JUDGED ^ tabled):
+        near = difflib.get_close_matches(rule, (JUDGED | tabled) - {rule}, n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        if rule in tabled:
+            remedy = f"nothing judges it: take [{rule}] out, or add its condition to app/rooms/runs.py"
+            problems.append(f"rulebook: [{rule}] is no rule that is known; {remedy}{guess}")
+        else:
+            problems.append(
+                f"rulebook: the rule {rule} has no numbers: add [{rule}] and [{rule}.from.YYYY-MM-DD]{guess}"
+            )
+    if problems:
+        raise RulebookError("\n".join(problems))

@@ -1,12 +1,16 @@
-"""How a room stores what grows: a queue in pieces, and what was seen within a window of time.
+"""How a room stores what grows: in pieces, records of their own, so that a checkpoint writes what is new.
 
-    append ──▶ open end (in the room's main record) ──full──▶ sealed piece, a record of its own, written once
-    popleft ──▶ the oldest piece's items go; when all are gone its record is deleted
+    Queue    in order, dropped from the front          what waits
+    Log      in order, forgotten a piece at a time     what is remembered for a while: Window, Tally
+    Counts   how often each number came                times whose percentiles are told
 
-So a checkpoint of a large room writes a few kilobytes, not everything it remembers.
+New items stand in the open end, which lies in the room's main record; a full end moves into pieces. A piece stays
+well below a megabyte, and writing one does not depend on how much the room remembers.
 """
 
 from collections import deque
+from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -14,19 +18,29 @@ from msgspec import Struct
 
 from app.stream.logic import Parts
 
+Records = dict[bytes, bytes | None]
+"""Records to write by part name; None deletes one."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(list[Any]).decode
+_items: Final = msgspec.msgpack.Decoder(list[Any]).decode
+_numbers: Final = msgspec.msgpack.Decoder(list[int]).decode
+_counts: Final = msgspec.msgpack.Decoder(dict[int, int]).decode
 
 
-class Kept(Struct, array_like=True):
+def hash64(text: str) -> int:
+    """64 bits that stand for an identifier or a label (two of a million share them with a chance of 3 in 10^8)."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+class KeptQueue(Struct, array_like=True):
     """What the main record keeps of a queue."""
 
     oldest: int = 0
-    """Number of the oldest sealed piece."""
+    """Number of the oldest piece."""
     next: int = 0
-    """Number of the piece to be sealed next."""
+    """Number of the next piece to come."""
     gone: int = 0
-    """How many items of the oldest sealed piece are gone."""
+    """How many items of the oldest piece are gone."""
     tail: list[Any] = []
     """The open end."""
 
@@ -36,22 +50,21 @@ class Queue:
 
     __slots__ = ("_changed", "_kept", "_name", "_size", "items")
 
-    def __init__(self, name: bytes, size: int, kept: Kept, parts: Parts) -> None:
+    def __init__(self, name: bytes, size: int, kept: KeptQueue, parts: Parts) -> None:
         """`size` items make a piece; its records are named `name` and a number."""
         self._name = name
         self._size = size
         self._kept = kept
-        self._changed: dict[bytes, bytes | None] = {}
-        self.items: deque[Any] = deque()
+        self._changed: Records = {}
+        self.items: list[Any] = []
         """All items, oldest first: to read only."""
         for number in range(kept.oldest, kept.next):
-            self.items.extend(_decode(parts[self._part(number)]))
-        for _ in range(kept.gone):
-            self.items.popleft()
-        self.items.extend(kept.tail)
+            self.items += _items(parts[self._part(number)])
+        del self.items[: kept.gone]
+        self.items += kept.tail
 
-    def append(self, item: Any) -> None:
-        """Add what msgpack can store: an int, or a list or tuple of ints, strings and None."""
+    def append(self, item: Sequence[Any]) -> None:
+        """Add what msgpack can store: a tuple of ints, strings and None."""
         kept = self._kept
         self.items.append(item)
         kept.tail.append(item)
@@ -60,57 +73,258 @@ class Queue:
             kept.next += 1
             kept.tail.clear()
 
-    def popleft(self) -> Any:
-        """Drop the oldest item and return it."""
+    def drop(self, count: int) -> None:
+        """Drop that many of the oldest."""
         kept = self._kept
-        item = self.items.popleft()
-        if kept.oldest == kept.next:
-            del kept.tail[0]
-            return item
-        kept.gone += 1
-        if kept.gone == self._size:
-            self._changed[self._part(kept.oldest)] = None
-            kept.oldest += 1
-            kept.gone = 0
-        return item
+        del self.items[:count]
+        while count and kept.oldest < kept.next:
+            here = min(count, self._size - kept.gone)
+            kept.gone += here
+            count -= here
+            if kept.gone == self._size:
+                self._changed[self._part(kept.oldest)] = None
+                kept.oldest += 1
+                kept.gone = 0
+        del kept.tail[:count]
 
-    def clear(self) -> None:
-        """Drop everything."""
-        kept = self._kept
-        for number in range(kept.oldest, kept.next):
-            self._changed[self._part(number)] = None
-        kept.oldest, kept.gone = kept.next, 0
-        kept.tail.clear()
-        self.items.clear()
-
-    def dump(self, into: dict[bytes, bytes | None]) -> None:
-        """Move the pieces that changed since the last time over to `into`."""
+    def dump(self, into: Records) -> None:
+        """Move the records that changed since the last time over to `into`."""
         if self._changed:
             into.update(self._changed)
             self._changed.clear()
+
+    def names(self) -> list[bytes]:
+        """The names of all records that are or were about to be stored."""
+        return [*self._changed, *(self._part(number) for number in range(self._kept.oldest, self._kept.next))]
+
+    def _part(self, number: int) -> bytes:
+        return b"%b%d" % (self._name, number)
+
+
+class KeptLog(Struct, array_like=True):
+    """What the main record keeps of a log."""
+
+    oldest: int = 0
+    next: int = 0
+    tail: list[int] = []
+    """The open end."""
+
+
+class Log:
+    """Rows of numbers in order, the last of a row being its time where pieces are forgotten by time.
+
+    A full open end is added to the newest piece, which is written again, until that piece is full itself.
+    """
+
+    __slots__ = ("_changed", "_ends", "_kept", "_name", "_newest", "_rows", "_width")
+
+    OPEN_ROWS: Final = 24
+    PIECE_ROWS: Final = 10 * OPEN_ROWS
+
+    def __init__(self, name: bytes, width: int, kept: KeptLog) -> None:
+        """`width` numbers make a row; records are named `name` and a number. Call `load` next."""
+        self._name = name
+        self._width = width
+        self._kept = kept
+        self._changed: Records = {}
+        self._newest: list[int] = []
+        self._ends: deque[int] | None = None
+        """The last number of each piece (None for no pieces: most rooms never need one)."""
+
+    def load(self, parts: Parts) -> list[int]:
+        """Everything stored, as one flat list."""
+        kept = self._kept
+        numbers: list[int] = []
+        for number in range(kept.oldest, kept.next):
+            self._newest = _numbers(parts[self._part(number)])
+            self._end(self._newest[-1])
+            numbers += self._newest
+        if len(self._newest) >= self.PIECE_ROWS * self._width:
+            self._newest = []
+        return numbers + kept.tail
+
+    def append(self, row: tuple[int, ...]) -> bool:
+        """Add a row; tell whether the open end was moved into a piece (a good time to forget)."""
+        kept = self._kept
+        kept.tail += row
+        if len(kept.tail) < self.OPEN_ROWS * self._width:
+            return False
+        if not self._newest:
+            kept.next += 1
+            self._end(kept.tail[-1])
+        assert self._ends is not None  # noqa: S101 - there is a piece
+        self._newest += kept.tail
+        self._ends[-1] = kept.tail[-1]
+        kept.tail.clear()
+        self._changed[self._part(kept.next - 1)] = _encode(self._newest)
+        if len(self._newest) >= self.PIECE_ROWS * self._width:
+            self._newest = []
+        return True
+
+    def forget(self, until: int) -> None:
+        """Drop the pieces whose last time is not after `until`."""
+        kept = self._kept
+        while self._ends and self._ends[0] <= until:
+            self._ends.popleft()
+            self._changed[self._part(kept.oldest)] = None
+            kept.oldest += 1
+            if kept.oldest == kept.next:
+                self._newest = []
+
+    def dump(self, into: Records) -> None:
+        """Move the records that changed since the last time over to `into`."""
+        if self._changed:
+            into.update(self._changed)
+            self._changed.clear()
+
+    def names(self) -> list[bytes]:
+        """The names of all records that are or were about to be stored."""
+        return [*self._changed, *(self._part(number) for number in range(self._kept.oldest, self._kept.next))]
+
+    def _end(self, at: int) -> None:
+        if self._ends is None:
+            self._ends = deque()
+        self._ends.append(at)
 
     def _part(self, number: int) -> bytes:
         return b"%b%d" % (self._name, number)
 
 
 class Window:
-    """Keys seen within a window of event time, each with the last time it was seen."""
+    """Keys with the last time each was added, kept for a while."""
 
-    __slots__ = ("_queue", "latest")
+    __slots__ = ("latest", "log")
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-        self.latest: dict[int, int] = dict(queue.items)
+    def __init__(self, name: bytes, kept: KeptLog, parts: Parts) -> None:
+        self.log = Log(name, 2, kept)
+        self.latest: dict[int, int] = {}
+        """In order of time: to read only."""
+        numbers = iter(self.log.load(parts))
+        for key in numbers:
+            self._put(key, next(numbers))
 
-    def add(self, key: int, at: int) -> None:
-        """The key was seen at `at`, not before any other."""
-        self.latest[key] = at
-        self._queue.append((key, at))
+    def add(self, key: int, at: int, until: int) -> None:
+        """The key came at `at`, not before any other; what is not after `until` need not be remembered."""
+        self._put(key, at)
+        if self.log.append((key, at)):
+            self.forget(until)
 
     def forget(self, until: int) -> None:
-        """Drop what was not seen after `until`."""
-        items = self._queue.items
-        while items and items[0][1] <= until:
-            key, at = self._queue.popleft()
-            if self.latest.get(key) == at:
-                del self.latest[key]
+        """Drop what was not added after `until`."""
+        gone = []
+        for key, at in self.latest.items():
+            if at > until:
+                break
+            gone.append(key)
+        for key in gone:
+            del self.latest[key]
+        self.log.forget(until)
+
+    def dump(self, into: Records) -> None:
+        """Move the records that changed since the last time over to `into`."""
+        self.log.dump(into)
+
+    def names(self) -> list[bytes]:
+        """The names of all records that are or were about to be stored."""
+        return self.log.names()
+
+    def _put(self, key: int, at: int) -> None:
+        self.latest.pop(key, None)
+        self.latest[key] = at
+
+
+class Tally:
+    """How many keys came how often, counting up to `most`."""
+
+    __slots__ = ("_counts", "_most", "_with", "log")
+
+    def __init__(self, name: bytes, most: int, kept: KeptLog, parts: Parts) -> None:
+        self.log = Log(name, 1, kept)
+        self._most = most
+        self._counts: dict[int, int] = {}
+        self._with = [0] * (most + 1)
+        for key in self.log.load(parts):
+            self._count(key)
+
+    def add(self, key: int) -> None:
+        """The key came once more."""
+        if self._count(key):
+            self.log.append((key,))
+
+    def at_least(self, times: int) -> int:
+        """How many keys came that often or more; `times` up to `most`."""
+        return sum(self._with[times:])
+
+    def _count(self, key: int) -> bool:
+        before = self._counts.get(key, 0)
+        if before >= self._most:
+            return False
+        self._counts[key] = before + 1
+        if before:
+            self._with[before] -= 1
+        self._with[before + 1] += 1
+        return True
+
+
+class Counts:
+    """How often each number came; bounded by how many different numbers there are, not by how many came."""
+
+    __slots__ = ("_buckets", "_changed", "_kept", "_name", "_open", "total")
+
+    OPEN: Final = 48
+    WIDTH: Final = 1024
+
+    def __init__(self, name: bytes, kept: list[int], stored: list[int], parts: Parts) -> None:
+        """`kept` is the open end in the main record, `stored` the numbers of the buckets that have a record there."""
+        self._name = name
+        self._open = kept
+        self._kept = stored
+        self._changed: Records = {}
+        self._buckets: dict[int, dict[int, int]] = {b: _counts(parts[self._part(b)]) for b in stored}
+        self.total = sum(sum(bucket.values()) for bucket in self._buckets.values())
+        for number in kept:
+            self._count(number)
+
+    def add(self, number: int) -> None:
+        """A number of 0 or more came."""
+        self._count(number)
+        self._open.append(number)
+        if len(self._open) >= self.OPEN:
+            for index in {number // self.WIDTH for number in self._open}:
+                self._changed[self._part(index)] = _encode(self._buckets[index])
+                if index not in self._kept:
+                    self._kept.append(index)
+            self._open.clear()
+
+    def nearest_rank(self, percent: int) -> int:
+        """The smallest number that at least `percent` of all are not above (total > 0)."""
+        rank = -(-self.total * percent // 100)
+        for index in sorted(self._buckets):
+            bucket = self._buckets[index]
+            inside = sum(bucket.values())
+            if rank > inside:
+                rank -= inside
+                continue
+            for number in sorted(bucket):
+                rank -= bucket[number]
+                if rank <= 0:
+                    return number
+        raise ValueError("no number came yet")
+
+    def dump(self, into: Records) -> None:
+        """Move the records that changed since the last time over to `into`."""
+        if self._changed:
+            into.update(self._changed)
+            self._changed.clear()
+
+    def names(self) -> list[bytes]:
+        """The names of all records that are or were about to be stored."""
+        return [*self._changed, *(self._part(index) for index in self._kept)]
+
+    def _count(self, number: int) -> None:
+        bucket = self._buckets.setdefault(number // self.WIDTH, {})
+        bucket[number] = bucket.get(number, 0) + 1
+        self.total += 1
+
+    def _part(self, index: int) -> bytes:
+        return b"%b%d" % (self._name, index)

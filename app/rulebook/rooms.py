@@ -27,6 +27,8 @@ class RoomLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """A buyer with this many comments is engaged."""
     status_every_s: Seconds
     """A room's figures are published at most this often."""
+    waiting_shown: Count
+    """A room's figures list at most this many undecided entries, so that a rush does not outgrow a message."""
     at_risk_from_s: Seconds
     """Rules of this length and more tell when a condition comes near its violation."""
     at_risk_share: Share
