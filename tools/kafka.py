@@ -63,6 +63,7 @@ _PROPERTIES = {
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "4",
     "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",  # a test of fail-over may set a session time-out below Kafka's 6 s
     # After a kill, the controller takes the broker back only once the dead one's session is over: 9 s by default.
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "2000",
