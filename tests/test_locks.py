@@ -1,9 +1,13 @@
 """The locks: a copy of the project's own fits, and each way in which it could stop to fit is told."""
 
+import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tools import locks
 
@@ -40,3 +44,21 @@ def test_the_locks_fit(project: Path):
 def test_a_misfit_is_told(project: Path, name: str, old: str, new: str, problem: str):
     edit(project / name, old, new)
     assert any(problem in told for told in locks.check(project))
+
+
+def test_every_dependency_has_its_reason_and_its_locked_version():
+    project = tomllib.loads((locks.ROOT / "pyproject.toml").read_text())["project"]
+    named = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["demo"],
+        *project["optional-dependencies"]["dev"],
+    ]
+    locked = locks.pins((locks.ROOT / "requirements.lock").read_text(), "requirements.lock", [])
+    rows = re.findall(
+        r"^\| ([\w-]+) \| ([\d.]+) \| [^|]+ \| [^|]+ \|$",
+        (locks.ROOT / "docs/dependencies.md").read_text(),
+        re.MULTILINE,
+    )
+    told = {canonicalize_name(name): version for name, version in rows}
+    wanted = {canonicalize_name(Requirement(one).name) for one in named}
+    assert told == {name: str(*locked[name]) for name in wanted}
