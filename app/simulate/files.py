@@ -2,10 +2,11 @@
 
 import contextlib
 import gzip
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import orjson
 import zstandard
@@ -18,6 +19,10 @@ PROGRESS_EVERY: Final = 5_000
 
 class CannotWriteError(Exception):
     """The operator's: the file cannot be written."""
+
+
+class ReaderGoneError(Exception):
+    """Whoever read standard output has enough: no fault of anybody's."""
 
 
 def line_of(message: Message, place: tuple[int, int] | None = None) -> bytes:
@@ -56,15 +61,20 @@ class Places:
 def opened(name: str) -> Iterator[IO[bytes]]:
     """A file to write to, `-` being standard output; raise CannotWriteError."""
     if name == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError as error:
+            # The interpreter flushes once more as it ends: let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise ReaderGoneError("nobody reads standard output any more") from error
         return
     try:
         with Path(name).open("wb") as raw:
             if name.endswith(".gz"):
                 # No name and no time in the header: the same simulation gives the same file.
-                with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-                    yield packed
+                with gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped:
+                    yield cast(IO[bytes], zipped)
             elif name.endswith(".zst"):
                 with zstandard.ZstdCompressor(level=6).stream_writer(raw, closefd=False) as packed:
                     yield packed
@@ -80,11 +90,17 @@ def write(
     *,
     partitions: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Write all messages; return their number. `on_progress` is told the number so far and the time of arrival."""
+    """Write all messages, until `stopped`; return their number.
+
+    `on_progress` is told the number so far and the time of arrival.
+    """
     places = Places(partitions) if partitions else None
     number = 0
     for number, message in enumerate(messages, start=1):
+        if stopped():
+            return number - 1
         out.write(line_of(message, places.of(message) if places else None))
         if on_progress and number % PROGRESS_EVERY == 0:
             on_progress(number, message.sent_at)

@@ -1,0 +1,63 @@
+"""Types of command-line options: durations, times and speeds, refused with words that say how to write them."""
+
+import re
+import time
+from datetime import datetime
+from typing import Any, Final
+
+import click
+
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Duration(click.ParamType):
+    """Seconds, or a number with s, m, h or d; a word given to it stands for None."""
+
+    name = "duration"
+
+    def __init__(self, none: str | None = None) -> None:
+        self.none = none
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if not isinstance(value, str):
+            return float(value)
+        if self.none is not None and value == self.none:
+            return None
+        if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", value.strip())):
+            word = f", or {self.none}" if self.none else ""
+            self.fail(f"{value!r} is no duration: write 90, 90s, 10m, 2h or 1.5d{word}", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+class Speed(click.ParamType):
+    """How many times as fast as real time; `max` is None."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value == "max":
+            return None
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = 0.0
+        if not 0 < speed < float("inf"):
+            self.fail(f"{value!r} is no speed: write a number above 0 (1 is real time), or max", param, ctx)
+        return speed
+
+
+class Instant(click.ParamType):
+    """A time as ISO 8601 with its offset, or `now`; in ms since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value == "now":
+            return time.time_ns() // 1_000_000
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time: write now, or such as 2022-09-01T09:00:00-07:00", param, ctx)
+        if instant.tzinfo is None:
+            self.fail(f"{value!r} does not say in which time zone: end it with Z or an offset, -07:00", param, ctx)
+        return round(instant.timestamp() * 1000)
