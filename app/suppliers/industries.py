@@ -1,0 +1,253 @@
+"""One industry: its suppliers' current lines, ranked now and then, and what `supplier-score` says of each.
+
+    line of a supplier ──▶ kept ──at most every 2 s──▶ all ranked ──line, rank or rules changed──▶ supplier-score
+    line of a month ─────▶ assessed.py ──▶ standing back to the supplier, that carries it in its current line
+
+Ranking sorts the whole industry: ten thousand suppliers take some hundredths of a second, which is why it waits.
+
+Forgets: a supplier when its line says that it left; an industry when nobody is left.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from app.rulebook import Rulebook
+from app.stream.clock import BEGINNING, NEVER
+from app.stream.logic import Context, Parts
+from app.suppliers.assessed import Assessments
+from app.suppliers.calendar import month_named
+from app.suppliers.rules import SECOND_MS, SupplierRules
+from app.suppliers.score import CENTS, ScoreRules, Standings, ranked, total
+from topics.envelope import Output
+from topics.fields import check_key, decode_json
+from topics.internal import Figures, SupplierLine
+from topics.scores import Assessed, Counts, Metrics, Rank, Ranks, SupplierScore
+from topics.verdicts import identity
+
+VERSION: Final = 1
+LETTER: Final = b"s"
+
+
+class _Main(Struct, array_like=True):
+    """The main part of an industry's stored state."""
+
+    version: int = VERSION
+    now: int = BEGINNING
+    """The largest of the clocks and times seen."""
+    shown_at: int = BEGINNING
+    """The clock when the suppliers were ranked last."""
+    owed: bool = False
+    """Something changed since."""
+    due: dict[str, int] = {}
+    """When the months that changed are to be assessed."""
+
+
+_MAIN: Final = msgspec.msgpack.Decoder(_Main)
+_LINE: Final = msgspec.msgpack.Decoder(SupplierLine)
+_MESSAGE: Final = msgspec.json.Decoder(SupplierLine)
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class IndustryState:
+    """All that is remembered of one industry."""
+
+    def __init__(self, rules: SupplierRules, scores: ScoreRules, parts: Parts) -> None:
+        self._rules = rules
+        self._scores = scores
+        self._main = main = _MAIN.decode(parts[b""]) if parts else _Main()
+        if main.version != VERSION:
+            raise ValueError(f"the state of an industry has the unknown version {main.version}")
+        self._lines: dict[str, SupplierLine] = {}
+        for name, part in parts.items():
+            if name[:1] == LETTER:
+                line = _LINE.decode(part)
+                self._lines[line.supplier_id] = line
+        self._assessments = Assessments(rules, scores, parts, main.due)
+        self._changed: set[str] = set(self._lines) if main.owed else set()
+        """Suppliers whose line changed since they were ranked."""
+        self._shown: dict[str, Standings] = {} if main.owed else ranked(self._figures())
+        self._unsaved: set[str] = set()
+        self._dirty = False
+
+    def _figures(self) -> Iterator[tuple[str, Figures]]:
+        for supplier_id, line in self._lines.items():
+            if line.figures is not None:
+                yield supplier_id, line.figures
+
+    # ---- events -----------------------------------------------------------------------------------------------
+
+    def apply(self, event: SupplierLine, clock: int, context: Context) -> None:
+        """Take a supplier's line in, its current one or one of a month."""
+        main = self._main
+        main.now = max(main.now, clock - 1, event.at)
+        self._dirty = True
+        if event.month is not None:
+            self._assessments.add(event, event.month, clock)
+            return
+        supplier_id = event.supplier_id
+        known = self._lines.get(supplier_id)
+        if known is not None and event.at < known.at:
+            context.count("stale_lines")
+            return
+        if event.figures is not None:
+            self._lines[supplier_id] = event
+        elif known is None:
+            return
+        else:
+            del self._lines[supplier_id]
+            if event.moved_to is None:
+                id_ = identity("gone", supplier_id, event.at)
+                context.emit("supplier-score", supplier_id, id_, event.at, None)
+        self._changed.add(supplier_id)
+        self._unsaved.add(supplier_id)
+        main.owed = True
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> int:
+        rules_change = self._scores.next_change(self._main.now) if self._lines else NEVER
+        return min(rules_change, self._assessments.deadline())
+
+    def deadline_passed(self, at: int, context: Context) -> None:
+        main = self._main
+        if self._scores.next_change(main.now) <= at:
+            self._changed.update(self._lines)
+            main.owed = True
+        main.now = max(main.now, at)
+        self._assessments.deadline_passed(at, context)
+        self._dirty = True
+
+    def finish(self, clock: int, context: Context) -> None:
+        """The input has ended at `clock`: assess what came."""
+        self._assessments.finish(context)
+        self._dirty = True
+
+    # ---- what is shown ----------------------------------------------------------------------------------------
+
+    def status(self, clock: int, final: bool) -> Iterable[Output]:
+        """The scores that changed since they were shown last, or held back for a moment; `final`: all of them."""
+        main = self._main
+        if not final:
+            if not self._changed:
+                return []
+            wait = self._rules.limits(max(clock, main.now)).rerank_every_s * SECOND_MS
+            if main.shown_at <= clock < main.shown_at + wait:
+                return []
+        standings = ranked(self._figures())
+        shown, changed = self._shown, self._changed
+        outputs = [
+            self._score(line, max(clock, line.at), standings.get(supplier_id))
+            for supplier_id, line in self._lines.items()
+            if final or supplier_id in changed or standings.get(supplier_id) != shown.get(supplier_id)
+        ]
+        self._shown = standings
+        changed.clear()
+        main.shown_at = clock
+        main.owed = False
+        self._dirty = True
+        return outputs
+
+    def status_owed(self) -> bool:
+        return bool(self._changed)
+
+    def _score(self, line: SupplierLine, at: int, standings: Standings | None) -> Output:
+        figures = line.figures
+        if figures is None:
+            raise ValueError(f"the line of {line.supplier_id!r} that left is not kept")
+        points = self._scores.points(at, figures, line.membership, standings)
+        standing, entitlements = line.standing, None
+        if standing is not None:
+            end = self._rules.calendar.end(month_named(standing.month))
+            entitlements = self._scores.entitlements(end, standing.score, standing.membership, standing.stars)
+        score = SupplierScore(
+            supplier_id=line.supplier_id,
+            at=at,
+            industry=line.industry,
+            membership=line.membership,
+            stars=line.stars,
+            metrics=Metrics(
+                quotes_month=figures.quotes_month,
+                response_rate=_rate(figures.rfqs_in_time, figures.rfqs_quoted),
+                reply_rate=_rate(figures.quotes_replied, figures.quotes),
+                gmv_90d=_amount(figures.gmv_90d),
+                gmv_month=_amount(figures.gmv_month),
+            ),
+            points=points,
+            ranks=Ranks(
+                quotes=None if standings is None else Rank(rank=standings.quotes, of=standings.of),
+                response=None if standings is None else Rank(rank=standings.response, of=standings.of),
+            ),
+            predicted=total(points),
+            assessed=None if standing is None else Assessed(month=standing.month, score=standing.score),
+            entitlements=entitlements,
+            gmv_challenge_rights=self._scores.challenge_rights(at, figures.gmv_month),
+            counts=Counts(
+                rfqs_quoted=figures.rfqs_quoted,
+                rfqs_in_time=figures.rfqs_in_time,
+                quotes=figures.quotes,
+                quotes_replied=figures.quotes_replied,
+            ),
+            rulebook=self._scores.effective(at),
+        )
+        # Two different scores of one instant must not share an identity.
+        id_ = identity("score", line.supplier_id, at, _encode(score).hex())
+        return Output("supplier-score", line.supplier_id.encode(), id_, at, score)
+
+    # ---- what is stored ---------------------------------------------------------------------------------------
+
+    def forgotten(self) -> bool:
+        return not self._lines and not self._assessments
+
+    def dump(self) -> Mapping[bytes, bytes | None]:
+        if not self._dirty:
+            return {}
+        self._dirty = False
+        parts: dict[bytes, bytes | None] = {b"": _encode(self._main)}
+        for supplier_id in self._unsaved:
+            line = self._lines.get(supplier_id)
+            parts[LETTER + supplier_id.encode()] = None if line is None else _encode(line)
+        self._unsaved.clear()
+        self._assessments.dump(parts)
+        return parts
+
+
+def _rate(part: int, whole: int) -> float | None:
+    return round(part / whole, 6) if whole else None
+
+
+def _amount(cents: int) -> str:
+    return f"{cents // CENTS}.{cents % CENTS:02}"
+
+
+class IndustriesLogic:
+    """Shards of industries. Lines are taken on arrival: of one supplier they come in order."""
+
+    topics: tuple[str, ...] = ("supplier-metrics",)
+    ordered = False
+    refuses_late = False
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rules = SupplierRules(rulebook)
+        self._scores = ScoreRules(rulebook)
+
+    def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> SupplierLine:
+        """The line of a message; raise Refused."""
+        line = decode_json(_MESSAGE, value)
+        check_key(key, "industry", line.industry)
+        return line
+
+    def key_of(self, event: SupplierLine) -> str:
+        return event.industry
+
+    def natural_id(self, event: SupplierLine) -> str | None:
+        """A line that comes twice says the same twice."""
+        return None
+
+    def load(self, key: str, parts: Parts) -> IndustryState:
+        return IndustryState(self._rules, self._scores, parts)
+
+    def knows(self, state: IndustryState, event: SupplierLine) -> bool:
+        return False
