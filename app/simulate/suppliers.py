@@ -20,8 +20,6 @@ from app.simulate.script import industry_of
 from topics.fields import Tier
 
 HOUR_MS: Final = 3_600_000
-HOT_MS: Final = 600_000
-"""In every such stretch one RFQ of each industry draws quotes from many: there pins run out."""
 TIERS: Final[tuple[Tier, ...]] = ("L0", "L0", "L1", "L1", "L2", "L3", "L4")
 
 
@@ -33,9 +31,11 @@ class Pace:
     reply: float
     pay: float
     settle: float
+    sought: float
+    """In every such stretch one RFQ of each industry draws quotes from many: there pins run out."""
 
 
-HISTORY: Final = Pace(between_quotes=4 * 3600, reply=20 * 3600, pay=30 * 3600, settle=48 * 3600)
+HISTORY: Final = Pace(between_quotes=4 * 3600, reply=20 * 3600, pay=30 * 3600, settle=48 * 3600, sought=6 * 3600)
 
 
 class SupplierPlayer:
@@ -47,7 +47,7 @@ class SupplierPlayer:
         self._key = self._supplier_id.encode()
         self._industry = industry_of(number)
         self._start = start
-        self._on_air = Pace(rfq_every_s, 90, 150, 120)
+        self._on_air = Pace(rfq_every_s, reply=90, pay=150, settle=120, sought=600)
         self._disorder = disorder_ms
         self._skill = rng.random()
         """From one who answers late and rarely sells to one whom everybody likes."""
@@ -103,8 +103,8 @@ class SupplierPlayer:
         self._quotes += 1
         buyer = rng.randrange(50_000)
         if rng.random() < 0.4:
-            rfq_at = at - at % HOT_MS
-            rfq_id = f"rfq-{self._industry}-{rfq_at // HOT_MS}"
+            rfq_at = at - at % round(pace.sought * 1000)
+            rfq_id = f"rfq-{self._industry}-{rfq_at // 1000}"
         else:
             # The best answer within hours, the worst within a day and a half.
             waited = rng.expovariate(1 / (2 + 20 * (1 - self._skill)))
@@ -124,7 +124,10 @@ class SupplierPlayer:
             self._after(at, pace.reply, "replied", about)
         elif luck > 0.85:
             self._after(at, pace.reply, "rejected", about)
-        self._after(at, pace.between_quotes, "quote", {})
+        again = at + 1_000 + int(rng.expovariate(1 / pace.between_quotes) * 1000)
+        if at < self._start <= again:  # from now on at the other pace
+            again = self._start + int(rng.random() * self._on_air.between_quotes * 1000)
+        self._later(again, "quote")
 
     def _order_perhaps(self, at: int, about: dict[str, Any]) -> None:
         rng = self._rng

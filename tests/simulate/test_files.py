@@ -1,0 +1,118 @@
+"""A simulation in a file: lines of the replay contract, whatever the file's name says of compression."""
+
+import gzip
+import io
+
+import orjson
+import pytest
+import zstandard
+from click.testing import CliRunner
+
+from app.commands.simulate import simulate
+from app.simulate import Message
+from app.simulate.files import line_of
+from app.simulate.partitions import partition_of
+
+
+def run(*options: str):
+    return CliRunner().invoke(simulate, options)
+
+
+def test_a_line_has_topic_key_and_value():
+    message = Message("comment", b"room-1", b'{"at":5}', 5, 6)
+    assert line_of(message) == b'{"topic":"comment","key":"room-1","value":{"at":5}}\n'
+    assert orjson.loads(line_of(message, (2, 7)))["partition"] == 2
+    assert orjson.loads(line_of(message, (2, 7)))["offset"] == 7
+
+
+def test_a_tombstone_and_a_missing_key_are_null():
+    line = orjson.loads(line_of(Message("supplier-profile", None, None, 5, 6)))
+    assert line == {"topic": "supplier-profile", "key": None, "value": None}
+
+
+def test_what_is_no_json_stays_so():
+    with pytest.raises(orjson.JSONDecodeError):
+        orjson.loads(line_of(Message("comment", b"room-1", b'{"at":', 5, 6)))
+    with pytest.raises(orjson.JSONDecodeError):
+        orjson.loads(line_of(Message("comment", b"\xff", b"{}", 5, 6)))
+
+
+def test_partitions_are_those_of_kafkas_default():
+    # Kafka's own test vectors of murmur2.
+    assert partition_of(b"21", 2**31) == -973932308 & 0x7FFFFFFF
+    assert partition_of(b"foobar", 2**31) == -790332482 & 0x7FFFFFFF
+    assert partition_of(b"a-little-bit-long-string", 2**31) == -985981536 & 0x7FFFFFFF
+    assert partition_of(None, 4) == 0
+
+
+def test_all_names_give_the_same_lines(tmp_path):
+    plain, gz, zst = (tmp_path / f"a.jsonl{end}" for end in ("", ".gz", ".zst"))
+    for path in (plain, gz, zst):
+        result = run("--out", str(path), "--rooms", "2", "--suppliers", "2", "--duration", "60s")
+        assert result.exit_code == 0, result.output
+        assert "messages" in result.stderr
+    lines = plain.read_bytes()
+    assert lines.count(b"\n") > 100
+    assert gzip.decompress(gz.read_bytes()) == lines
+    assert zstandard.ZstdDecompressor().stream_reader(io.BytesIO(zst.read_bytes())).read() == lines
+    first = gz.read_bytes()
+    run("--out", str(gz), "--rooms", "2", "--suppliers", "2", "--duration", "60s")
+    assert gz.read_bytes() == first, "nothing of the clock is in the file"
+
+
+def test_standard_output_has_the_lines_and_standard_error_the_words():
+    result = run("--out", "-", "--rooms", "1", "--suppliers", "0", "--duration", "20s")
+    assert all(orjson.loads(line)["topic"] for line in result.stdout.splitlines())
+    assert "faults done on purpose" in result.stderr
+
+
+def test_offsets_count_by_topic_and_partition(tmp_path):
+    path = tmp_path / "a.jsonl"
+    run("--out", str(path), "--rooms", "4", "--duration", "60s", "--partitions", "3")
+    following = {}
+    for line in map(orjson.loads, path.read_bytes().splitlines()):
+        place = (line["topic"], line["partition"])
+        assert line["offset"] == following.get(place, 0)
+        assert line["partition"] == partition_of(line["key"].encode(), 3)
+        following[place] = line["offset"] + 1
+    assert len({partition for _, partition in following}) == 3
+
+
+def test_the_manifest_names_every_fault(tmp_path):
+    path = tmp_path / "faults.jsonl"
+    result = run("--out", "-", "--rooms", "20", "--manifest", str(path))
+    faults = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    assert f"{len(faults)} faults done on purpose, written to {path}" in result.stderr
+    assert {"kind", "rule", "room_id", "host_id", "since", "at", "subject", "words"} == set(faults[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "Say where to"),
+        (("--out", "-", "--broker", "localhost:9"), "Say where to"),
+        (("--out", "-", "--rooms", "many"), "not a valid integer"),
+        (("--out", "-", "--rooms", "-1"), "--rooms: is -1"),
+        (("--out", "-", "--duration", "soon"), "is no duration"),
+        (("--out", "-", "--duration", "0"), "--duration"),
+        (("--out", "-", "--disorder", "2s"), "--disorder: is 2000 ms"),
+        (("--out", "-", "--malformed", "2"), "--malformed: is 2"),
+        (("--out", "-", "--start", "2022-09-01T00:00"), "in which time zone"),
+        (("--out", "-", "--start", "yesterday"), "is no time"),
+        (("--out", "-", "--start", "2022-07-18T00:00Z"), "--start: must be from 2022-07-19"),
+        (("--out", "-", "--speed", "2"), "--speed has no meaning without --broker"),
+        (("--broker", "localhost:9", "--speed", "-1"), "is no speed"),
+        (("--broker", "localhost:9", "--rate", "0"), "--rate"),
+        (("--broker", "localhost:9", "--partitions", "2"), "--partitions has no meaning without --out"),
+    ],
+)
+def test_nonsense_is_refused_with_words(options, words):
+    result = run(*options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path):
+    result = run("--out", str(tmp_path / "no" / "such.jsonl"))
+    assert result.exit_code == 1
+    assert "cannot write" in result.stderr

@@ -1,0 +1,135 @@
+"""A simulation sent to a broker: everything arrives, in order by partition, where Kafka's partitioner puts it."""
+
+import asyncio
+import time
+from collections import defaultdict
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from click.testing import CliRunner
+
+from app.brokers import EmbeddedBroker
+from app.commands.simulate import simulate
+from app.simulate import NonsenseError, Simulation
+from app.simulate.kafka import CannotProduceError, produce, topics_of
+from app.simulate.partitions import partition_of
+
+START = 1_662_048_000_000
+PARTITIONS = 3
+
+
+@pytest.fixture
+def own_broker():
+    """A broker of the test's own: the simulator sends to topics whose names are fixed."""
+    with EmbeddedBroker() as embedded:
+        yield embedded.address
+
+
+async def make_topics(broker: str, names: list[str]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
+    finally:
+        await admin.close()
+
+
+async def read(broker: str, topics: list[str], number: int) -> dict[tuple[str, int], list[tuple]]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
+    await consumer.start()
+    found = defaultdict(list)
+    try:
+        consumer.assign([TopicPartition(topic, p) for topic in topics for p in range(PARTITIONS)])
+        until = time.monotonic() + 20
+        while number and time.monotonic() < until:
+            for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                found[place.topic, place.partition] += [(record.key, record.value) for record in records]
+                number -= len(records)
+    finally:
+        await consumer.stop()
+    return found
+
+
+def story(**changes: object) -> Simulation:
+    settings = {"seed": 5, "rooms": 6, "suppliers": 6, "start_ms": START, "duration_s": 120, **changes}
+    return Simulation(**settings)  # type: ignore[arg-type]
+
+
+async def test_everything_arrives_in_order_where_kafkas_partitioner_puts_it(own_broker):
+    simulation = story(malformed=0.3, duplicates=0.1)
+    await make_topics(own_broker, topics_of(simulation))
+    faults = []
+    sent = await produce(simulation, own_broker, speed=None, on_fault=faults.append)
+    expected = defaultdict(list)
+    for message in simulation.messages():
+        place = (message.topic, partition_of(message.key, PARTITIONS))
+        expected[place].append((message.key, message.value))
+    assert sent == sum(len(of) for of in expected.values())
+    assert await read(own_broker, topics_of(simulation), sent) == expected
+    assert sorted(faults, key=repr) == sorted(simulation.manifest(), key=repr)
+
+
+async def test_our_partitions_are_those_of_the_producers_default(own_broker):
+    await make_topics(own_broker, ["comment"])
+    keys = [f"room-{n:05d}-001".encode() for n in range(30)]
+    async with AIOKafkaProducer(bootstrap_servers=own_broker) as producer:
+        places = [(await producer.send_and_wait("comment", b"{}", key=key)).partition for key in keys]
+    assert places == [partition_of(key, PARTITIONS) for key in keys]
+
+
+async def test_after_the_backlog_time_passes_at_its_speed(own_broker):
+    simulation = story(duration_s=64)
+    await make_topics(own_broker, topics_of(simulation))
+    began = time.monotonic()
+    told = []
+    await produce(simulation, own_broker, speed=4, backlog_s=60, on_progress=lambda *at: told.append(at))
+    took = time.monotonic() - began
+    assert 0.7 < took < 3, "four seconds four times as fast"
+    assert told
+    assert all(START <= at <= START + 66_000 for _, at in told)
+
+
+async def test_a_rate_is_kept(own_broker):
+    simulation = story(duration_s=30, suppliers=0)
+    await make_topics(own_broker, topics_of(simulation))
+    began = time.monotonic()
+    sent = await produce(simulation, own_broker, speed=None, rate=300)
+    assert sent > 150
+    assert time.monotonic() - began > (sent - 1) / 300 - 0.1
+
+
+async def test_it_stops_when_told_and_what_was_counted_has_arrived(own_broker):
+    simulation = story(duration_s=None)
+    await make_topics(own_broker, topics_of(simulation))
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.7, stop.set)
+    began = time.monotonic()
+    sent = await produce(simulation, own_broker, backlog_s=30, stop=stop)
+    assert time.monotonic() - began < 5
+    found = await read(own_broker, topics_of(simulation), sent)
+    assert sum(len(of) for of in found.values()) == sent
+
+
+async def test_a_missing_topic_is_named_and_not_created(own_broker):
+    await make_topics(own_broker, ["comment", "frame-status"])
+    with pytest.raises(CannotProduceError, match=r"no topic buyer-entry: .*vigil worker"):
+        await produce(story(suppliers=0), own_broker, speed=None)
+    admin = AIOKafkaAdminClient(bootstrap_servers=own_broker)
+    await admin.start()
+    try:
+        assert set(await admin.list_topics()) == {"comment", "frame-status"}
+    finally:
+        await admin.close()
+
+
+def test_no_broker_is_told_by_the_command():
+    result = CliRunner().invoke(simulate, ["--broker", "127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert "cannot reach a Kafka broker at 127.0.0.1:1" in result.stderr
+
+
+@pytest.mark.parametrize(("setting", "value"), [("speed", 0), ("rate", -1), ("backlog_s", float("nan"))])
+async def test_a_pace_that_makes_no_sense_is_refused(setting, value):
+    with pytest.raises(NonsenseError, match=setting):
+        await produce(story(), "127.0.0.1:1", **{setting: value})
