@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from app.rooms.room import RoomsLogic
-from app.rulebook import load_rulebook
+from app.rulebook import BUILT_IN, Rulebook, load_rulebook, parse_rulebook
 from app.stream.logic import Context, Logic
 from topics.envelope import Output
 from topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent
@@ -27,6 +27,12 @@ START = 1_660_000_000_000
 ROOM = "room-1"
 HOST = "host-1"
 RULEBOOK = load_rulebook()
+
+MIDNIGHT = 28_400 * S
+"""The first midnight of America/Los_Angeles after START: there 2022-08-09 begins."""
+NEXT_DAY = "2022-08-09"
+FIRST_DAY = 1_658_214_000_000 - START
+"""2022-07-19 begins, and the room rules are in force."""
 
 T = TypeVar("T", bound=Struct)
 
@@ -64,6 +70,14 @@ def frames(first: int, last: int, stream: str = "live", *, every: int = 1 * S, *
 def layout(**rest: Any) -> Layout:
     """A canvas as it should be, unless told otherwise."""
     return Layout(**{"camera_share": 0.8, "uncovered_share": 0.0, "materials": 1, **rest})
+
+
+def rulebook_with(section: str, day: str = NEXT_DAY, **changes: Any) -> Rulebook:
+    """The built-in rulebook with a section's numbers changed from a day on."""
+    numbers = {**msgspec.to_builtins(RULEBOOK.versions(section)[-1].limits), **changes}
+    lines = [f"{name} = {value}" for name, value in numbers.items()]
+    table = f'\n[{section}.from.{day}]\nsource = "a test"\n' + "\n".join(lines)
+    return parse_rulebook(BUILT_IN.read_text(encoding="utf-8") + table, "test.toml")
 
 
 class Stage:

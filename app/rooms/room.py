@@ -58,9 +58,10 @@ class Main(Struct, array_like=True):
     ended_at: int | None = None
     """The first `ended` frame of the series that the latest frame belongs to."""
     verdicts: int = 0
-    status_at: int = -NEVER
-    """When the figures were last published, and whether they changed since."""
+    status_at: int | None = None
+    """When the figures were last published."""
     status_owed: bool = False
+    """Did they change since?"""
     runs: list[StoredRun] = []
     greeting: KeptGreeting = field(default_factory=KeptGreeting)
     speech: KeptSpeech = field(default_factory=KeptSpeech)
@@ -187,10 +188,13 @@ class Room:
             return
         at = clock if final else max(clock, main.last_at)
         if not final:
-            if not main.status_owed or at < main.status_at + self._numbers.status_every_ms:
+            if not main.status_owed:
+                return
+            if main.status_at is not None and at < main.status_at + self._numbers.status_every_ms:
                 return
             main.status_at = at
             main.status_owed = False
+            self._changed = True
         yield Output("room-status", self._room_id.encode(), f"{self._room_id}@{at}", at, self._figures_at(at))
 
     def status_owed(self) -> bool:
@@ -268,6 +272,7 @@ class Room:
 
     def _forget(self, at: int, context: Context) -> None:
         """Be as a room from which nothing came yet."""
+        self._greeting.void(at)  # of a room that fell silent: a warning that stands is cleared
         if not self._shadow:
             context.emit("room-status", self._room_id, f"{self._room_id}@{at}", at, None)
         doomed = dict.fromkeys(name for holder in self._holders() for name in holder.names())

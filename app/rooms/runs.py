@@ -171,7 +171,10 @@ class Runs:
         self._by_rule: dict[str, Run] = {}
         self._by_label: dict[str, Run] = {}
         for name, label, since, first, before, at_risk, violated in stored:
-            run = Run(rules_at(since).by_name[name], label, since, first, before)
+            rule = rules_at(since).by_name.get(name)
+            if rule is None:
+                continue  # stored by a version of Vigil that judged it
+            run = Run(rule, label, since, first, before)
             run.at_risk, run.violated = at_risk, violated
             run.look_ahead()
             if label is None:

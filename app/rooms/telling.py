@@ -5,9 +5,12 @@ from topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, ide
 
 
 class Telling:
-    """A room's way out. `context` is set for as long as the room is called."""
+    """A room's way out."""
 
     __slots__ = ("context", "host_id", "room_id", "shadow", "verdicts")
+
+    context: Context
+    """Set whenever the room is called."""
 
     def __init__(self, room_id: str, host_id: str, verdicts: int, shadow: bool) -> None:
         self.room_id = room_id
@@ -16,7 +19,6 @@ class Telling:
         """How many so far."""
         self.shadow = shadow
         """Verdicts of a candidate rulebook go to a topic of their own, and nothing else goes out."""
-        self.context = Context()
 
     def verdict(
         self,

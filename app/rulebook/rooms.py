@@ -1,6 +1,8 @@
 """The numbers of the room rules, as types; durations carry their unit in their name."""
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -47,7 +49,7 @@ class GreetingLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RunLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule that says "for N continuous seconds"; also the type of a rule that is not named in SECTIONS."""
+    """A rule that says "for N continuous seconds" and no more."""
 
     lasts_s: Seconds
 
@@ -92,20 +94,26 @@ class HarassmentLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """Comments shorter than this many code points after folding are left out."""
 
 
-SECTIONS: Final[Mapping[str, type[Struct]]] = {
+_TYPES: Final[Mapping[str, type[Struct]]] = {
     "rooms": RoomLimits,
     "greeting-miss": GreetingLimits,
-    "absence": RunLimits,
-    "black-screen": RunLimits,
     "av-desync": AvLimits,
-    "dead-air": RunLimits,
-    "sleeping": RunLimits,
-    "no-content": RunLimits,
-    "theme-mismatch": RunLimits,
     "layout": LayoutLimits,
-    "illegal-background": RunLimits,
     "rights": LabelLimits,
     "harassment": HarassmentLimits,
-    "minor": RunLimits,
     "prohibited-goods": LabelLimits,
 }
+"""What has numbers of its own; every other rule says no more than how long its condition lasts."""
+
+
+def _sections() -> dict[str, type[Struct]]:
+    """The room sections: the rules are those that the built-in rulebook has, so that a new one is named once."""
+    try:
+        tables = tomllib.loads(Path(__file__).with_name("rulebook.toml").read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError:
+        tables = {}  # the reader will tell where
+    rules = (name for name, table in tables.items() if isinstance(table, dict) and "family" in table)
+    return {**_TYPES, **{name: _TYPES.get(name, RunLimits) for name in rules}}
+
+
+SECTIONS: Final[Mapping[str, type[Struct]]] = _sections()
