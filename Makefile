@@ -20,6 +20,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(READY) ## .venv with Vigil in it, exactly the locked versions
+	@:
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: Vigil needs Python 3.11 to 3.14, and there is no such python3 on PATH." \
