@@ -79,8 +79,8 @@ class Metrics:
         at: int | None = getattr(entry, event.kind)
         return at is not None and at > max(clock, event.at) - memory
 
-    def quote(self, event: Quote, remembered: int) -> None:
-        """Count a quote's event that is not known; what is not later than `remembered` is forgotten."""
+    def quote(self, event: Quote) -> None:
+        """Count a quote's event that is not known."""
         at = event.at
         if at > self.now:
             self.advance(at)
@@ -93,17 +93,14 @@ class Metrics:
             setattr(entry, event.kind, at)
             self._quotes.touch(entry)
         if event.kind == "submitted":
-            self._quoted(event, remembered)
+            self._quoted(event)
             self._count_quote(QUOTES, at, at)
-            if entry.replied is not None and entry.replied <= remembered:
-                entry.replied = None
+            if entry.replied is not None and entry.replied <= at - self._rules.quote_memory:
+                entry.replied = None  # to a forgotten quote of the same id
             elif entry.replied is not None:
                 self._count_quote(QUOTES_REPLIED, at, max(at, entry.replied))
         elif event.kind == "replied" and entry.submitted is not None:
-            if entry.submitted <= remembered:
-                entry.submitted = None
-            else:
-                self._count_quote(QUOTES_REPLIED, entry.submitted, max(at, entry.submitted))
+            self._count_quote(QUOTES_REPLIED, entry.submitted, max(at, entry.submitted))
 
     def payment(self, event: Payment) -> None:
         """Count a payment's event that is not known."""
@@ -193,7 +190,7 @@ class Metrics:
             prior_gmv_90d=_told(self.closings.get(month - 1, _ZERO)[GMV_90D]),
         )
 
-    def _quoted(self, event: Quote, remembered: int) -> None:
+    def _quoted(self, event: Quote) -> None:
         """The supplier quoted on an RFQ, for the first time or again."""
         rfq_id, at, rfq_at = event.rfq_id, event.at, event.rfq_at
         if rfq_at is None:
@@ -207,11 +204,12 @@ class Metrics:
             self._count_month(QUOTES_MONTH, at, month, 1)
             return
         self._rfqs.touch(rfq)
-        if rfq.last_at <= remembered:
+        memory = self._rules.quote_memory
+        if rfq.last_at <= at - memory:
             # Its windows are long over: it begins anew, as if it were deleted already.
             rfq.first_at, rfq.rfq_at, rfq.last_at, rfq.months = at, rfq_at, at, ()
             self._count_rfq(rfq, 1)
-        elif (at, rfq_at) < (rfq.first_at, rfq.rfq_at):
+        elif (at, rfq_at) < (rfq.first_at, rfq.rfq_at) and at > rfq.first_at - memory:
             self._count_rfq(rfq, -1)
             rfq.first_at, rfq.rfq_at = at, rfq_at
             self._count_rfq(rfq, 1)

@@ -114,8 +114,7 @@ class SupplierState:
         main, at = self._main, event.at
         if isinstance(event, Quote | Payment):
             memory = self._rules.quote_memory if isinstance(event, Quote) else self._rules.payment_memory
-            remembered = passed - memory
-            if at <= remembered:
+            if at <= passed - memory:
                 context.count("too_old")
                 return
         metrics = self._advance(max(at, passed), passed)
@@ -132,7 +131,7 @@ class SupplierState:
             main.first_at = at
         if isinstance(event, Quote):
             main.active = True
-            metrics.quote(event, remembered)
+            metrics.quote(event)
             if event.kind in ("pinned", "rejected"):
                 id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
                 context.emit("quote-by-rfq", event.rfq_id, id_, at, event)
@@ -211,7 +210,7 @@ class SupplierState:
     def _forget_at(self) -> int:
         """When the supplier is forgotten, if nothing more is heard of it."""
         held = self._profiles.held
-        if held and held[-1].profile is not None:
+        if (held and held[-1].profile is not None) or self.forgotten():
             return NEVER
         return self._main.heard_at + self._rules.forget_silent
 
