@@ -238,8 +238,9 @@ class MirrorTable(faust.Table):
             schema=_Batches(key_type=bytes, value_type=bytes),
             key_type=bytes,
             value_type=bytes,
-            recovery_buffer_size=1,
-            standby_buffer_size=1,
+            # In batches. Not 1: by that number Faust goes on reading the changelogs of active partitions for ever.
+            recovery_buffer_size=2,
+            standby_buffer_size=2,
         )
         self._changelog_topic = app.topic(
             changelog,
@@ -263,6 +264,10 @@ class MirrorTable(faust.Table):
         return self.data  # type: ignore[no-any-return]
 
 
+async def _partitions(consumer: Any, topic: str) -> set[int]:
+    return consumer.partitions_for_topic(topic) or set()
+
+
 class Feed:
     """The source partitions of the worker: where they end, when the broker last answered, and how to hold them."""
 
@@ -281,6 +286,17 @@ class Feed:
     async def ends(self, tps: set[TP]) -> dict[TP, int]:
         """The offset after the last record of each partition."""
         return {tp: end or 0 for tp, end in (await self._consumer.highwaters(*tps)).items()} if tps else {}
+
+    async def all_ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        """The end of every partition of the topics, whoever owns it."""
+        thread = self._consumer._thread
+        consumer = thread._ensure_consumer()
+        wanted = []
+        for topic in topics:
+            known = await thread.call_thread(_partitions, consumer, topic)
+            wanted += [driver._TopicPartition(topic, partition) for partition in known]
+        ends = await thread.call_thread(consumer.end_offsets, wanted)
+        return {(tp.topic, tp.partition): end for tp, end in ends.items()}
 
     async def beginnings(self, tps: set[TP]) -> dict[TP, int]:
         """The offset of the first record that each partition still has."""

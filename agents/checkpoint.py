@@ -43,12 +43,18 @@ class Checkpoints:
         feed: Feed,
         tables: dict[Group, MirrorTable],
         producer: Callable[[], Any],
+        recorded: bool = False,
         interval_ms: int = 1000,
         group_ms: int = 20,
         on_sent: Callable[[Held, Sequence[Any], int], None] = lambda held, outputs, at: None,
         on_written: Callable[[float, int], None] = lambda seconds, records: None,
     ) -> None:
-        """`producer`: the aiokafka producer of the moment. `on_sent`: called with a shard's outputs once acked."""
+        """`producer`: the aiokafka producer of the moment. `on_sent`: called with a shard's outputs once acked.
+
+        `recorded`: the last offset of a partition is committed only when its shard has said its last word, so that
+        whoever waits for all of it can tell by what is committed.
+        """
+        self._recorded = recorded
         self._owner = owner
         self._feed = feed
         self._tables = tables
@@ -83,17 +89,19 @@ class Checkpoints:
         async with self._lock:
             epoch = self.epoch
             started, cpu = time.monotonic(), time.process_time()
-            snapshots = [
-                (held, held.shard.take_over() if take_over else held.shard.snapshot(final=held.ended)) for held in due
+            taken = [
+                (held, held.shard.take_over() if take_over else held.shard.snapshot(final=held.ended), held.ended)
+                for held in due
             ]
+            snapshots = [(held, snapshot) for held, snapshot, _ in taken]
             self._next = time.monotonic() + max(self._group, MOST_OF_THE_TIME * (time.process_time() - cpu))
             if snapshots:
                 await asyncio.wait_for(self._store(snapshots), TIMEOUT_S)
                 await asyncio.wait_for(self._send(snapshots), TIMEOUT_S)
                 self._on_written(time.monotonic() - started, sum(len(snapshot.records) for _, snapshot in snapshots))
-            for held, snapshot in snapshots:
-                for tp, offset in zip(held.tps, snapshot.committed, strict=True):
-                    self._committed[tp] = offset
+            for held, snapshot, ended in taken:
+                for tp, offset, end in zip(held.tps, snapshot.committed, held.ends, strict=True):
+                    self._committed[tp] = offset if ended or not self._recorded else min(offset, end - 1)
             if commit and epoch == self.epoch:
                 await self._commit(epoch)
 

@@ -5,7 +5,7 @@ revoked  ─▶ a last checkpoint, then dropped: what was not committed is read 
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,11 +80,11 @@ class Owner:
         pace: Pace,
         groups: Mapping[Group, Sequence[str]],
         new_shard: Callable[[Group, int], Any],
-        upstream: Mapping[Group, Sequence[str]],
+        upstream: Collection[Group] = (),
     ) -> None:
         """`groups`: the topics of each group by rank. `new_shard`: a shard from what the group's mirror has restored.
 
-        `upstream`: for a group that reads what other groups write, the source topics these read.
+        `upstream`: the groups that read what other groups write.
         """
         self._feed = feed
         self._pace = pace
@@ -93,8 +93,8 @@ class Owner:
         self._upstream = upstream
         self._ranks = {topic: (group, rank) for group, topics in groups.items() for rank, topic in enumerate(topics)}
         self.shards: dict[tuple[Group, int], Held] = {}
-        self.upstream_done: Callable[[Group], bool] = lambda group: True
-        """Recorded data: has everything that flows into the group been written? Told from outside."""
+        self.upstream_done: Callable[[Group], int | None] = lambda group: 0
+        """Recorded data: since when (wall clock, ms) all that flows into the group is written; None: not yet."""
 
     # ---- ownership --------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Owner:
         now = wall_ms()
         held.shard.intake(rank, records, now if self._pace.live else None)
         held.arrived[rank] = now
-        held.idle[rank] = False
+        held.idle[rank] = held.ended = False
         self._move(held, now)
         self._throttle(held)
 
@@ -180,19 +180,29 @@ class Owner:
             else:
                 slowest = min(slowest, source.max_at)
         clock = shard.clock
-        if slowest < NEVER:
+        if not pace.live and held.group in self._upstream:
+            # What comes to this group comes in no order of time: recorded data waits until all of it is there.
+            done = self.upstream_done(held.group)
+            if slowest == NEVER and not held.ended and done is not None and answered > done:
+                self._end(held)
+        elif slowest < NEVER:
             shard.advance(slowest - pace.lateness_ms)
         elif pace.live:
             # What the broker held back for longer than a fetch waits is not silence either.
             shard.advance(min(now, answered + 2 * pace.fetch_wait_ms + 100) - pace.lateness_ms)
-        elif not held.ended and self.upstream_done(held.group):
-            until = pace.recorded_until
-            if until is None:
-                until = max(source.max_at for source in shard.sources)
-            held.ended = True
-            shard.finish(until)
+        elif not held.ended:
+            self._end(held)
         if shard.clock > clock:
             held.since = now
+
+    def _end(self, held: Held) -> None:
+        """Recorded data has come to its end: judge what is left, and let every key say its last word."""
+        until = self._pace.recorded_until
+        if until is None:
+            until = max(source.max_at for source in held.shard.sources)
+        held.ended = True
+        if until >= 0:
+            held.shard.finish(until)
 
     def _read_to_end(self, held: Held, rank: int, end: int, now: int) -> bool:
         """Was the partition read to its end? Behind the last record may stand a transaction's control records."""
@@ -230,8 +240,3 @@ class Owner:
 
 class ForeignTopic(Exception):  # noqa: N818 - a condition the operator is told of
     """A source topic is not the one that the stored state comes from; the text names a remedy."""
-
-
-def ranks_of(topics: Iterable[str]) -> dict[str, int]:
-    """The rank of each topic of a group."""
-    return {topic: rank for rank, topic in enumerate(topics)}

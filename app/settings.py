@@ -185,7 +185,7 @@ def _check_together(settings: Settings, places: Mapping[str, str]) -> None:
         raise SettingsError("ssl_cert_file is missing: ssl_key_file is given")
     if settings.recorded_until is not None and settings.clock != "recorded":
         raise SettingsError(
-            f'{places["recorded_until"]}: takes effect with a recorded clock only; set clock = "recorded" or leave it out'
+            f'{places["recorded_until"]}: only for a recorded clock; set clock = "recorded" or leave it out'
         )
     for server in settings.broker.split(","):
         host, _, port = server.strip().rpartition(":")

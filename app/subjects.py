@@ -12,6 +12,13 @@ from topics.catalog import BY_NAME, Group
 GROUPS: Final[tuple[Group, ...]] = ("rooms", "hosts", "suppliers", "industries", "rfqs")
 """In the order in which outputs flow; `industries` tells `suppliers` the assessed scores."""
 
+UPSTREAM: Final[dict[Group, tuple[str, ...]]] = {
+    "hosts": ("buyer-entry", "comment", "frame-status"),
+    "industries": ("quote", "payment", "supplier-profile"),
+    "rfqs": ("quote", "payment", "supplier-profile"),
+}
+"""Groups that read what other shards write, and the topics from which these do."""
+
 
 def subjects(rulebook: Rulebook, review_wait_ms: int | None) -> dict[Group, Logic]:
     """A logic for each group; `review_wait_ms`: how long a review waits for its verdict, None to the input's end."""

@@ -42,6 +42,8 @@ class Output(NamedTuple):
     at: int
     body: Struct | None
     """None is a tombstone."""
+    judged: int = 0
+    """The event time at which it was said; not part of the message."""
 
 
 def encode_body(body: Struct | None) -> bytes | None:

@@ -1,6 +1,6 @@
 """Events of live rooms, in: `buyer-entry`, `comment` and `frame-status`, keyed by `room_id`."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -72,12 +72,12 @@ ROOM_TOPICS: Final = ("buyer-entry", "comment", "frame-status")
 """The three room topics in the order of their rank: of events at one time, entries are judged first."""
 
 _TYPES: Final = (BuyerEntry, Comment, FrameStatus)
-_DECODERS: Final = tuple(msgspec.json.Decoder(kind) for kind in _TYPES)
+_DECODERS: Final[tuple[Any, ...]] = tuple(msgspec.json.Decoder(kind) for kind in _TYPES)
 
 
 def decode_room_event(rank: int, key: bytes | None, value: bytes | None) -> RoomEvent:
     """Decode a message of ROOM_TOPICS[rank]; raise Refused when it is malformed or its key is not the `room_id`."""
-    event: RoomEvent = decode_json(_DECODERS[rank], value)  # type: ignore[arg-type]
+    event: RoomEvent = decode_json(_DECODERS[rank], value)
     if key != event.room_id.encode():
         check_key(key, "room_id", event.room_id)
     return event

@@ -19,15 +19,17 @@ Parts = Mapping[bytes, bytes]
 class Context:
     """What a state may use while it is called: the way out, and the shard's name for things it counts."""
 
-    __slots__ = ("counts", "emitted")
+    __slots__ = ("counts", "emitted", "now")
 
     def __init__(self) -> None:
         self.emitted: list[Output] = []
         self.counts: dict[str, int] = {}
+        self.now = 0
+        """The event time that is being judged."""
 
     def emit(self, topic: str, key: str, id_: str, at: int, body: Struct | None) -> None:
         """Publish one message; `id_` is its identity."""
-        self.emitted.append(Output(topic, key.encode(), id_, at, body))
+        self.emitted.append(Output(topic, key.encode(), id_, at, body, self.now))
 
     def emit_dead(
         self,
@@ -93,12 +95,17 @@ class Logic(Protocol):
     `decode`, to keep an event together with its message, and a state's `finish(clock, context)` once the input ended.
     """
 
-    topics: tuple[str, ...]
-    """In the order of rank."""
-    ordered: bool
-    """Judge in event time; else on arrival."""
-    refuses_late: bool
-    """A late event goes to `dead-letter` (else it is applied on arrival)."""
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """In the order of rank."""
+
+    @property
+    def ordered(self) -> bool:
+        """Judge in event time; else on arrival."""
+
+    @property
+    def refuses_late(self) -> bool:
+        """A late event goes to `dead-letter` (else it is applied on arrival)."""
 
     def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> Any:
         """The event of a message (with `at`), or Refused."""

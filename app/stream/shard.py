@@ -256,7 +256,9 @@ class Shard:
         state = slot.state
         if state is None:
             state = self._state(key, slot)
-        state.apply(event, clock, self.context)
+        context = self.context
+        context.now = event.at
+        state.apply(event, clock, context)
         self._changed.add(key)
         due = state.deadline()
         if due < slot.due:
@@ -275,6 +277,7 @@ class Shard:
             due = state.deadline()
             rounds = 0
             while due <= scheduled:
+                self.context.now = due
                 state.deadline_passed(due, self.context)
                 self._changed.add(key)
                 due = state.deadline()
@@ -448,7 +451,7 @@ class Shard:
 
 def sendable(output: Output) -> Owed:
     """An output as it waits to be sent."""
-    return Owed(output.topic, output.key, output.id, output.at, encode_body(output.body))
+    return Owed(output.topic, output.key, output.id, output.at, encode_body(output.body), output.judged)
 
 
 def _chunks(outputs: list[Owed]) -> Iterable[bytes]:

@@ -80,6 +80,8 @@ class Owed(Struct, array_like=True, frozen=True):
     id: str
     at: int
     payload: bytes | None
+    judged: int = 0
+    """The event time at which it was said; 0 where that is not known any more."""
 
 
 class Record(NamedTuple):

@@ -1,0 +1,27 @@
+"""The agents: each hands the batches of its topics on, and does nothing else."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from agents.batches import BatchApp
+from topics.catalog import Group
+
+
+def attach(
+    app: BatchApp,
+    group: Group,
+    channel: Any,
+    take: Callable[[Sequence[Any]], None],
+    crash: Callable[[BaseException], Awaitable[None]],
+) -> None:
+    """Give the app the agent of one group of topics: one item is one fetch of one partition."""
+
+    async def read(stream: Any) -> None:
+        async for records in stream:  # nothing is acknowledged here: the checkpoint commits
+            try:
+                take(records)
+            except Exception as bug:  # ours: Faust would acknowledge the batch and go on without it
+                await crash(bug)
+                return
+
+    app.agent(channel, name=group)(read)

@@ -1,0 +1,52 @@
+"""The command `vigil`: parse, call, print. Each command is imported when it is asked for."""
+
+import importlib
+from typing import Any, Final
+
+import click
+
+COMMANDS: Final = {
+    "demo": "app.commands.demo",
+    "worker": "app.commands.worker",
+    "replay": "app.commands.replay",
+    "simulate": "app.commands.simulate",
+    "rules": "app.commands.rules",
+    "schema": "app.commands.schema",
+    "topics": "app.commands.topics",
+}
+"""Every command and the module that has it, in the order in which a newcomer meets them."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[name]), name.replace("-", "_"))
+        return command
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="vigil", prog_name="vigil")
+def main() -> None:
+    """Vigil moderates live-commerce rooms and keeps suppliers' RFQ metrics, both in real time.
+
+    Begin with `vigil demo`: it needs nothing but this package, and shows verdicts within a minute.
+    """
+
+
+if __name__ == "__main__":
+    main()

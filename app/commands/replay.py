@@ -1,0 +1,145 @@
+"""`vigil replay`: recorded events from a file, judged as the worker judges them."""
+
+import contextlib
+import gzip
+import io
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+import zstandard
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.commands.common import rulebook_option
+from app.replay import LATENESS_MS, Outputs, Replay, written
+from app.rulebook import Rulebook
+
+_STEP: Final = 5000
+"""Lines between two looks at the progress."""
+
+
+class UnreadableError(click.ClickException):
+    """EVENTS cannot be read."""
+
+    exit_code = 1
+
+
+@contextlib.contextmanager
+def open_events(name: str) -> Iterator[tuple[Iterable[bytes], IO[bytes] | None]]:
+    """The lines of a recording, and the file beneath them whose position tells the progress (None: no telling)."""
+    try:
+        if name == "-":
+            yield sys.stdin.buffer, None
+            return
+        with Path(name).open("rb") as raw:
+            if name.endswith(".gz"):
+                yield gzip.GzipFile(fileobj=raw), raw
+            elif name.endswith(".zst"):
+                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw)), raw
+            else:
+                yield raw, raw
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        raise UnreadableError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def lines_with_progress(name: str, what: str) -> Iterator[bytes]:
+    """The lines of a recording, with a progress bar on standard error where that is a terminal."""
+    with open_events(name) as (lines, raw):
+        if raw is None or not sys.stderr.isatty():
+            yield from lines
+            return
+        bar = Progress(
+            TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True)
+        )
+        with bar:
+            task = bar.add_task(what, total=Path(name).stat().st_size)
+            for number, line in enumerate(lines):
+                if number % _STEP == 0:
+                    bar.update(task, completed=raw.tell())
+                yield line
+            bar.update(task, completed=raw.tell())
+
+
+def write_outputs(outputs: Outputs, folder: Path) -> None:
+    """Write each file of a replay's output; raise UsageError where the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, told in written(outputs):
+            with (folder / name).open("wb") as file:
+                file.writelines(told)
+    except OSError as error:
+        raise click.UsageError(f"--out: cannot write to {folder}: {error.strerror}") from error
+
+
+def summary(outputs: Outputs) -> Table:
+    """What came in and what came out, for people."""
+    table = Table(title="Replay", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    counts = outputs.counts
+    for name, number in sorted(counts.items()):
+        if name.startswith("events:"):
+            table.add_row(f"read, {name.removeprefix('events:')}", f"{number:,}")
+    for kind, words in (("duplicates", "duplicates"), ("too_old", "too old to matter")):
+        number = sum(number for name, number in counts.items() if name.split(":")[0] == kind)
+        if number:
+            table.add_row(words, f"{number:,}")
+    table.add_section()
+    by_rule: dict[str, int] = {}
+    for verdict in outputs.verdicts:
+        rule: str = verdict.body.rule  # type: ignore[union-attr]
+        by_rule[rule] = by_rule.get(rule, 0) + 1
+    for rule, number in sorted(by_rule.items()):
+        table.add_row(f"verdicts, {rule}", f"{number:,}")
+    rows: Iterable[tuple[str, int]] = (
+        ("verdicts", len(outputs.verdicts)),
+        ("notices", len(outputs.notices)),
+        ("actions and revisions", len(outputs.actions)),
+        ("suppliers", len(outputs.scores)),
+        ("rooms at the end", len(outputs.statuses)),
+        ("pin decisions", len(outputs.pins)),
+    )
+    for words, number in rows:
+        table.add_row(words, f"{number:,}")
+    table.add_section()
+    table.add_row("refused", f"{len(outputs.refused):,}", style="yellow" if outputs.refused else None)
+    return table
+
+
+@click.command()
+@click.argument("events")
+@rulebook_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("replayed"),
+    show_default=True,
+    help="Folder for the output, one JSON Lines file a topic.",
+)
+@click.option(
+    "--lateness",
+    type=click.IntRange(0),
+    default=LATENESS_MS,
+    show_default=True,
+    metavar="MS",
+    help="How far out of order events may be before they are late.",
+)
+def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
+    """Judge recorded EVENTS and write what came of it.
+
+    EVENTS is a file of JSON Lines, "-" for standard input; .gz and .zst are unpacked. Each line is
+    {"topic": …, "value": {…}}, with optional "key" and "offset", in order of arrival. The same file gives the
+    same output, byte for byte. Refused lines do not stop it: they are told, and written to dead-letter.jsonl.
+    """
+    run = Replay(rulebook, lateness)
+    run.feed(lines_with_progress(events, "replaying"))
+    outputs = run.end()
+    write_outputs(outputs, out)
+    console = Console(stderr=True)
+    console.print(summary(outputs))
+    told: Any = f"{len(outputs.refused):,} lines were refused: see {out / 'dead-letter.jsonl'}"
+    console.print(told if outputs.refused else f"written to {out}", markup=False, highlight=False)

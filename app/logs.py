@@ -1,0 +1,53 @@
+"""Structured logs: everything that Vigil, Faust and aiokafka say, one JSON object a line, to standard error."""
+
+import logging
+import sys
+from typing import Any, Final
+
+import orjson
+import structlog
+
+_QUIET: Final = ("aiokafka", "kafka", "mode", "faust", "aiohttp.access")
+"""Libraries that tell too much at `info`."""
+
+
+def _dumps(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+def set_up_logs(level: str, form: str) -> None:
+    """Send all logs of this process to standard error; `form` is `json` or `text`."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    if form != "json":
+        shared.pop()  # the console renderer shows exceptions itself
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    quiet = logging.WARNING if level != "debug" else logging.DEBUG
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(quiet)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )

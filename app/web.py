@@ -1,0 +1,65 @@
+"""What a worker shows the machines around it: `/metrics`, `/health/live` and `/health/ready`."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from app.settings import Settings, SettingsError
+
+
+class Web:
+    """A small web server beside the shards; it reads, and changes nothing."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: CollectorRegistry,
+        live: Callable[[], str | None],
+        ready: Callable[[], str | None],
+        refresh: Callable[[], None],
+    ) -> None:
+        """`live`, `ready`: None, or what is wrong; `refresh`: called before the metrics are told."""
+        self._settings = settings
+        self._registry = registry
+        self._live = live
+        self._ready = ready
+        self._refresh = refresh
+        self._runner: web.AppRunner | None = None
+        self.port = settings.web_port
+        """The port that it listens on, once started."""
+
+    async def start(self) -> None:
+        """Listen; raise SettingsError where that is not possible."""
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/health/live", lambda _: _health(self._live()))
+        app.router.add_get("/health/ready", lambda _: _health(self._ready()))
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._settings.web_host, self._settings.web_port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise SettingsError(
+                f"web_port: cannot listen on {self._settings.web_host}:{self._settings.web_port}: {error.strerror}; "
+                "give each worker a port of its own, or 0 for a free one"
+            ) from error
+        for server in self._runner.addresses:
+            self.port = server[1]
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        self._refresh()
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _health(wrong: str | None) -> web.Response:
+    return web.json_response(
+        {"status": "ok"} if wrong is None else {"status": "no", "why": wrong}, status=200 if wrong is None else 503
+    )

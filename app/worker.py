@@ -1,0 +1,337 @@
+"""The worker: the one place that wires settings, shards, agents, metrics and health to each other, and runs them."""
+
+import asyncio
+import logging
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NoReturn
+
+import faust
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batches
+from agents.checkpoint import Checkpoints
+from agents.intake import attach
+from agents.owner import Held, Owner, Pace, wall_ms
+from app.admin import changelog_of, ensure_topics
+from app.metrics import Metrics
+from app.report import Report
+from app.rulebook import Rulebook
+from app.settings import Settings, SettingsError
+from app.stream.logic import Logic
+from app.stream.shard import Shard
+from app.stream.store import Store, StoredState
+from app.subjects import UPSTREAM, subjects
+from app.web import Web
+from topics.catalog import Group
+
+log: Final = structlog.get_logger("vigil.worker")
+
+TICK_S: Final = 0.01
+"""How often clocks and due checkpoints are looked at."""
+
+STALLED: Final = 0.8
+"""A loop that stood still for this share of the session is taken to have lost its shards."""
+
+LAST_CHECKPOINT_S: Final = 10.0
+
+
+class Worker:
+    """One process of the group."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rulebook: Rulebook,
+        partitions: Mapping[Group, int],
+        logics: Mapping[Group, Logic] | None = None,
+    ) -> None:
+        """`partitions` of each group, as `ensure_topics` tells; `logics` in the place of Vigil's own, for tests."""
+        self.settings = settings
+        self.rulebook = rulebook
+        self.metrics = Metrics()
+        live = settings.clock == "live"
+        self.logics = dict(logics or subjects(rulebook, settings.allowed_lateness_ms if live else None))
+        self.broken: BaseException | None = None
+        """Why the worker stops, where it stops for an error."""
+        self.app = _faust_app(settings)
+        self.feed = Feed(self.app)
+        self.tables = {
+            group: MirrorTable(
+                self.app,
+                name=f"{group}-state",
+                partitions=partitions[group],
+                new_mirror=Store,
+                group=group,
+                changelog=changelog_of(settings.app_id, group),
+            )
+            for group in self.logics
+        }
+        self.owner = Owner(
+            self.feed,
+            Pace(
+                lateness_ms=settings.allowed_lateness_ms,
+                idle_after_ms=settings.idle_after_ms,
+                live=live,
+                recorded_until=settings.recorded_until,
+                max_buffered=settings.max_buffered_events,
+                fetch_wait_ms=settings.fetch_wait_ms,
+            ),
+            {group: logic.topics for group, logic in self.logics.items()},
+            self._new_shard,
+            UPSTREAM,
+        )
+        self.report = Report(self.metrics, self.owner, settings, rulebook)
+        self.checkpoints = Checkpoints(
+            self.owner,
+            self.feed,
+            self.tables,
+            lambda: self.app.producer._producer,
+            recorded=not live,
+            interval_ms=settings.checkpoint_interval_ms,
+            on_sent=self.report.sent,
+            on_written=self.report.written,
+        )
+        self.app.hooks.positions = self.owner.positions
+        self.web = Web(settings, self.metrics.registry, self.not_live, self.not_ready, self.report.refresh)
+        self._ready = False
+        self._last_tick = time.monotonic()
+        self._recovery_began = time.monotonic()
+        for group, logic in self.logics.items():
+            attach(self.app, group, batches(self.app, *logic.topics), self.owner.take, self.crash)
+        self.app.on_partitions_revoked.connect(self._guard(self._revoked))
+        self.app.on_rebalance_complete.connect(self._guard(self._assigned))
+        self.app.on_before_shutdown.connect(self._guard(self._shutting_down))
+        self.app.task(self._guard(self._run_web))
+        self.app.task(self._guard(self._ticking))
+        self.app.task(self._guard(self._watch))
+        if not live:
+            self.app.task(self._guard(self._watch_upstream))
+
+    def run(self) -> NoReturn:
+        """Run until a signal or an error ends it; exit status 1 after an error."""
+        worker = self.app.Worker(
+            quiet=True, redirect_stdouts=False, override_logging=False, loglevel=logging.WARNING, daemon=True
+        )
+        worker.execute_from_commandline()
+        raise SystemExit(1)  # not reached: it exits itself
+
+    # ---- errors of ours ---------------------------------------------------------------------------------------
+
+    async def crash(self, error: BaseException) -> None:
+        """Stop the worker, so that a restart replays: nothing of what it holds in memory is written any more."""
+        if self.broken is None:
+            self.broken = error
+            told = isinstance(error, StoredState | SettingsError)
+            log.critical("stopped", error=str(error) or repr(error), exc_info=None if told else error)
+        self._ready = False
+        self.checkpoints.dropped()
+        self.owner.drop()
+        await self.app.crash(error)
+
+    def _guard(self, step: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """Faust logs what its callbacks raise, and goes on; here it stops the worker."""
+
+        async def guarded(*args: Any, **options: Any) -> None:
+            try:
+                await step()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                await self.crash(error)
+
+        guarded.__name__ = step.__name__
+        return guarded
+
+    # ---- ownership --------------------------------------------------------------------------------------------
+
+    def _new_shard(self, group: Group, partition: int) -> Shard:
+        mirrors = self.tables[group].store
+        if partition in mirrors.broken:
+            raise mirrors.broken[partition]
+        store: Store = mirrors.mirror(partition)
+        store.settle()
+        self._check_rulebook(store)
+        return Shard(
+            self.logics[group],
+            self.settings.allowed_lateness_ms,
+            partition=partition,
+            store=store,
+            rulebook=self.rulebook.digest,
+        )
+
+    def _check_rulebook(self, store: Store) -> None:
+        marker = store.marker
+        if marker is None or marker.rulebook == self.rulebook.digest or self.settings.rulebook_changed:
+            return
+        raise SettingsError(
+            f"rulebook: this worker's rulebook ({self.rulebook.digest[:12]}) is not the one that the group runs "
+            f"({marker.rulebook[:12]}); give every worker the same file, or, where the change is meant, stop all "
+            "workers and start them once with rulebook_changed = true (VIGIL_RULEBOOK_CHANGED=1)"
+        )
+
+    async def _revoked(self) -> None:
+        self._ready = False
+        self._recovery_began = time.monotonic()
+        if self.broken is None:
+            await asyncio.wait_for(self.checkpoints.last(), LAST_CHECKPOINT_S)
+        self.checkpoints.dropped()
+        self.owner.drop()
+        log.info("revoked")
+
+    async def _assigned(self) -> None:
+        if self.broken is not None:
+            return
+        await self.owner.assign()
+        await self.checkpoints.take_over()
+        self._ready = True
+        seconds = time.monotonic() - self._recovery_began
+        self.metrics.recovery.set(seconds)
+        owned = dict.fromkeys(self.logics, 0)
+        keys = 0
+        for group, _ in self.owner.shards:
+            owned[group] += 1
+        for held in self.owner.shards.values():
+            keys += len(held.shard.keys)
+        log.info("assigned", shards=owned, keys=keys, seconds=round(seconds, 3), backlog=self.owner.backlog())
+
+    async def _shutting_down(self) -> None:
+        self._ready = False
+        if self.broken is None:
+            await asyncio.wait_for(self.checkpoints.last(), LAST_CHECKPOINT_S)
+            self.owner.drop()
+            log.info("stopping")
+        await self.web.stop()
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    async def _ticking(self) -> None:
+        """Clocks and checkpoints; also the guard against a process that was stopped and wakes up."""
+        limit = STALLED * self.settings.session_timeout_ms / 1000
+        self._last_tick = time.monotonic()
+        while not self.app.should_stop and self.broken is None:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            gap, self._last_tick = now - self._last_tick - TICK_S, now
+            self.metrics.loop_gap.observe(max(gap, 0))
+            if gap > limit and self._ready:
+                raise RuntimeError(
+                    f"the worker stood still for {gap:.1f} s, and the group may have given its shards away: "
+                    "it starts anew rather than write what is not its to write"
+                )
+            if self._ready:
+                self.owner.tick()
+                await self.checkpoints.when_due()
+                self._shrink()
+
+    def _shrink(self) -> None:
+        most = self.settings.max_loaded_keys
+        for held in self.owner.shards.values():
+            if len(held.shard.keys) > most:
+                held.shard.shrink(most)
+
+    async def _watch(self) -> None:
+        """Say every minute what went wrong with messages, loudly where it is a flood."""
+        while not self.app.should_stop:
+            await asyncio.sleep(60)
+            self.report.minute()
+
+    async def _watch_upstream(self) -> None:
+        """Recorded data: learn by what is committed when all that flows into a group has been written."""
+        admin = AIOKafkaAdminClient(client_id=f"{self.settings.app_id}-watch", **self.settings.kafka())
+        await admin.start()
+        done: dict[Group, int] = {}
+        self.owner.upstream_done = done.get
+        try:
+            while not self.app.should_stop:
+                await asyncio.sleep(0.2)
+                if not self._ready:
+                    done.clear()
+                    continue
+                began = wall_ms()
+                committed = await admin.list_consumer_group_offsets(self.settings.app_id)
+                offsets = {(tp.topic, tp.partition): told.offset for tp, told in committed.items()}
+                ends = await self.feed.all_ends({topic for topics in UPSTREAM.values() for topic in topics})
+                for group, topics in UPSTREAM.items():
+                    whole = all(
+                        end == 0 or offsets.get((topic, partition), -1) >= end
+                        for (topic, partition), end in ends.items()
+                        if topic in topics
+                    )
+                    if not whole:
+                        done.pop(group, None)
+                    else:
+                        done.setdefault(group, began)
+        finally:
+            await admin.close()
+
+    # ---- health -----------------------------------------------------------------------------------------------
+
+    async def _run_web(self) -> None:
+        await self.web.start()
+        log.info("web", host=self.settings.web_host, port=self.web.port)
+
+    def not_live(self) -> str | None:
+        """What is wrong with the process; None where it is alive."""
+        if self.broken is not None:
+            return str(self.broken) or repr(self.broken)
+        still = time.monotonic() - self._last_tick
+        return f"the clocks have not been looked at for {still:.0f} s" if still > 30 else None
+
+    def not_ready(self) -> str | None:
+        """Why the worker does not judge; None where it does."""
+        return self.not_live() or (None if self._ready else "recovering, or waiting for the group")
+
+
+def _faust_app(settings: Settings) -> BatchApp:
+    session = settings.session_timeout_ms / 1000
+    return BatchApp(
+        settings.app_id,
+        transfer=Transfer(fetch_wait_ms=settings.fetch_wait_ms, idempotent=settings.idempotent_producer),
+        broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
+        broker_credentials=_credentials(settings),
+        broker_max_poll_records=settings.max_poll_records,
+        broker_session_timeout=session,
+        broker_heartbeat_interval=session / 4,
+        broker_request_timeout=max(40.0, 2 * session),
+        broker_commit_livelock_soft_timeout=3600.0 * 24 * 365,  # commits are ours: see agents/batches.py
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=1024 * 1024,
+        store="memory://",
+        datadir=tempfile.mkdtemp(prefix="vigil-"),  # Faust insists on a folder; nothing is kept there
+        table_standby_replicas=settings.standbys,
+        topic_allow_declare=False,  # app/admin.py has made them
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        stream_buffer_maxsize=16,  # in batches
+        stream_wait_empty=False,  # True can hang a shutdown for minutes
+        recovery_consistency_check=False,  # our own markers tell more, and the embedded broker's answers are off
+        web_enabled=False,
+        autodiscover=False,
+    )
+
+
+def _credentials(settings: Settings) -> Any:
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    context = settings.ssl_context()
+    if settings.security_protocol == "SSL":
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=settings.sasl_username,
+        password=settings.password(),
+        mechanism=settings.sasl_mechanism,
+        ssl_context=context,
+    )
+
+
+def run_worker(settings: Settings, rulebook: Rulebook) -> NoReturn:
+    """Make sure of the topics, then run a worker until it ends; raise SettingsError where it cannot start."""
+    logics = subjects(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None)
+    partitions = asyncio.run(ensure_topics(settings, logics))
+    Worker(settings, rulebook, partitions, logics).run()
+
+
+__all__ = ["Held", "Worker", "run_worker", "wall_ms"]
