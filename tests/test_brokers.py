@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from app.brokers import PORTS, BrokerError, EmbeddedBroker, free_port
 from tools import kafka as real
@@ -190,12 +191,58 @@ async def test_kafka_creates_no_topic_unasked(kafka: str):
         await admin.close()
 
 
-def test_kafka_removes_its_tmp_path_and_no_other(kafka_here: None, tmp_path: Path):
+def test_kafka_removes_its_own_directory_and_no_other(kafka_here: None, tmp_path: Path):
     ours = KafkaBroker()
     ours.close()
     assert not ours.directory.exists()
     KafkaBroker(tmp_path).close()
     assert tmp_path.exists()
+
+
+async def test_a_further_listener_of_kafka_lets_in_whom_it_was_told_of(kafka_here: None):
+    broker = KafkaBroker(
+        listeners={"SECURE": "SASL_PLAINTEXT"},
+        properties={
+            "sasl.enabled.mechanisms": "SCRAM-SHA-256",
+            "listener.name.secure.scram-sha-256.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+        },
+        format_options=["--add-scram", "SCRAM-SHA-256=[name=vigil,password=right]"],
+    )
+    with broker:
+
+        async def enter(password: str) -> None:
+            admin = AIOKafkaAdminClient(
+                bootstrap_servers=broker.address_of("SECURE"),
+                security_protocol="SASL_PLAINTEXT",
+                sasl_mechanism="SCRAM-SHA-256",
+                sasl_plain_username="vigil",
+                sasl_plain_password=password,
+            )
+            try:
+                await admin.start()
+                await admin.list_topics()
+            finally:
+                await admin.close()
+
+        await enter("right")
+        with pytest.raises(KafkaError):
+            await enter("wrong")
+
+
+def test_kafka_from_the_command_line_runs_until_it_is_interrupted(kafka_here: None):
+    command = [sys.executable, str(Path(real.__file__)), "run", "--port", str(free_port())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        found = re.search(
+            r"answers at 127\.0\.0\.1:\d+; its files are in (\S+)\. Ctrl-C ends it", run.stdout.readline()
+        )
+        assert found is not None
+        assert Path(found[1], "data").is_dir()
+        run.send_signal(signal.SIGINT)
+        assert run.wait(20) == 0
+    assert not Path(found[1]).exists()
 
 
 def test_what_kafka_lacks_is_said_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
