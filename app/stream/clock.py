@@ -30,6 +30,8 @@ class Source(Struct):
     """The largest event time read."""
     stored_seen: int = 0
     """`seen` of the stored state: an offset below it was read before a restart."""
+    stored_max_at: int = BEGINNING
+    """The largest event time that was accepted below `stored_seen`."""
 
     def late(self, at: int, lateness: int) -> bool:
         """Is `at` below this partition's own clock?"""

@@ -20,6 +20,7 @@ from app.stream.logic import Context, Logic, State
 from app.stream.store import (
     FORMAT,
     HEADER,
+    NOTHING,
     OWED,
     TOLD,
     Marker,
@@ -127,7 +128,8 @@ class Shard:
         self._restored_clock = BEGINNING
         self._number = 0
         self._epoch = 1
-        self._base = (0, 0)
+        self._base = self._read = NOTHING
+        self._stored_lateness = lateness
         self._seen_at_snapshot: list[int] = [-1] * len(self.sources)
         self._restore()
 
@@ -142,7 +144,8 @@ class Shard:
         logic, source, context = self.logic, self.sources[rank], self.context
         decode, key_of, natural_id = logic.decode, logic.key_of, logic.natural_id
         ordered, refuses_late, received = logic.ordered, logic.refuses_late, self._received
-        lateness, clock, restored_clock = self._lateness, self.clock, self._restored_clock
+        lateness, stored_lateness = self._lateness, self._stored_lateness
+        clock, restored_clock = self.clock, self._restored_clock
         add = self.buffer.append
         latest = NEVER if wall is None else wall + MAX_AHEAD_MS
         fresh = duplicates = 0
@@ -158,7 +161,10 @@ class Shard:
             try:
                 event = decode(rank, message.key, message.value, now)
                 at = event.at
-                if at > latest:
+                if replayed:
+                    if at > source.stored_max_at:
+                        continue  # refused before as too far ahead of the clock of then
+                elif at > latest:
                     raise Refused(f"at {at} is more than a day ahead of the clock, {wall}")
             except Refused as refused:
                 if not replayed:
@@ -168,7 +174,8 @@ class Shard:
             if at > before:
                 source.max_at = at
             if ordered:
-                if refuses_late and (at < before - lateness or (at < clock and not replayed)):
+                allowed = stored_lateness if replayed else lateness
+                if refuses_late and (at < before - allowed or (at < clock and not replayed)):
                     if not replayed:
                         told = f"at {at} is {max(before - lateness, clock) - at} ms below the clock"
                         self._refuse(rank, message, "late", told)
@@ -191,6 +198,8 @@ class Shard:
                 add((at, rank, offset, key, event, before, natural))
             else:
                 self._apply(key, event, clock)
+                if self._heap and self._heap[0][0] < clock:
+                    self._fire(clock)  # its deadline had passed when it came
         source.seen = seen
         topic = logic.topics[rank]
         context.count(f"events:{topic}", fresh)
@@ -199,8 +208,9 @@ class Shard:
 
     def _refuse(self, rank: int, message: Message, reason: Any, detail: str) -> None:
         topic = self.logic.topics[rank]
+        now = max(self.now, self.sources[rank].max_at - self._lateness)
         self.context.emit_dead(
-            topic, self.partition, self._place(message), reason, detail, self.now, message.key, message.value
+            topic, self.partition, self._place(message), reason, detail, now, message.key, message.value
         )
         self.context.count(f"refused:{topic}:{reason}")
 
@@ -309,13 +319,16 @@ class Shard:
         store = self._store
         marker = store.marker
         self._epoch = store.next_epoch
+        self._read = store.last_read
         if marker is not None:
             self.clock = self._restored_clock = marker.clock
             self._number = marker.number
             self._base = marker.place
+            self._stored_lateness = marker.lateness
             for source, stored in zip(self.sources, marker.sources, strict=True):
                 source.committed = source.seen = stored.committed
                 source.stored_seen = stored.seen
+                source.stored_max_at = stored.seen_max_at
                 source.max_at = stored.max_at
         heap = self._heap
         last = None if marker is None else marker.place
@@ -358,7 +371,6 @@ class Shard:
     def take_over(self) -> Snapshot:
         """The first checkpoint of a new owner: fences the former one, heals, and sends again what was owed."""
         snapshot = self.snapshot(healing=True)
-        self._store.heal.clear()
         resend, self._resend = self._resend, []
         return snapshot._replace(outputs=[*resend, *snapshot.outputs])
 
@@ -372,8 +384,8 @@ class Shard:
         records = self._store.healing(epoch, number) if healing else []
         outputs = [sendable(output) for output in self.context.emitted]
         self.context.emitted.clear()
-        # What is owed stays in the outbox: everything but statuses, which their keys can tell again.
-        outbox = outbox_records(_chunks([*self._resend, *outputs]), epoch, number)
+        # What is owed stays in the outbox: everything but statuses, which their keys can tell again if they live.
+        owing = [*self._resend, *outputs]
         for key in sorted(self._gone):
             for part in (b"", *self._store.parts.get(key, ())):
                 records.append(record_of(store_key(key, part), None, epoch, number, NEVER, 0))
@@ -383,10 +395,12 @@ class Shard:
             slot = self.keys[key]
             state = self._state(key, slot)
             flags = 0
-            for output in state.status(self.clock, final):
-                outputs.append(sendable(output))
+            told = [sendable(output) for output in state.status(self.clock, final)]
+            outputs += told
+            if told:
                 flags |= TOLD
             if state.forgotten():
+                owing += told
                 del self.keys[key]
                 for part in (b"", *self._store.parts.get(key, ())):
                     records.append(record_of(store_key(key, part), None, epoch, number, NEVER, 0))
@@ -406,6 +420,7 @@ class Shard:
                 heappush(self._heap, (due, key))
         self._changed.clear()
         self._owed = owed
+        outbox = outbox_records(_chunks(owing), epoch, number)
         records += outbox
         return Snapshot(records, self._marker(epoch, number, len(outbox)), outputs)
 
@@ -429,23 +444,32 @@ class Shard:
                 self.keys[key].state = None
 
     def _marker(self, epoch: int, number: int, outbox: int) -> Marker:
-        sources = [StoredSource(source.seen, source.seen, source.max_at) for source in self.sources]
-        lowest: dict[int, tuple[int, int]] = {}
+        sources = self.sources
+        lowest = [(source.seen, source.max_at) for source in sources]
         for _, rank, offset, _, _, before, _ in self.buffer:
-            if offset < lowest.get(rank, (NEVER, 0))[0]:
+            if offset < lowest[rank][0]:
                 lowest[rank] = (offset, before)
-        for rank, (offset, before) in lowest.items():
-            sources[rank] = StoredSource(offset, sources[rank].seen, before)
-        for rank, source in enumerate(self.sources):
+        stored = []
+        lateness = self._lateness
+        for source, (committed, max_at) in zip(sources, lowest, strict=True):
             # A restart that is itself restarted has not read again yet what was read before.
             if source.seen < source.stored_seen:
-                stored = sources[rank]
-                sources[rank] = StoredSource(stored.committed, source.stored_seen, stored.max_at)
-            source.committed = sources[rank].committed
-        self._seen_at_snapshot = [source.seen for source in self.sources]
-        base_epoch, base_number = self._base
+                lateness = self._stored_lateness
+            seen = max(source.seen, source.stored_seen)
+            stored.append(StoredSource(committed, seen, max_at, max(source.max_at, source.stored_max_at)))
+            source.committed = committed
+        self._seen_at_snapshot = [source.seen for source in sources]
         return Marker(
-            FORMAT, epoch, number, base_epoch, base_number, self.clock, tuple(sources), outbox, self._rulebook
+            FORMAT,
+            epoch,
+            number,
+            *self._base,
+            *self._read,
+            self.clock,
+            lateness,
+            tuple(stored),
+            outbox,
+            self._rulebook,
         )
 
 

@@ -4,10 +4,15 @@
     └─ each begins with (epoch, number) of its checkpoint ─┘
 
 An *epoch* is one ownership of the shard: taking over writes a first checkpoint with the next epoch, and what an
-earlier owner writes after that (a worker that was stopped for longer than its session, and woke) is ignored. Keys
-that such a foreign or an unfinished checkpoint wrote stand with a wrong value at the end of a compacted log, so the
-next owner's first checkpoint writes them again: they are *to heal*. That, and the marker's `base` (the last whole
-checkpoint before its epoch), is why compaction may take older markers away without harm.
+earlier owner writes after that (a worker that was stopped for longer than its session, and woke) is ignored, and so
+is what a rival of the same epoch writes after the first of the two. Keys that such a foreign or an unfinished
+checkpoint wrote stand with a wrong value at the end of a compacted log, so the next owner's first checkpoint writes
+them again: they are *to heal*. Compaction may take any older marker away, and leave one that did not count in its
+place: therefore a marker tells what its owner had found when it took over, the last checkpoint that counted (`base`)
+and the last marker at all (`read`), and what an earlier marker said is judged again by that.
+
+The one condition: compaction keeps its hands off a foreign or unfinished checkpoint until the next owner has taken
+over (min.compaction.lag.ms), for below it stand the values that count.
 """
 
 import struct
@@ -17,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from app.stream.clock import BEGINNING, NEVER
+from app.stream.clock import NEVER
 
 FORMAT: Final = 1
 """Version of the stored form: a marker of a higher one is refused."""
@@ -34,6 +39,9 @@ OWED: Final = 1
 TOLD: Final = 2
 """Flag of a main record: the key's status goes out with this very checkpoint."""
 
+NOTHING: Final = (0, 0)
+"""The place before every checkpoint."""
+
 _MARKER_KEY: Final = b"\0\0m"
 _OUTBOX_KEY: Final = b"\0\0o"
 
@@ -49,6 +57,8 @@ class StoredSource(Struct, array_like=True, frozen=True):
     seen: int
     max_at: int
     """The largest event time below the offset `committed`: what was late is late again."""
+    seen_max_at: int
+    """The largest event time below the offset `seen`: what was refused as far ahead is not taken in after all."""
 
 
 class Marker(Struct, array_like=True, frozen=True):
@@ -59,7 +69,11 @@ class Marker(Struct, array_like=True, frozen=True):
     number: int
     base_epoch: int
     base_number: int
+    read_epoch: int
+    read_number: int
     clock: int
+    lateness: int
+    """By which it was judged what is late below `seen`."""
     sources: tuple[StoredSource, ...]
     outbox: int
     """How many outbox records belong to it."""
@@ -70,6 +84,16 @@ class Marker(Struct, array_like=True, frozen=True):
     def place(self) -> tuple[int, int]:
         """Checkpoints of a shard sort by it."""
         return self.epoch, self.number
+
+    @property
+    def base(self) -> tuple[int, int]:
+        """The last whole checkpoint before the owner took over."""
+        return self.base_epoch, self.base_number
+
+    @property
+    def read(self) -> tuple[int, int]:
+        """The highest marker that the owner had read when it took over, whether it counted or not."""
+        return self.read_epoch, self.read_number
 
 
 class Owed(Struct, array_like=True, frozen=True):
@@ -137,30 +161,41 @@ class Store:
         self.outbox: dict[int, bytes] = {}
         self.heal: set[bytes] = set()
         """Changelog keys whose last record in the log is not the one that counts."""
-        self._pending: list[tuple[int, int, Record]] = []
+        self.last_read = NOTHING
+        """The highest marker in the log, whether it counts or not."""
+        self._pending: list[tuple[tuple[int, int], Record]] = []
+        """What waits for its marker."""
+        self._doubtful: dict[bytes, tuple[tuple[int, int], Record]] = {}
+        """What a marker has ruled out: a later owner, who saw more of the log, may have known better."""
         self._epoch = 0
+        self._counted = NOTHING
 
     def read(self, records: Iterable[Any]) -> None:
         """Take in changelog records (`key`, `value`, `headers`) in the order of the log."""
         for record in records:
             key, value = record.key, record.value
-            if key is None or (value is None and not record.headers):
+            try:
+                place = (
+                    _STAMP.unpack(dict(record.headers)[TOMBSTONE_HEADER])
+                    if value is None
+                    else (_STAMP.unpack_from(value))
+                )
+                foreign = key is None
+            except (KeyError, struct.error):
+                foreign = True
+            if foreign:
                 raise StoredState(
                     "a record in the changelog is not Vigil's: no other program may write there; "
                     "delete the topic (the state is lost) or restore it"
                 )
-            if value is None:
-                epoch, number = _STAMP.unpack(dict(record.headers)[TOMBSTONE_HEADER])
-            else:
-                epoch, number = _STAMP.unpack_from(value)
-            if epoch < self._epoch:  # a former owner's
+            if place[0] < self._epoch or place <= self._counted:  # a former owner's, or a rival's
                 self.heal.add(key)
                 continue
-            self._epoch = epoch
+            self._epoch = place[0]
             if key == _MARKER_KEY:
                 self._count(value)
             else:
-                self._pending.append((epoch, number, record))
+                self._pending.append((place, record))
 
     def _count(self, value: bytes) -> None:
         stored: Mapping[int, Any] | Any = msgspec.msgpack.decode(value[HEADER.size :])
@@ -170,40 +205,59 @@ class Store:
                 "upgrade this worker, or roll the group back together"
             )
         marker = _decode_marker(value[HEADER.size :])
-        outbox: dict[int, bytes] = {}
-        base = (marker.base_epoch, marker.base_number)
-        if self.marker is not None and self.marker.epoch < marker.epoch and base < self.marker.place:
+        pending, self._pending = self._pending, []
+        taken_over = self.marker is None or self.marker.epoch < marker.epoch
+        if taken_over and marker.read < self.last_read:
             # A take-over that had not read the log to its end: its worker saw the gap and stopped at once.
-            self.heal.update(record.key for _, _, record in self._pending)
-            self._pending.clear()
+            self.last_read = max(self.last_read, marker.place)
+            for place, record in pending:
+                self._doubt(place, record)
             return
-        for epoch, number, record in self._pending:
-            if (epoch, number) > base and epoch != marker.epoch:  # never finished
-                self.heal.add(record.key)
-            elif record.key.startswith(_OUTBOX_KEY):
-                if (epoch, number) == (marker.epoch, marker.number) and record.value is not None:
+        outbox: dict[int, bytes] = {}
+        if taken_over:
+            for stored_at, (place, record) in list(self._doubtful.items()):
+                if place <= marker.base:
+                    self._put(record)
+                    del self._doubtful[stored_at]
+        for place, record in pending:
+            if record.key.startswith(_OUTBOX_KEY):
+                if place == marker.place and record.value is not None:
                     outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
+            elif place <= marker.base or (place[0] == marker.epoch and place <= marker.place):
+                self.heal.discard(record.key)
+                self._doubtful.pop(record.key, None)
+                self._put(record)
+            else:  # never finished
+                self._doubt(place, record)
+        self.last_read = max(self.last_read, marker.place)
+        self._counted = marker.place
+        self.marker = marker
+        self.outbox = outbox
+
+    def _doubt(self, place: tuple[int, int], record: Record) -> None:
+        if not record.key.startswith(b"\0\0"):
+            self.heal.add(record.key)
+            self._doubtful[record.key] = (place, record)
+
+    def settle(self) -> None:
+        """The log was read to its end by a new owner: what has no marker by now is to be healed."""
+        self.heal.update(record.key for _, record in self._pending)
+
+    def save(self, records: Iterable[Record], marker: Marker) -> None:
+        """Take over a checkpoint that this owner has written: from now on a restart would find it."""
+        self.outbox = {}
+        for record in records:
+            if record.key.startswith(_OUTBOX_KEY):
+                if record.value is not None:
+                    self.outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
             else:
                 self.heal.discard(record.key)
                 self._put(record)
         self._pending.clear()
-        self.marker = marker
-        self.outbox = outbox
-
-    def settle(self) -> None:
-        """The log was read to its end by a new owner: what has no marker by now never will."""
-        for _, _, record in self._pending:
-            self.heal.add(record.key)
-        self._pending.clear()
-
-    def save(self, records: Iterable[Record], marker: Marker) -> None:
-        """Take over a checkpoint that this owner has written."""
-        for record in records:
-            if not record.key.startswith(b"\0\0"):
-                self._put(record)
+        self._doubtful.clear()
         self.marker = marker
         self._epoch = marker.epoch
-        self.outbox = {}
+        self._counted = self.last_read = marker.place
 
     @property
     def next_epoch(self) -> int:
@@ -252,6 +306,3 @@ class Store:
             self.parts[key].pop(part, None)
             if not self.parts[key]:
                 del self.parts[key]
-
-
-EMPTY_SOURCE: Final = StoredSource(0, 0, BEGINNING)
