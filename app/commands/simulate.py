@@ -74,9 +74,10 @@ _SETTINGS: Final = {
 @click.option(
     "--backlog",
     type=Duration(),
-    default="10m",
+    default="0s",
     show_default=True,
-    help="To a broker: so much of the beginning is sent at once.",
+    help="To a broker: so much of the beginning is sent at once, for a worker that starts after it. To one that runs "
+    "already it would be late.",
 )
 @click.option(
     "--fault-every",
@@ -151,7 +152,7 @@ def simulate(
 
     \b
     vigil simulate --out day.jsonl.zst --rooms 50 --duration 1h --manifest faults.jsonl
-    vigil simulate --broker localhost:9092 --rooms 30
+    vigil simulate --broker localhost:9092 --rooms 30 --manifest faults.jsonl
     """
     if (broker is None) == (out is None):
         raise click.UsageError("Say where to: either --out FILE (- is standard output) or --broker HOST:PORT.")

@@ -166,7 +166,7 @@ def spoken_label(room: Room, start: int) -> Segment:
     faults = []
     for at in (start + room.rng.randint(3_000, 12_000), start + room.rng.randint(20_000, 35_000)):
         said.append(Said(at, text, "speech" if room.rng.random() < 0.5 else "text", None, (label,)))
-        if room.counts_again(rule, label, at):
+        if room.counts(rule, label):
             faults.append(room.fault(rule, at, at, f"the host said: {text}", label))
     return Segment(start, end, one_look(start, end, room.look), said=tuple(said), faults=tuple(faults))
 
@@ -183,7 +183,7 @@ def repeated(room: Room, start: int) -> Segment:
         at += room.rng.randint(4_000, 12_000)
     faults = []
     fifth = said[rules.REPEATS - 1].at
-    if room.counts_again("harassment", None, fifth):
+    if room.counts("harassment", None):
         faults.append(room.fault("harassment", said[0].at, fifth, f"the host typed {number} times: {text}"))
     end = at + 5_000
     return Segment(start, end, one_look(start, end, room.look), said=tuple(said), faults=tuple(faults))

@@ -46,18 +46,24 @@ async def produce(
     rate: float | None = None,
     on_progress: Progress | None = None,
     on_fault: Callable[[Fault], None] | None = None,
+    on_backlog_sent: Callable[[], None] | None = None,
     stop: asyncio.Event | None = None,
     client: Mapping[str, Any] | None = None,
 ) -> int:
-    """Send a simulation to the broker; return the number of messages sent.
+    """Send a simulation to the broker.
 
     The first `backlog_s` seconds of simulated time (and the suppliers' history) are sent as fast as they go; after
     them simulated time passes `speed` times as fast as real time (None: as fast as it goes). `rate` is the most
-    messages a second. Set `start_ms` to now − `backlog_s` for a backlog that ends now. Sending ends with the
-    simulation, or soon after `stop` is set. `client` has further settings of the aiokafka client (security).
+    messages a second. Set `start_ms` to now − `backlog_s` for a backlog that ends now. A backlog is for a worker that
+    starts after it: to one that runs live already, and is idle, all of it is late. `on_backlog_sent` is called once
+    it is with the broker: the time to start a worker.
+
+    Sending ends with the simulation, or soon after `stop` is set. `client` has further settings of the aiokafka client
+    (security). Returns the number of messages.
 
     Raises CannotProduceError: no broker, no such topic, or messages that the broker refused.
     """
+    began = time.monotonic()
     for name, value in (("speed", speed), ("rate", rate)):
         if value is not None and not 0 < value < float("inf"):
             raise NonsenseError(name, f"is {value:g}: it must be above 0")
@@ -72,8 +78,12 @@ async def produce(
         await producer.start()
         try:
             outbox = _Outbox(producer, partitions)
-            pace = _Pace(simulation.start_ms + round(backlog_s * 1000), speed, rate)
+            pace = _Pace(began, simulation.start_ms + round(backlog_s * 1000), speed, rate)
             for message in simulation.messages(on_fault):
+                if on_backlog_sent and message.sent_at > pace.backlog_end:
+                    await outbox.settle()
+                    on_backlog_sent()
+                    on_backlog_sent = None
                 wait = pace.wait(message, outbox.sent)
                 if wait > TICK_S or outbox.sent % 5_000 == 4_999:
                     await outbox.flush()
@@ -83,7 +93,7 @@ async def produce(
                 if stop is not None and stop.is_set():
                     break
                 await outbox.add(message)
-            await outbox.close()
+            await outbox.settle()
         finally:
             await producer.stop()
     except KafkaConnectionError as error:
@@ -124,17 +134,17 @@ async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
 class _Pace:
     """When each message is due in real time."""
 
-    def __init__(self, backlog_end: int, speed: float | None, rate: float | None) -> None:
-        self._began = time.monotonic()
-        self._backlog_end = backlog_end
+    def __init__(self, began: float, backlog_end: int, speed: float | None, rate: float | None) -> None:
+        self._began = began
+        self.backlog_end = backlog_end
         self._speed = speed
         self._rate = rate
 
     def wait(self, message: Message, sent: int) -> float:
         """Seconds to wait before this message, the first not sent yet; not above 0 when it is due."""
         due = self._began
-        if self._speed is not None and message.sent_at > self._backlog_end:
-            due += (message.sent_at - self._backlog_end) / 1000 / self._speed
+        if self._speed is not None and message.sent_at > self.backlog_end:
+            due += (message.sent_at - self.backlog_end) / 1000 / self._speed
         if self._rate is not None:
             due = max(due, self._began + sent / self._rate)
         elif due == self._began:
@@ -174,11 +184,11 @@ class _Outbox:
         for place in list(self._batches):
             await self._send(place)
 
-    async def close(self) -> None:
-        """Everything is with the broker."""
+    async def settle(self) -> None:
+        """Wait until everything is with the broker."""
         await self.flush()
-        if self._waiting:
-            await asyncio.gather(*self._waiting)
+        await asyncio.gather(*self._waiting)
+        self._waiting.clear()
 
     async def _send(self, place: tuple[str, int]) -> None:
         batch = self._batches.pop(place)

@@ -22,6 +22,10 @@ SETTLING_MS: Final = 10_000
 
 CALM_AT_LEAST_MS: Final = 20_000
 
+LONGEST_MINUTES: Final = 45
+"""No incident begins later in a broadcast. With the longest of them it is still over within the hour in which the same
+words count once: so what the host says twice is one violation."""
+
 
 @dataclass(frozen=True)
 class Persona:
@@ -74,7 +78,7 @@ class Script:
         number = 0
         while self.end is None or at < self.end - CALM_AT_LEAST_MS:
             number += 1
-            minutes = self.rng.uniform(14, 50) if number == 1 else self.rng.uniform(8, 50)
+            minutes = self.rng.uniform(14 if number == 1 else 8, LONGEST_MINUTES)
             closing = at + int(minutes * 60_000)
             self._clock = at
             room = self._room(number)
@@ -94,7 +98,7 @@ class Script:
             host_id=self.host_id,
             look=look,
             product=rng.choice(words.INDUSTRIES[self.industry]),
-            counted={},
+            counted=set(),
         )
 
     def _segments(self, room: Room, at: int, closing: int) -> Iterator[Segment]:
@@ -111,7 +115,7 @@ class Script:
         at = opening
         first = True
         while True:
-            calm = self._calm(room, at, first)
+            calm = self._calm(room, at, first, closing)
             first = False
             yield calm
             at = calm.end
@@ -134,13 +138,13 @@ class Script:
     def _over(self, at: int) -> bool:
         return self.end is not None and at >= self.end
 
-    def _calm(self, room: Room, at: int, first: bool) -> Segment:
+    def _calm(self, room: Room, at: int, first: bool, closing: int) -> Segment:
         """A stretch in which the host does its work; short lapses in between are no faults."""
         rng = room.rng
         every = 90 if self.fault_every_s is None else self.fault_every_s * self.persona.calm
         # The first incident of a host who goes wrong comes soon: five-minute rules then show within ten minutes.
         mean = every / 3 if first else every
-        length = CALM_AT_LEAST_MS + int(min(rng.expovariate(1 / mean), 900) * 1000)
+        length = CALM_AT_LEAST_MS + min(int(rng.expovariate(1 / mean) * 1000), max(0, closing - at))
         end = at + length
         lapse = rng.choice(
             (
@@ -166,7 +170,7 @@ class Script:
         else:
             plans, weights = FAULTS, [self.persona.habits.get(name, 0.3) for name in FAULTS]
         name = rng.choices(list(plans), weights)[0]
-        counted = dict(room.counted)
+        counted = set(room.counted)
         segment = plans[name](room, at)
         if self.end is not None and segment.end > self.end - SETTLING_MS:
             room.counted = counted

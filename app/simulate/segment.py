@@ -59,8 +59,8 @@ class Room:
     look: Look
     """How it looks while all is well."""
     product: str
-    counted: dict[tuple[str, str | None], int]
-    """When each rule and label last counted in a comment."""
+    counted: set[tuple[str, str | None]]
+    """The rules and labels that counted in a comment: once an hour, and no broadcast lasts an hour."""
     buyers: int = 0
     """Number of the last buyer that the script sent in: they are all different."""
 
@@ -83,12 +83,11 @@ class Room:
         assert until >= at + rules.LONGEST_STEP_MS, f"a planned {rule} may show no frame after its time"  # noqa: S101
         return self.fault(rule, since, at, f"{words} for {(until - since) / 1000:.0f} s", subject)
 
-    def counts_again(self, rule: str, subject: str | None, at: int) -> bool:
-        """Does what is said at `at` count, or did it within the last hour? Remembered if it does."""
-        last = self.counted.get((rule, subject))
-        if last is not None and at < last + rules.AGAIN_S * 1000:
+    def counts(self, rule: str, subject: str | None) -> bool:
+        """Does what is said count, or did it before? Remembered if it does."""
+        if (rule, subject) in self.counted:
             return False
-        self.counted[rule, subject] = at
+        self.counted.add((rule, subject))
         return True
 
     def unanswered(self, start: int, end: int, number: int) -> tuple[tuple[Entered, ...], tuple[Fault, ...]]:

@@ -83,8 +83,18 @@ async def test_after_the_backlog_time_passes_at_its_speed(own_broker):
     await make_topics(own_broker, topics_of(simulation))
     began = time.monotonic()
     told = []
-    await produce(simulation, own_broker, speed=4, backlog_s=60, on_progress=lambda *at: told.append(at))
+    past = []
+    await produce(
+        simulation,
+        own_broker,
+        speed=4,
+        backlog_s=60,
+        on_progress=lambda *at: told.append(at),
+        on_backlog_sent=lambda: past.append(time.monotonic() - began),
+    )
     took = time.monotonic() - began
+    assert len(past) == 1
+    assert past[0] < 0.6
     assert 0.7 < took < 3, "four seconds four times as fast"
     assert told
     assert all(START <= at <= START + 66_000 for _, at in told)

@@ -200,6 +200,16 @@ def test_signal_lost(rooms, planned):
     assert found == {(f.room_id, f.since, f.at) for f in planned if f.kind == "signal-lost"}
 
 
+def test_no_broadcast_lasts_the_hour_in_which_the_same_words_count_once():
+    for seed in range(5):
+        shown = defaultdict(list)
+        messages = simulation(seed=seed, rooms=10, duration_s=3 * 3600, fault_every_s=60).messages()
+        for message in messages:
+            if message.topic == "frame-status":
+                shown[message.key].append(message.at)
+        assert max(max(of) - min(of) for of in shown.values()) < rules.AGAIN_S * S
+
+
 def test_every_kind_of_fault_and_near_miss_is_played():
     """By its rule at least: what never comes shows nothing."""
     faults = simulation(rooms=200).manifest()

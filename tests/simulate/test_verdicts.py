@@ -1,0 +1,63 @@
+"""The rules find what was planned and nothing else: every verdict, by identity, and every lost signal."""
+
+import pytest
+
+from app.rooms import RoomsLogic
+from app.rulebook import load_rulebook
+from app.simulate import Simulation
+from app.stream.logic import Context
+from topics.envelope import Output
+from topics.fields import Refused
+from topics.rooms import ROOM_TOPICS, decode_room_event
+from topics.verdicts import Notice
+
+START = 1_662_048_000_000
+
+
+def judged(simulation: Simulation) -> list[Output]:
+    """What the rooms say, driven in order of (`at`, rank, arrival) until the largest `at`."""
+    logic = RoomsLogic(load_rulebook())
+    context = Context()
+    events = []
+    for arrival, message in enumerate(simulation.messages()):
+        rank = ROOM_TOPICS.index(message.topic)
+        try:
+            events.append((message.at, rank, arrival, decode_room_event(rank, message.key, message.value)))
+        except Refused:
+            assert message.malformed
+    events.sort(key=lambda event: event[:3])
+    states = {}
+    for at, _, _, event in events:
+        state = states.setdefault(event.room_id, None) or logic.load(event.room_id, {})
+        states[event.room_id] = state
+        while state.deadline() < at:
+            state.deadline_passed(state.deadline(), context)
+        if not logic.knows(state, event):
+            state.apply(event, at, context)
+    until = events[-1][0]
+    for state in states.values():
+        while state.deadline() <= until:
+            state.deadline_passed(state.deadline(), context)
+    return context.emitted
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_rules_find_what_was_planned_and_nothing_else(seed):
+    simulation = Simulation(seed, 25, 0, START, 3_000, malformed=0.02, duplicates=0.02, fault_every_s=25)
+    emitted = judged(simulation)
+    planned = simulation.manifest()
+    assert {output.id for output in emitted if output.topic == "verdict"} == {
+        fault.verdict_id for fault in planned if fault.kind == "violation"
+    }
+    notices = [output.body for output in emitted if output.topic == "notice"]
+    assert {
+        (notice.room_id, notice.since, notice.at)
+        for notice in notices
+        if isinstance(notice, Notice) and notice.kind == "signal-lost"
+    } == {(fault.room_id, fault.since, fault.at) for fault in planned if fault.kind == "signal-lost"}
+    assert len(planned) > 100
+
+
+def test_attentive_hosts_are_left_alone():
+    emitted = judged(Simulation(1, 25, 0, START, 3_000, malformed=0.02, duplicates=0.02, fault_every_s=None))
+    assert [output for output in emitted if output.topic == "verdict"] == []
