@@ -1,7 +1,14 @@
 """A simulation in a file: lines of the replay contract, whatever the file's name says of compression."""
 
+import contextlib
 import gzip
 import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
 
 import orjson
 import pytest
@@ -116,3 +123,51 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path):
     result = run("--out", str(tmp_path / "no" / "such.jsonl"))
     assert result.exit_code == 1
     assert "cannot write" in result.stderr
+
+
+PROGRAM = "from app.commands.simulate import simulate; simulate(prog_name='vigil simulate')"
+
+
+def test_ctrl_c_ends_a_file_cleanly(tmp_path):
+    path, manifest = tmp_path / "a.jsonl.zst", tmp_path / "faults.jsonl"
+    options = ["--out", str(path), "--manifest", str(manifest), "--duration", "endless", "--seed", "3"]
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, *options], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 20
+    while time.monotonic() < until and not (manifest.exists() and manifest.stat().st_size):
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, words = child.communicate(timeout=20)
+    assert child.returncode == 0, words
+    lines = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(path.read_bytes())).read()
+    assert f"{len(lines.splitlines()):,} messages" in words
+    assert all(orjson.loads(line) for line in lines.splitlines()), "no line is torn"
+    assert all(orjson.loads(line) for line in manifest.read_bytes().splitlines())
+
+
+def test_a_reader_who_has_enough_is_no_error():
+    options = ["--out", "-", "--duration", "endless"]
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    assert orjson.loads(child.stdout.readline())["topic"]
+    child.stdout.close()
+    assert child.wait(20) == 0
+    assert child.stderr.read() == b""
+    child.stderr.close()
+
+
+def test_a_bar_is_shown_on_a_terminal(tmp_path):
+    leader, follower = pty.openpty()
+    options = ["--out", str(tmp_path / "a.jsonl"), "--rooms", "50", "--duration", "30m"]
+    child = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *options], stderr=follower, env={**os.environ, "TERM": "xterm", "COLUMNS": "99"}
+    )
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal is gone once the child is
+        while part := os.read(leader, 65536):
+            shown += part
+    os.close(leader)
+    assert child.wait(20) == 0
+    assert b"simulating" in shown
+    assert b"2022-09-01" in shown

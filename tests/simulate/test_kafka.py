@@ -1,9 +1,12 @@
 """A simulation sent to a broker: everything arrives, in order by partition, where Kafka's partitioner puts it."""
 
 import asyncio
+import signal
+import sys
 import time
 from collections import defaultdict
 
+import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -143,3 +146,25 @@ def test_no_broker_is_told_by_the_command():
 async def test_a_pace_that_makes_no_sense_is_refused(setting, value):
     with pytest.raises(NonsenseError, match=setting):
         await produce(story(), "127.0.0.1:1", **{setting: value})
+
+
+async def test_ctrl_c_ends_the_sending_cleanly(own_broker):
+    await make_topics(own_broker, topics_of(story()))
+    program = "from app.commands.simulate import simulate; simulate()"
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, "--broker", own_broker, "--backlog", "30s"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await asyncio.sleep(2)
+    child.send_signal(signal.SIGINT)
+    _, words = await asyncio.wait_for(child.communicate(), 10)
+    assert child.returncode == 0, words
+    sent = int(words.decode().split(" messages")[0].replace(",", ""))
+    found = await read(own_broker, topics_of(story()), sent)
+    assert sum(len(of) for of in found.values()) == sent
+    now = time.time() * 1000
+    times = [
+        orjson.loads(value)["at"] for (topic, _), of in found.items() for _, value in of if topic == "frame-status"
+    ]
+    assert now - 45_000 < min(times) < max(times) < now
+    assert max(times) > now - 15_000, "it went on in real time"
