@@ -233,9 +233,9 @@ class HostState:
         context.emit("enforcement", self._host_id, f"{action.action_id}:{action.revision}", action.at, action)
 
     def _wait(self, received: ReceivedReview, clock: int) -> None:
-        # A clock that has not begun yet is below every event: then the review's own time stands for it.
-        now = max(clock, received.review.at)
-        due = NEVER if self._review_wait_ms is None else now + self._review_wait_ms
+        # The clock is behind the arrival by the allowed lateness, and so is every deadline: the wait counts from the
+        # clock. It may be further behind (a backlog, or it has not begun): then from the review's own time at least.
+        due = NEVER if self._review_wait_ms is None else max(clock + self._review_wait_ms, received.review.at)
         name = b"w%d" % self._main.arrivals
         self._main.arrivals += 1
         self._waiting[name] = Waiting(due, received)

@@ -68,18 +68,49 @@ class Rulebook:
         """Every event time at which anything changes, ascending."""
         return sorted({start for starts in self._starts.values() for start in starts})
 
+    @property
+    def sections(self) -> list[str]:
+        """The names of all sections, in the order in which they are told."""
+        return list(self._sections)
+
     def _digest(self) -> str:
-        content = {
-            "time_zone": self.time_zone,
-            "sections": {
-                name: {
-                    "family": self.headings[name].get("family"),
-                    "from": {dated.effective: msgspec.to_builtins(dated.limits) for dated in versions},
-                }
-                for name, versions in self._sections.items()
-            },
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return digest_of(
+            {
+                "time_zone": self.time_zone,
+                "sections": {
+                    name: {
+                        "family": self.headings[name].get("family"),
+                        "from": {dated.effective: plain(dated.limits) for dated in versions},
+                    }
+                    for name, versions in self._sections.items()
+                },
+            }
+        )
+
+
+def plain(limits: Struct) -> dict[str, Any]:
+    """Limits as a table of the file would have them: what is left at its default is left out.
+
+    So a digest stays as it was when a later version of Vigil knows one more number that is not set.
+    """
+    return {
+        field.encode_name: _plain(value)
+        for field in msgspec.structs.fields(limits)
+        if (value := getattr(limits, field.name)) != field.default
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Struct):
+        return plain(value)
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return msgspec.to_builtins(value)
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of numbers, words, lists and tables, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def midnight(day: date, zone: ZoneInfo) -> int:

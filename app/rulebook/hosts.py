@@ -39,6 +39,8 @@ class Rung(Struct, frozen=True, forbid_unknown_fields=True):
     """How far back the host's rooms are closed."""
 
     def __post_init__(self) -> None:
+        if len(set(self.steps)) < len(self.steps):
+            raise ValueError("steps names a step twice: keep one of them")
         if self.choice is not None and (len(self.choice) < 2 or self.choice[0] not in self.steps):
             raise ValueError("choice names at least two steps, the mildest first, and the mildest is among the steps")
         if self.choice is not None and (isinstance(self.freeze_days, Range) or isinstance(self.past_days, Range)):

@@ -19,7 +19,7 @@ def _keys(written: str) -> Path | None:
     except tomllib.TOMLDecodeError:
         return None
     keys: list[str] = []
-    while isinstance(value, dict):
+    while isinstance(value, dict) and value:
         key, value = next(iter(value.items()))
         keys.append(key)
     return tuple(keys)

@@ -9,8 +9,10 @@ and suppliers.py; a rule that no type knows has no judge, a type without a secti
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from functools import cache
+from importlib import resources
 from pathlib import Path as FilePath
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -21,7 +23,7 @@ from msgspec import Struct
 from app.rulebook import hosts, rooms, suppliers
 from app.rulebook.book import NEVER, Dated, Rulebook, RulebookError, midnight
 from app.rulebook.lines import Lines, Path
-from app.rulebook.shape import Problem, hint, misfits
+from app.rulebook.shape import Problem, hint, misfits, nearest
 
 BUILT_IN: Final = FilePath(__file__).with_name("rulebook.toml")
 
@@ -40,10 +42,10 @@ def load_rulebook(path: FilePath | None = None) -> Rulebook:
     path = path or BUILT_IN
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise RulebookError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise RulebookError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8 text") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise RulebookError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return parse_rulebook(text, str(path))
 
 
@@ -56,20 +58,47 @@ def parse_rulebook(text: str, name: str) -> Rulebook:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"\(at line (\d+), column \d+\)", str(error))
         place = f"{name}:{line[1]}" if line else name
-        raise RulebookError(f"{place}: not valid TOML: {error}") from error
+        raise RulebookError(f"{place}: {_invalid(str(error))}") from error
+    except RecursionError as error:
+        raise RulebookError(f"{name}: not valid TOML that we read: it is nested too deeply") from error
+    except ValueError as error:  # tomllib lets int's own refusal of thousands of digits through
+        raise RulebookError(f"{name}: not valid TOML that we read: {error}") from error
+    lines: list[Lines] = []  # found only when something is wrong
+
+    def place_of(path: Path) -> int | None:
+        if not lines:
+            lines.append(Lines(text))
+        return lines[0].of(path)
+
+    return read_tables(raw, name, place_of)
+
+
+def read_tables(raw: dict[str, Any], name: str, line_of: Callable[[Path], int | None] = lambda path: None) -> Rulebook:
+    """The rulebook of the tables of a file; raise RulebookError. `line_of` tells on which line a path stands."""
     reading = _Reading()
     book = reading.book(raw)
     if book is None:
-        lines = Lines(text)
-        told = sorted((lines.of(problem.path) or 0, _told(problem, lines, name)) for problem in reading.problems)
-        raise RulebookError("\n".join(text for _, text in told))
+        told = []
+        for problem in reading.problems:
+            line = line_of(problem.path)
+            place = name if line is None else f"{name}:{line}"
+            told.append((line or 0, f"{place}: {_shown(problem.path)} {problem.text}"))
+        raise RulebookError("\n".join(text for _, text in sorted(told)))
     return book
 
 
-def _told(problem: Problem, lines: Lines, name: str) -> str:
-    line = lines.of(problem.path)
-    place = name if line is None else f"{name}:{line}"
-    return f"{place}: {_shown(problem.path)} {problem.text}"
+def _invalid(said: str) -> str:
+    """What tomllib refuses, in words; a table that stands twice is what a hurried change looks like."""
+    if twice := re.match(r"Cannot declare \((?P<keys>.*)\) twice", said):
+        keys = re.findall(r"'([^']*)'", twice["keys"])
+        return f"the table [{'.'.join(keys)}] stands twice: keep one; a change has a date of its own"
+    return f"not valid TOML: {said}"
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """The names of the time zone database, the same on every machine; a system has others of its own beside them."""
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
 
 
 def _shown(path: Path) -> str:
@@ -80,9 +109,15 @@ def _shown(path: Path) -> str:
     depth = sections[-1] if sections else len(path)
     if path[depth : depth + 1] == ("from",):
         depth += 2
-    table = ".".join(str(part) for part in path[:depth])
-    rest = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[depth:])
+    table = ".".join(_key(part) for part in path[:depth])
+    rest = "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path[depth:])
     return f"[{table}]" + (f" {rest.removeprefix('.')}" if rest else "")
+
+
+def _key(part: str | int) -> str:
+    """A key as it can be shown on one line."""
+    said = str(part)
+    return said if said.isprintable() and said else repr(said)
 
 
 class _Reading:
@@ -122,12 +157,12 @@ class _Reading:
         if said is None:
             self.refuse(("time_zone",), 'is missing: say where days begin, time_zone = "America/Los_Angeles"')
             return None
-        try:
+        if isinstance(said, str) and said in _zones():
             return ZoneInfo(said)
-        except (KeyError, ValueError, TypeError, OSError):
-            # OSError: a folder of the time zone data, such as "America".
-            self.refuse(("time_zone",), f'{said!r} is not a known time zone; write it as "America/Los_Angeles"')
-            return None
+        near = nearest(said, _zones(), cutoff=0.8) if isinstance(said, str) else None
+        remedy = f"did you mean {near}?" if near else 'write it as "America/Los_Angeles"'
+        self.refuse(("time_zone",), f"{said!r} is not a known time zone; {remedy}")
+        return None
 
     def sort_out(self, table: dict[str, Any], above: Path, found: dict[str, dict[str, Any]]) -> None:
         """Find the sections among the tables (a section's name may have dots)."""

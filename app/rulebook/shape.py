@@ -14,6 +14,9 @@ from app.rulebook.lines import Path
 from app.rulebook.units import NAMES, split_unit
 
 _WORDS: Final = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_LARGEST: Final = 10**12
+"""No number is larger: as seconds, 30,000 years. What is computed with it stays within 64 bits."""
+
 _AT: Final = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 
@@ -24,10 +27,10 @@ class Problem(NamedTuple):
     text: str
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like a mistyped one."""
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known name that is most like a mistyped one; `cutoff`: which share of it must be right."""
     by_folded = {other.casefold().replace("_", "-"): other for other in known}
-    matches = difflib.get_close_matches(name.casefold().replace("_", "-"), by_folded, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name.casefold().replace("_", "-"), by_folded, n=1, cutoff=cutoff)
     return by_folded[matches[0]] if matches else None
 
 
@@ -124,7 +127,10 @@ def _takes(option: Any, value: Any) -> bool:
 
 def _leaf(value: Any, kind: Any, path: Path) -> Iterator[Problem]:
     if isinstance(value, float) and not math.isfinite(value):
-        yield Problem(path, f"is {value}: write {wanted(kind, str(path[-1]))}")
+        yield Problem(path, f"is {value}: write {wanted(kind, _name(path))}")
+        return
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        yield Problem(path, f"is larger than any number may be: write {wanted(kind, _name(path))}")
         return
     try:
         msgspec.convert(value, kind)

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from app.stream.clock import BEGINNING
 from tests.hosts.stories import DAY, START, Stage, played, review, verdict
 from topics.verdicts import Action
 
@@ -119,6 +120,24 @@ def test_a_review_that_comes_before_its_verdict_is_applied_right_after_it() -> N
 def test_a_review_of_an_unknown_verdict_is_refused_once_the_wait_is_over(clock: int, refused: int) -> None:
     stage = Stage(wait_ms=2000).play(review("nobody's", 0)).advance(START + clock)
     assert len(stage.told.letters) == refused
+
+
+@pytest.mark.parametrize(
+    ("clock", "refused_at"),
+    [
+        (-2000, 0),  # live and idle: the clock is behind the wall, by which the review comes at 0, by the lateness
+        (-500, 1500),
+        (-DAY, 0),  # a backlog: the verdicts up to the review's own time must have been read
+        (BEGINNING, 0),  # nothing was read yet
+    ],
+)
+def test_a_review_waits_the_allowed_lateness_from_its_arrival_by_a_clock_that_is_behind(
+    clock: int, refused_at: int
+) -> None:
+    stage = Stage(wait_ms=2000)
+    stage.state.apply(review("nobody's", 0), clock if clock == BEGINNING else START + clock, stage.context)
+    assert stage.advance(START + refused_at).told.letters == []
+    assert [letter.at for letter in stage.advance(START + refused_at + 1).told.letters] == [START + refused_at]
 
 
 def test_a_refused_review_is_told_as_it_came() -> None:
