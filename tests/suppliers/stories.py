@@ -139,7 +139,8 @@ class Chain:
         self._logics: list[Logic] = [SuppliersLogic(rulebook), IndustriesLogic(rulebook), RfqsLogic(rulebook)]
         self.shards = [Shard(logic, lateness, context=self.context) for logic in self._logics]
         self._logs: list[list[Any]] = [[] for _ in self._logics]
-        self._offsets: dict[str, int] = {}
+        self._messages: dict[str, list[Message]] = {}
+        """Every message by topic, as Kafka keeps it."""
 
     def play(self, *lines: Line) -> "Chain":
         """Lines in the order of their arrival; the clock follows the largest time."""
@@ -174,6 +175,9 @@ class Chain:
             store.settle()
             shard = self.shards[number] = Shard(logic, self._lateness, context=self.context, store=store)
             self._save(number, shard.take_over())
+            for rank, topic in enumerate(logic.topics):  # what was not dealt with is read again
+                shard.intake(rank, self._messages.get(topic, [])[shard.sources[rank].committed :])
+            self._deliver()
         return self
 
     def _checkpoint(self, number: int) -> None:
@@ -236,9 +240,9 @@ class Chain:
     def _hand_on(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         for shard in self.shards:
             if topic in shard.logic.topics:
-                offset = self._offsets.get(topic, 0)
-                self._offsets[topic] = offset + 1
-                shard.intake(shard.logic.topics.index(topic), [Message(offset, key, value)])
+                messages = self._messages.setdefault(topic, [])
+                messages.append(Message(len(messages), key, value))
+                shard.intake(shard.logic.topics.index(topic), messages[-1:])
                 self._deliver()
 
 
