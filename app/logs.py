@@ -7,8 +7,8 @@ from typing import Any, Final
 import orjson
 import structlog
 
-_QUIET: Final = ("aiokafka", "kafka", "mode", "faust", "aiohttp.access")
-"""Libraries that tell too much at `info`."""
+_QUIET: Final = ("agents.batches", "aiokafka", "kafka", "mode", "faust")
+"""Who tells too much at `info`; Faust's services speak by the name of the module that extends them."""
 
 
 def _dumps(event: Any, **_: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 import faust
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import TopicPartition
 
 from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batches
 from agents.checkpoint import Checkpoints
@@ -115,6 +116,7 @@ class Worker:
         worker = self.app.Worker(
             quiet=True, redirect_stdouts=False, override_logging=False, loglevel=logging.WARNING, daemon=True
         )
+        worker.spinner = None  # it writes control characters into the log
         worker.execute_from_commandline()
         raise SystemExit(1)  # not reached: it exits itself
 
@@ -251,9 +253,10 @@ class Worker:
                     done.clear()
                     continue
                 began = wall_ms()
-                committed = await admin.list_consumer_group_offsets(self.settings.app_id)
-                offsets = {(tp.topic, tp.partition): told.offset for tp, told in committed.items()}
                 ends = await self.feed.all_ends({topic for topics in UPSTREAM.values() for topic in topics})
+                partitions = [TopicPartition(topic, partition) for topic, partition in ends]
+                committed = await admin.list_consumer_group_offsets(self.settings.app_id, partitions=partitions)
+                offsets = {(tp.topic, tp.partition): told.offset for tp, told in committed.items()}
                 for group, topics in UPSTREAM.items():
                     whole = all(
                         end == 0 or offsets.get((topic, partition), -1) >= end

@@ -17,6 +17,7 @@ from rich.table import Table
 from app.commands.common import rulebook_option
 from app.replay import LATENESS_MS, Outputs, Replay, written
 from app.rulebook import Rulebook
+from app.subjects import is_input
 
 _STEP: Final = 5000
 """Lines between two looks at the progress."""
@@ -82,7 +83,7 @@ def summary(outputs: Outputs) -> Table:
     table.add_column(justify="right")
     counts = outputs.counts
     for name, number in sorted(counts.items()):
-        if name.startswith("events:"):
+        if name.startswith("events:") and is_input(name.removeprefix("events:")):
             table.add_row(f"read, {name.removeprefix('events:')}", f"{number:,}")
     for kind, words in (("duplicates", "duplicates"), ("too_old", "too old to matter")):
         number = sum(number for name, number in counts.items() if name.split(":")[0] == kind)

@@ -119,7 +119,7 @@ class Logic(Protocol):
     def load(self, key: str, parts: Parts) -> State:
         """The state of a key from its stored records (none for a new key)."""
 
-    def knows(self, state: State, event: Any) -> bool:
+    def knows(self, state: Any, event: Any) -> bool:
         """Was an event of the same identity applied to the state before, or is it too old to tell?"""
 
 

@@ -125,6 +125,8 @@ class Shard:
         self._gone: set[str] = set()
         """Keys forgotten since the last snapshot: their stored parts are to be deleted."""
         self._resend: list[Owed] = []
+        self._until: int | None = None
+        """Where the input has ended."""
         self._restored_clock = BEGINNING
         self._number = 0
         self._epoch = 1
@@ -245,6 +247,8 @@ class Shard:
     def finish(self, until: int) -> None:
         """The input has ended at `until`: judge what is at or before it, and let every key say its last word."""
         self.advance(until + 1)
+        self._until = until
+        self._owed.update(self.keys)
         for key in sorted(self.keys):
             state = self._state(key, self.keys[key])
             finish = getattr(state, "finish", None)
@@ -391,11 +395,12 @@ class Shard:
                 records.append(record_of(store_key(key, part), None, epoch, number, NEVER, 0))
         self._gone.clear()
         owed: set[str] = set()
+        clock = self.clock if self._until is None or not final else self._until
         for key in sorted(self._changed | self._owed):
             slot = self.keys[key]
             state = self._state(key, slot)
             flags = 0
-            told = [sendable(output) for output in state.status(self.clock, final)]
+            told = [sendable(output) for output in state.status(clock, final)]
             outputs += told
             if told:
                 flags |= TOLD
