@@ -2,14 +2,16 @@
 
 import pytest
 
+from app.replay import replay
 from app.rooms import RoomsLogic
 from app.rulebook import load_rulebook
 from app.simulate import Simulation
+from app.simulate.files import line_of
 from app.stream.logic import Context
-from topics.envelope import Output
+from topics.envelope import DeadLetter, Output
 from topics.fields import Refused
 from topics.rooms import ROOM_TOPICS, decode_room_event
-from topics.verdicts import Notice
+from topics.verdicts import Action, Notice
 
 START = 1_662_048_000_000
 
@@ -61,3 +63,21 @@ def test_the_rules_find_what_was_planned_and_nothing_else(seed):
 def test_attentive_hosts_are_left_alone():
     emitted = judged(Simulation(1, 25, 0, START, 3_000, malformed=0.02, duplicates=0.02, fault_every_s=None))
     assert [output for output in emitted if output.topic == "verdict"] == []
+
+
+def test_a_recording_replays_to_what_was_planned():
+    """Through the file's clock and the reorder buffers: nothing is late, and what is malformed is refused."""
+    simulation = Simulation(
+        2, 25, 25, START, 1_500, disorder_ms=1_999, malformed=0.02, duplicates=0.02, reviews=0.3, history_days=2
+    )
+    messages = list(simulation.messages())
+    outputs = replay(map(line_of, messages), load_rulebook())
+    planned = {fault.verdict_id: fault for fault in simulation.manifest() if fault.kind == "violation"}
+    assert {output.id for output in outputs.verdicts} == set(planned)
+    letters = [output.body for output in outputs.refused]
+    assert [letter.reason for letter in letters if isinstance(letter, DeadLetter)] == ["malformed"] * len(letters)
+    assert len(letters) == sum(message.malformed is not None for message in messages) > 100
+    actions = [output.body for output in outputs.actions if isinstance(output.body, Action)]
+    assert {action.action_id for action in actions} == set(planned), "one action for each violation"
+    assert any(action.status == "withdrawn" for action in actions), "reviews name verdicts that Vigil knows"
+    assert len(outputs.scores) == 25
