@@ -177,9 +177,15 @@ def near_identical(one: str, other: str, similarity: float) -> bool:
     """Is 1 − Levenshtein distance / length of the longer at least `similarity`? Reckoned in whole numbers."""
     if one == other:
         return True
-    # The decimal as it is written in the rulebook, not the double nearest to it.
-    most = int((1 - Fraction(repr(similarity))) * max(len(one), len(other)))
+    most = _changes(similarity, max(len(one), len(other)))
     return Levenshtein.distance(one, other, score_cutoff=most) <= most
+
+
+@lru_cache(maxsize=8192)
+def _changes(similarity: float, length: int) -> int:
+    """How many changes leave two texts near-identical."""
+    # By the decimal as it is written in the rulebook, not the double nearest to it.
+    return int((1 - Fraction(repr(similarity))) * length)
 
 
 @lru_cache(maxsize=4096)
