@@ -5,10 +5,12 @@ import gzip
 import io
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import orjson
 import pytest
@@ -171,3 +173,11 @@ def test_a_bar_is_shown_on_a_terminal(tmp_path):
     assert child.wait(20) == 0
     assert b"simulating" in shown
     assert b"2022-09-01" in shown
+
+
+def test_the_page_names_options_that_there_are():
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    known = {option for parameter in simulate.params for option in parameter.opts}
+    named = set(re.findall(r"--[a-z][a-z-]+", page))
+    assert named <= known
+    assert {"--rooms", "--malformed-ahead", "--backlog"} <= named
