@@ -74,10 +74,17 @@ def layout(**rest: Any) -> Layout:
 
 def rulebook_with(section: str, day: str = NEXT_DAY, **changes: Any) -> Rulebook:
     """The built-in rulebook with a section's numbers changed from a day on."""
-    numbers = {**msgspec.to_builtins(RULEBOOK.versions(section)[-1].limits), **changes}
-    lines = [f"{name} = {value}" for name, value in numbers.items()]
-    table = f'\n[{section}.from.{day}]\nsource = "a test"\n' + "\n".join(lines)
-    return parse_rulebook(BUILT_IN.read_text(encoding="utf-8") + table, "test.toml")
+    return rulebook_changed({section: changes}, day)
+
+
+def rulebook_changed(changes: dict[str, dict[str, Any]], day: str = NEXT_DAY) -> Rulebook:
+    """The built-in rulebook with the numbers of some sections changed from a day on."""
+    text = BUILT_IN.read_text(encoding="utf-8")
+    for section, changed in changes.items():
+        numbers = {**msgspec.to_builtins(RULEBOOK.versions(section)[-1].limits), **changed}
+        lines = [f"{name} = {value}" for name, value in numbers.items()]
+        text += f'\n[{section}.from.{day}]\nsource = "a test"\n' + "\n".join(lines) + "\n"
+    return parse_rulebook(text, "test.toml")
 
 
 class Stage:

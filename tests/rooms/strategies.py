@@ -33,9 +33,9 @@ def _event(draw: st.DrawFn) -> tuple[str, dict[str, object]]:
 
 
 @st.composite
-def stories(draw: st.DrawFn, most: int = 60) -> list[RoomEvent]:
+def stories(draw: st.DrawFn, most: int = 60, steps: st.SearchStrategy[int] = STEPS) -> list[RoomEvent]:
     """A room's events in order."""
-    told = draw(st.lists(st.tuples(STEPS, _event()), min_size=1, max_size=most))
+    told = draw(st.lists(st.tuples(steps, _event()), min_size=1, max_size=most))
     events: list[RoomEvent] = []
     for number, (at, (kind, rest)) in enumerate(
         zip(accumulate(step for step, _ in told), (event for _, event in told), strict=True)
