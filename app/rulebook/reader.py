@@ -133,7 +133,7 @@ class _Reading:
         """The rulebook; None when there are problems."""
         zone = self.zone(raw)
         tables = {name: table for name, table in raw.items() if name != "time_zone"}
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, Any] | None] = {}  # None: it is there, and told to be no table
         self.sort_out(tables, (), found)
         sections: dict[str, list[Dated[Any]]] = {}
         headings: dict[str, dict[str, str]] = {}
@@ -143,8 +143,10 @@ class _Reading:
                 what = "a rule without numbers cannot be judged" if name in RULES else "its numbers are needed"
                 self.refuse(path, f"is missing: {what}; add [{name}] and [{name}.from.YYYY-MM-DD]")
                 continue
-            headings[name] = self.heading(name, path, found[name])
-            sections[name] = self.versions(path, found[name], kind, zone)
+            table = found[name]
+            if table is not None:
+                headings[name] = self.heading(name, path, table)
+                sections[name] = self.versions(path, table, kind, zone)
         if not self.problems:
             for section, effective, key, text in hosts.conflicts(sections, headings):
                 self.refuse((*section.split("."), "from", effective, key), text)
@@ -164,7 +166,7 @@ class _Reading:
         self.refuse(("time_zone",), f"{said!r} is not a known time zone; {remedy}")
         return None
 
-    def sort_out(self, table: dict[str, Any], above: Path, found: dict[str, dict[str, Any]]) -> None:
+    def sort_out(self, table: dict[str, Any], above: Path, found: dict[str, dict[str, Any] | None]) -> None:
         """Find the sections among the tables (a section's name may have dots)."""
         for key, value in table.items():
             path = (*above, key)
@@ -174,7 +176,7 @@ class _Reading:
                     found[name] = value
                 else:
                     self.refuse(path, f"must be a table: [{name}] and [{name}.from.YYYY-MM-DD]")
-                    found[name] = {}
+                    found[name] = None
             elif isinstance(value, dict) and any(section.startswith(f"{name}.") for section in SECTIONS):
                 self.sort_out(value, path, found)
             else:
