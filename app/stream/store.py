@@ -42,6 +42,9 @@ TOLD: Final = 2
 NOTHING: Final = (0, 0)
 """The place before every checkpoint."""
 
+FOREIGN: Final = (0, -1)
+"""Stands for the place of a record that no marker can make count."""
+
 _MARKER_KEY: Final = b"\0\0m"
 _OUTBOX_KEY: Final = b"\0\0o"
 
@@ -189,7 +192,7 @@ class Store:
                     "delete the topic (the state is lost) or restore it"
                 )
             if place[0] < self._epoch or place <= self._counted:  # a former owner's, or a rival's
-                self.heal.add(key)
+                self._pending.append((FOREIGN, record))
                 continue
             self._epoch = place[0]
             if key == _MARKER_KEY:
@@ -211,7 +214,7 @@ class Store:
             # A take-over that had not read the log to its end: its worker saw the gap and stopped at once.
             self.last_read = max(self.last_read, marker.place)
             for place, record in pending:
-                self._doubt(place, record)
+                self._rule_out(place, record)
             return
         outbox: dict[int, bytes] = {}
         if taken_over:
@@ -220,7 +223,9 @@ class Store:
                     self._put(record)
                     del self._doubtful[stored_at]
         for place, record in pending:
-            if record.key.startswith(_OUTBOX_KEY):
+            if place == FOREIGN:
+                self.heal.add(record.key)
+            elif record.key.startswith(_OUTBOX_KEY):
                 if place == marker.place and record.value is not None:
                     outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
             elif place <= marker.base or (place[0] == marker.epoch and place <= marker.place):
@@ -228,15 +233,15 @@ class Store:
                 self._doubtful.pop(record.key, None)
                 self._put(record)
             else:  # never finished
-                self._doubt(place, record)
+                self._rule_out(place, record)
         self.last_read = max(self.last_read, marker.place)
         self._counted = marker.place
         self.marker = marker
         self.outbox = outbox
 
-    def _doubt(self, place: tuple[int, int], record: Record) -> None:
-        if not record.key.startswith(b"\0\0"):
-            self.heal.add(record.key)
+    def _rule_out(self, place: tuple[int, int], record: Record) -> None:
+        self.heal.add(record.key)
+        if place != FOREIGN and not record.key.startswith(b"\0\0"):
             self._doubtful[record.key] = (place, record)
 
     def settle(self) -> None:
