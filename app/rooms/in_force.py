@@ -1,7 +1,6 @@
 """Which numbers hold at a time: the rulebook's room sections, looked up once for as long as nothing changes."""
 
 import bisect
-import difflib
 from typing import Any, Final
 
 from msgspec import Struct
@@ -10,6 +9,7 @@ from app.rooms.runs import CONDITIONS, LABELS, THROUGH_DISCONNECTED, RunRule, Ru
 from app.rooms.speech import REPEATS, SPOKEN, SpokenRule
 from app.rulebook import NEVER, Dated, Rulebook, RulebookError
 from app.rulebook.rooms import GreetingLimits, RoomLimits
+from app.rulebook.shape import nearest
 
 GREETING: Final = "greeting-miss"
 
@@ -161,18 +161,15 @@ class InForce:
 
 
 def _check(rulebook: Rulebook) -> None:
-    """Every rule needs numbers and all numbers a judge."""
+    """Every rule needs numbers, and all numbers a judge."""
     tabled = {name for name, heading in rulebook.headings.items() if "family" in heading}
     problems = []
     for rule in sorted(JUDGED ^ tabled):
-        near = difflib.get_close_matches(rule, (JUDGED | tabled) - {rule}, n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
         if rule in tabled:
-            remedy = f"nothing judges it: take [{rule}] out, or add its condition to app/rooms/runs.py"
-            problems.append(f"rulebook: [{rule}] is no rule that is known; {remedy}{guess}")
+            fault = f"[{rule}] has no judge: take it out, or give it a condition in app/rooms/runs.py"
         else:
-            problems.append(
-                f"rulebook: the rule {rule} has no numbers: add [{rule}] and [{rule}.from.YYYY-MM-DD]{guess}"
-            )
+            fault = f"[{rule}] is missing, and so has no numbers: add it with [{rule}.from.YYYY-MM-DD]"
+        guess = nearest(rule, (JUDGED | tabled) - {rule})
+        problems.append(f"rulebook: {fault}" + (f"; did you mean {guess}?" if guess else ""))
     if problems:
         raise RulebookError("\n".join(problems))
