@@ -21,10 +21,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        on_kafka = bool({"kafka", "kafka_here"} & set(fixtures)) or parameters.get("any_broker") == "kafka"
+        named = {parameters.get("any_broker"), parameters.get("any_broker_of_its_own")}
+        on_kafka = bool({"kafka", "kafka_here"} & set(fixtures)) or "kafka" in named
         if on_kafka:
             item.add_marker("kafka")
-        if on_kafka or "broker" in fixtures or "any_broker" in fixtures:
+        if on_kafka or "broker" in fixtures or named != {None}:
             item.add_marker("broker")
 
 
@@ -83,3 +84,14 @@ def any_broker(request: pytest.FixtureRequest) -> str:
     """The address of each broker in turn."""
     address: str = request.getfixturevalue("broker" if request.param == "embedded" else "kafka")
     return address
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def any_broker_of_its_own(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of each broker in turn, started for this test: the topics' own names are free."""
+    if request.param == "kafka":
+        yield request.getfixturevalue("own_kafka").address
+        return
+    with EmbeddedBroker() as embedded:
+        _used["embedded broker"] = "yes"
+        yield embedded.address

@@ -249,6 +249,7 @@ class Shard:
         self.advance(until + 1)
         self._until = until
         self._owed.update(self.keys)
+        self._seen_at_snapshot = [-1] * len(self.sources)  # that it ended is worth a snapshot
         for key in sorted(self.keys):
             state = self._state(key, self.keys[key])
             finish = getattr(state, "finish", None)
