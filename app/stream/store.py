@@ -193,6 +193,8 @@ class Store:
                 )
             if place[0] < self._epoch or place <= self._counted:  # a former owner's, or a rival's
                 self._pending.append((FOREIGN, record))
+                if key == _MARKER_KEY:
+                    self.last_read = max(self.last_read, place)
                 continue
             self._epoch = place[0]
             if key == _MARKER_KEY:
