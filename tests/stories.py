@@ -108,6 +108,7 @@ class Stage:
             if self.logic.knows(self.state, event):
                 self.duplicates += 1
             else:
+                self.context.now = event.at
                 self.state.apply(event, event.at, self.context)
             self._after()
         return self
@@ -151,6 +152,7 @@ class Stage:
         self.state = self.logic.load(self.key, dict(self.stored))
 
     def _deadline(self) -> None:
+        self.context.now = self.state.deadline()
         self.state.deadline_passed(self.state.deadline(), self.context)
         self._after()
 

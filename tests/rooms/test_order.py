@@ -1,0 +1,83 @@
+"""Rooms on a shard: arrival order within the lateness and the cuts of batches change nothing that is said."""
+
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.stream.clock import clock_of
+from app.stream.shard import Shard
+from tests.rooms.strategies import stories
+from tests.stories import ROOMS, START, Stage
+from topics.envelope import Output
+from topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
+
+LATENESS = 2000
+RANKS = (BuyerEntry, Comment, FrameStatus)
+
+
+class Message(NamedTuple):
+    offset: int
+    key: bytes
+    value: bytes
+
+
+def in_room(event: RoomEvent, room: str, number: int) -> RoomEvent:
+    """The event moved to a room, its id (where it has one) made its own."""
+    changes: dict[str, Any] = {"room_id": room}
+    if isinstance(event, Comment):
+        changes["comment_id"] = f"{room}-{number}"
+    return msgspec.structs.replace(event, **changes)
+
+
+def arrive(events: list[RoomEvent], sizes: list[int]) -> tuple[list[Output], dict[str, Any]]:
+    """What a shard says of events in order of arrival, fed in batches of these sizes; and the rooms' last figures."""
+    shard = Shard(ROOMS, LATENESS)
+    offsets = [0, 0, 0]
+    said: list[Output] = []
+    left, turn = list(events), 0
+    while left:
+        size = sizes[turn % len(sizes)]
+        turn += 1
+        batch, left = left[:size], left[size:]
+        for rank, run in groupby(batch, key=lambda event: RANKS.index(type(event))):
+            messages = []
+            for event in run:
+                messages.append(Message(offsets[rank], event.room_id.encode(), msgspec.json.encode(event)))
+                offsets[rank] += 1
+            shard.intake(rank, messages)
+        clock = clock_of(shard.sources, [True] * 3, LATENESS)
+        if clock is not None:
+            shard.advance(clock)
+    until = max(event.at for event in events)
+    shard.finish(until)
+    said = shard.context.emitted
+    return said, {output.key.decode(): output.body for output in shard.last_statuses(until) if output.key}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(stories(most=25), min_size=1, max_size=3),
+    st.lists(st.integers(0, LATENESS), min_size=1, max_size=30),
+    st.lists(st.integers(1, 12), min_size=1, max_size=5),
+)
+def test_arrival_and_batches_change_nothing(told: list[list[RoomEvent]], delays: list[int], sizes: list[int]) -> None:
+    events = [in_room(event, f"room-{n}", k) for n, story in enumerate(told) for k, event in enumerate(story)]
+    late = [delays[number % len(delays)] for number in range(len(events))]
+    arrived = [event for _, event in sorted(zip(late, events, strict=True), key=lambda pair: pair[1].at + pair[0])]
+    said, figures = arrive(arrived, sizes)
+    until = max(event.at for event in events) - START
+    expected: list[Output] = []
+    for room in {event.room_id for event in events}:
+        # Of one time and topic, what arrived first is judged first.
+        own = sorted((e for e in arrived if e.room_id == room), key=lambda e: (e.at, RANKS.index(type(e))))
+        stage = Stage(ROOMS, key=room).play(own).until(until)
+        expected += stage.outputs
+        if stage.state.forgotten():
+            assert room not in figures
+        else:
+            assert figures[room] == stage.status(until)
+    assert sorted(said, key=repr) == sorted(expected, key=repr)
+    assert arrive(arrived, [1])[0] == said
