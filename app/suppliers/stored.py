@@ -32,12 +32,14 @@ E = TypeVar("E", bound=Entry)
 class Buckets(Generic[E]):
     """Entries of one kind; the records are named by one letter and the bucket's number."""
 
-    __slots__ = ("_buckets", "_changed", "_letter", "_newest")
+    __slots__ = ("_buckets", "_changed", "_latest", "_letter", "_newest")
 
     def __init__(self, letter: bytes, kind: type[E], parts: Parts) -> None:
         self._letter = letter
         self._changed: set[int] = set()
         self._buckets: dict[int, list[E]] = {}
+        self._latest: dict[int, int] = {}
+        """The largest time in a bucket, as of its last look; it only grows."""
         if parts:
             decoder: msgspec.msgpack.Decoder[Any] = _decoder(kind)
             numbers = sorted(int(name[1:]) for name in parts if name[:1] == letter)
@@ -70,11 +72,15 @@ class Buckets(Generic[E]):
 
     def sweep(self, until: int, forget: Callable[[E], object]) -> None:
         """Delete the buckets in which nothing is later than `until`; `forget` is told each entry."""
+        latest = self._latest
         for number, bucket in list(self._buckets.items()):
-            if all(entry.latest() <= until for entry in bucket):
+            if latest.get(number, until) > until:
+                continue
+            latest[number] = max(entry.latest() for entry in bucket)
+            if latest[number] <= until:
                 for entry in bucket:
                     forget(entry)
-                del self._buckets[number]
+                del self._buckets[number], latest[number]
                 self._changed.add(number)
 
     def dump(self, into: dict[bytes, bytes | None]) -> None:

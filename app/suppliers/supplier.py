@@ -31,6 +31,10 @@ SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted | SupplierSta
 
 VERSION: Final = 1
 
+AGAIN_MS: Final = 60_000
+"""After a move to another industry the line is sent once more: the former one may have published an older score of the
+supplier in the meantime, before it learned that it had left."""
+
 
 class _Main(Struct, array_like=True):
     """The main part of a supplier's stored state."""
@@ -55,6 +59,8 @@ class _Main(Struct, array_like=True):
     month_told: SupplierLine | None = None
     """The month's line as sent last."""
     standing: SupplierStanding | None = None
+    again_at: int = NEVER
+    """When the current line is to be sent again after a move."""
 
 
 _MAIN: Final = msgspec.msgpack.Decoder(_Main)
@@ -165,10 +171,7 @@ class SupplierState:
     def deadline(self) -> int:
         if self._metrics is None:
             return NEVER
-        due = min(self._metrics.edge(), self._assess_at)
-        if self._forget_at() < due:
-            return self._forget_at()
-        return due
+        return min(self._metrics.edge(), self._assess_at, self._forget_at(), self._main.again_at)
 
     def deadline_passed(self, at: int, context: Context) -> None:
         self._advance(at, at)
@@ -177,6 +180,9 @@ class SupplierState:
             self._main.active = False
             self._profiles.held.clear()
             self._move(context)
+        if at >= self._main.again_at:
+            self._main.again_at = NEVER
+            self._tell(context, again=True)
         self._changed = True
 
     def finish(self, clock: int, context: Context) -> None:
@@ -248,6 +254,7 @@ class SupplierState:
             industry = self._profiles.at(main.now).industry if self._has_line() else None
             if industry != told.industry:
                 main.told = None
+                main.again_at = NEVER if industry is None else main.now + AGAIN_MS
                 self._emit(context, structs.replace(told, at=main.now, figures=None, standing=None, moved_to=industry))
         if month_told is not None:
             then = self._profiles.at(month_told.at).industry
