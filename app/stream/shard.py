@@ -132,6 +132,8 @@ class Shard:
         self._epoch = 1
         self._base = self._read = NOTHING
         self._stored_lateness = lateness
+        self._clock_waits = False
+        """What waited before a restart may come again below the sources' clocks: until it is here, the clock stands."""
         self._seen_at_snapshot: list[int] = [-1] * len(self.sources)
         self._restore()
 
@@ -227,6 +229,10 @@ class Shard:
         """Move the clock on to `clock` (never back): judge every event and deadline with a time below it."""
         if clock <= self.clock:
             return
+        if self._clock_waits:
+            if any(source.seen < source.stored_seen for source in self.sources):
+                return
+            self._clock_waits = False
         self.clock = clock
         buffer = self.buffer
         if buffer:
@@ -335,6 +341,7 @@ class Shard:
                 source.stored_seen = stored.seen
                 source.stored_max_at = stored.seen_max_at
                 source.max_at = stored.max_at
+            self._clock_waits = self.logic.ordered and (not self.logic.refuses_late or marker.lateness > self._lateness)
         heap = self._heap
         last = None if marker is None else marker.place
         told_again = []

@@ -49,7 +49,7 @@ _MARKER_KEY: Final = b"\0\0m"
 _OUTBOX_KEY: Final = b"\0\0o"
 
 
-class StoredState(Exception):  # noqa: N818 - a condition the operator is told of
+class StoredState(Exception):
     """The stored state cannot be used by this version of Vigil; the text names a remedy."""
 
 
