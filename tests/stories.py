@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from app.rooms.room import RoomsLogic
+from app.rooms import RoomsLogic
 from app.rulebook import BUILT_IN, Rulebook, load_rulebook, parse_rulebook
 from app.stream.logic import Context, Logic
 from topics.envelope import Output

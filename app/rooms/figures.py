@@ -5,7 +5,8 @@ Forgets: a buyer's presence after `presence_s`; everything else lives as long as
 
 from msgspec import Struct, field
 
-from app.rooms.stored import Counts, KeptLog, Records, Tally, Window, hash64
+from app.rooms.memory import Counts, Tally, Window
+from app.rooms.stored import KeptLog, Records, hash64
 from app.stream.logic import Parts
 from topics.verdicts import CommentCounts, ReceptionSeconds
 

@@ -15,15 +15,15 @@ from msgspec import Struct, field
 from app.rooms.figures import Figures, KeptFigures
 from app.rooms.greeting import Greeting, KeptGreeting
 from app.rooms.in_force import InForce
+from app.rooms.memory import Window
 from app.rooms.runs import Runs, StoredRun
 from app.rooms.speech import KeptSpeech, Speech
-from app.rooms.stored import KeptLog, Records, Window, hash64
+from app.rooms.stored import KeptLog, Records, hash64
 from app.rooms.telling import Telling
-from app.rulebook import Rulebook
 from app.stream.clock import NEVER
 from app.stream.logic import Context, Parts
 from topics.envelope import Output
-from topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, RoomEvent, Stream, decode_room_event
+from topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent, Stream
 from topics.verdicts import RoomStatus
 
 VERSION: Final = 1
@@ -319,34 +319,3 @@ class Room:
 def shows_reception(comment: Comment) -> bool:
     """Does a host's comment show reception? An unlabelled one does."""
     return comment.intent != "chat" and bool(comment.text.strip())
-
-
-class RoomsLogic:
-    """The shards of rooms: the three room topics together, judged in order of event time."""
-
-    topics: tuple[str, ...] = ROOM_TOPICS
-    ordered = True
-    refuses_late = True
-
-    def __init__(self, rulebook: Rulebook, shadow: bool = False) -> None:
-        """`shadow`: a candidate rulebook, whose verdicts go to `verdict-shadow` and that says nothing else. Raise
-        RulebookError when a rule has no numbers or numbers have no judge."""
-        self._in_force = InForce(rulebook)
-        self._shadow = shadow
-
-    def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> RoomEvent:
-        """The event of a message; raise Refused."""
-        return decode_room_event(rank, key, value)
-
-    def key_of(self, event: RoomEvent) -> str:
-        return event.room_id
-
-    def natural_id(self, event: RoomEvent) -> str | None:
-        """Of comments: their id within their room."""
-        return f"{len(event.room_id)}:{event.room_id}{event.comment_id}" if type(event) is Comment else None
-
-    def load(self, key: str, parts: Parts) -> Room:
-        return Room(key, self._in_force, self._shadow, parts)
-
-    def knows(self, state: Room, event: RoomEvent) -> bool:
-        return state.knows(event)

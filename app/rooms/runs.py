@@ -11,7 +11,7 @@ Forgets: a run when it ends.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from app.rooms.telling import Telling
+from app.rooms.telling import Telling, shown
 from app.rulebook.rooms import AvLimits, LayoutLimits
 from app.stream.clock import NEVER
 from topics.rooms import FrameStatus, Layout
@@ -272,7 +272,7 @@ class Runs:
 
     def _evidence(self, run: Run, at: int, number: int) -> tuple[Evidence, ...]:
         frames = number - run.before
-        what = f"labelled {run.label!r}" if run.label is not None else run.rule.words
+        what = f"labelled {shown(run.label)}" if run.label is not None else run.rule.words
         return (
             Evidence(topic="frame-status", at=run.first, note=f"the first of {frames} frames in a row {what}"),
             Evidence(topic="frame-status", at=at, note=f"the last of {frames} frames in a row {what}"),

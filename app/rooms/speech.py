@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct, field
 from rapidfuzz.distance import Levenshtein
 
-from app.rooms.stored import KeptLog, KeptQueue, Queue, Records, Window, hash64
-from app.rooms.telling import Telling
+from app.rooms.memory import Window
+from app.rooms.stored import KeptLog, KeptQueue, Queue, Records, hash64
+from app.rooms.telling import Telling, shown
 from app.rulebook import Dated
 from app.rulebook.rooms import HarassmentLimits
 from app.stream.logic import Parts
@@ -35,9 +36,6 @@ REPEATS: Final = "harassment"
 
 RECEPTION: Final = frozenset({"greet", "ask", "introduce", "answer"})
 """Intents that the rules demand of a host: such comments are no harassment, however alike."""
-
-SHOWN: Final = 80
-"""Code points of a comment's text that evidence repeats."""
 
 
 class SpokenRule(NamedTuple):
@@ -108,7 +106,7 @@ class Speech:
         if counted_at is not None and at - counted_at < rule.again_ms:
             return
         self._labels.add(key, at, at - self._longest_again_ms)
-        note = f"comment {comment.comment_id} labelled {label!r}: {_shown(comment.text)}"
+        note = f"comment {comment.comment_id} labelled {shown(label)}: {shown(comment.text)}"
         evidence = (Evidence(topic="comment", at=at, note=note),)
         self._tell.verdict(rule.rule, rule.family, label, rule.effective, at, at, evidence)
 
@@ -156,12 +154,12 @@ class Speech:
 
     def _repeated(self, comment: Comment, alike: list[Any], dated: Dated[Any]) -> None:
         evidence = [
-            Evidence(topic="comment", at=at, note=f"comment {comment_id}: {_shown(text)}")
+            Evidence(topic="comment", at=at, note=f"comment {comment_id}: {shown(text)}")
             for at, comment_id, text in alike
         ]
         evidence.append(
             Evidence(
-                topic="comment", at=comment.at, note=f"comment {comment.comment_id}: {_shown(folded(comment.text))}"
+                topic="comment", at=comment.at, note=f"comment {comment.comment_id}: {shown(folded(comment.text))}"
             )
         )
         since = alike[0][0]
@@ -192,7 +190,3 @@ def _changes(similarity: float, length: int) -> int:
 def _punctuation(sign: str) -> bool:
     # ASCII's punctuation has signs that Unicode files under symbols: $ + < = > ^ ` | ~
     return unicodedata.category(sign)[0] == "P" or sign in "$+<=>^`|~"
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")

@@ -1,7 +1,17 @@
 """How a room speaks: verdicts and notices with their identities, to the topics that carry them."""
 
+from typing import Final
+
 from app.stream.logic import Context
 from topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, identity
+
+SHOWN: Final = 80
+"""Code points of what somebody wrote that evidence repeats."""
+
+
+def shown(text: str) -> str:
+    """Somebody else's words in quotes, without control characters, and cut where they go on for long."""
+    return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
 
 
 class Telling:

@@ -123,6 +123,14 @@ def test_evidence_repeats_the_beginning_of_a_long_text() -> None:
     assert verdict.evidence[0].note == f"comment comment@5000 labelled 'abuse': '{'x' * 79}…'"
 
 
+def test_evidence_repeats_the_beginning_of_a_long_label() -> None:
+    label = "rights:" + "y" * 5000
+    for stage in (played(frame(0), said(5 * S, label)), played(frames(0, 3 * S, labels=(label,)))):
+        (verdict,) = stage.verdicts
+        assert verdict.subject == label
+        assert all(len(told.note) < 200 for told in verdict.evidence)
+
+
 # Near-identical ------------------------------------------------------------------------------------------------
 
 

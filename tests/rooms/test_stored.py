@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.rooms.stored import Counts, KeptLog, KeptQueue, Log, Queue, Tally, Window, hash64
+from app.rooms.memory import Counts, Tally, Window
+from app.rooms.stored import KeptLog, KeptQueue, Log, Queue, hash64
 
 T = Any
 
