@@ -30,7 +30,7 @@ CATCHING_UP: Final = 10_000
 """Messages that wait to be read: from so many on, outputs wait for the next interval."""
 
 
-class Overtaken(Exception):  # noqa: N818 - what happened, not an error of ours
+class Overtaken(Exception):
     """Somebody else wrote to a shard's changelog: this worker does not own the shard any more."""
 
 

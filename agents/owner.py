@@ -238,5 +238,5 @@ class Owner:
         return sum(held.backlog() for held in self.shards.values())
 
 
-class ForeignTopic(Exception):  # noqa: N818 - a condition the operator is told of
+class ForeignTopic(Exception):
     """A source topic is not the one that the stored state comes from; the text names a remedy."""

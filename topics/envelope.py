@@ -1,7 +1,7 @@
 """How messages go out: one output with its identity, its JSON, and its CloudEvents 1.0 headers (binary mode)."""
 
 import base64
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from topics.fields import UNKEYED, Reason
 SOURCE: Final = "/vigil"
 """CloudEvents `source` of everything that Vigil publishes."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):

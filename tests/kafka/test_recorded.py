@@ -73,7 +73,7 @@ async def test_two_workers_of_which_one_is_killed_give_what_the_replay_gives(
     address = own_kafka.address
     await make_topics(address, PARTITIONS)
     # Slowly enough that the kill comes in the middle, and as a backlog that the survivor finds, too.
-    sending = asyncio.create_task(send(address, messages, rate=6000))
+    sending = asyncio.create_task(send(address, messages, rate=3000))
     both = [WorkerProcess(address, tmp_path / f"worker-{n}.log", **settings(expected)) for n in (0, 1)]
     try:
         for worker in both:
