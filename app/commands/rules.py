@@ -74,7 +74,7 @@ def rules(
     if context.invoked_subcommand is not None:
         given = [name for name in context.params if context.get_parameter_source(name) != _DEFAULT]
         if given:
-            raise click.UsageError(f"Options of the rules stand before no command: {context.invoked_subcommand}.")
+            raise click.UsageError(f"{context.invoked_subcommand} takes its own options, after its name.")
         return
     if on is not None and days is not None:
         raise click.UsageError("Give either --on or --between.")
@@ -109,10 +109,8 @@ def check(file: str, against: str | None, as_json: bool) -> None:
         return
     other = against or "the built-in rulebook"
     console = _console()
-    console.print(
-        _clean(f"{file} can be used: {len(book.sections)} sections, {versions} dated tables,"), soft_wrap=True
-    )
-    console.print(_clean(f"days begin in {book.time_zone}, digest {book.digest[:12]}."), soft_wrap=True)
+    told = f"{file} can be used: {len(book.sections)} sections, {versions} dated tables,"
+    console.print(_clean(f"{told} days begin in {book.time_zone}, digest {book.digest[:12]}."), soft_wrap=True)
     if not changes:
         console.print(_clean(f"It judges as {other} does."), soft_wrap=True)
         return
@@ -147,22 +145,22 @@ def _tell_rules(book: Rulebook, file: str | None, day: date, shown: list[str], a
     judged = [name for name in shown if "family" in book.headings[name]]
     judged.sort(key=lambda name: (FAMILIES.index(book.headings[name]["family"]), name))
     ladders = [name for name in shown if name.startswith("ladder.")]
-    rooms_and_hosts = [name for name in ("rooms", "hosts") if name in shown]
+    rooms_and_hosts = [name for name in shown if name in ("rooms", "hosts")]
     suppliers = [name for name in shown if name not in {*judged, *ladders, *rooms_and_hosts}]
-    for title, names in (
-        ("Room rules", judged),
-        ("Ladders: what the nth violation of a family leads to", ladders),
-        ("What holds for every room and host", rooms_and_hosts),
-        ("Suppliers", suppliers),
+    for title, first, names in (
+        ("Room rules", "rule", judged),
+        ("Ladders: what the nth violation of a family leads to", "ladder", ladders),
+        ("What holds for every room and host", "section", rooms_and_hosts),
+        ("Suppliers", "section", suppliers),
     ):
         if names:
             console.print()
-            console.print(_rules_table(book, names, at, title))
+            console.print(_rules_table(book, names, at, title, first))
 
 
-def _rules_table(book: Rulebook, names: list[str], at: int, title: str) -> Table:
+def _rules_table(book: Rulebook, names: list[str], at: int, title: str, first_column: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
-    for column, ratio in (("rule", 3), ("says", 5), ("numbers", 6), ("since", 2), ("by whose word", 4)):
+    for column, ratio in ((first_column, 3), ("says", 5), ("numbers", 6), ("since", 2), ("by whose word", 4)):
         table.add_column(column, ratio=ratio, overflow="fold", min_width=10 if column == "since" else None)
     for name in names:
         heading, dated = book.headings[name], book.at(name, at)

@@ -1,5 +1,6 @@
 """What changes: from one day to another within a rulebook, and from one rulebook to another."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -54,10 +55,15 @@ def compared(base: Rulebook, other: Rulebook) -> list[Change]:
     return found
 
 
+def _natural(key: str) -> list[str | int]:
+    """`gmv[10]` after `gmv[9]`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", key)]
+
+
 def _values(section: str, before: Dated[Any] | None, after: Dated[Any] | None, on: Dated[Any]) -> Iterator[Change]:
     was = flat(before.limits) if before else {}
     now = flat(after.limits) if after else {}
     source = after.source if after else None
-    for key in {**was, **now}:
+    for key in sorted({**was, **now}, key=_natural):
         if was.get(key) != now.get(key):
             yield Change(section, on.effective, on.start, key, was.get(key), now.get(key), source)

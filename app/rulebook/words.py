@@ -56,12 +56,9 @@ def _span(seconds: int) -> str:
 def lines(limits: Struct) -> Iterator[tuple[str, str]]:
     """Each number by its key in the file; a list of tables gives a line for each of them, a ladder its rungs."""
     if isinstance(limits, Ladder):
-        yield (
-            "window_days",
-            "every violation that is remembered"
-            if limits.window_days is None
-            else (value_words("window_days", limits.window_days)),
-        )
+        window = limits.window_days
+        told = "none, every violation that is remembered counts"
+        yield "window_days", told if window is None else value_words("window_days", window)
         for line in limits.words():
             yield "rungs", line
         return
