@@ -80,7 +80,7 @@ def test_numbers_come_from_the_rulebook() -> None:
     pairs = [("gmv_days = 90", "gmv_days = 60"), ("top_points = 20", "top_points = 25"), ("places = 3", "places = 1")]
     book = parse_rulebook(changed(*pairs), "rulebook.toml")
     when = at("2022-08-20")
-    story = [payment(when - 60 * DAY, "settled", 5), quote(when), pinned(when, "a"), pinned(when, "b")]
+    story = [payment(when - 60 * DAY, "settled", 5), quote(when), pinned(when, "a"), pinned(when + 1, "b")]
     told = ended(*story, rulebook=book)
     assert told.scores["s"]["points"]["quotes"] == 25
     assert told.scores["s"]["metrics"]["gmv_90d"] == "0.00"
