@@ -4,8 +4,8 @@
                     ├─ crash: it is dropped         ├─ stall: it goes on later, as a zombie
                     └─ fault: one safeguard is taken away, to show that the checks see it
 
-A worker does here what the real one does (agents/checkpoint.py): restore, take over, then feed and checkpoint; after each
-checkpoint it looks whether anybody else wrote to its log, and stops if so.
+A worker does here what the real one does (agents/checkpoint.py): restore, take over, then feed and checkpoint; after
+each checkpoint it looks whether anybody else wrote to its log, and stops if so.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 from app.stream.clock import clock_of
 from app.stream.shard import Shard, Snapshot
 from app.stream.store import NOTHING, Owed, Record, Store, marker_record
-from tests.stream.toys import Message, Outcome, Toy, event_of
+from tests.stream.toys import THROTTLE, Message, Outcome, Toy, event_of
 
 Fault = Literal[
     "offsets before state",
@@ -50,7 +50,14 @@ class Logged(NamedTuple):
 class World:
     """What outlives a worker."""
 
-    def __init__(self, toy: Toy, sources: list[list[Message]], lateness: int, faults: frozenset[Fault]) -> None:
+    def __init__(
+        self,
+        toy: Toy,
+        sources: list[list[Message]],
+        lateness: int,
+        live: bool = False,
+        faults: frozenset[Fault] = frozenset(),
+    ) -> None:
         self.toy = toy
         self.sources = sources
         self.lateness = lateness
@@ -62,23 +69,31 @@ class World:
         self.committed = [0] * len(sources)
         self.outputs: dict[tuple[str, str], bytes | None] = {}
         self.statuses: dict[str, bytes | None] = {}
+        self.told_by: dict[str, tuple[int, int]] = {}
         self.readers = 0
         """How many workers are in the middle of the log: tombstones outlast them (delete.retention.ms)."""
         self.owner: object = None
         self.last = max((event.at for source in sources for event in map(event_of, source) if event), default=0)
         """The largest event time there will be."""
+        self.live = live
+        self.until = self.last + 2 * THROTTLE if live else self.last
+        """Where the clock stops: recorded data ends with its last event, while the wall clock goes on."""
         self.done = False
 
     def append(self, record: Record) -> None:
         self.log.append(Logged(self.end, record))
         self.end += 1
 
-    def publish(self, owner: object, output: Owed) -> None:
+    def publish(self, place: tuple[int, int], output: Owed) -> None:
+        """Send one output of the checkpoint `place`."""
         assert output.key is not None
         if output.topic == "status":
-            # What a zombie tells of a compacted topic stands until the next change: the checks leave it out.
-            if owner is self.owner:
-                self.statuses[output.key.decode()] = output.payload
+            # A zombie that sends what it had written, after its successor has told more, is not fenced: what it says
+            # of a compacted topic stands until the next change. The checks leave it out.
+            key = output.key.decode()
+            if place >= self.told_by.get(key, NOTHING):
+                self.told_by[key] = place
+                self.statuses[key] = output.payload
             return
         known = self.outputs.setdefault((output.topic, output.id), output.payload)
         assert known == output.payload, f"two contents under one identity: {output}, {known!r}"
@@ -125,6 +140,7 @@ class Worker:
     """One ownership of the shard."""
 
     def __init__(self, world: World, rng: Random) -> None:
+        """The new owner of the world's shard."""
         self.world = world
         self.rng = rng
         self.known = 0
@@ -158,8 +174,13 @@ class Worker:
             yield
             if rng.random() < 0.25:
                 yield from self.checkpoint(shard, shard.snapshot())
-        shard.finish(max(source.max_at for source in shard.sources))
-        yield from self.checkpoint(shard, shard.snapshot(final=True))
+        if world.live:
+            for clock in (world.last + 1, world.until + 1):
+                shard.advance(clock)
+                yield from self.checkpoint(shard, shard.snapshot())
+        else:
+            shard.finish(world.until)
+            yield from self.checkpoint(shard, shard.snapshot(final=True))
         world.done = world.owner is self
 
     def move(self, shard: Shard, position: list[int]) -> None:
@@ -168,10 +189,10 @@ class Worker:
         ends = [len(source) for source in self.world.sources]
         holds = [p < end or rng.random() < 0.5 for p, end in zip(position, ends, strict=True)]
         clock = clock_of(sources, holds, self.world.lateness)
-        if not self.world.toy.refuses_late and rng.random() < 0.2:
-            # What was read so far may have been all there was for a while, once all is read that was read before.
-            if all(source.seen >= source.stored_seen for source in sources):
-                clock = min(max(source.max_at for source in sources) + rng.randint(0, 3000), self.world.last + 1)
+        reread = all(source.seen >= source.stored_seen for source in sources)
+        if reread and not self.world.toy.refuses_late and rng.random() < 0.2:
+            # What was read so far may have been all there was for a while.
+            clock = min(max(source.max_at for source in sources) + rng.randint(0, 3000), self.world.last + 1)
         if clock is not None and rng.random() < 0.7:
             shard.advance(clock)
 
@@ -206,7 +227,7 @@ class Worker:
             world.safe = world.end
         yield
         for output in snapshot.outputs:
-            world.publish(self, output)
+            world.publish(snapshot.marker.place, output)
             yield
         if commit:
             self.commit(snapshot)

@@ -279,11 +279,10 @@ class Outcome(NamedTuple):
     states: dict[str, Any]
 
 
-def expected(toy: Toy, sources: list[list[Message]], lateness: int) -> Outcome:
-    """What must come of the messages by the specification, judged as a whole."""
+def expected(toy: Toy, sources: list[list[Message]], lateness: int, until: int) -> Outcome:
+    """What must come of the messages by the specification once the clock has passed `until`, judged as a whole."""
     context = Context()
     events: list[tuple[int, int, int, Event]] = []
-    until = BEGINNING
     for rank, messages in enumerate(sources):
         largest = BEGINNING
         known: set[tuple[str, str]] = set()
@@ -304,7 +303,6 @@ def expected(toy: Toy, sources: list[list[Message]], lateness: int) -> Outcome:
                     continue
                 known.add((event.key, event.id))
             events.append((event.at, rank, offset, event))
-        until = max(until, largest)
     states: dict[str, Any] = {}
     statuses: dict[str, bytes | None] = {}
 
