@@ -401,6 +401,13 @@ def test_the_gap_is_that_in_force_at_the_frame_before_it() -> None:
     ]
 
 
+def test_it_stays_so_after_a_restart_past_midnight() -> None:
+    logic = RoomsLogic(rulebook_with("rooms", max_frame_gap_s=30))
+    before = MIDNIGHT - 1 * S
+    stage = played(frame(before), comment(MIDNIGHT + 1 * S), logic=logic, until=MIDNIGHT + 60 * S)
+    assert told(stage) == [("signal-lost", None, before, before + 15 * S, None)]
+
+
 def test_the_rulebook_tells_the_days_in_los_angeles() -> None:
     assert RULEBOOK.at("black-screen", START + FIRST_DAY - 1) is None
     assert RULEBOOK.at("black-screen", START + FIRST_DAY) is not None
