@@ -1,0 +1,48 @@
+"""`vigil demo`: the whole of Vigil on this machine, with nothing to install beside it."""
+
+import asyncio
+import signal
+from contextlib import suppress
+
+import click
+from rich.console import Console
+
+from app.brokers import BrokerError
+from app.commands.common import OperatorError, rulebook_option
+from app.rulebook import Rulebook
+from app.settings import SettingsError
+from app.simulate import NonsenseError
+from app.simulate.kafka import CannotProduceError
+
+
+@click.command()
+@click.option("--rooms", default=24, show_default=True, help="Hosts on air.")
+@click.option("--suppliers", default=30, show_default=True, help="Suppliers who quote.")
+@click.option("--seed", default=1, show_default=True, help="Another seed is another story.")
+@click.option("--for", "for_s", type=click.FloatRange(1), metavar="SECONDS", help="End by itself after so long.")
+@click.option("--plain", is_flag=True, help="Lines instead of the live view, also in a terminal.")
+@rulebook_option
+def demo(rulebook: Rulebook, rooms: int, suppliers: int, seed: int, for_s: float | None, plain: bool) -> None:
+    """Watch Vigil judge simulated rooms: broker, worker and simulator start here, and end with Ctrl-C.
+
+    The simulator begins with the last ten minutes as a backlog, so that the five-minute rules show at once; then it
+    goes on in real time. The first verdict comes within seconds.
+    """
+    from app.demo.run import Demo, DemoError
+
+    console = Console(force_terminal=False if plain else None)
+
+    async def run() -> None:
+        show = Demo(rulebook, rooms, suppliers, seed, for_s, console)
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):
+                loop.add_signal_handler(name, show.stop)
+        await show.run()
+
+    try:
+        asyncio.run(run())
+    except (DemoError, BrokerError, CannotProduceError, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+    except NonsenseError as error:
+        raise OperatorError(str(error)) from error

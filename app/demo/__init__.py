@@ -1,0 +1,1 @@
+"""The demo: the embedded broker, a worker and the simulator on one machine, and what comes out, as it comes."""

@@ -1,0 +1,180 @@
+"""Starts the parts of the demo, shows what comes of them, and ends them all, whatever happens."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from aiokafka import AIOKafkaConsumer
+from rich.console import Console
+from rich.live import Live
+
+from app.admin import ensure_topics
+from app.brokers import EmbeddedBroker, end_child, free_port, start_child
+from app.demo.view import View, lines
+from app.rulebook import Rulebook
+from app.settings import Settings
+from app.simulate import Simulation
+from app.simulate.kafka import produce
+from app.subjects import subjects
+
+BACKLOG_S: Final = 600
+"""The demo begins with its last ten minutes, so that the five-minute rules show at once."""
+
+TOPICS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score")
+
+SESSION_MS: Final = 3000
+"""The embedded broker lets a group wait for half of it before it begins."""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says why and where to look."""
+
+
+class Demo:
+    """One demo, from the first process to the last."""
+
+    def __init__(
+        self, rulebook: Rulebook, rooms: int, suppliers: int, seed: int, for_s: float | None, console: Console
+    ) -> None:
+        """`for_s`: end after so many seconds; None: at Ctrl-C."""
+        self._rulebook = rulebook
+        self._simulated = (rooms, suppliers, seed)
+        self._for_s = for_s
+        self._console = console
+        self._stop = asyncio.Event()
+        self._sent = asyncio.Event()
+        self._began = time.monotonic()
+        self._first: float | None = None
+        """Seconds until the first verdict."""
+        self._web_port = 0
+        self.view = View(rulebook)
+
+    async def run(self) -> None:
+        """Run it all; raise DemoError when a part ends by itself."""
+        say = self._console.print
+        folder = Path(tempfile.mkdtemp(prefix="vigil-demo-"))
+        with EmbeddedBroker() as broker:
+            say(f"broker      {broker.address} (embedded, in memory)", highlight=False)
+            settings = Settings(broker=broker.address, session_timeout_ms=SESSION_MS)
+            await ensure_topics(settings, subjects(self._rulebook, None))
+            rooms, suppliers, seed = self._simulated
+            say(
+                f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}: first their last ten minutes",
+                highlight=False,
+            )
+            simulation = Simulation(
+                seed=seed,
+                rooms=rooms,
+                suppliers=suppliers,
+                start_ms=time.time_ns() // 1_000_000 - BACKLOG_S * 1000,
+                duration_s=None,
+                fault_every_s=90.0,
+                history_days=45,
+                rfq_every_s=60.0,
+            )
+            sending = asyncio.create_task(
+                produce(
+                    simulation,
+                    broker.address,
+                    backlog_s=BACKLOG_S,
+                    on_backlog_sent=self._sent.set,
+                    stop=self._stop,
+                )
+            )
+            async with _ending(sending):
+                await _first_of(self._sent.wait(), sending)
+                log = folder / "worker.log"
+                with log.open("ab") as output:
+                    worker = start_child(
+                        [sys.executable, "-m", "app.cli", "worker"], output, self._environment(broker.address)
+                    )
+                try:
+                    say(f"worker      process {worker.pid}, its log is {log}", highlight=False)
+                    await self._show(broker.address, worker, log, sending)
+                finally:
+                    self._stop.set()
+                    await asyncio.to_thread(end_child, worker, 10)
+        say(f"ended: broker, worker and simulator. The worker's log stays in {log}", highlight=False)
+
+    def stop(self) -> None:
+        """End it soon."""
+        self._stop.set()
+
+    def _environment(self, broker: str) -> dict[str, str]:
+        self._web_port = free_port()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("VIGIL_")}
+        return kept | {
+            "VIGIL_BROKER": broker,
+            "VIGIL_WEB_PORT": str(self._web_port),
+            "VIGIL_SESSION_TIMEOUT_MS": str(SESSION_MS),
+            "VIGIL_IDEMPOTENT_PRODUCER": "false",
+        }
+
+    async def _show(
+        self, broker: str, worker: "subprocess.Popen[bytes]", log: Path, sending: "asyncio.Task[Any]"
+    ) -> None:
+        consumer = AIOKafkaConsumer(*TOPICS, bootstrap_servers=broker, auto_offset_reset="earliest")
+        await consumer.start()
+        live = None
+        if self._console.is_terminal:
+            live = Live(console=self._console, screen=True, auto_refresh=False)
+        try:
+            with live or contextlib.nullcontext():
+                while not self._stop.is_set():
+                    fetched = await consumer.getmany(timeout_ms=250, max_records=2000)
+                    taken = [
+                        (tp.topic, record.key, None if record.value is None else orjson.loads(record.value))
+                        for tp, records in fetched.items()
+                        for record in records
+                    ]
+                    for line in lines(self.view, taken):
+                        if live is None:
+                            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+                    if self._first is None and self.view.verdicts:
+                        self._first = time.monotonic() - self._began
+                    if live is not None:
+                        now = time.time_ns() // 1_000_000
+                        live.update(self.view.picture(now, self._footer()), refresh=True)
+                    if worker.poll() is not None:
+                        raise DemoError(f"the worker ended with status {worker.returncode}: see {log}")
+                    if sending.done():
+                        await sending
+                        raise DemoError("the simulator ended")
+                    if self._for_s is not None and time.monotonic() - self._began >= self._for_s:
+                        return
+        finally:
+            await consumer.stop()
+
+    def _footer(self) -> str:
+        first = "" if self._first is None else f" · first verdict after {self._first:.0f} s"
+        metrics = f"metrics http://127.0.0.1:{self._web_port}/metrics"
+        return f"running for {time.monotonic() - self._began:.0f} s{first} · {metrics} · Ctrl-C ends it all"
+
+
+@contextlib.asynccontextmanager
+async def _ending(task: "asyncio.Task[Any]") -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(asyncio.CancelledError, asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(task), 2)
+        task.cancel()
+        with contextlib.suppress(BaseException):
+            await task
+
+
+async def _first_of(wanted: Any, other: "asyncio.Task[Any]") -> None:
+    """Wait for `wanted`, unless the other task ends before: then raise what it raised."""
+    waiting = asyncio.ensure_future(wanted)
+    await asyncio.wait({waiting, other}, return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        await other
