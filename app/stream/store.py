@@ -170,7 +170,8 @@ class Store:
         """What waits for its marker."""
         self._doubtful: dict[bytes, tuple[tuple[int, int], Record]] = {}
         """What a marker has ruled out: a later owner, who saw more of the log, may have known better."""
-        self._epoch = 0
+        self._place = NOTHING
+        """The highest place read: an owner's checkpoints only go up, so what is lower comes from somebody else."""
         self._counted = NOTHING
 
     def read(self, records: Iterable[Any]) -> None:
@@ -191,12 +192,12 @@ class Store:
                     "a record in the changelog is not Vigil's: no other program may write there; "
                     "delete the topic (the state is lost) or restore it"
                 )
-            if place[0] < self._epoch or place <= self._counted:  # a former owner's, or a rival's
+            if place < self._place or place <= self._counted:  # a former owner's, or a rival's
                 self._pending.append((FOREIGN, record))
                 if key == _MARKER_KEY:
                     self.last_read = max(self.last_read, place)
                 continue
-            self._epoch = place[0]
+            self._place = place
             if key == _MARKER_KEY:
                 self._count(value)
             else:
@@ -230,7 +231,7 @@ class Store:
             elif record.key.startswith(_OUTBOX_KEY):
                 if place == marker.place and record.value is not None:
                     outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
-            elif place <= marker.base or (place[0] == marker.epoch and place <= marker.place):
+            elif place <= marker.base or (marker.epoch, marker.base_number) < place <= marker.place:
                 self.heal.discard(record.key)
                 self._doubtful.pop(record.key, None)
                 self._put(record)
@@ -263,13 +264,12 @@ class Store:
         self._pending.clear()
         self._doubtful.clear()
         self.marker = marker
-        self._epoch = marker.epoch
-        self._counted = self.last_read = marker.place
+        self._place = self._counted = self.last_read = marker.place
 
     @property
     def next_epoch(self) -> int:
         """The epoch of whoever takes the shard over now."""
-        return self._epoch + 1
+        return self._place[0] + 1
 
     def owed(self) -> list[Owed]:
         """What the last checkpoint had to send: sent again after a restart, for nobody knows how far it came."""

@@ -37,8 +37,7 @@ class Unfenced(Store):
 
     def read(self, records: Any) -> None:
         for record in records:
-            self._epoch = 0
-            self._counted = NOTHING
+            self._place = self._counted = NOTHING
             super().read([record])
 
 
