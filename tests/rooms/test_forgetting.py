@@ -147,6 +147,14 @@ def test_a_comment_id_is_remembered_for_an_hour() -> None:
         assert stage.status(later).comments.buyer == (1 if known else 2)
 
 
+def test_it_is_remembered_in_a_room_where_much_is_said() -> None:
+    others = [buyer_comment(at, id_=f"c{at}") for at in range(1, HOUR, 5 * S)]
+    for later, known in ((HOUR, True), (HOUR + 1, False)):
+        story = [buyer_comment(0, id_="c"), *others, buyer_comment(later, id_="c")]
+        assert kept(story).duplicates == int(known)
+        assert played(story).duplicates == int(known)
+
+
 def test_a_duplicate_does_not_refresh_the_memory() -> None:
     story = [buyer_comment(at, id_="c") for at in (0, 40 * MIN, HOUR, HOUR + 1)]
     assert kept(story).duplicates == 2

@@ -103,6 +103,18 @@ def test_a_window_deletes_the_pieces_it_has_forgotten() -> None:
     assert stored.written < 10_000 * 15 * (Log.PIECE_ROWS // Log.OPEN_ROWS)
 
 
+def test_a_piece_that_grows_is_kept_for_its_last_row() -> None:
+    def make(kept: KeptLog, parts: dict[bytes, bytes]) -> Window:
+        return Window(b"w", kept, parts)
+
+    kept = KeptLog()
+    window = make(kept, {})
+    for at in range(0, 3000, 10):
+        window.add(at, at, at - 1000)
+    window, _ = Stored().restart(window, kept, make)
+    assert set(range(2000, 3000, 10)) <= set(window.latest)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=600), st.integers(1, 4), st.integers(1, 60))
 def test_a_tally_counts_up_to_its_most(keys: list[int], most: int, every: int) -> None:
@@ -142,6 +154,7 @@ def test_counts_give_the_nearest_rank(numbers: list[int], every: int) -> None:
         assert counts.nearest_rank(percent) == ordered[rank - 1]
     assert counts.total == len(numbers)
     assert len(stored.parts) <= 5
+    assert len(kept.buckets) == len(set(kept.buckets))
 
 
 def test_counts_without_a_number_have_no_rank() -> None:
