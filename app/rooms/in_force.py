@@ -50,10 +50,11 @@ class Numbers(Struct, frozen=True):
 class InForce:
     """The numbers of all times."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
-        """Raise RulebookError when a rule has no numbers or numbers have no judge."""
+    def __init__(self, rulebook: Rulebook, rules: frozenset[str] | None = None) -> None:
+        """`rules`: judge these only; None: all. Raise RulebookError when a rule lacks numbers, or numbers a judge."""
         _check(rulebook)
         self._rulebook = rulebook
+        self._rules = JUDGED if rules is None else rules
         sections = ["rooms", *sorted(JUDGED)]
         starts = sorted({dated.start for section in sections for dated in rulebook.versions(section)})
         self._starts = starts
@@ -66,8 +67,8 @@ class InForce:
         self.longest_presence_ms = 1000 * max(limits.presence_s for limits in rooms)
         self.most_engaged_comments = max(limits.engaged_comments for limits in rooms)
         spoken = [rule for numbers in self._numbers for rule in numbers.spoken.values()]
-        self.longest_again_ms = max(rule.again_ms for rule in spoken)
-        self.repeats: list[Dated[Any]] = rulebook.versions(REPEATS)
+        self.longest_again_ms = max((rule.again_ms for rule in spoken), default=0)
+        self.repeats: list[Dated[Any]] = rulebook.versions(REPEATS) if REPEATS in self._rules else []
         """The limits of near-identical comments, oldest first."""
         self.repeats_family = rulebook.headings[REPEATS]["family"]
 
@@ -99,6 +100,7 @@ class InForce:
         conditions = [
             self._run_rule(rule, start, condition.words, condition.holds, rooms)
             for rule, condition in CONDITIONS.items()
+            if rule in self._rules
         ]
         return Numbers(
             start=start,
@@ -114,7 +116,7 @@ class InForce:
             greeting=GreetingRule(
                 family=self._rulebook.headings[GREETING]["family"],
                 effective=dated.effective,
-                in_force=in_force,
+                in_force=in_force and GREETING in self._rules,
                 within_ms=greeting.within_s * 1000,
                 in_a_row=greeting.in_a_row,
                 at_risk_misses=greeting.at_risk_misses,
@@ -125,7 +127,9 @@ class InForce:
                     **{rule.rule: rule for rule in conditions},
                     **{rule: self._label_rule(rule, start, rooms) for rule in LABELS.values()},
                 },
-                labels={label: self._label_rule(rule, start, rooms) for label, rule in LABELS.items()},
+                labels={
+                    label: self._label_rule(rule, start, rooms) for label, rule in LABELS.items() if rule in self._rules
+                },
             ),
             spoken={
                 label: SpokenRule(
@@ -136,6 +140,7 @@ class InForce:
                     self._dated(rule, start)[0].limits.again_s * 1000,
                 )
                 for label, rule in SPOKEN.items()
+                if rule in self._rules
             },
         )
 

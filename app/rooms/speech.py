@@ -79,7 +79,7 @@ class Speech:
         self._longest_again_ms = longest_again_ms
         self._repeats = repeats
         self._family = repeats_family
-        self._within_ms = 1000 * max(dated.limits.within_s for dated in repeats)
+        self._within_ms = 1000 * max((dated.limits.within_s for dated in repeats), default=0)
 
     def comment(self, comment: Comment, spoken: dict[str, SpokenRule]) -> None:
         """The host said something; `spoken` are the labels' rules of that time."""
@@ -87,7 +87,7 @@ class Speech:
             rule = spoken.get(label) or spoken.get(label.partition(":")[0] + ":" if ":" in label else "")
             if rule is not None and rule.in_force:
                 self._labelled(comment, label, rule)
-        if comment.via == "text" and comment.intent not in RECEPTION:
+        if self._repeats and comment.via == "text" and comment.intent not in RECEPTION:
             self._text(comment)
 
     def dump(self, into: Records) -> None:
