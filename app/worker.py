@@ -1,7 +1,9 @@
 """The worker: the one place that wires settings, shards, agents, metrics and health to each other, and runs them."""
 
 import asyncio
+import gc
 import logging
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -330,8 +332,19 @@ def _credentials(settings: Settings) -> Any:
     )
 
 
+def _tune() -> None:
+    """What a process of many long-lived objects and few cycles needs from the runtime."""
+    if sys.platform != "win32":
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    gc.freeze()  # what is imported stays
+    gc.set_threshold(100_000, 50, 100)  # states are looked through again and again in vain
+
+
 def run_worker(settings: Settings, rulebook: Rulebook) -> NoReturn:
     """Make sure of the topics, then run a worker until it ends; raise SettingsError where it cannot start."""
+    _tune()
     logics = subjects(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None)
     partitions = asyncio.run(ensure_topics(settings, logics))
     Worker(settings, rulebook, partitions, logics).run()
