@@ -143,6 +143,8 @@ class Demo:
                     if live is not None:
                         now = time.time_ns() // 1_000_000
                         live.update(self.view.picture(now, self._footer()), refresh=True)
+                    if self._stop.is_set():
+                        return
                     if worker.poll() is not None:
                         raise DemoError(f"the worker ended with status {worker.returncode}: see {log}")
                     if sending.done():
