@@ -115,6 +115,23 @@ def test_a_piece_that_grows_is_kept_for_its_last_row() -> None:
     assert set(range(2000, 3000, 10)) <= set(window.latest)
 
 
+def test_a_window_that_forgot_everything_begins_again() -> None:
+    def make(kept: KeptLog, parts: dict[bytes, bytes]) -> Window:
+        return Window(b"w", kept, parts)
+
+    stored, kept = Stored(), KeptLog()
+    window = make(kept, {})
+    for at in range(2 * Log.OPEN_ROWS):
+        window.add(at, at, at - 1000)
+    window.forget(5000)
+    assert window.latest == {}
+    for at in range(6000, 6000 + 2 * Log.OPEN_ROWS):
+        window.add(at, at, at - 1000)
+    window, _ = stored.restart(window, kept, make)
+    assert set(window.latest) == set(range(6000, 6000 + 2 * Log.OPEN_ROWS))
+    assert len(stored.parts) == 1
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=600), st.integers(1, 4), st.integers(1, 60))
 def test_a_tally_counts_up_to_its_most(keys: list[int], most: int, every: int) -> None:
