@@ -153,6 +153,8 @@ def test_presence_and_engagement_follow_the_numbers_in_force() -> None:
     assert (stage.status(at - 1).buyers_now, stage.status(at - 1).engaged_buyers) == (1, 1)
     stage = played(said, entry(at, "bob"), logic=logic)
     assert (stage.status(at + 1).buyers_now, stage.status(at + 1).engaged_buyers) == (1, 0)
+    assert stage.status(at + 60 * S - 1).buyers_now == 1
+    assert stage.status(at + 60 * S).buyers_now == 0
 
 
 # Published -----------------------------------------------------------------------------------------------------
