@@ -1,0 +1,49 @@
+"""What the measurements share: a broker, CPU time of a process, and how a distribution is told."""
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from app.brokers import EmbeddedBroker
+from tools import kafka as real
+
+
+@contextlib.contextmanager
+def local_broker() -> Iterator[tuple[str, bool]]:
+    """Real Apache Kafka where this machine can run it, else the embedded broker: its address, and is it Kafka."""
+    lack = real.why_not()
+    if lack is None and os.environ.get("VIGIL_BENCH_BROKER") != "embedded":
+        with real.KafkaBroker() as broker:
+            print(f"broker: Apache Kafka {real.version()}, one node on this machine")
+            yield broker.address, True
+    else:
+        with EmbeddedBroker() as embedded:
+            print(f"broker: the embedded one ({lack or 'asked for'})")
+            yield embedded.address, False
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and all its threads so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that a process held so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """By nearest rank."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
+
+
+def machine() -> str:
+    """What this was measured on."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"

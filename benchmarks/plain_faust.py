@@ -1,0 +1,69 @@
+"""The same rooms on Faust as its guide shows it: an agent, an event at a time, a table write an event, no order.
+
+Run by benchmarks/backlog.py in a process of its own. The rules are Vigil's; what differs is everything around them.
+"""
+
+import logging
+import os
+import resource
+import sys
+import tempfile
+from typing import Any
+
+import faust
+
+from app.rooms import RoomsLogic
+from app.rulebook import load_rulebook
+from app.stream.logic import Context
+from topics.rooms import ROOM_TOPICS
+
+
+def main() -> None:
+    """Judge so many events, print the CPU seconds that they took, and end at once."""
+    broker, most = sys.argv[1], int(sys.argv[2])
+    app = faust.App(
+        f"plain-{os.getpid()}",
+        broker=f"kafka://{broker}",
+        store="memory://",
+        datadir=tempfile.mkdtemp(),
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_partitions=4,
+        broker_session_timeout=6,
+        broker_heartbeat_interval=1.5,
+        recovery_consistency_check=False,
+    )
+    table = app.Table(f"plain-rooms-{os.getpid()}", default=bytes, key_type=str, value_type=bytes, partitions=4)
+    logic = RoomsLogic(load_rulebook())
+    states: dict[str, Any] = {}
+    seen = [0, 0.0]
+
+    @app.agent(app.topic(*ROOM_TOPICS, key_type=bytes, value_type=bytes, value_serializer="raw", key_serializer="raw"))
+    async def rooms(stream: Any) -> None:
+        async for event in stream.events():
+            if seen[0] == 0:
+                seen[1] = _cpu()
+            judged = logic.decode(ROOM_TOPICS.index(event.message.topic), event.message.key, event.message.value, 0)
+            state = states.get(judged.room_id) or states.setdefault(judged.room_id, logic.load(judged.room_id, {}))
+            context = Context()
+            state.apply(judged, judged.at, context)
+            stored = state.dump().get(b"")
+            if stored is not None:
+                table[judged.room_id] = bytes(stored)
+            seen[0] += 1
+            if seen[0] >= most:
+                print(f"RESULT {seen[0]} {_cpu() - seen[1]:.2f}", flush=True)
+                os._exit(0)
+
+    worker = app.Worker(quiet=True, redirect_stdouts=False, loglevel=logging.ERROR)
+    worker.spinner = None
+    worker.execute_from_commandline()
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()

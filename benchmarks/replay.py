@@ -1,0 +1,36 @@
+"""A replay of mixed events on one core with all rules on: how many a second, and against a bare decode of each line."""
+
+import time
+
+import msgspec
+
+from app.replay import Replay
+from app.rulebook import load_rulebook
+from app.simulate import Simulation
+from benchmarks.common import machine
+from tools.harness import recorded
+
+EVENTS = 1_000_000
+
+
+def main() -> None:
+    """Run it."""
+    print(machine())
+    simulation = Simulation(
+        seed=3, rooms=700, suppliers=400, start_ms=1_662_048_000_000, duration_s=1200, history_days=60, rfq_every_s=60
+    )
+    messages = (message for _, message in zip(range(EVENTS), simulation.messages(), strict=False))
+    lines = recorded(messages)
+    decode = msgspec.json.Decoder().decode
+    began = time.process_time()
+    for line in lines:
+        decode(line)
+    floor = time.process_time() - began
+    run = Replay(load_rulebook())
+    began = time.process_time()
+    run.feed(lines)
+    outputs = run.end()
+    spent = time.process_time() - began
+    told = f"{len(outputs.verdicts):,} verdicts, {len(outputs.scores):,} suppliers"
+    print(f"{len(lines):,} events: {spent:.1f} CPU s, {len(lines) / spent:,.0f} a CPU second; {told}")
+    print(f"ratio: {spent / floor:.1f} times reading each line as untyped JSON ({floor:.1f} CPU s)")
