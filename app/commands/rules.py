@@ -20,6 +20,9 @@ from app.rulebook.words import leaf_words, lines
 
 _WIDTH: Final = 120
 """Of tables where no terminal says how wide it is."""
+_NARROW: Final = 100
+_NUMBERS: Final = 26
+"""Of the column of numbers on a narrow terminal."""
 
 
 class _Day(click.ParamType):
@@ -160,22 +163,26 @@ def _tell_rules(book: Rulebook, file: str | None, day: date, shown: list[str], a
 
 def _rules_table(book: Rulebook, names: list[str], at: int, title: str, first_column: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
-    for column, ratio in ((first_column, 3), ("says", 5), ("numbers", 6), ("since", 2), ("by whose word", 4)):
-        table.add_column(column, ratio=ratio, overflow="fold", min_width=10 if column == "since" else None)
+    table.add_column(first_column, overflow="fold")
+    table.add_column("says, by whose word", overflow="fold")
+    # Where it is narrow, the words give way first: names of numbers and days stay in one piece.
+    table.add_column("numbers", overflow="fold", width=_NUMBERS if _width() < _NARROW else None)
+    table.add_column("since", no_wrap=True)
     for name in names:
         heading, dated = book.headings[name], book.at(name, at)
-        called = _clean(name)
+        called, says = _clean(name), _clean(heading["says"])
         if "family" in heading:
             called.append(f"\n{heading['family']}", style="dim")
         if dated is None:
             first = book.versions(name)[0]
-            table.add_row(called, _clean(heading["says"]), "not in force", f"from {first.effective}", "")
+            table.add_row(called, says, "not in force", f"from {first.effective}")
             continue
         since = Text(dated.effective)
         if dated.until != NEVER:
             since.append(f"\nuntil\n{_next(book, name, dated).effective}", style="yellow")
         numbers = "\n".join(words if key == "rungs" else f"{key}: {words}" for key, words in lines(dated.limits))
-        table.add_row(called, _clean(heading["says"]), _clean(numbers), since, _clean(dated.source))
+        says.append(_clean(f"\n{dated.source}").plain, style="dim")
+        table.add_row(called, says, _clean(numbers), since)
     return table
 
 
@@ -215,7 +222,7 @@ def _tell_changes(book: Rulebook, days: tuple[date, date], shown: list[str], as_
 def _changes_table(changes: list[Change], title: str) -> Table:
     table = Table(title=_clean(title), title_justify="left", title_style="bold")
     for column in ("from", "rule", "number", "was", "is", "by whose word"):
-        table.add_column(column, overflow="fold", no_wrap=column == "from")
+        table.add_column(column, overflow="fold", no_wrap=column in ("from", "rule", "number"))
     last: tuple[str, str | None] | None = None
     for change in changes:
         here = (change.section, change.effective)
@@ -244,7 +251,11 @@ def _as_json(change: Change) -> dict[str, Any]:
 
 
 def _console() -> Console:
-    return Console(width=shutil.get_terminal_size((_WIDTH, 40)).columns, highlight=False)
+    return Console(width=_width(), highlight=False)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((_WIDTH, 40)).columns
 
 
 def _clean(said: str) -> Text:

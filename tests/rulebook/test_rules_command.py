@@ -105,6 +105,16 @@ def test_hostile_words_of_a_file_reach_no_terminal(folder: Path) -> None:
     assert "[red]" in result.stdout
 
 
+def test_on_a_terminal_of_80_columns_names_of_numbers_and_days_stay_whole() -> None:
+    page = CliRunner().invoke(rules, ["--on", "2022-08-01"], env={"COLUMNS": "80"}).stdout
+    assert max(map(len, page.splitlines())) <= 80
+    for section in BOOK.sections:
+        version = BOOK.at(section, BOOK.versions("absence")[0].start)
+        for name in version.limits.__struct_fields__ if version and not section.startswith("ladder.") else ():
+            assert name in page or getattr(version.limits, name) is None
+    assert FIRST in page
+
+
 # ---- between two days ------------------------------------------------------------------------------------------
 
 
