@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from app.stream.logic import Context
+from app.suppliers import SuppliersLogic
 from app.suppliers.score import ScoreRules
+from app.suppliers.supplier import SupplierState
 from tests.suppliers.stories import (
     DAY,
     HOUR,
@@ -21,6 +24,7 @@ from tests.suppliers.stories import (
     score,
     tick,
 )
+from topics.internal import SupplierLine, SupplierStanding
 
 JULY, AUGUST, SEPTEMBER = at("2022-07-15"), at("2022-08-15"), at("2022-09-15")
 END = at("2022-09-01")
@@ -69,6 +73,13 @@ def test_windows_are_those_of_the_months_end() -> None:
 def test_what_arrives_after_the_assessment_but_happened_before_the_end_counts() -> None:
     story = [quote(AUGUST), tick(at("2022-09-04")), payment(AUGUST, "settled", 1000), tick(SEPTEMBER)]
     assert assessed(*story) == {"month": "2022-08", "score": 50}
+
+
+def test_what_arrives_after_the_assessment_and_left_the_window_by_the_months_end_does_not_count() -> None:
+    edge = END - 1 - 30 * DAY
+    late = [quote(AUGUST, "s", after=13 * HOUR), tick(at("2022-09-04"))]
+    assert assessed(*late, quote(edge, after=0), tick(SEPTEMBER))["score"] == 20
+    assert assessed(*late, quote(edge + 1, after=0), tick(SEPTEMBER))["score"] == 40
 
 
 def test_suppliers_without_any_event_before_the_end_are_not_assessed() -> None:
@@ -147,6 +158,49 @@ def test_a_profile_that_arrives_late_moves_the_assessment_to_another_industry() 
 def test_an_assessment_is_kept_though_the_profile_is_deleted() -> None:
     told = score(profile(JULY), quote(AUGUST), tick(SEPTEMBER), deleted(), tick(SEPTEMBER + DAY))
     assert (told["industry"], told["assessed"]) == ("unknown", {"month": "2022-08", "score": 40})
+
+
+def test_a_supplier_whose_profile_comes_back_after_the_assessment_is_assessed() -> None:
+    told = assessed(profile(JULY), deleted(), tick(SEPTEMBER), profile(SEPTEMBER), tick(SEPTEMBER + DAY))
+    assert told == {"month": "2022-08", "score": 0}
+
+
+def standing(month: str = "2022-08", industry: str = "toys", score: int = 70) -> SupplierStanding:
+    return SupplierStanding(
+        supplier_id="s", industry=industry, month=month, score=score, membership="standard", stars=0, at=END - 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("stories", "expected"),
+    [
+        ([standing()], ("2022-08", 70)),
+        ([standing(), standing(score=60)], ("2022-08", 60)),
+        ([standing(), standing(industry="tools", score=60)], ("2022-08", 70)),  # it was not ranked there
+        ([standing("2022-07")], ("2022-07", 70)),  # on its way when August's line was sent
+        ([standing(), standing("2022-07", score=60)], ("2022-08", 70)),
+    ],
+)
+def test_of_the_standings_that_come_back_the_latest_of_the_right_industry_stands(
+    stories: list[SupplierStanding], expected: tuple[str, int]
+) -> None:
+    chain = Chain().play(profile(JULY, industry="toys"), tick(SEPTEMBER))
+    state, context = chain.shards[0].keys["s"].state, Context()
+    assert isinstance(state, SupplierState)
+    state._main.standing = None
+    for each in stories:
+        state.apply(each, SEPTEMBER, context)
+    line = context.emitted[-1].body
+    assert isinstance(line, SupplierLine)
+    assert line.standing is not None
+    assert (line.standing.month, line.standing.score) == expected
+
+
+def test_a_standing_of_a_supplier_that_is_not_known_has_no_effect() -> None:
+    state, context = SuppliersLogic(RULEBOOK).load("s", {}), Context()
+    state.apply(standing(), SEPTEMBER, context)
+    assert (context.emitted, context.counts) == ([], {"stale_standings": 1})
+    assert state.forgotten()
 
 
 # entitlements --------------------------------------------------------------------------------------------------------
