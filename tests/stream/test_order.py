@@ -339,6 +339,19 @@ def test_a_late_event_that_waited_is_not_lost_when_the_clock_could_pass_it_befor
     assert life.told("said") == ["said|1500", "said|2000"]
 
 
+def test_an_event_that_waited_is_judged_even_if_the_clock_was_let_past_it() -> None:
+    """No worker releases a partition that it has not read to its end; if one did, nothing would be lost by it."""
+    toy = Recording()
+    life = Life(toy)
+    life.shard.intake(ENTRY, at(2000))
+    life.checkpoint()
+    life.restart()
+    life.shard.advance(9000)
+    life.shard.intake(ENTRY, at(2000))
+    life.checkpoint()
+    assert (toy.calls, life.refused()) == ([(2000, "2000")], [])
+
+
 def test_a_message_refused_as_far_ahead_stays_refused_when_it_is_read_again_later() -> None:
     toy = Recording()
     life = Life(toy)

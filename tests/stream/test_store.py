@@ -233,8 +233,10 @@ def test_a_rival_cannot_slip_its_records_under_the_marker_of_another() -> None:
     log += old.event()[:1]
     other = Writer(log)
     whole = other.take_over()
-    log += [*whole[:1], *hasty.event(), *whole[1:]]
-    assert count(log) == 2
+    slipped = hasty.event("B")
+    for mixed in ([*whole[:1], *slipped, *whole[1:]], [*slipped[:1], *whole], [*whole[:1], *slipped[:1], *whole[1:]]):
+        assert count(log + mixed) == 2
+        assert count(log + mixed, "B") == 0
 
 
 def test_a_foreign_record_before_the_marker_is_healed_by_the_next_owner() -> None:
