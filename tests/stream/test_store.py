@@ -234,7 +234,7 @@ def test_a_rival_cannot_slip_its_records_under_the_marker_of_another() -> None:
     other = Writer(log)
     whole = other.take_over()
     slipped = hasty.event("B")
-    for mixed in ([*whole[:1], *slipped, *whole[1:]], [*slipped[:1], *whole], [*whole[:1], *slipped[:1], *whole[1:]]):
+    for mixed in ([*whole[:1], *slipped, *whole[1:]], [*slipped[:-1], *whole], [*whole[:1], *slipped[:-1], *whole[1:]]):
         assert count(log + mixed) == 2
         assert count(log + mixed, "B") == 0
 
