@@ -1,9 +1,9 @@
 """Human reviews of verdicts, in: `review`, keyed by `host_id`."""
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from topics.fields import At, Id, check_key, decode_json
 
@@ -14,8 +14,8 @@ class Review(Struct, frozen=True, kw_only=True):
     verdict_id: Id
     host_id: Id
     decision: Literal["upheld", "overturned"]
-    by: Annotated[str, Meta(max_length=4096)]
-    reason: Annotated[str, Meta(max_length=4096)]
+    by: str
+    reason: str
     at: At
 
 
