@@ -44,6 +44,7 @@ class Assessments:
         self._scores = scores
         self._months: dict[str, dict[str, MonthEntry]] = {}
         self._changed: set[tuple[str, str]] = set()
+        self._forget_times: dict[str, int] = {}
         for name, part in parts.items():
             if name[:1] == LETTER:
                 entry = _ENTRY.decode(part)
@@ -82,6 +83,7 @@ class Assessments:
         for month in [month for month in self._months if self._forget_at(month) <= at]:
             self._changed.update((month, supplier_id) for supplier_id in self._months.pop(month))
             self.due.pop(month, None)
+            self._forget_times.pop(month, None)
 
     def finish(self, context: Context) -> None:
         """Rank every month that changed."""
@@ -96,7 +98,10 @@ class Assessments:
         self._changed.clear()
 
     def _forget_at(self, month: str) -> int:
-        return self._rules.assessed_at(month_named(month) + 2)
+        at = self._forget_times.get(month)
+        if at is None:
+            at = self._forget_times[month] = self._rules.assessed_at(month_named(month) + 2)
+        return at
 
     def _assess(self, month: str, context: Context) -> None:
         del self.due[month]

@@ -35,6 +35,9 @@ AGAIN_MS: Final = 60_000
 """After a move to another industry the line is sent once more: the former one may have published an older score of the
 supplier in the meantime, before it learned that it had left."""
 
+SWEEP_MS: Final = 5 * DAY_MS
+"""How often entries are looked through for old ones: it frees memory, and changes no figure."""
+
 
 class _Main(Struct, array_like=True):
     """The main part of a supplier's stored state."""
@@ -146,7 +149,6 @@ class SupplierState:
             metrics.payment(event)
         else:
             self._profiles.add(event)
-            self._month_changed = True
             self._move(context)
 
     def _take(self, standing: SupplierStanding, context: Context) -> None:
@@ -208,7 +210,7 @@ class SupplierState:
             self._assess()
             metrics.keep_closings(self._assessed - 1)
             self._profiles.forget(self._assessed_end)
-        if main.clock - main.swept >= DAY_MS:
+        if main.clock - main.swept >= SWEEP_MS:
             main.swept = main.clock
             metrics.sweep(main.clock)
         return metrics

@@ -192,6 +192,17 @@ def test_quotes_are_remembered_for_95_days() -> None:
     assert anew.scores["s"]["counts"] == {"rfqs_quoted": 1, "rfqs_in_time": 1, "quotes": 1, "quotes_replied": 0}
 
 
+def test_a_duplicate_is_known_until_the_last_day_though_old_entries_are_deleted() -> None:
+    story = [quote(NOON, id_="a"), payment(NOON, "settled", 9, id_="p")]
+    passing = [tick(NOON + day * DAY) for day in range(1, 95)]
+    told = ended(*story, *passing, quote(NOON + 95 * DAY - 1, id_="a"))
+    assert told.counts["duplicates:quote"] == 1
+    passing += [tick(NOON + day * DAY) for day in range(95, 125)]
+    assert (
+        ended(*story, *passing, payment(NOON + 125 * DAY - 1, "settled", 9, id_="p")).counts["duplicates:payment"] == 1
+    )
+
+
 def test_what_arrives_older_than_remembered_has_no_effect_and_is_counted() -> None:
     told = ended(
         tick(NOON + 125 * DAY + 3 * SECOND),

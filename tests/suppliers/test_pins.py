@@ -135,6 +135,12 @@ def test_a_late_request_is_not_judged_against_a_rejection_that_happened_after_it
     assert decided(rejected(NOON, "a"), tick(NOON + DAY), pinned(NOON - 1, "a")) == {"a": 1}
 
 
+def test_a_late_event_does_not_shorten_how_long_an_rfq_is_kept() -> None:
+    story = [pinned(NOON + number, name) for number, name in enumerate("abc")]
+    late = [tick(NOON + 50 * DAY), rejected(NOON - 40 * DAY, "x"), tick(NOON + 80 * DAY)]
+    assert decided(*story, *late, pinned(NOON + 80 * DAY, "d"))["d"] == "full"
+
+
 def test_a_late_rejection_leaves_the_pin() -> None:
     assert decided(pinned(NOON, "a"), tick(NOON + DAY), rejected(NOON - 1, "a")) == {"a": 1}
 
