@@ -24,7 +24,8 @@ from topics.catalog import Group
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """The largest record that the changelog topics take: one part of one key's state."""
 
-WRITE_BATCH_BYTES: Final = 512 * 1024
+WRITE_BATCH_BYTES: Final = 4 * 1024 * 1024
+"""A checkpoint up to this size is one batch in the log."""
 
 
 @dataclass

@@ -44,6 +44,7 @@ class Checkpoints:
         tables: dict[Group, MirrorTable],
         producer: Callable[[], Any],
         recorded: bool = False,
+        marker_alone: bool = False,
         interval_ms: int = 1000,
         group_ms: int = 20,
         on_sent: Callable[[Held, Sequence[Any], int], None] = lambda held, outputs, at: None,
@@ -51,10 +52,13 @@ class Checkpoints:
     ) -> None:
         """`producer`: the aiokafka producer of the moment. `on_sent`: called with a shard's outputs once acked.
 
+        `marker_alone`: a broker that tells the base of the last batch as the end of the log needs a marker of its own;
+        elsewhere a checkpoint of usual size is one batch, which the log has as a whole or not at all.
         `recorded`: the last offset of a partition is committed only when its shard has said its last word, so that
         whoever waits for all of it can tell by what is committed.
         """
         self._recorded = recorded
+        self._marker_alone = marker_alone
         self._owner = owner
         self._feed = feed
         self._tables = tables
@@ -110,25 +114,21 @@ class Checkpoints:
         written = []
         for held, snapshot in snapshots:
             topic = self._tables[held.group].changelog_topic_name
-            futures = []
+            futures = []  # of each batch, with its number of records
             records = snapshot.changelog()
             batch = producer.create_batch()
-            for record in records[:-1]:
-                if not _append(batch, record):
-                    futures.append(await producer.send_batch(batch, topic, partition=held.partition))
+            for number, record in enumerate(records, start=1):
+                alone = self._marker_alone and number == len(records) > 1
+                if alone or not _append(batch, record):
+                    futures.append((await self._write(batch, topic, held.partition), batch.record_count()))
                     batch = producer.create_batch()
                     _append(batch, record)
-            if batch.record_count():
-                futures.append(await producer.send_batch(batch, topic, partition=held.partition))
-            # The marker stands alone: the embedded broker tells the base of the last batch as the end of the log.
-            marker = producer.create_batch()
-            _append(marker, records[-1])
-            futures.append(await producer.send_batch(marker, topic, partition=held.partition))
+            futures.append((await self._write(batch, topic, held.partition), batch.record_count()))
             written.append((held, snapshot, len(records), futures))
         for held, snapshot, count, futures in written:
-            acks = [await future for future in futures]
+            acks = [((await future).offset, size) for future, size in futures]
             store = self._tables[held.group].store
-            end = acks[-1].offset + 1
+            end = sum(acks[-1])
             known = store.ends.get(held.partition, 0)
             if end - known != count:
                 # Records of others, or our own twice: what the log says now is not what we know it to say.
@@ -138,6 +138,9 @@ class Checkpoints:
                 )
             store.ends[held.partition] = end
             held.shard.saved(snapshot)
+
+    async def _write(self, batch: Any, topic: str, partition: int) -> Any:
+        return await self._producer().send_batch(batch, topic, partition=partition)
 
     async def _send(self, snapshots: Sequence[tuple[Held, Any]]) -> None:
         producer = self._producer()

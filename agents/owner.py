@@ -16,6 +16,12 @@ from topics.catalog import Group
 
 NEVER: Final = 1 << 62
 
+AWAY_MS: Final = 1000
+"""A broker that answers no fetch for longer than this was away, perhaps for the producers, too."""
+
+GRACE_MS: Final = 5000
+"""After it was away, silence counts only after as long again, but not longer than this: producers have to come back."""
+
 ON_ITS_WAY_MS: Final = 1000
 """A batch takes no longer from the fetcher's thread to the owner."""
 
@@ -43,7 +49,9 @@ def wall_ms() -> int:
 class Held:
     """One shard in the worker's hands."""
 
-    __slots__ = ("arrived", "blank", "ended", "ends", "group", "held", "idle", "partition", "shard", "since", "tps")
+    __slots__ = (
+        "answered", "arrived", "blank", "ended", "ends", "group", "held", "idle", "partition", "shard", "since", "tps",
+    )  # fmt: skip
 
     def __init__(self, group: Group, partition: int, shard: Any, tps: Sequence[TP], ends: Sequence[int]) -> None:
         self.group = group
@@ -54,7 +62,9 @@ class Held:
         self.ends = list(ends)
         """By rank: the end of the partition as last told."""
         self.arrived = [wall_ms()] * len(self.tps)
-        """By rank: when something last came (wall clock, ms)."""
+        """By rank: from when on silence counts, when something last came (wall clock, ms)."""
+        self.answered = list(self.arrived)
+        """By rank: when the broker last answered a fetch (wall clock, ms)."""
         self.idle = [False] * len(self.tps)
         """By rank: read to its end, and nothing came for a while."""
         self.blank = [NEVER] * len(self.tps)
@@ -168,15 +178,16 @@ class Owner:
         for rank, tp in enumerate(held.tps):
             source = shard.sources[rank]
             end = held.ends[rank] = max(feed.end(tp), held.ends[rank])
+            told = self._answered(held, rank, tp)
             idle = held.idle[rank]
             if not idle and self._read_to_end(held, rank, end, now):
                 # Silence counts only as far as the broker has told us of it: a worker that was stopped and wakes
                 # must not take its own pause for theirs.
-                idle = held.idle[rank] = feed.answered(tp) - held.arrived[rank] >= pace.idle_after_ms
+                idle = held.idle[rank] = told - held.arrived[rank] >= pace.idle_after_ms
             elif idle and not self._read_to_end(held, rank, end, now):
                 idle = held.idle[rank] = False
             if idle:
-                answered = min(answered, feed.answered(tp))
+                answered = min(answered, told)
             else:
                 slowest = min(slowest, source.max_at)
         clock = shard.clock
@@ -194,6 +205,17 @@ class Owner:
             self._end(held)
         if shard.clock > clock:
             held.since = now
+
+    def _answered(self, held: Held, rank: int, tp: TP) -> int:
+        """When the broker last answered a fetch of the partition. If it was away, silence begins anew."""
+        told = self._feed.answered(tp)
+        away = told - held.answered[rank]
+        if away > 0:
+            held.answered[rank] = told
+            if away >= AWAY_MS + self._pace.fetch_wait_ms:
+                held.arrived[rank] = max(held.arrived[rank], told + min(away, GRACE_MS))
+                held.idle[rank] = False
+        return told
 
     def _end(self, held: Held) -> None:
         """Recorded data has come to its end: judge what is left, and let every key say its last word."""

@@ -11,6 +11,7 @@ from app.stream.logic import Logic
 from topics.catalog import BY_NAME, TOPICS, Group
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
+GRACE_MS: Final = 20 * 60 * 1000
 
 
 class Cluster:
@@ -63,10 +64,18 @@ def changelog_of(app_id: str, group: Group) -> str:
 
 
 def changelog_config() -> dict[str, str]:
-    """A changelog keeps the latest of each key; a day's grace lets the next owner heal what a crash cut short."""
+    """A changelog keeps the latest of each key.
+
+    The grace before that lets the next owner heal what a crash cut short (a checkpoint of more than one batch), and
+    is what a restart has to read beyond the keys themselves: minutes, not days. Tombstones stay for a day.
+    """
     return {
         "cleanup.policy": "compact",
-        "min.compaction.lag.ms": str(DAY_MS),
+        "min.compaction.lag.ms": str(GRACE_MS),
+        "segment.ms": str(GRACE_MS),
+        "segment.bytes": str(128 * 1024 * 1024),
+        "min.cleanable.dirty.ratio": "0.2",
+        "delete.retention.ms": str(DAY_MS),
         "max.message.bytes": str(8 * 1024 * 1024),
     }
 

@@ -36,9 +36,16 @@ TICK_S: Final = 0.01
 """How often clocks and due checkpoints are looked at."""
 
 STALLED: Final = 0.8
-"""A loop that stood still for this share of the session is taken to have lost its shards."""
+"""A process that stood still for this share of the session is taken to have lost its shards."""
+
+PULSE_S: Final = 0.1
+"""How often it is looked whether the process stood still."""
 
 LAST_CHECKPOINT_S: Final = 10.0
+"""Before shards go elsewhere: a broker that does not take it in this time is not waited for."""
+
+PARTING_S: Final = 3.0
+"""The same before the worker ends: it has 5 s for all of that."""
 
 
 class Worker:
@@ -93,6 +100,7 @@ class Worker:
             self.tables,
             lambda: self.app.producer._producer,
             recorded=not live,
+            marker_alone=not settings.idempotent_producer,  # the embedded broker
             interval_ms=settings.checkpoint_interval_ms,
             on_sent=self.report.sent,
             on_written=self.report.written,
@@ -109,6 +117,7 @@ class Worker:
         self.app.on_before_shutdown.connect(self._guard(self._shutting_down))
         self.app.task(self._guard(self._run_web))
         self.app.task(self._guard(self._ticking))
+        self.app.task(self._guard(self._pulse))
         self.app.task(self._guard(self._watch))
         if not live:
             self.app.task(self._guard(self._watch_upstream))
@@ -204,7 +213,7 @@ class Worker:
     async def _shutting_down(self) -> None:
         self._ready = False
         if self.broken is None:
-            await asyncio.wait_for(self.checkpoints.last(), LAST_CHECKPOINT_S)
+            await asyncio.wait_for(self.checkpoints.last(), PARTING_S)
             self.owner.drop()
             log.info("stopping")
         await self.web.stop()
@@ -212,23 +221,32 @@ class Worker:
     # ---- time -------------------------------------------------------------------------------------------------
 
     async def _ticking(self) -> None:
-        """Clocks and checkpoints; also the guard against a process that was stopped and wakes up."""
-        limit = STALLED * self.settings.session_timeout_ms / 1000
-        self._last_tick = time.monotonic()
+        """Clocks and checkpoints."""
         while not self.app.should_stop and self.broken is None:
+            self._last_tick = asleep = time.monotonic()
             await asyncio.sleep(TICK_S)
-            now = time.monotonic()
-            gap, self._last_tick = now - self._last_tick - TICK_S, now
+            gap = time.monotonic() - asleep - TICK_S
             self.metrics.loop_gap.observe(max(gap, 0))
-            if gap > limit and self._ready:
-                raise RuntimeError(
-                    f"the worker stood still for {gap:.1f} s, and the group may have given its shards away: "
-                    "it starts anew rather than write what is not its to write"
-                )
+            self._check_stall(gap)
             if self._ready:
                 self.owner.tick()
                 await self.checkpoints.when_due()
                 self._shrink()
+
+    async def _pulse(self) -> None:
+        """The guard against a process that was stopped and wakes up in the middle of a checkpoint."""
+        while not self.app.should_stop and self.broken is None:
+            asleep = time.monotonic()
+            await asyncio.sleep(PULSE_S)
+            self._check_stall(time.monotonic() - asleep - PULSE_S)
+
+    def _check_stall(self, gap: float) -> None:
+        """A checkpoint that waits for a broker that is away is no stall: the group is heard of meanwhile."""
+        if gap > STALLED * self.settings.session_timeout_ms / 1000 and self._ready:
+            raise RuntimeError(
+                f"the worker stood still for {gap:.1f} s, and the group may have given its shards away: "
+                "it starts anew rather than write what is not its to write"
+            )
 
     def _shrink(self) -> None:
         most = self.settings.max_loaded_keys

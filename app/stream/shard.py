@@ -357,7 +357,8 @@ class Shard:
         heap.sort()  # a sorted list is a heap
         self._resend = store.owed()
         for key in sorted(told_again):
-            statuses = self._state(key, self.keys[key]).status(self.clock, True)
+            # As of the last instant that was judged: where the input has ended, that is its end.
+            statuses = self._state(key, self.keys[key]).status(self.clock - 1, True)
             self._resend.extend(sendable(output) for output in statuses)
             self._owed.discard(key)
             self._changed.add(key)
