@@ -27,7 +27,10 @@ class Cluster:
             await self._admin.start()
         except (KafkaError, OSError) as error:
             await self._admin.close()
-            raise SettingsError(f"broker: cannot reach Kafka at {self._settings.broker}: {error}") from error
+            raise SettingsError(
+                f"broker: cannot reach Kafka at {self._settings.broker}: {error}; is it running, and is the "
+                "address right (VIGIL_BROKER, --broker, or broker in the settings file)?"
+            ) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:

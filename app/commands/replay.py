@@ -142,5 +142,7 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
     write_outputs(outputs, out)
     console = Console(stderr=True)
     console.print(summary(outputs))
-    told: Any = f"{len(outputs.refused):,} lines were refused: see {out / 'dead-letter.jsonl'}"
+    number = len(outputs.refused)
+    were = "line was" if number == 1 else "lines were"
+    told: Any = f"{number:,} {were} refused: see {out / 'dead-letter.jsonl'}"
     console.print(told if outputs.refused else f"written to {out}", markup=False, highlight=False)
