@@ -8,6 +8,7 @@ import click
 COMMANDS: Final = {
     "demo": "app.commands.demo",
     "worker": "app.commands.worker",
+    "console": "app.commands.console",
     "replay": "app.commands.replay",
     "simulate": "app.commands.simulate",
     "rules": "app.commands.rules",

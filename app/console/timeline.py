@@ -1,6 +1,6 @@
 """A room's timeline as shapes to draw: lanes for what was seen, entered and said, and one a rule for what came of it.
 
-Pure geometry; a template turns it into SVG. Positions are units of the picture's own coordinates, times are event time in ms.
+Pure geometry; a template turns it into SVG. Positions are in the picture's own units, times are event time in ms.
 """
 
 from collections.abc import Callable, Sequence
@@ -189,7 +189,7 @@ def _frames(canvas: _Canvas, track: Track | None) -> float:
     for name in ("signed-off", "sleeping", "equipment", "eating", "chatting", "driving", "none"):
         activities[name] = ("odd", t(f"activity.{name}"))
     runs(seen, activities, _seen)
-    for index, (span, end, gap) in enumerate(spans):
+    for index, (_, end, gap) in enumerate(spans):
         if gap and index + 1 < len(spans):
             following = spans[index + 1][0].since
             canvas.bar(stream, end, following, "gap", f"{canvas.clock(end)}–{canvas.clock(following)} {t('gap')}")

@@ -1,0 +1,98 @@
+"""What all browsers share: the model, the wall, the time, and the tick by which changes are told."""
+
+import asyncio
+import secrets
+from typing import Any, Final
+
+from app.console.bounded import Bounded
+from app.console.feed import Feed, wall_ms
+from app.console.model import Model
+from app.console.settings import ConsoleSettings
+from app.console.text import Words
+from app.console.timeline import clock
+from app.console.wall import Wall
+from app.rulebook import Rulebook
+from app.rulebook.rooms import RoomLimits
+from app.settings import Settings
+
+TICK_S: Final = 0.25
+RECORDED_MS: Final = 10 * 60_000
+"""What is older than this when everything has been read is no live stream: its own time is shown."""
+SILENT_S: Final = 10
+
+
+class Hub:
+    """One console's insides."""
+
+    def __init__(self, settings: Settings, console: ConsoleSettings, rulebook: Rulebook) -> None:
+        self.console = console
+        self.rulebook = rulebook
+        self.zone = console.zone
+        rooms: RoomLimits = rulebook.versions("rooms")[-1].limits
+        self.model = Model(console.bounds, rooms.max_frame_gap_s * 1000)
+        self.wall = Wall(self.model)
+        self.feed = Feed(settings, console, self.model)
+        self.boot = secrets.token_hex(4)
+        """Versions of one start say nothing about those of another."""
+        self.number = 0
+        """Of the tick."""
+        self.changed: Bounded[tuple[str, str], int] = Bounded(50_000)
+        """The tick at which a page may last have become different."""
+        self.stopping = asyncio.Event()
+        self._always_recorded = settings.clock == "recorded"
+        self._next = asyncio.Event()
+
+    @property
+    def recorded(self) -> bool:
+        """Is the data a recording, so that its own time is the time?"""
+        newest = self.model.newest
+        if not newest:
+            return False
+        return self._always_recorded or (self.feed.caught_up and newest < wall_ms() - RECORDED_MS)
+
+    @property
+    def now(self) -> int:
+        return self.model.newest if self.recorded else wall_ms()
+
+    def tick(self) -> None:
+        """Look at what has changed."""
+        self.number += 1
+        self.wall.refresh(self.now)
+        for page in self.model.changed:
+            self.changed.put(page, self.number)
+        self.model.changed.clear()
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def ticking(self) -> None:
+        while True:
+            self.tick()
+            await asyncio.sleep(TICK_S)
+
+    async def next_tick(self) -> bool:
+        """Wait for a tick; False where there will be no more."""
+        coming = asyncio.ensure_future(self._next.wait())
+        ending = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            coming.cancel()
+            ending.cancel()
+        return not self.stopping.is_set()
+
+    def state(self, words: Words) -> dict[str, Any]:
+        """How it is with the data, in words: `level` is ok, wait or bad."""
+        feed = self.feed
+        if feed.trouble is not None:
+            level, text = "bad", words("trouble", why=feed.trouble[:200])
+        elif feed.missing:
+            level, text = "wait", words("no-topics", topics=", ".join(feed.missing[:3]))
+        elif not feed.caught_up:
+            level, text = "wait", words("catching-up", percent=int(feed.progress * 100))
+        elif self.recorded:
+            level, text = "wait", words("recorded", time=clock(self.now, self.zone))
+        elif feed.silent_s > SILENT_S:
+            level, text = "bad", words("silent", seconds=int(feed.silent_s))
+        else:
+            level, text = "ok", words("live.on")
+        return {"level": level, "text": text}

@@ -1,0 +1,111 @@
+// What every page has: the time as the server tells it, the state of the connection, and the keyboard.
+
+export const words = JSON.parse(document.getElementById("words").textContent);
+export const say = (key) => words[key] ?? key.slice(key.indexOf(".") + 1);
+
+const told = { now: Number(document.body.dataset.now), here: performance.now(), frozen: !!document.body.dataset.frozen };
+
+/** The server's time in ms; it stands still where recorded data is shown. */
+export function now() {
+  return told.frozen ? told.now : told.now + performance.now() - told.here;
+}
+
+export function heard(message) {
+  told.now = message.now;
+  told.here = performance.now();
+  told.frozen = message.frozen;
+  show(message.state);
+}
+
+const state = document.getElementById("state");
+function show({ level, text }) {
+  if (state && state.textContent !== text) state.textContent = text;
+  if (state) state.dataset.level = level;
+}
+
+/** Minutes and seconds left. */
+export function left(due) {
+  const seconds = Math.max(0, Math.ceil((due - now()) / 1000));
+  const hours = Math.floor(seconds / 3600);
+  const rest = `${String(Math.floor(seconds / 60) % 60).padStart(hours ? 2 : 1, "0")}:${String(seconds % 60).padStart(2, "0")}`;
+  return hours ? `${hours}:${rest}` : rest;
+}
+
+/** Listen to changes; a connection that says nothing for long is taken for lost, and made anew. */
+export function listen(address, event, take) {
+  let source, last;
+  const connect = () => {
+    source = new EventSource(address);
+    last = performance.now();
+    source.addEventListener(event, (message) => {
+      last = performance.now();
+      const data = JSON.parse(message.data);
+      heard(data);
+      take(data);
+    });
+    source.onerror = () => {
+      show({ level: "bad", text: say("live.off") });
+      if (source.readyState === EventSource.CLOSED) check();
+    };
+  };
+  let checking = false;
+  const check = async () => {
+    if (checking) return;
+    checking = true;
+    source.close();
+    try {
+      const answer = await fetch(address.replace(/^\/live\/wall.*/, "/live/wall"), { method: "HEAD", cache: "no-store" });
+      if (answer.status === 401) return location.assign("/sign-in?back=" + encodeURIComponent(location.pathname + location.search));
+    } catch { /* not there yet */ }
+    await new Promise((done) => setTimeout(done, 1500));
+    checking = false;
+    connect();
+  };
+  setInterval(() => {
+    if (!checking && performance.now() - last > 12000) {
+      show({ level: "bad", text: say("live.off") });
+      check();
+    }
+  }, 1000);
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (shown) => shown.persisted && connect());
+  connect();
+}
+
+// ---- keyboard
+
+const dialog = document.getElementById("keys");
+const opener = document.getElementById("keys-open");
+const switched = document.getElementById("keys-on");
+const stored = (() => { try { return localStorage; } catch { return {}; } })();
+switched.checked = stored["vigil-keys"] !== "off";
+switched.addEventListener("change", () => { stored["vigil-keys"] = switched.checked ? "on" : "off"; });
+opener.hidden = false;
+opener.addEventListener("click", () => dialog.showModal());
+
+const keys = new Map();
+/** Do something at a key that stands alone, not while somebody types. */
+export function onKey(key, act) {
+  keys.set(key, act);
+}
+addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input:not([type=radio]):not([type=checkbox]), textarea, select, dialog");
+  if (event.key === "Escape" && typing && !dialog.open) return typing.blur();
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || !switched.checked) return;
+  const act = keys.get(event.key);
+  if (act && act(event) !== false) event.preventDefault();
+});
+
+onKey("/", () => document.getElementById("search")?.select());
+onKey("?", () => dialog.showModal());
+onKey("u", () => location.assign("/"));
+
+// Lists of links: j and k go from one to the next.
+function step(by) {
+  const items = [...document.querySelectorAll("[data-item]")];
+  if (!items.length) return false;
+  const at = items.indexOf(document.activeElement);
+  items[at < 0 ? (by > 0 ? 0 : items.length - 1) : Math.min(Math.max(at + by, 0), items.length - 1)].focus();
+}
+onKey("j", () => step(1));
+onKey("k", () => step(-1));
