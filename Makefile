@@ -44,12 +44,13 @@ test-kafka: install ## the tests on real Apache Kafka, and fail where it cannot 
 test-slow: install ## the tests that take minutes
 	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m slow
 
-check: install ## style, types, and whether the locks fit pyproject.toml
+check: install ## style, types, locks, and whether the contract breaks anybody
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tools
 	$(BIN)/python tools/locks.py
+	$(BIN)/python tools/compat.py
 
 bench: install ## the benchmarks
 	$(BIN)/python -m benchmarks

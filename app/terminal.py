@@ -19,7 +19,7 @@ def console() -> Console:
 
 def table(*headings: str) -> Table:
     """A plain table, narrow enough for 80 columns."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1), collapse_padding=True)
     for number, heading in enumerate(headings):
         made.add_column(heading, no_wrap=number == 0)
     return made

@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 import click
+
 from app.contracts import PUBLIC, VERSION, asyncapi, schema_of
 from app.contracts.files import files, pretty
 from app.terminal import console, table

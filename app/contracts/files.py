@@ -20,5 +20,5 @@ def files() -> dict[str, str]:
     told = {"asyncapi.json": pretty(asyncapi())}
     for topic in PUBLIC.values():
         told[f"schemas/{topic.name}.json"] = pretty(schema_of(topic))
-    told[STORY_FILE] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in STORY)
+    told[STORY_FILE] = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in STORY)
     return told

@@ -1,0 +1,96 @@
+"""The pages about the contract are current, and what they show works."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app.contracts import EXAMPLES, PUBLIC, VERSION
+from app.contracts.decoding import decode
+from tools import contracts
+from tools import kafka as real
+
+PAGE = contracts.PAGE.read_text()
+
+
+def test_generated_files_and_parts_are_current():
+    assert contracts.stale() == [], "python tools/contracts.py write"
+
+
+def test_a_stale_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    shutil.copytree(contracts.FOLDER, tmp_path / "docs" / "contracts")
+    page = tmp_path / "docs" / "contracts.md"
+    page.write_text(PAGE.replace("| `verdict` | out | `room_id`", "| `verdict` | out | `host_id`"))
+    monkeypatch.setattr(contracts, "FOLDER", tmp_path / "docs" / "contracts")
+    monkeypatch.setattr(contracts, "PAGE", page)
+    (contracts.FOLDER / "schemas" / "verdict.json").unlink()
+    (contracts.FOLDER / "schemas" / "verdikt.json").write_text("{}")
+    monkeypatch.setattr(contracts, "ROOT", tmp_path)
+    shutil.copytree(Path(__file__).parents[2] / "examples", tmp_path / "examples")
+    assert contracts.stale() == [
+        "docs/contracts/schemas/verdict.json",
+        "docs/contracts.md",
+        "docs/contracts/schemas/verdikt.json (no such topic)",
+    ]
+
+
+def test_every_example_of_the_page_is_taken():
+    parts = re.findall(r"`([a-z-]+)`, key `([^`]+)`.*?```json\n(.*?)```", PAGE, re.DOTALL)
+    assert {topic for topic, _, _ in parts} == set(PUBLIC) - {"verdict-shadow"}
+    for topic, key, body in parts:
+        assert json.loads(body) == EXAMPLES[topic].value
+        if PUBLIC[topic].direction == "in":
+            decode(topic, key.encode(), body.encode())
+
+
+def test_the_released_version_is_kept():
+    assert (contracts.FOLDER / "released" / VERSION).is_dir()
+
+
+def test_fields_that_the_page_names_exist():
+    identities = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| (.*?) \| (?:insert|update)", PAGE, re.MULTILINE)
+    assert len(identities) == 5
+    for topics, fields in identities:
+        for topic in re.findall(r"`([a-z-]+)`", topics):
+            for field in re.findall(r"`(\w+)`", fields):
+                assert field in EXAMPLES[topic].value
+
+
+def lines_of(command: list[str], count: int, within_s: float) -> list[str]:
+    """The first lines that a program prints; it is ended then."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        try:
+            told, until = [], time.monotonic() + within_s
+            while len(told) < count and time.monotonic() < until:
+                line = program.stdout.readline()
+                if not line:
+                    break
+                told.append(line.rstrip("\n"))
+        finally:
+            program.kill()
+    return told
+
+
+VERDICT = EXAMPLES["verdict"].value
+
+
+def test_the_consumer_in_python_works_and_is_short(judged: str):
+    file = contracts.ROOT / "examples" / "consumer.py"
+    assert len([line for line in file.read_text().splitlines() if line.strip()]) <= 16
+    told = lines_of([sys.executable, str(file), judged], 1, 30)
+    assert told == [f"room-1 greeting-miss {VERDICT['at']}"]
+
+
+def test_the_consumer_in_java_works(judged: str, kafka_here: None):
+    jars = real.fetch_jars()
+    file = contracts.ROOT / "examples" / "Verdicts.java"
+    (line,) = lines_of(["java", "-cp", f"{jars}/*", str(file), judged], 1, 60)
+    key, _, body = line.partition(" ")
+    assert key == "room-1"
+    assert json.loads(body)["verdict_id"] == VERDICT["verdict_id"]

@@ -1,0 +1,131 @@
+"""Whatever comes in, a decoder gives an event or refuses it with words; and it says the same as the JSON Schema."""
+
+import contextlib
+import math
+from decimal import Decimal
+from typing import Any
+
+import jsonschema
+import msgspec
+import orjson
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from app.contracts import PUBLIC, schema_of
+from app.contracts.decoding import decode
+from tests.topics import strategies
+from tests.topics.messages import INPUTS
+from topics.fields import MAX_MESSAGE_BYTES, Refused
+from topics.suppliers import cents_of
+
+every_topic = pytest.mark.parametrize("topic", INPUTS)
+VALIDATORS = {name: jsonschema.Draft202012Validator(schema_of(PUBLIC[name])) for name in INPUTS}
+
+
+def outcome(topic: str, key: bytes | None, value: bytes | None) -> Any:
+    """The event, or None where the message is refused. Any other exception is a failure."""
+    try:
+        return decode(topic, key, value)
+    except Refused as refused:
+        assert refused.reason == "malformed"
+        assert refused.detail
+        refused.detail.encode()  # it goes out as JSON: no lone surrogates
+        assert len(refused.detail) < 2000
+        return None
+
+
+@every_topic
+@given(key=st.none() | st.binary(max_size=300), value=st.none() | st.binary(max_size=300))
+def test_any_bytes(topic: str, key: bytes | None, value: bytes | None):
+    outcome(topic, key, value)
+
+
+@every_topic
+@given(data=st.data())
+def test_mangled_messages(topic: str, data: st.DataObject):
+    value = data.draw(strategies.mangled(topic))
+    key = data.draw(st.none() | st.binary(max_size=10))
+    with contextlib.suppress(ValueError):
+        key = strategies.key(topic, orjson.loads(value)) if orjson.loads(value) else key
+    outcome(topic, key, value)
+
+
+@every_topic
+@given(data=st.data())
+def test_valid_events_are_always_taken_as_they_were_sent(topic: str, data: st.DataObject):
+    fields = data.draw(strategies.events[topic])
+    value = orjson.dumps(fields)
+    assume(len(value) <= MAX_MESSAGE_BYTES)
+    VALIDATORS[topic].validate(fields)
+    event = msgspec.to_builtins(decode(topic, strategies.key(topic, fields), value))
+    assert {name: event[name] for name in fields if name != "layout"} == {
+        name: tuple(told) if isinstance(told, list) else told for name, told in fields.items() if name != "layout"
+    }
+
+
+@every_topic
+@settings(max_examples=200)
+@given(data=st.data())
+def test_decoder_and_json_schema_agree(topic: str, data: st.DataObject):
+    fields = data.draw(strategies.spoilt(topic))
+    try:
+        value = orjson.dumps(fields)
+    except orjson.JSONEncodeError:
+        value = msgspec.json.encode(fields)  # beyond 64 bits
+    assume(not _beyond_schemas(fields))
+    taken = outcome(topic, strategies.key(topic, fields), value) is not None
+    assert taken == VALIDATORS[topic].is_valid(fields)
+
+
+def _beyond_schemas(fields: dict[str, Any]) -> bool:
+    """What JSON Schema cannot tell: 4.0 from 4, and how many decimals a number has."""
+
+    def whole(value: Any) -> bool:
+        if isinstance(value, float):
+            return value.is_integer()
+        if isinstance(value, dict):
+            return any(whole(inner) for inner in value.values())
+        return isinstance(value, list) and any(whole(inner) for inner in value)
+
+    return isinstance(fields.get("amount_usd"), float) or whole(fields)
+
+
+amount_texts = st.from_regex(r"[0-9]{0,45}(\.[0-9]{0,45})?", fullmatch=True) | st.text("0123456789.-+e ", max_size=50)
+
+
+@settings(max_examples=500)
+@given(amount_texts)
+@example("1" + "0" * 15)
+@example("1" + "0" * 15 + ".00")
+@example("1" + "0" * 15 + ".01")
+@example("0" * 24 + "1" + "0" * 15)
+@example("0" * 25 + "1" + "0" * 15)
+@example("0." + "0" * 40)
+@example("1." + "0" * 40)
+@example("1." + "0" * 41)
+@example("1\n")
+def test_amounts_in_text_decoder_and_schema_agree(text: str):
+    schema = schema_of(PUBLIC["payment"])["properties"]["amount_usd"]
+    try:
+        cents = cents_of(text)
+    except Refused:
+        cents = None
+    assert (cents is not None) == jsonschema.Draft202012Validator(schema).is_valid(text)
+    if cents is not None:
+        assert Decimal(text) * 100 == cents
+
+
+@given(st.integers(1, 10**12))
+def test_amounts_as_numbers_lose_no_cent(cents: int):
+    assert cents_of(float(f"{cents // 100}.{cents % 100:02}")) == cents
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_amounts_as_any_number(number: float):
+    try:
+        cents = cents_of(number)
+    except Refused:
+        return
+    assert cents >= 1
+    assert math.isclose(cents, number * 100, rel_tol=1e-12)

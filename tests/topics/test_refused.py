@@ -1,0 +1,467 @@
+"""What is refused, kind by kind, with words that name the field and what is wrong with it."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from app.contracts.decoding import decode
+from tests.topics.messages import INPUTS, KEYS, accepted, good, key_of, put, refusal, written
+from topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, UNKEYED, Refused
+from topics.suppliers import ProfileDeleted
+
+every_topic = pytest.mark.parametrize("topic", INPUTS)
+
+IDS = [
+    (topic, field)
+    for topic in INPUTS
+    for field in good(topic)
+    if field.endswith("_id") and field != KEYS[topic] and field != "room_id"
+]
+REQUIRED = {
+    "buyer-entry": ["room_id", "host_id", "at", "buyer_id"],
+    "comment": ["room_id", "host_id", "at", "comment_id", "author_id", "author_role", "text"],
+    "frame-status": ["room_id", "host_id", "at", "stream", "face", "black"],
+    "quote": ["supplier_id", "at", "kind", "quote_id", "rfq_id", "buyer_id", "rfq_at"],
+    "payment": ["supplier_id", "at", "kind", "payment_id", "order_id", "buyer_id", "amount_usd"],
+    "supplier-profile": ["supplier_id", "industry", "membership", "stars", "at"],
+    "review": ["verdict_id", "host_id", "decision", "by", "reason", "at"],
+}
+OPTIONAL = [
+    ("buyer-entry", "buyer_tier"),
+    ("comment", "via"),
+    ("comment", "intent"),
+    ("comment", "labels"),
+    ("frame-status", "av_offset_ms"),
+    ("frame-status", "activity"),
+    ("frame-status", "layout"),
+    ("frame-status", "labels"),
+    ("quote", "buyer_tier"),
+    ("payment", "rfq_id"),
+]
+NULL_WHERE_SAID = {
+    ("buyer-entry", "buyer_tier"),
+    ("comment", "intent"),
+    ("frame-status", "av_offset_ms"),
+    ("frame-status", "activity"),
+    ("frame-status", "layout"),
+    ("quote", "buyer_tier"),
+    ("payment", "rfq_id"),
+}
+
+
+# ---- whole messages
+
+
+@every_topic
+def test_a_good_message_is_taken(topic: str):
+    assert accepted(topic, put(topic)).at == good(topic)["at"]
+
+
+@every_topic
+def test_unknown_fields_are_ignored(topic: str):
+    assert accepted(topic, put(topic, extra={"deep": [1, None, "x"]}, room_name="Room")) == accepted(topic, put(topic))
+
+
+@pytest.mark.parametrize("topic", [topic for topic in INPUTS if topic != "supplier-profile"])
+def test_a_tombstone_is_no_event(topic: str):
+    assert "no value" in refusal(topic, None)
+
+
+def test_a_tombstone_of_a_profile_deletes_it_at_the_clock_of_its_arrival():
+    assert decode("supplier-profile", b"merchant-7", None, 5) == ProfileDeleted(supplier_id="merchant-7", at=5)
+
+
+@pytest.mark.parametrize("key", [None, b"", b"\xff", b"x" * 129])
+def test_a_tombstone_without_a_supplier_is_refused(key: bytes | None):
+    assert "supplier_id" in refusal("supplier-profile", None, key)
+
+
+@every_topic
+@pytest.mark.parametrize(
+    "value", [b"", b" ", b"{", b"nonsense", b"{'at': 1}", b'{"at": NaN}', b'{"at": Infinity}', b'{"at": 01}']
+)
+def test_what_is_not_json_is_refused(topic: str, value: bytes):
+    assert refusal(topic, value).startswith("not valid JSON: ")
+
+
+@every_topic
+@pytest.mark.parametrize("tail", [b"{}", b"x", b"\x00", b","])
+def test_nothing_may_follow_the_object(topic: str, tail: bytes):
+    assert refusal(topic, put(topic) + tail).startswith("not valid JSON: ")
+    assert accepted(topic, put(topic) + b" \r\n\t")
+
+
+@every_topic
+@pytest.mark.parametrize("value, kind", [(b"[]", "array"), (b"null", "null"), (b'"at"', "str"), (b"7", "int")])
+def test_json_that_is_no_object_is_refused(topic: str, value: bytes, kind: str):
+    assert refusal(topic, value) == f"Expected `object`, got `{kind}`"
+
+
+@every_topic
+def test_a_byte_order_mark_is_not_json(topic: str):
+    assert refusal(topic, b"\xef\xbb\xbf" + put(topic)).startswith("not valid JSON: ")
+
+
+@every_topic
+def test_other_encodings_are_refused(topic: str):
+    assert refusal(topic, put(topic).decode().encode("utf-16"))
+
+
+@every_topic
+@pytest.mark.parametrize(
+    "bad", [b"\xff", b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"], ids=lambda bad: bad.hex()
+)
+def test_bad_utf_8_is_refused_also_in_unknown_fields(topic: str, bad: bytes):
+    assert refusal(topic, put(topic)[:-1] + b',"extra":"' + bad + b'"}').startswith("not UTF-8: ")
+    assert refusal(topic, put(topic)[:-1] + b',"' + bad + b'":1}').startswith("not UTF-8: ")
+
+
+@every_topic
+def test_lone_surrogates_are_refused(topic: str):
+    for escaped in (b"\\ud800", b"\\udc00", b"\\ud800\\ud800", b"\\udc00\\ud800", b"\\ud800x"):
+        assert refusal(topic, written(topic, KEYS[topic], b'"%b"' % escaped))
+
+
+@every_topic
+def test_a_pair_of_surrogates_is_one_sign(topic: str):
+    value = written(topic, KEYS[topic], b'"\\ud83d\\ude00"')
+    assert getattr(accepted(topic, value, "😀".encode()), KEYS[topic]) == "😀"
+
+
+@every_topic
+def test_deep_nesting_is_refused(topic: str):
+    for deep in (b"[" * 30_000 + b"]" * 30_000, b'{"a":' * 8_000 + b"1" + b"}" * 8_000):
+        assert "nested too deeply" in refusal(topic, put(topic)[:-1] + b',"extra":' + deep + b"}")
+
+
+@every_topic
+def test_64_kib_are_taken_and_a_byte_more_is_not(topic: str):
+    empty = len(put(topic, extra=""))
+    whole = put(topic, extra="x" * (MAX_MESSAGE_BYTES - empty))
+    assert len(whole) == 64 * 1024
+    assert accepted(topic, whole)
+    assert refusal(topic, whole[:-2] + b'x"}') == "the message has 65537 bytes, more than 65536"
+
+
+@every_topic
+def test_of_a_field_that_comes_twice_the_last_counts(topic: str):
+    """As most JSON libraries have it; the key is checked against what counts."""
+    raw = put(topic)
+    assert accepted(topic, raw[:-1] + b',"at":7}').at == 7
+    assert "is not the" in refusal(topic, raw[:-1] + b',"%b":"another"}' % KEYS[topic].encode())
+
+
+# ---- keys
+
+
+@every_topic
+def test_a_missing_key_is_refused(topic: str):
+    assert refusal(topic, put(topic), None) == (
+        f"the message has no key; it must be the {KEYS[topic]}, {key_of(topic).decode()!r}"
+    )
+
+
+@every_topic
+@pytest.mark.parametrize("key", [b"", b"other", b"\xff\xfe", b'"room-1"'])
+def test_another_key_is_refused(topic: str, key: bytes):
+    assert f"is not the {KEYS[topic]} {key_of(topic).decode()!r}" in refusal(topic, put(topic), key)
+
+
+@every_topic
+def test_a_key_may_be_left_out_of_a_recording(topic: str):
+    assert accepted(topic, put(topic), UNKEYED)
+
+
+@every_topic
+def test_a_huge_key_is_not_repeated_in_full(topic: str):
+    assert len(refusal(topic, put(topic), b"\x00" * 60_000)) < 1000
+
+
+# ---- fields
+
+
+@pytest.mark.parametrize("topic, field", [(topic, field) for topic, fields in REQUIRED.items() for field in fields])
+def test_a_missing_field_is_named(topic: str, field: str):
+    fields = good(topic)
+    del fields[field]
+    assert f"missing required field `{field}`" in refusal(topic, orjson.dumps(fields))
+
+
+def test_the_lists_of_fields_here_are_whole():
+    for topic, fields in REQUIRED.items():
+        optional = {field for name, field in OPTIONAL if name == topic}
+        assert {*fields} | optional >= set(good(topic))
+
+
+@pytest.mark.parametrize(
+    "topic, field", [*[(topic, field) for topic, fields in REQUIRED.items() for field in fields], *OPTIONAL]
+)
+def test_null_is_taken_only_where_said(topic: str, field: str):
+    value = put(topic, **{field: None})
+    if (topic, field) in NULL_WHERE_SAID:
+        assert accepted(topic, value)
+    elif field == "rfq_at":
+        assert "required when `kind` is `submitted`" in refusal(topic, value)
+    else:
+        words = refusal(topic, value)
+        assert "got `null`" in words
+        assert f"`$.{field}`" in words
+
+
+@pytest.mark.parametrize("topic, field", [*OPTIONAL])
+def test_optional_fields_are_checked_too(topic: str, field: str):
+    assert f"`$.{field}" in refusal(topic, put(topic, **{field: 3.5}))
+
+
+@pytest.mark.parametrize("topic, field", IDS)
+def test_an_identifier_has_1_to_128_code_points(topic: str, field: str):
+    assert accepted(topic, put(topic, **{field: "x"}))
+    assert accepted(topic, put(topic, **{field: "😀" * 128}))
+    assert refusal(topic, put(topic, **{field: ""})) == f"Expected `str` of length >= 1 - at `$.{field}`"
+    assert refusal(topic, put(topic, **{field: "😀" * 129})) == f"Expected `str` of length <= 128 - at `$.{field}`"
+    assert refusal(topic, put(topic, **{field: 7})).startswith("Expected `str")
+
+
+@every_topic
+def test_the_key_is_an_identifier_too(topic: str):
+    field = KEYS[topic]
+    assert accepted(topic, put(topic, **{field: "é" * 128}), ("é" * 128).encode())
+    assert f"`$.{field}`" in refusal(topic, put(topic, **{field: ""}), b"")
+    assert f"`$.{field}`" in refusal(topic, put(topic, **{field: "x" * 129}), b"x" * 129)
+
+
+INTS = [(topic, "at") for topic in INPUTS] + [
+    ("quote", "rfq_at"),
+    ("supplier-profile", "stars"),
+    ("frame-status", "av_offset_ms"),
+]
+
+
+@pytest.mark.parametrize("topic, field", INTS)
+@pytest.mark.parametrize(
+    "raw, got",
+    [
+        (b"true", "`bool`"),
+        (b"false", "`bool`"),
+        (b"4.0", "`float`"),
+        (b"4.5", "`float`"),
+        (b"4e0", "`float`"),
+        (b"4E0", "`float`"),
+        (b"-0.0", "`float`"),
+        (b'"4"', "`str`"),
+        (b"[4]", "`array`"),
+        (b"1e999", "out of range"),
+    ],
+    ids=lambda raw: raw.decode() if isinstance(raw, bytes) else "",
+)
+def test_an_int_is_a_number_without_fraction_or_exponent_and_no_bool(topic: str, field: str, raw: bytes, got: str):
+    words = refusal(topic, written(topic, field, raw))
+    assert got in words
+    assert field in words or got == "out of range"
+
+
+@pytest.mark.parametrize("topic, field", [case for case in INTS if case[1] in ("at", "rfq_at")])
+def test_a_time_is_from_1970_to_the_end_of_the_year_9999(topic: str, field: str):
+    assert accepted(topic, put(topic, **{field: 0}))
+    assert accepted(topic, put(topic, **{field: 253_402_300_799_999}))
+    for raw in (b"-1", b"253402300800000", b"9223372036854775808", b"1" + b"0" * 300):
+        assert "`int`" in refusal(topic, written(topic, field, raw)) or b"0" * 300 in raw
+
+
+@every_topic
+def test_a_live_worker_refuses_what_is_more_than_a_day_ahead(topic: str):
+    at = good(topic)["at"]
+    assert decode(topic, key_of(topic), put(topic), at - MAX_AHEAD_MS).at == at
+    with pytest.raises(Refused, match="ahead"):
+        decode(topic, key_of(topic), put(topic), at - MAX_AHEAD_MS - 1)
+
+
+# ---- closed values, ranges, parts
+
+CLOSED: list[tuple[str, str, list[Any]]] = [
+    ("buyer-entry", "buyer_tier", ["L0", "L1", "L2", "L3", "L4"]),
+    ("comment", "author_role", ["host", "buyer"]),
+    ("comment", "via", ["text", "speech"]),
+    ("comment", "intent", ["greet", "ask", "introduce", "answer", "chat"]),
+    ("frame-status", "stream", ["live", "disconnected", "ended"]),
+    (
+        "frame-status",
+        "activity",
+        ["hosting", "signed-off", "sleeping", "equipment", "eating", "chatting", "driving", "none"],
+    ),
+    ("quote", "kind", ["submitted", "replied", "rejected", "pinned"]),
+    ("quote", "buyer_tier", ["L0", "L4"]),
+    ("payment", "kind", ["paid", "settled", "refunded"]),
+    ("supplier-profile", "membership", ["verified", "standard"]),
+    ("review", "decision", ["upheld", "overturned"]),
+]
+
+
+@pytest.mark.parametrize("topic, field, values", CLOSED)
+def test_closed_values(topic: str, field: str, values: list[str]):
+    for value in values:
+        assert getattr(accepted(topic, put(topic, **{field: value})), field) == value
+    for value in (values[0].upper() + "x", values[0] + " ", ""):
+        words = refusal(topic, put(topic, **{field: value}))
+        assert words == f"Invalid enum value {value!r} - at `$.{field}`"
+    assert "got `int`" in refusal(topic, put(topic, **{field: 1}))
+
+
+@pytest.mark.parametrize("field", ["face", "black"])
+@pytest.mark.parametrize("value", [0, 1, "true", None, []])
+def test_a_bool_is_true_or_false(field: str, value: Any):
+    assert "Expected `bool`" in refusal("frame-status", put("frame-status", **{field: value}))
+
+
+def test_text_has_at_most_4096_code_points():
+    assert len(accepted("comment", put("comment", text="长" * 4096)).text) == 4096
+    assert accepted("comment", put("comment", text="")).text == ""
+    assert "`$.text`" in refusal("comment", put("comment", text="长" * 4097))
+
+
+@pytest.mark.parametrize("topic", ["comment", "frame-status"])
+@pytest.mark.parametrize("labels", [None, "abuse", {"abuse": 1}, [1], [None], [["abuse"]]])
+def test_labels_are_a_list_of_texts(topic: str, labels: Any):
+    assert "`$.labels" in refusal(topic, put(topic, labels=labels))
+
+
+LAYOUT: dict[str, Any] = {"camera_share": 0.5, "uncovered_share": 0, "materials": 2}
+
+
+@pytest.mark.parametrize("part", LAYOUT)
+def test_the_first_three_parts_of_a_layout_are_required(part: str):
+    rest = {name: value for name, value in LAYOUT.items() if name != part}
+    assert f"missing required field `{part}` - at `$.layout`" in refusal(
+        "frame-status", put("frame-status", layout=rest)
+    )
+
+
+def test_the_other_parts_of_a_layout_have_defaults():
+    layout = accepted("frame-status", put("frame-status", layout=LAYOUT)).layout
+    assert (layout.camera_in_safe_area, layout.videos) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    "part, value",
+    [
+        ("camera_share", 1.0000001),
+        ("camera_share", -0.1),
+        ("camera_share", True),
+        ("camera_share", "0.5"),
+        ("camera_share", None),
+        ("uncovered_share", 2),
+        ("uncovered_share", -1),
+        ("materials", -1),
+        ("materials", 1.0),
+        ("materials", True),
+        ("videos", -1),
+        ("videos", None),
+        ("videos", 0.5),
+        ("camera_in_safe_area", 1),
+        ("camera_in_safe_area", "no"),
+    ],
+)
+def test_parts_of_a_layout_out_of_range(part: str, value: Any):
+    assert f"`$.layout.{part}`" in refusal("frame-status", put("frame-status", layout={**LAYOUT, part: value}))
+
+
+@pytest.mark.parametrize("share", [0, 1, 0.5, 1e-3])
+def test_shares_from_0_to_1(share: float):
+    assert accepted("frame-status", put("frame-status", layout={**LAYOUT, "camera_share": share}))
+
+
+@pytest.mark.parametrize("value", [LAYOUT, [LAYOUT], "x", 1, True])
+def test_a_layout_is_an_object(value: Any):
+    if value is LAYOUT:
+        assert accepted("frame-status", put("frame-status", layout=value))
+    else:
+        assert "`$.layout`" in refusal("frame-status", put("frame-status", layout=value))
+
+
+@pytest.mark.parametrize("stars", [0, 5])
+def test_stars_from_0_to_5(stars: int):
+    assert accepted("supplier-profile", put("supplier-profile", stars=stars)).stars == stars
+
+
+@pytest.mark.parametrize("stars", [-1, 6])
+def test_stars_out_of_range(stars: int):
+    assert "`$.stars`" in refusal("supplier-profile", put("supplier-profile", stars=stars))
+
+
+@pytest.mark.parametrize("kind", ["replied", "rejected", "pinned"])
+def test_rfq_at_is_required_of_submissions_alone(kind: str):
+    fields = good("quote") | {"kind": kind}
+    del fields["rfq_at"]
+    assert accepted("quote", orjson.dumps(fields)).rfq_at is None
+
+
+# ---- amounts
+
+
+@pytest.mark.parametrize(
+    "raw, cents",
+    [
+        (b'"12.50"', 1250),
+        (b'"12.5"', 1250),
+        (b'"12.500"', 1250),
+        (b'"0012"', 1200),
+        (b'"0.01"', 1),
+        (b"12.5", 1250),
+        (b"12", 1200),
+        (b"0.07", 7),
+        (b"1.1", 110),
+        (b"1e3", 100_000),
+        (b"123456789012345.67", 12_345_678_901_234_567),
+        (b'"1000000000000000"', 10**17),
+        (b"1000000000000000", 10**17),
+    ],
+)
+def test_amounts_in_whole_cents(raw: bytes, cents: int):
+    assert accepted("payment", written("payment", "amount_usd", raw)).cents == cents
+
+
+@pytest.mark.parametrize(
+    "raw, words",
+    [
+        (b"0", "must be above 0"),
+        (b'"0"', "must be above 0"),
+        (b'"0.00"', "must be above 0"),
+        (b"-0.0", "must be above 0"),
+        (b"-1", "must be above 0"),
+        (b"9.999", "more than two decimals"),
+        (b'"9.999"', "more than two decimals"),
+        (b"1e-3", "more than two decimals"),
+        (b'"0.001"', "more than two decimals"),
+        (b"1000000000000001", "must be above 0 and at most"),
+        (b"1" + b"0" * 60, "must be above 0 and at most"),
+        (b"1e300", "must be above 0 and at most"),
+        (b"1e999", "out of range"),
+        (b'"-5.00"', "is not a decimal"),
+        (b'"+5"', "is not a decimal"),
+        (b'""', "is not a decimal"),
+        (b'" 5"', "is not a decimal"),
+        (b'"5 "', "is not a decimal"),
+        (b'"5\\n"', "is not a decimal"),
+        (b'"5."', "is not a decimal"),
+        (b'".5"', "is not a decimal"),
+        (b'"1,000"', "is not a decimal"),
+        (b'"1e3"', "is not a decimal"),
+        (b'"1_0"', "is not a decimal"),
+        (b'"ten"', "is not a decimal"),
+        (b'"$5"', "is not a decimal"),
+        (b'"NaN"', "is not a decimal"),
+        (b'"Infinity"', "is not a decimal"),
+        ('"\uff11\uff12"'.encode(), "is not a decimal"),
+        (b'"' + b"1" * 50_000 + b'"', "is not a decimal"),
+        (b"true", "`$.amount_usd`"),
+        (b"null", "`$.amount_usd`"),
+        (b"[5]", "`$.amount_usd`"),
+        (b'{"usd":5}', "`$.amount_usd`"),
+    ],
+    ids=lambda raw: raw.decode()[:20] if isinstance(raw, bytes) else "",
+)
+def test_amounts_that_are_refused(raw: bytes, words: str):
+    told = refusal("payment", written("payment", "amount_usd", raw))
+    assert words in told
+    assert len(told) < 300

@@ -1,0 +1,109 @@
+"""The contract's files under docs/, written anew, or held against the code.
+
+python tools/contracts.py write             docs/contracts/… and the tables of docs/contracts.md
+python tools/contracts.py check             are they current?
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from app.contracts import EXAMPLES, PUBLIC  # noqa: E402
+from app.contracts.files import files, pretty  # noqa: E402
+from topics.catalog import TOPICS  # noqa: E402
+
+FOLDER: Final = ROOT / "docs" / "contracts"
+PAGE: Final = ROOT / "docs" / "contracts.md"
+
+
+def topics_table() -> str:
+    """Every topic: what carries it, by which key, how it is cleaned up."""
+    rows = ["| topic | | key | clean-up | carries | JSON Schema |", "| --- | --- | --- | --- | --- | --- |"]
+    for topic in TOPICS:
+        kept = "producers decide" if not topic.config else topic.config["cleanup.policy"]
+        if topic.retention_days is not None:
+            kept += f", {topic.retention_days} d"
+        key = "that of the refused message" if topic.name == "dead-letter" else f"`{topic.key}`"
+        schema = f"[{topic.carries.__name__}](contracts/schemas/{topic.name}.json)" if topic.name in PUBLIC else "–"
+        rows.append(f"| `{topic.name}` | {topic.direction} | {key} | {kept} | {topic.says} | {schema} |")
+    return "\n".join(rows)
+
+
+def examples() -> str:
+    """One message of each topic."""
+    parts = []
+    for name, example in EXAMPLES.items():
+        if name == "verdict-shadow":
+            parts.append(f"`{name}`: as `verdict`.")
+            continue
+        identity = f", `ce_id` `{example.id}`" if example.id else ""
+        parts.append(f"`{name}`, key `{example.key}`{identity}\n\n```json\n{pretty(example.value)}```")
+    return "\n\n".join(parts)
+
+
+def page(text: str) -> str:
+    """The page with its generated parts as they must be."""
+    for name, made in (("topics", topics_table()), ("examples", examples())):
+        begin, end = f"<!-- {name}: made by tools/contracts.py -->", f"<!-- end of {name} -->"
+        text, found = re.subn(
+            f"{re.escape(begin)}.*?{re.escape(end)}",
+            lambda _, begin=begin, made=made, end=end: f"{begin}\n{made}\n{end}",  # type: ignore[misc]
+            text,
+            flags=re.DOTALL,
+        )
+        if found != 1:
+            raise SystemExit(f"{PAGE}: the part {begin!r} … {end!r} is missing")
+    for file in ("examples/consumer.py", "examples/Verdicts.java"):
+        code = (ROOT / file).read_text(encoding="utf-8")
+        text, found = re.subn(
+            rf"(<!-- {re.escape(file)} -->\n```\w+\n).*?(```)",
+            lambda place, code=code: f"{place[1]}{code}{place[2]}",  # type: ignore[misc]
+            text,
+            flags=re.DOTALL,
+        )
+        if found != 1:
+            raise SystemExit(f"{PAGE}: there is no place for {file}")
+    return text
+
+
+def wanted() -> dict[Path, str]:
+    """Every file that must be there, and what must stand in it."""
+    told = {FOLDER / name: text for name, text in files().items()}
+    told[PAGE] = page(PAGE.read_text(encoding="utf-8"))
+    return told
+
+
+def stale() -> list[str]:
+    """The files that are not as they must be, or too many."""
+    told = wanted()
+    problems = []
+    for file, text in told.items():
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            problems.append(str(file.relative_to(ROOT)))
+    problems += [
+        f"{file.relative_to(ROOT)} (no such topic)" for file in (FOLDER / "schemas").glob("*") if file not in told
+    ]
+    return problems
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["write", "check"])
+    if parser.parse_args().what == "write":
+        for file, text in wanted().items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8", newline="\n")
+        return 0
+    problems = stale()
+    for problem in problems:
+        print(f"{problem} is not current: python tools/contracts.py write", file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Coverage-guided fuzzing of every decoder with atheris, for as long as one likes; not part of the lock.
+
+    pip install atheris
+    python tools/fuzz.py --seconds 300 [--corpus DIR]
+
+A finding is an exception other than Refused: atheris prints it with the input and ends with a status other than 0.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=300, help="how long [default: 300]")
+    parser.add_argument("--corpus", type=Path, default=ROOT / ".cache" / "fuzz", help="where inputs are kept")
+    told = parser.parse_args()
+    try:
+        import atheris
+    except ImportError:
+        print("atheris is not installed: pip install atheris (Linux, CPython up to 3.13)", file=sys.stderr)
+        return 2
+    with atheris.instrument_imports(include=["topics", "app.contracts"]):
+        from app.contracts.decoding import decode
+        from app.contracts.examples import EXAMPLES
+        from app.contracts.files import files  # noqa: F401 - instrumented with the rest
+        from topics.catalog import TOPICS
+        from topics.fields import Refused
+
+    names = [topic.name for topic in TOPICS if topic.direction == "in"]
+    told.corpus.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        import json
+
+        seed = bytes([number]) + EXAMPLES[name].key.encode() + b"\0" + json.dumps(EXAMPLES[name].value).encode()
+        (told.corpus / f"seed-{name}").write_bytes(seed)
+
+    def one_input(data: bytes) -> None:
+        if not data:
+            return
+        key, _, value = data[1:].partition(b"\0")
+        try:
+            decode(names[data[0] % len(names)], key or None, value, 1_700_000_000_000)
+        except Refused as refused:
+            refused.detail.encode()
+
+    atheris.Setup([sys.argv[0], f"-max_total_time={told.seconds}", "-max_len=66000", str(told.corpus)], one_input)
+    atheris.Fuzz()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
