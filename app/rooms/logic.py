@@ -14,10 +14,10 @@ class RoomsLogic:
     ordered = True
     refuses_late = True
 
-    def __init__(self, rulebook: Rulebook, shadow: bool = False, rules: frozenset[str] | None = None) -> None:
-        """`shadow`: a candidate rulebook, whose verdicts go to `verdict-shadow` and that says nothing else. `rules`:
-        judge these only; None: all. Raise RulebookError when a rule has no numbers or numbers have no judge."""
-        self._in_force = InForce(rulebook, rules)
+    def __init__(self, rulebook: Rulebook, shadow: bool = False) -> None:
+        """`shadow`: a candidate rulebook, whose verdicts go to `verdict-shadow` and that says nothing else. Raise
+        RulebookError when a rule has no numbers or numbers have no judge."""
+        self._in_force = InForce(rulebook)
         self._shadow = shadow
 
     def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> RoomEvent:
