@@ -22,6 +22,9 @@ AWAY_MS: Final = 1000
 GRACE_MS: Final = 5000
 """After it was away, silence counts only after as long again, but not longer than this: producers have to come back."""
 
+MEASURED: Final = frozenset({"verdict", "notice"})
+"""Outputs of which it is told how long Vigil took."""
+
 ON_ITS_WAY_MS: Final = 1000
 """A batch takes no longer from the fetcher's thread to the owner."""
 
@@ -50,7 +53,8 @@ class Held:
     """One shard in the worker's hands."""
 
     __slots__ = (
-        "answered", "arrived", "blank", "ended", "ends", "group", "held", "idle", "partition", "shard", "since", "tps",
+        "answered", "arrived", "blank", "ended", "ends", "group", "held", "idle", "partition", "permitted", "shard",
+        "since", "tps",
     )  # fmt: skip
 
     def __init__(self, group: Group, partition: int, shard: Any, tps: Sequence[TP], ends: Sequence[int]) -> None:
@@ -75,6 +79,8 @@ class Held:
         """Recorded data: the shard has come to its end."""
         self.since = wall_ms()
         """When the clock last moved on: whatever was judged could not be judged before."""
+        self.permitted: dict[str, int] = {}
+        """By the identity of a verdict or notice on its way: since when it could be judged (wall clock, ms)."""
 
     def backlog(self) -> int:
         """Messages known to be there and not read yet."""
@@ -160,7 +166,7 @@ class Owner:
         held.shard.intake(rank, records, now if self._pace.live else None)
         held.arrived[rank] = now
         held.idle[rank] = held.ended = False
-        self._move(held, now)
+        self._move(held, now, min(first.timestamp, now))
         self._throttle(held)
 
     def tick(self) -> None:
@@ -171,8 +177,11 @@ class Owner:
             if held.held:
                 self._throttle(held)
 
-    def _move(self, held: Held, now: int) -> None:
+    def _move(self, held: Held, now: int, came: int = 0) -> None:
+        """Move the clock on as far as it may; `came`: when what allows it to came to the broker (0: nothing did)."""
         pace, feed, shard = self._pace, self._feed, held.shard
+        emitted = shard.context.emitted
+        known = len(emitted)
         answered = NEVER
         slowest = NEVER
         for rank, tp in enumerate(held.tps):
@@ -205,6 +214,25 @@ class Owner:
             self._end(held)
         if shard.clock > clock:
             held.since = now
+        if pace.live:
+            for output in emitted[known:]:
+                if output.topic in MEASURED:
+                    held.permitted[output.id] = min(now, self._permitted(held, output.judged, came))
+
+    def _permitted(self, held: Held, judged: int, came: int) -> int:
+        """Since when the events and deadlines of the time `judged` may be judged (wall clock, ms), at the earliest.
+
+        Not before the lateness has passed; not before the first of the records came that moved the clock on; and
+        where a partition never came so far, not before it had been silent for long enough.
+        """
+        pace = self._pace
+        due = judged + pace.lateness_ms
+        silent = [
+            arrived + pace.idle_after_ms
+            for arrived, source, idle in zip(held.arrived, held.shard.sources, held.idle, strict=True)
+            if idle and source.max_at <= due
+        ]
+        return max(due, came, *silent)
 
     def _answered(self, held: Held, rank: int, tp: TP) -> int:
         """When the broker last answered a fetch of the partition. If it was away, silence begins anew."""

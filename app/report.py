@@ -1,29 +1,48 @@
 """What the shards counted and the checkpoints sent, as metrics and, where it is bad, in the log."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, get_args
 
 import orjson
 import structlog
 
 from agents.owner import Held, Owner, wall_ms
-from app.metrics import Metrics
+from app.metrics import MOST_INDUSTRIES, Metrics
+from app.on_air import OnAir
 from app.rulebook import Rulebook
 from app.settings import Settings
+from topics.catalog import Group
 
 log: Final = structlog.get_logger("vigil.report")
+
+READ: Final = frozenset({"verdict", "notice", "enforcement", "room-status", "supplier-score", "pin-decision"})
+"""Outputs that are looked into."""
 
 
 class Report:
     """Turns counts and outputs into metrics; it never decides anything."""
 
-    def __init__(self, metrics: Metrics, owner: Owner, settings: Settings, rulebook: Rulebook) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        owner: Owner,
+        settings: Settings,
+        rulebook: Rulebook,
+        not_ready: Callable[[], str | None],
+    ) -> None:
+        """`not_ready`: why the worker does not judge; None where it does."""
         self._metrics = metrics
         self._owner = owner
         self._settings = settings
+        self._live = settings.clock == "live"
+        self._not_ready = not_ready
         self._refused: Counter[tuple[str, str]] = Counter()
         """In this minute, by topic and reason."""
+        self._on_air: dict[tuple[Group, int], tuple[Held, OnAir]] = {}
+        """By shard: its rooms on air."""
+        self._industries: dict[str, str] = {}
+        """The label of each industry that is told apart."""
         metrics.rulebook.labels(digest=rulebook.digest[:12]).set(1)
 
     def written(self, seconds: float, records: int) -> None:
@@ -33,28 +52,58 @@ class Report:
 
     def sent(self, held: Held, outputs: Sequence[Any], now: int) -> None:
         """The broker has these outputs."""
-        metrics = self._metrics
         self._counted(held)
-        live = self._settings.clock == "live"
         for topic, number in Counter(output.topic for output in outputs).items():
-            metrics.outputs.labels(topic=topic).inc(number)
+            self._metrics.outputs.labels(topic).inc(number)
         acked = wall_ms()
         for output in outputs:
-            if output.payload is None or output.topic not in ("verdict", "notice", "enforcement"):
+            if output.topic not in READ:
                 continue
-            body = orjson.loads(output.payload)
-            if output.topic == "enforcement":
-                metrics.actions.labels(family=body["family"], status=body["status"]).inc()
-                continue
-            if output.topic == "verdict":
-                metrics.verdicts.labels(rule=body["rule"]).inc()
-                if live:
+            if output.topic == "room-status":
+                self._rooms(held).told(output.key.decode(), output.payload)
+            elif output.payload is not None:
+                self._read(held, output, orjson.loads(output.payload), acked)
+
+    def _read(self, held: Held, output: Any, body: dict[str, Any], acked: int) -> None:
+        metrics, topic = self._metrics, output.topic
+        if topic == "enforcement":
+            metrics.actions.labels(body["family"], body["status"]).inc()
+        elif topic == "pin-decision":
+            metrics.pins.labels(body["decision"]).inc()
+        elif topic == "supplier-score":
+            industry = self._industry(body["industry"])
+            if body["predicted"] is not None:
+                metrics.scores.labels(industry).observe(body["predicted"])
+            if body["metrics"]["response_rate"] is not None:
+                metrics.response_rates.labels(industry).observe(body["metrics"]["response_rate"])
+        else:
+            if topic == "verdict":
+                metrics.verdicts.labels(body["rule"]).inc()
+                if self._live:
                     metrics.publish_delay.observe(max(0, acked - output.at) / 1000)
             else:
-                metrics.notices.labels(kind=body["kind"], rule=body["rule"] or "").inc()
-            if live and output.judged:
-                permitted = output.judged + self._settings.allowed_lateness_ms
-                metrics.judgement_delay.observe(max(0, acked - permitted) / 1000)
+                metrics.notices.labels(body["kind"], body["rule"] or "").inc()
+            # What a former owner left to be sent is measured from the earliest moment: its delay is ours as well.
+            earliest = output.judged + self._settings.allowed_lateness_ms
+            permitted = held.permitted.pop(output.id, earliest)
+            if self._live and output.judged:
+                metrics.judgement_delay.labels(topic).observe(max(0, acked - permitted) / 1000)
+
+    def _industry(self, name: str) -> str:
+        """The label of an industry: names come from outside, and their number is not ours to bound."""
+        label = self._industries.get(name)
+        if label is None:
+            if len(self._industries) >= MOST_INDUSTRIES:
+                return "other"
+            label = self._industries[name] = name[:64]
+        return label
+
+    def _rooms(self, held: Held) -> OnAir:
+        place = (held.group, held.partition)
+        known = self._on_air.get(place)
+        if known is None or known[0] is not held:
+            known = self._on_air[place] = (held, OnAir())
+        return known[1]
 
     def _counted(self, held: Held) -> None:
         """Move a shard's own counts over to the metrics."""
@@ -64,21 +113,26 @@ class Report:
             if not number:
                 continue
             if kind == "events":
-                metrics.events.labels(topic=rest).inc(number)
+                metrics.events.labels(rest).inc(number)
             elif kind == "duplicates":
-                metrics.duplicates.labels(topic=rest).inc(number)
+                metrics.duplicates.labels(rest).inc(number)
+            elif kind == "skipped":
+                metrics.skipped.labels(rest).inc(number)
             elif kind == "refused":
                 topic, _, reason = rest.partition(":")
-                metrics.refused.labels(topic=topic, reason=reason).inc(number)
+                metrics.refused.labels(topic, reason).inc(number)
                 self._refused[topic, reason] += number
             elif kind == "too_old":
-                metrics.too_old.labels(shards=held.group).inc(number)
+                metrics.too_old.labels(held.group).inc(number)
+            elif kind == "reception":
+                for _ in range(number):
+                    metrics.reception.observe(int(rest) / 10)
         counts.clear()
 
     def refresh(self) -> None:
         """Bring the gauges up to date: asked for when the metrics are read."""
         metrics, now = self._metrics, wall_ms()
-        for gauge in (metrics.lag, metrics.clock_delay, metrics.buffered, metrics.held_back, metrics.keys):
+        for gauge in (metrics.lag, metrics.clock_delay, metrics.buffered, metrics.keys, metrics.shards):
             gauge.clear()
         owned: Counter[str] = Counter()
         held_back: Counter[str] = Counter()
@@ -95,10 +149,28 @@ class Report:
                 metrics.clock_delay.labels(**labels).set((now - shard.clock) / 1000)
             metrics.buffered.labels(**labels).set(len(shard.buffer))
             metrics.keys.labels(**labels).set(len(shard.keys))
-        for group, number in owned.items():
-            metrics.shards.labels(shards=group).set(number)
-            metrics.held_back.labels(shards=group).set(held_back[group])
-        metrics.ready.set(1 if owned else 0)
+        for group in get_args(Group):
+            metrics.shards.labels(group).set(owned[group])
+            metrics.held_back.labels(group).set(held_back[group])
+        metrics.ready.set(1 if self._not_ready() is None else 0)
+        self._refresh_rooms(now)
+
+    def _refresh_rooms(self, now: int) -> None:
+        metrics = self._metrics
+        shards = self._owner.shards
+        self._on_air = {place: known for place, known in self._on_air.items() if shards.get(place) is known[0]}
+        totals: Counter[str] = Counter()
+        at_risk: Counter[str] = Counter()
+        for held, on_air in self._on_air.values():
+            clock = min(now, held.shard.clock)
+            totals.update(on_air.totals())
+            at_risk.update(on_air.at_risk(clock))
+        metrics.rooms_on_air.set(totals["on_air"])
+        metrics.rooms_open.set(totals["open"])
+        metrics.buyers_waiting.labels("normal").set(totals["normal"])
+        metrics.buyers_waiting.labels("high").set(totals["high"])
+        for rule in self._metrics.rules:
+            metrics.rooms_at_risk.labels(rule).set(at_risk[rule])
 
     def minute(self) -> None:
         """Say what was refused in the last minute."""

@@ -93,7 +93,7 @@ class Worker:
             self._new_shard,
             UPSTREAM,
         )
-        self.report = Report(self.metrics, self.owner, settings, rulebook)
+        self.report = Report(self.metrics, self.owner, settings, rulebook, self.not_ready)
         self.checkpoints = Checkpoints(
             self.owner,
             self.feed,

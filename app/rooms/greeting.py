@@ -85,6 +85,7 @@ class Greeting:
                 self._count(entry)
             else:
                 self._figures.received(at - entry[0])
+                self._tell.received(at - entry[0])
                 self._start_again(at)
 
     def void(self, at: int) -> None:

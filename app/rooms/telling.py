@@ -14,6 +14,10 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
 
 
+LONGEST_RECEPTION: Final = 600
+"""Tenths of a second: what took longer is counted as this."""
+
+
 class Telling:
     """A room's way out."""
 
@@ -60,6 +64,11 @@ class Telling:
             return
         emit("verdict", self.room_id, verdict.verdict_id, at, verdict)
         emit("verdict-by-host", self.host_id, verdict.verdict_id, at, verdict)
+
+    def received(self, after_ms: int) -> None:
+        """An entry was received this long after it, for the metrics: in tenths of a second, rounded up."""
+        if not self.shadow:
+            self.context.count(f"reception:{min(-(-after_ms // 100), LONGEST_RECEPTION)}")
 
     def notice(
         self,

@@ -1,0 +1,87 @@
+"""How many rooms are on air, at risk, and have buyers waiting: as the published room statuses say.
+
+It holds a line a room that is on air or has a condition that runs, and forgets it with the status that says otherwise.
+A worker that has just been given a shard knows its rooms as their next statuses come, about a second later.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from app.stream.clock import NEVER
+
+NO_ONE: Final = (0, 0)
+
+AT_RISK_FROM_MS: Final = 60_000
+"""Conditions of so much time or more are at risk from its half on, as `at-risk` is told."""
+
+
+class _Run(Struct):
+    rule: str
+    since: int
+    due: int
+
+
+class _Waiting(Struct):
+    buyer_tier: str | None
+
+
+class _Status(Struct):
+    """What is read of a room status; all else is skipped."""
+
+    stream: str | None
+    open: list[_Run]
+    waiting: list[_Waiting]
+
+
+_decode = msgspec.json.Decoder(_Status).decode
+
+
+class OnAir:
+    """The rooms of one shard."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, tuple[bool, tuple[tuple[str, int], ...], tuple[int, int]]] = {}
+        """By room: is it on air; its open conditions with the half of their time (ms); buyers waiting, normal, high."""
+
+    def told(self, room_id: str, status: bytes | None) -> None:
+        """A status was published; None is the room's end."""
+        if status is None:
+            self._rooms.pop(room_id, None)
+            return
+        room = _decode(status)
+        if room.stream != "live" and not room.open:
+            self._rooms.pop(room_id, None)
+            return
+        runs = tuple((run.rule, _half(run)) for run in room.open)
+        waiting = NO_ONE
+        if room.waiting:
+            high = sum(entry.buyer_tier not in (None, "L0") for entry in room.waiting)
+            waiting = (len(room.waiting) - high, high)
+        self._rooms[room_id] = (room.stream == "live", runs, waiting)
+
+    def totals(self) -> dict[str, int]:
+        """How many rooms are on air and have open conditions, how many buyers of `normal` and `high` priority wait."""
+        rooms = self._rooms.values()
+        return {
+            "on_air": sum(live for live, _, _ in rooms),
+            "open": sum(bool(runs) for _, runs, _ in rooms),
+            "normal": sum(waiting[0] for _, _, waiting in rooms),
+            "high": sum(waiting[1] for _, _, waiting in rooms),
+        }
+
+    def at_risk(self, now: int) -> Iterator[str]:
+        """The rule of each room's condition that has passed half of its time at `now` (ms), once a room and rule."""
+        for _, runs, _ in self._rooms.values():
+            yield from _rules(runs, now)
+
+
+def _half(run: _Run) -> int:
+    lasts = run.due - run.since
+    return run.since + lasts // 2 if lasts >= AT_RISK_FROM_MS else NEVER
+
+
+def _rules(runs: Iterable[tuple[str, int]], now: int) -> set[str]:
+    return {rule for rule, half in runs if half <= now}

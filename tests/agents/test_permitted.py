@@ -1,0 +1,138 @@
+"""Since when a verdict could be judged: what the specification makes everybody wait for is not Vigil's delay."""
+
+from typing import Any, NamedTuple
+
+import pytest
+from faust.types import TP
+
+from agents import owner as module
+from agents.owner import Held, Owner, Pace
+from app.stream.clock import Source
+from topics.envelope import Output
+
+LATENESS, IDLE = 2000, 200
+T = 1_700_000_000_000
+
+
+class Told(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class Feed:
+    """A broker that always answers, and whose topics end where we have read."""
+
+    def __init__(self) -> None:
+        self.now = T + LATENESS - 100
+
+    def end(self, tp: TP) -> int:
+        return 0
+
+    def answered(self, tp: TP) -> int:
+        return self.now
+
+    def handed_on(self, tp: TP) -> int:
+        return 0
+
+    position = handed_on
+
+
+class Context:
+    def __init__(self) -> None:
+        self.emitted: list[Output] = []
+        self.counts: dict[str, int] = {}
+
+
+class Shard:
+    """Says a verdict as soon as its clock is above `judged`."""
+
+    def __init__(self, judged: int, sources: int) -> None:
+        self.clock = 0
+        self.sources = [Source() for _ in range(sources)]
+        self.context = Context()
+        self.buffer: list[Any] = []
+        self._judged = judged
+
+    def intake(self, rank: int, records: list[Told], wall: int | None) -> None:
+        self.sources[rank].seen = records[-1].offset + 1
+
+    def advance(self, clock: int) -> None:
+        if self.clock <= self._judged < clock:
+            self.context.emitted.append(Output("verdict", b"r", "id", self._judged, None, self._judged))
+        self.clock = max(clock, self.clock)
+
+
+def world(monkeypatch: pytest.MonkeyPatch, sources: int) -> tuple[Owner, Held, Feed]:
+    feed = Feed()
+    monkeypatch.setattr(module, "wall_ms", lambda: feed.now)
+    topics = ("buyer-entry", "comment")[:sources]
+    owner = Owner(feed, Pace(LATENESS, IDLE), {"rooms": topics}, lambda *_: None)  # type: ignore[arg-type]
+    held = Held("rooms", 0, Shard(T, sources), [TP(topic, 0) for topic in topics], [0] * sources)
+    owner.shards["rooms", 0] = held
+    return owner, held, feed
+
+
+def arrives(owner: Owner, held: Held, rank: int, at: int, came: int) -> None:
+    """A record of the event time `at` that the broker has had since `came`."""
+    held.shard.sources[rank].max_at = max(held.shard.sources[rank].max_at, at)
+    seen = held.shard.sources[rank].seen
+    owner.take([Told(held.tps[rank].topic, 0, seen, came)])
+
+
+def test_a_record_that_is_fetched_late_is_our_delay(monkeypatch):
+    owner, held, feed = world(monkeypatch, 1)
+    feed.now = T + LATENESS + 340
+    arrives(owner, held, 0, T + LATENESS + 1, came=T + LATENESS + 40)
+    assert held.permitted == {"id": T + LATENESS + 40}
+
+
+def test_a_record_that_came_late_is_not(monkeypatch):
+    owner, held, feed = world(monkeypatch, 1)
+    feed.now = T + LATENESS + 9000
+    arrives(owner, held, 0, T + LATENESS + 1, came=feed.now - 20)
+    assert held.permitted == {"id": feed.now - 20}
+
+
+def test_a_backlog_counts_from_when_the_lateness_had_passed(monkeypatch):
+    owner, held, feed = world(monkeypatch, 1)
+    feed.now = T + 60_000
+    arrives(owner, held, 0, T + 50_000, came=T - 5000)
+    assert held.permitted == {"id": T + LATENESS}
+
+
+def test_a_producer_whose_clock_is_ahead_does_not_hide_our_delay_below_nothing(monkeypatch):
+    owner, held, feed = world(monkeypatch, 1)
+    feed.now = T
+    arrives(owner, held, 0, T + LATENESS + 5000, came=T + 70_000)
+    assert held.permitted == {"id": T}  # judged as soon as it could be: no delay, and none below 0
+
+
+def test_a_silent_partition_is_waited_for_as_the_specification_says(monkeypatch):
+    owner, held, feed = world(monkeypatch, 2)
+    feed.now = T + LATENESS - 50
+    arrives(owner, held, 1, T - 100, came=feed.now)  # and then nothing more
+    feed.now = T + LATENESS + 10
+    arrives(owner, held, 0, T + LATENESS + 5, came=feed.now)
+    assert held.permitted == {}
+    feed.now = T + LATENESS + 170
+    owner.tick()
+    assert held.permitted == {"id": T + LATENESS - 50 + IDLE}
+
+
+def test_a_silent_partition_that_had_come_so_far_is_not_waited_for(monkeypatch):
+    owner, held, feed = world(monkeypatch, 2)
+    feed.now = T + LATENESS + 20
+    arrives(owner, held, 1, T + LATENESS + 1, came=feed.now)
+    feed.now = T + LATENESS + 100
+    arrives(owner, held, 0, T + LATENESS + 50, came=T + LATENESS + 60)
+    assert held.permitted == {"id": T + LATENESS + 60}
+
+
+def test_recorded_data_is_not_measured(monkeypatch):
+    owner, held, feed = world(monkeypatch, 1)
+    owner._pace = Pace(LATENESS, IDLE, live=False)
+    feed.now = T + LATENESS + 340
+    arrives(owner, held, 0, T + LATENESS + 1, came=T)
+    assert held.permitted == {}
