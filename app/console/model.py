@@ -50,6 +50,7 @@ class Room:
         "room_id",
         "status",
         "verdicts",
+        "violated",
     )
 
     def __init__(self, room_id: str, host_id: str) -> None:
@@ -67,6 +68,8 @@ class Room:
         """Missed entries: buyer and `at`."""
         self.notices: deque[Notice] = deque(maxlen=200)
         self.verdicts: deque[str] = deque(maxlen=200)
+        self.violated: deque[tuple[str, int]] = deque(maxlen=200)
+        """Rule and `since` of each verdict: an `at-risk` of the same that is read later stands no more."""
 
 
 class Host:
@@ -203,7 +206,8 @@ class Model:
         elif notice.kind == "signal-back":
             room.lost_since = None
         elif notice.kind == "at-risk":
-            room.risks[place] = notice
+            if place not in room.violated:
+                room.risks[place] = notice
             if len(room.risks) > 64:
                 del room.risks[next(iter(room.risks))]
         elif notice.kind == "risk-cleared":
@@ -219,9 +223,8 @@ class Model:
             self.verdicts.put(verdict.verdict_id, verdict)
             self.fresh.append(verdict.verdict_id)
         room = self._room(verdict.room_id, verdict.host_id)
-        # What was at risk has happened.
-        for place in [place for place in room.risks if place[0] == verdict.rule and place[1] <= verdict.at]:
-            del room.risks[place]
+        room.risks.pop((verdict.rule, verdict.since), None)  # what was at risk has happened
+        room.violated.append((verdict.rule, verdict.since))
         if verdict.verdict_id not in room.verdicts:
             room.verdicts.append(verdict.verdict_id)
         self._said(room, verdict.at)

@@ -66,7 +66,8 @@ class Server:
                 Route("/suppliers", self.suppliers),
                 Route("/search", self.search),
                 Route("/review", self.review, methods=["POST"]),
-                Route("/live/wall", self.live_wall),
+                Route("/live/wall", self.live_wall, methods=["GET"]),
+                Route("/live/check", self.alive),
                 *(Route(f"/live/{kind}", self._live_page(kind)) for kind in PARTS),
                 Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
                 Route("/sign-out", self.sign_out, methods=["POST"]),
@@ -155,7 +156,7 @@ class Server:
     ) -> Response:
         view = self.pages.view("verdict", verdict_id, self._words(request), {})
         live = f"/live/verdict?id={quote(verdict_id, safe='')}"
-        return self._html(request, "verdict.html", status, live=live, sent=None, error=error, form=form, **(view or {}))
+        return self._html(request, "verdict.html", status, live=live, sent=None, error=error, form={"decision": form.get("decision", ""), "reason": form.get("reason", "")}, **(view or {}))
 
     # ---- changes as they come ---------------------------------------------------------------------------------
 
@@ -324,7 +325,7 @@ class Server:
     def _words(self, request: Request) -> Words:
         return WORDS[choose(request.cookies.get("vigil_lang"), request.headers.get("accept-language"))]
 
-    def _html(self, request: Request, template: str, status: int = 200, **told: Any) -> Response:
+    def _html(self, request: Request, template: str, status: int = 200, /, **told: Any) -> Response:
         words = self._words(request)
         person: Person | None = request.scope.get("person")
         visitor = request.cookies.get(VISITOR)
@@ -344,7 +345,7 @@ class Server:
             "now": self.hub.now,
             "frozen": self.hub.recorded,
             "script_words": safe_json(orjson.dumps(words.script())),
-            "form": {},
+            "form": {"decision": "", "reason": ""},
             "words": "",
         } | told
         answer = HTMLResponse(self.pages.render(template, **told), status)
@@ -410,6 +411,7 @@ async def serve(
         host=console.host,
         port=console.port,
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,  # who connects is asked of the connection: see auth.py

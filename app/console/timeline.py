@@ -24,6 +24,8 @@ AXIS: Final = 24.0
 LANE: Final = 22.0
 BAR: Final = 12.0
 STEPS_S: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+MISSING_MS: Final = 5_000
+"""A last frame so long ago is followed by a gap, so far."""
 CUT: Final = 120
 """Code points of somebody's words in a hint."""
 
@@ -120,7 +122,7 @@ def draw(
     """The timeline of a room between two times; the evidence of the selected verdict is led through all lanes."""
     canvas = _Canvas(since, until, words, zone)
     places = {
-        "frame-status": _frames(canvas, track),
+        "frame-status": _frames(canvas, track, now),
         "buyer-entry": _entries(canvas, room, track),
         "comment": _receptions(canvas, track),
     }
@@ -155,7 +157,7 @@ def _axis(canvas: _Canvas) -> tuple[Mark, ...]:
     return tuple(Mark(canvas.x(at), canvas.clock(at)[form]) for at in range(first, canvas.until + 1, step))
 
 
-def _frames(canvas: _Canvas, track: Track | None) -> float:
+def _frames(canvas: _Canvas, track: Track | None, now: int) -> float:
     t = canvas.words
     stream, face = canvas.lane(t("lane.stream")), canvas.lane(t("lane.face"))
     black, seen = canvas.lane(t("lane.black")), canvas.lane(t("lane.activity"))
@@ -193,6 +195,8 @@ def _frames(canvas: _Canvas, track: Track | None) -> float:
         if gap and index + 1 < len(spans):
             following = spans[index + 1][0].since
             canvas.bar(stream, end, following, "gap", f"{canvas.clock(end)}–{canvas.clock(following)} {t('gap')}")
+    if spans and spans[-1][1] < now - MISSING_MS and spans[-1][0].look.stream != "ended":
+        canvas.bar(stream, spans[-1][1], now, "gap", f"{canvas.clock(spans[-1][1])}– {t('gap')}")
     return stream
 
 

@@ -54,7 +54,7 @@ export function listen(address, event, take) {
     checking = true;
     source.close();
     try {
-      const answer = await fetch(address.replace(/^\/live\/wall.*/, "/live/wall"), { method: "HEAD", cache: "no-store" });
+      const answer = await fetch("/live/check", { cache: "no-store" });
       if (answer.status === 401) return location.assign("/sign-in?back=" + encodeURIComponent(location.pathname + location.search));
     } catch { /* not there yet */ }
     await new Promise((done) => setTimeout(done, 1500));
