@@ -9,7 +9,7 @@ import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -69,22 +69,29 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idempotent_producer: bool = True
     """Write idempotently; the embedded broker of the demo cannot."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How the broker is spoken to."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the password is proved, where `security_protocol` has SASL."""
     sasl_username: str | None = None
+    """Whose password it is."""
     sasl_password: str | None = None
     """Only from the environment; better `sasl_password_file`."""
     sasl_password_file: str | None = None
+    """A file that holds the password and nothing else; white space around it does not count."""
     ssl_ca_file: str | None = None
     """Certificates to trust; the system's if not given."""
     ssl_cert_file: str | None = None
     """The client's certificate, where the broker asks for one."""
     ssl_key_file: str | None = None
+    """Its key, where the file of the certificate does not hold it."""
     web_host: str = "127.0.0.1"
     """Where `/metrics` and `/health` listen; 0.0.0.0 for everybody."""
     web_port: Port = 6066
     """0 takes a free port."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is said at all."""
     log_format: Literal["json", "text"] = "json"
+    """`json`: one object a line, for machines. `text`: for eyes."""
     refused_per_minute_alarm: Annotated[int, Meta(ge=1)] = 10_000
     """From so many refused messages a minute on, the flood is reported loudly."""
 
@@ -93,11 +100,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.sasl_password_file is None:
             return self.sasl_password
         try:
-            return Path(self.sasl_password_file).read_text().strip()
+            password = Path(self.sasl_password_file).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise SettingsError(
                 f"sasl_password_file: cannot read {self.sasl_password_file}: {error.strerror}"
             ) from error
+        except UnicodeDecodeError:
+            # Not from the error: it would carry the file's bytes into a traceback.
+            raise SettingsError(f"sasl_password_file: {self.sasl_password_file} is not UTF-8") from None
+        if not password:
+            raise SettingsError(f"sasl_password_file: {self.sasl_password_file} is empty")
+        return password
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """TLS to the broker as told; None without TLS. Raise SettingsError when a file cannot be used."""
@@ -127,8 +140,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return told
 
     def __repr__(self) -> str:  # secrets never reach a log by way of a repr
-        shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "sasl_password"}
-        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in _SECRET]
 
 
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
@@ -142,6 +157,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
         file = Path(environment[FILE])
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
+    as_text: set[str] = set()
     if file is not None:
         for key, value in _read(file).items():
             _check_name(key, f"{file}")
@@ -152,6 +168,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
         key = name.removeprefix(PREFIX).lower()
         if name.startswith(PREFIX) and key in _FIELDS:
             values[key], places[key] = text, name
+            as_text.add(key)
         elif name.startswith(PREFIX) and name != FILE:
             near = difflib.get_close_matches(key, _FIELDS, n=1, cutoff=0.85)
             if near:  # anything else may be somebody else's: Kubernetes writes variables of its own
@@ -159,14 +176,15 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     for key, value in told.items():
         if value is not None:
             values[key], places[key] = value, f"--{key.replace('_', '-')}"
+            as_text.discard(key)
     checked: dict[str, Any] = {}
     for key, value in values.items():
         try:
-            # Text comes from the environment: `lax` reads numbers and booleans out of it.
-            checked[key] = msgspec.convert(value, _FIELDS[key].type, strict=not isinstance(value, str))
+            # The environment has text alone: numbers and booleans are read out of it.
+            checked[key] = msgspec.convert(value, _FIELDS[key].type, strict=key not in as_text)
         except msgspec.ValidationError as error:
             shown = "" if key in _SECRET else f" {value!r}"
-            raise SettingsError(f"{places[key]}:{shown} cannot be used: {error}") from error
+            raise SettingsError(f"{places[key]}:{shown} cannot be used: {error}{_choices(key)}") from error
     settings = Settings(**checked)
     _check_together(settings, places)
     return settings
@@ -181,6 +199,8 @@ def _check_together(settings: Settings, places: Mapping[str, str]) -> None:
                 f"sasl_password_file (or {PREFIX}SASL_PASSWORD) is missing: "
                 f"security_protocol is {settings.security_protocol}"
             )
+        if settings.sasl_password is not None and settings.sasl_password_file is not None:
+            raise SettingsError(f"{PREFIX}SASL_PASSWORD and sasl_password_file are both given; leave one of them out")
     if settings.ssl_key_file and not settings.ssl_cert_file:
         raise SettingsError("ssl_cert_file is missing: ssl_key_file is given")
     if settings.recorded_until is not None and settings.clock != "recorded":
@@ -189,14 +209,22 @@ def _check_together(settings: Settings, places: Mapping[str, str]) -> None:
         )
     for server in settings.broker.split(","):
         host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        if not host or "/" in host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:
             where = places.get("broker", "broker")
             raise SettingsError(f"{where}: {server.strip()!r} is not host:port; write for example kafka:9092")
 
 
+def _choices(key: str) -> str:
+    """The values that a setting can have, where these are few."""
+    told = _FIELDS[key].type
+    if get_origin(told) is Literal:
+        return f"; it is one of {', '.join(map(str, get_args(told)))}"
+    return "; it is true or false" if told is bool else ""
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -205,6 +233,6 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _check_name(key: str, where: str) -> None:
     if key not in _FIELDS:
-        near = difflib.get_close_matches(key, _FIELDS, n=1)
+        near = difflib.get_close_matches(key, _FIELDS, n=1, cutoff=0.7)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(_FIELDS))}"
         raise SettingsError(f"{where}: {key} is not a setting; {hint}")
