@@ -9,7 +9,9 @@ supervision. Its cost is a task a message, which this avoids. The names used her
 version is pinned, and tests/agents/test_hooks.py names each of them, so that an upgrade fails there first.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +25,8 @@ from topics.catalog import Group
 
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """The largest record that the changelog topics take: one part of one key's state."""
+
+ASK_S: Final = 2.0
 
 WRITE_BATCH_BYTES: Final = 4 * 1024 * 1024
 """A checkpoint up to this size is one batch in the log."""
@@ -269,6 +273,15 @@ async def _partitions(consumer: Any, topic: str) -> set[int]:
     return consumer.partitions_for_topic(topic) or set()
 
 
+async def _untold(consumer: Any, topics: Iterable[str]) -> set[str]:
+    return {topic for topic in topics if not consumer.partitions_for_topic(topic)}
+
+
+async def _ask_for_metadata(consumer: Any) -> None:
+    with suppress(TimeoutError):  # the broker is away: asked again
+        await asyncio.wait_for(consumer._client.force_metadata_update(), ASK_S)
+
+
 class Feed:
     """The source partitions of the worker: where they end, when the broker last answered, and how to hold them."""
 
@@ -298,6 +311,17 @@ class Feed:
             wanted += [driver._TopicPartition(topic, partition) for partition in known]
         ends = await thread.call_thread(consumer.end_offsets, wanted)
         return {(tp.topic, tp.partition): end for tp, end in ends.items()}
+
+    async def missing(self, topics: Iterable[str]) -> set[str]:
+        """Those of the topics that the broker does not tell of, as far as the consumer knows."""
+        thread = self._consumer._thread
+        missing: set[str] = await thread.call_thread(_untold, thread._ensure_consumer(), topics)
+        return missing
+
+    async def ask_for_topics(self) -> None:
+        """Ask the broker for the topics now; where the answer differs, the group's leader deals the partitions anew."""
+        thread = self._consumer._thread
+        await thread.call_thread(_ask_for_metadata, thread._ensure_consumer())
 
     async def beginnings(self, tps: set[TP]) -> dict[TP, int]:
         """The offset of the first record that each partition still has."""

@@ -12,12 +12,15 @@ from typing import Any, Final, NoReturn
 import faust
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
+from faust.types import TP
 
 from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batches
 from agents.checkpoint import Checkpoints
 from agents.intake import attach
 from agents.owner import Held, Owner, Pace, wall_ms
+from agents.parting import CRASHED_S, Parting, Shell
 from app.admin import changelog_of, ensure_topics
 from app.metrics import Metrics
 from app.report import Report
@@ -107,9 +110,16 @@ class Worker:
         )
         self.app.hooks.positions = self.owner.positions
         self.web = Web(settings, self.metrics.registry, self.not_live, self.not_ready, self.report.refresh)
+        self.parted = False
+        """The last checkpoint is written: nothing is left to do."""
+        self.parting = Parting(lambda: 0 if self.parted and self.broken is None else 1)
+        self._dealt = False
+        """The group has dealt its partitions out at least once."""
         self._ready = False
         self._last_tick = time.monotonic()
         self._recovery_began = time.monotonic()
+        self._topics = {topic for logic in self.logics.values() for topic in logic.topics}
+        self._topics.update(changelog_of(settings.app_id, group) for group in self.logics)
         for group, logic in self.logics.items():
             attach(self.app, group, batches(self.app, *logic.topics), self.owner.take, self.crash)
         self.app.on_partitions_revoked.connect(self._guard(self._revoked))
@@ -119,13 +129,20 @@ class Worker:
         self.app.task(self._guard(self._ticking))
         self.app.task(self._guard(self._pulse))
         self.app.task(self._guard(self._watch))
+        self.app.task(self._guard(self._watch_topics))
         if not live:
             self.app.task(self._guard(self._watch_upstream))
 
     def run(self) -> NoReturn:
         """Run until a signal or an error ends it; exit status 1 after an error."""
-        worker = self.app.Worker(
-            quiet=True, redirect_stdouts=False, override_logging=False, loglevel=logging.WARNING, daemon=True
+        worker = Shell(
+            self.app,
+            self.parting,
+            quiet=True,
+            redirect_stdouts=False,
+            override_logging=False,
+            loglevel=logging.WARNING,
+            daemon=True,
         )
         worker.spinner = None  # it writes control characters into the log
         worker.execute_from_commandline()
@@ -139,6 +156,7 @@ class Worker:
             self.broken = error
             told = isinstance(error, StoredState | SettingsError)
             log.critical("stopped", error=str(error) or repr(error), exc_info=None if told else error)
+        self.parting.within(CRASHED_S)
         self._ready = False
         self.checkpoints.dropped()
         self.owner.drop()
@@ -162,6 +180,9 @@ class Worker:
 
     def _new_shard(self, group: Group, partition: int) -> Shard:
         mirrors = self.tables[group].store
+        changelog = TP(changelog_of(self.settings.app_id, group), partition)
+        if changelog not in self.feed.assigned({changelog.topic}):
+            raise RuntimeError(f"partition {partition} of {changelog.topic}, the state of the shard, was not dealt out")
         if partition in mirrors.broken:
             raise mirrors.broken[partition]
         store: Store = mirrors.mirror(partition)
@@ -197,6 +218,12 @@ class Worker:
     async def _assigned(self) -> None:
         if self.broken is not None:
             return
+        self._dealt = True
+        missing = await self.feed.missing(self._topics)
+        if missing:
+            # A broker that has just come back: whoever dealt the partitions out on its word left some to nobody.
+            log.warning("waiting", why="the broker does not tell of all topics yet", missing=sorted(missing))
+            return
         await self.owner.assign()
         await self.checkpoints.take_over()
         self._ready = True
@@ -215,6 +242,7 @@ class Worker:
         if self.broken is None:
             await asyncio.wait_for(self.checkpoints.last(), PARTING_S)
             self.owner.drop()
+            self.parted = True
             log.info("stopping")
         await self.web.stop()
 
@@ -260,11 +288,22 @@ class Worker:
             await asyncio.sleep(60)
             self.report.minute()
 
+    async def _watch_topics(self) -> None:
+        """Ask anew for topics that the broker did not tell of: once it does, the group deals its partitions out again.
+
+        Kafka's client would ask within five minutes; until then the partitions belong to nobody.
+        """
+        while not self.app.should_stop:
+            await asyncio.sleep(0.5)
+            if self._dealt and await self.feed.missing(self._topics):
+                await self.feed.ask_for_topics()
+
     async def _watch_upstream(self) -> None:
         """Recorded data: learn by what is committed when all that flows into a group has been written."""
         admin = AIOKafkaAdminClient(client_id=f"{self.settings.app_id}-watch", **self.settings.kafka())
         await admin.start()
         done: dict[Group, int] = {}
+        upstream = {topic for topics in UPSTREAM.values() for topic in topics}
         self.owner.upstream_done = done.get
         try:
             while not self.app.should_stop:
@@ -273,9 +312,16 @@ class Worker:
                     done.clear()
                     continue
                 began = wall_ms()
-                ends = await self.feed.all_ends({topic for topics in UPSTREAM.values() for topic in topics})
-                partitions = [TopicPartition(topic, partition) for topic, partition in ends]
-                committed = await admin.list_consumer_group_offsets(self.settings.app_id, partitions=partitions)
+                try:
+                    ends = await self.feed.all_ends(upstream)
+                    partitions = [TopicPartition(topic, partition) for topic, partition in ends]
+                    committed = await admin.list_consumer_group_offsets(self.settings.app_id, partitions=partitions)
+                except KafkaError as error:  # away: asked again when it is back
+                    log.debug("upstream", why=str(error))
+                    ends = {}
+                if not upstream <= {topic for topic, _ in ends}:
+                    done.clear()
+                    continue
                 offsets = {(tp.topic, tp.partition): told.offset for tp, told in committed.items()}
                 for group, topics in UPSTREAM.items():
                     whole = all(

@@ -21,7 +21,7 @@ from aiokafka.structs import TopicPartition
 
 from app.admin import ensure_topics
 from app.brokers import start_child
-from app.replay import Outputs, Replay
+from app.replay import LATENESS_MS, Outputs, Replay
 from app.rulebook import load_rulebook
 from app.settings import Settings
 from app.simulate.message import Message
@@ -44,9 +44,9 @@ def recorded(messages: Iterable[Message]) -> list[bytes]:
     return lines
 
 
-def calm(messages: Iterable[Message]) -> Outputs:
+def calm(messages: Iterable[Message], lateness: int = LATENESS_MS) -> Outputs:
     """What a replay of the messages gives."""
-    run = Replay(load_rulebook())
+    run = Replay(load_rulebook(), lateness)
     run.feed(recorded(messages))
     return run.end()
 
@@ -80,14 +80,16 @@ async def send(broker: str, messages: Iterable[Message], rate: float | None = No
 class WorkerProcess:
     """One `vigil worker`, which this process ends if nobody else has."""
 
-    def __init__(self, broker: str, log: Path, **settings: object) -> None:
+    def __init__(self, broker: str, log: Path, *, command: Sequence[str] | None = None, **settings: object) -> None:
+        """`command`: what to run in the place of `vigil worker`; it gets the same environment."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("VIGIL_")}
         told = {"broker": broker, "web_port": free_port(), **settings}
         self.web_port: int = told["web_port"]  # type: ignore[assignment]
         environment |= {f"VIGIL_{name.upper()}": str(value) for name, value in told.items()}
         self.log = log
         with log.open("ab") as output:
-            self.process = start_child([sys.executable, "-m", "app.cli", "worker"], output, environment)
+            run = list(command or [sys.executable, "-m", "app.cli", "worker"])
+            self.process = start_child(run, output, environment)
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a page of the worker's; status 0 while it does not listen."""

@@ -1,0 +1,102 @@
+"""Chaos: seeded runs on real Kafka in which workers and broker suffer, each held against a calm replay.
+
+    python -m tools.chaos                       the long form: 50 seeds, those that stand in the table left out
+    python -m tools.chaos --seed 17             one seed again
+    python -m tools.chaos --seed 1 --runs 10    ten seeds from 1
+
+One line a run goes to the table (`--table`); a run that differs is printed in full and its workers' logs are kept.
+"""
+
+import argparse
+import asyncio
+import csv
+import logging
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.chaos_plan import plan
+from tools.chaos_run import Outcome, Run, summary
+from tools.kafka import KafkaBroker
+
+TABLE = Path("docs/chaos-results.csv")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; exit status 1 where a run differed from its replay."""
+    parser = argparse.ArgumentParser(description="Seeded runs that kill, freeze and cut off workers and broker.")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
+    parser.add_argument("--runs", type=int, help="how many seeds (default: 1 where --seed is given, else 50)")
+    parser.add_argument("--clock", choices=["recorded", "live"], help="one clock only (default: every fifth seed live)")
+    parser.add_argument("--table", type=Path, default=TABLE, help=f"the table of results (default {TABLE})")
+    parser.add_argument("--resume", action="store_true", help="leave out the seeds that stand in the table")
+    parser.add_argument("--logs", type=Path, help="where the workers' logs go (default: a temporary folder)")
+    parser.add_argument("--fault", help="run the workers without a safeguard: see tools/chaos_worker.py")
+    told = parser.parse_args(arguments)
+    long_form = told.runs is None and not any(word.startswith("--seed") for word in arguments or sys.argv[1:])
+    runs = told.runs or (50 if long_form else 1)
+    seeds = list(range(told.seed, told.seed + runs))
+    if told.resume or long_form:
+        done = seeds_in(told.table)
+        seeds = [seed for seed in seeds if seed not in done]
+    logs = told.logs or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
+    bad = 0
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of the sender, while the broker is away
+    with KafkaBroker() as broker:
+        for seed in seeds:
+            folder = logs / f"seed-{seed}"
+            shutil.rmtree(folder, ignore_errors=True)
+            outcome = asyncio.run(Run(plan(seed, told.clock), broker, folder, told.fault).do())
+            tell(outcome, folder)
+            if told.fault is None:
+                write(told.table, outcome)
+            bad += not outcome.good
+            if outcome.good:
+                shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(seeds)} runs, {bad} differ")
+    return 1 if bad else 0
+
+
+def tell(outcome: Outcome, folder: Path) -> None:
+    """Print a run."""
+    line = summary(outcome)
+    print(" · ".join(f"{name} {value}" for name, value in line.items() if value != ""), flush=True)
+    kinds: dict[str, list[str]] = {}
+    for wrong in outcome.wrong:
+        kinds.setdefault(" ".join(wrong.split()[:2]), []).append(wrong)
+    for kind, these in kinds.items():
+        print(f"    {len(these)} × {kind} …")
+        for wrong in these[:3]:
+            print(f"        {wrong}")
+    if outcome.wrong:
+        print(f"    logs: {folder}", flush=True)
+
+
+def seeds_in(table: Path) -> set[int]:
+    """The seeds whose runs stand in the table."""
+    if not table.exists():
+        return set()
+    with table.open(newline="") as file:
+        return {int(row["seed"]) for row in csv.DictReader(file)}
+
+
+def write(table: Path, outcome: Outcome) -> None:
+    """Put a run into the table in the place of an earlier one of its seed."""
+    line = {name: str(value) for name, value in summary(outcome).items()}
+    rows = []
+    if table.exists():
+        with table.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["seed"] != line["seed"]]
+    rows = sorted([*rows, line], key=lambda row: int(row["seed"]))
+    table.parent.mkdir(parents=True, exist_ok=True)
+    scratch = table.with_suffix(".new")
+    with scratch.open("w", newline="") as file:
+        writer = csv.DictWriter(file, line.keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    scratch.replace(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

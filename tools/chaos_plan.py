@@ -1,0 +1,174 @@
+"""What one chaos run does, all of it drawn from its seed: the recording, the workers' settings, and who suffers what.
+
+seed ─▶ Plan: recording · partitions · share that waits as a backlog · settings · actions in order of time
+"""
+
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final, Literal
+
+from app.replay import LATENESS_MS
+from app.simulate import Simulation
+
+RECORDED_START_MS: Final = 1_662_048_000_000
+
+READY_S: Final = 6
+"""About how long workers take to be ready."""
+
+Kind = Literal["kill", "term", "freeze", "leave", "join", "broker-kill", "broker-restart", "broker-pause"]
+
+WEIGHTS: Final[dict[Kind, int]] = {
+    "kill": 5,
+    "term": 3,
+    "freeze": 4,
+    "leave": 2,
+    "join": 3,
+    "broker-kill": 2,
+    "broker-restart": 2,
+    "broker-pause": 3,
+}
+MOST_WORKERS: Final = 3
+
+LIVE_EVERY: Final = 5
+"""So often a seed runs by the wall clock."""
+
+LIVE_LATENESS_MS: Final = 16_000
+"""With a live clock what a broker that is away holds up must not come late: it is away for less than this."""
+
+LIVE_BACKLOG_S: Final = 300
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing done to the system."""
+
+    at_s: float
+    """Seconds after the workers judge."""
+    kind: Kind
+    worker: int | None
+    """Whom it hits; None: the broker."""
+    for_s: float
+    """How long it lasts: until the restart, the waking up, the broker's return."""
+
+    def __str__(self) -> str:
+        who = "" if self.worker is None else f" w{self.worker}"
+        return f"{self.at_s:.1f}s {self.kind}{who} {self.for_s:.1f}s"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run."""
+
+    seed: int
+    clock: Literal["recorded", "live"]
+    simulation: Simulation
+    partitions: int
+    workers: int
+    """How many start."""
+    backlog: float
+    """Share of the rooms' recording that is there before the workers are (live: all of the past)."""
+    stream_s: float
+    """How long the rest takes to be sent."""
+    slow: bool
+    """The workers wait between the steps of a checkpoint, so that blows fall there."""
+    settings: dict[str, object]
+    actions: tuple[Action, ...]
+
+    @property
+    def lateness_ms(self) -> int:
+        """The allowed lateness of workers and replay."""
+        return LIVE_LATENESS_MS if self.clock == "live" else LATENESS_MS
+
+    def played(self, now_ms: int) -> Simulation:
+        """The simulation to run: with a live clock it began some minutes before now and goes on in real time."""
+        if self.clock == "recorded":
+            return self.simulation
+        return replace(self.simulation, start_ms=now_ms - LIVE_BACKLOG_S * 1000)
+
+    def __str__(self) -> str:
+        return "; ".join(str(action) for action in self.actions)
+
+
+def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
+    """The run of a seed; the same seed gives the same run. `clock` wins over the seed's own choice."""
+    clock = clock or ("recorded" if seed % LIVE_EVERY else "live")
+    live = clock == "live"
+    rng = Random(f"chaos {seed}")
+    workers = rng.choice((1, 2, 2, 2, 3))
+    session_ms = rng.choice((2000, 3000))
+    stream_s = rng.uniform(9, 13)
+    simulation = Simulation(
+        seed=seed,
+        rooms=rng.randint(14, 24),
+        suppliers=rng.randint(8, 14),
+        start_ms=RECORDED_START_MS,
+        duration_s=LIVE_BACKLOG_S + READY_S + stream_s if live else 360,
+        history_days=rng.choice((5, 20)),
+        reviews=0.0 if live else 0.3,  # nobody reviews what is not published yet
+        duplicates=0.01,
+        fault_every_s=rng.choice((20.0, 40.0)),
+    )
+    settings: dict[str, object] = {
+        "session_timeout_ms": session_ms,
+        # A sender without data for so long counts as done: with a recorded clock that is the end of the recording.
+        "idle_after_ms": 200 if live else 2500,
+        "allowed_lateness_ms": LIVE_LATENESS_MS if live else LATENESS_MS,
+        "checkpoint_interval_ms": rng.choice((100, 500, 1000)),
+        "max_poll_records": rng.choice((20, 200, 2000)),
+        "max_buffered_events": rng.choice((100, 1000, 20_000)),
+        "max_loaded_keys": rng.choice((100, 200_000)),
+        "standbys": rng.choice((0, 0, 0, 1)) if workers > 1 else 0,
+    }
+    return Plan(
+        seed=seed,
+        clock=clock,
+        simulation=simulation,
+        partitions=rng.choice((2, 3, 4)),
+        workers=workers,
+        backlog=rng.choice((0.05, 0.2, 0.5)),
+        stream_s=stream_s,
+        slow=rng.random() < 0.5,
+        settings=settings,
+        actions=tuple(_actions(rng, workers, stream_s, session_ms / 1000)),
+    )
+
+
+def _actions(rng: Random, workers: int, stream_s: float, session_s: float) -> list[Action]:
+    """Two to five actions while the recording is sent; nobody is hit again before the last blow is over."""
+    actions = []
+    names = list(range(workers))
+    free_at = dict.fromkeys(names, 0.0)
+    broker_free_at = 0.0
+    for at_s in sorted(rng.uniform(0.3, stream_s) for _ in range(rng.randint(2, 5))):
+        kinds = list(WEIGHTS)
+        kind = rng.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+        if kind == "join":
+            if len(names) == MOST_WORKERS:
+                kind = "kill"
+            else:
+                free_at[len(names)] = at_s + 3
+                actions.append(Action(at_s, kind, len(names), 0.0))
+                names.append(len(names))
+                continue
+        if kind.startswith("broker"):
+            if at_s < broker_free_at:
+                continue
+            lasts = rng.uniform(0.5, 2.5 * session_s) if kind == "broker-pause" else rng.uniform(0.2, 3)
+            broker_free_at = at_s + lasts + 6
+            actions.append(Action(at_s, kind, None, lasts))
+            continue
+        standing = [name for name in names if free_at[name] <= at_s]
+        if not standing:
+            continue
+        worker = rng.choice(standing)
+        if kind == "leave" and len([name for name in names if free_at[name] < float("inf")]) == 1:
+            kind = "term"  # somebody must be left
+        lasts = {
+            "kill": rng.uniform(0.0, 2.0),
+            "term": rng.uniform(0.0, 2.0),
+            "freeze": rng.uniform(1.2, 2.2) * session_s,
+            "leave": float("inf"),
+        }[kind]
+        free_at[worker] = at_s + lasts + rng.choice((0.0, 2.0))
+        actions.append(Action(at_s, kind, worker, lasts))
+    return actions

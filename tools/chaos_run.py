@@ -1,0 +1,366 @@
+"""One chaos run: workers under a supervisor, a broker that suffers, and what came out against a calm replay.
+
+sender ─▶ broker ◀─▶ worker 0 … 2, each started again when it ends, as a supervisor would
+            ▲            ▲
+            └── actions ─┘   at their times;   then: everything committed? outputs = those of the replay?
+"""
+
+import asyncio
+import re
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.owner import wall_ms
+from app.replay import Outputs
+from app.simulate.message import Message
+from tools.chaos_plan import Action, Plan
+from tools.harness import WorkerProcess, calm, differences, finished, make_topics, read
+from tools.kafka import KafkaBroker
+from topics.scores import SupplierScore
+
+READY_S: Final = 40
+FINISHED_S: Final = 60
+STOP_S: Final = 5.0
+"""A worker that is asked to stop has so long."""
+
+CLEAN: Final = frozenset({0, 1, -signal.SIGKILL, -signal.SIGTERM})
+"""How a worker may end: as it was told to, by an error of which it has told, killed, or asked before it listens."""
+
+UNREACHABLE: Final = "cannot reach Kafka"
+
+
+@dataclass
+class Outcome:
+    """What a run gave."""
+
+    plan: Plan
+    wrong: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    crashes: Counter[str] = field(default_factory=Counter)
+    """Why workers stopped of themselves."""
+    starts: int = 0
+    repeats: int = 0
+    """Outputs that were published more than once."""
+    outputs: int = 0
+    """Outputs by identity."""
+    slowest_stop_s: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        return not self.wrong
+
+
+class Supervised:
+    """One worker's place: whoever stands there is started again when it ends."""
+
+    def __init__(self, name: int, run: "Run") -> None:
+        self.name = name
+        self._run = run
+        self.process: WorkerProcess | None = None
+        self.wanted = False
+        self._hold = 0.0
+        """Not started again before (monotonic)."""
+        self._frozen = False
+
+    def start(self) -> None:
+        self.wanted = True
+        self._hold = 0.0
+
+    def tend(self) -> None:
+        """Look after it; call it often."""
+        run, process = self._run, self.process
+        if process is not None and process.process.poll() is not None:
+            code = process.process.returncode
+            if code == 2 and UNREACHABLE in tail(process.log):
+                run.outcome.crashes["cannot reach Kafka"] += 1
+            elif code not in CLEAN:
+                run.outcome.wrong.append(f"worker {self.name} ended with code {code}: {process.log}")
+            if code == 1:
+                run.outcome.crashes[reason(process.log)] += 1
+            self.process = None
+            self._hold = max(self._hold, time.monotonic() + 0.3)
+        if self.process is None and self.wanted and time.monotonic() >= self._hold:
+            self.process = run.launch(self.name)
+
+    async def suffer(self, action: Action) -> None:
+        """Do to it what the action says."""
+        process = self.process
+        if process is None:
+            if action.kind == "leave":
+                self.wanted = False
+            return
+        if action.kind == "kill":
+            self._hold = time.monotonic() + action.for_s
+            process.signal(signal.SIGKILL)
+        elif action.kind == "freeze":
+            process.signal(signal.SIGSTOP)
+            await asyncio.sleep(action.for_s)
+            process.signal(signal.SIGCONT)
+        elif action.kind in ("term", "leave"):
+            if action.kind == "leave":
+                self.wanted = False
+            self._hold = time.monotonic() + action.for_s
+            await self.stop(strict=not self._run.broker_away)
+
+    async def stop(self, strict: bool = True) -> None:
+        """SIGTERM, and measure how long it takes; `strict`: it must keep to the time it has."""
+        process = self.process
+        if process is None or process.process.poll() is not None:
+            return
+        began = time.monotonic()
+        process.signal(signal.SIGCONT)
+        process.signal(signal.SIGTERM)
+        while process.process.poll() is None:
+            if time.monotonic() - began > 3 * STOP_S:
+                process.kill()
+                if strict:
+                    self._run.outcome.wrong.append(f"worker {self.name} did not stop: {process.log}")
+                return
+            await asyncio.sleep(0.02)
+        took = time.monotonic() - began
+        self._run.outcome.slowest_stop_s = max(took, self._run.outcome.slowest_stop_s)
+        if strict and took > STOP_S:
+            self._run.outcome.wrong.append(f"worker {self.name} took {took:.1f} s to stop: {process.log}")
+
+
+class Run:
+    """A plan on a broker."""
+
+    def __init__(self, plan: Plan, broker: KafkaBroker, folder: Path, fault: str | None = None) -> None:
+        """`folder` takes the workers' logs; `fault`: a safeguard that the workers are run without."""
+        self.plan = plan
+        self.broker = broker
+        self.folder = folder
+        self.outcome = Outcome(plan)
+        self.app_id = f"chaos-{plan.seed}"
+        self.broker_away = False
+        self._fault = fault
+        self._crew: dict[int, Supervised] = {}
+        self._until = 0
+
+    async def do(self) -> Outcome:
+        """Run it on a broker without topics, and leave that so."""
+        began = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        address = self.broker.address
+        await delete_topics(address)
+        await make_topics(address, self.plan.partitions, self.app_id)
+        live = self.plan.clock == "live"
+        now = wall_ms()
+        messages = list(self.plan.played(now).messages())
+        expected = calm(messages, self.plan.lateness_ms)
+        self._until = expected.until
+        if live:
+            cut = sum(message.sent_at <= now for message in messages)
+        else:  # the past of the suppliers first: a room shard that gets nothing meanwhile would take it for the end
+            past = sum(message.at < self.plan.simulation.start_ms for message in messages)
+            cut = past + int((len(messages) - past) * self.plan.backlog)
+        await send(address, messages[:cut])
+        tending = asyncio.create_task(self._tend())
+        sending: asyncio.Task[None] | None = None
+        try:
+            for name in range(self.plan.workers):
+                self._worker(name).start()
+            await self._ready()
+            sending = asyncio.create_task(send(address, messages[cut:], None if live else self.plan.stream_s))
+            await self._act()
+            await sending
+            await finished(address, self.app_id, within_s=FINISHED_S, still_s=1.0)
+            told = await read(address)
+            self.outcome.wrong += live_differences(expected, told) if live else differences(expected, told)
+            self._count(told)
+        except (AssertionError, TimeoutError) as error:
+            self.outcome.wrong.append(f"{type(error).__name__}: {error}"[:2000])
+        finally:
+            if sending is not None:
+                sending.cancel()
+            tending.cancel()
+            await asyncio.gather(*(worker.stop() for worker in self._crew.values()))
+            for worker in self._crew.values():
+                if worker.process is not None:
+                    worker.process.kill()
+                    worker.wanted = False
+                    worker.tend()
+        self.outcome.seconds = time.monotonic() - began
+        return self.outcome
+
+    def launch(self, name: int) -> WorkerProcess:
+        """Start a worker at a place."""
+        self.outcome.starts += 1
+        told: dict[str, object] = {"clock": self.plan.clock, "app_id": self.app_id, "log_format": "text"}
+        if self.plan.clock == "recorded":
+            told["recorded_until"] = self._until
+        command = [sys.executable, "-m", "tools.chaos_worker"]
+        if self.plan.slow:
+            command.append(f"--slow={1000 * self.plan.seed + self.outcome.starts}")
+        if self._fault is not None:
+            command.append(f"--fault={self._fault}")
+        log = self.folder / f"worker-{name}.log"
+        return WorkerProcess(self.broker.address, log, command=command, **told, **self.plan.settings)
+
+    def _worker(self, name: int) -> Supervised:
+        return self._crew.setdefault(name, Supervised(name, self))
+
+    async def _tend(self) -> None:
+        while True:
+            for worker in list(self._crew.values()):
+                worker.tend()
+            await asyncio.sleep(0.05)
+
+    async def _ready(self) -> None:
+        """Wait until every worker that was started judges."""
+        until = time.monotonic() + READY_S
+        for worker in list(self._crew.values()):
+            while True:
+                process = worker.process
+                if process is not None and (await asyncio.to_thread(process.get, "/health/ready"))[0] == 200:
+                    break
+                if time.monotonic() > until:
+                    raise AssertionError(f"worker {worker.name} does not become ready")
+                await asyncio.sleep(0.1)
+
+    async def _act(self) -> None:
+        began = time.monotonic()
+        under_way = []
+        for action in self.plan.actions:
+            await asyncio.sleep(max(0.0, began + action.at_s - time.monotonic()))
+            if action.kind == "join":
+                assert action.worker is not None
+                self._worker(action.worker).start()
+            elif action.worker is None:
+                under_way.append(asyncio.create_task(self._hit_broker(action)))
+            else:
+                under_way.append(asyncio.create_task(self._worker(action.worker).suffer(action)))
+        await asyncio.gather(*under_way)
+
+    async def _hit_broker(self, action: Action) -> None:
+        self.broker_away = True
+        if action.kind == "broker-pause":
+            self.broker.pause()
+            await asyncio.sleep(action.for_s)
+            self.broker.resume()
+        else:
+            await asyncio.to_thread(self.broker.kill if action.kind == "broker-kill" else self.broker.stop)
+            await asyncio.sleep(action.for_s)
+            await asyncio.to_thread(self.broker.start)
+        self.broker_away = False
+
+    def _count(self, told: dict[str, list[tuple[bytes | None, Any]]]) -> None:
+        identities: Counter[tuple[object, ...]] = Counter()
+        for topic, identity in (
+            ("verdict", ("verdict_id",)),
+            ("notice", ("notice_id",)),
+            ("enforcement", ("action_id", "revision")),
+            ("pin-decision", ("quote_id",)),
+            ("dead-letter", ("topic", "partition", "offset")),
+        ):
+            identities.update((topic, *(value[name] for name in identity)) for _, value in told[topic])
+        self.outcome.outputs = len(identities)
+        self.outcome.repeats = identities.total() - len(identities)
+
+
+def live_differences(calm: Outputs, told: dict[str, list[tuple[bytes | None, Any]]]) -> list[str]:
+    """As `differences`, of what was to be said up to the end of the input: a live clock goes on after it.
+
+    The states are left out where the time that went on shows in them: all of room-status, `at` of supplier-score. So
+    are pin decisions: where one shard is held up for longer than the lateness, the requests reach an RFQ late.
+    """
+    until = calm.until
+    for topic in ("verdict", "notice", "enforcement"):
+        told[topic] = [(key, value) for key, value in told[topic] if value["at"] <= until]
+    told["room-status"] = told["pin-decision"] = []
+    told["supplier-score"] = [(key, value and {**value, "at": until}) for key, value in told["supplier-score"]]
+    scores = []
+    for output in calm.scores:
+        assert isinstance(output.body, SupplierScore)
+        scores.append(output._replace(body=msgspec.structs.replace(output.body, at=until)))
+    return differences(calm._replace(statuses=[], pins=[], scores=scores), told)
+
+
+async def send(broker: str, messages: Sequence[Message], over_s: float | None = 0.0) -> None:
+    """Send the messages in order, each once and in order whatever the broker does meanwhile.
+
+    `over_s`: evenly over a time; 0: at once; None: each when it is due by the wall clock.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=broker, linger_ms=5, enable_idempotence=True, request_timeout_ms=60_000, retry_backoff_ms=50
+    )
+    await producer.start()
+    began = time.monotonic()
+    try:
+        waiting = []
+        for number, message in enumerate(messages):
+            if number % 20 == 0 or over_s is None:
+                ahead = (
+                    message.sent_at / 1000 - time.time()
+                    if over_s is None
+                    else over_s * number / len(messages) - (time.monotonic() - began)
+                )
+                if ahead > 0:
+                    await asyncio.sleep(ahead)
+            waiting.append(await producer.send(message.topic, message.value, key=message.key))
+        await asyncio.gather(*waiting)
+    finally:
+        with suppress(Exception):
+            await asyncio.wait_for(producer.stop(), 10)
+
+
+async def delete_topics(broker: str) -> None:
+    """Delete every topic but Kafka's own, and wait until they are gone."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        until = time.monotonic() + 30
+        while names := [name for name in await admin.list_topics() if not name.startswith("__")]:
+            if time.monotonic() > until:
+                raise AssertionError(f"topics cannot be deleted: {names}")
+            await admin.delete_topics(names)
+            await asyncio.sleep(0.2)
+    finally:
+        await admin.close()
+
+
+_STOPPED: Final = re.compile(r"stopped\s.*?error=('[^']*'|\"[^\"]*\"|\S+)")
+
+
+def reason(log: Path) -> str:
+    """Why the last worker that wrote to the log stopped of itself, in short."""
+    told = _STOPPED.findall(log.read_text(errors="replace"))
+    return re.sub(r"[0-9.]+", "N", told[-1].strip("'\""))[:120] if told else "unknown: " + tail(log)
+
+
+def tail(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
+
+
+def summary(outcome: Outcome) -> dict[str, object]:
+    """A line of the table."""
+    plan = outcome.plan
+    return {
+        "seed": plan.seed,
+        "clock": plan.clock,
+        "workers": plan.workers,
+        "partitions": plan.partitions,
+        "slow": "yes" if plan.slow else "",
+        "actions": str(plan),
+        "seconds": round(outcome.seconds, 1),
+        "starts": outcome.starts,
+        "crashes": orjson.dumps(dict(sorted(outcome.crashes.items()))).decode() if outcome.crashes else "",
+        "slowest_stop_s": round(outcome.slowest_stop_s, 2),
+        "outputs": outcome.outputs,
+        "repeats": outcome.repeats,
+        "outcome": "same" if outcome.good else f"{len(outcome.wrong)} wrong",
+    }

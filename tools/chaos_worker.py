@@ -1,0 +1,153 @@
+"""A worker for chaos runs: the product's own, slowed between its steps, or run without one of its safeguards.
+
+    python -m tools.chaos_worker [--slow SEED] [--fault NAME]    settings as for `vigil worker`, from the environment
+
+`--slow` waits between the steps of a checkpoint, so that blows fall there often: it must change no outcome. `--fault`
+takes a safeguard away, so that the harness can be seen to notice. Nothing of this is in the product.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from agents.batches import Feed
+from agents.checkpoint import Checkpoints
+from agents.owner import Owner
+from app.stream.shard import Shard
+from app.stream.store import NOTHING, Store
+from app.worker import Worker
+
+MOST_S: Final = 0.4
+
+
+def slow(seed: int) -> None:
+    """Wait a while before and after each step of a checkpoint."""
+    rng = random.Random(seed)
+    for name in ("_store", "_send", "_commit"):
+        step = getattr(Checkpoints, name)
+
+        async def waits(self: Any, told: Any, step: Callable[..., Any] = step) -> None:
+            await asyncio.sleep(rng.uniform(0, MOST_S) * (rng.random() < 0.5))
+            await step(self, told)
+            await asyncio.sleep(rng.uniform(0, MOST_S) * (rng.random() < 0.5))
+
+        setattr(Checkpoints, name, waits)
+
+
+def offsets_first() -> None:
+    """Offsets are committed before the state is written, and reading goes on from them."""
+    store = Checkpoints._store
+
+    async def commits_first(self: Checkpoints, snapshots: Sequence[tuple[Any, Any]]) -> None:
+        read_from = {
+            tp: source.seen
+            for held, _ in snapshots
+            for tp, source in zip(held.tps, held.shard.sources, strict=True)
+            if source.seen
+        }
+        await self._feed.commit(read_from)
+        await store(self, snapshots)
+
+    Checkpoints._store = commits_first  # type: ignore[method-assign]
+    Owner.positions = lambda self: {}  # type: ignore[method-assign]
+
+
+def no_fence() -> None:
+    """Whoever writes to the changelog last is believed, and nobody looks who writes or how long he stood still."""
+    read, store = Store.read, Checkpoints._store
+
+    def believes(self: Store, records: Any) -> None:
+        for record in records:
+            self._place = self._counted = NOTHING
+            read(self, [record])
+
+    async def does_not_look(self: Checkpoints, snapshots: Sequence[tuple[Any, Any]]) -> None:
+        for held, _ in snapshots:
+            tables = self._tables[held.group].store
+            if not isinstance(tables.ends, _Whatever):
+                tables.ends = _Whatever(tables.ends)
+        await store(self, snapshots)
+
+    async def refuses_nothing(self: Feed, offsets: Any) -> bool:
+        await commit(self, offsets)
+        return True
+
+    commit = Feed.commit
+    Store.read = believes  # type: ignore[method-assign]
+    Checkpoints._store = does_not_look  # type: ignore[method-assign]
+    Feed.commit = refuses_nothing  # type: ignore[method-assign]
+    Worker._check_stall = lambda self, gap: None  # type: ignore[method-assign]
+
+
+class _End(int):
+    """The end of a changelog, as far from any other as one likes."""
+
+    def __rsub__(self, other: int) -> Any:
+        return _Any()
+
+
+class _Any:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Whatever(dict[int, int]):
+    """The ends of changelogs, of which none is ever found elsewhere than expected."""
+
+    def get(self, partition: int, default: Any = None) -> Any:
+        return _End(super().get(partition, 0))
+
+
+def buffer_not_covered() -> None:
+    """What waits for its order counts as dealt with."""
+    marker = Shard._marker
+
+    def covers_nothing(self: Shard, *told: Any) -> Any:
+        buffer, self.buffer = self.buffer, []
+        try:
+            return marker(self, *told)
+        finally:
+            self.buffer = buffer
+
+    Shard._marker = covers_nothing  # type: ignore[method-assign, assignment]
+
+
+def outbox_not_sent_again() -> None:
+    """What was owed at a crash is forgotten."""
+    Store.owed = lambda self: []  # type: ignore[method-assign]
+
+
+FAULTS: Final[dict[str, Callable[[], None]]] = {
+    "offsets-first": offsets_first,
+    "no-fence": no_fence,
+    "buffer-not-covered": buffer_not_covered,
+    "outbox-not-sent-again": outbox_not_sent_again,
+}
+
+
+def main() -> None:
+    """Take away what is told, then be a worker."""
+    parser = argparse.ArgumentParser(description="A worker for chaos runs.")
+    parser.add_argument("--slow", type=int, metavar="SEED", help="wait between the steps of a checkpoint")
+    parser.add_argument("--fault", choices=FAULTS, help="the safeguard to take away")
+    told = parser.parse_args()
+    if told.fault is not None:
+        FAULTS[told.fault]()
+    if told.slow is not None:
+        slow(told.slow)
+    sys.argv = ["vigil", "worker"]
+    from app.cli import main as vigil
+
+    vigil()
+
+
+if __name__ == "__main__":
+    main()
