@@ -90,7 +90,7 @@ class Supplier:
     def __init__(self) -> None:
         self.score: bytes | None = None
         """As it came: unpacked for its page only."""
-        self.pins: deque[PinDecision] = deque(maxlen=50)
+        self.pins: deque[PinDecision] = deque(maxlen=200)
         self.trail: deque[tuple[int, int]] = deque(maxlen=240)
         """Predicted scores as they changed: `at`, score."""
 

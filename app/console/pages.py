@@ -10,7 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from app.console.advice import outlook
+from app.console.advice import cents, dollars, outlook
 from app.console.hub import Hub
 from app.console.ladders import banned_until, ladders
 from app.console.text import Words
@@ -74,6 +74,7 @@ class Pages:
             "iso": lambda at: datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds"),
             "span": _length,
             "percent": lambda share: f"{share * 100:.1f} %".replace(".0 %", " %"),
+            "money": lambda amount: dollars(cents(amount)),
             "thousands": lambda number: f"{number:,}",
         }
         self._templates.filters.update(filters)
@@ -206,7 +207,7 @@ class Pages:
             "supplier_id": supplier_id,
             "score": score,
             "outlook": outlook(self._hub.rulebook, score) if score is not None else None,
-            "pins": list(reversed(supplier.pins)),
+            "pins": sorted(supplier.pins, key=lambda pin: pin.at, reverse=True),
             "trail": list(supplier.trail)[-60:],
             "is_host": supplier_id in model.hosts,
         }

@@ -323,6 +323,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "step.freeze": ("freeze", "冻结"),
     "step.close-past-rooms": ("close past rooms", "关闭历史直播"),
     "or": (" or ", "或"),
+    "comma": (", ", "、"),
     "days": (" {n} d", " {n} 天"),
     "family.reception": ("Reception", "接待"),
     "family.low-quality": ("Low quality", "低质直播"),
@@ -358,6 +359,7 @@ SCRIPT_WORDS: Final = (
     "wall.none",
     "wall.none-here",
     "verdicts.none",
+    "comma",
     "now",
     "stream.lost",
 )
@@ -395,7 +397,7 @@ class Words:
             names = choice if choice and step == choice[0] else (step,)
             name = self("or").join(self(f"step.{one}") for one in names)
             told.append(name + (self("days", n=length) if length else ""))
-        return ("、" if self.language == "zh" else ", ").join(told)
+        return self("comma").join(told)
 
     def rung(self, rung: Rung) -> str:
         days = {"ban": rung.ban_days, "freeze": rung.freeze_days, "close-past-rooms": rung.past_days}

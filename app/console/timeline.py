@@ -3,7 +3,7 @@
 Pure geometry; a template turns it into SVG. Positions are in the picture's own units, times are event time in ms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -236,7 +236,7 @@ def _receptions(canvas: _Canvas, track: Track | None) -> float:
 def _rules(canvas: _Canvas, room: Room | None, verdicts: Sequence[Verdict], now: int) -> dict[str, float]:
     """A lane for each rule of which something happened: at risk, open, violated."""
     t = canvas.words
-    notices = _warnings(room)
+    notices = _warnings(room, {(one.rule, one.since): one.at for one in verdicts})
     status = room.status if room is not None else None
     opened = status.open if status is not None else ()
     names = [one.rule for one in opened]
@@ -261,18 +261,16 @@ def _rules(canvas: _Canvas, room: Room | None, verdicts: Sequence[Verdict], now:
     return places
 
 
-def _warnings(room: Room | None) -> list[tuple[Notice, int | None]]:
-    """Each `at-risk` with when it was cleared; None where it was not (yet, or by a violation)."""
+def _warnings(room: Room | None, violated: Mapping[tuple[str, int], int]) -> list[tuple[Notice, int | None]]:
+    """Each `at-risk` with when it was cleared or violated; None where it stands."""
     if room is None:
         return []
-    cleared = {(one.rule, one.since): one.at for one in room.notices if one.kind == "risk-cleared"}
-    warned = [one for one in room.notices if one.kind == "at-risk"]
-    return [
-        (
-            one,
-            cleared.get(
-                (one.rule, one.since), None if (one.rule or "", one.since) in room.risks else one.due or one.at
-            ),
-        )
-        for one in warned
-    ]
+    cleared = {(one.rule or "", one.since): one.at for one in room.notices if one.kind == "risk-cleared"}
+    warned = []
+    for one in room.notices:
+        if one.kind == "at-risk":
+            place = (one.rule or "", one.since)
+            ended = one.due or one.at  # violated, by a verdict that is not shown
+            until = None if place in room.risks else cleared.get(place, violated.get(place, ended))
+            warned.append((one, until))
+    return warned

@@ -65,8 +65,11 @@ class Changes:
             self.forgotten = max(self.forgotten, version)
 
     def since(self, version: int) -> list[tuple[str, bytes | None]]:
-        """What changed after the version, latest first; everything that is there for a version that is too old."""
-        if version < self.forgotten or version > self.version or version == 0:
+        """What changed after the version, latest first; everything that is there for version 0.
+
+        A version before `forgotten` is too old to be asked for.
+        """
+        if version == 0:
             return [(key, value) for key, (_, value) in self._values.items() if value is not None]
         found = []
         for key in reversed(self._values):

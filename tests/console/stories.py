@@ -16,9 +16,9 @@ from app.rulebook import load_rulebook
 from app.settings import Settings
 from app.simulate import Simulation
 from app.simulate.message import Message
+from tools.harness import calm
 from topics.reviews import Review
 from topics.rooms import ROOM_TOPICS
-from tools.harness import calm
 
 RULEBOOK = load_rulebook()
 START = 1_662_048_000_000
@@ -46,7 +46,7 @@ class Fed:
         self.sent: list[Review] = []
         self.hub.feed.send = self._send  # type: ignore[method-assign]
         self.door = Doorkeeper(self.console)
-        self.server = Server(self.hub, self.door, self.console)
+        self.server = Server(self.hub, self.door)
         self.app = self.server.app()
 
     async def _send(self, review: Review) -> None:

@@ -168,7 +168,7 @@ function item(one) {
   const room = link("room", one.r);
   room.tabIndex = 0;
   where.append(room);
-  const steps = element("span", "steps", one.t.map((step) => say("step." + step)).join(", ") + (one.c > 1 ? ` (${one.c})` : ""));
+  const steps = element("span", "steps", one.t.map((step) => say("step." + step)).join(say("comma")) + (one.c > 1 ? ` (${one.c})` : ""));
   entry.append(what, when, where, steps);
   if (one.j && one.j !== one.u) entry.insertBefore(element("bdi", "label", one.j), when);
   if (one.d) entry.append(element("span", "reviewed " + one.d, say("reviewed." + one.d)));
