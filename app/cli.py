@@ -14,6 +14,8 @@ COMMANDS: Final = {
     "rules": "app.commands.rules",
     "schema": "app.commands.schema",
     "topics": "app.commands.topics",
+    "doctor": "app.commands.doctor",
+    "dead-letter": "app.commands.dead_letter",
 }
 """Every command and the module that has it, in the order in which a newcomer meets them."""
 
