@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "worker": "app.commands.worker",
     "console": "app.commands.console",
     "replay": "app.commands.replay",
+    "backtest": "app.commands.backtest",
     "simulate": "app.commands.simulate",
     "rules": "app.commands.rules",
     "schema": "app.commands.schema",
