@@ -1,0 +1,421 @@
+"""One alert for a condition: it opens once, is updated, and ends once, in whatever order the topics are read."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.notify.changes import Change
+from app.notify.incidents import HOUR_MS, Bounds, Incidents
+from app.rooms.greeting import Greeting
+from tests.notify.stories import T0, S, action, notice, verdict
+from topics.verdicts import Action, Evidence, Notice, Verdict
+
+FAMILIES = {"black-screen": "low-quality", "absence": "reception", "greeting-miss": "reception"}
+
+
+class End:
+    """A room's figures that say it is over, or (`over` false) that it is not."""
+
+    def __init__(self, at: int, over: bool = True, room_id: str = "room-1") -> None:
+        self.at = T0 + at * S
+        self.over = over
+        self.room_id = room_id
+
+    def __repr__(self) -> str:
+        return f"End({self.at}, {self.over}, {self.room_id!r})"
+
+
+def machine(**bounds: int) -> Incidents:
+    return Incidents(FAMILIES, Bounds(**bounds))
+
+
+def take(incidents: Incidents, message: Any, now: int = T0) -> list[Change]:
+    if isinstance(message, Notice):
+        return incidents.notice(message, now)
+    if isinstance(message, Verdict):
+        return incidents.verdict(message, now)
+    if isinstance(message, Action):
+        return incidents.action(message, now)
+    return incidents.room(message.room_id, message.at, message.over, now)
+
+
+def told(*messages: Any, incidents: Incidents | None = None) -> list[tuple[str, str]]:
+    """Kind and event of every change, in order."""
+    incidents = machine() if incidents is None else incidents
+    return [(one.kind, one.event) for message in messages for one in take(incidents, message)]
+
+
+def restarted(incidents: Incidents, store: dict[str, bytes], **bounds: int) -> Incidents:
+    """Another machine with what this one wrote down."""
+    write(incidents, store)
+    again = machine(**bounds)
+    again.load(store)
+    return again
+
+
+def write(incidents: Incidents, store: dict[str, bytes]) -> None:
+    for name, value in incidents.changed():
+        if value is None:
+            store.pop(name, None)
+        else:
+            store[name] = value
+
+
+OPENED, UPDATED, ACTED, RESOLVED = (
+    ("at-risk", "opened"),
+    ("violation", "violation"),
+    ("action", "action"),
+    ("resolved", "resolved"),
+)
+
+
+def test_a_warning_opens_and_its_clearing_resolves() -> None:
+    assert told(notice("at-risk"), notice("risk-cleared", at=70)) == [OPENED, RESOLVED]
+
+
+def test_a_violation_updates_the_warning_and_the_rooms_end_resolves_it() -> None:
+    found = verdict()
+    assert told(notice("at-risk"), found, action(found), End(300, over=False), End(400)) == [
+        OPENED, UPDATED, ACTED, RESOLVED,
+    ]  # fmt: skip
+
+
+def test_all_of_it_is_one_incident_and_each_step_has_a_key_of_its_own() -> None:
+    incidents, found = machine(), verdict()
+    changes = [
+        one for message in (notice("at-risk"), found, action(found), End(400)) for one in take(incidents, message)
+    ]
+    assert len({one.incident.id for one in changes}) == 1
+    assert len({one.id for one in changes}) == len(changes) == 4
+    last = changes[-1].incident
+    assert (last.opened_at, last.violated_at, last.resolved_at, last.why) == (
+        T0 + 60 * S, T0 + 120 * S, T0 + 400 * S, "room-ended",
+    )  # fmt: skip
+    assert last.action == action(found)
+
+
+def test_the_family_of_a_warning_is_the_rulebooks() -> None:
+    [change] = take(machine(), notice("at-risk", rule="absence"))
+    assert change.incident.family == "reception"
+
+
+def test_a_verdict_without_a_warning_opens() -> None:
+    assert told(verdict(rule="layout")) == [("violation", "opened")]
+
+
+def test_a_warning_read_after_its_verdict_says_nothing_new() -> None:
+    assert told(verdict(), notice("at-risk")) == [("violation", "opened")]
+
+
+def test_a_clearing_read_before_its_warning_leaves_nothing_open() -> None:
+    incidents = machine()
+    assert told(notice("risk-cleared", at=70), notice("at-risk"), incidents=incidents) == []
+    assert not incidents.open
+
+
+def test_a_review_that_withdraws_resolves() -> None:
+    found = verdict()
+    incidents = machine()
+    assert told(found, action(found), action(found, 2, "withdrawn"), incidents=incidents)[-1] == RESOLVED
+    [change] = take(incidents, action(found, 3))
+    assert (change.event, change.incident.open) == ("action", False), "told, but an end is an end"
+
+
+def test_an_overturned_verdict_that_is_read_later_is_not_told() -> None:
+    found = verdict()
+    assert told(action(found, 2, "withdrawn"), found) == []
+    assert told(notice("at-risk"), action(found, 2, "withdrawn"), found) == [OPENED, RESOLVED]
+
+
+def test_an_older_revision_says_nothing_new() -> None:
+    found = verdict()
+    assert told(found, action(found, 2), action(found, 1), action(found, 2)) == [("violation", "opened"), ACTED]
+
+
+def test_an_action_waits_for_its_verdict_and_is_told_with_it() -> None:
+    found = verdict()
+    incidents = machine()
+    assert told(action(found), incidents=incidents) == []
+    [change] = take(incidents, found)
+    assert (change.event, change.incident.action) == ("opened", action(found))
+
+
+def test_an_action_whose_verdict_never_comes_is_told_alone_and_the_verdict_still_is() -> None:
+    found = verdict()
+    incidents = machine(orphan_ms=60 * S)
+    take(incidents, action(found), now=T0)
+    assert incidents.tick(T0 + 60 * S - 1) == []
+    [change] = incidents.tick(T0 + 60 * S)
+    assert (change.event, change.incident.sort, change.incident.open) == ("action", "action", False)
+    assert told(found, found, incidents=incidents) == [("violation", "opened")]
+
+
+def test_a_room_that_ended_before_the_verdict_was_read_is_told_and_over() -> None:
+    assert told(End(130), verdict(at=120)) == [("violation", "opened"), RESOLVED]
+    assert told(End(130), notice("at-risk", at=60)) == []
+
+
+def test_what_begins_after_the_end_is_another_broadcast() -> None:
+    incidents = machine()
+    assert told(End(130), notice("at-risk", since=200, at=260), incidents=incidents) == [OPENED]
+    assert told(End(130), incidents=incidents) == []
+    assert len(incidents.open) == 1
+
+
+def test_a_warning_on_the_stroke_of_the_end_is_over() -> None:
+    assert told(notice("at-risk", at=60), End(60)) == [OPENED, RESOLVED]
+    assert told(notice("at-risk", at=61), End(60)) == [OPENED]
+
+
+def test_an_end_resolves_all_that_is_open_in_the_room() -> None:
+    assert told(notice("at-risk"), verdict(rule="layout"), End(400)) == [
+        OPENED, ("violation", "opened"), RESOLVED, RESOLVED,
+    ]  # fmt: skip
+
+
+def test_another_rooms_end_resolves_nothing() -> None:
+    assert told(notice("at-risk"), End(400, room_id="room-2")) == [OPENED]
+
+
+def test_a_lost_signal_opens_and_its_return_resolves() -> None:
+    assert told(notice("signal-lost", at=15), notice("signal-back", at=40)) == [("signal-lost", "opened"), RESOLVED]
+
+
+def test_a_missed_entry_is_told_once_and_needs_no_end() -> None:
+    incidents = machine()
+    missed = notice("entry-missed", at=10, buyer_id="b-1", priority="high")
+    [change] = take(incidents, missed)
+    assert (change.kind, change.event, change.incident.tiers) == ("entry-missed", "noted", ("L1", "L2", "L3", "L4"))
+    assert take(incidents, missed) == []
+    assert told(notice("entry-missed", at=10, buyer_id="b-2"), End(100), incidents=incidents) == [
+        ("entry-missed", "noted")
+    ]
+
+
+def test_each_label_is_an_incident_and_the_warning_ends_with_the_first() -> None:
+    one, two = (verdict(rule="theme-mismatch", subject=name) for name in ("theme-a", "theme-b"))
+    warned = notice("at-risk", rule="theme-mismatch")
+    assert told(warned, one, two, notice("risk-cleared", rule="theme-mismatch", at=130), End(200)) == [
+        OPENED, RESOLVED, ("violation", "opened"), ("violation", "opened"), RESOLVED, RESOLVED,
+    ]  # fmt: skip
+    incidents = machine()
+    told(one, warned, incidents=incidents)
+    assert [known.subject for known in incidents.open.values()] == ["theme-a"]
+
+
+def test_a_second_violation_under_one_beginning_is_told_too() -> None:
+    assert told(verdict(at=120), verdict(at=140)) == [("violation", "opened")] * 2
+
+
+def test_a_violation_after_a_clearing_is_told_too() -> None:
+    assert told(notice("at-risk"), notice("risk-cleared", at=70), verdict()) == [
+        OPENED, RESOLVED, ("violation", "opened"),
+    ]  # fmt: skip
+
+
+def test_identifiers_that_look_like_two_are_not_mixed_up() -> None:
+    one = notice("at-risk", rule="a", room_id="b|c")
+    other = notice("at-risk", rule="a|b", room_id="c")
+    assert told(one, other) == [OPENED, OPENED]
+
+
+def test_the_tier_of_a_missed_greeting_is_read_from_the_evidence_as_rooms_write_it() -> None:
+    evidence = tuple(
+        Greeting._evidence(_Rule(), (T0, buyer, tier))  # type: ignore[arg-type]
+        for buyer, tier in (("b-1", None), ("(L4) entered and had no reception within 1 s", "L2"))
+    )
+    [change] = take(machine(), verdict(rule="greeting-miss", family="reception", evidence=evidence))
+    assert change.incident.tiers == ("L2",), "a buyer's name does not pass for a tier"
+
+
+class _Rule:
+    def _rule_at(self, at: int) -> Any:
+        return type("Rule", (), {"within_ms": 10_000})
+
+
+def test_long_evidence_is_cut() -> None:
+    notes = tuple(Evidence(topic="comment", at=T0, note="x" * 5000) for _ in range(50))
+    [change] = take(machine(), verdict(evidence=notes))
+    assert len(change.incident.evidence) == 12
+    assert max(len(one.note) for one in change.incident.evidence) == 401
+
+
+def test_what_missed_its_end_expires_unless_its_room_is_heard_of() -> None:
+    incidents = machine(expire_ms=26 * HOUR_MS)
+    take(incidents, verdict(), T0)
+    take(incidents, End(3600, over=False), T0 + HOUR_MS)
+    assert incidents.tick(T0 + 26 * HOUR_MS) == []
+    [change] = incidents.tick(T0 + 52 * HOUR_MS)
+    assert (change.event, change.incident.why) == ("resolved", "expired")
+
+
+def test_what_is_over_is_forgotten_and_leaves_no_record() -> None:
+    incidents, store = machine(), {}
+    found = verdict()
+    for message in (notice("at-risk"), found, action(found), End(400)):
+        take(incidents, message)
+        write(incidents, store)
+    assert set(name[0] for name in store) == {"i", "r"}
+    incidents.tick(T0 + 26 * HOUR_MS)
+    write(incidents, store)
+    assert (len(incidents), store, incidents._of_verdict, incidents._of_room) == (0, {}, {}, {})
+
+
+def test_memory_is_bounded_and_what_is_let_go_open_is_resolved() -> None:
+    incidents, store = machine(most=100), {}
+    changes = []
+    for number in range(1000):
+        changes += take(incidents, verdict(room_id=f"room-{number}"), T0 + number)
+        changes += take(incidents, End(1, room_id=f"other-{number}"), T0 + number)
+        changes += take(incidents, action(verdict(room_id=f"unknown-{number}")), T0 + number)
+        changes += incidents.tick(T0 + number)
+        write(incidents, store)
+    assert len(incidents) <= 100
+    assert len(store) <= 300
+    assert len(incidents._of_room) <= 100
+    assert len(incidents._of_verdict) <= 200
+    assert sum(one.incident.why == "evicted" for one in changes) == 900
+
+
+# Properties.
+
+ROOMS = st.sampled_from(["room-1", "room-2"])
+SECONDS = st.integers(0, 4).map(lambda step: step * 60)
+
+
+@st.composite
+def messages(draw: Any) -> list[Any]:
+    """What a worker may publish of two rooms, and things that it would not."""
+    story: list[Any] = []
+    for _ in range(draw(st.integers(1, 8))):
+        room_id, since = draw(ROOMS), draw(SECONDS)
+        at = since + draw(SECONDS)
+        rule = draw(st.sampled_from(["black-screen", "theme-mismatch"]))
+        subject = draw(st.sampled_from(["label-a", "label-b"])) if rule == "theme-mismatch" else None
+        which = draw(st.integers(0, 6))
+        found = verdict(since, at, rule, subject=subject, room_id=room_id)
+        if which == 0:
+            story.append(notice("at-risk", since, at, rule, room_id=room_id))
+        elif which == 1:
+            story.append(notice("risk-cleared", since, at, rule, room_id=room_id))
+        elif which == 2:
+            story.append(found)
+        elif which == 3:
+            story += [found, action(found, draw(st.integers(1, 3)), draw(st.sampled_from(["active", "withdrawn"])))]
+        elif which == 4:
+            story.append(End(at, draw(st.booleans()), room_id))
+        elif which == 5:
+            story.append(notice(draw(st.sampled_from(["signal-lost", "signal-back"])), since, at, room_id=room_id))
+        else:
+            story.append(notice("entry-missed", since, at, room_id=room_id, buyer_id=draw(st.sampled_from("ab"))))
+    return story
+
+
+def check_each_once(changes: Iterable[Change]) -> None:
+    by_incident: dict[str, list[Change]] = {}
+    ids = set()
+    for one in changes:
+        assert one.id not in ids, "no step is told twice"
+        ids.add(one.id)
+        by_incident.setdefault(one.incident.id, []).append(one)
+    for steps in by_incident.values():
+        events = [one.event for one in steps]
+        if events[0] in ("noted", "action"):
+            assert set(events) <= {"noted", "action"}
+            continue
+        assert events.count("opened") == 1
+        assert events[0] == "opened"
+        assert events.count("resolved") <= 1
+        assert events.count("violation") <= 1
+        if "resolved" in events:
+            assert set(events[events.index("resolved") + 1 :]) <= {"action"}
+        for before, after in pairwise(steps):
+            assert before.incident.verdict_id in (None, after.incident.verdict_id)
+
+
+@given(messages(), st.randoms(use_true_random=False), st.integers(0, 4))
+def test_any_order_with_repeats_and_restarts_opens_once_and_resolves_once(
+    story: list[Any], chance: Any, repeats: int
+) -> None:
+    story = story + [chance.choice(story) for _ in range(repeats)]
+    chance.shuffle(story)
+    incidents, store, changes = machine(), {}, []
+    for now, message in enumerate(story):
+        changes += take(incidents, message, T0 + now)
+        changes += incidents.tick(T0 + now)
+        if chance.random() < 0.3:
+            incidents = restarted(incidents, store)
+    check_each_once(changes)
+    # Whatever has an end to be heard of is over.
+    tops: dict[str, Action] = {}
+    for message in story:
+        if isinstance(message, Action):
+            tops[message.action_id] = max(message, tops.get(message.action_id, message), key=lambda one: one.revision)
+    ends = {
+        room: max((m.at for m in story if isinstance(m, End) and m.over and m.room_id == room),
+                  default=-1)
+        for room in ("room-1", "room-2")
+    }  # fmt: skip
+    cleared = {
+        (m.room_id, m.rule, m.since) for m in story if isinstance(m, Notice) and m.kind in ("risk-cleared", "signal-back")
+    }  # fmt: skip
+    revisions: dict[str, set[str]] = {}
+    for message in story:
+        if isinstance(message, Action) and message.revision == tops[message.action_id].revision:
+            revisions.setdefault(message.action_id, set()).add(message.status)
+    for incident in incidents.open.values():
+        assert incident.at > ends[incident.room_id]
+        if incident.verdict_id is None:
+            assert (incident.room_id, incident.rule, incident.since) not in cleared
+        else:
+            assert revisions.get(incident.verdict_id) != {"withdrawn"}
+    # Every verdict is told, unless it was withdrawn.
+    heard = {one.incident.verdict_id for one in changes}
+    for message in story:
+        if isinstance(message, Verdict) and "withdrawn" not in {
+            m.status for m in story if isinstance(m, Action) and m.action_id == message.verdict_id
+        }:
+            assert message.verdict_id in heard
+
+
+@given(messages(), st.randoms(use_true_random=False))
+def test_a_restart_anywhere_changes_nothing_that_is_told(story: list[Any], chance: Any) -> None:
+    calm, shaken, store = machine(), machine(), {}
+    for now, message in enumerate(story):
+        assert take(calm, message, T0 + now) == take(shaken, message, T0 + now)
+        assert calm.tick(T0 + now) == shaken.tick(T0 + now)
+        if chance.random() < 0.5:
+            shaken = restarted(shaken, store)
+    assert dict(calm.open) == dict(shaken.open)
+    assert list(calm.open) == list(shaken.open)
+
+
+@given(messages(), st.randoms(use_true_random=False))
+def test_reading_again_from_before_what_is_stored_says_nothing_again(story: list[Any], chance: Any) -> None:
+    incidents, store = machine(), {}
+    first = [one.id for message in story for one in take(incidents, message)]
+    incidents = restarted(incidents, store)
+    again = [one.id for message in story[chance.randrange(len(story)) :] for one in take(incidents, message)]
+    assert len(set(first)) == len(first)
+    assert again == []
+
+
+@pytest.mark.parametrize("which", ["changes", "records"])
+def test_what_is_stored_can_be_read_back_as_it_was(which: str) -> None:
+    incidents, store = machine(), {}
+    found = verdict(evidence=(Evidence(topic="comment", at=T0, note="<!channel> \u202e \x00 ' \" 😀"),))
+    choice = {"freeze_days": (30, 90), "past_days": (30, 180)}
+    for message in (
+        notice("at-risk"),
+        found,
+        action(found, choice=choice if which == "changes" else ("warn", "close")),
+    ):
+        take(incidents, message)
+    incidents.tell(next(iter(incidents.open)), ("ops",))
+    again = restarted(incidents, store)
+    assert dict(again.open) == dict(incidents.open)
+    assert next(iter(again.open.values())).told == ("ops",)
