@@ -9,6 +9,7 @@ from rich.console import Console
 
 from app.brokers import BrokerError
 from app.commands.common import OperatorError, rulebook_option
+from app.logs import set_up_logs
 from app.rulebook import Rulebook
 from app.settings import SettingsError
 from app.simulate import NonsenseError
@@ -20,20 +21,30 @@ from app.simulate.kafka import CannotProduceError
 @click.option("--suppliers", default=30, show_default=True, help="Suppliers who quote.")
 @click.option("--seed", default=1, show_default=True, help="Another seed is another story.")
 @click.option("--for", "for_s", type=click.FloatRange(1), metavar="SECONDS", help="End by itself after so long.")
+@click.option("--no-console", is_flag=True, help="Without the web console.")
 @click.option("--plain", is_flag=True, help="Lines instead of the live view, also in a terminal.")
 @rulebook_option
-def demo(rulebook: Rulebook, rooms: int, suppliers: int, seed: int, for_s: float | None, plain: bool) -> None:
-    """Watch Vigil judge simulated rooms: broker, worker and simulator start here, and end with Ctrl-C.
+def demo(
+    rulebook: Rulebook,
+    rooms: int,
+    suppliers: int,
+    seed: int,
+    for_s: float | None,
+    no_console: bool,
+    plain: bool,
+) -> None:
+    """Watch Vigil judge simulated rooms: broker, worker, simulator and console start here, and end with Ctrl-C.
 
     The simulator begins with the last ten minutes as a backlog, so that the five-minute rules show at once; then it
     goes on in real time. The first verdict comes within seconds.
     """
     from app.demo.run import Demo, DemoError
 
+    set_up_logs("error", "text")  # what goes on is on the screen
     console = Console(force_terminal=False if plain else None)
 
     async def run() -> None:
-        show = Demo(rulebook, rooms, suppliers, seed, for_s, console)
+        show = Demo(rulebook, rooms, suppliers, seed, for_s, console, not no_console)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,8 @@ from rich.console import Console
 from rich.live import Live
 
 from app.admin import ensure_topics
-from app.brokers import EmbeddedBroker, end_child, free_port, start_child
+from app.brokers import HOST, EmbeddedBroker, end_child, free_port, start_child
+from app.console.server import run_console
 from app.demo.view import View, lines
 from app.rulebook import Rulebook
 from app.settings import Settings
@@ -29,6 +31,8 @@ BACKLOG_S: Final = 600
 """The demo begins with its last ten minutes, so that the five-minute rules show at once."""
 
 TOPICS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score")
+
+CONSOLE_PORT: Final = 8080
 
 SESSION_MS: Final = 3000
 """The embedded broker lets a group wait for half of it before it begins."""
@@ -42,13 +46,23 @@ class Demo:
     """One demo, from the first process to the last."""
 
     def __init__(
-        self, rulebook: Rulebook, rooms: int, suppliers: int, seed: int, for_s: float | None, console: Console
+        self,
+        rulebook: Rulebook,
+        rooms: int,
+        suppliers: int,
+        seed: int,
+        for_s: float | None,
+        console: Console,
+        web: bool = True,
     ) -> None:
-        """`for_s`: end after so many seconds; None: at Ctrl-C."""
+        """`for_s`: end after so many seconds; None: at Ctrl-C. `web`: with the web console."""
         self._rulebook = rulebook
         self._simulated = (rooms, suppliers, seed)
         self._for_s = for_s
         self._console = console
+        self._web = web
+        self._url = ""
+        """Where the web console listens."""
         self._stop = asyncio.Event()
         self._sent = asyncio.Event()
         self._began = time.monotonic()
@@ -96,13 +110,27 @@ class Demo:
                     worker = start_child(
                         [sys.executable, "-m", "app.cli", "worker"], output, self._environment(broker.address)
                     )
+                serving = asyncio.create_task(self._serve(broker.address)) if self._web else None
                 try:
                     say(f"worker      process {worker.pid}, its log is {log}", highlight=False)
                     await self._show(broker.address, worker, log, sending)
                 finally:
                     self._stop.set()
+                    if serving is not None:
+                        async with _ending(serving):
+                            pass
                     await asyncio.to_thread(end_child, worker, 10)
         say(f"ended: broker, worker and simulator. The worker's log stays in {log}", highlight=False)
+
+    async def _serve(self, broker: str) -> None:
+        """The web console, at its usual port where that is free."""
+
+        def listening(url: str) -> None:
+            self._url = url
+            self._console.print(f"console     {url}", highlight=False)
+
+        port = CONSOLE_PORT if _is_free(CONSOLE_PORT) else free_port()
+        await run_console(broker=broker, port=port, stop=self._stop, rulebook=self._rulebook, on_listening=listening)
 
     def stop(self) -> None:
         """End it soon."""
@@ -157,8 +185,18 @@ class Demo:
 
     def _footer(self) -> str:
         first = "" if self._first is None else f" · first verdict after {self._first:.0f} s"
+        console = f"console {self._url} · " if self._url else ""
         metrics = f"metrics http://127.0.0.1:{self._web_port}/metrics"
-        return f"running for {time.monotonic() - self._began:.0f} s{first} · {metrics} · Ctrl-C ends it all"
+        return f"running for {time.monotonic() - self._began:.0f} s{first}\n{console}{metrics} · Ctrl-C ends it all"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return True
+    return False
 
 
 @contextlib.asynccontextmanager
