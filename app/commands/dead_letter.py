@@ -191,8 +191,9 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
     told = list(check(file, now, None if take_late else settings.allowed_lateness_ms))
     bad = [one for one in told if isinstance(one, Bad)]
     good = [one for one in told if isinstance(one, Message)]
+    name = getattr(file, "name", "-")
     for one in bad:
-        click.echo(f"{file.name}:{one.number}: {harmless(one.detail)}", err=True)
+        click.echo(f"{name}:{one.number}: {harmless(one.detail)}", err=True)
     if dry_run or (bad and not skip):
         words = (
             "would be sent" if dry_run and (skip or not bad) else "good: nothing was sent (--skip sends the good ones)"
