@@ -3,7 +3,9 @@
 import contextlib
 import gzip
 import io
+import itertools
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -22,11 +24,44 @@ from app.subjects import is_input
 _STEP: Final = 5000
 """Lines between two looks at the progress."""
 
+_UNPACK_BYTES: Final = 256 * 1024
+
 
 class UnreadableError(click.ClickException):
     """EVENTS cannot be read."""
 
     exit_code = 1
+
+
+class _Frames(io.RawIOBase):
+    """What a .zst file holds, frame after frame; zstandard's own reader takes one that was cut off for a short one."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._left = b""
+        """Read, and not unpacked yet."""
+        self._frame: Any = None
+        """The frame that is being unpacked."""
+        self._out = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        while not self._out:
+            packed = self._left or self._packed.read(_UNPACK_BYTES)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("it ends in the middle of a frame")
+                return 0
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._out = memoryview(frame.decompress(packed))
+            self._left = frame.unused_data
+            self._frame = None if frame.eof else frame
+        size = min(len(into), len(self._out))
+        into[:size] = self._out[:size]
+        self._out = self._out[size:]
+        return size
 
 
 @contextlib.contextmanager
@@ -40,10 +75,10 @@ def open_events(name: str) -> Iterator[tuple[Iterable[bytes], IO[bytes] | None]]
             if name.endswith(".gz"):
                 yield gzip.GzipFile(fileobj=raw), raw
             elif name.endswith(".zst"):
-                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw)), raw
+                yield io.BufferedReader(_Frames(raw), _UNPACK_BYTES), raw
             else:
                 yield raw, raw
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise UnreadableError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -65,10 +100,18 @@ def lines_with_progress(name: str, what: str) -> Iterator[bytes]:
             bar.update(task, completed=raw.tell())
 
 
-def write_outputs(outputs: Outputs, folder: Path) -> None:
-    """Write each file of a replay's output; raise UsageError where the folder cannot be written."""
+def make_folder(folder: Path) -> None:
+    """Make the folder of the output; raise UsageError where it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--out: cannot make {folder}: {error.strerror}") from error
+
+
+def write_outputs(outputs: Outputs, folder: Path) -> None:
+    """Write each file of a replay's output; raise UsageError where the folder cannot be written."""
+    make_folder(folder)
+    try:
         for name, told in written(outputs):
             with (folder / name).open("wb") as file:
                 file.writelines(told)
@@ -136,8 +179,11 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
     {"topic": …, "value": {…}}, with optional "key" and "offset", in order of arrival. The same file gives the
     same output, byte for byte. Refused lines do not stop it: they are told, and written to dead-letter.jsonl.
     """
+    lines = lines_with_progress(events, "replaying")
+    first = next(lines, b"")  # or words why EVENTS cannot be read, before anything is made
+    make_folder(out)  # not only at the end: a long replay should not have been in vain
     run = Replay(rulebook, lateness)
-    run.feed(lines_with_progress(events, "replaying"))
+    run.feed(itertools.chain((first,), lines))
     outputs = run.end()
     write_outputs(outputs, out)
     console = Console(stderr=True)
