@@ -29,7 +29,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) could not make $(VENV); on Debian and Ubuntu the module is" \
 		"in the package python3-venv. A half-made $(VENV) may be deleted: make clean" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 demo: install ## Vigil at work on made-up rooms, in this terminal; Ctrl-C ends it
