@@ -27,7 +27,7 @@ log: Final = structlog.get_logger("vigil.console")
 READ: Final = (*OUTPUTS, "review", *ROOM_TOPICS)
 LOOK_S: Final = 30.0
 """How often topics and partitions are looked for again."""
-AT_ONCE: Final = 1_000
+AT_ONCE: Final = 2_000
 """Messages folded in before pages get their turn."""
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -148,8 +148,18 @@ class Feed:
         for tp, end in list(self._ends.items()):
             if await consumer.position(tp) >= end:
                 del self._ends[tp]
+        self._hold_back(consumer)
         if not self._ends:
             log.info("caught up", messages=self._model.taken)
+
+    def _hold_back(self, consumer: AIOKafkaConsumer) -> None:
+        """What Vigil said comes first, so that the wall stands within seconds; then the events, for the timelines."""
+        events = [tp for tp in consumer.assignment() if tp.topic in ROOM_TOPICS]
+        behind = any(tp.topic not in ROOM_TOPICS for tp in self._ends)
+        if behind:
+            consumer.pause(*events)
+        else:
+            consumer.resume(*(tp for tp in events if tp in consumer.paused()))
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> None:
         """Take the partitions that are there, new ones from where the bounded past begins."""
@@ -165,6 +175,7 @@ class Feed:
             for tp, position in places.items():
                 consumer.seek(tp, position)
             await self._seek(consumer, new)
+            self._hold_back(consumer)
         if not self.missing:
             self.assigned = True
         self.trouble = None

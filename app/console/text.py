@@ -56,12 +56,12 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "band.watch": ("Watch", "关注"),
     "band.calm": ("Calm", "正常"),
     "band.critical.say": (
-        "within a minute of a violation, or two buyers missed in a row",
-        "一分钟内将违规，或连续两位买家未被接待",
+        "within a minute of a violation, or two buyers missed in a row and another waiting",
+        "一分钟内将违规，或连续两位买家未被接待且又有买家等待",
     ),
     "band.at-risk.say": (
-        "past half of a rule's time, or a high-tier buyer about to be missed",
-        "已过规则时限一半，或高等级买家即将漏接",
+        "past half of a rule's time, two buyers missed in a row, or a high-tier buyer about to be missed",
+        "已过规则时限一半，连续两位买家未被接待，或高等级买家即将漏接",
     ),
     "band.watch.say": (
         "a condition is open, a high-tier buyer waits, or there is no signal",

@@ -1,7 +1,8 @@
 """The wall of live rooms: a row a room, ordered by urgency, told as changes rather than anew.
 
-    critical   a condition within a minute of its violation, or two missed entries in a row
-    at-risk    a condition past half of its time, or a high-tier buyer with less than five seconds left
+    critical   a condition within a minute of its violation, or two entries missed in a row and another waiting
+    at-risk    a condition past half of its time, two entries missed in a row, or a high-tier buyer with less than
+               five seconds left
     watch      another open condition, a high-tier buyer waiting, no signal, disconnected
     calm       everything else
 
@@ -149,12 +150,17 @@ class Wall:
         shown = {(rule, since) for rule, since, *_ in conditions}
         for (rule, since), notice in risks.items():
             if rule == "greeting-miss":
-                urgent(CRITICAL, notice.at)
-                conditions.append([rule, since, None, CRITICAL])
+                # The next miss is the violation: it has a time while somebody waits.
+                third = min((one.due for one in waiting), default=None)
+                level = AT_RISK if third is None else CRITICAL
+                urgent(level, NEVER - 1 if third is None else third)
+                conditions.append([rule, since, third, level])
             elif (rule, since) not in shown and notice.due is not None:
-                urgent(AT_RISK, notice.due)
-                conditions.append([rule, since, notice.due, CRITICAL if notice.due - now <= SOON_MS else AT_RISK])
-                revisit = min(revisit, notice.due + OVERDUE_MS)
+                left = notice.due - now
+                level = CRITICAL if left <= SOON_MS else AT_RISK
+                urgent(level, notice.due)
+                conditions.append([rule, since, notice.due, level])
+                revisit = min(revisit, notice.due - SOON_MS if left > SOON_MS else notice.due + OVERDUE_MS)
         for due, _ in high:
             left = due - now
             urgent(AT_RISK if left <= LAST_SECONDS_MS else WATCH, due)

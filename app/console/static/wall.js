@@ -88,7 +88,9 @@ function fill(slot, row) {
   cells.stream.replaceChildren(...(stream && stream !== "live" ? [element("span", "badge bad", say("stream." + stream))] : [element("span", "badge ok", stream ? say("stream.live") : "–")]));
   const add = (cell, [one, clock]) => { cell.append(one); if (clock) slot.clocks.push(clock); };
   cells.open.replaceChildren();
-  for (const [rule, since, due, level] of row.o) add(cells.open, chip(LEVELS[level], say("rule." + rule), due, since));
+  const most = row.o.length <= room ? row.o.length : Math.max(1, room - 1);
+  for (const [rule, since, due, level] of row.o.slice(0, most)) add(cells.open, chip(LEVELS[level], say("rule." + rule), due, rule === "greeting-miss" ? null : since));
+  if (most < row.o.length) cells.open.append(element("small", "more", "+" + (row.o.length - most)));
   cells.wait.replaceChildren();
   for (const [due, tier] of row.w) add(cells.wait, chip("tier", tier, due));
   cells.num.textContent = row.n[0];
@@ -108,6 +110,7 @@ function ago(at) {
 }
 
 const slots = [];
+let room = 2; // so many conditions have their place side by side
 function draw() {
   sort(false);
   const head = grid.firstElementChild.offsetHeight;
@@ -119,6 +122,11 @@ function draw() {
   }
   body.style.paddingTop = `${first * HEIGHT}px`;
   body.style.paddingBottom = `${Math.max(0, order.length - last) * HEIGHT}px`;
+  const wide = Math.max(1, Math.floor((grid.querySelector(".head .c-open").clientWidth - 20) / 110));
+  if (wide !== room) {
+    room = wide;
+    for (const slot of slots) slot.shown = null;
+  }
   let active = "";
   slots.forEach((slot, index) => {
     const row = order[first + index];
