@@ -1,0 +1,35 @@
+"""Makes the table of docs/metrics.md from app/metrics.py: `python -m tools.metrics_page`; a test holds them together."""
+
+from pathlib import Path
+from typing import Final
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from app.metrics import Metrics
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "metrics.md"
+
+_TABLE: Final = """## All of them
+
+| metric | type | labels | meaning |
+| --- | --- | --- | --- |
+"""
+
+_SUFFIX: Final = {"counter": "_total", "histogram": "", "gauge": ""}
+
+
+def page() -> str:
+    """The page as it must be: what stands before the table is written by hand."""
+    rows = []
+    for metric in vars(Metrics()).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"
+            rows.append(
+                f"| `{family.name}{_SUFFIX[family.type]}` | {family.type} | {labels} | {family.documentation} |\n"
+            )
+    return PAGE.read_text().partition(_TABLE)[0] + _TABLE + "".join(rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
