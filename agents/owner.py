@@ -57,7 +57,10 @@ class Held:
         "since", "tps",
     )  # fmt: skip
 
-    def __init__(self, group: Group, partition: int, shard: Any, tps: Sequence[TP], ends: Sequence[int]) -> None:
+    def __init__(
+        self, group: Group, partition: int, shard: Any, tps: Sequence[TP], ends: Sequence[int], now: int | None = None
+    ) -> None:
+        now = wall_ms() if now is None else now
         self.group = group
         self.partition = partition
         self.shard = shard
@@ -65,7 +68,7 @@ class Held:
         """By rank."""
         self.ends = list(ends)
         """By rank: the end of the partition as last told."""
-        self.arrived = [wall_ms()] * len(self.tps)
+        self.arrived = [now] * len(self.tps)
         """By rank: from when on silence counts, when something last came (wall clock, ms)."""
         self.answered = list(self.arrived)
         """By rank: when the broker last answered a fetch (wall clock, ms)."""
@@ -77,7 +80,7 @@ class Held:
         """Ranks that are not fetched because they run ahead."""
         self.ended = False
         """Recorded data: the shard has come to its end."""
-        self.since = wall_ms()
+        self.since = now
         """When the clock last moved on: whatever was judged could not be judged before."""
         self.permitted: dict[str, int] = {}
         """By the identity of a verdict or notice on its way: since when it could be judged (wall clock, ms)."""
@@ -97,11 +100,13 @@ class Owner:
         groups: Mapping[Group, Sequence[str]],
         new_shard: Callable[[Group, int], Any],
         upstream: Collection[Group] = (),
+        wall: Callable[[], int] | None = None,
     ) -> None:
         """`groups`: the topics of each group by rank. `new_shard`: a shard from what the group's mirror has restored.
 
-        `upstream`: the groups that read what other groups write.
+        `upstream`: the groups that read what other groups write; `wall`: the wall clock, ms.
         """
+        self._wall = wall if wall is not None else lambda: wall_ms()
         self._feed = feed
         self._pace = pace
         self._groups = groups
@@ -111,6 +116,8 @@ class Owner:
         self.shards: dict[tuple[Group, int], Held] = {}
         self.upstream_done: Callable[[Group], int | None] = lambda group: 0
         """Recorded data: since when (wall clock, ms) all that flows into the group is written; None: not yet."""
+        self.gaps: dict[TP, tuple[int, int]] = {}
+        """Offsets that were jumped over, to be looked at: where the last jump began, and where it ended."""
 
     # ---- ownership --------------------------------------------------------------------------------------------
 
@@ -119,6 +126,7 @@ class Owner:
         tps = self._feed.assigned(self._ranks)
         ends = await self._feed.ends(tps)
         beginnings = await self._feed.beginnings(tps)
+        now = self._wall()
         self.shards.clear()
         for group, topics in self._groups.items():
             for partition in sorted({tp.partition for tp in tps if tp.topic in topics}):
@@ -135,8 +143,10 @@ class Owner:
                             "Then delete the state topics of this application, or give it another name (`app_id`)"
                         )
                     if source.seen < beginnings[tp]:  # what was before is gone by retention
+                        if source.committed:  # a new application never wanted it
+                            shard.context.count(f"skipped:{tp.topic}", beginnings[tp] - source.seen)
                         source.committed = source.seen = beginnings[tp]
-                self.shards[group, partition] = Held(group, partition, shard, own, [ends[tp] for tp in own])
+                self.shards[group, partition] = Held(group, partition, shard, own, [ends[tp] for tp in own], now)
 
     def positions(self) -> dict[TP, int]:
         """Where each source partition is to be read on from."""
@@ -149,6 +159,7 @@ class Owner:
     def drop(self) -> None:
         """Let go of every shard; what was not committed is read again by whoever owns it next."""
         self.shards.clear()
+        self.gaps.clear()
 
     # ---- data -------------------------------------------------------------------------------------------------
 
@@ -160,18 +171,28 @@ class Owner:
         if held is None:  # revoked meanwhile
             return
         source = held.shard.sources[rank]
-        if first.offset > source.seen and first.offset > held.ends[rank]:
-            held.shard.context.count(f"skipped:{first.topic}", first.offset - source.seen)
-        now = wall_ms()
+        if first.offset > source.seen:
+            self.gaps[held.tps[rank]] = (source.seen, first.offset)
+        now = self._wall()
         held.shard.intake(rank, records, now if self._pace.live else None)
         held.arrived[rank] = now
         held.idle[rank] = held.ended = False
         self._move(held, now, min(first.timestamp, now))
         self._throttle(held)
 
+    async def count_gone(self) -> None:
+        """Count what retention took before it was read; a transaction's end and compaction leave gaps, too."""
+        gaps, self.gaps = self.gaps, {}
+        for tp, first in (await self._feed.beginnings(set(gaps))).items():
+            group, _ = self._ranks[tp.topic]
+            held = self.shards.get((group, tp.partition))
+            before, after = gaps[tp]
+            if held is not None and before < first:
+                held.shard.context.count(f"skipped:{tp.topic}", min(first, after) - before)
+
     def tick(self) -> None:
         """Move the clocks on where nothing arrives; call it every few milliseconds."""
-        now = wall_ms()
+        now = self._wall()
         for held in self.shards.values():
             self._move(held, now)
             if held.held:
@@ -272,16 +293,20 @@ class Owner:
         size = len(shard.buffer)
         ranks = range(len(held.tps))
         behind = [rank for rank in ranks if shard.sources[rank].seen < held.ends[rank]]
-        if size > most and len(held.held) < len(held.tps) - 1:
-            slow = min(behind, key=lambda rank: shard.sources[rank].max_at, default=None)
-            for rank in ranks:
-                if rank != slow and rank not in held.held:
-                    held.held.add(rank)
-                    self._feed.hold(held.tps[rank])
-        elif held.held and (size < most // 2 or not any(rank not in held.held for rank in behind)):
-            for rank in held.held:
-                self._feed.release(held.tps[rank])
-            held.held.clear()
+        if size > most and behind:
+            # The one that was slowest may have overtaken those that wait for it: look anew each time.
+            slow = min(behind, key=lambda rank: shard.sources[rank].max_at)
+            self._hold(held, {rank for rank in ranks if rank != slow})
+        elif held.held and (size < most // 2 or held.held.issuperset(behind)):
+            self._hold(held, set())
+
+    def _hold(self, held: Held, ranks: set[int]) -> None:
+        """Fetch all partitions of a shard but these."""
+        for rank in ranks - held.held:
+            self._feed.hold(held.tps[rank])
+        for rank in held.held - ranks:
+            self._feed.release(held.tps[rank])
+        held.held = ranks
 
     def backlog(self) -> int:
         """Messages known to be there and not read yet."""

@@ -19,7 +19,7 @@ from faust.types import TP
 from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batches
 from agents.checkpoint import Checkpoints
 from agents.intake import attach
-from agents.owner import Held, Owner, Pace, wall_ms
+from agents.owner import ForeignTopic, Held, Owner, Pace, wall_ms
 from agents.parting import CRASHED_S, Parting, Shell
 from app.admin import changelog_of, ensure_topics
 from app.metrics import Metrics
@@ -154,7 +154,7 @@ class Worker:
         """Stop the worker, so that a restart replays: nothing of what it holds in memory is written any more."""
         if self.broken is None:
             self.broken = error
-            told = isinstance(error, StoredState | SettingsError)
+            told = isinstance(error, StoredState | SettingsError | ForeignTopic)
             log.critical("stopped", error=str(error) or repr(error), exc_info=None if told else error)
         self.parting.within(CRASHED_S)
         self._ready = False
@@ -295,6 +295,8 @@ class Worker:
         """
         while not self.app.should_stop:
             await asyncio.sleep(0.5)
+            if self.owner.gaps:
+                await self.owner.count_gone()
             if self._dealt and await self.feed.missing(self._topics):
                 await self.feed.ask_for_topics()
 
