@@ -259,7 +259,7 @@ def test_what_is_over_is_forgotten_and_leaves_no_record() -> None:
     for message in (notice("at-risk"), found, action(found), End(400)):
         take(incidents, message)
         write(incidents, store)
-    assert set(name[0] for name in store) == {"i", "r"}
+    assert {name[0] for name in store} == {"i", "r"}
     incidents.tick(T0 + 26 * HOUR_MS)
     write(incidents, store)
     assert (len(incidents), store, incidents._of_verdict, incidents._of_room) == (0, {}, {}, {})
