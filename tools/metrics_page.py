@@ -1,4 +1,4 @@
-"""Makes the table of docs/metrics.md from app/metrics.py: `python -m tools.metrics_page`; a test holds them together."""
+"""Makes docs/metrics.md of app/metrics.py: `python -m tools.metrics_page`; a test holds the two together."""
 
 from pathlib import Path
 from typing import Final
