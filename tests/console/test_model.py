@@ -1,0 +1,209 @@
+"""The model: topics in any order relative to each other, repeats, hostile and malformed messages, bounds."""
+
+import msgspec
+import pytest
+
+from app.console.bounded import Bounded
+from app.console.model import Model
+from app.console.settings import Bounds
+from tests.console.stories import HOSTILE, START, Fed, fed, simulated
+from topics.reviews import Review
+from topics.rooms import ROOM_TOPICS, BuyerEntry
+from topics.verdicts import Action, Notice, Verdict
+
+S = 1000
+NOW = START + 3600 * S
+
+
+def notice(kind: str, at: int, rule: str | None = "absence", since: int = 0, due: int | None = None) -> Notice:
+    return Notice(
+        notice_id=f"{kind}-{rule}-{since}-{at}",
+        kind=kind,  # type: ignore[arg-type]
+        rule=rule,
+        room_id="r",
+        host_id="h",
+        buyer_id="b" if kind == "entry-missed" else None,
+        priority="normal",
+        since=START + since,
+        at=START + at,
+        due=None if due is None else START + due,
+    )
+
+
+def verdict(rule: str = "absence", since: int = 0, at: int = 300 * S, name: str = "v1", room_id: str = "r") -> Verdict:
+    return Verdict(
+        verdict_id=name,
+        rule=rule,
+        family="reception",
+        subject=None,
+        rulebook="2022-07-19",
+        room_id=room_id,
+        host_id="h",
+        since=START + since,
+        at=START + at,
+        evidence=(),
+    )
+
+
+def action(name: str = "v1", revision: int = 1, status: str = "active", at: int = 300 * S, **told: object) -> Action:
+    fields: dict[str, object] = {
+        "action_id": name,
+        "revision": revision,
+        "status": status,
+        "host_id": "h",
+        "room_id": "r",
+        "rule": "absence",
+        "family": "reception",
+        "count": 1,
+        "steps": ("warn",),
+        "choice": None,
+        "ban_days": None,
+        "ban_until": None,
+        "freeze_days": None,
+        "past_days": None,
+        "at": START + at,
+    }
+    return msgspec.convert(fields | told, Action)
+
+
+def test_a_warning_ends_with_its_clearing():
+    console = Fed().take("notice", notice("at-risk", 150 * S, due=300 * S))
+    room = console.hub.model.rooms.get("r")
+    assert room is not None and len(room.risks) == 1
+    console.take("notice", notice("risk-cleared", 200 * S))
+    assert not room.risks
+
+
+@pytest.mark.parametrize("verdict_first", [False, True])
+def test_a_warning_ends_with_its_violation_whichever_topic_is_read_first(verdict_first: bool):
+    told = [("notice", notice("at-risk", 150 * S, due=300 * S)), ("verdict", verdict())]
+    console = Fed()
+    for topic, body in reversed(told) if verdict_first else told:
+        console.take(topic, body)
+    room = console.hub.model.rooms.get("r")
+    assert room is not None and not room.risks and list(room.verdicts) == ["v1"]
+
+
+def test_repeats_change_nothing():
+    console = Fed()
+    for _ in range(3):
+        console.take("verdict", verdict()).take("notice", notice("entry-missed", 10 * S, "greeting-miss"))
+    room = console.hub.model.rooms.get("r")
+    assert room is not None
+    assert (len(room.verdicts), len(room.notices), len(room.missed)) == (1, 1, 1)
+
+
+def test_the_highest_revision_stands_whatever_the_order():
+    for order in ((1, 2, 3), (3, 1, 2), (2, 3, 1)):
+        console = Fed()
+        for revision in order:
+            console.take("enforcement", action(revision=revision, status="withdrawn" if revision == 2 else "active"))
+        held = console.hub.model.action("v1")
+        assert held is not None and (held.revision, held.status) == (3, "active")
+
+
+def test_the_whole_recording_in_another_order_of_topics_shows_the_same():
+    messages, outputs = simulated()
+    calm = Fed().play(messages, outputs)
+    other = Fed()
+    for topic, told in reversed(outputs.by_topic().items()):
+        for output in told:
+            value = None if output.body is None else msgspec.json.encode(output.body)
+            other.hub.model.take(topic, output.key, value, NOW)
+    other.hub.tick()
+
+    def shown(console: Fed) -> dict[str, object]:
+        return {
+            room_id: (room.lost_since, set(room.risks), set(room.missed), set(room.verdicts))
+            for room_id, room in console.hub.model.rooms.items()
+        }
+
+    assert shown(calm) == shown(other) != {}
+    assert dict(calm.hub.wall.rows.since(0)).keys() == dict(other.hub.wall.rows.since(0)).keys()
+
+
+@pytest.mark.parametrize(
+    "topic, value",
+    [
+        ("verdict", b"{"),
+        ("verdict", b'{"rule":1}'),
+        ("verdict", b"\xff\xfe"),
+        ("room-status", b"[" * 100_000),
+        ("buyer-entry", b'{"room_id":"r"}'),
+        ("review", b"null"),
+        ("notice", b""),
+    ],
+)
+def test_what_is_not_what_its_topic_carries_is_counted_and_shows_nowhere(topic: str, value: bytes):
+    model = Model(Bounds(), 15 * S)
+    model.take(topic, b"r", value, NOW)
+    assert model.refused == 1 and not len(model.rooms) and not len(model.tracks)
+
+
+def test_an_event_days_ahead_does_not_push_the_others_out_of_the_timeline():
+    model = Model(Bounds(), 15 * S)
+    for at in (NOW, NOW + 2 * 86_400 * S):
+        entry = BuyerEntry(room_id="r", host_id="h", at=at, buyer_id="b")
+        model.take("buyer-entry", b"r", msgspec.json.encode(entry), NOW)
+    track = model.tracks.get("r")
+    assert model.refused == 1 and track is not None and [one.at for one in track.entries] == [NOW]
+
+
+def test_memory_is_bounded():
+    model = Model(Bounds(rooms=10, verdicts=10, hosts=10, suppliers=10, actions_of_host=10), 15 * S)
+    for number in range(100):
+        one = verdict(name=f"v{number}", room_id=f"r{number}")
+        model.take("verdict", one.room_id.encode(), msgspec.json.encode(one), NOW)
+        told = action(f"v{number}")
+        model.take("enforcement", b"h", msgspec.json.encode(told), NOW)
+        entry = BuyerEntry(room_id=f"r{number}", host_id="h", at=NOW, buyer_id="b")
+        model.take("buyer-entry", f"r{number}".encode(), msgspec.json.encode(entry), NOW)
+    host = model.hosts.get("h")
+    assert host is not None
+    sizes = [len(held) for held in (model.rooms, model.tracks, model.verdicts, model.actions, host.actions)]
+    assert sizes == [10, 10, 10, 10, 10]
+    assert "v99" in model.verdicts and "v0" not in model.verdicts
+
+
+def test_a_timeline_keeps_only_its_hour():
+    model = Model(Bounds(timeline_ms=60_000), 15 * S)
+    for second in range(600):
+        entry = BuyerEntry(room_id="r", host_id="h", at=NOW + second * S, buyer_id="b")
+        model.take("buyer-entry", b"r", msgspec.json.encode(entry), NOW)
+    track = model.tracks.get("r")
+    assert track is not None and len(track.entries) <= 600
+    assert len(track.entries_between(NOW + 590 * S, NOW + 599 * S)) == 10
+
+
+def test_touched_last_stays_longest():
+    held: Bounded[str, int] = Bounded(2)
+    held.put("a", 1)
+    held.put("b", 2)
+    held.touch("a", lambda: 0)
+    held.put("c", 3)
+    assert list(held) == ["a", "c"] and held.let_go == 1
+
+
+def test_search_finds_parts_of_ids_those_that_begin_so_first():
+    model = fed().hub.model
+    found = model.search("00003")
+    assert "room-00003-001" in found.rooms and "merchant-00003" in found.hosts
+    assert found.suppliers == ["merchant-00003"]
+    assert model.search("ROOM-00003").rooms[0].startswith("room-00003")
+    assert model.search("   ").rooms == []
+    some = next(iter(model.verdicts))
+    assert [one.verdict_id for one in model.search(some).verdicts] == [some]
+    assert not model.search(HOSTILE).rooms
+
+
+def test_a_review_that_is_read_again_is_one():
+    review = Review(verdict_id="v1", host_id="h", decision="overturned", by="mei", reason="x", at=START)
+    console = Fed().take("review", review).take("review", review)
+    assert console.hub.model.reviews.get("v1") == (review,)
+
+
+def test_every_room_topic_reaches_the_timeline():
+    console = fed()
+    track = console.hub.model.tracks.get("room-00000-001")
+    assert track is not None and track.spans and track.entries and track.receptions
+    assert len(ROOM_TOPICS) == 3

@@ -1,0 +1,275 @@
+"""What the pages say beside the wall: ladders, what would raise a score, the timeline's shapes, the words."""
+
+from fractions import Fraction
+
+import msgspec
+import pytest
+
+from app.console.advice import cents, outlook
+from app.console.ladders import banned_until, ladders
+from app.console.pages import link, visible
+from app.console.text import _WORDS, WORDS, choose
+from app.console.timeline import LEFT, RIGHT, WIDTH, draw
+from app.console.track import Track
+from app.rulebook.hosts import FAMILIES
+from app.rulebook.rooms import SECTIONS as ROOM_SECTIONS
+from app.suppliers.score import ScoreRules, share_points
+from tests.console.stories import RULEBOOK, START, fed
+from tests.console.test_model import action
+from topics.rooms import FrameStatus
+from topics.scores import SupplierScore
+
+S = 1000
+DAY = 86_400 * S
+
+
+def reception(*days: float, status: str = "active") -> list:
+    """Actions of the family reception, so many days after the start."""
+    return [action(f"v{n}", at=round(day * DAY), status=status) for n, day in enumerate(days)]
+
+
+def next_of(family: str, actions: list, day: float):
+    return next(one for one in ladders(RULEBOOK, actions, START + round(day * DAY)) if one.family == family)
+
+
+@pytest.mark.parametrize(
+    "days, steps, ban",
+    [
+        ((), ("warn",), None),
+        ((1,), ("close", "ban"), 7),
+        ((1, 2), ("close", "ban"), 15),
+        ((1, 2, 3), ("close", "ban"), 30),
+        ((1, 2, 3, 4), ("close", "ban"), 30),
+    ],
+)
+def test_the_next_violation_is_on_the_next_rung(days: tuple[float, ...], steps: tuple[str, ...], ban: int | None):
+    told = next_of("reception", reception(*days), 10)
+    assert (told.next.steps, told.next.ban_days, told.next.count) == (steps, ban, len(days) + 1)
+    assert told.next_rung == min(len(days), 3)
+
+
+@pytest.mark.parametrize("later_ms, counted", [(-1, 1), (0, 0)])
+def test_a_violation_leaves_the_window_after_exactly_90_days(later_ms: int, counted: int):
+    actions = reception(1)
+    now = actions[0].at + 90 * DAY + later_ms
+    told = next(one for one in ladders(RULEBOOK, actions, now) if one.family == "reception")
+    assert len(told.counted) == counted and told.next.count == counted + 1
+    assert all(one.leaves_at == one.action.at + 90 * DAY for one in told.counted)
+
+
+def test_a_withdrawn_action_does_not_count_and_bans_nobody():
+    actions = [action("v1", status="withdrawn", ban_days=7, ban_until=START + 30 * DAY)]
+    assert next_of("reception", actions, 1).next.count == 1
+    assert banned_until(actions, START) is None
+    assert banned_until([action("v1", ban_days=7, ban_until=START + 30 * DAY)], START) == START + 30 * DAY
+    assert banned_until([action("v1", ban_days=7, ban_until=START + 30 * DAY)], START + 30 * DAY) is None
+
+
+def test_sleeping_is_always_closed():
+    told = next_of("low-quality", [], 1)
+    assert told.next.steps == ("warn",) and told.always["sleeping"].steps == ("close",)
+
+
+def test_every_family_has_its_ladder():
+    assert {one.family for one in ladders(RULEBOOK, [], START)} == set(FAMILIES)
+
+
+def score(**told: object) -> SupplierScore:
+    fields = {
+        "supplier_id": "s",
+        "at": START + 10 * DAY,
+        "industry": "toys",
+        "membership": "standard",
+        "stars": 3,
+        "metrics": {
+            "quotes_month": 4,
+            "response_rate": 0.5,
+            "reply_rate": 0.25,
+            "gmv_90d": "480.50",
+            "gmv_month": "480.50",
+        },
+        "points": {"quotes": 10, "response": 9, "reply": 12, "gmv": 2, "bonus": 0},
+        "ranks": {"quotes": {"rank": 5, "of": 10}, "response": {"rank": 6, "of": 10}},
+        "predicted": 33,
+        "assessed": None,
+        "entitlements": None,
+        "gmv_challenge_rights": 0,
+        "counts": {"rfqs_quoted": 8, "rfqs_in_time": 4, "quotes": 8, "quotes_replied": 2},
+        "rulebook": "2022-08-03",
+    }
+    return msgspec.convert(fields | told, SupplierScore)
+
+
+def advised(told: SupplierScore) -> dict[str, tuple[dict[str, str | int], int]]:
+    return {one.name: (one.numbers, one.gain) for one in outlook(RULEBOOK, told).advice}
+
+
+def test_the_next_reply_step_is_reached_by_so_many_more_replies_and_no_fewer():
+    told = advised(score())
+    assert told["reply.more"] == ({"more": 1, "quotes": 8}, 12)  # 3 of 8 are 37.5 %: 24 points in the place of 12
+    limits = RULEBOOK.at("service-score", START + 10 * DAY).limits  # type: ignore[union-attr]
+    assert share_points(limits.reply, 3, 8) == 24 and share_points(limits.reply, 2, 8) == 12
+
+
+def test_the_next_gmv_step_is_told_to_the_cent():
+    assert advised(score())["gmv.more"] == ({"amount": "19.50"}, 3)
+
+
+def test_a_rate_that_grows_by_answering_in_time():
+    (numbers, _) = advised(score())["response.share"]
+    more = int(numbers["more"])
+    assert Fraction(4 + more, 8 + more) >= Fraction(int(numbers["percent"]), 100) > Fraction(4 + more - 1, 8 + more - 1)
+
+
+def test_the_verified_bonus_and_what_keeps_it():
+    assert advised(score())["bonus.verified"][1] == 20
+    assert advised(score(membership="verified"))["bonus.gmv"] == ({"amount": "519.50"}, 20)
+
+
+def test_what_cannot_be_raised_is_not_advised():
+    best = score(
+        membership="verified",
+        metrics={
+            "quotes_month": 9,
+            "response_rate": 1.0,
+            "reply_rate": 1.0,
+            "gmv_90d": "40000.00",
+            "gmv_month": "1.00",
+        },
+        points={"quotes": 20, "response": 20, "reply": 30, "gmv": 30, "bonus": 20},
+        ranks={"quotes": {"rank": 1, "of": 10}, "response": {"rank": 1, "of": 10}},
+        predicted=120,
+        counts={"rfqs_quoted": 9, "rfqs_in_time": 9, "quotes": 9, "quotes_replied": 9},
+    )
+    told = outlook(RULEBOOK, best)
+    assert told.advice == () and told.next_band is None
+    assert [one.points for one in told.factors] == [one.most for one in told.factors] == [20, 20, 30, 30, 20]
+
+
+def test_the_way_to_the_next_entitlements_and_the_next_prize():
+    told = outlook(RULEBOOK, score())
+    assert told.next_band is not None and (told.next_band.score, told.missing) == (60, 27)
+    assert told.next_prize == ("19.50", 1)
+
+
+def test_advice_on_simulated_suppliers_is_worth_what_it_says():
+    model = fed().hub.model
+    rules = ScoreRules(RULEBOOK)
+    seen = 0
+    for supplier_id in model.suppliers:
+        told = model.score(supplier_id)
+        assert told is not None and told.points is not None
+        limits = RULEBOOK.at("service-score", told.at).limits  # type: ignore[union-attr]
+        for one in outlook(RULEBOOK, told).advice:
+            if one.name == "reply.more":
+                after = told.counts.quotes_replied + int(one.numbers["more"])
+                assert share_points(limits.reply, after, told.counts.quotes) - told.points.reply == one.gain
+                seen += 1
+    assert seen and rules.effective(START) == "2022-08-03"
+
+
+def test_amounts():
+    assert [cents(text) for text in ("0.00", "0.29", "1234567.89")] == [0, 29, 123456789]
+
+
+# ---- the timeline
+
+
+def test_everything_is_drawn_inside_the_picture_and_evidence_on_its_verdict():
+    console = fed()
+    model = console.hub.model
+    seen = set()
+    for room_id, room in model.rooms.items():
+        verdicts = model.verdicts_of(room.verdicts)
+        told = draw(
+            room,
+            model.tracks.get(room_id),
+            verdicts,
+            since=START + 200 * S,
+            until=START + 500 * S,
+            now=START + 480 * S,
+            words=WORDS["en"],
+            zone=console.hub.zone,
+            selected=verdicts[0].verdict_id if verdicts else None,
+        )
+        for shape in told.shapes:
+            assert shape.x >= LEFT and shape.x + shape.width <= WIDTH - RIGHT + 2
+            assert 0 <= shape.y < told.height
+            seen.add((shape.kind, shape.look.split()[0]))
+        drawn = sum(shape.kind == "tick" and shape.look.startswith("evidence") for shape in told.shapes)
+        inside = [one for verdict in verdicts for one in verdict.evidence if told.since <= one.at <= told.until]
+        assert drawn == len(inside)
+    expected = {("bar", "live"), ("bar", "bad"), ("bar", "black"), ("bar", "violated"), ("bar", "risk")}
+    expected |= {
+        ("diamond", "violation"),
+        ("tick", "said"),
+        ("cross", "missed"),
+        ("dot", "entered"),
+        ("guide", "guide"),
+    }
+    assert expected <= seen
+
+
+@pytest.mark.parametrize("silence, gaps", [(15, 0), (16, 1)])
+def test_a_hole_of_more_than_frames_may_be_apart_is_a_gap(silence: int, gaps: int):
+    track = Track(3600 * S, 15 * S)
+    for second in (0, 1, 2, 2 + silence, 3 + silence):
+        track.take(FrameStatus(room_id="r", host_id="h", at=START + second * S, stream="live", face=True, black=False))
+    end = START + (3 + silence) * S
+    told = draw(None, track, [], since=START, until=end, now=end, words=WORDS["en"], zone=fed().hub.zone)
+    live = [shape for shape in told.shapes if shape.look == "live"]
+    assert (sum(shape.look == "gap" for shape in told.shapes), len(live)) == (gaps, 1 + gaps)
+
+
+def test_a_signal_that_is_gone_is_a_gap_up_to_now():
+    track = Track(3600 * S, 15 * S)
+    track.take(FrameStatus(room_id="r", host_id="h", at=START, stream="live", face=True, black=False))
+    now = START + 20 * S
+    told = draw(None, track, [], since=START, until=now, now=now, words=WORDS["en"], zone=fed().hub.zone)
+    (gap,) = [shape for shape in told.shapes if shape.look == "gap"]
+    assert (gap.x, gap.x + gap.width) == (LEFT, WIDTH - RIGHT)
+
+
+def test_a_picture_of_nothing_has_its_lanes():
+    told = draw(None, None, [], since=START, until=START, now=START, words=WORDS["zh"], zone=fed().hub.zone)
+    assert len(told.lanes) == 6 and not told.shapes
+
+
+# ---- words
+
+
+def test_both_languages_say_everything_with_the_same_places_to_fill():
+    for key, (english, chinese) in _WORDS.items():
+        assert english and chinese, key
+        places = [{part.split("}")[0] for part in text.split("{")[1:]} for text in (english, chinese)]
+        assert places[0] == places[1], key
+
+
+def test_every_rule_and_family_has_its_words():
+    rules = [rule for rule in ROOM_SECTIONS if rule != "rooms"]
+    assert len(rules) == 14
+    for name in [*(f"rule.{rule}" for rule in rules), *(f"family.{family}" for family in FAMILIES)]:
+        assert name in _WORDS
+    assert WORDS["zh"].rule("lens-covered") == "lens-covered"
+
+
+@pytest.mark.parametrize(
+    "asked, accepted, expected",
+    [
+        (None, None, "en"),
+        ("zh", "en", "zh"),
+        (None, "zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        (None, "fr-FR,en;q=0.5", "en"),
+        ("<script>", "de", "en"),
+    ],
+)
+def test_which_language(asked: str | None, accepted: str | None, expected: str):
+    assert choose(asked, accepted) == expected
+
+
+def test_signs_that_are_not_seen_are_made_visible():
+    assert visible("a\u202eb\x00c\u200b中 文") == "a\\u{202e}b\\u{0}c\\u{200b}中 文"
+
+
+def test_ids_are_one_value_of_the_query_whatever_they_hold():
+    assert link("room", "../a b&c#?%/中") == "/room?id=..%2Fa%20b%26c%23%3F%25%2F%E4%B8%AD"

@@ -1,0 +1,160 @@
+"""The wall: what is more urgent, that time alone moves a room, and that browsers get changes only."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from app.console.wall import AT_RISK, CALM, CRITICAL, WATCH, Changes, array
+from tests.console.stories import START, Fed, fed
+from tests.console.test_model import notice
+from topics.verdicts import CommentCounts, OpenCondition, RoomStatus, WaitingEntry
+
+S = 1000
+
+
+def status(
+    at: int = 0,
+    stream: Any = "live",
+    opened: tuple[tuple[str, int, int], ...] = (),
+    waiting: tuple[tuple[str, int], ...] = (),
+    buyers: int = 5,
+    room_id: str = "r",
+) -> RoomStatus:
+    """A room's figures: open conditions as rule, since and due; waiting buyers as tier and due."""
+    return RoomStatus(
+        room_id=room_id,
+        host_id="h",
+        at=START + at,
+        stream=stream,
+        entries=1,
+        received=0,
+        missed=0,
+        reception_seconds=None,
+        buyers_now=buyers,
+        engaged_buyers=0,
+        comments=CommentCounts(host=0, buyer=0),
+        on_air_seconds=at / S,
+        absent_seconds=0,
+        black_seconds=0,
+        open=tuple(OpenCondition(rule=rule, since=START + since, due=START + due) for rule, since, due in opened),
+        waiting=tuple(
+            WaitingEntry(buyer_id=f"b{n}", buyer_tier=tier, since=START + due - 10 * S, due=START + due)  # type: ignore[arg-type]
+            for n, (tier, due) in enumerate(waiting)
+        ),
+        verdicts=0,
+    )
+
+
+def rows(console: Fed, now: int) -> dict[str, dict[str, Any]]:
+    """The wall as it looks at a time."""
+    console.hub.wall.refresh(START + now)
+    return {key: orjson.loads(row) for key, row in console.hub.wall.rows.since(0) if row is not None}
+
+
+def band(*told: Any, now: int = 0) -> int:
+    console = Fed()
+    for one in told:
+        console.take("room-status" if isinstance(one, RoomStatus) else "notice", one, tick=False)
+    return int(rows(console, now)["r"]["b"])
+
+
+@pytest.mark.parametrize(
+    "told, expected",
+    [
+        ((status(),), CALM),
+        ((status(opened=(("absence", 0, 300 * S),)),), WATCH),
+        ((status(opened=(("absence", -240 * S, 60 * S + 1),)),), WATCH),
+        ((status(opened=(("absence", -240 * S, 60 * S),)),), CRITICAL),
+        ((status(opened=(("sleeping", 0, 10 * S),)),), CRITICAL),
+        ((status(opened=(("absence", 0, 300 * S),)), notice("at-risk", 150 * S, due=300 * S)), AT_RISK),
+        ((notice("at-risk", 150 * S, due=300 * S),), AT_RISK),
+        ((status(waiting=(("L1", 5 * S),)),), AT_RISK),
+        ((status(waiting=(("L1", 5 * S + 1),)),), WATCH),
+        ((status(waiting=(("L0", 2 * S),)),), CALM),
+        ((status(), notice("at-risk", 10 * S, "greeting-miss")), AT_RISK),
+        ((status(waiting=(("L0", 9 * S),)), notice("at-risk", 10 * S, "greeting-miss")), CRITICAL),
+        ((status(), notice("signal-lost", 15 * S, None)), WATCH),
+        ((status(stream="disconnected"),), WATCH),
+    ],
+)
+def test_bands(told: tuple[Any, ...], expected: int):
+    assert band(*told) == expected
+
+
+def test_within_a_band_what_falls_due_first_comes_first():
+    console = Fed()
+    for room_id, due in (("late", 50), ("soon", 10), ("mid", 30)):
+        console.take("room-status", status(opened=(("absence", -200 * S, due * S),), room_id=room_id), tick=False)
+    told = rows(console, 0)
+    assert sorted(told, key=lambda name: (told[name]["b"], told[name]["k"])) == ["soon", "mid", "late"]
+
+
+def test_time_alone_makes_a_room_critical_and_then_lets_go_of_what_ended_without_a_word():
+    console = Fed().take("room-status", status(opened=(("absence", 0, 300 * S),)), tick=False)
+    assert [rows(console, now * S)["r"]["b"] for now in (0, 239, 240, 300, 304)] == [2, 2, 0, 0, 0]
+    after = rows(console, 306 * S)["r"]
+    assert after["b"] == CALM and after["o"] == []
+
+
+def test_an_ended_or_forgotten_room_leaves_the_wall():
+    console = Fed().take("room-status", status(), tick=False)
+    assert "r" in rows(console, 0)
+    console.take("room-status", status(at=S, stream="ended"), tick=False)
+    assert "r" not in rows(console, 2 * S)
+    console.take("room-status", status(at=2 * S), tick=False)
+    assert "r" in rows(console, 3 * S)
+    console.take("room-status", None, key="r", tick=False)
+    assert "r" not in rows(console, 4 * S)
+
+
+def test_a_room_that_says_nothing_new_is_not_sent_again():
+    console = Fed().take("room-status", status(), tick=False)
+    rows(console, 0)
+    version = console.hub.wall.rows.version
+    for second in range(1, 10):  # figures go on, as every second; nothing that the wall shows
+        console.take("room-status", status(at=second * S), tick=False)
+        console.hub.wall.refresh(START + second * S)
+    assert console.hub.wall.rows.since(version) == []
+
+
+def test_a_count_that_changes_all_the_time_is_sent_every_ten_seconds():
+    console = Fed()
+    sent = 0
+    for second in range(60):
+        version = console.hub.wall.rows.version
+        console.take("room-status", status(at=second * S, buyers=second), tick=False)
+        console.hub.wall.refresh(START + second * S)
+        sent += bool(console.hub.wall.rows.since(version))
+    assert sent == 6
+
+
+def test_verdicts_are_told_again_when_their_action_or_review_comes():
+    console = fed()
+    wall = console.hub.wall
+    told = [orjson.loads(row) for _, row in wall.verdicts.since(0) if row is not None]
+    assert told and all(one["t"] for one in told)
+    assert len(wall.verdicts) <= 100
+
+
+def test_changes_since_a_version_bring_every_copy_up_to_date():
+    changes = Changes(most_gone=3)
+    copy: dict[str, bytes] = {}
+    version = 0
+    for number in range(200):
+        key = f"k{number * 7 % 11}"
+        changes.put(key, None if number % 3 == 0 else b"%d" % number)
+        if number % 5 == 0:
+            if version < changes.forgotten:
+                copy, version = {}, 0
+            for name, value in changes.since(version):
+                if value is None:
+                    copy.pop(name, None)
+                else:
+                    copy[name] = value
+            version = changes.version
+            assert copy == {name: value for name, value in changes.since(0) if value is not None}
+
+
+def test_rows_that_went_are_told_by_their_key():
+    assert orjson.loads(array([("a", b'{"r":"a"}'), ('"<b>', None)])) == [{"r": "a"}, '"<b>']
