@@ -7,6 +7,8 @@ A finding is an exception other than Refused: atheris prints it with the input a
 """
 
 import argparse
+import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -20,22 +22,19 @@ def main() -> int:
     parser.add_argument("--corpus", type=Path, default=ROOT / ".cache" / "fuzz", help="where inputs are kept")
     told = parser.parse_args()
     try:
-        import atheris
+        atheris = importlib.import_module("atheris")
     except ImportError:
         print("atheris is not installed: pip install atheris (Linux, CPython up to 3.13)", file=sys.stderr)
         return 2
     with atheris.instrument_imports(include=["topics", "app.contracts"]):
         from app.contracts.decoding import decode
         from app.contracts.examples import EXAMPLES
-        from app.contracts.files import files  # noqa: F401 - instrumented with the rest
         from topics.catalog import TOPICS
         from topics.fields import Refused
 
     names = [topic.name for topic in TOPICS if topic.direction == "in"]
     told.corpus.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
-        import json
-
         seed = bytes([number]) + EXAMPLES[name].key.encode() + b"\0" + json.dumps(EXAMPLES[name].value).encode()
         (told.corpus / f"seed-{name}").write_bytes(seed)
 
