@@ -1,0 +1,49 @@
+"""The metrics of `vigil notify`, named and explained in one place."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+DELAYS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+
+
+class NotifyMetrics:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.messages = Counter("vigil_notify_messages", "Messages read.", ["topic"], registry=registry)
+        self.refused = Counter(
+            "vigil_notify_refused", "Messages that could not be read; they are in notify-dead-letter.", ["topic"],
+            registry=registry,
+        )  # fmt: skip
+        self.changes = Counter(
+            "vigil_notify_changes", "Steps of incidents, whether or not a route sends them.", ["kind"],
+            registry=registry,
+        )  # fmt: skip
+        self.open = Gauge("vigil_notify_open_incidents", "Incidents that have not ended.", registry=registry)
+        self.remembered = Gauge(
+            "vigil_notify_remembered_incidents", "Incidents in memory, ended ones included.", registry=registry
+        )
+        self.delivered = Counter("vigil_notify_delivered", "Changes delivered.", ["target"], registry=registry)
+        self.tries = Counter(
+            "vigil_notify_tries", "Requests made, by what came of them.", ["target", "outcome"], registry=registry
+        )
+        self.dead = Counter(
+            "vigil_notify_dead_letters", "Changes given up; they are in notify-dead-letter.", ["target"],
+            registry=registry,
+        )  # fmt: skip
+        self.owed = Gauge("vigil_notify_owed", "Changes that wait for their delivery.", ["target"], registry=registry)
+        self.delay = Histogram(
+            "vigil_notify_delivery_seconds", "From the first try of a change until it was delivered.", ["target"],
+            buckets=DELAYS, registry=registry,
+        )  # fmt: skip
+        self.resent = Counter(
+            "vigil_notify_resent", "Alerts sent again to an Alertmanager so that they stay.", ["target"],
+            registry=registry,
+        )  # fmt: skip
+        self.active = Gauge("vigil_notify_active", "1 on the process that tells, 0 on one that stands by.",
+                            registry=registry)  # fmt: skip
+        self.held = Gauge(
+            "vigil_notify_held_back", "1 while nothing is read because too much is owed.", registry=registry
+        )
