@@ -1,0 +1,381 @@
+"""The owner of shards: what may move a clock on, what holds it back, and when the end of recorded data has come.
+
+Silence during outages is in test_silence.py.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from agents.batches import Feed
+from agents.owner import ON_ITS_WAY_MS, ForeignTopic, Held, Owner, Pace
+from app.stream.shard import Shard
+from app.stream.store import Store
+from tests.agents.fakes import FakeFeed, fetched, restored
+from tests.stream.toys import Arrival, Ordered, Toy
+from topics.catalog import Group
+
+TOPICS = ("entry", "remark", "look")
+ENTRY, REMARK, LOOK = (TP(topic, 0) for topic in TOPICS)
+NOW = 1_700_000_000_000
+"""The wall clock when a test begins."""
+LATENESS, IDLE = 2000, 200
+
+
+class Stage:
+    """An owner with one shard of three topics, a broker that answers, and a wall clock that a test moves."""
+
+    def __init__(
+        self,
+        *,
+        toy: Toy | None = None,
+        group: Group = "rooms",
+        upstream: Sequence[Group] = (),
+        store: Store | None = None,
+        **pace: Any,
+    ) -> None:
+        self.now = NOW
+        self.toy = toy or Ordered()
+        self.feed = FakeFeed(*TOPICS)
+        self.store = store
+        self.group = group
+        feed: Feed = self.feed  # type: ignore[assignment]
+        self.owner = Owner(
+            feed,
+            Pace(**{"lateness_ms": LATENESS, "idle_after_ms": IDLE, "max_buffered": 10, **pace}),
+            {group: TOPICS},
+            self._shard,
+            upstream,
+            lambda: self.now,
+        )
+
+    def _shard(self, group: Group, partition: int) -> Shard:
+        return Shard(self.toy, LATENESS, partition=partition, store=self.store)
+
+    async def assign(self) -> "Stage":
+        await self.owner.assign()
+        return self
+
+    @property
+    def held(self) -> Held:
+        return self.owner.shards[self.group, 0]
+
+    @property
+    def clock(self) -> int:
+        clock: int = self.held.shard.clock
+        return clock
+
+    def take(self, tp: TP, *ats: int) -> None:
+        """The next records of a partition arrive; the broker has at least these."""
+        offset = self.held.shard.sources[TOPICS.index(tp.topic)].seen
+        self.feed.told_ends[tp] = max(self.feed.told_ends[tp], offset + len(ats))
+        self.owner.take(fetched(tp.topic, offset, *ats))
+
+    def waits(self, ms: int, answers: bool = True) -> None:
+        """Time passes in ticks of 10 ms, the broker answering fetches or not."""
+        for _ in range(0, ms, 10):
+            self.now += 10
+            if answers:
+                self.feed.answers_all(self.now)
+            self.owner.tick()
+
+
+# ---- live: the wall, and who holds it back ----------------------------------------------------------------------
+
+
+async def test_the_slowest_partition_decides_while_none_is_idle() -> None:
+    stage = await Stage().assign()
+    for tp, at in ((ENTRY, 9000), (REMARK, 5000), (LOOK, 7000)):
+        stage.take(tp, NOW + at)
+    assert stage.clock == NOW + 5000 - LATENESS
+
+
+async def test_before_anything_came_the_clock_stands_until_all_are_idle() -> None:
+    stage = await Stage().assign()
+    stage.waits(IDLE - 10)
+    assert stage.clock < 0
+    stage.waits(10)
+    assert stage.clock == stage.now - LATENESS
+
+
+async def test_an_idle_partition_holds_nothing_back_and_the_others_do() -> None:
+    stage = await Stage().assign()
+    stage.take(REMARK, NOW - 500)
+    stage.waits(IDLE)
+    stage.take(ENTRY, NOW + 5000)
+    assert stage.held.idle == [False, True, True]
+    assert stage.clock == NOW + 5000 - LATENESS
+    stage.take(LOOK, NOW + 6000)
+    stage.take(ENTRY, NOW + 9000)
+    assert stage.held.idle == [False, True, False]
+    assert stage.clock == NOW + 6000 - LATENESS
+
+
+async def test_a_partition_that_speaks_again_holds_again() -> None:
+    stage = await Stage().assign()
+    stage.waits(IDLE)
+    stood = stage.clock
+    stage.take(ENTRY, NOW - LATENESS)  # older than the clock: it cannot move it, but it holds it
+    stage.waits(IDLE - 10)
+    assert stage.clock == stood
+    stage.waits(10)
+    assert stage.clock == stage.now - LATENESS
+
+
+async def test_a_partition_with_a_backlog_is_never_idle_however_long_it_is_silent() -> None:
+    stage = await Stage().assign()
+    stage.take(ENTRY, NOW)
+    stage.feed.told_ends[ENTRY] = 1000
+    stage.waits(5000)
+    assert stage.held.idle == [False, True, True]
+    assert stage.clock == NOW - LATENESS
+
+
+async def test_the_ends_are_learned_before_anything_is_read_so_that_a_backlog_holds_from_the_first_moment() -> None:
+    stage = Stage()
+    stage.feed.told_ends[LOOK] = 7
+    await stage.assign()
+    stage.feed.told_ends = dict.fromkeys(stage.feed.tps, 0)  # no fetch has told of it yet
+    stage.waits(5000)
+    assert not stage.held.idle[2]
+    assert stage.clock < 0
+    assert stage.held.backlog() == stage.owner.backlog() == 7
+
+
+async def test_behind_the_last_record_may_stand_the_end_of_a_transaction() -> None:
+    """It has an offset, and is never handed on: the fetcher's position tells, a moment later."""
+    stage = await Stage().assign()
+    stage.take(ENTRY, NOW)
+    stage.feed.told_ends[ENTRY] = 2
+    stage.feed.handed[ENTRY] = 1
+    stage.feed.at[ENTRY] = 1
+    stage.waits(3000)
+    assert not stage.held.idle[0], "the fetcher has not passed it"
+    stage.feed.at[ENTRY] = 2
+    stage.waits(ON_ITS_WAY_MS)
+    assert not stage.held.idle[0], "a batch may be on its way"
+    stage.waits(IDLE)
+    assert stage.held.idle[0]
+    assert stage.clock == stage.now - LATENESS
+
+
+async def test_what_was_handed_on_and_did_not_arrive_yet_is_waited_for() -> None:
+    stage = await Stage().assign()
+    stage.feed.told_ends[ENTRY] = stage.feed.at[ENTRY] = stage.feed.handed[ENTRY] = 3
+    stage.waits(5000)
+    assert not stage.held.idle[0]
+    assert stage.clock < 0
+
+
+async def test_the_clock_follows_the_brokers_answers_not_a_wall_that_runs_ahead_of_them() -> None:
+    stage = await Stage(fetch_wait_ms=20).assign()
+    stage.waits(IDLE)
+    answered = stage.now
+    stage.waits(900, answers=False)
+    assert stage.clock == answered + 2 * 20 + 100 - LATENESS
+
+
+async def test_a_wall_that_goes_back_takes_no_clock_back() -> None:
+    stage = await Stage().assign()
+    stage.waits(IDLE)
+    stood = stage.clock
+    stage.now -= 60_000
+    stage.feed.answers_all(stage.now)
+    stage.owner.tick()
+    assert stage.clock == stood
+
+
+async def test_batches_of_partitions_that_went_elsewhere_are_left_alone() -> None:
+    stage = await Stage().assign()
+    stage.owner.take(fetched("entry", 0, NOW, partition=3))
+    stage.owner.drop()
+    stage.owner.take(fetched("entry", 0, NOW))
+    stage.owner.tick()
+    assert stage.owner.shards == {}
+    assert stage.owner.positions() == {}
+
+
+# ---- where reading goes on --------------------------------------------------------------------------------------
+
+
+async def stored(offset: int) -> Store:
+    """The state of a shard that has dealt with `offset` entries."""
+    stage = await Stage(toy=Arrival()).assign()
+    if offset:
+        stage.take(ENTRY, *range(NOW, NOW + offset))
+    return restored([(r.key, r.value, r.headers) for r in stage.held.shard.snapshot().changelog()])
+
+
+async def test_reading_goes_on_where_the_stored_state_has_come_to() -> None:
+    stage = Stage(toy=Arrival(), store=await stored(5))
+    stage.feed.told_ends[ENTRY] = 5
+    await stage.assign()
+    assert stage.owner.positions() == {ENTRY: 5, REMARK: 0, LOOK: 0}
+
+
+async def test_a_topic_that_ends_before_the_stored_state_is_another_topic() -> None:
+    stage = Stage(toy=Arrival(), store=await stored(5))
+    stage.feed.told_ends[ENTRY] = 4
+    with pytest.raises(ForeignTopic, match=r"entry, partition 0, ends at 4, before the offset 5 .*`app_id`"):
+        await stage.assign()
+
+
+@pytest.mark.parametrize(("offset", "skipped"), [(5, 15), (0, 0)])
+async def test_what_retention_took_while_nobody_read_is_counted(offset: int, skipped: int) -> None:
+    """A new application has lost nothing: it never wanted what was before."""
+    stage = Stage(toy=Arrival(), store=await stored(offset))
+    stage.feed.told_ends[ENTRY], stage.feed.first[ENTRY] = 30, 20
+    await stage.assign()
+    assert stage.owner.positions()[ENTRY] == 20
+    assert stage.held.shard.context.counts.get("skipped:entry", 0) == skipped
+
+
+@pytest.mark.parametrize(("first", "skipped"), [(0, 0), (1, 0), (3, 2), (50, 3)])
+async def test_a_gap_is_loss_only_as_far_as_the_topic_begins_behind_it(first: int, skipped: int) -> None:
+    stage = await Stage(toy=Arrival()).assign()
+    stage.take(ENTRY, NOW)
+    stage.feed.told_ends[ENTRY] = 60
+    stage.owner.take(fetched("entry", 4, NOW))
+    stage.feed.first[ENTRY] = first
+    await stage.owner.count_gone()
+    assert stage.held.shard.context.counts.get("skipped:entry", 0) == skipped
+    assert stage.owner.gaps == {}
+
+
+async def test_partitions_of_a_group_that_went_apart_are_an_error_of_ours() -> None:
+    stage = Stage()
+    stage.feed.tps.remove(LOOK)
+    with pytest.raises(RuntimeError, match="partition 0 of look went to another worker"):
+        await stage.assign()
+
+
+# ---- recorded data ----------------------------------------------------------------------------------------------
+
+
+async def test_recorded_data_ends_at_its_largest_time_once_all_is_read() -> None:
+    stage = Stage(live=False)
+    stage.feed.told_ends |= {ENTRY: 1, REMARK: 1}
+    await stage.assign()
+    stage.take(ENTRY, 9000)
+    stage.waits(5000)
+    assert stage.clock < 0, "one partition was not read yet"
+    assert not stage.held.ended
+    stage.take(REMARK, 4000)
+    stage.waits(IDLE)
+    assert stage.clock == 9001
+    assert stage.held.ended
+
+
+async def test_recorded_data_ends_where_it_is_told() -> None:
+    stage = await Stage(live=False, recorded_until=50_000).assign()
+    stage.take(ENTRY, 9000)
+    stage.waits(IDLE)
+    assert stage.clock == 50_001
+    assert stage.held.ended
+
+
+async def test_a_shard_without_any_event_has_no_end_of_its_own_but_the_one_told() -> None:
+    alone = await Stage(live=False).assign()
+    alone.waits(IDLE)
+    assert alone.held.ended
+    assert alone.clock < 0
+    told = await Stage(live=False, recorded_until=50_000).assign()
+    told.waits(IDLE)
+    assert told.clock == 50_001
+
+
+async def test_recorded_data_that_goes_on_after_its_end_ends_again() -> None:
+    stage = await Stage(live=False, toy=Arrival()).assign()
+    stage.take(ENTRY, 9000)
+    stage.waits(IDLE)
+    assert stage.held.ended
+    stage.take(ENTRY, 12_000)
+    assert not stage.held.ended
+    stage.waits(IDLE)
+    assert (stage.held.ended, stage.clock) == (True, 12_001)
+
+
+async def test_a_group_that_reads_what_others_write_waits_until_all_of_it_is_written() -> None:
+    stage = await Stage(live=False, toy=Arrival(), group="hosts", upstream=("hosts",)).assign()
+    done: dict[Group, int] = {}
+    stage.owner.upstream_done = done.get
+    stage.take(ENTRY, 9000)
+    stage.waits(5000)
+    assert not stage.held.ended
+    done["hosts"] = stage.now + 100
+    stage.waits(100)
+    assert not stage.held.ended, "an answer that is older than the last write tells nothing"
+    stage.waits(10)
+    assert (stage.held.ended, stage.clock) == (True, 9001)
+
+
+# ---- back-pressure ----------------------------------------------------------------------------------------------
+
+
+async def test_topics_that_run_ahead_wait_for_the_slowest() -> None:
+    stage = Stage(max_buffered=10)
+    stage.feed.told_ends |= {ENTRY: 20, REMARK: 20, LOOK: 20}
+    await stage.assign()
+    stage.take(REMARK, 1000)
+    stage.take(LOOK, 1500)
+    stage.take(ENTRY, *range(50_000, 74_000, 3000))
+    assert stage.feed.held == set()
+    stage.take(ENTRY, 74_000)
+    assert stage.feed.held == {ENTRY, LOOK}
+    stage.take(REMARK, 80_000)  # now the look is slowest, and was waiting
+    assert stage.feed.held == {ENTRY, REMARK}
+    stage.take(LOOK, 80_000)
+    assert stage.feed.held == set()
+    assert len(stage.held.shard.buffer) < 10 // 2
+
+
+async def test_the_last_event_that_fits_stops_nobody() -> None:
+    for number, held in ((10, set()), (11, {REMARK, LOOK})):
+        stage = Stage(max_buffered=10)
+        stage.feed.told_ends |= {ENTRY: 20, REMARK: 50, LOOK: 50}
+        await stage.assign()
+        stage.take(REMARK, *range(1000, 1000 + number))
+        assert stage.feed.held == held
+
+
+async def test_nobody_waits_for_a_topic_that_was_read_to_its_end() -> None:
+    stage = Stage(max_buffered=10)
+    stage.feed.told_ends |= {ENTRY: 1, REMARK: 50}
+    await stage.assign()
+    stage.take(REMARK, *range(10_000, 10_012))
+    assert stage.feed.held == {REMARK, LOOK}
+    stage.take(ENTRY, 10_000)
+    stage.waits(10)
+    assert stage.feed.held == {ENTRY, LOOK}, "what is read on is the one with a backlog"
+
+
+async def test_whatever_the_topics_hold_the_buffer_stays_bounded_and_all_is_read() -> None:
+    """Topics whose times lie far apart and overtake each other, batches of any size."""
+    for seed in range(20):
+        chance = Random(seed)
+        stage = Stage(max_buffered=40, live=False, lateness_ms=LATENESS)
+        todo = {
+            tp: sorted(chance.randrange(0, 3_000_000) for _ in range(chance.choice((0, 5, 400))))
+            for tp in sorted(stage.feed.tps)
+        }
+        stage.feed.told_ends = {tp: len(ats) for tp, ats in todo.items()}
+        await stage.assign()
+        largest = rounds = 0
+        while any(todo.values()):
+            rounds += 1
+            assert rounds < 5000, f"seed {seed}: nothing is read any more"
+            ready = [tp for tp, ats in todo.items() if ats and tp not in stage.feed.held]
+            if ready:
+                tp = chance.choice(ready)
+                size = chance.randint(1, 10)
+                ats, todo[tp] = todo[tp][:size], todo[tp][size:]
+                stage.take(tp, *ats)
+            stage.waits(IDLE)
+            largest = max(largest, len(stage.held.shard.buffer))
+        stage.waits(2 * IDLE)
+        assert stage.held.ended, seed
+        assert stage.held.shard.buffer == []
+        assert largest <= 40 + 3 * 10, (seed, largest)
