@@ -187,9 +187,7 @@ class AlertmanagerSender:
         """The alert of an incident as the API wants it."""
         now = self._wall_ms()
         begin = min(incident.opened_at if incident.opened_at is not None else incident.at, now)
-        if incident.resolved_at is None:
-            end = now + self._target.resolve_timeout_s * 1000
-        elif incident.sort in ("entry", "action"):  # told once: it stands for a while and needs no end
+        if incident.resolved_at is None or incident.sort in ("entry", "action"):
             end = now + self._target.resolve_timeout_s * 1000
         else:
             end = max(min(incident.resolved_at, now), begin + 1)
