@@ -12,6 +12,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from app.metrics import Metrics
 from app.settings import PREFIX, Settings
+from tools.dashboards import ALL as MADE
 from tools.kafka import VERSION as TESTED_KAFKA
 
 ROOT = Path(__file__).parents[1]
@@ -155,6 +156,12 @@ def test_grafana_is_given_prometheus_and_the_dashboards():
         assert used == {source["uid"]}
 
 
+def test_the_dashboards_are_what_their_code_makes():
+    assert {dashboard.stem for dashboard in DASHBOARDS} == set(MADE)
+    for dashboard in DASHBOARDS:
+        assert dashboard.read_text() == MADE[dashboard.stem]().text(), "make them anew: python -m tools.dashboards"
+
+
 def test_no_two_dashboards_share_an_identity():
     identities = [json.loads(dashboard.read_text())["uid"] for dashboard in DASHBOARDS]
     assert identities and len(identities) == len(set(identities))
@@ -178,7 +185,7 @@ def test_every_panel_has_a_place_a_title_an_explanation_and_a_query(dashboard: P
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda file: file.name)
 def test_dashboards_ask_only_for_metrics_and_labels_that_vigil_has(dashboard: Path):
     labels = labels_by_name()
-    every = {label for some in labels.values() for label in some}
+    every = {label for some in labels.values() for label in some} | {"instance", "job"}
     asked = {name for query in queries(dashboard) for name in re.findall(r"\bvigil_\w+", query)}
     assert asked
     assert asked <= set(labels)
