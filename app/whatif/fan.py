@@ -52,6 +52,7 @@ class Outcome(NamedTuple):
     until: int
     """The largest event time of the input; 0 where it had none."""
     lines_refused: int
+    """Malformed or late; a review of a verdict that this rulebook does not give is not counted here."""
 
 
 def outcome(outputs: Outputs) -> Outcome:
@@ -63,7 +64,7 @@ def outcome(outputs: Outputs) -> Outcome:
         outputs.scores,
         outputs.pins,
         outputs.until,
-        len(outputs.refused),
+        outputs.refused,
     )
 
 
@@ -74,7 +75,7 @@ def _outcome(
     scores: Iterable[Output],
     pins: Iterable[Output],
     until: int,
-    refused: int,
+    refused: Iterable[Output],
 ) -> Outcome:
     standing: dict[str, Action] = {}
     for output in actions:
@@ -90,7 +91,7 @@ def _outcome(
         scores={output.body.supplier_id: output.body for output in scores if isinstance(output.body, SupplierScore)},
         pins={output.id: output.body for output in pins if isinstance(output.body, PinDecision)},
         until=until,
-        lines_refused=refused,
+        lines_refused=sum(getattr(output.body, "reason", None) != "unknown-verdict" for output in refused),
     )
 
 
@@ -201,7 +202,7 @@ class Branch:
             _last(told.get("supplier-score", ())) if "industries" in groups else base.scores,
             either("rfqs", "pin-decision", base.pins),
             base.until,
-            len(base.refused),
+            base.refused,
         )
 
 
