@@ -89,9 +89,11 @@ class Checkpoints:
             await self.write(due, commit=full)
 
     async def write(self, due: Iterable[Held], *, commit: bool = True, take_over: bool = False) -> None:
-        """Write a checkpoint of the shards, as of this instant."""
+        """Write a checkpoint of the shards, as of this instant; nothing where they went while it waited its turn."""
+        epoch = self.epoch
         async with self._lock:
-            epoch = self.epoch
+            if epoch != self.epoch:
+                return
             started, cpu = time.monotonic(), time.process_time()
             taken = [
                 (held, held.shard.take_over() if take_over else held.shard.snapshot(final=held.ended), held.ended)
@@ -106,7 +108,7 @@ class Checkpoints:
             for held, snapshot, ended in taken:
                 for tp, offset, end in zip(held.tps, snapshot.committed, held.ends, strict=True):
                     self._committed[tp] = offset if ended or not self._recorded else min(offset, end - 1)
-            if commit and epoch == self.epoch:
+            if commit and epoch == self.epoch:  # else an error has stopped the worker meanwhile
                 await self._commit(epoch)
 
     async def _store(self, snapshots: Sequence[tuple[Held, Any]]) -> None:
@@ -168,6 +170,7 @@ class Checkpoints:
     async def last(self) -> None:
         """The checkpoint before partitions go, or the worker does."""
         await self.write([held for held in self._owner.shards.values() if held.shard.unsaved])
+        self.dropped()  # in the same step: whoever waits to write must find that it is over
 
     async def take_over(self) -> None:
         """The first checkpoint of every shard that was assigned."""

@@ -24,6 +24,7 @@ from agents.parting import CRASHED_S, Parting, Shell
 from app.admin import changelog_of, ensure_topics
 from app.metrics import Metrics
 from app.report import Report
+from app.rights import check_rights
 from app.rulebook import Rulebook
 from app.settings import Settings, SettingsError
 from app.stream.logic import Logic
@@ -224,8 +225,13 @@ class Worker:
             # A broker that has just come back: whoever dealt the partitions out on its word left some to nobody.
             log.warning("waiting", why="the broker does not tell of all topics yet", missing=sorted(missing))
             return
+        epoch = self.checkpoints.epoch
         await self.owner.assign()
-        await self.checkpoints.take_over()
+        if epoch == self.checkpoints.epoch:
+            await self.checkpoints.take_over()
+        if epoch != self.checkpoints.epoch:  # dealt out anew meanwhile: another call of this will follow
+            self.owner.drop()
+            return
         self._ready = True
         seconds = time.monotonic() - self._recovery_began
         self.metrics.recovery.set(seconds)
@@ -408,11 +414,17 @@ def _tune() -> None:
     gc.set_threshold(100_000, 50, 100)  # states are looked through again and again in vain
 
 
+async def _prepare(settings: Settings, logics: Mapping[Group, Logic]) -> dict[Group, int]:
+    partitions = await ensure_topics(settings, logics)
+    await check_rights(settings, logics)
+    return partitions
+
+
 def run_worker(settings: Settings, rulebook: Rulebook) -> NoReturn:
     """Make sure of the topics, then run a worker until it ends; raise SettingsError where it cannot start."""
     _tune()
     logics = subjects(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None)
-    partitions = asyncio.run(ensure_topics(settings, logics))
+    partitions = asyncio.run(_prepare(settings, logics))
     Worker(settings, rulebook, partitions, logics).run()
 
 
