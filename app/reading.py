@@ -30,7 +30,10 @@ async def records(settings: Settings, topic: str, last: int | None = None) -> As
     """
     count = await partitions_of(settings, topic)
     tps = [TopicPartition(topic, partition) for partition in range(count)]
-    consumer = AIOKafkaConsumer(client_id=f"{settings.app_id}-reader", enable_auto_commit=False, **settings.kafka())
+    # Short waits at the end of a topic: whoever asked looks at it once, and is waiting.
+    consumer = AIOKafkaConsumer(
+        client_id=f"{settings.app_id}-reader", enable_auto_commit=False, fetch_max_wait_ms=50, **settings.kafka()
+    )
     try:
         await consumer.start()
         consumer.assign(tps)
