@@ -8,7 +8,7 @@ what makes a checkpoint count as a whole, and who may write one.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 from faust.types import TP
@@ -28,6 +28,10 @@ TIMEOUT_S: Final = 30.0
 
 CATCHING_UP: Final = 10_000
 """Messages that wait to be read: from so many on, outputs wait for the next interval."""
+
+
+class Unanswered(Exception):
+    """The broker did not take something in time; a restart reads again what is not with it."""
 
 
 class Overtaken(Exception):
@@ -102,8 +106,8 @@ class Checkpoints:
             snapshots = [(held, snapshot) for held, snapshot, _ in taken]
             self._next = time.monotonic() + max(self._group, MOST_OF_THE_TIME * (time.process_time() - cpu))
             if snapshots:
-                await asyncio.wait_for(self._store(snapshots), TIMEOUT_S)
-                await asyncio.wait_for(self._send(snapshots), TIMEOUT_S)
+                await in_time(self._store(snapshots), TIMEOUT_S, "a checkpoint's state")
+                await in_time(self._send(snapshots), TIMEOUT_S, "a checkpoint's outputs")
                 self._on_written(time.monotonic() - started, sum(len(snapshot.records) for _, snapshot in snapshots))
             for held, snapshot, ended in taken:
                 for tp, offset, end in zip(held.tps, snapshot.committed, held.ends, strict=True):
@@ -164,7 +168,7 @@ class Checkpoints:
     async def _commit(self, epoch: int) -> None:
         offsets, self._committed = self._committed, {}
         offsets = {tp: offset for tp, offset in offsets.items() if offset > 0}
-        if offsets and not await asyncio.wait_for(self._feed.commit(offsets), TIMEOUT_S) and epoch == self.epoch:
+        if offsets and not await in_time(self._feed.commit(offsets), TIMEOUT_S, "offsets") and epoch == self.epoch:
             raise Overtaken("the group refused a commit: this worker is not its member any more")
 
     async def last(self) -> None:
@@ -180,6 +184,14 @@ class Checkpoints:
     def dropped(self) -> None:
         """The partitions are going: no commit of theirs counts any more."""
         self.epoch += 1
+
+
+async def in_time(step: Awaitable[Any], seconds: float, what: str) -> Any:
+    """Wait for a step; raise Unanswered where it takes longer."""
+    try:
+        return await asyncio.wait_for(step, seconds)
+    except TimeoutError as error:
+        raise Unanswered(f"the broker did not take {what} within {seconds:g} s") from error
 
 
 def _append(batch: Any, record: Any) -> bool:

@@ -15,7 +15,7 @@ import structlog
 
 log: Final = structlog.get_logger("vigil.worker")
 
-ASKED_S: Final = 4.5
+ASKED_S: Final = 4.2
 """After SIGTERM or Ctrl-C."""
 
 CRASHED_S: Final = 5.0

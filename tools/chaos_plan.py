@@ -133,6 +133,17 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
     )
 
 
+def zombie(seed: int) -> Plan:
+    """A worker sleeps for two sessions and wakes, and just then the one that took over from it is killed."""
+    rng = Random(f"zombie {seed}")
+    drawn = plan(seed, "recorded")
+    actions = (Action(4.0, "freeze", 0, 4.0), Action(8.0 + rng.uniform(0.05, 0.8), "kill", 1, 1.0))
+    settings = {**drawn.settings, "session_timeout_ms": 2000, "checkpoint_interval_ms": 1000, "standbys": 0}
+    return replace(
+        drawn, partitions=4, workers=2, backlog=0.05, stream_s=11.0, slow=False, settings=settings, actions=actions
+    )
+
+
 def _actions(rng: Random, workers: int, stream_s: float, session_s: float) -> list[Action]:
     """Two to five actions while the recording is sent; nobody is hit again before the last blow is over."""
     actions = []

@@ -1,0 +1,58 @@
+"""Everything random in a chaos run comes from its seed."""
+
+from collections import Counter
+
+from tools.chaos_plan import LIVE_EVERY, LIVE_LATENESS_MS, MOST_WORKERS, plan, zombie
+
+SEEDS = range(1, 201)
+
+
+def test_a_seed_gives_the_same_run_each_time() -> None:
+    for seed in SEEDS:
+        assert plan(seed) == plan(seed)
+        assert zombie(seed) == zombie(seed)
+
+
+def test_the_recording_of_a_seed_is_the_same_each_time() -> None:
+    assert list(plan(3).simulation.messages()) == list(plan(3).simulation.messages())
+
+
+def test_every_kind_of_blow_falls_on_one_to_three_workers() -> None:
+    kinds = Counter(action.kind for seed in SEEDS for action in plan(seed).actions)
+    assert {"kill", "term", "freeze", "leave", "join", "broker-kill", "broker-restart", "broker-pause"} == set(kinds)
+    assert {plan(seed).workers for seed in SEEDS} == {1, 2, 3}
+    assert {plan(seed).clock for seed in SEEDS} == {"recorded", "live"}
+    assert plan(LIVE_EVERY).clock == "live"
+
+
+def test_somebody_is_always_left_and_nobody_is_hit_where_nobody_stands() -> None:
+    for seed in SEEDS:
+        drawn = plan(seed)
+        there = set(range(drawn.workers))
+        for action in drawn.actions:
+            if action.kind == "join":
+                assert action.worker not in there
+                there.add(action.worker or 0)
+                assert len(there) <= MOST_WORKERS
+            elif action.worker is not None:
+                assert action.worker in there
+            if action.kind == "leave":
+                there.remove(action.worker or 0)
+                assert there
+        assert [action.at_s for action in drawn.actions] == sorted(action.at_s for action in drawn.actions)
+
+
+def test_frozen_workers_sleep_longer_than_their_session() -> None:
+    for seed in SEEDS:
+        drawn = plan(seed)
+        for action in drawn.actions:
+            if action.kind == "freeze":
+                assert action.for_s * 1000 > int(str(drawn.settings["session_timeout_ms"]))
+
+
+def test_with_a_live_clock_the_broker_is_back_before_what_it_held_up_is_late() -> None:
+    for seed in SEEDS:
+        drawn = plan(seed, "live")
+        assert drawn.lateness_ms == drawn.settings["allowed_lateness_ms"] == LIVE_LATENESS_MS
+        away = sum(action.for_s for action in drawn.actions if action.worker is None)
+        assert away * 1000 < LIVE_LATENESS_MS
