@@ -59,8 +59,6 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
         asyncio.run(run())
     except SettingsError as error:
         raise OperatorError(str(error)) from error
-    except SystemExit as error:  # the web server could not listen; it has said why
-        raise OperatorError("the console cannot listen there: is the port taken? Choose another with --port") from error
 
 
 def _tell(address: str) -> None:

@@ -56,9 +56,11 @@ def backs(console: ConsoleSettings) -> Mapping[str, int]:
 class Feed:
     """Keeps a model up to date until it is stopped."""
 
+    topics = READ
+
     def __init__(self, settings: Settings, console: ConsoleSettings, model: Model) -> None:
         self._settings = settings
-        self._backs = backs(console)
+        self.backs = backs(console)
         self._model = model
         self._ends: dict[TopicPartition, int] = {}
         """Where the past ended that was there at start; partitions that were not read so far yet."""
@@ -182,7 +184,7 @@ class Feed:
 
     async def _seek(self, consumer: AIOKafkaConsumer, new: set[TopicPartition]) -> None:
         now = wall_ms()
-        found = await consumer.offsets_for_times({tp: now - self._backs[tp.topic] for tp in new})
+        found = await consumer.offsets_for_times({tp: now - self.backs[tp.topic] for tp in new})
         ends = await consumer.end_offsets(list(new))
         for tp in new:
             told = found.get(tp)

@@ -12,9 +12,9 @@ from app.console.site import Site
 from app.console.text import Words
 from app.console.wall import array
 
-WALL_EVERY_TICKS: Final = 2
+WALL_EVERY_TICKS: Final = 1
 PAGE_EVERY_TICKS: Final = 3
-"""Changes are told twice a second on the wall, every three quarters of a second on a page."""
+"""Changes are told four times a second on the wall, every three quarters of a second on a page."""
 STILL_HERE_TICKS: Final = 20
 """A browser hears so often though nothing changed: what hears nothing for long takes the connection for lost."""
 

@@ -68,6 +68,7 @@ class Pages:
         zone = hub.zone
         filters: dict[str, Callable[..., Any]] = {
             "visible": visible,
+            "prose": lambda text: "\n".join(map(visible, text.split("\n"))),
             "clock": lambda at: clock(at, zone),
             "stamp": lambda at: _zoned(at, zone, "%Y-%m-%d %H:%M:%S"),
             "day": lambda at: _zoned(at, zone, "%Y-%m-%d"),

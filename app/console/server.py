@@ -5,6 +5,8 @@ browser ──▶ Guard (host, who asks, headers) ──▶ routes ──▶ Pag
 
 import asyncio
 import contextlib
+import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 from urllib.parse import quote
@@ -29,7 +31,7 @@ from app.console.site import Site
 from app.console.text import WORDS
 from app.console.wall import BANDS
 from app.rulebook import Rulebook, load_rulebook
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 
 log: Final = structlog.get_logger("vigil.console")
 
@@ -147,8 +149,6 @@ async def serve(
     hub = Hub(settings, console, rulebook)
     config = uvicorn.Config(
         Server(hub, door).app(),
-        host=console.host,
-        port=console.port,
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -159,36 +159,45 @@ async def serve(
         ssl_keyfile=console.tls_key_file,
         lifespan="off",
     )
-    web = _Web(config)
-    tasks = [asyncio.create_task(work) for work in (hub.feed.run(), hub.ticking(), web.serve())]
     try:
-        ending = asyncio.create_task(stop.wait())
-        listening = asyncio.create_task(_listening(web, console, on_listening))
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"tls_cert_file or tls_key_file cannot be used: {error}") from error
+    listener = _listen(console)
+    web = _Web(config)
+    tasks = [asyncio.create_task(work) for work in (hub.feed.run(), hub.ticking(), web.serve(sockets=[listener]))]
+    ending = asyncio.create_task(stop.wait())
+    port = listener.getsockname()[1]
+    log.info("listening", host=console.host, port=port)
+    if on_listening is not None:
+        name = f"[{console.host}]" if ":" in console.host else console.host
+        on_listening(f"{'https' if console.tls_cert_file else 'http'}://{name}:{port}/")
+    try:
         done, _ = await asyncio.wait({*tasks, ending}, return_when=asyncio.FIRST_COMPLETED)
-        listening.cancel()
-        ending.cancel()
         for task in done - {ending}:
             task.result()  # raises what went wrong
     finally:
+        ending.cancel()
         hub.stopping.set()
         web.should_exit = True
-        with contextlib.suppress(asyncio.TimeoutError, SystemExit):
-            await asyncio.wait_for(asyncio.shield(tasks[2]), 5)
+        await asyncio.wait(tasks[2:], timeout=5)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await hub.feed.close()
+        listener.close()
 
 
-async def _listening(web: uvicorn.Server, console: ConsoleSettings, tell: Callable[[str], None] | None) -> None:
-    while not web.started:
-        await asyncio.sleep(0.02)
-    port = web.servers[0].sockets[0].getsockname()[1]
-    scheme = "https" if console.tls_cert_file else "http"
-    host = f"[{console.host}]" if ":" in console.host else console.host
-    log.info("listening", host=console.host, port=port)
-    if tell is not None:
-        tell(f"{scheme}://{host}:{port}/")
+def _listen(console: ConsoleSettings) -> socket.socket:
+    """The socket that browsers come to; raise SettingsError where there can be none."""
+    family = socket.AF_INET6 if ":" in console.host else socket.AF_INET
+    try:
+        return socket.create_server((console.host, console.port), family=family, backlog=512)
+    except OSError as error:
+        told = error.strerror or error
+        raise SettingsError(
+            f"--host {console.host} --port {console.port}: cannot listen there: {told}; choose another with --port"
+        ) from error
 
 
 async def run_console(

@@ -3,7 +3,7 @@
 
 import { left, listen, now, onKey, say } from "./common.js";
 
-const HEIGHT = 31, BEYOND = 6, STILL_MS = 2000, SORT_MS = 700;
+const HEIGHT = 31, BEYOND = 6, STILL_MS = 2000, SORT_MS = 250;
 const LEVELS = ["critical", "at-risk", "watch", "calm"];
 
 const grid = document.getElementById("grid");

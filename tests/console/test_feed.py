@@ -1,0 +1,153 @@
+"""The console on a broker: what it reads and how far back, and a review that comes back as a withdrawn action."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+import urllib.request
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.brokers import EmbeddedBroker
+from app.console.feed import Feed, backs, wall_ms
+from app.console.hub import Hub
+from app.console.server import run_console
+from app.console.settings import ConsoleSettings
+from app.settings import Settings, SettingsError
+from app.simulate import Simulation
+from app.simulate.message import Message
+from tests.console.stories import RULEBOOK
+from tools.harness import WorkerProcess, log_file, make_topics, read, send
+from topics.reviews import Review
+from topics.rooms import BuyerEntry
+
+
+@contextlib.asynccontextmanager
+async def following(broker: str, past_ms: int | None = None) -> AsyncIterator[Hub]:
+    """A hub that reads a broker, every topic so far back."""
+    hub = Hub(Settings(broker=broker), ConsoleSettings(), RULEBOOK)
+    if past_ms is not None:
+        hub.feed.backs = dict.fromkeys(hub.feed.backs, past_ms)
+    reading = asyncio.create_task(hub.feed.run())
+    try:
+        yield hub
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await hub.feed.close()
+
+
+async def until(condition: Any, within_s: float = 30) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        await asyncio.sleep(0.05)
+
+
+def get(address: str) -> tuple[int, str]:
+    with urllib.request.urlopen(address, timeout=5) as answer:
+        return answer.status, answer.read().decode()
+
+
+def test_every_topic_that_is_read_has_its_past():
+    assert set(backs(ConsoleSettings())) == set(Feed.topics)
+
+
+async def test_it_follows_a_worker_and_a_review_changes_what_follows():
+    with EmbeddedBroker() as broker:
+        await make_topics(broker.address, 2)
+        start = wall_ms() - 400_000
+        simulation = Simulation(seed=5, rooms=12, suppliers=4, start_ms=start, duration_s=380)
+        await send(broker.address, simulation.messages())
+        worker = WorkerProcess(broker.address, log_file("worker"), idempotent_producer=False)
+        try:
+            async with following(broker.address) as hub, following(broker.address) as other:
+                await worker.ready()
+                model = hub.model
+                await until(lambda: hub.feed.caught_up and len(model.verdicts) > 3 and len(model.actions) > 3)
+                verdict = model.verdicts_of(model.verdicts)[0]
+                await until(lambda: model.action(verdict.verdict_id) is not None)
+                review = Review(
+                    verdict_id=verdict.verdict_id,
+                    host_id=verdict.host_id,
+                    decision="overturned",
+                    by="mei",
+                    reason="it was not so",
+                    at=wall_ms(),
+                )
+                await hub.feed.send(review)
+
+                def withdrawn(one: Hub) -> bool:
+                    action = one.model.action(verdict.verdict_id)
+                    return action is not None and action.status == "withdrawn" and bool(one.model.reviews)
+
+                # Both consoles learn it from the topics, neither from the other.
+                await until(lambda: withdrawn(hub) and withdrawn(other))
+                (told,) = (await read(broker.address, ["review"]))["review"]
+                assert told == (review.host_id.encode(), json.loads(json.dumps(told[1])))
+                assert Review(**told[1]) == review
+        finally:
+            worker.stop()
+
+
+async def test_what_is_older_than_the_bounded_past_is_not_read():
+    def entered(room_id: str) -> Message:
+        entry = BuyerEntry(room_id=room_id, host_id="h", at=wall_ms(), buyer_id="b")
+        return Message("buyer-entry", room_id.encode(), msgspec.json.encode(entry), entry.at, entry.at)
+
+    with EmbeddedBroker() as broker:
+        await make_topics(broker.address, 1)
+        await send(broker.address, [entered("old")])
+        async with following(broker.address) as hub:
+            await until(lambda: hub.feed.caught_up)
+            assert list(hub.model.tracks) == ["old"]
+        async with following(broker.address, past_ms=-60_000) as hub:
+            await until(lambda: hub.feed.caught_up)
+            assert hub.model.taken == 0
+            await send(broker.address, [entered("new")])
+            await until(lambda: hub.model.taken == 1)
+            assert list(hub.model.tracks) == ["new"]
+
+
+async def test_it_waits_for_topics_and_for_the_broker_and_says_so():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{free.getsockname()[1]}"
+    async with following(nobody) as hub:
+        await until(lambda: hub.feed.trouble is not None)
+        assert "cannot reach Kafka" in str(hub.feed.trouble) and not hub.feed.caught_up
+    with EmbeddedBroker() as broker:
+        async with following(broker.address) as hub:
+            await until(lambda: hub.feed.trouble is None and hub.feed.missing)
+            await make_topics(broker.address, 1)
+            await until(lambda: hub.feed.caught_up)
+            assert hub.feed.missing == ()
+
+
+async def test_it_is_served_beside_other_work_and_ends_when_it_is_told():
+    with EmbeddedBroker() as broker:
+        await make_topics(broker.address, 1)
+        stop = asyncio.Event()
+        told: list[str] = []
+        running = asyncio.create_task(run_console(broker=broker.address, port=0, stop=stop, on_listening=told.append))
+        await until(lambda: told)
+        status, page = await asyncio.to_thread(get, told[0])
+        assert status == 200 and "<h1" in page
+        stream = await asyncio.to_thread(urllib.request.urlopen, told[0] + "live/wall", None, 5)
+        assert (await asyncio.to_thread(stream.readline)).startswith(b"id: ")
+        began = time.monotonic()
+        stop.set()
+        await asyncio.wait_for(running, 10)  # though a browser listens
+        assert time.monotonic() - began < 5
+        stream.close()
+
+
+async def test_a_taken_port_is_the_operators_to_free():
+    with socket.socket() as taken, pytest.raises(SettingsError, match="choose another with --port"):
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        await run_console(broker="127.0.0.1:1", port=taken.getsockname()[1], stop=asyncio.Event())
