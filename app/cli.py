@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "topics": "app.commands.topics",
     "doctor": "app.commands.doctor",
     "dead-letter": "app.commands.dead_letter",
+    "notify": "app.commands.notify",
 }
 """Every command and the module that has it, in the order in which a newcomer meets them."""
 

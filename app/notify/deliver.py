@@ -1,4 +1,4 @@
-"""Delivers what is owed to one target: in order for each incident, at a bounded rate, again and again with growing waits.
+"""Delivers what is owed to one target: in order for each incident, at a bounded rate, again with growing waits.
 
 Later ─▶ again after 1 s, 2 s, 4 s … 5 min, each between half of it and all of it; when the target says how long,
          it is left alone for so long (15 min at most)
@@ -25,9 +25,9 @@ LONGEST_PAUSE_MS: Final = 15 * 60 * 1000
 """However long a target asks for."""
 
 
-def wait_ms(attempts: int, chance: float) -> int:
+def wait_ms(attempts: int, chance: float, first_ms: int = FIRST_WAIT_MS) -> int:
     """How long to wait after so many failed tries (1 is the first); `chance`: 0–1."""
-    whole = min(FIRST_WAIT_MS << min(attempts - 1, 20), LONGEST_WAIT_MS)
+    whole = min(first_ms << min(attempts - 1, 20), LONGEST_WAIT_MS)
     return round(whole * (0.5 + chance / 2))
 
 
@@ -61,6 +61,7 @@ class Deliverer:
         wall_ms: Callable[[], int],
         changed: Callable[[], None],
         chance: Callable[[], float] = random.random,
+        first_wait_ms: int = FIRST_WAIT_MS,
     ) -> None:
         """`changed`: called when the outbox has something to be stored."""
         self.name = name
@@ -71,14 +72,24 @@ class Deliverer:
         self._wall_ms = wall_ms
         self._changed = changed
         self._chance = chance
+        self._first_wait_ms = first_wait_ms
         self._pace = Pace(sending.per_minute, wall_ms())
         self._paused_until = 0
+        self._warned_at = 0
         self._wake = asyncio.Event()
         self._under_way = 0
+        self._closing = False
 
     def wake(self) -> None:
         """There may be something to deliver."""
         self._wake.set()
+
+    async def close(self, within_s: float) -> None:
+        """Begin nothing more, and wait for what is under way."""
+        self._closing = True
+        until = asyncio.get_running_loop().time() + within_s
+        while self._under_way and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.02)
 
     async def run(self) -> None:
         """Deliver until cancelled; what is under way then is owed still."""
@@ -87,7 +98,7 @@ class Deliverer:
                 self._wake.clear()
                 now = self._wall_ms()
                 due = self._outbox.next_at(self.name)
-                if due is None or self._under_way >= self._sending.parallel:
+                if due is None or self._closing or self._under_way >= self._sending.parallel:
                     await self._wake.wait()
                     continue
                 start = max(due, self._paused_until, self._pace.ready_at(now))
@@ -138,8 +149,9 @@ class Deliverer:
                 if now - first_at >= self._sending.give_up_after_s * 1000:
                     self._give_up(delivery, f"given up after {delivery.progress.attempts + 1} tries: {why}")
                     return
-                again = now + wait_ms(delivery.progress.attempts + 1, self._chance())
-                if delivery.progress.attempts in (0, 5, 20):
+                again = now + wait_ms(delivery.progress.attempts + 1, self._chance(), self._first_wait_ms)
+                if now - self._warned_at >= 60_000:  # a target that is down fails often
+                    self._warned_at = now
                     log.warning("not delivered, will be tried again", target=self.name, why=why)
                 self._outbox.again(delivery, again)
 

@@ -11,7 +11,7 @@ from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
 
-class OneTakesAll(AbstractPartitionAssignor):  # type: ignore[misc, no-any-unimported]
+class OneTakesAll(AbstractPartitionAssignor):  # type: ignore[misc]
     """All partitions to the member whose id comes first."""
 
     name = "vigil-one-takes-all"

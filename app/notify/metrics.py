@@ -44,6 +44,3 @@ class NotifyMetrics:
         )  # fmt: skip
         self.active = Gauge("vigil_notify_active", "1 on the process that tells, 0 on one that stands by.",
                             registry=registry)  # fmt: skip
-        self.held = Gauge(
-            "vigil_notify_held_back", "1 while nothing is read because too much is owed.", registry=registry
-        )

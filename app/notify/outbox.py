@@ -142,6 +142,10 @@ class Outbox:
         else:
             del self._queues[place]
 
+    def refuse(self, change: Change, target: str, detail: str) -> None:
+        """A change that is not taken on for a target."""
+        self._letters.append(Letter(target, change, 0, detail))
+
     def again(self, delivery: Delivery, at: int) -> None:
         """It was not delivered; try again from `at` on."""
         delivery.progress.attempts += 1

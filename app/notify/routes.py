@@ -4,7 +4,7 @@ change ──▶ every route that fits ──▶ its targets, at once or at the 
 resolved ──▶ whoever was told of the beginning
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
@@ -35,6 +35,8 @@ class Sending(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """From the first try on; then the message goes to `notify-dead-letter`."""
     parallel: Annotated[int, Meta(ge=1, le=64)] = 4
     """Messages under way at a time; those of one incident never overtake each other."""
+    most_owed: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """With so many waiting, what more comes for it goes to `notify-dead-letter`: nobody else has to wait for it."""
 
 
 class Alertmanager(Sending, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,11 +153,14 @@ class Routing(Struct, frozen=True, kw_only=True):
     targets: Mapping[str, Target]
     routes: tuple[Route, ...]
 
-    def where(self, change: Change, now: int) -> tuple[dict[str, int], tuple[str, ...]]:
-        """Whom to tell of a change, each with the time from which on, and who must then hear of its incident's end."""
+    def where(self, change: Change, told: Iterable[str], now: int) -> tuple[dict[str, int], tuple[str, ...]]:
+        """Whom to tell of a change, each with the time from which on, and who must then hear of its incident's end.
+
+        `told`: who must hear of that by now.
+        """
         incident = change.incident
         if change.event == "resolved":
-            return {name: self._end_at(name, incident, now) for name in incident.told if name in self.targets}, ()
+            return {name: self._end_at(name, incident, now) for name in told if name in self.targets}, ()
         when: dict[str, int] = {}
         ends: set[str] = set()
         for route in self.routes:

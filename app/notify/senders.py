@@ -9,7 +9,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -160,20 +160,44 @@ class AlertmanagerSender:
             self._headers["Authorization"] = f"Bearer {secrets.of(target.bearer_secret)}"
         self._http = http
         self._wall_ms = wall_ms
+        # One request at a time: what says that an alert is on must not overtake what says that it is over.
+        self._lock = asyncio.Lock()
+        self._over: dict[str, Incident] = {}
+        """Told to be over not long ago: said again too, should a request that was given up arrive late."""
 
     @property
     def resend_s(self) -> float:
         return self._target.resolve_timeout_s / 4
 
     async def send(self, changes: Sequence[Change]) -> list[Outcome]:
-        outcome = await self._post([change.incident for change in changes])
-        if isinstance(outcome, Refused) and len(changes) > 1:  # one bad alert spoils all of a request
-            return [await self._post([change.incident]) for change in changes]
-        return [outcome] * len(changes)
+        async with self._lock:
+            for change in changes:
+                if change.event == "resolved":
+                    self._over[change.incident.id] = change.incident
+            outcome = await self._post([change.incident for change in changes])
+            if isinstance(outcome, Refused) and len(changes) > 1:  # one bad alert spoils all of a request
+                return [await self._post([change.incident]) for change in changes]
+            return [outcome] * len(changes)
 
-    async def resend(self, incidents: Sequence[Incident]) -> Outcome:
-        """Say again that these are open, before the Alertmanager takes them for over."""
-        return await self._post(incidents)
+    async def resend(self, sounding: Callable[[], Iterable[Incident]]) -> AsyncIterator[tuple[int, Outcome]]:
+        """Say again what is on, before the Alertmanager takes it for over; yield how many, and what came of it.
+
+        `sounding`: the incidents that are on, and that the Alertmanager knows to be.
+        """
+        left = [incident.id for incident in sounding()]
+        while left:
+            part, left = set(left[:BATCH]), left[BATCH:]
+            async with self._lock:  # asked again: it may be over by now
+                on = [incident for incident in sounding() if incident.id in part and incident.id not in self._over]
+                outcome = await self._post(on) if on else Sent()
+            yield len(on), outcome
+        oldest = self._wall_ms() - self._target.resolve_timeout_s * 1000
+        over = list(self._over.values())
+        self._over = {one.id: one for one in over if one.heard > oldest}
+        for first in range(0, len(over), BATCH):
+            async with self._lock:
+                outcome = await self._post(over[first : first + BATCH])
+            yield 0, outcome
 
     async def _post(self, incidents: Sequence[Incident]) -> Outcome:
         data = msgspec.json.encode([self.alert(incident) for incident in incidents])

@@ -16,15 +16,16 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
+from app.notify.changes import Change, Incident
 from app.notify.deliver import Deliverer
 from app.notify.group import OneTakesAll
 from app.notify.incidents import Bounds, Incidents
 from app.notify.metrics import NotifyMetrics
 from app.notify.outbox import Outbox
 from app.notify.read import READ, letter, refusal, take
-from app.notify.routes import Alertmanager, Routing
+from app.notify.routes import Routing
 from app.notify.secrets import Secrets
-from app.notify.senders import BATCH, AlertmanagerSender, Http, Sent, make_sender
+from app.notify.senders import AlertmanagerSender, Http, Sent, make_sender
 from app.notify.store import Names, Store, ensure_topics
 from app.settings import Settings, SettingsError
 from app.web import Web
@@ -32,11 +33,11 @@ from topics.fields import Refused
 
 log: Final = structlog.get_logger("vigil.notify")
 
-MOST_OWED: Final = 10_000
-"""With so many deliveries owed, nothing more is read until there are fewer."""
 AT_ONCE: Final = 1000
 FLUSH_S: Final = 0.1
 TICK_S: Final = 1.0
+CLOSE_S: Final = 4.0
+"""How long an orderly end waits for requests that are under way."""
 
 
 def wall_ms() -> int:
@@ -47,7 +48,7 @@ class Moved(Exception):
     """The partitions went to another process, or come anew."""
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc, no-any-unimported]
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, moved: Callable[[], None]) -> None:
         self._moved = moved
 
@@ -70,7 +71,6 @@ class Notify:
         *,
         from_beginning: bool = False,
         bounds: Bounds | None = None,
-        most_owed: int = MOST_OWED,
     ) -> None:
         """`from_beginning`: where the group is new, begin with what is there, and not with what comes."""
         self._settings = settings
@@ -79,7 +79,6 @@ class Notify:
         self._families = families
         self._from_beginning = from_beginning
         self._bounds = bounds
-        self._most_owed = most_owed
         self.metrics = NotifyMetrics()
         self._incidents = Incidents(families, bounds)
         self._outbox = Outbox()
@@ -187,6 +186,7 @@ class Notify:
                 done, _ = await asyncio.wait([reading, *helpers], return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()  # only `_read` ends by itself; what another raises is ours
+                await asyncio.gather(*(deliverer.close(CLOSE_S) for deliverer in self._deliverers))
             finally:
                 for task in (reading, *helpers):
                     task.cancel()
@@ -235,11 +235,6 @@ class Notify:
             if self._moves != moves:
                 raise Moved
             self._last_poll = time.monotonic()
-            held_back = len(self._outbox) >= self._most_owed
-            self.metrics.held.set(held_back)
-            if held_back:
-                await asyncio.sleep(0.1)
-                continue
             batches = await consumer.getmany(timeout_ms=200, max_records=AT_ONCE)
             if self._moves != moves:
                 raise Moved
@@ -263,13 +258,7 @@ class Notify:
             changes += self._incidents.tick(now)
             for change in changes:
                 self.metrics.changes.labels(change.kind).inc()
-                # `told` may have grown since the change was made.
-                known = self._incidents.get(change.incident.id)
-                where, ends = self._routing.where(change, now)
-                if change.event == "resolved" and known is not None:
-                    where, ends = self._routing.where(_told(change, known.told), now)
-                self._incidents.tell(change.incident.id, ends)
-                self._outbox.add(change, where, now)
+                self._owe(change, now)
             await self._store(consumer, store, letters, offsets)
             self._outbox.release(now)
         if changes:
@@ -294,27 +283,32 @@ class Notify:
         records = [*self._outbox.changed(), *self._incidents.changed()]
         await store.write(letters, records, offsets, consumer)
 
+    def _owe(self, change: Change, now: int) -> None:
+        """Owe a change to whom the routes say."""
+        known = self._incidents.get(change.incident.id) or change.incident  # the targets told may be more by now
+        where, ends = self._routing.where(change, known.told, now)
+        for name in [name for name in where if self._outbox.owed_to(name) >= self._routing.targets[name].most_owed]:
+            del where[name]
+            self.metrics.dead.labels(name).inc()
+            self._outbox.refuse(change, name, "too much is owed to this target")
+        self._incidents.tell(change.incident.id, tuple(name for name in ends if name in where))
+        self._outbox.add(change, where, now)
+
     async def _resend(self, name: str, sender: AlertmanagerSender) -> None:
-        """Say again what is open, before the Alertmanager takes it for over."""
+        """Keep an Alertmanager's alerts on while their incidents are open."""
         while True:
-            sounding = [
-                incident
-                for incident in self._incidents.open.values()
-                if name in incident.told and not self._outbox.waits(name, incident.id)
-            ]
-            for first in range(0, len(sounding), BATCH):
-                part = [one for one in sounding[first : first + BATCH] if one.id in self._incidents.open]
-                outcome = await sender.resend(part) if part else Sent()
+            async for number, outcome in sender.resend(lambda: self._sounding(name)):
                 self.metrics.tries.labels(name, f"resend_{type(outcome).__name__.lower()}").inc()
                 if isinstance(outcome, Sent):
-                    self.metrics.resent.labels(name).inc(len(part))
+                    self.metrics.resent.labels(name).inc(number)
             await asyncio.sleep(sender.resend_s)
 
-
-def _told(change: Any, told: tuple[str, ...]) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(change, incident=msgspec.structs.replace(change.incident, told=told))
+    def _sounding(self, name: str) -> list[Incident]:
+        return [
+            incident
+            for incident in self._incidents.open.values()
+            if name in incident.told and not self._outbox.waits(name, incident.id)
+        ]
 
 
 async def tell(notify: Notify, stop: asyncio.Event) -> None:
@@ -325,6 +319,3 @@ async def tell(notify: Notify, stop: asyncio.Event) -> None:
         raise SettingsError("another vigil notify of this app_id took over while this one stood still") from error
     except (KafkaError, OSError) as error:
         raise SettingsError(f"broker: {error}") from error
-
-
-__all__ = ["Alertmanager", "Notify", "tell"]

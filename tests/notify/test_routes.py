@@ -60,7 +60,7 @@ def change(*messages: object) -> Change:
 
 
 def to(text: str, what: Change, now: int = NOW) -> set[str]:
-    return set(routing(text).where(what, now)[0])
+    return set(routing(text).where(what, (), now)[0])
 
 
 RISK = change(notice("at-risk"))
@@ -102,12 +102,12 @@ def test_the_end_goes_to_those_who_were_told_of_the_beginning() -> None:
     incidents = Incidents(RULES)
     [opened] = incidents.notice(notice("at-risk"), NOW)
     routes = routing('[[routes]]\nto = ["hook"]\n[[routes]]\nto = ["chat", "ops"]\nends = false')
-    when, ends = routes.where(opened, NOW)
+    when, ends = routes.where(opened, (), NOW)
     assert set(when) == {"hook", "chat", "ops"}
     assert ends == ("hook", "ops"), "an Alertmanager always hears of the end"
     incidents.tell(opened.incident.id, ends)
     [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)
-    assert set(routes.where(resolved, NOW)[0]) == {"hook", "ops"}
+    assert set(routes.where(resolved, resolved.incident.told, NOW)[0]) == {"hook", "ops"}
 
 
 NIGHT = '[[routes]]\nto = ["hook"]\nquiet = [{ from = "22:00", until = "08:00", time_zone = "Asia/Shanghai" }]'
@@ -124,7 +124,7 @@ NIGHT = '[[routes]]\nto = ["hook"]\nquiet = [{ from = "22:00", until = "08:00", 
 )
 def test_quiet_hours_hold_over_midnight(day: str, clock: str, ends: str | None) -> None:
     now = at(day, clock)
-    assert routing(NIGHT).where(RISK, now)[0] == {"hook": at(ends, "08:00") if ends else now}
+    assert routing(NIGHT).where(RISK, (), now)[0] == {"hook": at(ends, "08:00") if ends else now}
 
 
 def test_quiet_hours_of_a_day_belong_to_the_night_that_begins_on_it() -> None:
@@ -150,8 +150,8 @@ def test_quiet_hours_can_drop_and_a_route_that_is_awake_goes_first() -> None:
     night = at("2026-03-02", "23:00")
     assert to(dropping, RISK, night) == set()
     both = NIGHT + '\n[[routes]]\nto = ["hook"]\nkinds = ["violation"]'
-    assert routing(both).where(VIOLATION, night)[0] == {"hook": night}
-    assert routing(both).where(RISK, night)[0] == {"hook": at("2026-03-03", "08:00")}
+    assert routing(both).where(VIOLATION, (), night)[0] == {"hook": night}
+    assert routing(both).where(RISK, (), night)[0] == {"hook": at("2026-03-03", "08:00")}
 
 
 def test_an_end_in_quiet_hours_waits_and_is_never_dropped() -> None:
@@ -160,8 +160,8 @@ def test_an_end_in_quiet_hours_waits_and_is_never_dropped() -> None:
     incidents.tell(opened.incident.id, ("hook",))
     [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)
     night = at("2026-03-02", "23:00")
-    assert routing(NIGHT).where(resolved, night)[0] == {"hook": at("2026-03-03", "08:00")}
-    assert routing(NIGHT.replace('" }', '", then = "drop" }')).where(resolved, night)[0] == {"hook": night}
+    assert routing(NIGHT).where(resolved, ("hook",), night)[0] == {"hook": at("2026-03-03", "08:00")}
+    assert routing(NIGHT.replace('" }', '", then = "drop" }')).where(resolved, ("hook",), night)[0] == {"hook": night}
 
 
 ROUTE = '[[routes]]\nto = ["hook"]\n'

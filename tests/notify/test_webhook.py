@@ -1,0 +1,215 @@
+"""Webhooks to a receiver that is slow, fails, resets, redirects and floods: nothing is lost, the order is kept."""
+
+import asyncio
+import random
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from app.notify.changes import Change
+from app.notify.deliver import Deliverer
+from app.notify.metrics import NotifyMetrics
+from app.notify.outbox import Outbox
+from app.notify.routes import Webhook
+from app.notify.secrets import Secrets
+from app.notify.senders import Http, WebhookSender, _after, payload
+from tests.notify.receiver import Receiver, good, huge, reset, signed_well
+from tests.notify.test_outbox import steps
+
+KEY = "whsec-0123456789"
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def telling(receiver: Receiver, changes: Iterable[Change], **target: Any) -> AsyncIterator[Outbox]:
+    """A deliverer at work on the changes."""
+    told = {"timeout_s": 0.3, "per_minute": 100_000, "url": receiver.url, "secret": "hook", **target}
+    webhook = Webhook(kind="webhook", **told)
+    secrets, outbox = Secrets({"hook": KEY}), Outbox()
+    for change in changes:
+        outbox.add(change, {"hook": 0}, wall_ms())
+    outbox.release(wall_ms())
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        sender = WebhookSender(webhook, secrets, Http(session, secrets))
+        deliverer = Deliverer(
+            "hook", webhook, sender, outbox, NotifyMetrics(), wall_ms, lambda: None, random.Random(1).random, 20
+        )
+        task = asyncio.create_task(deliverer.run())
+        try:
+            yield outbox
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def emptied(outbox: Outbox, within_s: float = 30) -> None:
+    async with asyncio.timeout(within_s):
+        while len(outbox):
+            await asyncio.sleep(0.01)
+
+
+def check_order(receiver: Receiver, changes: list[Change]) -> None:
+    """Every change was taken, and of each incident first in its order."""
+    assert {one["id"] for one in receiver.taken} == {one.id for one in changes}
+    taken: dict[str, list[str]] = {}
+    for message in receiver.first_taken():
+        taken.setdefault(message["incident"]["id"], []).append(message["event"])
+    assert set(map(tuple, taken.values())) == {("opened", "violation", "action", "resolved")}
+
+
+async def test_messages_are_signed_and_say_everything() -> None:
+    changes = steps()
+    async with Receiver() as receiver, telling(receiver, changes) as outbox:
+        await emptied(outbox)
+    check_order(receiver, changes)
+    assert receiver.tried == [one.id for one in changes], "once each"
+    for headers, body in zip(receiver.headers, receiver.bodies, strict=True):
+        assert signed_well(KEY, headers, body)
+        assert not signed_well("another", headers, body)
+        assert not signed_well(KEY, headers, body + b" ")
+        assert not signed_well(KEY, {**headers, "Vigil-Timestamp": "1"}, body)
+        assert abs(int(headers["Vigil-Timestamp"]) - time.time()) < 60
+    assert receiver.taken[3]["incident"]["why"] == "room-ended"
+    assert "told" not in receiver.taken[0]["incident"]
+
+
+async def test_both_keys_sign_while_a_key_is_changed() -> None:
+    secrets = Secrets({"hook": "old-key-1234 new-key-5678"})
+    async with Receiver() as receiver, aiohttp.ClientSession() as session:
+        webhook = Webhook(kind="webhook", url=receiver.url, secret="hook")
+        await WebhookSender(webhook, secrets, Http(session, secrets)).send(steps()[:1])
+    for key in ("old-key-1234", "new-key-5678"):
+        assert signed_well(key, receiver.headers[0], receiver.bodies[0])
+
+
+async def test_a_receiver_that_does_everything_wrong_gets_everything_in_order() -> None:
+    chance = random.Random(7)
+
+    async def hostile(request: web.Request, number: int) -> web.StreamResponse:
+        match chance.randrange(12):
+            case 0:
+                await asyncio.sleep(0.6)  # taken, but too late: it comes again
+                return web.Response()
+            case 1 | 2:
+                return web.Response(status=500, text="<h1>oops</h1>")
+            case 3:
+                return web.Response(status=429, headers={"Retry-After": "0"})
+            case 4:
+                return await reset(request)
+            case 5:
+                return await huge(request, 503)
+            case 6:
+                return await huge(request, 200)
+            case 7:
+                return web.Response(status=503, headers={"Retry-After": chance.choice(["soon", "-1", ""])})
+            case _:
+                return web.Response()
+
+    changes = [change for number in range(60) for change in steps(f"room-{number}")]
+    tracemalloc.start()
+    async with Receiver(hostile) as receiver, telling(receiver, changes, parallel=8) as outbox:
+        before = tracemalloc.take_snapshot()
+        await emptied(outbox, 60)
+        grown = sum(one.size_diff for one in tracemalloc.take_snapshot().compare_to(before, "filename"))
+        peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    check_order(receiver, changes)
+    assert len(receiver.tried) > len(changes), "it was hostile"
+    assert grown < 20 * 2**20
+    assert peak < 100 * 2**20
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_refused_wherever_they_lead(status: int) -> None:
+    async with Receiver() as internal:
+
+        async def elsewhere(request: web.Request, number: int) -> web.StreamResponse:
+            return web.Response(status=status, headers={"Location": internal.url})
+
+        async with Receiver(elsewhere) as receiver, telling(receiver, steps()[:1]) as outbox:
+            await emptied(outbox)
+            [letter] = outbox.letters()
+    assert internal.tried == []
+    assert f"HTTP {status} (redirects are not followed" in letter.detail
+
+
+async def test_what_is_refused_for_good_is_a_letter_with_harmless_words() -> None:
+    async def gone(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=410, text=f"<b>no such hook</b>\x1b[31m {KEY}")
+
+    async with Receiver(gone) as receiver, telling(receiver, steps()) as outbox:
+        await emptied(outbox)
+        letters = outbox.letters()
+    assert len(receiver.tried) == len(letters) == 4
+    assert letters[0].detail.startswith("HTTP 410: ＜b＞no such hook")
+    assert "\x1b" not in letters[0].detail
+    assert KEY not in letters[0].detail
+
+
+async def test_it_gives_up_in_the_end() -> None:
+    async def broken(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    async with Receiver(broken) as receiver, telling(receiver, steps()[:1], give_up_after_s=1) as outbox:
+        await emptied(outbox)
+        [letter] = outbox.letters()
+    assert letter.detail == f"given up after {len(receiver.tried)} tries: HTTP 500"
+    assert 3 <= len(receiver.tried) <= 12, "the waits grow"
+
+
+async def test_a_target_that_says_how_long_is_left_alone_for_so_long() -> None:
+    asked: list[float] = []
+
+    async def busy(request: web.Request, number: int) -> web.StreamResponse:
+        asked.append(time.monotonic())
+        return web.Response(status=429, headers={"Retry-After": "1"}) if number == 1 else web.Response()
+
+    changes = [change for number in range(5) for change in steps(f"room-{number}")[:1]]
+    async with Receiver(busy) as receiver, telling(receiver, changes, parallel=1) as outbox:
+        await emptied(outbox)
+    assert asked[1] - asked[0] >= 0.95
+    assert len(receiver.taken) == 5
+
+
+async def test_nobody_listens_then_somebody_does() -> None:
+    async with Receiver() as receiver:
+        port = receiver.port
+    changes = steps()
+    receiver = Receiver(good, port)
+    async with telling(receiver, changes) as outbox:
+        await asyncio.sleep(0.3)
+        async with receiver:
+            await emptied(outbox)
+    check_order(receiver, changes)
+
+
+async def test_no_more_than_so_many_a_minute() -> None:
+    changes = [change for number in range(30) for change in steps(f"room-{number}")[:1]]
+    async with Receiver() as receiver, telling(receiver, changes, per_minute=60):
+        await asyncio.sleep(1.5)
+    assert 6 <= len(receiver.tried) <= 9, "six at once, then one a second"
+
+
+def test_a_webhooks_json_is_data_as_it_came() -> None:
+    [opened, *_] = steps("<!channel> \u202e 😀")
+    assert '"room_id":"<!channel> \u202e 😀"'.encode() in payload(opened)
+
+
+@pytest.mark.parametrize(
+    ("said", "after_s"),
+    [
+        (None, None), ("", None), ("soon", None), ("-1", None), ("3", 3), ("٣", None), ("1e9", None),
+        ("9" * 400, 999_999_999), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Wed, 21 Oct 2015", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_as_http_tells_it_and_nothing_else_harms(said: str | None, after_s: float | None) -> None:
+    assert _after(said) == after_s
