@@ -1,0 +1,82 @@
+"""Frames that lie six hours ahead of everything else: memory stays bounded, nothing is lost, and the metrics tell."""
+
+import asyncio
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from app.simulate import Simulation
+from tools.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
+from tools.kafka import KafkaBroker
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+HOURS = 6
+PARTITIONS = 2
+MOST_BUFFERED = 5_000
+MAX_POLL = 500
+
+IN_FLIGHT = 18 * MAX_POLL
+"""What was fetched before a topic is held still comes: 16 batches in the stream's queue, and one at either end."""
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    told = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(told[1]) / 1024 if told else 0.0
+
+
+def gauges(metrics: str, name: str) -> list[float]:
+    """The values of a metric, by labels."""
+    return [float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines() if line.startswith(f"{name}{{")]
+
+
+async def watched(worker: WorkerProcess, done: asyncio.Event) -> dict[str, float]:
+    """The highest values until it is done."""
+    peaks = {"buffered": 0.0, "held": 0.0, "rss": 0.0}
+    while not done.is_set():
+        _, page = await asyncio.to_thread(worker.get, "/metrics")
+        peaks["buffered"] = max([peaks["buffered"], *gauges(page, "vigil_buffered_events")])
+        peaks["held"] = max([peaks["held"], *gauges(page, "vigil_held_back_partitions")])
+        peaks["rss"] = max(peaks["rss"], rss_mb(worker.process.pid))
+        await asyncio.sleep(0.05)
+    return peaks
+
+
+async def test_frames_of_six_hours_before_anything_else_are_held_back(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+    simulation = Simulation(
+        seed=5, rooms=6, suppliers=4, start_ms=1_662_048_000_000, duration_s=HOURS * 3600, fault_every_s=600.0
+    )
+    messages = list(simulation.messages())
+    frames = [message for message in messages if message.topic == "frame-status"]
+    assert len(frames) > 100_000
+    expected = calm(messages)
+    address = own_kafka.address
+    await make_topics(address, PARTITIONS)
+    await send(address, frames)
+    await send(address, (message for message in messages if message.topic != "frame-status"))
+    worker = await WorkerProcess(
+        address,
+        tmp_path / "worker.log",
+        clock="recorded",
+        recorded_until=expected.until,
+        max_buffered_events=MOST_BUFFERED,
+        max_poll_records=MAX_POLL,
+        log_format="text",
+    ).ready()
+    began, before, done = time.monotonic(), rss_mb(worker.process.pid), asyncio.Event()
+    try:
+        watching = asyncio.create_task(watched(worker, done))
+        await finished(address, within_s=120, still_s=1.0)
+        done.set()
+        peaks = await watching
+        print(f"{len(messages)} messages in {time.monotonic() - began:.0f} s; {before:.0f} MB at first; peaks {peaks}")
+        assert differences(expected, await read(address)) == []
+    finally:
+        done.set()
+        assert worker.stop() == 0
+    assert peaks["held"] >= 1
+    assert 0 < peaks["buffered"] <= MOST_BUFFERED + IN_FLIGHT
+    assert peaks["rss"] < before + 250
