@@ -51,6 +51,8 @@ class Hooks:
     batch_topics: set[str] = field(default_factory=set)
     handed_on: dict[TP, int] = field(default_factory=dict)
     """By partition: the offset after the last record that was handed on."""
+    held: set[TP] = field(default_factory=set)
+    """Partitions that are not to be fetched, whatever room Faust's own queues have."""
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -69,10 +71,16 @@ class _Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Read on from where the shards' state is, which may be after (never before) what was committed."""
         await super().perform_seek()
+        self.app.hooks.held.clear()  # dealt out anew, every partition is fetched
         assigned = self.assignment()
         for tp, offset in self.app.hooks.positions().items():
             if tp in assigned:
                 await self.seek(tp, offset)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """A queue of Faust's has room again: that is no reason to fetch what a shard has no room for."""
+        if tp not in self.app.hooks.held:
+            super().on_buffer_drop(tp)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         records, active = await self._wait_next_records(timeout)
@@ -356,10 +364,12 @@ class Feed:
 
     def hold(self, tp: TP) -> None:
         """Stop fetching a partition that runs ahead. (`pause_partitions` would drop what was already drained.)"""
+        self._app.hooks.held.add(tp)
         self._consumer.on_buffer_full(tp)
 
     def release(self, tp: TP) -> None:
         """Fetch it again."""
+        self._app.hooks.held.discard(tp)
         self._consumer.on_buffer_drop(tp)
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:

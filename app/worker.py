@@ -220,12 +220,12 @@ class Worker:
         if self.broken is not None:
             return
         self._dealt = True
+        epoch = self.checkpoints.epoch
         missing = await self.feed.missing(self._topics)
         if missing:
             # A broker that has just come back: whoever dealt the partitions out on its word left some to nobody.
             log.warning("waiting", why="the broker does not tell of all topics yet", missing=sorted(missing))
             return
-        epoch = self.checkpoints.epoch
         await self.owner.assign()
         if epoch == self.checkpoints.epoch:
             await self.checkpoints.take_over()
