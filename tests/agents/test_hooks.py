@@ -1,0 +1,363 @@
+"""Every name of Faust and aiokafka that agents/ leans on and that they do not promise: an upgrade fails here first.
+
+A failure names what has changed. Look there, and at agents/batches.py, before the pins in pyproject.toml move.
+"""
+
+import ast
+import asyncio
+import importlib.metadata
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import aiokafka
+import faust
+import pytest
+from aiokafka.consumer import fetcher, subscription_state
+from faust.app.base import App
+from faust.stores import memory
+from faust.tables import base as tables
+from faust.tables import recovery
+from faust.transport import consumer as transport
+from faust.transport.conductor import ConductorCompiler
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from mode.utils.queues import FlowControlQueue
+
+from agents import batches
+from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batch_message
+from agents.parting import Shell
+from app.settings import Settings
+from app.stream.store import Store
+from app.worker import _faust_app
+
+ROOT: Final = Path(__file__).parents[2]
+ENTRY: Final = TP("entry", 0)
+
+
+def source(thing: Any) -> str:
+    return inspect.getsource(thing)
+
+
+def parameters(function: Callable[..., Any]) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+@pytest.fixture
+def app() -> Iterator[BatchApp]:
+    """An app as a worker makes it, never started."""
+    yield _faust_app(Settings(broker="127.0.0.1:1"))
+
+
+# ---- versions ---------------------------------------------------------------------------------------------------
+
+
+def test_the_versions_are_pinned_exactly_and_are_those_installed() -> None:
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for name in ("faust-streaming", "aiokafka"):
+        (pin,) = [need for need in needs if re.match(rf"{name}\b", need)]
+        assert pin == f"{name}=={importlib.metadata.version(name)}"
+
+
+# ---- what we override: it exists, and is called as we expect ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "names"),
+    [
+        (App, "_new_transport", []),
+        (App, "_new_producer_transport", []),
+        (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["transport"]),
+        (driver.Consumer, "_new_consumer_thread", []),
+        (transport.Consumer, "perform_seek", []),
+        (transport.Consumer, "getmany", ["timeout"]),
+        (transport.Consumer, "on_buffer_full", ["tp"]),
+        (transport.Consumer, "on_buffer_drop", ["tp"]),
+        (driver.Producer, "_settings_extra", []),
+        (faust.Schema, "compile", ["app", "on_key_decode_error", "on_value_decode_error", "default_propagate"]),
+        (tables.Collection, "_new_store", []),
+        (memory.Store, "persisted_offset", ["tp"]),
+        (memory.Store, "set_persisted_offset", ["tp", "offset"]),
+        (memory.Store, "apply_changelog_batch", ["batch", "to_key", "to_value"]),
+        (memory.Store, "on_rebalance", ["assigned", "revoked", "newly_assigned", "generation_id"]),
+        (memory.Store, "on_recovery_completed", ["active_tps", "standby_tps"]),
+        (faust.Worker, "_schedule_shutdown", ["signal"]),
+    ],
+)
+def test_what_is_overridden_takes_what_we_take(owner: type, name: str, names: list[str]) -> None:
+    assert parameters(getattr(owner, name)) == names
+
+
+def test_every_override_overrides_something() -> None:
+    """A method of ours that Faust does not know any more would simply never be called."""
+    ours = {
+        batches._Thread: {"_create_worker_consumer"},
+        batches._Consumer: {"_new_consumer_thread", "perform_seek", "on_buffer_drop", "getmany"},
+        batches._Producer: {"_settings_extra"},
+        batches._Batches: {"compile"},
+        batches.BatchApp: {"_new_transport", "_new_producer_transport"},
+        batches.MirrorTable: {"_new_store"},
+        batches.MirrorStore: {
+            "persisted_offset",
+            "set_persisted_offset",
+            "apply_changelog_batch",
+            "on_rebalance",
+            "on_recovery_completed",
+        },
+        Shell: {"_schedule_shutdown"},
+    }
+    for owner, names in ours.items():
+        (parent, *_) = owner.__mro__[1:]
+        for name in names:
+            assert name in vars(owner), f"{owner.__name__}.{name} is not ours any more: take it out of this list"
+            assert hasattr(parent, name), f"{parent.__module__}.{parent.__name__} has no {name} any more"
+    tree = ast.parse(source(batches))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name in {owner.__name__ for owner in ours}:
+            owner = next(owner for owner in ours if owner.__name__ == node.name)
+            written = {
+                step.name
+                for step in node.body
+                if isinstance(step, ast.FunctionDef | ast.AsyncFunctionDef) and hasattr(owner.__mro__[1], step.name)
+            }
+            assert written - {"__init__", "__post_init__"} <= ours[owner], "an override that this list does not name"
+
+
+def test_the_app_makes_our_consumer_and_producer(app: BatchApp) -> None:
+    assert type(app.consumer) is batches._Consumer
+    assert type(app.producer) is batches._Producer
+    assert type(app.consumer._thread) is batches._Thread
+    assert driver.Transport.Consumer is driver.Consumer
+    assert driver.Transport.Producer is driver.Producer
+
+
+def test_a_table_has_our_store_and_the_changelog_that_we_name(app: BatchApp) -> None:
+    table = MirrorTable(app, "rooms-state", 4, Store, "rooms", "vigil-rooms-state")
+    assert table.changelog_topic_name == "vigil-rooms-state"
+    assert table.changelog_topic is table._changelog_topic
+    assert type(table.data) is batches.MirrorStore
+    assert table.store is table.data
+    assert app.tables["rooms-state"] is table
+
+
+# ---- what getmany is made of ------------------------------------------------------------------------------------
+
+
+def test_getmany_is_made_of_what_the_original_is_made_of() -> None:
+    original = source(transport.Consumer.getmany)
+    for name in (
+        "_wait_next_records(timeout)",
+        "self.app.consumer_generation_id",
+        "active_partitions is None",
+        "self.scheduler.iterate(records)",
+        "to_message = self._to_message",
+        "to_message(tp, record)",
+        "self.flow_active",
+        "self.should_stop",
+        "in self._buffered_partitions",
+        "await self.perform_seek()",
+    ):
+        assert name in original.replace("\n", " "), name
+    assert inspect.isasyncgenfunction(transport.Consumer.getmany)
+    assert parameters(transport.Consumer._wait_next_records) == ["timeout"]
+    assert inspect.iscoroutinefunction(transport.Consumer._wait_next_records)
+
+
+def test_a_message_takes_what_we_give_it_in_this_order() -> None:
+    names = parameters(ConsumerMessage.__init__)
+    assert names[:11] == [
+        "topic",
+        "partition",
+        "offset",
+        "timestamp",
+        "timestamp_type",
+        "headers",
+        "key",
+        "value",
+        "checksum",
+        "serialized_key_size",
+        "serialized_value_size",
+    ]
+    assert "generation_id" in names
+    record = aiokafka.structs.ConsumerRecord("entry", 0, 41, 1000, 0, b"k", b"v", None, 1, 1, ())
+    message = batch_message(ENTRY, [record], 7)
+    assert (message.tp, message.offset, message.value, message.generation_id) == (ENTRY, 41, [record], 7)
+    assert message.timestamp == 1.0
+
+
+def test_an_event_is_made_of_key_value_headers_and_message(app: BatchApp) -> None:
+    assert parameters(App.create_event) == ["key", "value", "headers", "message"]
+
+
+# ---- how data is held back --------------------------------------------------------------------------------------
+
+
+def test_a_partition_that_is_full_is_not_fetched_and_loses_nothing_that_was_drained(app: BatchApp) -> None:
+    consumer = app.consumer
+    consumer._active_partitions = {ENTRY}
+    consumer.on_buffer_full(ENTRY)
+    assert consumer._active_partitions == set()
+    assert consumer._buffered_partitions == {ENTRY}
+    consumer.on_buffer_drop(ENTRY)
+    assert consumer._active_partitions == {ENTRY}
+    assert "_get_active_partitions()" in source(transport.Consumer._wait_next_records)
+
+
+def test_a_queue_of_fausts_that_has_room_again_does_not_undo_what_a_shard_holds(app: BatchApp) -> None:
+    """The conductor calls on_buffer_drop by itself: ours and its reasons to wait are two."""
+    feed, consumer = Feed(app), app.consumer
+    consumer._active_partitions = {ENTRY}
+    feed.hold(ENTRY)
+    assert consumer._active_partitions == set()
+    consumer.on_buffer_drop(ENTRY)
+    assert consumer._active_partitions == set()
+    feed.release(ENTRY)
+    assert consumer._active_partitions == {ENTRY}
+    consumer.on_buffer_full(ENTRY)
+    consumer.on_buffer_drop(ENTRY)
+    assert consumer._active_partitions == {ENTRY}
+    assert "consumer_on_buffer_drop(tp)" in source(ConductorCompiler.build)
+    assert hasattr(FlowControlQueue, "maybe_endorse_pressure_drop")
+
+
+async def test_a_partition_that_was_dealt_out_anew_is_not_held(app: BatchApp) -> None:
+    Feed(app).hold(ENTRY)
+    original = transport.Consumer.perform_seek
+    assert "seek_to_committed" in source(original)
+    sought: list[Any] = []
+
+    async def seek_to_committed() -> dict[TP, int]:
+        return {ENTRY: 3}
+
+    async def seek(partition: TP, offset: int) -> None:
+        sought.append((partition, offset))
+
+    consumer = app.consumer
+    consumer.assignment = lambda: {ENTRY}
+    consumer.seek_to_committed, consumer.seek = seek_to_committed, seek
+    app.hooks.positions = lambda: {ENTRY: 5, TP("elsewhere", 1): 9}
+    await consumer.perform_seek()
+    assert app.hooks.held == set()
+    assert sought == [(ENTRY, 5)], "read on from where the state is, and only what is ours"
+
+
+# ---- recovery ---------------------------------------------------------------------------------------------------
+
+
+def test_a_recovery_buffer_of_one_is_special_and_ours_is_not_one(app: BatchApp) -> None:
+    """By that number Faust goes on reading the changelogs of active partitions for ever."""
+    assert "recovery_buffer_size == 1" in source(recovery.Recovery._restart_recovery.fun)
+    table = MirrorTable(app, "rooms-state", 4, Store, "rooms", "vigil-rooms-state")
+    assert table.recovery_buffer_size == table.standby_buffer_size == 2
+
+
+def test_shards_are_made_after_the_recovery_and_before_anything_is_read() -> None:
+    steps = source(recovery.Recovery.on_recovery_completed)
+    order = ["on_rebalance_complete.send()", "consumer.perform_seek()", "consumer.resume_flow()"]
+    places = [steps.index(step) for step in order]
+    assert places == sorted(places)
+    assert "_wait(T(self.on_recovery_completed)" in source(recovery.Recovery._restart_recovery.fun)
+
+
+def test_partitions_are_told_of_as_revoked_while_this_worker_is_still_a_member() -> None:
+    steps = source(App._on_partitions_revoked)
+    assert steps.index("consumer.stop_flow") < steps.index("self.on_partitions_revoked.send")
+    for signal in ("on_partitions_revoked", "on_rebalance_complete", "on_before_shutdown"):
+        assert hasattr(App, signal)
+
+
+def test_a_recovery_reads_on_from_the_offset_that_the_store_tells(app: BatchApp) -> None:
+    table = MirrorTable(app, "rooms-state", 4, Store, "rooms", "vigil-rooms-state")
+    changelog = TP("vigil-rooms-state", 1)
+    assert "persisted_offset" in source(recovery.Recovery._build_offsets) + source(tables.Collection.persisted_offset)
+    assert table.persisted_offset(changelog) is None
+    table.store.ends[1] = 8
+    assert table.persisted_offset(changelog) == 7
+
+
+# ---- commits ----------------------------------------------------------------------------------------------------
+
+
+def test_offsets_are_committed_by_us_and_say_whether_they_were_taken() -> None:
+    assert parameters(transport.Consumer._commit_offsets) == ["offsets", "start_new_transaction"]
+    commit = source(transport.Consumer._commit_offsets)
+    assert "return did_commit" in commit
+    assert "return False" in commit
+
+
+# ---- aiokafka ---------------------------------------------------------------------------------------------------
+
+
+def test_the_broker_waits_for_data_as_long_as_we_say(app: BatchApp) -> None:
+    async def wait() -> Any:
+        thread = batches._Thread.__new__(batches._Thread)
+        thread.app = app
+        made = aiokafka.AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
+        original = driver.AIOKafkaConsumerThread._create_worker_consumer
+        try:
+            driver.AIOKafkaConsumerThread._create_worker_consumer = lambda self, transport: made
+            return thread._create_worker_consumer(None)._fetch_max_wait_ms
+        finally:
+            driver.AIOKafkaConsumerThread._create_worker_consumer = original
+
+    assert asyncio.run(wait()) == Transfer().fetch_wait_ms
+    assert "self._fetch_max_wait_ms = fetch_max_wait_ms" in source(aiokafka.AIOKafkaConsumer.__init__)
+    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(aiokafka.AIOKafkaConsumer.start)
+
+
+async def test_a_partitions_state_tells_when_the_broker_answered_and_how_far_the_fetcher_is() -> None:
+    assignment = subscription_state.Assignment([aiokafka.TopicPartition("entry", 0)])
+    state = assignment.state_value(aiokafka.TopicPartition("entry", 0))
+    assert (state.timestamp, state._position, state.highwater) == (None, None, None)
+    assert assignment.state_value(aiokafka.TopicPartition("other", 0)) is None
+    state.reset_to(17)
+    assert state._position == 17
+    assert "tp_state.timestamp = now_ms" in source(fetcher.Fetcher._proc_fetch_request)
+    assert "1000" in source(fetcher.Fetcher._proc_fetch_request).split("now_ms =")[1].splitlines()[0]
+    assert isinstance(inspect.getattr_static(subscription_state.SubscriptionState, "subscription"), property)
+    assert "self._subscription" in source(aiokafka.AIOKafkaConsumer.__init__)
+
+
+def test_between_assignments_the_feed_knows_nothing_and_says_so(app: BatchApp) -> None:
+    class Thread:
+        def _ensure_consumer(self) -> Any:
+            return type("Consumer", (), {"_subscription": type("S", (), {"subscription": None})})
+
+    app.consumer._thread = Thread()
+    feed = Feed(app)
+    assert (feed.answered(ENTRY), feed.position(ENTRY), feed.handed_on(ENTRY)) == (0, 0, 0)
+
+
+def test_what_else_the_feed_asks_for_is_there() -> None:
+    thread = driver.AIOKafkaConsumerThread
+    for name in ("call_thread", "_ensure_consumer", "highwater"):
+        assert hasattr(thread, name), name
+    for name in ("assignment", "highwater", "highwaters", "earliest_offsets", "seek"):
+        assert hasattr(driver.Consumer, name), name
+    assert driver._TopicPartition is aiokafka.TopicPartition
+    assert parameters(aiokafka.AIOKafkaConsumer.partitions_for_topic) == ["topic"]
+    assert parameters(aiokafka.AIOKafkaConsumer.end_offsets) == ["partitions"]
+
+
+async def test_the_producer_takes_batches_and_says_where_they_are() -> None:
+    assert "_producer" in source(driver.Producer)
+    assert parameters(aiokafka.AIOKafkaProducer.send_batch)[:2] == ["batch", "topic"]
+    assert "partition" in parameters(aiokafka.AIOKafkaProducer.send_batch)
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", max_batch_size=1000)
+    batch = producer.create_batch()
+    assert batch.append(key=b"k", value=b"v", timestamp=None, headers=[("h", b"x")]) is not None
+    assert batch.append(key=b"k", value=b"v" * 2000, timestamp=None, headers=[]) is None
+    assert batch.record_count() == 1
+
+
+def test_the_producer_writes_for_good_and_takes_large_records(app: BatchApp) -> None:
+    extra = app.producer._settings_extra()
+    assert extra["acks"] == "all"
+    assert extra["enable_idempotence"] is True
+    known = parameters(aiokafka.AIOKafkaProducer.__init__)
+    assert set(extra) <= set(known)
+    assert "**self._settings_extra()" in source(driver.Producer)
