@@ -98,7 +98,9 @@ async def test_the_wall_changes_without_reload_within_a_second(browser: Browser)
             began = time.monotonic()
             console.take("room-status", live(room_id, (("absence", -280 * S, left * S),)), tick=False)
             seen = f"document.querySelector('.rows .row').textContent.includes('{room_id}')"
-            await page.wait_for_function(seen, polling="raf", timeout=10_000)
+            while not await page.evaluate(seen):  # not wait_for_function: the page's policy forbids its eval
+                assert time.monotonic() - began < 10
+                await asyncio.sleep(0.02)
             seconds.append(time.monotonic() - began)
         assert min(seconds) < 1  # the best of three: the machine may have other work
         await expect(first).to_contain_text("Absence 0:")

@@ -1,0 +1,28 @@
+"""docs/console.md names every setting, with its default, and every key."""
+
+from pathlib import Path
+
+import msgspec
+
+from app.console.feed import READ
+from app.console.settings import Bounds, ConsoleSettings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text(encoding="utf-8")
+
+
+def test_every_setting_is_told():
+    names = [field.name.upper() for field in msgspec.structs.fields(ConsoleSettings) if field.name != "bounds"]
+    names += [f"MAX_{field.name.upper()}" for field in msgspec.structs.fields(Bounds)]
+    assert [name for name in names if f"`{name}`" not in PAGE] == []
+
+
+def test_defaults_are_those_of_the_code():
+    told = ConsoleSettings()
+    for name in ("read_minutes", "verdict_hours", "action_hours", "score_hours"):
+        assert f"| `{name.upper()}` | {getattr(told, name)} |" in PAGE
+    for number in (told.bounds.rooms, told.bounds.verdicts, told.bounds.actions_of_host, told.bounds.suppliers):
+        assert f"{number:,}" in PAGE
+
+
+def test_every_topic_that_is_read_is_told():
+    assert [topic for topic in READ if f"`{topic}`" not in PAGE] == []
