@@ -37,8 +37,10 @@ def _signs(text: str, markup: frozenset[str], longest: int) -> str:
     for sign in unicodedata.normalize("NFC", text):
         if sign in markup:
             sign = chr(ord(sign) + 0xFEE0)
+        elif sign.isspace():
+            sign = " "
         elif unicodedata.category(sign) in _INVISIBLE:
-            sign = " " if sign in "\n\r\t" else "�"
+            sign = "�"
         told.append(sign)
     return "".join(told)
 

@@ -12,6 +12,8 @@ from aiohttp import web
 
 Behaviour = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 
+TAKE: web.RequestKey[Callable[[], None]] = web.RequestKey("take", Callable)  # type: ignore[arg-type]
+
 
 async def good(request: web.Request, number: int) -> web.StreamResponse:
     return web.Response(text="thanks")
@@ -36,16 +38,20 @@ class Receiver:
 
     def first_taken(self) -> list[dict[str, Any]]:
         """Each message once, as one that keys on the identity sees them."""
-        return list({message["id"]: message for message in reversed(self.taken)}.values())[::-1]
+        first: dict[str, dict[str, Any]] = {}
+        for message in self.taken:
+            first.setdefault(message["id"], message)
+        return list(first.values())
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.tried.append(request.headers.get("Idempotency-Key", ""))
         self.headers.append(dict(request.headers))
         self.bodies.append(body)
+        request[TAKE] = lambda: self.taken.append(orjson.loads(body))
         answer = await self.behave(request, len(self.tried))
-        if 200 <= answer.status < 300:
-            self.taken.append(orjson.loads(body))
+        if 200 <= answer.status < 300 and not answer.prepared:
+            request[TAKE]()
         return answer
 
     async def __aenter__(self) -> Self:
@@ -76,6 +82,8 @@ async def reset(request: web.Request) -> web.StreamResponse:
 async def huge(request: web.Request, status: int, chunks: int = 10_000) -> web.StreamResponse:
     """An answer that goes on for a gigabyte, or for as long as anybody listens."""
     answer = web.StreamResponse(status=status)
+    if 200 <= status < 300:
+        request[TAKE]()
     await answer.prepare(request)
     try:
         for _ in range(chunks):
