@@ -124,6 +124,9 @@ class Report:
                 self._refused[topic, reason] += number
             elif kind == "too_old":
                 metrics.too_old.labels(held.group).inc(number)
+            elif kind == "shadow":
+                rule, _, found_by = rest.partition(":")
+                metrics.shadow_verdicts.labels(rule, found_by).inc(number)
             elif kind == "reception":
                 for _ in range(number):
                     metrics.reception.observe(int(rest) / 10)

@@ -3,10 +3,10 @@
 from typing import Final
 
 from app.hosts.host import HostsLogic
-from app.rooms import RoomsLogic
 from app.rulebook import Rulebook
 from app.stream.logic import Logic
 from app.suppliers import IndustriesLogic, RfqsLogic, SuppliersLogic
+from app.whatif.shadow import ShadowedRooms
 from topics.catalog import BY_NAME, Group
 
 GROUPS: Final[tuple[Group, ...]] = ("rooms", "hosts", "suppliers", "industries", "rfqs")
@@ -20,10 +20,13 @@ UPSTREAM: Final[dict[Group, tuple[str, ...]]] = {
 """Groups that read what other shards write, and the topics from which these do."""
 
 
-def subjects(rulebook: Rulebook, review_wait_ms: int | None) -> dict[Group, Logic]:
-    """A logic for each group; `review_wait_ms`: how long a review waits for its verdict, None to the input's end."""
+def subjects(rulebook: Rulebook, review_wait_ms: int | None, candidate: Rulebook | None = None) -> dict[Group, Logic]:
+    """A logic for each group; `review_wait_ms`: how long a review waits for its verdict, None to the input's end.
+
+    `candidate`: a rulebook that judges rooms in shadow, and causes nothing.
+    """
     logics: dict[Group, Logic] = {
-        "rooms": RoomsLogic(rulebook),
+        "rooms": ShadowedRooms(rulebook, candidate),
         "hosts": HostsLogic(rulebook, review_wait_ms),
         "suppliers": SuppliersLogic(rulebook),
         "industries": IndustriesLogic(rulebook),

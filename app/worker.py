@@ -420,10 +420,13 @@ async def _prepare(settings: Settings, logics: Mapping[Group, Logic]) -> dict[Gr
     return partitions
 
 
-def run_worker(settings: Settings, rulebook: Rulebook) -> NoReturn:
-    """Make sure of the topics, then run a worker until it ends; raise SettingsError where it cannot start."""
+def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | None = None) -> NoReturn:
+    """Make sure of the topics, then run a worker until it ends; raise SettingsError where it cannot start.
+
+    `candidate`: a rulebook that judges rooms in shadow.
+    """
     _tune()
-    logics = subjects(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None)
+    logics = subjects(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None, candidate)
     partitions = asyncio.run(_prepare(settings, logics))
     Worker(settings, rulebook, partitions, logics).run()
 

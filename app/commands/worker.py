@@ -25,6 +25,7 @@ def worker(settings: Settings, web_port: int | None) -> None:
         settings = msgspec.structs.replace(settings, web_port=web_port)
     set_up_logs(settings.log_level, settings.log_format)
     try:
-        run_worker(settings, read_rulebook(settings.rulebook))
+        candidate = read_rulebook(settings.shadow_rulebook) if settings.shadow_rulebook else None
+        run_worker(settings, read_rulebook(settings.rulebook), candidate)
     except SettingsError as error:
         raise OperatorError(str(error)) from error
