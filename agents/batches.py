@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import faust
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.stores import memory
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -28,8 +29,11 @@ MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 
 ASK_S: Final = 2.0
 
-WRITE_BATCH_BYTES: Final = 4 * 1024 * 1024
+WRITE_BATCH_BYTES: Final = 2 * 1024 * 1024
 """A checkpoint up to this size is one batch in the log."""
+
+SEND_BATCH_BYTES: Final = 256 * 1024
+"""Outputs go to topics that take a mebibyte at a time unless somebody has told them otherwise."""
 
 
 @dataclass
@@ -53,6 +57,8 @@ class Hooks:
     """By partition: the offset after the last record that was handed on."""
     held: set[TP] = field(default_factory=set)
     """Partitions that are not to be fetched, whatever room Faust's own queues have."""
+    restored: Callable[[Group, int], None] = lambda group, records: None
+    """Told of changelog records that were read, in a recovery or as a standby."""
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -135,7 +141,7 @@ class _Producer(driver.Producer):
             **super()._settings_extra(),
             "acks": "all",
             "enable_idempotence": self.app.transfer.idempotent,
-            "max_batch_size": WRITE_BATCH_BYTES,
+            "max_batch_size": SEND_BATCH_BYTES,
             "max_request_size": MAX_RECORD_BYTES,
         }
 
@@ -143,6 +149,11 @@ class _Producer(driver.Producer):
 class _Transport(driver.Transport):
     Consumer = _Consumer
     Producer = _Producer
+
+
+def changelog_batch() -> Any:
+    """An empty batch for `send_batch`, of the size that the changelogs take."""
+    return BatchBuilder(WRITE_BATCH_BYTES, None)
 
 
 class BatchApp(faust.App):
@@ -207,6 +218,7 @@ class MirrorStore(memory.Store):
                 records = [record for record in records if record.offset >= end]
             if not records:
                 continue
+            self.app.hooks.restored(self.table.group, len(records))
             try:
                 self.mirror(partition).read(records)
             except Exception as error:

@@ -58,7 +58,10 @@ class Cluster:
             kind = for_code(code)
             if code and not issubclass(kind, TopicAlreadyExistsError):
                 words = error[2] if len(error) > 2 and error[2] else kind.__name__
-                raise SettingsError(f"topic {name}: cannot be created: {words}; create it yourself or grant the right")
+                raise SettingsError(
+                    f"topic {name}: cannot be created: {words}; create it yourself or grant the right "
+                    "(a topic that exists is seen only by who may read or write it: docs/security.md)"
+                )
 
 
 def changelog_of(app_id: str, group: Group) -> str:

@@ -45,6 +45,8 @@ def set_up_logs(level: str, form: str) -> None:
     quiet = logging.WARNING if level != "debug" else logging.DEBUG
     for name in _QUIET:
         logging.getLogger(name).setLevel(quiet)
+    # At `debug` it writes every request down, and with SASL's PLAIN the password in it.
+    logging.getLogger("aiokafka.conn").setLevel(max(quiet, logging.INFO))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

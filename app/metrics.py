@@ -178,6 +178,12 @@ class Metrics:
         self.recovery = Gauge(
             "vigil_recovery_seconds", "How long the last recovery took, until shards were ready.", registry=registry
         )
+        self.restored = Counter(
+            "vigil_restored_records",
+            "Changelog records read: in recoveries, and all the time for the shards that this worker stands by for.",
+            ["shards"],
+            registry=registry,
+        )
         self.rulebook = Gauge(
             "vigil_rulebook_info", "The rulebook in force, by its digest.", ["digest"], registry=registry
         )
@@ -194,6 +200,7 @@ class Metrics:
         _begin(self.refused, read, get_args(Reason)[:2])
         self.refused.labels("review", "unknown-verdict")
         _begin(self.too_old, get_args(Group))
+        _begin(self.restored, get_args(Group))
         _begin(self.verdicts, rules)
         _begin(self.shadow_verdicts, rules, FOUND_BY)
         _begin(self.pins, ("granted", "refused"))

@@ -110,6 +110,7 @@ class Worker:
             on_written=self.report.written,
         )
         self.app.hooks.positions = self.owner.positions
+        self.app.hooks.restored = lambda group, records: self.metrics.restored.labels(group).inc(records)
         self.web = Web(settings, self.metrics.registry, self.not_live, self.not_ready, self.report.refresh)
         self.parted = False
         """The last checkpoint is written: nothing is left to do."""

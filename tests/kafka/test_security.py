@@ -1,0 +1,212 @@
+"""TLS, SASL and rights on a real Kafka that insists on them: who may come in works, and who may not is told why."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.admin import changelog_of
+from app.rights import Right, needed
+from app.rulebook import load_rulebook
+from app.simulate import Simulation
+from app.subjects import GROUPS, subjects
+from tools.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
+from tools.kafka import KafkaBroker
+
+SECRET = "not-for-any-log-7f3a"
+PRINCIPAL = "User:vigil"
+GOOD = {"sasl_username": "vigil", "sasl_password": SECRET}
+ADMIN = "org.apache.kafka.tools.AclCommand"
+
+
+def openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A throw-away authority, and a certificate of the broker's and one of the worker's by it."""
+    folder = tmp_path_factory.mktemp("certificates")
+    openssl(
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=throw-away",
+        "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem",
+    )  # fmt: skip
+    (folder / "san").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
+    for name in ("broker", "vigil"):
+        openssl(
+            "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
+            "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.csr",
+        )  # fmt: skip
+        openssl(
+            "x509", "-req", "-in", f"{folder}/{name}.csr", "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key",
+            "-CAcreateserial", "-days", "2", "-extfile", f"{folder}/san", "-out", f"{folder}/{name}.pem",
+        )  # fmt: skip
+        # Kafka takes the key and the chain in one file.
+        both = (folder / f"{name}.key").read_text() + (folder / f"{name}.pem").read_text()
+        (folder / f"{name}.both").write_text(both)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secure(kafka_here: None, certificates: Path) -> Iterator[KafkaBroker]:
+    """Kafka that asks for TLS, for TLS with the client's certificate, and for a name; and knows rights by both."""
+    plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+    properties = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        # Who comes by the plain listener of this machine is the operator: so the broker itself, and the tests.
+        "super.users": "User:ANONYMOUS;User:operator",
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": f"{certificates}/broker.both",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": f"{certificates}/ca.pem",
+        "listener.name.mutual.ssl.client.auth": "required",
+        "listener.name.mutual.ssl.principal.mapping.rules": "RULE:^CN=(.*)$/$1/",
+    }
+    for listener in ("named", "wrapped"):
+        properties |= {
+            f"listener.name.{listener}.plain.sasl.jaas.config": f'{plain} user_vigil="{SECRET}";',
+            f"listener.name.{listener}.scram-sha-256.sasl.jaas.config": f"{scram};",
+            f"listener.name.{listener}.scram-sha-512.sasl.jaas.config": f"{scram};",
+        }
+    users = [f"SCRAM-SHA-{bits}=[name=vigil,password={SECRET}]" for bits in (256, 512)]
+    with KafkaBroker(
+        listeners={"TLS": "SSL", "MUTUAL": "SSL", "NAMED": "SASL_PLAINTEXT", "WRAPPED": "SASL_SSL"},
+        properties=properties,
+        format_options=[word for user in users for word in ("--add-scram", user)],
+    ) as broker:
+        yield broker
+
+
+def allow(broker: KafkaBroker, rights: list[Right], *, principal: str = PRINCIPAL, remove: bool = False) -> None:
+    """Grant (or take back) rights as docs/security.md does, a command for each kind and operation."""
+    for kind, operation in sorted({(right.kind, right.operation) for right in rights}):
+        names = [right.name for right in rights if (right.kind, right.operation) == (kind, operation)]
+        what = [word for name in names for word in (f"--{kind}", name)]
+        how = ["--remove", "--force"] if remove else ["--add"]
+        broker.tool(
+            ADMIN, "--bootstrap-server", broker.address, *how, "--allow-principal", principal,
+            "--operation", operation, *what,
+        )  # fmt: skip
+
+
+def rights_of(app_id: str) -> list[Right]:
+    return needed(app_id, subjects(load_rulebook(), None))
+
+
+def refused(broker: str, log: Path, **settings: object) -> str:
+    """What a worker says that does not start: status 2, and never the secret."""
+    worker = WorkerProcess(broker, log, **settings)
+    try:
+        assert worker.process.wait(60) == 2, log.read_text()[-3000:]
+    finally:
+        worker.kill()
+    said = log.read_text()
+    assert SECRET not in said
+    assert "Traceback" not in said
+    return said
+
+
+WAYS = {
+    "scram-512 in tls": ("WRAPPED", {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", **GOOD}),
+    "scram-256 in tls": ("WRAPPED", {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-256", **GOOD}),
+    "plain in tls": ("WRAPPED", {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", **GOOD}),
+    "scram-512": ("NAMED", {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-512", **GOOD}),
+    "the worker's certificate": ("MUTUAL", {"security_protocol": "SSL"}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_worker_with_exactly_the_documented_rights_gives_what_the_replay_gives(
+    way: str, secure: KafkaBroker, certificates: Path, tmp_path: Path
+) -> None:
+    listener, settings = WAYS[way]
+    settings = dict(settings)
+    if settings["security_protocol"] != "SASL_PLAINTEXT":
+        settings["ssl_ca_file"] = str(certificates / "ca.pem")
+    if listener == "MUTUAL":
+        settings |= {
+            "ssl_cert_file": str(certificates / "vigil.pem"),
+            "ssl_key_file": str(certificates / "vigil.key"),
+        }
+    if way == "scram-256 in tls":  # the other way to tell the secret
+        (tmp_path / "secret").write_text(f"{SECRET}\n")
+        settings |= {"sasl_password_file": str(tmp_path / "secret")}
+        del settings["sasl_password"]
+    app_id = f"app-{list(WAYS).index(way)}"
+    messages = list(
+        Simulation(seed=3, rooms=6, suppliers=4, start_ms=1_662_048_000_000, duration_s=300, history_days=2).messages()
+    )
+    expected = calm(messages)
+    first = not hasattr(secure, "filled")
+    await make_topics(secure.address, 2, app_id)
+    if first:
+        await send(secure.address, messages)
+        secure.filled = True  # type: ignore[attr-defined]
+    allow(secure, rights_of(app_id))
+    worker = WorkerProcess(
+        secure.address_of(listener), tmp_path / "worker.log", app_id=app_id, clock="recorded",
+        recorded_until=expected.until, session_timeout_ms=3000, partitions=2, log_level="debug", **settings,
+    )  # fmt: skip
+    try:
+        await worker.ready()
+        await finished(secure.address, app_id)
+        assert expected.verdicts
+        # Every way writes the same outputs with the same identities to the same topics: it changes nothing.
+        assert differences(expected, await read(secure.address)) == []
+    finally:
+        assert worker.stop() == 0
+    assert SECRET not in (tmp_path / "worker.log").read_text()
+
+
+async def test_a_wrong_password_is_told_and_not_shown(secure: KafkaBroker, certificates: Path, tmp_path: Path) -> None:
+    for mechanism in ("PLAIN", "SCRAM-SHA-512"):
+        said = refused(
+            secure.address_of("WRAPPED"), tmp_path / f"{mechanism}.log", security_protocol="SASL_SSL",
+            sasl_mechanism=mechanism, sasl_username="vigil", sasl_password=f"{SECRET}-wrong",
+            ssl_ca_file=str(certificates / "ca.pem"), log_level="debug",
+        )  # fmt: skip
+        assert "cannot reach Kafka" in said
+        assert "uthentication" in said
+
+
+async def test_a_broker_that_an_unknown_authority_vouches_for_is_not_trusted(
+    secure: KafkaBroker, tmp_path: Path
+) -> None:
+    said = refused(
+        secure.address_of("WRAPPED"), tmp_path / "worker.log", security_protocol="SASL_SSL", **GOOD, log_level="debug"
+    )
+    assert "cannot reach Kafka" in said
+    assert "certificate" in said.lower()
+
+
+async def test_a_worker_without_one_of_the_rights_says_which(
+    secure: KafkaBroker, certificates: Path, tmp_path: Path
+) -> None:
+    app_id = "lacking"
+    await make_topics(secure.address, 2, app_id)
+    allow(secure, rights_of(app_id))
+    settings = {
+        "app_id": app_id, "security_protocol": "SASL_PLAINTEXT", "log_format": "text", "partitions": 2, **GOOD,
+    }  # fmt: skip
+    lacks = [
+        Right("topic", "verdict-by-host", "Read"),
+        Right("topic", "verdict-by-host", "Write"),
+        Right("topic", changelog_of(app_id, GROUPS[0]), "Write"),
+        Right("group", app_id, "Read"),
+    ]
+    for number, lack in enumerate(lacks):
+        allow(secure, [lack], remove=True)
+        time.sleep(0.3)
+        said = refused(secure.address_of("NAMED"), tmp_path / f"{number}.log", **settings)
+        assert f"vigil may not {lack.operation} on {lack.kind} {lack.name};" in said
+        allow(secure, [lack])
+    lack = Right("topic", "comment", "Read")  # its only right: without it, the topic is not even seen
+    allow(secure, [lack], remove=True)
+    time.sleep(0.3)
+    said = refused(secure.address_of("NAMED"), tmp_path / "unseen.log", **settings)
+    assert "topic comment: cannot be created" in said
+    assert "docs/security.md" in said
