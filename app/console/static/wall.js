@@ -69,7 +69,7 @@ function chip(level, text, due, since) {
   one.append(element("span", "what", text));
   if (due) {
     const clock = element("b", "left");
-    one.append(clock);
+    one.append(" ", clock); // a space for those who hear it
     const bar = since ? element("i", "gone") : null;
     if (bar) one.append(bar);
     return [one, { clock, bar, due, since }];
