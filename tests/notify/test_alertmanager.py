@@ -1,0 +1,240 @@
+"""The real Alertmanager: an alert appears once, is updated, stays while it is said again, and resolves."""
+
+import asyncio
+import os
+import shutil
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+
+from app.brokers import end_child, start_child
+from app.notify.changes import Change, Incident
+from app.notify.incidents import Incidents
+from app.notify.routes import Alertmanager
+from app.notify.secrets import Secrets
+from app.notify.senders import AlertmanagerSender, Http, Later, Outcome, Refused, Sent
+from tests.notify.receiver import Receiver
+from tests.notify.stories import S, action, notice, verdict
+from tools.harness import free_port
+
+PROGRAM = "prometheus-alertmanager"
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an Alertmanager that knows one receiver, our own; else skip, or fail where it is required."""
+    program = shutil.which(PROGRAM) or shutil.which("alertmanager")
+    if program is None:
+        lack = f"no {PROGRAM} on PATH (on Debian: apt-get install {PROGRAM})"
+        if os.environ.get("VIGIL_REQUIRE_ALERTMANAGER") == "1":
+            pytest.fail(f"VIGIL_REQUIRE_ALERTMANAGER=1, but {lack}")
+        pytest.skip(f"the real Alertmanager is not tested: {lack}")
+    folder: Path = tmp_path_factory.mktemp("alertmanager")
+    port = free_port()
+    config = folder / "config.yml"
+    config.write_text(
+        "route: {receiver: hook, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}\n"
+        f"receivers: [{{name: hook, webhook_configs: [{{url: 'http://127.0.0.1:{HOOK_PORT}/am', send_resolved: true}}]}}]\n"
+    )
+    with (folder / "log").open("wb") as log:
+        child = start_child(
+            [program, f"--config.file={config}", f"--storage.path={folder}", "--cluster.listen-address=",
+             f"--web.listen-address=127.0.0.1:{port}"], log,
+        )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 20
+        while True:
+            try:
+                with urllib.request.urlopen(f"{address}/-/ready", timeout=1):
+                    break
+            except OSError:
+                assert time.monotonic() < until, (folder / "log").read_text()
+                time.sleep(0.1)
+        yield address
+    finally:
+        end_child(child, 5)
+
+
+HOOK_PORT = free_port()
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def sender(*urls: str, **told: Any) -> AsyncIterator[AlertmanagerSender]:
+    async with aiohttp.ClientSession() as session:
+        secrets = Secrets({"token": "am-token-123"})
+        target = Alertmanager(kind="alertmanager", urls=urls, **told)
+        yield AlertmanagerSender(target, secrets, Http(session, secrets), wall_ms)
+
+
+async def alerts(address: str, room_id: str) -> list[dict[str, Any]]:
+    """What the Alertmanager shows as on, of one room."""
+    async with aiohttp.ClientSession() as session, session.get(f"{address}/api/v2/alerts") as answer:
+        return [one for one in orjson.loads(await answer.read()) if one["labels"].get("room_id") == room_id]
+
+
+async def until(condition: Any, within_s: float = 10) -> Any:
+    async with asyncio.timeout(within_s):
+        while not (found := await condition()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+def story(room_id: str) -> tuple[Incidents, list[Change]]:
+    """A warning and its violation with its action, now."""
+    incidents, begun = Incidents({"black-screen": "low-quality"}), wall_ms() // S - 1_700_000_000 - 130
+    found = verdict(begun, begun + 120, room_id=room_id)
+    return incidents, [
+        *incidents.notice(notice("at-risk", begun, begun + 60, room_id=room_id), wall_ms()),
+        *incidents.verdict(found, wall_ms()),
+        *incidents.action(action(found), wall_ms()),
+    ]
+
+
+@pytest.mark.slow
+async def test_an_alert_appears_once_is_updated_stays_and_resolves(alertmanager: str) -> None:
+    room_id = "room-<!here>-1"
+    incidents, (opened, violated, acted) = story(room_id)
+    shown_as = "room-＜！here＞-1"
+    async with Receiver(port=HOOK_PORT) as hook, sender(alertmanager, resolve_timeout_s=4, labels={"team": "x"}) as am:
+        assert await am.send([opened]) == [Sent()]
+        [alert] = await until(lambda: alerts(alertmanager, shown_as))
+        assert alert["labels"] == {
+            "alertname": "VigilBlackScreen", "family": "low-quality", "host_id": "host-1", "incident": opened.incident.id,
+            "room_id": shown_as, "rule": "black-screen", "team": "x",
+        }  # fmt: skip
+        assert alert["annotations"]["stage"] == "at-risk"
+        assert await am.send([violated]) == [Sent()]
+        assert await am.send([acted]) == [Sent()]
+        [alert] = await alerts(alertmanager, shown_as)
+        assert (alert["annotations"]["stage"], alert["annotations"]["severity"]) == ("violation", "critical")
+        assert alert["annotations"]["steps"].endswith("close, ban 7 days.")
+        # Longer than `resolve_timeout_s`: it stays since it is said again.
+        ends = time.monotonic() + 7
+        while time.monotonic() < ends:
+            outcomes = [outcome async for _, outcome in am.resend(lambda: list(incidents.open.values()))]
+            assert set(outcomes) == {Sent()}
+            assert len(await alerts(alertmanager, shown_as)) == 1
+            await asyncio.sleep(am.resend_s)
+        [resolved] = incidents.room(room_id, wall_ms(), True, wall_ms())
+        assert await am.send([resolved]) == [Sent()]
+        assert await alerts(alertmanager, shown_as) == []
+
+        async def told() -> bool:
+            return any(message["status"] == "resolved" for message in hook.taken)
+
+        await until(told)
+        # A stale word that it is on does not bring it back: what is over is left out, and said to be over again.
+        stale = [acted.incident]
+        [_ async for _ in am.resend(lambda: stale)]
+        assert await alerts(alertmanager, shown_as) == []
+        statuses = [message["status"] for message in hook.taken if shown_as in str(message)]
+        assert statuses == ["firing", "resolved"], "one alert, told once and ended once"
+
+
+@pytest.mark.slow
+async def test_an_alert_that_is_not_said_again_ends(alertmanager: str) -> None:
+    _, changes = story("room-silent")
+    async with sender(alertmanager, resolve_timeout_s=1) as am:
+        await am.send(changes[:1])
+        assert len(await alerts(alertmanager, "room-silent")) == 1
+
+        async def gone() -> bool:
+            return not await alerts(alertmanager, "room-silent")
+
+        await until(gone)
+
+
+@pytest.mark.slow
+async def test_a_recording_of_long_ago_is_taken_too(alertmanager: str) -> None:
+    incidents = Incidents({})
+    changes = incidents.notice(notice("at-risk", room_id="room-old"), wall_ms())
+    async with sender(alertmanager) as am:
+        assert await am.send(changes) == [Sent()]
+        assert len(await alerts(alertmanager, "room-old")) == 1
+        [resolved] = incidents.notice(notice("risk-cleared", at=80, room_id="room-old"), wall_ms())
+        assert await am.send([resolved]) == [Sent()]
+        assert await alerts(alertmanager, "room-old") == []
+
+
+async def test_one_member_of_a_cluster_is_enough() -> None:
+    _, changes = story("room-1")
+    async with Receiver() as one, sender("http://127.0.0.1:1", f"http://127.0.0.1:{one.port}") as am:
+        assert await am.send(changes[:1]) == [Sent()]
+    assert len(one.taken) == 1
+
+
+async def test_one_bad_alert_does_not_spoil_the_others() -> None:
+    async def picky(request: web.Request, number: int) -> web.StreamResponse:
+        bad = b"room-bad" in await request.read() or number == 1
+        return web.Response(status=400 if bad else 200)
+
+    changes = [story(name)[1][0] for name in ("room-1", "room-bad", "room-2")]
+    async with Receiver(picky) as receiver, sender(f"http://127.0.0.1:{receiver.port}/prefix/") as am:
+        outcomes: list[Outcome] = await am.send(changes)
+    assert [type(outcome) for outcome in outcomes] == [Sent, Refused, Sent]
+
+
+async def test_the_token_is_sent_and_not_shown() -> None:
+    async def echo(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=500, text=request.headers["Authorization"])
+
+    async with Receiver(echo) as receiver, sender(f"http://127.0.0.1:{receiver.port}", bearer_secret="token") as am:
+        [outcome] = await am.send(story("room-1")[1][:1])
+    assert receiver.headers[0]["Authorization"] == "Bearer am-token-123"
+    assert isinstance(outcome, Later)
+    assert "am-token-123" not in outcome.why
+
+
+async def test_an_alert_of_any_incident_begins_before_it_ends() -> None:
+    incidents, now = Incidents({}), wall_ms()
+    ahead = (now - 1_700_000_000_000) // S + 3600  # a producer's clock that is an hour ahead
+    [opened] = incidents.notice(notice("at-risk", ahead, ahead + 60), now)
+    [resolved] = incidents.notice(notice("risk-cleared", ahead, ahead + 61), now)
+    [missed] = incidents.notice(notice("entry-missed", buyer_id="b"), now)
+    async with sender("http://127.0.0.1:1") as am:
+        for incident in (opened.incident, resolved.incident, missed.incident):
+            alert = am.alert(incident)
+            assert alert["startsAt"] < alert["endsAt"]
+        assert am.alert(missed.incident)["labels"]["alertname"] == "VigilEntryMissed"
+
+
+async def test_what_is_over_is_not_said_to_be_on_while_requests_cross() -> None:
+    """The word that it is over goes out while the word that it is on is under way: it comes second."""
+    slow = asyncio.Event()
+
+    async def first_slow(request: web.Request, number: int) -> web.StreamResponse:
+        if number == 1:
+            await slow.wait()
+        return web.Response()
+
+    incidents, changes = story("room-1")
+    on: list[Incident] = [changes[0].incident]
+    async with Receiver(first_slow) as receiver, sender(f"http://127.0.0.1:{receiver.port}") as am:
+
+        async def again() -> None:
+            [_ async for _ in am.resend(lambda: on)]
+
+        resending = asyncio.create_task(again())
+        await asyncio.sleep(0.1)
+        [resolved] = incidents.room("room-1", wall_ms(), True, wall_ms())
+        sending = asyncio.create_task(am.send([resolved]))
+        await asyncio.sleep(0.1)
+        assert len(receiver.tried) == 1
+        slow.set()
+        await asyncio.gather(resending, sending)
+        stages = [orjson.loads(body)[0]["annotations"]["stage"] for body in receiver.bodies]
+    assert stages[0] == "at-risk"
+    assert set(stages[1:]) == {"over"}
