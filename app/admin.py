@@ -94,27 +94,43 @@ async def ensure_topics(settings: Settings, logics: Mapping[Group, Logic]) -> di
     """
     names = [topic.name for topic in TOPICS] + [changelog_of(settings.app_id, group) for group in logics]
     async with Cluster(settings) as cluster:
-        existing = await cluster.partitions(names)
-        counts: dict[Group, int] = {}
-        missing: dict[str, tuple[int, dict[str, str]]] = {}
-        for group, logic in logics.items():
-            changelog = changelog_of(settings.app_id, group)
-            of_group = [*logic.topics, changelog]
-            found = {name: existing[name] for name in of_group if name in existing}
-            if len(set(found.values())) > 1:
-                told = ", ".join(f"{name} has {count}" for name, count in sorted(found.items()))
-                raise SettingsError(
-                    f"topics: the topics of the {group} shards must have the same number of partitions, but {told}; "
-                    "create them anew with one number, or correct the one that differs"
-                )
-            count = counts[group] = next(iter(found.values()), settings.partitions)
-            for name in of_group:
-                if name not in existing:
-                    config = changelog_config() if name == changelog else BY_NAME[name].config
-                    missing[name] = (count, config)
-        for topic in TOPICS:
-            if topic.name not in existing and topic.name not in missing:
-                missing[topic.name] = (settings.partitions, topic.config)
-        if missing:
-            await cluster.create(missing)
+        try:
+            existing = await cluster.partitions(names)
+            counts, missing = _plan(settings, logics, existing)
+            if missing:
+                await cluster.create(missing)
+                # Another worker may have made some meanwhile, with numbers of its own.
+                made = {name: count for name, (count, _) in missing.items()}
+                counts, _ = _plan(settings, logics, {**existing, **made, **await cluster.partitions(missing)})
+        except KafkaError as error:
+            raise SettingsError(
+                f"topics: Kafka at {settings.broker} did not tell of them, or did not create them: {error}"
+            ) from error
     return counts
+
+
+def _plan(
+    settings: Settings, logics: Mapping[Group, Logic], existing: Mapping[str, int]
+) -> tuple[dict[Group, int], dict[str, tuple[int, dict[str, str]]]]:
+    """Each group's number of partitions, and the topics to create; raise SettingsError where they do not fit."""
+    counts: dict[Group, int] = {}
+    missing: dict[str, tuple[int, dict[str, str]]] = {}
+    for group, logic in logics.items():
+        changelog = changelog_of(settings.app_id, group)
+        of_group = [*logic.topics, changelog]
+        found = {name: existing[name] for name in of_group if name in existing}
+        if len(set(found.values())) > 1:
+            told = ", ".join(f"{name} has {count}" for name, count in sorted(found.items()))
+            raise SettingsError(
+                f"topics: the topics of the {group} shards must have the same number of partitions, but {told}; "
+                "create them anew with one number, or correct the one that differs"
+            )
+        count = counts[group] = next(iter(found.values()), settings.partitions)
+        for name in of_group:
+            if name not in existing:
+                config = changelog_config() if name == changelog else BY_NAME[name].config
+                missing[name] = (count, config)
+    for topic in TOPICS:
+        if topic.name not in existing and topic.name not in missing:
+            missing[topic.name] = (settings.partitions, topic.config)
+    return counts, missing
