@@ -134,13 +134,26 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
 
 
 def zombie(seed: int) -> Plan:
-    """A worker sleeps for two sessions and wakes, and just then the one that took over from it is killed."""
+    """A worker sleeps for two sessions and wakes, and just then the one that took over from it is killed.
+
+    Slowly and with many checkpoints, so that what it writes when it wakes is a few rooms' state, not all of it: a shard
+    that went back as a whole would only judge the same again.
+    """
     rng = Random(f"zombie {seed}")
     drawn = plan(seed, "recorded")
     actions = (Action(4.0, "freeze", 0, 4.0), Action(8.0 + rng.uniform(0.05, 0.8), "kill", 1, 1.0))
-    settings = {**drawn.settings, "session_timeout_ms": 2000, "checkpoint_interval_ms": 1000, "standbys": 0}
+    settings = {**drawn.settings, "session_timeout_ms": 2000, "checkpoint_interval_ms": 50, "standbys": 0}
+    simulation = replace(drawn.simulation, rooms=24, duration_s=80)
     return replace(
-        drawn, partitions=4, workers=2, backlog=0.05, stream_s=11.0, slow=False, settings=settings, actions=actions
+        drawn,
+        simulation=simulation,
+        partitions=2,
+        workers=2,
+        backlog=0.05,
+        stream_s=11.0,
+        slow=False,
+        settings=settings,
+        actions=actions,
     )
 
 
