@@ -153,7 +153,7 @@ class _Transport(driver.Transport):
 
 def changelog_batch() -> Any:
     """An empty batch for `send_batch`, of the size that the changelogs take."""
-    return BatchBuilder(WRITE_BATCH_BYTES, None)
+    return BatchBuilder(WRITE_BATCH_BYTES, 0)  # 0: not compressed
 
 
 class BatchApp(faust.App):

@@ -9,14 +9,15 @@ what makes a checkpoint count as a whole, and who may write one.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 
-from agents.batches import Feed, MirrorTable
+from agents.batches import Feed, MirrorTable, changelog_batch
 from agents.owner import Held, Owner, wall_ms
 from topics.catalog import Group
-from topics.envelope import cloud_event_headers, stamp
+from topics.envelope import cloud_event_headers, stamp, without_value
 
 STAMPED: Final = frozenset({"verdict", "verdict-shadow"})
 """Outputs that tell when they were published."""
@@ -116,18 +117,17 @@ class Checkpoints:
                 await self._commit(epoch)
 
     async def _store(self, snapshots: Sequence[tuple[Held, Any]]) -> None:
-        producer = self._producer()
         written = []
         for held, snapshot in snapshots:
             topic = self._tables[held.group].changelog_topic_name
             futures = []  # of each batch, with its number of records
             records = snapshot.changelog()
-            batch = producer.create_batch()
+            batch = changelog_batch()
             for number, record in enumerate(records, start=1):
                 alone = self._marker_alone and number == len(records) > 1
                 if alone or not _append(batch, record):
                     futures.append((await self._write(batch, topic, held.partition), batch.record_count()))
-                    batch = producer.create_batch()
+                    batch = changelog_batch()
                     _append(batch, record)
             futures.append((await self._write(batch, topic, held.partition), batch.record_count()))
             written.append((held, snapshot, len(records), futures))
@@ -157,13 +157,23 @@ class Checkpoints:
                 payload = output.payload
                 if payload is not None and output.topic in STAMPED:
                     payload = stamp(payload, now)
-                headers = cloud_event_headers(output.topic, output.id, output.at)
-                futures.append(await producer.send(output.topic, payload, key=output.key, headers=headers))
-        for future in futures:
-            await future
+                futures.append((output, await self._publish(producer, output, payload)))
+        for output, future in futures:
+            try:
+                await future
+            except MessageSizeTooLargeError:
+                if output.topic != "dead-letter" or output.payload is None:
+                    raise
+                # Somebody sent what is too large to be told whole: that must not stop the worker for ever.
+                bare = Owed(output.topic, None, output.id, output.at, without_value(output.payload))
+                await (await self._publish(producer, bare, bare.payload))
         for held, snapshot in snapshots:
             if snapshot.outputs:
                 self._on_sent(held, snapshot.outputs, now)
+
+    async def _publish(self, producer: Any, output: Any, payload: bytes | None) -> Any:
+        headers = cloud_event_headers(output.topic, output.id, output.at)
+        return await producer.send(output.topic, payload, key=output.key, headers=headers)
 
     async def _commit(self, epoch: int) -> None:
         offsets, self._committed = self._committed, {}
@@ -192,6 +202,16 @@ async def in_time(step: Awaitable[Any], seconds: float, what: str) -> Any:
         return await asyncio.wait_for(step, seconds)
     except TimeoutError as error:
         raise Unanswered(f"the broker did not take {what} within {seconds:g} s") from error
+
+
+class Owed(NamedTuple):
+    """An output to publish, as far as it is looked at here."""
+
+    topic: str
+    key: bytes | None
+    id: str
+    at: int
+    payload: bytes | None
 
 
 def _append(batch: Any, record: Any) -> bool:

@@ -43,7 +43,10 @@ class Topic(NamedTuple):
             return {"cleanup.policy": "compact"}
         if self.retention_days is None:
             return {}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_days * DAY_MS)}
+        config = {"cleanup.policy": "delete", "retention.ms": str(self.retention_days * DAY_MS)}
+        if self.carries is DeadLetter:  # a refused message in base64 is a third larger than it was
+            config["max.message.bytes"] = str(4 * 1024 * 1024)
+        return config
 
 
 TOPICS: Final = (

@@ -60,6 +60,14 @@ def stamp(payload: bytes, published_at: int) -> bytes:
     return payload[:-1] + b',"published_at":%d}' % published_at
 
 
+def without_value(payload: bytes) -> bytes:
+    """A dead letter's payload with neither the message nor its key, for one that is too large for the topic."""
+    letter = orjson.loads(payload)
+    size = len(letter["value"] or "") * 3 // 4
+    letter["detail"] += f" (about {size} bytes: too large for this topic; it stands at its own place)"
+    return orjson.dumps({**letter, "key": None, "value": None})
+
+
 def timestamp(at: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
