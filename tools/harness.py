@@ -215,7 +215,7 @@ def differences(calm: Outputs, told: dict[str, list[tuple[bytes | None, Any]]]) 
     wrong += _compare("pin-decision", "quote_id", expected["pin-decision"], told["pin-decision"])
     wrong += _compare_actions(expected["enforcement"], told["enforcement"])
     for topic, identity in (("room-status", "room_id"), ("supplier-score", "supplier_id")):
-        last = {key: value for key, value in told[topic]}
+        last = dict(told[topic])
         now = {value[identity]: value for value in last.values() if value is not None}
         then = {value[identity]: value for value in expected[topic]}
         wrong += _differ(topic, then, now)
