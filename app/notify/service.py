@@ -188,8 +188,9 @@ class Notify:
                     task.result()  # only `_read` ends by itself; what another raises is ours
                 await asyncio.gather(*(deliverer.close(CLOSE_S) for deliverer in self._deliverers))
             finally:
-                for task in (reading, *helpers):
-                    task.cancel()
+                async with self._writing:  # a write that has begun is finished: what it says is said nowhere else
+                    for task in (reading, *helpers):
+                        task.cancel()
                 await asyncio.gather(reading, *helpers, return_exceptions=True)
                 self._deliverers = []
             await self._write(consumer, store, [], {})  # what was delivered in the last moment
