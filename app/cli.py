@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "console": "app.commands.console",
     "replay": "app.commands.replay",
     "backtest": "app.commands.backtest",
+    "explain": "app.commands.explain",
     "simulate": "app.commands.simulate",
     "rules": "app.commands.rules",
     "schema": "app.commands.schema",

@@ -23,10 +23,12 @@ async def partitions_of(settings: Settings, topic: str) -> int:
     return told[topic]
 
 
-async def records(settings: Settings, topic: str, last: int | None = None) -> AsyncIterator[Any]:
+async def records(
+    settings: Settings, topic: str, last: int | None = None, since: int | None = None
+) -> AsyncIterator[Any]:
     """Every record of a topic, partition by partition in order; `last`: only so many at the end of each partition.
 
-    Raise SettingsError where it cannot be read.
+    `since`: only those written at this time (ms) or later. Raise SettingsError where it cannot be read.
     """
     count = await partitions_of(settings, topic)
     tps = [TopicPartition(topic, partition) for partition in range(count)]
@@ -39,6 +41,9 @@ async def records(settings: Settings, topic: str, last: int | None = None) -> As
         consumer.assign(tps)
         begins = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
+        if since is not None:
+            found = await consumer.offsets_for_times(dict.fromkeys(tps, since))
+            begins = {tp: ends[tp] if (at := found.get(tp)) is None else at.offset for tp in tps}
         left = {tp for tp in tps if ends[tp] > begins[tp]}
         for tp in tps:
             begin = begins[tp] if last is None else max(begins[tp], ends[tp] - last)

@@ -102,7 +102,7 @@ def _point(value: int | float, in_force: bool, was: Outcome, outcome: Outcome) -
 
 
 def _print_json(told: dict[str, Any]) -> None:
-    click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(told, indent=2))  # every sign beyond ASCII is written out
 
 
 # ---- two rulebooks -----------------------------------------------------------------------------------------------
