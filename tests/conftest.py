@@ -16,6 +16,10 @@ from tools import kafka as real
 _used: dict[str, str] = {}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-goldens", action="store_true", help="write what tests/replay/stories must give")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by fixture, so that `-m kafka` and `-m "not kafka"` need no second word in each test."""
     for item in items:
