@@ -17,7 +17,7 @@ from app.rulebook.changes import Change, compared
 from app.rulebook.words import leaf_words
 from app.terminal import console, harmless, table
 from app.whatif.backtest import CURVES, Point, Row, as_json, by_host, by_rule, curve, point
-from app.whatif.blast import Sentence, blast_radius
+from app.whatif.blast import Sentence, blast_radius, count
 from app.whatif.compare import Comparison, compare
 from app.whatif.fan import Fan, Outcome
 from app.whatif.patch import patched, sweep
@@ -131,7 +131,9 @@ def _tell(
         _print_table(out, _scores_table(changes, most), "Suppliers whose figures would be others")
         _tell_rest(out, len(changes.scores) - most, "supplier")
     if was.lines_refused:
-        out.print(f"\n{was.lines_refused:,} lines of the recording were refused; `vigil replay` tells why.")
+        number = was.lines_refused
+        told = f"{count(number, 'line')} of the recording {'was' if number == 1 else 'were'} refused"
+        out.print(f"\n{told}: `vigil replay` tells why.")
 
 
 def _tell_numbers(out: Console, numbers: list[Change]) -> None:
