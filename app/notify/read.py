@@ -15,7 +15,8 @@ from app.notify.outbox import Letter
 from topics.fields import MAX_MESSAGE_BYTES, Refused
 from topics.verdicts import Action, Notice, Verdict
 
-READ: Final = ("verdict", "notice", "enforcement", "room-status")
+READ: Final = ("notice", "verdict", "enforcement", "room-status")
+"""In the order in which a room is told of: warnings, violations, what follows, the end."""
 LARGEST: Final = 16 * MAX_MESSAGE_BYTES
 
 

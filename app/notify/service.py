@@ -247,7 +247,8 @@ class Notify:
         now, letters, offsets = wall_ms(), [], {}
         async with self._writing:
             changes = self._incidents.tick(now)
-            for place, records in batches.items():
+            # What was fetched together: a verdict goes before the end of its room, an action after its verdict.
+            for place, records in sorted(batches.items(), key=lambda batch: READ.index(batch[0].topic)):
                 self.metrics.messages.labels(place.topic).inc(len(records))
                 offsets[place] = records[-1].offset + 1
                 for record in records:
