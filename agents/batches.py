@@ -10,7 +10,7 @@ version is pinned, and tests/agents/test_hooks.py names each of them, so that an
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -55,6 +55,8 @@ class Hooks:
     batch_topics: set[str] = field(default_factory=set)
     handed_on: dict[TP, int] = field(default_factory=dict)
     """By partition: the offset after the last record that was handed on."""
+    beside: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What runs beside the app from its start on (a task of Faust's would wait for the recovery)."""
     held: set[TP] = field(default_factory=set)
     """Partitions that are not to be fetched, whatever room Faust's own queues have."""
     restored: Callable[[Group, int], None] = lambda group, records: None
@@ -163,6 +165,11 @@ class BatchApp(faust.App):
         self.transfer = transfer
         self.hooks = Hooks()
         super().__init__(*args, **options)
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        for step in self.hooks.beside:
+            self.add_future(step())
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)

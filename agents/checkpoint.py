@@ -54,9 +54,11 @@ class Checkpoints:
         group_ms: int = 20,
         on_sent: Callable[[Held, Sequence[Any], int], None] = lambda held, outputs, at: None,
         on_written: Callable[[float, int], None] = lambda seconds, records: None,
+        new_batch: Callable[[], Any] = changelog_batch,
     ) -> None:
         """`producer`: the aiokafka producer of the moment. `on_sent`: called with a shard's outputs once acked.
 
+        `new_batch`: an empty batch for a changelog.
         `marker_alone`: a broker that tells the base of the last batch as the end of the log needs a marker of its own;
         elsewhere a checkpoint of usual size is one batch, which the log has as a whole or not at all.
         `recorded`: the last offset of a partition is committed only when its shard has said its last word, so that
@@ -72,6 +74,7 @@ class Checkpoints:
         self._group = group_ms / 1000
         self._on_sent = on_sent
         self._on_written = on_written
+        self._new_batch = new_batch
         self._lock = asyncio.Lock()
         self._committed: dict[TP, int] = {}
         self._last_full = 0.0
@@ -97,24 +100,28 @@ class Checkpoints:
         """Write a checkpoint of the shards, as of this instant; nothing where they went while it waited its turn."""
         epoch = self.epoch
         async with self._lock:
-            if epoch != self.epoch:
-                return
-            started, cpu = time.monotonic(), time.process_time()
-            taken = [
-                (held, held.shard.take_over() if take_over else held.shard.snapshot(final=held.ended), held.ended)
-                for held in due
-            ]
-            snapshots = [(held, snapshot) for held, snapshot, _ in taken]
-            self._next = time.monotonic() + max(self._group, MOST_OF_THE_TIME * (time.process_time() - cpu))
-            if snapshots:
-                await in_time(self._store(snapshots), TIMEOUT_S, "a checkpoint's state")
-                await in_time(self._send(snapshots), TIMEOUT_S, "a checkpoint's outputs")
-                self._on_written(time.monotonic() - started, sum(len(snapshot.records) for _, snapshot in snapshots))
-            for held, snapshot, ended in taken:
-                for tp, offset, end in zip(held.tps, snapshot.committed, held.ends, strict=True):
-                    self._committed[tp] = offset if ended or not self._recorded else min(offset, end - 1)
-            if commit and epoch == self.epoch:  # else an error has stopped the worker meanwhile
-                await self._commit(epoch)
+            if epoch == self.epoch:
+                await self._checkpoint(due, commit, take_over)
+
+    async def _checkpoint(self, due: Iterable[Held], commit: bool = True, take_over: bool = False) -> None:
+        epoch = self.epoch
+        started, cpu = time.monotonic(), time.process_time()
+        taken = [
+            (held, held.shard.take_over() if take_over else held.shard.snapshot(final=held.ended), held.ended)
+            for held in due
+        ]
+        snapshots = [(held, snapshot) for held, snapshot, _ in taken]
+        self._next = time.monotonic() + max(self._group, MOST_OF_THE_TIME * (time.process_time() - cpu))
+        if snapshots:
+            await in_time(self._store(snapshots), TIMEOUT_S, "a checkpoint's state")
+            await in_time(self._send(snapshots), TIMEOUT_S, "a checkpoint's outputs")
+            self._on_written(time.monotonic() - started, sum(len(snapshot.records) for _, snapshot in snapshots))
+        for held, snapshot, ended in taken:
+            held.owes = bool(snapshot.outputs)
+            for tp, offset, end in zip(held.tps, snapshot.committed, held.ends, strict=True):
+                self._committed[tp] = offset if ended or not self._recorded else min(offset, end - 1)
+        if commit and epoch == self.epoch:  # else an error has stopped the worker meanwhile
+            await self._commit(epoch)
 
     async def _store(self, snapshots: Sequence[tuple[Held, Any]]) -> None:
         written = []
@@ -122,12 +129,12 @@ class Checkpoints:
             topic = self._tables[held.group].changelog_topic_name
             futures = []  # of each batch, with its number of records
             records = snapshot.changelog()
-            batch = changelog_batch()
+            batch = self._new_batch()
             for number, record in enumerate(records, start=1):
                 alone = self._marker_alone and number == len(records) > 1
                 if alone or not _append(batch, record):
                     futures.append((await self._write(batch, topic, held.partition), batch.record_count()))
-                    batch = changelog_batch()
+                    batch = self._new_batch()
                     _append(batch, record)
             futures.append((await self._write(batch, topic, held.partition), batch.record_count()))
             written.append((held, snapshot, len(records), futures))
@@ -182,9 +189,14 @@ class Checkpoints:
             raise Overtaken("the group refused a commit: this worker is not its member any more")
 
     async def last(self) -> None:
-        """The checkpoint before partitions go, or the worker does."""
-        await self.write([held for held in self._owner.shards.values() if held.shard.unsaved])
-        self.dropped()  # in the same step: whoever waits to write must find that it is over
+        """The checkpoint before partitions go, or the worker does, and the word that all of it was sent."""
+        async with self._lock:
+            shards = list(self._owner.shards.values())
+            self._owner.drop()  # what comes now is the next owner's
+            await self._checkpoint([held for held in shards if held.shard.unsaved], commit=False)
+            # Else the next owner would send again what the last checkpoint had to send.
+            await self._checkpoint([held for held in shards if held.owes])
+            self.dropped()  # whoever waits to write must find that it is over
 
     async def take_over(self) -> None:
         """The first checkpoint of every shard that was assigned."""

@@ -42,6 +42,8 @@ class Pace:
     max_buffered: int = 20_000
     """Events that a shard may hold back before the topics that run ahead are not fetched any further."""
     fetch_wait_ms: int = 20
+    exact_ends: bool = True
+    """Does the broker tell the true end of a partition? The embedded one tells the beginning of its last batch."""
 
 
 def wall_ms() -> int:
@@ -53,8 +55,8 @@ class Held:
     """One shard in the worker's hands."""
 
     __slots__ = (
-        "answered", "arrived", "blank", "ended", "ends", "group", "held", "idle", "partition", "permitted", "shard",
-        "since", "tps",
+        "answered", "arrived", "blank", "ended", "ends", "group", "held", "idle", "owes", "partition", "permitted",
+        "shard", "since", "tps",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +84,8 @@ class Held:
         """Recorded data: the shard has come to its end."""
         self.since = now
         """When the clock last moved on: whatever was judged could not be judged before."""
+        self.owes = False
+        """The last checkpoint had something to send; a new owner would send it again."""
         self.permitted: dict[str, int] = {}
         """By the identity of a verdict or notice on its way: since when it could be judged (wall clock, ms)."""
 
@@ -136,7 +140,7 @@ class Owner:
                     raise RuntimeError(f"partition {partition} of {', '.join(missing)} went to another worker")
                 shard = self._new_shard(group, partition)
                 for source, tp in zip(shard.sources, own, strict=True):
-                    if source.committed > ends[tp]:
+                    if source.committed > ends[tp] and self._pace.exact_ends:
                         raise ForeignTopic(
                             f"{tp.topic}, partition {partition}, ends at {ends[tp]}, before the offset "
                             f"{source.committed} that the stored state has come to: was the topic made anew? "

@@ -1,5 +1,6 @@
 """Structured logs: everything that Vigil, Faust and aiokafka say, one JSON object a line, to standard error."""
 
+import json
 import logging
 import sys
 from typing import Any, Final
@@ -12,7 +13,16 @@ _QUIET: Final = ("agents.batches", "aiokafka", "kafka", "mode", "faust")
 
 
 def _dumps(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # a lone surrogate or a number beyond 64 bits: a line must never be lost for what is in it
+        return json.dumps(event, default=str)
+
+
+def only_our_words() -> None:
+    """From now on Vigil alone speaks: an error was told in words, and how its libraries fall over it is noise."""
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def set_up_logs(level: str, form: str) -> None:

@@ -1,5 +1,6 @@
 """What a worker shows the machines around it: `/metrics`, `/health/live` and `/health/ready`."""
 
+import socket
 from collections.abc import Callable
 
 from aiohttp import web
@@ -27,27 +28,33 @@ class Web:
         self._ready = ready
         self._refresh = refresh
         self._runner: web.AppRunner | None = None
+        self._socket: socket.socket | None = None
         self.port = settings.web_port
-        """The port that it listens on, once started."""
+        """The port that it listens on, once bound."""
+
+    def bind(self) -> socket.socket:
+        """Take the port; raise SettingsError where that is not possible."""
+        host, port = self._settings.web_host, self._settings.web_port
+        try:
+            self._socket = socket.create_server((host, port), family=_family(host))
+        except (OSError, OverflowError) as error:
+            raise SettingsError(
+                f"web_port: cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}; "
+                "give each worker a port of its own, or 0 for a free one"
+            ) from error
+        self.port = self._socket.getsockname()[1]
+        return self._socket
 
     async def start(self) -> None:
-        """Listen; raise SettingsError where that is not possible."""
+        """Answer; raise SettingsError where the port has to be taken first and cannot be."""
+        taken = self._socket or self.bind()
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/health/live", lambda _: _health(self._live()))
         app.router.add_get("/health/ready", lambda _: _health(self._ready()))
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.web_host, self._settings.web_port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise SettingsError(
-                f"web_port: cannot listen on {self._settings.web_host}:{self._settings.web_port}: {error.strerror}; "
-                "give each worker a port of its own, or 0 for a free one"
-            ) from error
-        for server in self._runner.addresses:
-            self.port = server[1]
+        await web.SockSite(self._runner, taken).start()
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -57,6 +64,10 @@ class Web:
     async def _metrics(self, _: web.Request) -> web.Response:
         self._refresh()
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 async def _health(wrong: str | None) -> web.Response:

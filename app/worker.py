@@ -17,11 +17,12 @@ from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batches
-from agents.checkpoint import Checkpoints
+from agents.checkpoint import Checkpoints, in_time
 from agents.intake import attach
 from agents.owner import ForeignTopic, Held, Owner, Pace, wall_ms
 from agents.parting import CRASHED_S, Parting, Shell
 from app.admin import changelog_of, ensure_topics
+from app.logs import only_our_words
 from app.metrics import Metrics
 from app.report import Report
 from app.rights import check_rights
@@ -48,7 +49,7 @@ PULSE_S: Final = 0.1
 LAST_CHECKPOINT_S: Final = 10.0
 """Before shards go elsewhere: a broker that does not take it in this time is not waited for."""
 
-PARTING_S: Final = 3.0
+PARTING_S: Final = 2.5
 """The same before the worker ends: it has 5 s for all of that."""
 
 
@@ -92,6 +93,7 @@ class Worker:
                 recorded_until=settings.recorded_until,
                 max_buffered=settings.max_buffered_events,
                 fetch_wait_ms=settings.fetch_wait_ms,
+                exact_ends=settings.idempotent_producer,  # all but the embedded broker
             ),
             {group: logic.topics for group, logic in self.logics.items()},
             self._new_shard,
@@ -127,16 +129,17 @@ class Worker:
         self.app.on_partitions_revoked.connect(self._guard(self._revoked))
         self.app.on_rebalance_complete.connect(self._guard(self._assigned))
         self.app.on_before_shutdown.connect(self._guard(self._shutting_down))
-        self.app.task(self._guard(self._run_web))
-        self.app.task(self._guard(self._ticking))
-        self.app.task(self._guard(self._pulse))
-        self.app.task(self._guard(self._watch))
-        self.app.task(self._guard(self._watch_topics))
+        beside = [self._run_web, self._ticking, self._pulse, self._watch, self._watch_topics]
         if not live:
-            self.app.task(self._guard(self._watch_upstream))
+            beside.append(self._watch_upstream)
+        self.app.hooks.beside = [self._guard(step) for step in beside]
 
     def run(self) -> NoReturn:
-        """Run until a signal or an error ends it; exit status 1 after an error."""
+        """Run until a signal or an error ends it; exit status 1 after an error.
+
+        Raise SettingsError where another program has the port of its pages.
+        """
+        self.web.bind()
         worker = Shell(
             self.app,
             self.parting,
@@ -158,6 +161,8 @@ class Worker:
             self.broken = error
             told = isinstance(error, StoredState | SettingsError | ForeignTopic)
             log.critical("stopped", error=str(error) or repr(error), exc_info=None if told else error)
+            if told:
+                only_our_words()
         self.parting.within(CRASHED_S)
         self._ready = False
         self.checkpoints.dropped()
@@ -212,7 +217,7 @@ class Worker:
         self._ready = False
         self._recovery_began = time.monotonic()
         if self.broken is None:
-            await asyncio.wait_for(self.checkpoints.last(), LAST_CHECKPOINT_S)
+            await in_time(self.checkpoints.last(), LAST_CHECKPOINT_S, "the last checkpoint")
         self.checkpoints.dropped()
         self.owner.drop()
         log.info("revoked")
@@ -247,7 +252,7 @@ class Worker:
     async def _shutting_down(self) -> None:
         self._ready = False
         if self.broken is None:
-            await asyncio.wait_for(self.checkpoints.last(), PARTING_S)
+            await in_time(self.checkpoints.last(), PARTING_S, "the last checkpoint")
             self.owner.drop()
             self.parted = True
             log.info("stopping")

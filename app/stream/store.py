@@ -39,6 +39,9 @@ OWED: Final = 1
 TOLD: Final = 2
 """Flag of a main record: the key's status goes out with this very checkpoint."""
 
+EPOCHS: Final = 1 << 29
+"""No shard changes hands so often; what is text begins with a larger number."""
+
 NOTHING: Final = (0, 0)
 """The place before every checkpoint."""
 
@@ -184,7 +187,7 @@ class Store:
                     if value is None
                     else (_STAMP.unpack_from(value))
                 )
-                foreign = key is None
+                foreign = key is None or len(key) < 3 or place[0] >= EPOCHS
             except (KeyError, struct.error):
                 foreign = True
             if foreign:

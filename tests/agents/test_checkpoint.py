@@ -47,6 +47,7 @@ class Stage:
             self.feed,  # type: ignore[arg-type]
             {"rooms": self.table},  # type: ignore[dict-item]
             lambda: self.producer,
+            new_batch=self.producer.create_batch,
             on_sent=lambda held, outputs, at: self.told.extend(output.topic for output in outputs),
             on_written=lambda seconds, records: self.written.append((seconds, records)),
             **how,
@@ -74,6 +75,10 @@ class Stage:
         self.owner.take(fetched("entry", offset, *ats))
         self.feed.answers_all(wall_ms() + 1)
         self.owner.tick()
+
+    async def write(self) -> None:
+        """A checkpoint of every shard, now."""
+        await self.checkpoints.write(list(self.owner.shards.values()))
 
     async def due(self) -> None:
         """What is due once the last checkpoint is a moment past is written."""
@@ -120,7 +125,7 @@ async def test_a_restart_at_any_record_of_the_log_finds_a_whole_checkpoint_and_w
     stage = await Stage(most=2).begin()
     before = len(stage.log)
     stage.says(1000, 2000, 3000)
-    await stage.checkpoints.last()
+    await stage.write()
     said = [output for output in stage.producer.sent if output[0] == "said"]
     assert len(said) == 3
     assert len(stage.producer.batches) > 1
@@ -220,12 +225,12 @@ async def test_recorded_data_is_committed_to_its_last_offset_only_with_its_last_
     stage.held.shard.advance(10_000)
     stage.held.ends[0] = 3
     assert not stage.held.ended
-    await stage.checkpoints.last()
+    await stage.write()
     assert stage.feed.committed == [{ENTRY: 2}]
     stage.feed.answers_all(wall_ms() + 1)
     stage.owner.tick()
     assert stage.held.ended
-    await stage.checkpoints.last()
+    await stage.write()
     assert stage.feed.committed[-1] == {ENTRY: 3}
 
 
@@ -235,7 +240,7 @@ async def test_an_event_that_waits_for_its_order_is_not_committed() -> None:
     for topic in ("remark", "look"):
         stage.owner.take(fetched(topic, 0, 1500))
     stage.owner.take(fetched("entry", 0, 1000, 2000, 3000))
-    await stage.checkpoints.last()
+    await stage.write()
     assert stage.feed.committed == [{ENTRY: 1}]
 
 
@@ -302,13 +307,14 @@ async def test_the_last_checkpoint_commits_and_nothing_that_waited_its_turn_is_w
     stage.says(1000)
     stage.producer.gate.clear()
     last = asyncio.create_task(stage.checkpoints.last())
+    shards = list(stage.owner.shards.values())
     await asyncio.sleep(0)
-    stage.says(2000)
-    waiting = asyncio.create_task(stage.checkpoints.write(list(stage.owner.shards.values())))
+    stage.owner.take(fetched("entry", 1, 2000))
+    waiting = asyncio.create_task(stage.checkpoints.write(shards))
     await asyncio.sleep(0.02)
     stage.producer.gate.set()
     await last
-    stage.owner.drop()
+    assert stage.owner.shards == {}
     length, committed = len(stage.log), list(stage.feed.committed)
     assert committed == [{ENTRY: 1}]
     await waiting
@@ -320,12 +326,30 @@ async def test_what_was_not_in_the_last_checkpoint_is_read_again_by_the_next_own
     stage = await Stage().begin()
     stage.says(1000)
     await stage.checkpoints.last()
-    stage.says(2000)
-    stage.owner.drop()
+    stage.owner.take(fetched("entry", 1, 2000))
     following = Stage(log=stage.log)
     following.feed.told_ends[ENTRY] = 2
     await following.begin()
     assert following.owner.positions()[ENTRY] == 1
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_after_a_last_checkpoint_nothing_is_sent_again(before: bool) -> None:
+    """Whether its outputs went with it, or with one before: a word that all was sent is in the log."""
+    stage = await Stage().begin()
+    stage.says(1000)
+    if before:
+        await stage.write()
+        assert not stage.held.shard.unsaved
+    await stage.checkpoints.last()
+    assert [topic for topic, _, _ in stage.producer.sent].count("said") == 1
+    following = Stage(log=stage.log)
+    following.feed.told_ends[ENTRY] = 1
+    await following.begin()
+    assert following.producer.sent == []
+    length = len(following.log)
+    await following.checkpoints.last()
+    assert len(following.log) - length <= 1, "an owner that had nothing to say leaves no more than a marker"
 
 
 async def test_nothing_is_written_for_a_worker_without_shards() -> None:

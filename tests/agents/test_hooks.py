@@ -99,7 +99,7 @@ def test_every_override_overrides_something() -> None:
         batches._Consumer: {"_new_consumer_thread", "perform_seek", "on_buffer_drop", "getmany"},
         batches._Producer: {"_settings_extra"},
         batches._Batches: {"compile"},
-        batches.BatchApp: {"_new_transport", "_new_producer_transport"},
+        batches.BatchApp: {"on_start", "_new_transport", "_new_producer_transport"},
         batches.MirrorTable: {"_new_store"},
         batches.MirrorStore: {
             "persisted_offset",
@@ -142,6 +142,14 @@ def test_a_table_has_our_store_and_the_changelog_that_we_name(app: BatchApp) -> 
     assert type(table.data) is batches.MirrorStore
     assert table.store is table.data
     assert app.tables["rooms-state"] is table
+
+
+def test_what_runs_beside_the_app_does_not_wait_for_the_recovery() -> None:
+    """A task of Faust's does: health would be told only once all is well."""
+    started = source(App.on_started)
+    assert started.index("_wait_for_table_recovery_completed") < started.index("on_started_init_extra_tasks")
+    assert "self.hooks.beside" in source(BatchApp.on_start)
+    assert "self.add_future(" in source(App.on_started_init_extra_tasks) + source(App)
 
 
 # ---- what getmany is made of ------------------------------------------------------------------------------------
@@ -347,10 +355,9 @@ async def test_the_producer_takes_batches_and_says_where_they_are() -> None:
     assert "_producer" in source(driver.Producer)
     assert parameters(aiokafka.AIOKafkaProducer.send_batch)[:2] == ["batch", "topic"]
     assert "partition" in parameters(aiokafka.AIOKafkaProducer.send_batch)
-    producer = aiokafka.AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", max_batch_size=1000)
-    batch = producer.create_batch()
+    batch = batches.changelog_batch()
     assert batch.append(key=b"k", value=b"v", timestamp=None, headers=[("h", b"x")]) is not None
-    assert batch.append(key=b"k", value=b"v" * 2000, timestamp=None, headers=[]) is None
+    assert batch.append(key=b"k", value=b"v" * batches.WRITE_BATCH_BYTES, timestamp=None, headers=[]) is None
     assert batch.record_count() == 1
 
 

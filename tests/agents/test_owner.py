@@ -223,6 +223,13 @@ async def test_a_topic_that_ends_before_the_stored_state_is_another_topic() -> N
         await stage.assign()
 
 
+async def test_a_broker_that_tells_the_beginning_of_the_last_batch_as_the_end_is_believed_to_have_it_all() -> None:
+    stage = Stage(toy=Arrival(), store=await stored(5), exact_ends=False)
+    stage.feed.told_ends[ENTRY] = 1
+    await stage.assign()
+    assert stage.owner.positions()[ENTRY] == 5
+
+
 @pytest.mark.parametrize(("offset", "skipped"), [(5, 15), (0, 0)])
 async def test_what_retention_took_while_nobody_read_is_counted(offset: int, skipped: int) -> None:
     """A new application has lost nothing: it never wanted what was before."""
