@@ -1,0 +1,61 @@
+"""A sweep of eight values by one reading against eight replays, in one run: the cost of one more rulebook.
+
+Both give the same outcomes; that is checked here once more before anything is told.
+"""
+
+import time
+
+from app.replay import replay
+from app.rulebook import load_rulebook
+from app.simulate import Simulation
+from app.whatif.fan import Fan, outcome
+from app.whatif.patch import sweep
+from benchmarks.common import machine
+from tools.harness import recorded
+
+EVENTS = 150_000
+
+SWEEPS = (
+    "greeting-miss.within_s=8:15",
+    "absence.lasts_s=240:310:10",
+    "harassment.repeats=3:10",
+    "ladder.reception.rungs[1].ban_days=5:12",
+    "service-score.quotes.top_points=16:23",
+    "rooms.max_frame_gap_s=8:15",
+)
+"""One rule of each kind, a ladder, a score, and last what touches every rule."""
+
+
+def main() -> None:
+    """Run it."""
+    print(machine())
+    simulation = Simulation(
+        seed=3, rooms=150, suppliers=80, start_ms=1_662_048_000_000, duration_s=900, history_days=40, rfq_every_s=60
+    )
+    lines = recorded(message for _, message in zip(range(EVENTS), simulation.messages(), strict=False))
+    base = load_rulebook()
+    began = time.process_time()
+    replay(lines, base)
+    one = time.process_time() - began
+    print(f"{len(lines):,} events; one replay: {one:.2f} CPU s")
+    for change in SWEEPS:
+        candidates = [candidate for _, candidate in sweep(base, change)]
+        began = time.process_time()
+        fan = Fan(base, candidates)
+        fan.feed(lines)
+        outcomes = fan.outcomes()[1:]
+        together = time.process_time() - began
+        began = time.process_time()
+        replays = [replay(lines, candidate) for candidate in candidates]
+        apart = time.process_time() - began
+        if outcomes != [outcome(outputs) for outputs in replays]:
+            raise AssertionError(f"{change}: the sweep and the replays differ")
+        more = (together - one) / len(candidates) / one
+        print(
+            f"{change:42} {len(candidates)} values: {together:6.2f} CPU s, as replays {apart:6.2f}; "
+            f"ratio: {apart / together:.1f} times less, {more:.0%} of a replay for one value more"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""`vigil notify` as one types it, and its page in the docs."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.commands.notify import notify
+from app.notify.metrics import NotifyMetrics
+from app.notify.reader import parse_routing
+from app.rulebook import load_rulebook
+from tests.notify.receiver import Receiver
+
+DOCS = (Path(__file__).parents[2] / "docs" / "notify.md").read_text()
+RULES = {name: "" for name, heading in load_rulebook().headings.items() if "family" in heading}
+
+
+def run(folder: Path, routes: str, *options: str, **environment: str) -> Result:
+    file = folder / "routes.toml"
+    file.write_text(routes)
+    env = {f"VIGIL_NOTIFY_SECRET_{name}": value for name, value in environment.items()}
+    return CliRunner().invoke(notify, ["--routes", str(file), *options], env=env)
+
+
+def routes(url: str) -> str:
+    return f'[targets.hook]\nkind = "webhook"\nurl = "{url}"\nsecret = "hook"\n[[routes]]\nto = ["hook"]\n'
+
+
+GOOD = routes("http://127.0.0.1:1/x")
+
+
+def test_check_tells_that_all_is_well(tmp_path: Path) -> None:
+    told = run(tmp_path, GOOD, "--check", HOOK="a-key-123")
+    assert (told.exit_code, "1 targets, 1 routes: as it must be" in told.output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD, "the secret hook is not in the environment: set VIGIL_NOTIFY_SECRET_HOOK"),
+        (GOOD + 'rule = ["absence"]\n', "routes.toml:7: [[routes]] no. 1 rule is not known here; did you mean rules?"),
+    ],
+)
+def test_a_mistake_is_refused_with_what_to_do(tmp_path: Path, text: str, said: str) -> None:
+    told = run(tmp_path, text, "--check")
+    assert told.exit_code == 2
+    assert said in told.output
+
+
+def test_a_broker_that_is_not_there_is_told(tmp_path: Path) -> None:
+    told = run(tmp_path, GOOD, "--broker", "127.0.0.1:1", "--web-port", "0", HOOK="a-key-123")
+    assert told.exit_code == 2
+    assert "cannot reach Kafka at 127.0.0.1:1" in told.output
+
+
+def test_a_target_that_does_not_answer_a_test_message_is_told(tmp_path: Path) -> None:
+    told = run(tmp_path, GOOD, "--try", "hook", HOOK="a-key-123")
+    assert told.exit_code == 2
+    assert "hook did not take the test message: no answer" in told.output
+    told = run(tmp_path, GOOD, "--try", "hok", HOOK="a-key-123")
+    assert "there is no target hok; did you mean hook?" in told.output
+
+
+async def test_a_test_message_arrives(tmp_path: Path) -> None:
+    import asyncio
+
+    async with Receiver() as receiver:
+        told = await asyncio.to_thread(run, tmp_path, routes(receiver.url), "--try", "hook", HOOK="a-key-123")
+    assert (told.exit_code, told.output) == (0, "hook took the test message\n")
+    assert receiver.taken[0]["event"] == "noted"
+
+
+def test_the_routing_file_of_the_docs_can_be_used() -> None:
+    example = next(block for block in re.findall(r"```toml\n(.*?)```", DOCS, re.S) if "[[routes]]" in block)
+    assert len(parse_routing(example, "docs", RULES).routes) == 3
+
+
+def test_every_metric_stands_in_the_docs() -> None:
+    told = {family.name for family in NotifyMetrics().registry.collect()}
+    named = {name.removesuffix("_total") for name in re.findall(r"`(vigil_notify_\w+)`", DOCS)}
+    assert told == named
