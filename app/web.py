@@ -1,7 +1,7 @@
 """What a worker shows the machines around it: `/metrics`, `/health/live` and `/health/ready`."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -50,8 +50,8 @@ class Web:
         taken = self._socket or self.bind()
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/health/live", lambda _: _health(self._live()))
-        app.router.add_get("/health/ready", lambda _: _health(self._ready()))
+        app.router.add_get("/health/live", _health(self._live))
+        app.router.add_get("/health/ready", _health(self._ready))
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.SockSite(self._runner, taken).start()
@@ -70,7 +70,11 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-async def _health(wrong: str | None) -> web.Response:
-    return web.json_response(
-        {"status": "ok"} if wrong is None else {"status": "no", "why": wrong}, status=200 if wrong is None else 503
-    )
+def _health(asked: Callable[[], str | None]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        wrong = asked()
+        if wrong is None:
+            return web.json_response({"status": "ok"})
+        return web.json_response({"status": "no", "why": wrong}, status=503)
+
+    return answer
