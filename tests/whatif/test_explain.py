@@ -86,7 +86,7 @@ class TestPrevention:
     @pytest.mark.parametrize(
         ("rule", "story", "words"),
         [
-            ("absence", frames(0, 301 * S, face=False), "the run would have ended before it had lasted 5 min"),  # noqa: E501
+            ("absence", frames(0, 301 * S, face=False), "the run would have ended before it had lasted 5 min"),
             ("black-screen", frames(0, 121 * S, black=True), "a picture that is not black"),
             ("av-desync", frames(0, 301 * S, av_offset_ms=200), "sound from -90 to 185 ms after the picture"),
             ("dead-air", frames(0, 301 * S, activity="signed-off"), "End button"),
