@@ -219,6 +219,8 @@ class MirrorStore(memory.Store):
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any = None, to_value: Any = None) -> None:
         for event in batch:
             message = event.message
+            if message.topic != self.table.changelog_topic_name:
+                continue  # of a partition that has just gone: Faust gives it to the table that it was busy with
             partition, records = message.partition, message.value
             end = self.ends.get(partition, 0)
             if records and records[0].offset < end:  # a recovery begins at the last record it has
