@@ -25,6 +25,11 @@ GRACE_MS: Final = 5000
 MEASURED: Final = frozenset({"verdict", "notice"})
 """Outputs of which it is told how long Vigil took."""
 
+STEP_MS: Final = 60_000
+"""Event time by which a clock moves on before it is looked at how long that took."""
+
+MOMENT_S: Final = 0.2
+
 ON_ITS_WAY_MS: Final = 1000
 """A batch takes no longer from the fetcher's thread to the owner."""
 
@@ -231,10 +236,10 @@ class Owner:
             if slowest == NEVER and not held.ended and done is not None and answered > done:
                 self._end(held)
         elif slowest < NEVER:
-            shard.advance(slowest - pace.lateness_ms)
+            self._advance(shard, slowest - pace.lateness_ms)
         elif pace.live:
             # What the broker held back for longer than a fetch waits is not silence either.
-            shard.advance(min(now, answered + 2 * pace.fetch_wait_ms + 100) - pace.lateness_ms)
+            self._advance(shard, min(now, answered + 2 * pace.fetch_wait_ms + 100) - pace.lateness_ms)
         elif not held.ended:
             self._end(held)
         if shard.clock > clock:
@@ -243,6 +248,19 @@ class Owner:
             for output in emitted[known:]:
                 if output.topic in MEASURED:
                     held.permitted[output.id] = min(now, self._permitted(held, output.judged, came))
+
+    def _advance(self, shard: Any, clock: int) -> None:
+        """Move a shard's clock on, for a moment at most; the rest of a long way is gone with the next ticks.
+
+        After an outage all that fell due in it is due at once: the windows of 100,000 suppliers keep a worker busy for
+        seconds an hour of it, in which it must stay a member of its group.
+        """
+        began = time.monotonic()
+        while shard.clock < clock:
+            before = shard.clock
+            shard.advance(clock if before <= 0 else min(clock, before + STEP_MS))
+            if shard.clock == before or time.monotonic() - began >= MOMENT_S:  # it waits, or others are to have a turn
+                return
 
     def _permitted(self, held: Held, judged: int, came: int) -> int:
         """Since when the events and deadlines of the time `judged` may be judged (wall clock, ms), at the earliest.

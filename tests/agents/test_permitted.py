@@ -136,3 +136,23 @@ def test_recorded_data_is_not_measured(monkeypatch):
     feed.now = T + LATENESS + 340
     arrives(owner, held, 0, T + LATENESS + 1, came=T)
     assert held.permitted == {}
+
+
+def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_lives(monkeypatch):
+    owner, held, feed = world(monkeypatch, 1)
+    spent = [0.0]
+    advance = held.shard.advance
+
+    def slowly(clock: int) -> None:
+        spent[0] += 0.15
+        advance(clock)
+
+    held.shard.advance = slowly
+    held.shard.clock = T - 3_600_000
+    monkeypatch.setattr(module.time, "monotonic", lambda: spent[0])
+    arrives(owner, held, 0, T + LATENESS, came=feed.now)
+    assert spent[0] < 0.5
+    assert held.shard.clock < T - 3_000_000
+    for _ in range(40):
+        owner.tick()
+    assert held.shard.clock == T
