@@ -48,6 +48,17 @@ def needed(app_id: str, logics: Mapping[Group, Logic]) -> list[Right]:
     return [*rights, Right("group", app_id, "Read")]
 
 
+def commands(app_id: str, logics: Mapping[Group, Logic], principal: str) -> str:
+    """The rights as commands of Kafka's, one a kind and operation."""
+    rights = needed(app_id, logics)
+    told = []
+    for kind, operation in sorted({(right.kind, right.operation) for right in rights}):
+        names = [right.name for right in rights if (right.kind, right.operation) == (kind, operation)]
+        head = f"kafka-acls --bootstrap-server $KAFKA --add --allow-principal {principal} --operation {operation}"
+        told.append(" \\\n    ".join([head, *(f"--{kind} {name}" for name in names)]))
+    return "\n".join(told) + "\n"
+
+
 async def check_rights(settings: Settings, logics: Mapping[Group, Logic]) -> None:
     """Raise SettingsError with every right that is missing; a broker that does not tell is taken at its silence."""
     admin = AIOKafkaAdminClient(client_id=f"{settings.app_id}-rights", **settings.kafka())
