@@ -12,12 +12,15 @@ import msgspec
 import orjson
 import pytest
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import ProducerFenced
 
 from app.notify.incidents import Incidents
+from app.notify.read import READ
 from app.notify.reader import parse_routing
 from app.notify.secrets import Secrets
 from app.notify.service import Notify, tell
+from app.notify.store import Store, ensure_topics
 from app.rulebook import load_rulebook
 from app.settings import Settings
 from app.simulate import Simulation
@@ -187,13 +190,46 @@ async def test_what_is_refused_or_too_much_lies_in_the_dead_letter_topic(any_bro
         await asyncio.sleep(1)
         stop.set()
         await task
-    letters = [value for _, value in (await read(broker, ["notify-dead-letter"]))["notify-dead-letter"]]
+    letters = await dead_letters(broker)
     assert sorted(one["topic"] for one in letters if one["reason"] == "malformed") == sorted(one[0] for one in bad)
     details = [one["detail"] for one in letters if one["reason"] == "not-delivered"]
     assert details.count("HTTP 400") == 1
     assert details.count("too much is owed to this target") == 3
     assert details.count("the routing file has no such target any more") == 3
     assert len(details) == 7
+
+
+async def dead_letters(broker: str) -> list[Any]:
+    """All letters; a transaction's own marks make the topic's end lie beyond its last message."""
+    async with AIOKafkaConsumer(
+        "notify-dead-letter", bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
+    ) as consumer:
+        found: list[Any] = []
+        while batches := await consumer.getmany(timeout_ms=3000):
+            found += [orjson.loads(record.value) for records in batches.values() for record in records]
+    return found
+
+
+async def test_a_process_that_wakes_up_after_another_took_over_cannot_write(kafka: str) -> None:
+    told = Settings(broker=kafka, app_id="fenced")
+    await make_topics(kafka, 1)
+    await ensure_topics(told, READ)
+    frozen, next_one = Store(told), Store(told)
+    assert await frozen.open() == {}
+    await frozen.write([], [("i:1", b"old")], {}, None)
+    try:
+        assert await next_one.open() == {"i:1": b"old"}
+        await next_one.write([], [("i:1", b"new")], {}, None)
+        with pytest.raises(ProducerFenced):
+            await frozen.write([], [("i:1", b"stale")], {}, None)
+    finally:
+        await frozen.close()
+        await next_one.close()
+    last = Store(told)
+    try:
+        assert await last.open() == {"i:1": b"new"}
+    finally:
+        await last.close()
 
 
 class NotifyProcess(WorkerProcess):
