@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import faust
 from aiokafka.producer.message_accumulator import BatchBuilder
+from faust.assignor.partition_assignor import PartitionAssignor
 from faust.stores import memory
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -158,13 +159,27 @@ def changelog_batch() -> Any:
     return BatchBuilder(WRITE_BATCH_BYTES, 0)  # 0: not compressed
 
 
+class ShardAssignor(PartitionAssignor):
+    """Faust's assignor, which does not tell every member what all the others have.
+
+    Faust would route requests by that; nothing here asks for it. Kafka keeps what all members tell of themselves in one
+    record, and that knowledge grows with the square of the members: 40 workers would fill the record to its limit.
+    """
+
+    def _get_changelog_distribution(self, assignments: Any) -> dict[str, Any]:
+        return {}
+
+    def _get_external_topic_distribution(self, assignments: Any) -> dict[str, Any]:
+        return {}
+
+
 class BatchApp(faust.App):
     """A Faust app whose source and changelog topics are read in batches."""
 
     def __init__(self, *args: Any, transfer: Transfer, **options: Any) -> None:
         self.transfer = transfer
         self.hooks = Hooks()
-        super().__init__(*args, **options)
+        super().__init__(*args, PartitionAssignor=ShardAssignor, **options)
 
     async def on_start(self) -> None:
         await super().on_start()

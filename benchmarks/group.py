@@ -1,0 +1,129 @@
+"""How a group of many workers deals its shards out: how evenly, what moves as one comes or goes, and what it weighs.
+
+as many members as asked for, without a network ─▶ spread, moved shards, CPU of the leader, KiB in Kafka
+the same assignor in as many consumers on a real broker ─▶ seconds until every partition has an owner again
+"""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from faust.assignor.partition_assignor import PartitionAssignor
+
+from agents.batches import ShardAssignor
+from benchmarks.common import local_broker, machine
+from tools.group import Group, assignor, faust_app
+from tools.harness import make_topics
+
+SIZES: Final = ((10, 100), (40, 120), (100, 300), (200, 1000))
+"""Workers, and partitions of every topic."""
+
+MEMBERS: Final = int(os.environ.get("VIGIL_BENCH_MEMBERS", "40"))
+PARTITIONS: Final = int(os.environ.get("VIGIL_BENCH_PARTITIONS", "60"))
+"""Of the group on a real broker."""
+
+SESSION_MS: Final = 30_000
+
+
+def grown(workers: int, partitions: int, kind: Any = ShardAssignor) -> Group:
+    """A group of so many, dealt out as often as it takes for everybody to know what they have."""
+    group = Group(partitions, kind=kind)
+    for number in range(workers):
+        group.join(f"worker-{number}")
+    group.deal()
+    group.deal()
+    return group
+
+
+def simulated() -> None:
+    """Groups of several sizes: dealt out, one dies, it comes back."""
+    print(
+        "| workers | partitions | fewest, most a worker | moved when one dies | when it is back | CPU s of the leader "
+        "| KiB in Kafka | … with Faust's own assignor |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for workers, partitions in SIZES:
+        group = grown(workers, partitions)
+        (fewest, most), kib, seconds = group.spread(), group.bytes / 1024, group.leader_s
+        gone = f"worker-{workers // 2}"
+        del group.members[gone]
+        died = group.deal()
+        group.join(gone)
+        back = group.deal()
+        theirs = grown(workers, partitions, PartitionAssignor).bytes / 1024
+        print(
+            f"| {workers} | {partitions:,} | {fewest}, {most} | {died} | {back} | {seconds:.2f} | {kib:,.0f} | "
+            f"{theirs:,.0f} |",
+            flush=True,
+        )
+
+
+async def on_kafka(broker: str, kind: Any = ShardAssignor) -> None:
+    """A real group of many consumers with that assignor: all join, one leaves, one comes."""
+    app, topics = faust_app(PARTITIONS)
+    group_id = f"bench-{uuid.uuid4().hex[:8]}"
+    await make_topics(broker, PARTITIONS)
+
+    def member(number: int) -> Any:
+        return AIOKafkaConsumer(
+            *topics,
+            bootstrap_servers=broker,
+            group_id=group_id,
+            partition_assignment_strategy=[assignor(app, f"worker-{number}", kind=kind)],
+            enable_auto_commit=False,
+            session_timeout_ms=SESSION_MS,
+            max_poll_interval_ms=3_600_000,
+        )
+
+    members = [member(number) for number in range(MEMBERS)]
+
+    async def settled(what: str, began: float) -> None:
+        await _until(lambda: _owned(members) == len(topics) * PARTITIONS and all(one.assignment() for one in members))
+        print(f"{what}: every partition has one owner after {time.monotonic() - began:.1f} s", flush=True)
+
+    try:
+        print(f"{MEMBERS} members, {len(topics)} topics of {PARTITIONS} partitions, one broker, all on this machine")
+        began = time.monotonic()
+        await asyncio.gather(*(one.start() for one in members))
+        await settled("all start at once", began)
+        leaver = members.pop()
+        began = time.monotonic()
+        await leaver.stop()
+        await settled("one leaves", began)
+        members.append(member(MEMBERS))
+        began = time.monotonic()
+        await members[-1].start()
+        await settled("one comes", began)
+    finally:
+        await asyncio.gather(*(one.stop() for one in members))
+
+
+def _owned(members: list[Any]) -> int:
+    """How many partitions belong to somebody; 0 where one belongs to two."""
+    owned = [tp for one in members for tp in one.assignment()]
+    return len(owned) if len(owned) == len(set(owned)) else 0
+
+
+async def _until(holds: Callable[[], bool], within_s: float = 300) -> None:
+    until = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > until:
+            raise RuntimeError(f"the group did not settle within {within_s:g} s")
+        await asyncio.sleep(0.05)
+
+
+async def run() -> None:
+    print(machine())
+    simulated()
+    with local_broker() as (broker, kafka):
+        if kafka:
+            await on_kafka(broker)
+
+
+def main() -> None:
+    """Run it."""
+    asyncio.run(run())

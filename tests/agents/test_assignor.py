@@ -1,0 +1,59 @@
+"""How the shards of a group are dealt out among its workers."""
+
+import pytest
+from faust.assignor.partition_assignor import PartitionAssignor
+
+from agents.batches import BatchApp, ShardAssignor
+from app.settings import Settings
+from app.worker import _faust_app
+from tools.group import Group
+
+
+def group_of(workers: int, partitions: int, replicas: int = 0, kind: type = ShardAssignor) -> Group:
+    group = Group(partitions, replicas, kind)
+    for number in range(workers):
+        group.join(f"worker-{number}")
+    group.deal()
+    group.deal()
+    return group
+
+
+def test_an_app_deals_its_shards_out_by_it() -> None:
+    app: BatchApp = _faust_app(Settings(broker="127.0.0.1:1", standbys=1))
+    assert type(app.assignor) is ShardAssignor
+    assert app.assignor.replicas == 1
+
+
+@pytest.mark.parametrize("workers, partitions", [(1, 4), (3, 4), (7, 20), (5, 3)])
+def test_each_partition_has_one_owner_and_its_topics_and_state_go_with_it(workers: int, partitions: int) -> None:
+    group = group_of(workers, partitions)
+    owners = group.owners()
+    assert owners.keys() == set(range(partitions))
+    for topic in group.topics:
+        assert group.owners(topic) == owners, topic
+    assert sum(len(owned) for member in group.owned.values() for owned in member.values()) == partitions * 16
+    fewest, most = group.spread()
+    assert most - fewest <= 1
+
+
+def test_of_a_worker_that_dies_only_its_own_shards_move() -> None:
+    group = group_of(10, 40)
+    del group.members["worker-3"]
+    assert group.deal() == 4
+    assert group.deal() == 0
+
+
+def test_a_standby_takes_over_from_the_worker_that_died() -> None:
+    group = group_of(4, 8, replicas=1)
+    followers = {tp.partition: name for name, member in group.members.items() for tp in member.assigned_standbys()}
+    lost = [partition for partition, owner in group.owners().items() if owner == "worker-1"]
+    del group.members["worker-1"]
+    group.deal()
+    assert lost
+    assert sum(group.owners()[partition] == followers[partition] for partition in lost) >= len(lost) // 2
+
+
+def test_what_kafka_stores_of_a_group_grows_with_its_members_and_not_with_their_square() -> None:
+    small, large = group_of(20, 120), group_of(80, 120)
+    assert large.bytes < 4 * small.bytes
+    assert group_of(80, 120, kind=PartitionAssignor).bytes > 8 * large.bytes
