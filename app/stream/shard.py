@@ -115,8 +115,8 @@ class Shard:
         self._rulebook = rulebook
         self._store = store if store is not None else Store()
         self._received: Callable[..., Any] | None = getattr(logic, "received", None)
-        self._ids: set[str] = set()
-        """Natural ids in the buffer."""
+        self._ids: dict[str, int] = {}
+        """Natural ids in the buffer, each with its largest `at` there."""
         self._heap: list[tuple[int, str]] = []
         """Deadlines, lazily: an entry that is not its key's `due` any more is skipped."""
         self._changed: set[str] = set()
@@ -190,15 +190,16 @@ class Shard:
                 event = received(event, self.partition, self._place(message), message.key, message.value)
             key = key_of(event)
             natural = natural_id(event)
-            if natural is not None:
-                slot = self.keys.get(key)
-                if natural in self._ids or (slot is not None and logic.knows(self._state(key, slot), event)):
-                    if not replayed:
-                        duplicates += 1
-                    continue
-            if ordered and at >= clock:
+            waits = ordered and at >= clock
+            # One that is judged after the first to arrive is known, or not any more, when it is judged: that depends
+            # on no batch. One that would be judged before it must not be.
+            if natural is not None and (at < self._ids.get(natural, at) or (not waits and self._known(key, event))):
+                if not replayed:
+                    duplicates += 1
+                continue
+            if waits:
                 if natural is not None:
-                    self._ids.add(natural)
+                    self._ids[natural] = at
                 add((at, rank, offset, key, event, before, natural))
             else:
                 self._apply(key, event, clock)
@@ -209,6 +210,11 @@ class Shard:
         context.count(f"events:{topic}", fresh)
         if duplicates:
             context.count(f"duplicates:{topic}", duplicates)
+
+    def _known(self, key: str, event: Any) -> bool:
+        """Was an event of the same identity applied before, and is it still remembered?"""
+        slot = self.keys.get(key)
+        return slot is not None and self.logic.knows(self._state(key, slot), event)
 
     def _refuse(self, rank: int, message: Message, reason: Any, detail: str) -> None:
         topic = self.logic.topics[rank]
@@ -240,11 +246,15 @@ class Shard:
             end = bisect_left(buffer, (clock,))
             if end:
                 heap, ids, apply = self._heap, self._ids, self._apply
-                for at, _, _, key, event, _, natural in buffer[:end]:
+                for at, rank, _, key, event, _, natural in buffer[:end]:
                     if heap and heap[0][0] < at:
                         self._fire(at)
                     if natural is not None:
-                        ids.discard(natural)
+                        if ids.get(natural) == at:
+                            del ids[natural]
+                        if self._known(key, event):
+                            self.context.count(f"duplicates:{self.logic.topics[rank]}")
+                            continue
                     apply(key, event, at)
                 del buffer[:end]
         if self._heap and self._heap[0][0] < clock:

@@ -4,13 +4,14 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.stream.clock import clock_of
 from app.stream.shard import Shard
 from tests.rooms.strategies import stories
-from tests.stories import ROOMS, START, Stage
+from tests.stories import HOUR, MIN, ROOMS, START, Stage, comment, frame
 from topics.envelope import Output
 from topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
 
@@ -81,3 +82,24 @@ def test_arrival_and_batches_change_nothing(told: list[list[RoomEvent]], delays:
             assert figures[room] == stage.status(until)
     assert sorted(said, key=repr) == sorted(expected, key=repr)
     assert arrive(arrived, [1])[0] == said
+
+
+@pytest.mark.parametrize("sizes", [[1], [9]], ids=["one by one", "all at once"])
+@pytest.mark.parametrize("later, comments", [(HOUR, 1), (HOUR + 1, 2)])
+def test_a_comment_id_is_remembered_for_an_hour_however_batched(sizes: list[int], later: int, comments: int) -> None:
+    events: list[RoomEvent] = [
+        frame(0),
+        comment(1, id_="c"),
+        *(frame(minutes * MIN, "disconnected") for minutes in (20, 40, 59)),
+        comment(1 + later, id_="c"),
+    ]
+    _, figures = arrive(events, sizes)
+    assert figures["room-1"].comments.host == comments
+
+
+@pytest.mark.parametrize("sizes", [[1], [9]], ids=["one by one", "all at once"])
+def test_a_room_forgets_its_comment_ids_with_itself_however_batched(sizes: list[int]) -> None:
+    events: list[RoomEvent] = [frame(0), frame(1, "ended"), comment(30 * MIN, id_="c"), comment(61 * MIN, id_="c")]
+    _, figures = arrive(events, sizes)
+    assert figures["room-1"].comments.host == 1
+    assert figures["room-1"].stream is None
