@@ -9,7 +9,7 @@ from app.console.feed import Feed, wall_ms
 from app.console.model import Model
 from app.console.settings import ConsoleSettings
 from app.console.text import Words
-from app.console.timeline import clock
+from app.console.timeline import clock, length
 from app.console.wall import Wall
 from app.rulebook import Rulebook
 from app.rulebook.rooms import RoomLimits
@@ -19,6 +19,9 @@ TICK_S: Final = 0.25
 RECORDED_MS: Final = 10 * 60_000
 """What is older than this when everything has been read is no live stream: its own time is shown."""
 SILENT_S: Final = 10
+BEHIND_MS: Final = 10_000
+"""Events that wait so long for their judgement are told: Vigil is 2–4 s behind when all is well."""
+BEHIND_EVERY_TICKS: Final = 4
 
 
 class Hub:
@@ -39,6 +42,7 @@ class Hub:
         self.changed: Bounded[tuple[str, str], int] = Bounded(50_000)
         """The tick at which a page may last have become different."""
         self.stopping = asyncio.Event()
+        self._behind = (0, 0)
         self._always_recorded = settings.clock == "recorded"
         self._next = asyncio.Event()
 
@@ -58,6 +62,8 @@ class Hub:
         """Look at what has changed."""
         self.number += 1
         self.wall.refresh(self.now)
+        if self.number % BEHIND_EVERY_TICKS == 0:
+            self._behind = self.model.behind(self.now, BEHIND_MS)
         for page in self.model.changed:
             self.changed.put(page, self.number)
         self.model.changed.clear()
@@ -93,6 +99,9 @@ class Hub:
             level, text = "wait", words("recorded", time=clock(self.now, self.zone))
         elif feed.silent_s > SILENT_S:
             level, text = "bad", words("silent", seconds=int(feed.silent_s))
+        elif self._behind[0]:
+            rooms, lag_ms = self._behind
+            level, text = "bad", words("behind", rooms=rooms, lag=length(lag_ms / 1000))
         else:
             level, text = "ok", words("live.on")
         return {"level": level, "text": text}

@@ -273,6 +273,23 @@ class Model:
         score: SupplierScore = _DECODERS["supplier-score"].decode(supplier.score)
         return score
 
+    def behind(self, now: int, least_ms: int) -> tuple[int, int]:
+        """How many rooms have events that Vigil has not judged for so long or longer, and the longest of these in ms.
+
+        A room's events are judged up to the `at` of its status, which lags by the allowed lateness and a second. An
+        event that claims to lie in the future counts as of now.
+        """
+        rooms = longest = 0
+        for room_id, track in self.tracks.items():
+            if track.first is None or (track.spans and track.spans[-1].look.stream == "ended"):
+                continue
+            room = self.rooms.get(room_id)
+            judged = room.status.at if room is not None and room.status is not None else track.first
+            lag = min(track.newest, now) - judged
+            if lag >= least_ms:
+                rooms, longest = rooms + 1, max(longest, lag)
+        return rooms, longest
+
     def search(self, words: str, most: int = 50) -> Found:
         """Rooms, hosts, suppliers and verdicts whose id has the words in it, whatever their case."""
         wanted = words.strip().casefold()

@@ -14,7 +14,7 @@ from app.console.advice import cents, dollars, outlook
 from app.console.hub import Hub
 from app.console.ladders import banned_until, ladders
 from app.console.text import Words
-from app.console.timeline import clock, draw
+from app.console.timeline import clock, draw, length
 from topics.verdicts import Action, Verdict
 
 HERE: Final = Path(__file__).parent
@@ -73,8 +73,8 @@ class Pages:
             "stamp": lambda at: _zoned(at, zone, "%Y-%m-%d %H:%M:%S"),
             "day": lambda at: _zoned(at, zone, "%Y-%m-%d"),
             "iso": lambda at: datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds"),
-            "span": _length,
-            "percent": lambda share: f"{share * 100:.1f} %".replace(".0 %", " %"),
+            "span": length,
+            "percent": lambda share: "100 %" if share == 1 else f"{share * 100:.1f} %",
             "money": lambda amount: dollars(cents(amount)),
             "thousands": lambda number: f"{number:,}",
         }
@@ -227,13 +227,6 @@ def _newest_first(action: Action) -> tuple[int, str]:
 
 def _zoned(at: int, zone: Any, form: str) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).strftime(form)
-
-
-def _length(seconds: float) -> str:
-    """A length of time: 1:02:03, or 2:03."""
-    whole = max(int(seconds), 0)
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def safe_json(text: bytes) -> Markup:

@@ -14,6 +14,7 @@ from app.console.model import Room
 from app.console.text import Words
 from app.console.track import Look, Track
 from app.rooms.greeting import HIGH_QUALITY
+from app.rooms.runs import LABELS
 from topics.verdicts import Notice, Verdict
 
 WIDTH: Final = 1240.0
@@ -105,6 +106,13 @@ class _Canvas:
 def clock(at: int, zone: ZoneInfo) -> str:
     """The time of day, to the second."""
     return datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).strftime("%H:%M:%S")
+
+
+def length(seconds: float) -> str:
+    """A length of time: 1:02:03, or 2:03."""
+    whole = max(int(seconds), 0)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def draw(
@@ -201,8 +209,11 @@ def _frames(canvas: _Canvas, track: Track | None, now: int) -> float:
 
 
 def _seen(look: Look) -> str | None:
-    """Labels go before the activity: they are what rules judge at once."""
-    return ", ".join(look.labels) if look.labels else look.activity
+    """Labels that a rule judges go before the activity; others, such as `indoor`, are no news."""
+    judged = [
+        label for label in look.labels if label in LABELS or (":" in label and label.partition(":")[0] + ":" in LABELS)
+    ]
+    return ", ".join(judged) or look.activity
 
 
 def _entries(canvas: _Canvas, room: Room | None, track: Track | None) -> float:

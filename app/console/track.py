@@ -66,11 +66,13 @@ _at: Final = attrgetter("at")
 class Track:
     """One room's recent events, whatever the order in which the topics are read."""
 
-    __slots__ = ("_gap_ms", "_keep_ms", "entries", "newest", "receptions", "spans")
+    __slots__ = ("_gap_ms", "_keep_ms", "entries", "first", "newest", "receptions", "spans")
 
     def __init__(self, keep_ms: int, max_gap_ms: int) -> None:
         self._keep_ms = keep_ms
         self._gap_ms = max_gap_ms
+        self.first: int | None = None
+        """The `at` of what was taken first."""
         self.newest = 0
         """The largest `at`."""
         self.spans: deque[Span] = deque(maxlen=SPANS)
@@ -79,6 +81,8 @@ class Track:
 
     def take(self, event: RoomEvent) -> bool:
         """Hold an event; does the timeline show it?"""
+        if self.first is None:
+            self.first = event.at
         if event.at > self.newest:
             self.newest = event.at
         if event.at < self.newest - self._keep_ms:

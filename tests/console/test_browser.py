@@ -162,6 +162,24 @@ async def test_everything_by_keyboard(browser: Browser):
         await expect(page.locator("h1")).to_contain_text("Live rooms")
 
 
+async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(browser: Browser):
+    console = Fed().play(*simulated())
+    console.take("room-status", live("room-a", (("absence", -280 * S, 60 * S),), waiting=(("L4", 9 * S),)))
+    one = console.hub.model.verdicts_of(console.hub.model.verdicts)[0]
+    paths = ["/", "/suppliers", f"/room?id={one.room_id}", f"/host?id={one.host_id}", f"/verdict?id={one.verdict_id}"]
+    async with served(console) as address, page_of(browser, viewport={"width": 390, "height": 800}) as page:
+        for path in paths:
+            await page.goto(address + path)
+            await asyncio.sleep(0.3)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
+            narrow = (
+                "[...document.querySelectorAll('.panel')].filter(one => one.getBoundingClientRect().width < 300).length"
+            )
+            assert await page.evaluate(narrow) == 0, path
+        await page.goto(address)
+        await expect(page.locator(".rows .row:visible").first.locator(".c-open .chip")).to_be_in_viewport(ratio=1)
+
+
 async def test_a_rooms_page_follows_and_keeps_what_is_focused(browser: Browser):
     console = Fed().take("room-status", live("r")).take("verdict", verdict())
     async with served(console) as address, page_of(browser) as page:

@@ -230,6 +230,26 @@ def test_a_signal_that_is_gone_is_a_gap_up_to_now():
     assert (gap.x, gap.x + gap.width) == (LEFT, WIDTH - RIGHT)
 
 
+@pytest.mark.parametrize(
+    "labels, look",
+    [
+        (("indoor",), "quiet"),
+        (("rights",), "quiet"),  # no label of the rule: those begin with `rights:`
+        (("indoor", "rights:logo"), "labelled"),
+        (("minor",), "labelled"),
+    ],
+)
+def test_only_labels_that_a_rule_judges_are_marked(labels: tuple[str, ...], look: str):
+    track = Track(3600 * S, 15 * S)
+    for at in (START, START + 5 * S):
+        picture = {"stream": "live", "face": True, "black": False, "activity": "hosting", "labels": labels}
+        track.take(FrameStatus(room_id="r", host_id="h", at=at, **picture))
+    told = draw(None, track, [], since=START, until=START + 5 * S, now=START, words=WORDS["en"], zone=fed().hub.zone)
+    lane = next(lane for lane in told.lanes if lane.name == WORDS["en"]("lane.activity"))
+    (shape,) = [shape for shape in told.shapes if shape.y == lane.y]
+    assert shape.look == look and "indoor" not in shape.hint
+
+
 def test_a_picture_of_nothing_has_its_lanes():
     told = draw(None, None, [], since=START, until=START, now=START, words=WORDS["zh"], zone=fed().hub.zone)
     assert len(told.lanes) == 6 and not told.shapes

@@ -5,9 +5,11 @@ from typing import Any
 import orjson
 import pytest
 
+from app.console.text import WORDS
 from app.console.wall import AT_RISK, CALM, CRITICAL, WATCH, Changes, array
 from tests.console.stories import START, Fed, fed
 from tests.console.test_model import notice
+from topics.rooms import FrameStatus
 from topics.verdicts import CommentCounts, OpenCondition, RoomStatus, WaitingEntry
 
 S = 1000
@@ -158,3 +160,39 @@ def test_changes_since_a_version_bring_every_copy_up_to_date():
 
 def test_rows_that_went_are_told_by_their_key():
     assert orjson.loads(array([("a", b'{"r":"a"}'), ('"<b>', None)])) == [{"r": "a"}, '"<b>']
+
+
+# ---- is the wall true at all
+
+
+def frame(at: int, stream: Any = "live") -> FrameStatus:
+    return FrameStatus(room_id="r", host_id="h", at=START + at, stream=stream, face=True, black=False)
+
+
+@pytest.mark.parametrize("lag, told", [(10 * S - 1, (0, 0)), (10 * S, (1, 10 * S))])
+def test_a_room_whose_events_wait_for_their_judgement_is_told(lag: int, told: tuple[int, int]):
+    console = Fed().take("room-status", status(at=100 * S)).take("frame-status", frame(100 * S + lag))
+    assert console.hub.model.behind(START + 1000 * S, 10 * S) == told
+
+
+def test_a_room_that_was_never_judged_is_behind_and_one_that_ended_or_lies_ahead_is_not():
+    console = Fed().take("frame-status", frame(100 * S)).take("frame-status", frame(130 * S))
+    model = console.hub.model
+    assert model.behind(START + 1000 * S, 10 * S) == (1, 30 * S)
+    assert model.behind(START + 105 * S, 10 * S) == (0, 0)  # no later than now, whatever it says
+    console.take("frame-status", frame(131 * S, "ended"))
+    assert model.behind(START + 1000 * S, 10 * S) == (0, 0)
+
+
+def test_workers_that_stand_still_are_told_while_events_come():
+    console = Fed()
+    now = console.hub.now - START
+    console.take("room-status", status(at=now - 60 * S), tick=False).take("frame-status", frame(now), tick=False)
+    for _ in range(4):
+        console.hub.tick()
+    state = console.hub.state(WORDS["en"])
+    assert state == {"level": "bad", "text": "Judgement lags by 1:00 (rooms: 1). Are the workers running?"}
+    console.take("room-status", status(at=now - 2 * S), tick=False)
+    for _ in range(4):
+        console.hub.tick()
+    assert console.hub.state(WORDS["en"])["level"] == "ok"
