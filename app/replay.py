@@ -7,13 +7,14 @@
 The file is one source: all its topics share one clock. The same lines give the same output, byte for byte.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import msgspec
 import orjson
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.rulebook import Rulebook
 from app.stream.clock import BEGINNING, Source
@@ -22,7 +23,7 @@ from app.stream.shard import Shard
 from app.subjects import GROUPS, is_input, subjects
 from topics.catalog import BY_NAME, Group
 from topics.envelope import Output
-from topics.fields import MAX_MESSAGE_BYTES, UNKEYED
+from topics.fields import MAX_MESSAGE_BYTES, UNKEYED, why_not_json
 from topics.verdicts import Action, Verdict
 
 LATENESS_MS: Final = 2000
@@ -32,13 +33,26 @@ BATCH: Final = 2000
 """Lines after which the clock is moved on; it changes the speed, never the outcome."""
 
 
+Offset = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""As Kafka counts."""
+
+
 class RecordedLine(Struct):
     """One line of a recording."""
 
     topic: str
     value: msgspec.Raw
     key: str | UnsetType | None = UNSET
-    offset: int | None = None
+    offset: Offset | None = None
+
+
+class Parts(Struct):
+    """What there is of a line that is no line of a recording."""
+
+    topic: msgspec.Raw = msgspec.Raw(b"null")
+    value: msgspec.Raw | UnsetType = UNSET
+    key: msgspec.Raw = msgspec.Raw(b"null")
+    offset: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Line(NamedTuple):
@@ -53,6 +67,11 @@ class Line(NamedTuple):
 
 
 _decode: Final = msgspec.json.Decoder(RecordedLine).decode
+_decode_parts: Final = msgspec.json.Decoder(Parts).decode
+
+_SURROGATE: Final = re.compile(rb"\\u[dD][89A-Fa-f][0-9A-Fa-f]{2}")
+_NO_SURROGATE: Final = rb"\u0000"
+"""As long as what it stands for."""
 
 
 class Outputs(NamedTuple):
@@ -219,6 +238,7 @@ class Replay:
     def _refuse(self, raw: bytes, error: Exception) -> None:
         """A line that no shard can be asked about."""
         raw = raw.rstrip(b"\r\n")
+        topic: str | None = None
         key: bytes | None = None
         value: bytes | None = raw
         place = self._number
@@ -228,16 +248,54 @@ class Replay:
             key = _key(line.key)
             value = bytes(line.value)
             place = self._number if line.offset is None else line.offset
-        elif isinstance(error, RecursionError):
-            detail = "not a line of a recording: it is nested too deeply"
         else:
-            detail = f"not a line of a recording: {error}"
-        self._context.emit_dead(None, None, place, "malformed", detail, max(self.clock, 0), key, value)
-        self._context.count("refused:unknown:malformed")
+            if isinstance(error, RecursionError):
+                why = "it is nested too deeply"
+            elif type(error) is msgspec.DecodeError:
+                why = why_not_json(error, raw)
+            else:
+                why = str(error)
+            detail = f"not a line of a recording: {why}"
+            parts = _parts(raw)
+            topic = _as(str, parts.topic)
+            if topic in _INPUTS:
+                key = _key(_as(str, parts.key))
+                value = raw if parts.value is UNSET else bytes(parts.value)
+                told = _as(Offset, parts.offset)
+                place = self._number if told is None else told
+            else:
+                topic = None
+        self._context.emit_dead(topic, None, place, "malformed", detail, max(self.clock, 0), key, value)
+        if topic is not None:
+            self._context.count(f"events:{topic}")
+        self._context.count(f"refused:{topic or 'unknown'}:malformed")
         self._deliver()
 
 
 _INPUTS: Final = tuple(name for name in BY_NAME if is_input(name))
+
+
+def _parts(raw: bytes) -> Parts:
+    """As far as a line can be read: lone surrogates alone do not keep it from that."""
+    try:
+        whole = _SURROGATE.sub(lambda _: _NO_SURROGATE, raw)
+        parts = _decode_parts(whole)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return Parts()
+    if _NO_SURROGATE in bytes(parts.key):
+        parts.key = msgspec.Raw(b"null")
+    if parts.value is not UNSET:
+        begin = whole.find(bytes(parts.value))
+        parts.value = msgspec.Raw(raw[begin : begin + len(bytes(parts.value))])
+    return parts
+
+
+def _as(kind: Any, written: msgspec.Raw) -> Any:
+    """A part of a line where it is of a kind, else None."""
+    try:
+        return msgspec.json.decode(written, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 def _key(written: str | UnsetType | None) -> bytes | None:

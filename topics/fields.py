@@ -1,6 +1,7 @@
 """Field types that the events share, and the refusal that a bad message meets."""
 
-from typing import Annotated, Final, Literal, Protocol, TypeVar
+import json
+from typing import Annotated, Final, Literal, NoReturn, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -68,9 +69,22 @@ def decode_json(decoder: "msgspec.json.Decoder[S]", value: bytes | None) -> S:
     except UnicodeDecodeError as error:
         raise Refused(f"not UTF-8: {error.reason} at byte {error.start}") from error
     except msgspec.DecodeError as error:
-        raise Refused(f"not valid JSON: {error}") from error
+        raise Refused(f"not valid JSON: {why_not_json(error, value)}") from error
     except RecursionError as error:
         raise Refused("not valid JSON that we read: it is nested too deeply") from error
+
+
+def why_not_json(error: msgspec.DecodeError, text: bytes) -> str:
+    """Why a text is not JSON that we read; msgspec speaks of an end or an escape where a lone surrogate stands."""
+    try:
+        json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return str(error)
+    return "a lone surrogate (an escape from \\ud800 to \\udfff that is not half of a pair) is no character"
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def check_key(key: bytes | None, field: str, expected: str) -> None:

@@ -221,10 +221,9 @@ def test_the_last_line_needs_no_end(tmp_path: Path) -> None:
         (b"nonsense", "not a line of a recording: "),
         (b"[1]", "not a line of a recording: Expected `object`, got `array`"),
         (b"{}", "not a line of a recording: Object missing required field `topic`"),
-        (b'{"topic":"comment"}', "not a line of a recording: Object missing required field `value`"),
         (b'{"topic":1,"value":{}}', "not a line of a recording: Expected `str`, got `int` - at `$.topic`"),
-        (b'{"topic":"comment","value":{},"offset":"1"}', "not a line of a recording: Expected `int"),
-        (b'{"topic":"comment","value":{},"key":1}', "not a line of a recording: Expected `str"),
+        (b'{"topic":"comments"}', "not a line of a recording: Object missing required field `value`"),
+        (b'{"topic":"\\ud800","value":{}}', "not a line of a recording: a lone surrogate "),
         (b'{"topic":"comment","value":{"a":' + b"[" * 100_000, "not a line of a recording: it is nested too deeply"),
         (b'{"topic":"comment","value":{}', "not a line of a recording: Input data was truncated"),
         (b"\xff", "not a line of a recording: "),
@@ -244,6 +243,35 @@ def test_what_is_no_line_of_a_recording_is_malformed_and_kept_whole(tmp_path: Pa
         "key": None,
         "value": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("raw", "words", "offset", "key", "value"),
+    [
+        (b'{"topic":"comment"}', "missing required field `value`", 1, None, None),
+        (b'{"value":{},"topic":"comment","key":"r","offset":"9"}', "Expected `int | null`, got `str`", 1, b"r", b"{}"),
+        (b'{"topic":"comment","value":{},"offset":true}', "Expected `int | null`, got `bool`", 1, None, b"{}"),
+        (b'{"topic":"comment","value":{},"offset":9223372036854775808}', "Expected `int", 1, None, b"{}"),
+        (b'{"topic":"comment","offset":9,"value":{ },"key":1}', "Expected `str", 9, None, b"{ }"),
+        (b'{"topic":"comment","offset":9,"key":"r","value":{"a":"\\uD83d"}}', "lone", 9, b"r", b'{"a":"\\uD83d"}'),
+        (b'{"topic":"comment","value":{"a":"\\ude00\\ud83d"}}', "lone", 1, None, b'{"a":"\\ude00\\ud83d"}'),
+        (b'{"topic":"comment","value":{},"key":"\\ud800"}', "lone", 1, None, b"{}"),
+    ],
+)
+def test_a_bad_line_that_names_a_topic_is_told_by_its_parts(
+    tmp_path: Path, raw: bytes, words: str, offset: int, key: bytes | None, value: bytes | None
+) -> None:
+    (letter,) = refused(tmp_path, raw)
+    assert (letter["topic"], letter["offset"], letter["reason"]) == ("comment", offset, "malformed")
+    assert "not a line of a recording: " in letter["detail"]
+    assert words in letter["detail"]
+    assert base64.b64decode(letter["value"]) == (raw if value is None else value)
+    assert letter["key"] == (None if key is None else base64.b64encode(key).decode())
+
+
+def test_an_offset_is_as_large_as_kafkas_at_most(tmp_path: Path) -> None:
+    (letter,) = refused(tmp_path, b'{"topic":"comment","value":{},"offset":9223372036854775807}')
+    assert letter["offset"] == 2**63 - 1
 
 
 @pytest.mark.parametrize("topic", ["comments", "verdict", "verdict-by-host", "dead-letter", ""])
