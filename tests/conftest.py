@@ -8,9 +8,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from app.brokers import BrokerError, EmbeddedBroker
 from tools import kafka as real
+
+# A machine with much to do is no reason to fail: no example has to be quick.
+settings.register_profile("vigil", deadline=None)
+settings.load_profile("vigil")
 
 # What the line at the end of the run tells.
 _used: dict[str, str] = {}
