@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from topics.fields import At, Id, Refused, Tier, check_key, decode_json
 
@@ -24,7 +24,7 @@ class Quote(Struct, frozen=True, kw_only=True):
     quote_id: Id
     rfq_id: Id
     buyer_id: Id
-    rfq_at: At | None = None
+    rfq_at: At | UnsetType = UNSET
     """When the buyer submitted the RFQ; required when `kind` is `submitted`."""
     buyer_tier: Tier | None = None
 
@@ -92,7 +92,7 @@ def decode_quote(key: bytes | None, value: bytes | None) -> Quote:
     """Decode a message of `quote`; raise Refused when it is malformed or its key is not the `supplier_id`."""
     quote = decode_json(_QUOTE, value)
     check_key(key, "supplier_id", quote.supplier_id)
-    if quote.kind == "submitted" and quote.rfq_at is None:
+    if quote.kind == "submitted" and quote.rfq_at is UNSET:
         raise Refused("Object missing required field `rfq_at`, required when `kind` is `submitted`")
     return quote
 

@@ -101,7 +101,7 @@ def _with_rules(kind: type[Struct], schema: Schema, *, out: bool) -> Schema:
     name, fields = kind.__name__, schema["properties"]
     if name == "Quote":
         schema["if"] = {"properties": {"kind": {"const": "submitted"}}, "required": ["kind"]}
-        schema["then"] = {"properties": {"rfq_at": {"type": "integer"}}, "required": ["rfq_at"]}
+        schema["then"] = {"required": ["rfq_at"]}
     elif name == "Payment":
         dollars = MAX_AMOUNT_CENTS // 100
         fields["amount_usd"] = {

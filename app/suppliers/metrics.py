@@ -19,6 +19,8 @@ Forgets: entries once they are older than they are remembered, closings once no 
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from msgspec import UNSET
+
 from app.stream.clock import BEGINNING
 from app.stream.logic import Parts
 from app.suppliers.entries import PaymentEntry, QuoteEntry, RfqEntry
@@ -193,7 +195,7 @@ class Metrics:
     def _quoted(self, event: Quote) -> None:
         """The supplier quoted on an RFQ, for the first time or again."""
         rfq_id, at, rfq_at = event.rfq_id, event.at, event.rfq_at
-        if rfq_at is None:
+        if rfq_at is UNSET:
             raise ValueError(f"quote {event.quote_id!r} was submitted without rfq_at: decoding refuses that")
         month = self._month if self._month_start <= at else self._rules.calendar.month_of(at)
         rfq = self._rfq.get(rfq_id)

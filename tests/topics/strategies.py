@@ -68,7 +68,7 @@ events: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "quote": _event(_quote | {"kind": st.just("submitted"), "rfq_at": times}, {"buyer_tier": tiers})
     | _event(
         _quote | {"kind": st.sampled_from(["replied", "rejected", "pinned"])},
-        {"buyer_tier": tiers, "rfq_at": st.none() | times},
+        {"buyer_tier": tiers, "rfq_at": times},
     ),
     "payment": _event(
         {

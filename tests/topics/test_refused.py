@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import UNSET
 
 from app.contracts.decoding import decode
 from tests.topics.messages import INPUTS, KEYS, accepted, good, key_of, put, refusal, written
@@ -202,8 +203,6 @@ def test_null_is_taken_only_where_said(topic: str, field: str):
     value = put(topic, **{field: None})
     if (topic, field) in NULL_WHERE_SAID:
         assert accepted(topic, value)
-    elif field == "rfq_at":
-        assert "required when `kind` is `submitted`" in refusal(topic, value)
     else:
         words = refusal(topic, value)
         assert "got `null`" in words
@@ -394,7 +393,8 @@ def test_stars_out_of_range(stars: int):
 def test_rfq_at_is_required_of_submissions_alone(kind: str):
     fields = good("quote") | {"kind": kind}
     del fields["rfq_at"]
-    assert accepted("quote", orjson.dumps(fields)).rfq_at is None
+    assert accepted("quote", orjson.dumps(fields)).rfq_at is UNSET
+    assert refusal("quote", orjson.dumps(fields | {"rfq_at": None})) == "Expected `int`, got `null` - at `$.rfq_at`"
 
 
 # ---- amounts
