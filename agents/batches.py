@@ -186,6 +186,9 @@ class BatchApp(faust.App):
         for step in self.hooks.beside:
             self.add_future(step())
 
+    def _create_directories(self) -> None:
+        """None: nothing is kept on a disk, so a full or read-only one stops nobody."""
+
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
 

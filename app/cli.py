@@ -1,6 +1,9 @@
 """The command `vigil`: parse, call, print. Each command is imported when it is asked for."""
 
+import errno
 import importlib
+import os
+import sys
 from typing import Any, Final
 
 import click
@@ -23,7 +26,28 @@ COMMANDS: Final = {
 """Every command and the module that has it, in the order in which a newcomer meets them."""
 
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""What the system says where a disk is full, or broken."""
+
+
 class _Commands(click.Group):
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command; a disk that is full beneath standard output is told in words, whatever the command."""
+        try:
+            try:
+                return super().main(*args, **options)
+            finally:
+                sys.stdout.flush()  # now, while somebody can still say that it failed
+        except OSError as error:
+            if error.errno not in _NO_ROOM and not isinstance(error, BrokenPipeError):
+                raise
+            # The interpreter flushes once more as it ends: let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+            if error.errno in _NO_ROOM:
+                where = error.filename or "standard output"
+                click.echo(f"Error: cannot write {where}: {error.strerror}; what is there is not whole", err=True)
+            raise SystemExit(1) from None
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
 

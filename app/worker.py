@@ -1,12 +1,9 @@
 """The worker: the one place that wires settings, shards, agents, metrics and health to each other, and runs them."""
 
 import asyncio
-import atexit
 import gc
 import logging
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NoReturn
@@ -385,7 +382,6 @@ def _faust_app(settings: Settings) -> BatchApp:
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=1024 * 1024,
         store="memory://",
-        datadir=_folder(),
         table_standby_replicas=settings.standbys,
         topic_allow_declare=False,  # app/admin.py has made them
         topic_disable_leader=True,
@@ -396,13 +392,6 @@ def _faust_app(settings: Settings) -> BatchApp:
         web_enabled=False,
         autodiscover=False,
     )
-
-
-def _folder() -> str:
-    """Faust insists on a folder; nothing is kept there, nor the folder itself."""
-    folder = tempfile.mkdtemp(prefix="vigil-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def _credentials(settings: Settings) -> Any:

@@ -30,6 +30,7 @@ from tools.harness import INPUTS, WorkerProcess, calm, differences, finished, ma
 
 PARTITIONS: Final = 2
 PARTING_S: Final = 5.0
+FULL: Final = Path("/dev/full")
 
 
 def simulated(seconds: int = 240, rooms: int = 8) -> list[Message]:
@@ -192,7 +193,9 @@ async def test_a_signal_in_the_middle_of_a_backlog_loses_and_repeats_nothing(sto
     assert time.monotonic() - began < PARTING_S
     done = sum((await committed(stored)).values())
     assert 0 < done < len(messages), "the signal did not come in the middle"
-    again = await worker(stored, tmp_path / "again.log", **recorded(expected)).ready()
+    # What it says goes to a disk that is full, where the machine has such a thing: it judges all the same.
+    log = FULL if FULL.exists() else tmp_path / "again.log"
+    again = await worker(stored, log, log_level="debug", **recorded(expected)).ready()
     try:
         await finished(stored, still_s=0.5)
         outputs = await read(stored)

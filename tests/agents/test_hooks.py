@@ -71,6 +71,7 @@ def test_the_versions_are_pinned_exactly_and_are_those_installed() -> None:
     [
         (App, "_new_transport", []),
         (App, "_new_producer_transport", []),
+        (App, "_create_directories", []),
         (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["transport"]),
         (driver.Consumer, "_new_consumer_thread", []),
         (transport.Consumer, "perform_seek", []),
@@ -99,7 +100,7 @@ def test_every_override_overrides_something() -> None:
         batches._Consumer: {"_new_consumer_thread", "perform_seek", "on_buffer_drop", "getmany"},
         batches._Producer: {"_settings_extra"},
         batches._Batches: {"compile"},
-        batches.BatchApp: {"on_start", "_new_transport", "_new_producer_transport"},
+        batches.BatchApp: {"on_start", "_create_directories", "_new_transport", "_new_producer_transport"},
         batches.MirrorTable: {"_new_store"},
         batches.MirrorStore: {
             "persisted_offset",
@@ -142,6 +143,13 @@ def test_a_table_has_our_store_and_the_changelog_that_we_name(app: BatchApp) -> 
     assert type(table.data) is batches.MirrorStore
     assert table.store is table.data
     assert app.tables["rooms-state"] is table
+
+
+def test_no_folder_is_made_on_any_disk(app: BatchApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "self._create_directories()" in source(App.on_first_start)
+    app._create_directories()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_runs_beside_the_app_does_not_wait_for_the_recovery() -> None:
