@@ -30,6 +30,9 @@ STEP_MS: Final = 60_000
 
 MOMENT_S: Final = 0.2
 
+QUICK_S: Final = 0.001
+"""A step that took no longer had next to nothing to do."""
+
 ON_ITS_WAY_MS: Final = 1000
 """A batch takes no longer from the fetcher's thread to the owner."""
 
@@ -253,14 +256,19 @@ class Owner:
         """Move a shard's clock on, for a moment at most; the rest of a long way is gone with the next ticks.
 
         After an outage all that fell due in it is due at once: the windows of 100,000 suppliers keep a worker busy for
-        seconds an hour of it, in which it must stay a member of its group.
+        seconds an hour of it, in which it must stay a member of its group. Where nothing falls due the steps get
+        longer: recorded data may lie years apart.
         """
-        began = time.monotonic()
+        began = before_step = time.monotonic()
+        step = STEP_MS
         while shard.clock < clock:
             before = shard.clock
-            shard.advance(clock if before <= 0 else min(clock, before + STEP_MS))
-            if shard.clock == before or time.monotonic() - began >= MOMENT_S:  # it waits, or others are to have a turn
+            shard.advance(clock if before <= 0 else min(clock, before + step))
+            now = time.monotonic()
+            if shard.clock == before or now - began >= MOMENT_S:  # it waits, or others are to have a turn
                 return
+            step = 2 * step if now - before_step < QUICK_S else STEP_MS
+            before_step = now
 
     def _permitted(self, held: Held, judged: int, came: int) -> int:
         """Since when the events and deadlines of the time `judged` may be judged (wall clock, ms), at the earliest.

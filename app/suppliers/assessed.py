@@ -74,7 +74,7 @@ class Assessments:
     def deadline(self) -> int:
         """When to call `deadline_passed` next."""
         due = min(self.due.values(), default=NEVER)
-        return min(due, min(map(self._forget_at, self._months), default=NEVER))
+        return min(due, self._forget_at(min(self._months))) if self._months else due  # named so that they sort
 
     def deadline_passed(self, at: int, context: Context) -> None:
         """Rank the months that are due by `at`, and forget those that nobody needs any more."""

@@ -156,3 +156,14 @@ def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_liv
     for _ in range(40):
         owner.tick()
     assert held.shard.clock == T
+
+
+def test_years_without_anything_to_do_are_gone_in_a_moment(monkeypatch):
+    owner, held, feed = world(monkeypatch, 1)
+    steps = []
+    advance = held.shard.advance
+    held.shard.advance = lambda clock: (steps.append(clock), advance(clock))
+    held.shard.clock = T - 1000 * 365 * 86_400_000
+    arrives(owner, held, 0, T + LATENESS, came=feed.now)
+    assert held.shard.clock == T
+    assert len(steps) < 100
