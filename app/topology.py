@@ -15,7 +15,7 @@ from topics.catalog import BY_NAME, TOPICS, Group
 
 Level = Literal["ok", "warn", "fail", "missing"]
 
-_TELLING: Final = ("cleanup.policy", "retention.ms", "min.compaction.lag.ms", "max.message.bytes")
+_TELLING: Final = ("cleanup.policy", "retention.ms", "retention.bytes", "min.compaction.lag.ms", "max.message.bytes")
 
 
 class Found(NamedTuple):
@@ -200,4 +200,13 @@ def _misfits(name: str, config: Mapping[str, str], wanted: Mapping[str, str]) ->
             told.append(
                 Finding(level, f"{key} is {config[key]}, less than {wanted[key]}: {why}", f"{alter}{key}={wanted[key]}")
             )
+    key = "retention.bytes"
+    if key in wanted and key in config and int(config[key]) < 0:
+        told.append(
+            Finding(
+                "warn",
+                f"{key} is not set: a flood of bad messages would fill the brokers' disks",
+                f"{alter}{key}={wanted[key]}",
+            )
+        )
     return told

@@ -14,6 +14,9 @@ from topics.verdicts import Action, Notice, RoomStatus, Verdict
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 
+DEAD_LETTER_BYTES: Final = 1024 * 1024 * 1024
+"""So much of a partition of `dead-letter` is kept: a flood of bad messages takes this much disk, and no more."""
+
 Group = Literal["rooms", "hosts", "suppliers", "industries", "rfqs"]
 Direction = Literal["in", "out", "internal"]
 
@@ -46,6 +49,7 @@ class Topic(NamedTuple):
         config = {"cleanup.policy": "delete", "retention.ms": str(self.retention_days * DAY_MS)}
         if self.carries is DeadLetter:  # a refused message in base64 is a third larger than it was
             config["max.message.bytes"] = str(4 * 1024 * 1024)
+            config["retention.bytes"] = str(DEAD_LETTER_BYTES)
         return config
 
 

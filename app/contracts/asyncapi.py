@@ -81,8 +81,9 @@ def _channel(topic: Topic) -> dict[str, Any]:
     kafka: dict[str, Any] = {"topic": topic.name, "bindingVersion": BINDING}
     if topic.config:
         settings: dict[str, Any] = {"cleanup.policy": [topic.config["cleanup.policy"]]}
-        if "retention.ms" in topic.config:
-            settings["retention.ms"] = int(topic.config["retention.ms"])
+        for name in ("retention.ms", "retention.bytes"):
+            if name in topic.config:
+                settings[name] = int(topic.config[name])
         kafka["topicConfiguration"] = settings
     told = f"Key: the `{topic.key}`." if topic.name != "dead-letter" else "Key: that of the refused message."
     if topic.group is not None:

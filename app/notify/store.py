@@ -16,8 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from app.admin import DAY_MS, Cluster, changelog_config
+from app.admin import Cluster, changelog_config
 from app.settings import Settings, SettingsError
+from topics.catalog import BY_NAME
 
 DEAD_LETTER: Final = "notify-dead-letter"
 
@@ -52,7 +53,7 @@ async def ensure_topics(settings: Settings, read: Iterable[str]) -> None:
             )
         missing = {
             state: (1, changelog_config()),
-            DEAD_LETTER: (1, {"cleanup.policy": "delete", "retention.ms": str(14 * DAY_MS)}),
+            DEAD_LETTER: (1, BY_NAME["dead-letter"].config),
         }
         if new := {name: made for name, made in missing.items() if name not in existing}:
             await cluster.create(new)

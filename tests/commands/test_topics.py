@@ -79,6 +79,8 @@ def test_topics_of_other_groups_may_have_other_numbers():
         ),
         ("verdict", {"cleanup.policy": "delete", "retention.ms": "-1"}, "ok", ""),
         ("verdict", {"cleanup.policy": "delete", "retention.ms": "99999999999999"}, "ok", ""),
+        ("dead-letter", {"cleanup.policy": "delete", "retention.bytes": "-1"}, "warn", "would fill the brokers' disks"),
+        ("dead-letter", {"cleanup.policy": "delete", "retention.bytes": "5000000"}, "ok", ""),
         ("room-status", {"cleanup.policy": "delete"}, "warn", "old messages go"),
         ("vigil-rooms-state", {"cleanup.policy": "delete"}, "fail", "old messages go"),
         (
