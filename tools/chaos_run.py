@@ -32,6 +32,8 @@ from topics.scores import SupplierScore
 
 BEGIN_S: Final = 40
 FINISHED_S: Final = 60
+BROKER_S: Final = 180
+"""A broker may take so long to come back: a machine that others keep busy is nothing to be held against a run."""
 STOP_S: Final = 5.0
 """A worker that is asked to stop has so long."""
 SLOW_STOP_S: Final = 2.0
@@ -259,7 +261,7 @@ class Run:
         else:
             await asyncio.to_thread(self.broker.kill if action.kind == "broker-kill" else self.broker.stop)
             await asyncio.sleep(action.for_s)
-            await asyncio.to_thread(self.broker.start)
+            await asyncio.to_thread(self.broker.start, BROKER_S)
         self.broker_away = False
 
     def _count(self, told: dict[str, list[tuple[bytes | None, Any]]]) -> None:
