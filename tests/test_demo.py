@@ -7,6 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
+from app.demo.picture import picture
 from app.demo.view import View, plain
 from app.rulebook import load_rulebook
 
@@ -67,3 +71,44 @@ def test_texts_of_events_cannot_steer_the_terminal() -> None:
     line = view.line("verdict", verdict)
     assert line is not None
     assert "\x1b" not in line
+
+
+def busy_view() -> View:
+    """A view of which there is more to show than any terminal has lines for."""
+    view = View(load_rulebook())
+    for number in range(20):
+        at = 1_660_000_000_000 + number * 1000
+        said = [{"topic": "comment", "at": at, "note": f"comment {n}: {'much the same ' * 6}"} for n in range(5)]
+        verdict = {"verdict_id": f"v{number}", "rule": "harassment", "family": "harassment", "since": at, "at": at}
+        view.take("verdict", verdict | {"room_id": f"room-{number:02}", "host_id": "h", "evidence": said}, b"r")
+        due = {"rule": "absence", "since": at, "due": at + 300_000}
+        room = {"room_id": f"risk-{number:02}", "stream": "live", "open": [due], "waiting": []}
+        view.take("room-status", room, b"risk-%d" % number)
+        notice = {"kind": "signal-lost", "room_id": f"lost-{number:02}", "priority": "normal", "since": at, "at": at}
+        view.take("notice", notice, b"lost")
+        metrics = {"response_rate": 0.5, "reply_rate": None, "gmv_90d": "12.50"}
+        view.take("supplier-score", {"supplier_id": f"s-{number:02}", "predicted": number, "metrics": metrics}, b"s")
+    return view
+
+
+@pytest.mark.parametrize("width, height", [(60, 20), (80, 24), (100, 30), (140, 40), (120, 50), (220, 70)])
+def test_the_live_view_fits_its_terminal_and_shows_the_latest_and_how_to_end_it(width: int, height: int) -> None:
+    console = Console(width=width, height=height, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        console.print(picture(busy_view(), 1_660_000_020_000, "Ctrl-C ends it all", console))
+    shown = captured.get().rstrip("\n").split("\n")
+    assert len(shown) <= height
+    text = "\n".join(shown)
+    assert "room-19" in text
+    assert "Ctrl-C ends it all" in text
+    if height >= 40:
+        for latest_or_first in ("room-17", "risk-00", "lost-19", "s-19"):
+            assert latest_or_first in text
+
+
+def test_the_live_view_says_what_it_waits_for() -> None:
+    for width in (80, 140):
+        console = Console(width=width, height=24, force_terminal=True, color_system=None)
+        with console.capture() as captured:
+            console.print(picture(View(load_rulebook()), 0, "Ctrl-C ends it all", console))
+        assert "the worker is joining its group" in captured.get()

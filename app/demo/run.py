@@ -20,6 +20,7 @@ from rich.live import Live
 from app.admin import ensure_topics
 from app.brokers import HOST, EmbeddedBroker, end_child, free_port, start_child
 from app.console.server import run_console
+from app.demo.picture import picture
 from app.demo.view import View, lines
 from app.rulebook import Rulebook
 from app.settings import Settings
@@ -112,7 +113,7 @@ class Demo:
                     )
                 serving = asyncio.create_task(self._serve(broker.address)) if self._web else None
                 try:
-                    say(f"worker      process {worker.pid}, its log is {log}", highlight=False)
+                    say(f"worker      process {worker.pid}, its log is {log}", highlight=False, soft_wrap=True)
                     await self._show(broker.address, worker, log, sending)
                 finally:
                     self._stop.set()
@@ -120,7 +121,7 @@ class Demo:
                         async with _ending(serving):
                             pass
                     await asyncio.to_thread(end_child, worker, 10)
-        say(f"ended: broker, worker and simulator. The worker's log stays in {log}", highlight=False)
+        say(f"ended: broker, worker and simulator. The worker's log stays in {log}", highlight=False, soft_wrap=True)
 
     async def _serve(self, broker: str) -> None:
         """The web console, at its usual port where that is free."""
@@ -170,7 +171,7 @@ class Demo:
                         self._first = time.monotonic() - self._began
                     if live is not None:
                         now = time.time_ns() // 1_000_000
-                        live.update(self.view.picture(now, self._footer()), refresh=True)
+                        live.update(picture(self.view, now, self._footer(), self._console), refresh=True)
                     if self._stop.is_set():
                         return
                     if worker.poll() is not None:

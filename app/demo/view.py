@@ -1,4 +1,4 @@
-"""What the demo shows of the output topics: a fold of their messages, and its picture in a terminal."""
+"""What the demo shows of the output topics: a fold of their messages, in words; picture.py draws it in a terminal."""
 
 import re
 from collections import Counter, deque
@@ -6,18 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from rich.console import Group
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
-
 from app.rulebook import Rulebook
 
 SHOWN: Final = 8
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-_STYLES: Final = {"reception": "yellow", "low-quality": "bright_red", "obs": "cyan"}
 
 
 def plain(text: str, most: int = 200) -> str:
@@ -89,105 +82,13 @@ class View:
             where = plain(value["room_id"], 40)
             return f"{clock(value['at'])}  VERDICT  {value['rule']:<18} {where}  {self.why(value)}"
         if topic == "notice":
-            return f"{clock(value['at'])}  notice   {value['kind']:<18} {plain(value['room_id'], 40)}  {_notice(value)}"
+            said = notice_words(value)
+            return f"{clock(value['at'])}  notice   {value['kind']:<18} {plain(value['room_id'], 40)}  {said}"
         if topic == "enforcement":
             steps = ", ".join(value["steps"])
             why = f"{_nth(value['count'])} of {value['family']}"
             return f"{clock(value['at'])}  action   {steps:<18} {plain(value['host_id'], 40)}  {why}"
         return None
-
-    # ---- the picture ------------------------------------------------------------------------------------------
-
-    def picture(self, now: int, footer: str) -> Group:
-        """Everything at the event time `now`."""
-        return Group(
-            self._verdicts(),
-            _side_by_side(self._urgent(now), self._suppliers()),
-            self._notices(),
-            Panel(self._totals(footer), border_style="dim"),
-        )
-
-    def _verdicts(self) -> Table:
-        table = Table(title="Violations, the latest last", title_justify="left", expand=True)
-        for name, options in (
-            ("at", {"width": 8}),
-            ("rule", {"width": 18}),
-            ("room", {"width": 14}),
-            ("why", {"ratio": 3}),
-            ("what follows", {"ratio": 1}),
-        ):
-            table.add_column(name, **options)  # type: ignore[arg-type]
-        for verdict in self.verdicts:
-            table.add_row(
-                clock(verdict["at"]),
-                Text(verdict["rule"], style=_STYLES.get(verdict["family"], "magenta")),
-                Text(plain(verdict["room_id"], 40)),
-                Text(self.why(verdict)),
-                Text(self.action(verdict)),
-            )
-        if not self.verdicts:
-            table.add_row("", "", "", Text("the worker is joining its group and reads the last ten minutes …"), "")
-        return table
-
-    def _urgent(self, now: int) -> Table:
-        table = Table(title="Rooms at risk, the most urgent first", title_justify="left", expand=True)
-        for name in ("room", "condition", "runs for", "left"):
-            table.add_column(name, justify="right" if name in ("runs for", "left") else "left")
-        rows: list[tuple[int, str, str, int]] = []
-        for room in self.rooms.values():
-            if room["stream"] == "ended":
-                continue
-            rows += [(each["due"], room["room_id"], each["rule"], each["since"]) for each in room["open"]]
-            rows += [
-                (each["due"], room["room_id"], f"{each['buyer_tier'] or 'buyer'} waits", each["since"])
-                for each in room["waiting"]
-            ]
-        for due, room_id, what, since in sorted(row for row in rows if row[0] > now)[:SHOWN]:
-            left = (due - now) / 1000
-            style = "bold red" if left < 10 else "yellow" if left < 60 else ""
-            table.add_row(
-                Text(plain(room_id, 40)),
-                Text(what),
-                f"{(now - since) / 1000:.0f} s",
-                Text(f"{left:.0f} s", style=style),
-            )
-        return table
-
-    def _suppliers(self) -> Table:
-        table = Table(title="Suppliers by predicted score", title_justify="left", expand=True)
-        for name in ("supplier", "12 h response", "replies", "GMV 90 d", "score"):
-            table.add_column(name, justify="left" if name == "supplier" else "right")
-        best = sorted(self.suppliers.values(), key=lambda score: (-(score["predicted"] or 0), score["supplier_id"]))
-        for score in best[:SHOWN]:
-            metrics = score["metrics"]
-            table.add_row(
-                Text(plain(score["supplier_id"], 40)),
-                _rate(metrics["response_rate"]),
-                _rate(metrics["reply_rate"]),
-                f"${metrics['gmv_90d']}",
-                "–" if score["predicted"] is None else str(score["predicted"]),
-            )
-        return table
-
-    def _notices(self) -> Table:
-        table = Table(title="Notices", title_justify="left", expand=True, show_header=False)
-        table.add_column(width=8)
-        table.add_column(width=18)
-        table.add_column(width=14)
-        table.add_column(ratio=1)
-        for notice in self.notices:
-            style = "bold" if notice["priority"] == "high" else "dim"
-            table.add_row(
-                clock(notice["at"]),
-                Text(notice["kind"], style=style),
-                Text(plain(notice["room_id"], 40)),
-                Text(_notice(notice), style=style),
-            )
-        return table
-
-    def _totals(self, footer: str) -> Text:
-        rules = ", ".join(f"{rule} {number}" for rule, number in self.by_rule.most_common())
-        return Text(f"{sum(self.by_rule.values())} violations so far: {rules or 'none yet'}\n{footer}")
 
 
 def _nth(count: int) -> str:
@@ -196,11 +97,8 @@ def _nth(count: int) -> str:
     return f"{count}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(count % 10, 'th') }"
 
 
-def _rate(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
-
-
-def _notice(notice: dict[str, Any]) -> str:
+def notice_words(notice: dict[str, Any]) -> str:
+    """A notice in words."""
     since = clock(notice["since"])
     if notice["kind"] == "entry-missed":
         return f"buyer {plain(notice['buyer_id'], 40)} came in at {since} and nobody greeted them"
@@ -213,14 +111,6 @@ def _notice(notice: dict[str, Any]) -> str:
     if notice["kind"] == "signal-lost":
         return f"no frame since {since}"
     return f"frames are back after the last one at {since}"
-
-
-def _side_by_side(*tables: Table) -> Table:
-    grid = Table.grid(expand=True)
-    for _ in tables:
-        grid.add_column(ratio=1)
-    grid.add_row(*tables)
-    return grid
 
 
 def lines(view: View, taken: Iterable[tuple[str, bytes | None, dict[str, Any] | None]]) -> Iterable[str]:
