@@ -14,7 +14,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka test-slow check audit bench chaos lock clean
+.PHONY: help install demo test test-kafka test-slow check audit pictures bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ check: install ## style, types, locks, and whether the contract breaks anybody
 
 audit: install ## known vulnerabilities in the locked packages; says so where nobody can be asked
 	$(BIN)/python -m tools.audit
+
+pictures: install ## the manual's pictures, from a running demo and the system's Chromium
+	$(BIN)/python -m tools.pictures
 
 bench: install ## the benchmarks
 	$(BIN)/python -m benchmarks

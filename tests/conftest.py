@@ -5,12 +5,14 @@ VIGIL_REQUIRE_KAFKA=1 a test of real Kafka fails where it could else only be ski
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import settings
 
 from app.brokers import BrokerError, EmbeddedBroker
+from tests.needs import lacking
 from tools import kafka as real
 
 # A machine with much to do is no reason to fail: no example has to be quick.
@@ -41,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     told = "; ".join(f"{name}: {where}" for name, where in _used.items())
     terminalreporter.write_line(f"brokers tested on: {told or 'none'}")
+    for why, number in left_out(terminalreporter.stats.get("skipped", [])).items():
+        terminalreporter.write_line(f"left out, {number} test{'s' if number > 1 else ''}: {why}", yellow=True)
+
+
+def left_out(reports: Iterable[pytest.TestReport]) -> Counter[str]:
+    """How many tests were skipped, by the reason that they gave."""
+    return Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reports if report.longrepr)
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +73,7 @@ def kafka_here() -> None:
         _used["Apache Kafka"] = f"{real.version()}, started here"
         return
     _used["Apache Kafka"] = f"no, {lack}"
-    if os.environ.get("VIGIL_REQUIRE_KAFKA") == "1":
-        pytest.fail(f"VIGIL_REQUIRE_KAFKA=1, but {lack}")
-    pytest.skip(f"real Apache Kafka is not tested: {lack}")
+    lacking("KAFKA", "real Apache Kafka is", lack)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Names of metrics by Prometheus's conventions, and their page in the docs."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -9,6 +8,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from app.metrics import DELAYS, Metrics
+from tests.needs import program
 from tools.metrics_page import PAGE, page
 
 
@@ -39,9 +39,7 @@ def test_a_fresh_worker_tells_counters_at_0_so_that_the_first_event_is_a_rise():
 
 
 def test_promtool_has_no_complaint():
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("there is no promtool on PATH")
+    promtool = program("PROMETHEUS", "the metrics' form is", "prometheus", "promtool")
     told = subprocess.run(
         [promtool, "check", "metrics"], input=generate_latest(Metrics().registry), capture_output=True, check=False
     )

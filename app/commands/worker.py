@@ -14,7 +14,7 @@ def worker(settings: Settings, web_port: int | None) -> None:
     """Run a worker; run as many as there are partitions to share.
 
     It creates the topics that are missing, and refuses to start where those that exist do not fit. Settings come
-    from a TOML file and the environment (VIGIL_BROKER, VIGIL_WEB_PORT, …): see docs/operations.md. SIGTERM or
+    from a TOML file and the environment (VIGIL_BROKER, VIGIL_WEB_PORT, …): see docs/settings.md. SIGTERM or
     Ctrl-C ends it after a last checkpoint.
     """
     import msgspec

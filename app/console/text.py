@@ -330,7 +330,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "step.close-past-rooms": ("close past rooms", "关闭历史直播"),
     "or": (" or ", "或"),
     "comma": (", ", "、"),
-    "days": (" {n} d", " {n} 天"),
+    "days": (" {n}\u00a0d", " {n} 天"),
     "family.reception": ("Reception", "接待"),
     "family.low-quality": ("Low quality", "低质直播"),
     "family.obs": ("Canvas (OBS)", "画面布局 (OBS)"),

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 from aiokafka import AIOKafkaConsumer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from app.admin import ensure_topics
@@ -62,7 +62,7 @@ class Demo:
         self._for_s = for_s
         self._console = console
         self._web = web
-        self._url = ""
+        self.url = ""
         """Where the web console listens."""
         self._stop = asyncio.Event()
         self._sent = asyncio.Event()
@@ -127,7 +127,7 @@ class Demo:
         """The web console, at its usual port where that is free."""
 
         def listening(url: str) -> None:
-            self._url = url
+            self.url = url
             self._console.print(f"console     {url}", highlight=False)
 
         port = CONSOLE_PORT if _is_free(CONSOLE_PORT) else free_port()
@@ -170,8 +170,7 @@ class Demo:
                     if self._first is None and self.view.verdicts:
                         self._first = time.monotonic() - self._began
                     if live is not None:
-                        now = time.time_ns() // 1_000_000
-                        live.update(picture(self.view, now, self._footer(), self._console), refresh=True)
+                        live.update(self.picture(self._console), refresh=True)
                     if self._stop.is_set():
                         return
                     if worker.poll() is not None:
@@ -184,9 +183,13 @@ class Demo:
         finally:
             await consumer.stop()
 
+    def picture(self, console: Console) -> RenderableType:
+        """What that terminal would show now."""
+        return picture(self.view, time.time_ns() // 1_000_000, self._footer(), console)
+
     def _footer(self) -> str:
         first = "" if self._first is None else f" · first verdict after {self._first:.0f} s"
-        console = f"console {self._url} · " if self._url else ""
+        console = f"console {self.url} · " if self.url else ""
         metrics = f"metrics http://127.0.0.1:{self._web_port}/metrics"
         return f"running for {time.monotonic() - self._began:.0f} s{first}\n{console}{metrics} · Ctrl-C ends it all"
 

@@ -5,8 +5,6 @@ Needs the system's Chromium (Debian: `apt-get install chromium`). VIGIL_REQUIRE_
 
 import asyncio
 import contextlib
-import os
-import shutil
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -25,22 +23,19 @@ from tests.console.test_auth import LINE, TOKEN
 from tests.console.test_model import verdict
 from tests.console.test_server import hostile
 from tests.console.test_wall import S, status
+from tests.needs import program
 from topics.verdicts import RoomStatus
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    if CHROMIUM is None:
-        lack = "there is no Chromium: apt-get install chromium"
-        if os.environ.get("VIGIL_REQUIRE_CHROMIUM") == "1":
-            pytest.fail(f"VIGIL_REQUIRE_CHROMIUM=1, but {lack}")
-        pytest.skip(f"the console is not tested in a browser: {lack}")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = program("CHROMIUM", "the console in a browser is", "chromium", *names)
     async with async_playwright() as playwright:
         # As root (in containers) Chromium has no sandbox.
-        shown = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        shown = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield shown
         await shown.close()
 

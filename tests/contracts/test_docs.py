@@ -6,14 +6,19 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.contracts import EXAMPLES, PUBLIC, VERSION
 from app.contracts.decoding import decode
+from tests.needs import program
 from tools import contracts
 from tools import kafka as real
+from topics.envelope import cloud_event_headers
 
 PAGE = contracts.PAGE.read_text()
 
@@ -94,3 +99,37 @@ def test_the_consumer_in_java_works(judged: str, kafka_here: None):
     key, _, body = line.partition(" ")
     assert key == "room-1"
     assert json.loads(body)["verdict_id"] == VERDICT["verdict_id"]
+
+
+KCAT = PAGE.partition("### With kcat\n\n```sh\n")[2].partition("```")[0]
+
+
+async def test_the_commands_for_kcat_work_as_they_stand(kafka: str):
+    for name in ("kcat", "jq"):
+        program("KCAT", "the page's commands for kcat are", name, name)
+    own = uuid.uuid4().hex[:8]  # of topics, for others use this Kafka too
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    names = ("verdict", "enforcement", "room-status", "review")
+    await admin.create_topics([NewTopic(f"{topic}-{own}", 1, 1) for topic in names])
+    await admin.close()
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        for topic in names[:3]:
+            one = EXAMPLES[topic]
+            headers = cloud_event_headers(topic, one.id or "", one.value["at"])
+            body = json.dumps(one.value, separators=(",", ":")).encode()
+            await producer.send_and_wait(f"{topic}-{own}", body, key=one.key.encode(), headers=headers)
+
+    def run(command: str) -> str:
+        command = re.sub(r"-t ([a-z-]+)", rf"-t \1-{own}", command).replace("localhost:9092", kafka)
+        command = command.replace("-o end", "-o beginning -e")  # which would go on until Ctrl-C
+        shell = ["bash", "-o", "pipefail", "-c", command]
+        return subprocess.run(shell, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    commands = re.findall(r"^(?:kcat|echo) .*(?:\n {4}.*)*", KCAT, re.MULTILINE)
+    verdicts, with_headers, actions, rooms, _ = map(run, commands)
+    assert verdicts.startswith(f'room-1 {{"verdict_id":"{VERDICT["verdict_id"]}"')
+    assert f"ce_id={VERDICT['verdict_id']}" in with_headers
+    assert json.loads(actions) == [EXAMPLES["enforcement"].value]
+    assert rooms.startswith("room-1|{")
+    assert run("kcat -b localhost:9092 -C -t review -o beginning -e -f '%k'") == "merchant-7"

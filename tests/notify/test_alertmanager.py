@@ -1,8 +1,6 @@
 """The real Alertmanager: an alert appears once, is updated, stays while it is said again, and resolves."""
 
 import asyncio
-import os
-import shutil
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +19,7 @@ from app.notify.incidents import Incidents
 from app.notify.routes import Alertmanager
 from app.notify.secrets import Secrets
 from app.notify.senders import AlertmanagerSender, Http, Later, Outcome, Refused, Sent
+from tests.needs import program
 from tests.notify.receiver import Receiver
 from tests.notify.stories import S, action, notice, verdict
 from tools.harness import free_port
@@ -31,12 +30,7 @@ PROGRAM = "prometheus-alertmanager"
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an Alertmanager that knows one receiver, our own; else skip, or fail where it is required."""
-    program = shutil.which(PROGRAM) or shutil.which("alertmanager")
-    if program is None:
-        lack = f"no {PROGRAM} on PATH (on Debian: apt-get install {PROGRAM})"
-        if os.environ.get("VIGIL_REQUIRE_ALERTMANAGER") == "1":
-            pytest.fail(f"VIGIL_REQUIRE_ALERTMANAGER=1, but {lack}")
-        pytest.skip(f"the real Alertmanager is not tested: {lack}")
+    server = program("ALERTMANAGER", "the real Alertmanager is", PROGRAM, PROGRAM, "alertmanager")
     folder: Path = tmp_path_factory.mktemp("alertmanager")
     port = free_port()
     config = folder / "config.yml"
@@ -46,7 +40,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     with (folder / "log").open("wb") as log:
         child = start_child(
-            [program, f"--config.file={config}", f"--storage.path={folder}", "--cluster.listen-address=",
+            [server, f"--config.file={config}", f"--storage.path={folder}", "--cluster.listen-address=",
              f"--web.listen-address=127.0.0.1:{port}"], log,
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}"

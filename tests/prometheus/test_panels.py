@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import time
 import urllib.parse
 import urllib.request
@@ -17,6 +15,7 @@ import yaml
 from app.brokers import EmbeddedBroker, end_child, start_child
 from app.simulate import Simulation
 from app.simulate.kafka import produce
+from tests.needs import program
 from tests.prometheus.test_rules import RULES
 from tests.test_compose import DASHBOARDS, panels
 from tools.harness import WorkerProcess, free_port, make_topics
@@ -30,13 +29,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def prometheus() -> str:
-    found = shutil.which("prometheus")
-    if found is None:
-        lack = "there is no prometheus on PATH (Debian's package `prometheus` has it)"
-        if os.environ.get("VIGIL_REQUIRE_PROMETHEUS") == "1":
-            pytest.fail(f"VIGIL_REQUIRE_PROMETHEUS=1, but {lack}")
-        pytest.skip(f"the dashboards' queries are not tested: {lack}")
-    return found
+    return program("PROMETHEUS", "the dashboards' queries are", "prometheus", "prometheus")
 
 
 def ask(port: int, path: str, **arguments: Any) -> Any:

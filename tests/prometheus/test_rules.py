@@ -1,6 +1,5 @@
 """The alerting rules: valid, tested one by one by promtool, each with a section of the runbook."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.needs import program
 from tests.test_compose import labels_by_name
 
 ROOT = Path(__file__).parents[2]
@@ -27,13 +27,7 @@ ALERTS = [rule for rule in rules() if "alert" in rule]
 
 @pytest.fixture
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        lack = "there is no promtool on PATH (Debian's package `prometheus` has it)"
-        if os.environ.get("VIGIL_REQUIRE_PROMETHEUS") == "1":
-            pytest.fail(f"VIGIL_REQUIRE_PROMETHEUS=1, but {lack}")
-        pytest.skip(f"alerting rules are not tested: {lack}")
-    return found
+    return program("PROMETHEUS", "alerting rules are", "prometheus", "promtool")
 
 
 def test_promtool_finds_the_rules_valid(promtool: str):

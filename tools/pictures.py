@@ -1,0 +1,135 @@
+"""The manual's pictures, from a demo that runs for it: `python -m tools.pictures`, or `make pictures`.
+
+Needs the system's Chromium and a font with Chinese signs (Debian: `chromium fonts-noto-core fonts-wqy-microhei`).
+"""
+
+import asyncio
+import contextlib
+import io
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image
+from playwright.async_api import Browser, Page, async_playwright
+from rich.console import Console
+
+from app.demo.run import Demo
+from app.logs import set_up_logs
+from app.rulebook import load_rulebook
+
+FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"
+MOST_BYTES: Final = 150_000
+COLOURS: Final = 192
+PERSON: Final = "mei"
+"""Who reviews in the pictures."""
+SETTLE_S: Final = 25.0
+"""Within so long the demo's backlog is judged."""
+WIDE: Final = {"width": 1360, "height": 800}
+TELEPHONE: Final = {"width": 390, "height": 700}
+
+
+async def main() -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("error: there is no Chromium: apt-get install chromium fonts-noto-core fonts-wqy-microhei")
+    os.environ["LOGNAME"] = PERSON  # as which the console takes the person at this machine
+    set_up_logs("error", "text")
+    FOLDER.mkdir(exist_ok=True)
+    async with running_demo() as demo, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        await terminal(browser, demo)
+        address = demo.url.rstrip("/")
+        async with page_of(browser, WIDE, "light") as page:
+            await page.goto(f"{address}/")
+            await save(page, "wall")
+            room, host, verdict = await worth_seeing(page)
+            await page.goto(address + room)
+            await save(page, "room", whole=True)
+            await page.goto(address + verdict)
+            await page.get_by_role("radio", name="Overturn").check()
+            await page.get_by_role("textbox", name="Reason").fill("The picture was black on the marketplace's side.")
+            await save(page, "verdict", whole=True)
+        async with page_of(browser, WIDE, "dark") as page:
+            await page.goto(address + host)
+            await save(page, "host", whole=True)
+            await page.goto(f"{address}/suppliers")
+            await page.locator("td a").nth(6).click()
+            await save(page, "supplier")
+        async with page_of(browser, TELEPHONE, "dark", "zh-CN") as page:
+            await page.goto(f"{address}/")
+            await save(page, "telephone")
+        await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def running_demo() -> AsyncIterator[Demo]:
+    """A demo that has judged its backlog; it is ended whatever happens."""
+    demo = Demo(load_rulebook(), rooms=24, suppliers=30, seed=1, for_s=None, console=Console(file=io.StringIO()))
+    running = asyncio.create_task(demo.run())
+    try:
+        await asyncio.wait({running}, timeout=SETTLE_S)
+        for _ in range(240):
+            if running.done() or (demo.url and demo.view.suppliers and demo.view.verdicts):
+                break
+            await asyncio.sleep(0.25)
+        if running.done():
+            await running  # raises why it ended
+        yield demo
+    finally:
+        demo.stop()
+        await asyncio.wait_for(running, 30)
+
+
+@contextlib.asynccontextmanager
+async def page_of(browser: Browser, size: Any, scheme: Any, language: str = "en") -> AsyncIterator[Page]:
+    context = await browser.new_context(
+        viewport=size, color_scheme=scheme, locale=language, reduced_motion="reduce", device_scale_factor=1
+    )
+    yield await context.new_page()
+    await context.close()
+
+
+async def worth_seeing(page: Page) -> tuple[str, str, str]:
+    """Addresses: of the room with the most conditions and verdicts on the wall, its host, and its latest verdict."""
+    found: list[str] = await page.evaluate(
+        """() => {
+            const rows = [...document.querySelectorAll(".rows .row")].filter((row) => row.querySelector(".c-last a"));
+            const much = (row) => 2 * row.querySelectorAll(".c-open .chip").length
+                + Number((row.querySelector(".c-last").textContent.match(/×(\\d+)/) ?? [0, 1])[1]);
+            const row = rows.sort((a, b) => much(b) - much(a))[0];
+            return [...row.querySelectorAll(".c-room a, .c-host a, .c-last a")].map((a) => a.getAttribute("href"));
+        }"""
+    )
+    room, host, verdict = found
+    return room, host, verdict
+
+
+async def terminal(browser: Browser, demo: Demo) -> None:
+    """What `make demo` shows, as a terminal of 130 columns would."""
+    paper = Console(file=io.StringIO(), record=True, width=130, height=44, force_terminal=True)
+    paper.print(demo.picture(paper))
+    drawn = paper.export_svg(title="make demo", font_aspect_ratio=0.6)
+    async with page_of(browser, {"width": 1200, "height": 900}, "dark") as page:
+        style = "<style>body { margin: 0; background: #0f1317 } svg { display: block; width: 1200px }</style>"
+        await page.set_content(style + drawn)
+        await save(page, "demo", page.locator("svg").first)
+
+
+async def save(page: Page, name: str, part: Any = None, *, whole: bool = False) -> None:
+    await page.wait_for_timeout(1500)
+    shot = await part.screenshot() if part is not None else await page.screenshot(full_page=whole)
+    picture = Image.open(io.BytesIO(shot)).convert("RGB")
+    small = picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    path = FOLDER / f"{name}.png"
+    small.save(path, optimize=True)
+    print(f"{path.relative_to(Path.cwd())}: {path.stat().st_size / 1000:.0f} kB")
+    if path.stat().st_size > MOST_BYTES:
+        sys.exit(f"error: {path} is larger than {MOST_BYTES / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
