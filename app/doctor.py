@@ -6,14 +6,15 @@ rulebook ─▶ broker ─▶ topics ─▶ group ─▶ lag ─▶ state ─▶
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.structs import TopicPartition
 
 from app.admin import changelog_of
@@ -132,6 +133,15 @@ def _topics(found: Mapping[str, Found], settings: Settings, groups: Groups) -> l
     return told or [Check("topics", "ok", f"all {len(lines)} exist and fit")]
 
 
+async def _once_there(ask: Callable[[], Awaitable[Any]], tries: int = 20, wait_s: float = 0.5) -> Any:
+    """An answer about groups: a new Kafka makes its topic of groups when it is first asked, and until then has none."""
+    for _ in range(tries - 1):
+        with suppress(GroupCoordinatorNotAvailableError):
+            return await ask()
+        await asyncio.sleep(wait_s)
+    return await ask()
+
+
 async def _group(settings: Settings, found: Mapping[str, Found], groups: Groups) -> list[Check]:
     topics = sorted({topic for names in groups.values() for topic in names if topic in found})
     tps = [TopicPartition(topic, partition) for topic in topics for partition in range(found[topic].partitions)]
@@ -140,7 +150,7 @@ async def _group(settings: Settings, found: Mapping[str, Found], groups: Groups)
     try:
         await admin.start()
         await consumer.start()
-        described: Any = (await admin.describe_consumer_groups([settings.app_id]))[0].groups[0]
+        described: Any = (await _once_there(lambda: admin.describe_consumer_groups([settings.app_id])))[0].groups[0]
         committed = await admin.list_consumer_group_offsets(settings.app_id, partitions=tps)
         ends = await consumer.end_offsets(tps)
         begins = await consumer.beginning_offsets(tps)

@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from app.brokers import EmbeddedBroker
 from app.contracts.examples import EXAMPLES
-from app.doctor import Check, examine
+from app.doctor import Check, _once_there, examine
 from app.rulebook import BUILT_IN
 from app.settings import Settings
 from app.simulate.message import Message
@@ -182,3 +183,20 @@ async def test_beside_a_worker_on_real_kafka(own_kafka: Any, tmp_path: Path):
         assert worker.stop() == 0
     told = by_name([check async for check in examine(Settings(broker=broker), lambda: STORY_TIME)])
     assert told["group"].words == "vigil: no worker runs"
+
+
+@pytest.mark.parametrize("missing, tries", [(0, 1), (3, 4)])
+async def test_a_new_kafka_that_has_no_groups_yet_is_asked_again(missing: int, tries: int):
+    asked = 0
+
+    async def ask() -> str:
+        nonlocal asked
+        asked += 1
+        if asked <= missing:
+            raise GroupCoordinatorNotAvailableError
+        return "groups"
+
+    assert (await _once_there(ask, wait_s=0), asked) == ("groups", tries)
+    asked = -99
+    with pytest.raises(GroupCoordinatorNotAvailableError):
+        await _once_there(ask, tries=3, wait_s=0)
