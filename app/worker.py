@@ -24,7 +24,7 @@ from app.admin import changelog_of, ensure_topics
 from app.logs import only_our_words
 from app.metrics import Metrics
 from app.report import Report
-from app.rights import check_rights
+from app.rights import check_rights, needed
 from app.rulebook import Rulebook
 from app.settings import Settings, SettingsError
 from app.stream.logic import Logic
@@ -306,6 +306,8 @@ class Worker:
         """
         while not self.app.should_stop:
             await asyncio.sleep(0.5)
+            if self.parted or self.app.should_stop:
+                return  # whom it would ask may be gone: that must not turn an orderly end into a crash
             if self.owner.gaps:
                 await self.owner.count_gone()
             if self._dealt and await self.feed.missing(self._topics):
@@ -420,7 +422,7 @@ def _tune() -> None:
 
 async def _prepare(settings: Settings, logics: Mapping[Group, Logic]) -> dict[Group, int]:
     partitions = await ensure_topics(settings, logics)
-    await check_rights(settings, logics)
+    await check_rights(settings, needed(settings.app_id, logics))
     return partitions
 
 

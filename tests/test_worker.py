@@ -21,10 +21,13 @@ from app.admin import changelog_of
 from app.brokers import EmbeddedBroker
 from app.metrics import Metrics
 from app.replay import Outputs
-from app.rulebook import BUILT_IN
+from app.rulebook import BUILT_IN, load_rulebook
+from app.settings import Settings
 from app.simulate import Simulation
 from app.simulate.message import Message
 from app.stream.store import FORMAT, Marker, StoredSource, marker_record
+from app.subjects import GROUPS
+from app.worker import Worker
 from tests.broken_worker import FATAL
 from tools.harness import INPUTS, WorkerProcess, calm, differences, finished, make_topics, read, send
 
@@ -205,6 +208,13 @@ async def test_a_signal_in_the_middle_of_a_backlog_loses_and_repeats_nothing(sto
             assert repeats == {}, topic
     finally:
         assert again.stop() == 0
+
+
+async def test_nobody_is_asked_for_topics_after_the_last_checkpoint() -> None:
+    parting = Worker(Settings(broker="127.0.0.1:1"), load_rulebook(), dict.fromkeys(GROUPS, 1))
+    parting._dealt = parting.parted = True
+    async with asyncio.timeout(10):
+        await parting._watch_topics()
 
 
 # ---- what it refuses to go on with ------------------------------------------------------------------------------
