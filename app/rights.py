@@ -1,11 +1,11 @@
-"""What a worker must be allowed in Kafka, and whether it is: asked before it starts, so that words tell what lacks.
+"""What each part of Vigil must be allowed in Kafka, and whether a worker is: asked before it starts, told in words.
 
-The list is the whole of it: a principal with exactly these rights, on topics that exist, runs a worker. The same list
-stands in docs/security.md as commands.
+The lists are the whole of it: a principal with exactly these rights, on topics that exist, runs a worker, a console or
+`vigil notify`. The same lists stand in docs/security.md as commands.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -32,9 +32,9 @@ UNASKABLE: Final = (NotImplementedError, IncompatibleBrokerVersion)
 
 
 class Right(NamedTuple):
-    """One thing that a worker does to one resource. Either implies Kafka's Describe."""
+    """One thing that is done to one resource. Either operation implies Kafka's Describe."""
 
-    kind: Literal["topic", "group"]
+    kind: Literal["topic", "group", "transactional-id"]
     name: str
     operation: Operation
 
@@ -48,9 +48,8 @@ def needed(app_id: str, logics: Mapping[Group, Logic]) -> list[Right]:
     return [*rights, Right("group", app_id, "Read")]
 
 
-def commands(app_id: str, logics: Mapping[Group, Logic], principal: str) -> str:
+def commands(rights: Sequence[Right], principal: str) -> str:
     """The rights as commands of Kafka's, one a kind and operation."""
-    rights = needed(app_id, logics)
     told = []
     for kind, operation in sorted({(right.kind, right.operation) for right in rights}):
         names = [right.name for right in rights if (right.kind, right.operation) == (kind, operation)]
@@ -59,21 +58,24 @@ def commands(app_id: str, logics: Mapping[Group, Logic], principal: str) -> str:
     return "\n".join(told) + "\n"
 
 
-async def check_rights(settings: Settings, logics: Mapping[Group, Logic]) -> None:
-    """Raise SettingsError with every right that is missing; a broker that does not tell is taken at its silence."""
+async def check_rights(settings: Settings, rights: Sequence[Right], who: str = "this worker") -> None:
+    """Raise SettingsError with every right that is missing; a broker that does not tell is taken at its silence.
+
+    Topics and the group are asked for. Whether a transactional id may be used is told only to who uses it.
+    """
     admin = AIOKafkaAdminClient(client_id=f"{settings.app_id}-rights", **settings.kafka())
     await admin.start()
     try:
-        rights = needed(settings.app_id, logics)
         allowed = await _allowed_topics(admin, sorted({right.name for right in rights if right.kind == "topic"}))
         missing = [right for right in rights if right.kind == "topic" and not _allows(allowed, right)]
-        if not await _may_join(admin, settings.app_id):
-            missing.append(rights[-1])
+        for right in rights:
+            if right.kind == "group" and not await _may_join(admin, right.name):
+                missing.append(right)
     finally:
         await admin.close()
     if missing:
         told = ", ".join(f"{right.operation} on {right.kind} {right.name}" for right in missing)
-        who = settings.sasl_username or "this worker"
+        who = settings.sasl_username or who
         raise SettingsError(f"rights: {who} may not {told}; grant what docs/security.md lists, with kafka-acls")
 
 

@@ -18,6 +18,7 @@ from aiokafka.structs import TopicPartition
 from app.admin import Cluster
 from app.console.model import OUTPUTS, Model
 from app.console.settings import ConsoleSettings
+from app.rights import Right
 from app.settings import Settings, SettingsError
 from topics.reviews import Review
 from topics.rooms import ROOM_TOPICS
@@ -31,6 +32,12 @@ AT_ONCE: Final = 2_000
 """Messages folded in before pages get their turn."""
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
+
+
+def needed(reviews: bool = True) -> list[Right]:
+    """All rights of a console; `reviews`: it may send them, too."""
+    rights = [Right("topic", topic, "Read") for topic in READ]
+    return [*rights, Right("topic", "review", "Write")] if reviews else rights
 
 
 def wall_ms() -> int:

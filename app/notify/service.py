@@ -26,7 +26,8 @@ from app.notify.read import READ, letter, refusal, take
 from app.notify.routes import Routing
 from app.notify.secrets import Secrets
 from app.notify.senders import AlertmanagerSender, Http, Sent, make_sender
-from app.notify.store import Names, Store, ensure_topics
+from app.notify.store import Names, Store, ensure_topics, needed
+from app.rights import check_rights
 from app.settings import Settings, SettingsError
 from app.web import Web
 from topics.fields import Refused
@@ -120,6 +121,7 @@ class Notify:
                 for name, target in self._routing.targets.items()
             }
             await ensure_topics(self._settings, READ)
+            await check_rights(self._settings, needed(self._settings.app_id, READ), "vigil notify")
             await self.web.start()
             consumer = self._consumer()
             try:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from app.admin import Cluster, changelog_config
+from app.rights import Right
 from app.settings import Settings, SettingsError
 from topics.catalog import BY_NAME
 
@@ -36,6 +37,14 @@ class Names(NamedTuple):
         return cls(f"{app_id}-notify", f"{app_id}-notify-state")
 
 
+def needed(app_id: str, read: Iterable[str]) -> list[Right]:
+    """All rights of `vigil notify` where its own two topics exist. (To create them, it needs Create.)"""
+    names = Names.of(app_id)
+    rights = [Right("topic", topic, "Read") for topic in (*read, names.state)]
+    rights += [Right("topic", topic, "Write") for topic in (names.state, DEAD_LETTER)]
+    return [*rights, Right("group", names.group, "Read"), Right("transactional-id", names.group, "Write")]
+
+
 async def ensure_topics(settings: Settings, read: Iterable[str]) -> None:
     """Create what is ours and missing; raise SettingsError where a topic that is read does not exist."""
     state = Names.of(settings.app_id).state
@@ -44,7 +53,8 @@ async def ensure_topics(settings: Settings, read: Iterable[str]) -> None:
         existing = await cluster.partitions([*read, state, DEAD_LETTER])
         if lacking := [topic for topic in read if topic not in existing]:
             raise SettingsError(
-                f"topics: {', '.join(lacking)} not found at {settings.broker}: start a worker, or vigil topics --create"
+                f"topics: {', '.join(lacking)} not found at {settings.broker}: start a worker, or vigil topics "
+                "--create (a topic that exists is seen only by who may read it: docs/security.md)"
             )
         if existing.get(state, 1) != 1:
             raise SettingsError(

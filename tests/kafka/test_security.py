@@ -1,22 +1,39 @@
 """TLS, SASL and rights on a real Kafka that insists on them: who may come in works, and who may not is told why."""
 
+import asyncio
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from app.admin import changelog_of
+from app.console import feed
+from app.console.hub import Hub
+from app.console.settings import ConsoleSettings
+from app.notify import store
+from app.notify.read import READ
+from app.notify.reader import parse_routing
+from app.notify.secrets import Secrets
+from app.notify.service import Notify, tell
 from app.rights import Right, needed
 from app.rulebook import load_rulebook
+from app.settings import Settings, SettingsError
 from app.simulate import Simulation
 from app.subjects import GROUPS, subjects
+from tests.notify.receiver import Receiver
+from tests.notify.stories import verdict
+from tests.notify.test_service import ROUTES, message, publish
 from tools.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
 from tools.kafka import KafkaBroker
+from topics.reviews import Review
 
 SECRET = "not-for-any-log-7f3a"
 PRINCIPAL = "User:vigil"
+APP_ID = "vigil"
 GOOD = {"sasl_username": "vigil", "sasl_password": SECRET}
 ADMIN = "org.apache.kafka.tools.AclCommand"
 
@@ -66,9 +83,10 @@ def secure(kafka_here: None, certificates: Path) -> Iterator[KafkaBroker]:
         "listener.name.mutual.ssl.client.auth": "required",
         "listener.name.mutual.ssl.principal.mapping.rules": "RULE:^CN=(.*)$/$1/",
     }
+    people = " ".join(f'user_{name}="{SECRET}"' for name in ("vigil", "vigil-console", "vigil-notify"))
     for listener in ("named", "wrapped"):
         properties |= {
-            f"listener.name.{listener}.plain.sasl.jaas.config": f'{plain} user_vigil="{SECRET}";',
+            f"listener.name.{listener}.plain.sasl.jaas.config": f"{plain} {people};",
             f"listener.name.{listener}.scram-sha-256.sasl.jaas.config": f"{scram};",
             f"listener.name.{listener}.scram-sha-512.sasl.jaas.config": f"{scram};",
         }
@@ -160,6 +178,79 @@ async def test_a_worker_with_exactly_the_documented_rights_gives_what_the_replay
     finally:
         assert worker.stop() == 0
     assert SECRET not in (tmp_path / "worker.log").read_text()
+
+
+def settings_of(broker: KafkaBroker, certificates: Path, who: str) -> Settings:
+    return Settings(
+        broker=broker.address_of("WRAPPED"), app_id=APP_ID, web_port=0, session_timeout_ms=3000,
+        security_protocol="SASL_SSL", sasl_mechanism="PLAIN", sasl_username=who, sasl_password=SECRET,
+        ssl_ca_file=str(certificates / "ca.pem"),
+    )  # fmt: skip
+
+
+async def test_a_console_with_exactly_the_documented_rights_reads_and_reviews(
+    secure: KafkaBroker, certificates: Path
+) -> None:
+    await make_topics(secure.address, 2, APP_ID)
+    rights = feed.needed()
+    allow(secure, rights, principal="User:vigil-console")
+    hub = Hub(settings_of(secure, certificates, "vigil-console"), ConsoleSettings(), load_rulebook())
+    reading = asyncio.create_task(hub.feed.run())
+    review = Review(verdict_id="v", host_id="host", decision="upheld", by="mei", reason="seen", at=1)
+    try:
+        async with asyncio.timeout(30):
+            while not hub.feed.caught_up:
+                assert not reading.done()
+                await asyncio.sleep(0.1)
+        assert hub.feed.missing == ()
+        await hub.feed.send(review)
+        allow(secure, rights[-1:], principal="User:vigil-console", remove=True)
+        time.sleep(0.3)
+        with pytest.raises(TopicAuthorizationFailedError):
+            await hub.feed.send(review)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await hub.feed.close()
+
+
+async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBroker, certificates: Path) -> None:
+    await make_topics(secure.address, 2, APP_ID)
+    settings = settings_of(secure, certificates, "vigil-notify")
+    await store.ensure_topics(Settings(broker=secure.address, app_id=APP_ID), READ)
+    rights = store.needed(APP_ID, READ)
+    allow(secure, rights, principal="User:vigil-notify")
+    families = {"black-screen": "low-quality"}
+    async with Receiver() as receiver:
+        routing = parse_routing(ROUTES.format(url=receiver.url, more=""), "routes.toml", families)
+
+        def notify() -> Notify:
+            return Notify(settings, routing, Secrets({"hook": "key-123456"}), families)
+
+        stop, service = asyncio.Event(), notify()
+        telling = asyncio.create_task(tell(service, stop))
+        async with asyncio.timeout(60):
+            while not service._active:
+                assert not telling.done(), telling
+                await asyncio.sleep(0.1)
+            await publish(secure.address, [message(verdict()), ("verdict", b"room", b"nonsense")])
+            letters = AIOKafkaConsumer(
+                store.DEAD_LETTER, bootstrap_servers=secure.address, auto_offset_reset="earliest"
+            )
+            async with letters:
+                assert (await letters.getone()).key == b"room"
+            while not receiver.taken:
+                await asyncio.sleep(0.1)
+            stop.set()
+            await telling
+        told = {"group": "vigil-notify may not Read on group vigil-notify", "transactional-id": "TransactionalId"}
+        for lack in rights[-2:]:
+            allow(secure, [lack], principal="User:vigil-notify", remove=True)
+            time.sleep(0.3)
+            with pytest.raises(SettingsError, match=told[lack.kind]):
+                async with asyncio.timeout(60):
+                    await tell(notify(), asyncio.Event())
+            allow(secure, [lack], principal="User:vigil-notify")
 
 
 async def test_a_wrong_password_is_told_and_not_shown(secure: KafkaBroker, certificates: Path, tmp_path: Path) -> None:
