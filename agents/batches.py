@@ -30,6 +30,9 @@ MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 
 ASK_S: Final = 2.0
 
+POLL_S: Final = 0.2
+"""So long a poll waits for records at most."""
+
 WRITE_BATCH_BYTES: Final = 2 * 1024 * 1024
 """A checkpoint up to this size is one batch in the log."""
 
@@ -58,6 +61,12 @@ class Hooks:
     """By partition: the offset after the last record that was handed on."""
     beside: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What runs beside the app from its start on (a task of Faust's would wait for the recovery)."""
+    passed: dict[TP, int] = field(default_factory=dict)
+    """By partition: every record below this offset was handed on, as asked between two polls."""
+    doubted: set[TP] = field(default_factory=set)
+    """Partitions of which it is to be asked."""
+    sought: int = -1
+    """The generation of the group in which the fetcher was last put where the shards are."""
     held: set[TP] = field(default_factory=set)
     """Partitions that are not to be fetched, whatever room Faust's own queues have."""
     restored: Callable[[Group, int], None] = lambda group, records: None
@@ -82,17 +91,29 @@ class _Consumer(driver.Consumer):
         await super().perform_seek()
         self.app.hooks.held.clear()  # dealt out anew, every partition is fetched
         assigned = self.assignment()
-        for tp, offset in self.app.hooks.positions().items():
+        positions = self.app.hooks.positions()
+        for tp, offset in positions.items():
             if tp in assigned:
                 await self.seek(tp, offset)
+        self.app.hooks.passed.clear()
+        self.app.hooks.sought = self.app.consumer_generation_id if positions else -1
 
     def on_buffer_drop(self, tp: TP) -> None:
         """A queue of Faust's has room again: that is no reason to fetch what a shard has no room for."""
         if tp not in self.app.hooks.held:
             super().on_buffer_drop(tp)
 
+    def _note_passed(self) -> None:
+        """Between two polls nothing is on its way out of the fetcher: what it has passed was handed on."""
+        hooks = self.app.hooks
+        if self.flow_active and hooks.sought == self.app.consumer_generation_id:
+            for tp in hooks.doubted:
+                hooks.passed[tp] = position_of(self, tp)
+            hooks.doubted.clear()
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        records, active = await self._wait_next_records(timeout)
+        self._note_passed()
+        records, active = await self._wait_next_records(min(timeout, POLL_S))
         generation = self.app.consumer_generation_id
         if not records or self.should_stop:
             return
@@ -116,6 +137,19 @@ class _Consumer(driver.Consumer):
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 yield tp, self._to_message(tp, record)
+
+
+def partition_state(consumer: Any, tp: TP) -> Any:
+    """What aiokafka's fetcher knows of a partition; None between assignments."""
+    subscription = consumer._thread._ensure_consumer()._subscription.subscription
+    assignment = None if subscription is None else subscription.assignment
+    return None if assignment is None else assignment.state_value(driver._TopicPartition(tp.topic, tp.partition))
+
+
+def position_of(consumer: Any, tp: TP) -> int:
+    """The offset that the fetcher gives next; behind the last record it may be past a transaction's control records."""
+    state = partition_state(consumer, tp)
+    return 0 if state is None else state._position or 0
 
 
 def batch_message(tp: TP, fetched: list[Any], generation: int) -> ConsumerMessage:
@@ -378,24 +412,24 @@ class Feed:
         """The end that the last fetch told; 0 before the first."""
         return self._consumer.highwater(tp) or 0
 
-    def _state(self, tp: TP) -> Any:
-        consumer = self._consumer._thread._ensure_consumer()
-        assignment = consumer._subscription.subscription.assignment
-        return assignment.state_value(driver._TopicPartition(tp.topic, tp.partition))
-
     def answered(self, tp: TP) -> int:
-        """When the broker last answered a fetch of the partition (wall clock, ms); 0 before the first answer."""
-        try:
-            return self._state(tp).timestamp or 0
-        except AttributeError:  # between assignments there is none
-            return 0
+        """When the broker last answered a fetch of the partition (wall clock, ms); 0 before the first answer.
 
-    def position(self, tp: TP) -> int:
-        """The offset that will be handed on next; past the last record it may skip a transaction's control records."""
-        try:
-            return self._state(tp)._position or 0
-        except AttributeError:
-            return 0
+        Ask for `end` after it, never before: a fetch tells the end first, and then the time.
+        """
+        state = partition_state(self._consumer, tp)
+        return 0 if state is None else state.timestamp or 0
+
+    def passed(self, tp: TP) -> int:
+        """Every record below this offset was handed on, whatever stands between the last of them and here.
+
+        It is learned between two polls; until the one after this call it may be less than is true.
+        """
+        hooks = self._app.hooks
+        told = hooks.passed.get(tp, 0)
+        if told < position_of(self._consumer, tp):
+            hooks.doubted.add(tp)
+        return told
 
     def handed_on(self, tp: TP) -> int:
         """The offset after the last record that was handed on; 0 before the first."""

@@ -33,9 +33,6 @@ MOMENT_S: Final = 0.2
 QUICK_S: Final = 0.001
 """A step that took no longer had next to nothing to do."""
 
-ON_ITS_WAY_MS: Final = 1000
-"""A batch takes no longer from the fetcher's thread to the owner."""
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -63,7 +60,7 @@ class Held:
     """One shard in the worker's hands."""
 
     __slots__ = (
-        "answered", "arrived", "blank", "ended", "ends", "group", "held", "idle", "owes", "partition", "permitted",
+        "answered", "arrived", "ended", "ends", "group", "held", "idle", "owes", "partition", "permitted",
         "shard", "since", "tps",
     )  # fmt: skip
 
@@ -84,8 +81,6 @@ class Held:
         """By rank: when the broker last answered a fetch (wall clock, ms)."""
         self.idle = [False] * len(self.tps)
         """By rank: read to its end, and nothing came for a while."""
-        self.blank = [NEVER] * len(self.tps)
-        """By rank: since when the fetcher is at the end although we are not (wall clock, ms)."""
         self.held: set[int] = set()
         """Ranks that are not fetched because they run ahead."""
         self.ended = False
@@ -219,15 +214,15 @@ class Owner:
         slowest = NEVER
         for rank, tp in enumerate(held.tps):
             source = shard.sources[rank]
-            end = held.ends[rank] = max(feed.end(tp), held.ends[rank])
             told = self._answered(held, rank, tp)
+            end = held.ends[rank] = max(feed.end(tp), held.ends[rank])
             idle = held.idle[rank]
-            if not idle and self._read_to_end(held, rank, end, now):
+            if not self._read_to_end(source, tp, end):
+                idle = held.idle[rank] = False
+            elif not idle:
                 # Silence counts only as far as the broker has told us of it: a worker that was stopped and wakes
                 # must not take its own pause for theirs.
                 idle = held.idle[rank] = told - held.arrived[rank] >= pace.idle_after_ms
-            elif idle and not self._read_to_end(held, rank, end, now):
-                idle = held.idle[rank] = False
             if idle:
                 answered = min(answered, told)
             else:
@@ -305,17 +300,12 @@ class Owner:
         if until >= 0:
             held.shard.finish(until)
 
-    def _read_to_end(self, held: Held, rank: int, end: int, now: int) -> bool:
+    def _read_to_end(self, source: Any, tp: TP, end: int) -> bool:
         """Was the partition read to its end? Behind the last record may stand a transaction's control records."""
-        source, tp = held.shard.sources[rank], held.tps[rank]
         if source.seen >= end:
             return True
-        if source.seen < self._feed.handed_on(tp) or self._feed.position(tp) < end:
-            held.blank[rank] = NEVER
-            return False
-        # All that the fetcher has passed was handed on, or is on its way here for a moment yet.
-        held.blank[rank] = min(held.blank[rank], now)
-        return now - held.blank[rank] >= ON_ITS_WAY_MS
+        # `passed` is asked first: what it tells of was handed on by then.
+        return self._feed.passed(tp) >= end and source.seen >= self._feed.handed_on(tp)
 
     def _throttle(self, held: Held) -> None:
         """Keep the reorder buffer bounded: topics that run ahead wait until the slowest has caught up."""

@@ -19,7 +19,7 @@ class FakeFeed:
         self.told_ends: dict[TP, int] = dict.fromkeys(self.tps, 0)
         self.first: dict[TP, int] = dict.fromkeys(self.tps, 0)
         self.answers: dict[TP, int] = {}
-        self.at: dict[TP, int] = {}
+        self.past: dict[TP, int] = {}
         self.handed: dict[TP, int] = {}
         self.held: set[TP] = set()
         self.committed: list[dict[TP, int]] = []
@@ -41,8 +41,8 @@ class FakeFeed:
     def answered(self, tp: TP) -> int:
         return self.answers.get(tp, 0)
 
-    def position(self, tp: TP) -> int:
-        return self.at.get(tp, 0)
+    def passed(self, tp: TP) -> int:
+        return self.past.get(tp, 0)
 
     def handed_on(self, tp: TP) -> int:
         return self.handed.get(tp, 0)

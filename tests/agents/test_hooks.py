@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import aiokafka
@@ -30,6 +31,7 @@ from mode.utils.queues import FlowControlQueue
 
 from agents import batches
 from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batch_message
+from agents.owner import Owner
 from agents.parting import Shell
 from app.settings import Settings
 from app.stream.store import Store
@@ -240,6 +242,57 @@ def test_a_queue_of_fausts_that_has_room_again_does_not_undo_what_a_shard_holds(
     assert hasattr(FlowControlQueue, "maybe_endorse_pressure_drop")
 
 
+async def test_what_a_poll_has_fetched_is_not_passed_before_all_of_it_was_handed_on(app: BatchApp) -> None:
+    """However long that takes: a batch that waits behind another is not taken for the silence of its partition."""
+    look = TP("look", 0)
+    at = {ENTRY: 0, look: 0}
+    polls: list[float] = []
+
+    class Thread:
+        def _ensure_consumer(self) -> Any:
+            def state(tp: Any) -> Any:
+                return SimpleNamespace(_position=at[TP(tp.topic, tp.partition)])
+
+            assignment = SimpleNamespace(state_value=state)
+            return SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
+
+    async def poll(timeout: float) -> Any:
+        polls.append(timeout)
+        if len(polls) > 1:
+            return {}, None
+        at.update({ENTRY: 6, look: 9})  # 8 is a control record, which nobody gets to see
+        return {tp: [record(tp, offset)] for tp, offset in ((ENTRY, 5), (look, 7))}, None
+
+    def record(tp: TP, offset: int) -> Any:
+        return aiokafka.structs.ConsumerRecord(tp.topic, tp.partition, offset, 1000, 0, b"k", b"v", None, 1, 1, ())
+
+    consumer, feed = app.consumer, Feed(app)
+    consumer._thread, consumer._wait_next_records = Thread(), poll
+    app.hooks.batch_topics = {"entry", "look"}
+    app.hooks.sought = app.consumer_generation_id
+    consumer.flow_active = True
+    handed = consumer.getmany(1.0)
+    assert (await anext(handed))[0] == ENTRY
+    assert (feed.passed(look), feed.handed_on(look)) == (0, 0), "it waits behind the other"
+    assert (await anext(handed))[0] == look
+    with pytest.raises(StopAsyncIteration):
+        await anext(handed)
+    assert feed.passed(look) == 0, "nobody has asked between two polls"
+    assert [tp async for tp, _ in consumer.getmany(1.0)] == []
+    assert (feed.passed(look), feed.handed_on(look)) == (9, 8)
+    assert max(polls) <= batches.POLL_S
+
+
+@pytest.mark.parametrize("why", ["another generation", "the flow stands still"])
+async def test_what_was_passed_is_not_asked_while_partitions_are_dealt_out(app: BatchApp, why: str) -> None:
+    consumer, hooks = app.consumer, app.hooks
+    hooks.doubted = {ENTRY}
+    hooks.sought = app.consumer_generation_id - (why == "another generation")
+    consumer.flow_active = why != "the flow stands still"
+    consumer._note_passed()
+    assert (hooks.passed, hooks.doubted) == ({}, {ENTRY})
+
+
 async def test_a_partition_that_was_dealt_out_anew_is_not_held(app: BatchApp) -> None:
     Feed(app).hold(ENTRY)
     original = transport.Consumer.perform_seek
@@ -259,6 +312,18 @@ async def test_a_partition_that_was_dealt_out_anew_is_not_held(app: BatchApp) ->
     await consumer.perform_seek()
     assert app.hooks.held == set()
     assert sought == [(ENTRY, 5)], "read on from where the state is, and only what is ours"
+    assert app.hooks.sought == app.consumer_generation_id
+    app.hooks.positions = dict
+    await consumer.perform_seek()
+    assert app.hooks.sought == -1, "before there are shards, nobody knows where to read"
+
+
+def test_a_fetch_tells_the_end_before_the_time() -> None:
+    """So whoever reads the time first and then the end knows the end as of that time, or a later one."""
+    steps = source(fetcher.Fetcher._proc_fetch_request)
+    assert steps.index("tp_state.highwater = ") < steps.index("tp_state.timestamp = ")
+    moved = source(Owner._move)
+    assert moved.index("self._answered(") < moved.index("feed.end(")
 
 
 # ---- recovery ---------------------------------------------------------------------------------------------------
@@ -345,7 +410,7 @@ def test_between_assignments_the_feed_knows_nothing_and_says_so(app: BatchApp) -
 
     app.consumer._thread = Thread()
     feed = Feed(app)
-    assert (feed.answered(ENTRY), feed.position(ENTRY), feed.handed_on(ENTRY)) == (0, 0, 0)
+    assert (feed.answered(ENTRY), feed.passed(ENTRY), feed.handed_on(ENTRY)) == (0, 0, 0)
 
 
 def test_what_else_the_feed_asks_for_is_there() -> None:

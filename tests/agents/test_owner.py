@@ -11,7 +11,7 @@ import pytest
 from faust.types import TP
 
 from agents.batches import Feed
-from agents.owner import ON_ITS_WAY_MS, ForeignTopic, Held, Owner, Pace
+from agents.owner import ForeignTopic, Held, Owner, Pace
 from app.stream.shard import Shard
 from app.stream.store import Store
 from tests.agents.fakes import FakeFeed, fetched, restored
@@ -146,17 +146,15 @@ async def test_the_ends_are_learned_before_anything_is_read_so_that_a_backlog_ho
 
 
 async def test_behind_the_last_record_may_stand_the_end_of_a_transaction() -> None:
-    """It has an offset, and is never handed on: the fetcher's position tells, a moment later."""
+    """It has an offset, and is never handed on: the fetcher's position tells."""
     stage = await Stage().assign()
     stage.take(ENTRY, NOW)
     stage.feed.told_ends[ENTRY] = 2
     stage.feed.handed[ENTRY] = 1
-    stage.feed.at[ENTRY] = 1
+    stage.feed.past[ENTRY] = 1
     stage.waits(3000)
     assert not stage.held.idle[0], "the fetcher has not passed it"
-    stage.feed.at[ENTRY] = 2
-    stage.waits(ON_ITS_WAY_MS)
-    assert not stage.held.idle[0], "a batch may be on its way"
+    stage.feed.past[ENTRY] = 2
     stage.waits(IDLE)
     assert stage.held.idle[0]
     assert stage.clock == stage.now - LATENESS
@@ -164,7 +162,7 @@ async def test_behind_the_last_record_may_stand_the_end_of_a_transaction() -> No
 
 async def test_what_was_handed_on_and_did_not_arrive_yet_is_waited_for() -> None:
     stage = await Stage().assign()
-    stage.feed.told_ends[ENTRY] = stage.feed.at[ENTRY] = stage.feed.handed[ENTRY] = 3
+    stage.feed.told_ends[ENTRY] = stage.feed.past[ENTRY] = stage.feed.handed[ENTRY] = 3
     stage.waits(5000)
     assert not stage.held.idle[0]
     assert stage.clock < 0

@@ -36,7 +36,7 @@ class Feed:
     def handed_on(self, tp: TP) -> int:
         return 0
 
-    position = handed_on
+    passed = handed_on
 
 
 class Context:

@@ -26,7 +26,7 @@ class QuietFeed:
     def answered(self, tp: TP) -> int:
         return self.at
 
-    def position(self, tp: TP) -> int:
+    def passed(self, tp: TP) -> int:
         return 0
 
     def handed_on(self, tp: TP) -> int:
