@@ -173,6 +173,9 @@ async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(brows
             assert await page.evaluate(narrow) == 0, path
         await page.goto(address)
         await expect(page.locator(".rows .row:visible").first.locator(".c-open .chip")).to_be_in_viewport(ratio=1)
+        console.hub.feed.trouble = "no broker " * 20
+        await expect(page.locator("#state")).to_contain_text("no broker", timeout=3000)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 async def test_a_rooms_page_follows_and_keeps_what_is_focused(browser: Browser):
