@@ -1,5 +1,6 @@
 """The demo as a newcomer runs it: verdicts within a minute, with their reasons, and nothing left behind."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ import pytest
 from rich.console import Console
 
 from app.demo.picture import picture
+from app.demo.run import DemoError, Parts
 from app.demo.view import View, plain
 from app.rulebook import load_rulebook
+from app.settings import SettingsError
 
 
 def processes_of(environment_mark: str) -> list[int]:
@@ -112,3 +115,34 @@ def test_the_live_view_says_what_it_waits_for() -> None:
         with console.capture() as captured:
             console.print(picture(View(load_rulebook()), 0, "Ctrl-C ends it all", console))
         assert "the worker is joining its group" in captured.get()
+
+
+async def test_a_part_that_ends_by_itself_is_not_overlooked(tmp_path: Path) -> None:
+    async def runs() -> None:
+        await asyncio.Event().wait()
+
+    async def fails() -> None:
+        raise SettingsError("no port")
+
+    async def ends() -> None:
+        return
+
+    worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    good, bad, over = (asyncio.create_task(part()) for part in (runs, fails, ends))
+    try:
+        await asyncio.sleep(0)
+        await Parts(worker, tmp_path, good, None).all_run()
+        await Parts(worker, tmp_path, good, good).all_run()
+        with pytest.raises(SettingsError, match="no port"):
+            await Parts(worker, tmp_path, good, bad).all_run()
+        with pytest.raises(DemoError, match="the web console ended"):
+            await Parts(worker, tmp_path, good, over).all_run()
+        with pytest.raises(DemoError, match="the simulator ended"):
+            await Parts(worker, tmp_path, over, good).all_run()
+        worker.communicate(b"\n")
+        with pytest.raises(DemoError, match="the worker ended with status 0"):
+            await Parts(worker, tmp_path, good, good).all_run()
+    finally:
+        good.cancel()
+        worker.kill()
+        worker.wait()

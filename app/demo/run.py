@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from aiokafka import AIOKafkaConsumer
@@ -23,7 +23,7 @@ from app.console.server import run_console
 from app.demo.picture import picture
 from app.demo.view import View, lines
 from app.rulebook import Rulebook
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from app.simulate import Simulation
 from app.simulate.kafka import produce
 from app.subjects import subjects
@@ -41,6 +41,26 @@ SESSION_MS: Final = 3000
 
 class DemoError(Exception):
     """The demo cannot go on; the text says why and where to look."""
+
+
+class Parts(NamedTuple):
+    """What runs while the demo shows what comes of it."""
+
+    worker: "subprocess.Popen[bytes]"
+    log: Path
+    """The worker's."""
+    sending: "asyncio.Task[Any]"
+    serving: "asyncio.Task[None] | None"
+    """The web console, where there is one."""
+
+    async def all_run(self) -> None:
+        """Raise what ended one of them, or DemoError where it ended by itself."""
+        if self.worker.poll() is not None:
+            raise DemoError(f"the worker ended with status {self.worker.returncode}: see {self.log}")
+        for task, name in ((self.sending, "simulator"), (self.serving, "web console")):
+            if task is not None and task.done():
+                await task
+                raise DemoError(f"the {name} ended")
 
 
 class Demo:
@@ -114,7 +134,7 @@ class Demo:
                 serving = asyncio.create_task(self._serve(broker.address)) if self._web else None
                 try:
                     say(f"worker      process {worker.pid}, its log is {log}", highlight=False, soft_wrap=True)
-                    await self._show(broker.address, worker, log, sending)
+                    await self._show(broker.address, Parts(worker, log, sending, serving))
                 finally:
                     self._stop.set()
                     if serving is not None:
@@ -130,8 +150,15 @@ class Demo:
             self.url = url
             self._console.print(f"console     {url}", highlight=False)
 
-        port = CONSOLE_PORT if _is_free(CONSOLE_PORT) else free_port()
-        await run_console(broker=broker, port=port, stop=self._stop, rulebook=self._rulebook, on_listening=listening)
+        async def serve(port: int) -> None:
+            await run_console(
+                broker=broker, port=port, stop=self._stop, rulebook=self._rulebook, on_listening=listening
+            )
+
+        try:
+            await serve(CONSOLE_PORT if _is_free(CONSOLE_PORT) else free_port())
+        except SettingsError:  # another demo took it in this moment
+            await serve(free_port())
 
     def stop(self) -> None:
         """End it soon."""
@@ -147,9 +174,7 @@ class Demo:
             "VIGIL_IDEMPOTENT_PRODUCER": "false",
         }
 
-    async def _show(
-        self, broker: str, worker: "subprocess.Popen[bytes]", log: Path, sending: "asyncio.Task[Any]"
-    ) -> None:
+    async def _show(self, broker: str, parts: "Parts") -> None:
         consumer = AIOKafkaConsumer(*TOPICS, bootstrap_servers=broker, auto_offset_reset="earliest")
         await consumer.start()
         live = None
@@ -173,11 +198,7 @@ class Demo:
                         live.update(self.picture(self._console), refresh=True)
                     if self._stop.is_set():
                         return
-                    if worker.poll() is not None:
-                        raise DemoError(f"the worker ended with status {worker.returncode}: see {log}")
-                    if sending.done():
-                        await sending
-                        raise DemoError("the simulator ended")
+                    await parts.all_run()
                     if self._for_s is not None and time.monotonic() - self._began >= self._for_s:
                         return
         finally:
