@@ -32,6 +32,10 @@ from topics.verdicts import Action, Verdict
 HostEvent = Verdict | ReceivedReview
 
 
+VERSION: Final = 1
+"""Of the stored state. New fields go to the end of their struct, with a default; anything else is a new version."""
+
+
 class Record(Struct, array_like=True):
     """A verdict of the host, the review that stands, and its action as last published."""
 
@@ -59,16 +63,20 @@ class Record(Struct, array_like=True):
 class _Main(Struct, array_like=True):
     """The main part of a host's stored state."""
 
-    version: int = 1
+    version: int = VERSION
     arrivals: int = 0
     """How many reviews had to wait so far: the next one's part name."""
 
 
-_RECORD_VERSION: Final = 1
 _RECORD: Final = msgspec.msgpack.Decoder(Record)
 _WAITING: Final = msgspec.msgpack.Decoder(Waiting)
 _MAIN: Final = msgspec.msgpack.Decoder(_Main)
 _VERDICT: Final = msgspec.json.Decoder(Verdict)
+
+
+def _check(host_id: str, version: int) -> None:
+    if version != VERSION:
+        raise ValueError(f"host {host_id!r} is stored in version {version}; this is for {VERSION}")
 
 
 class HostState:
@@ -79,6 +87,7 @@ class HostState:
         self._rulebook = rulebook
         self._review_wait_ms = review_wait_ms
         self._main = _MAIN.decode(parts[b""]) if b"" in parts else _Main()
+        _check(host_id, self._main.version)
         self._records: dict[str, Record] = {}
         self._waiting: dict[bytes, Waiting] = {}
         self._counts = Counts(rulebook)
@@ -86,6 +95,7 @@ class HostState:
         for name, stored in parts.items():
             if name.startswith(b"v"):
                 record = _RECORD.decode(stored)
+                _check(host_id, record.version)
                 self._records[record.verdict_id] = record
             elif name.startswith(b"w"):
                 self._waiting[name] = _WAITING.decode(stored)
@@ -166,7 +176,7 @@ class HostState:
 
     def _apply_verdict(self, verdict: Verdict, context: Context) -> None:
         record = Record(
-            version=_RECORD_VERSION,
+            version=VERSION,
             verdict_id=verdict.verdict_id,
             rule=verdict.rule,
             family=verdict.family,

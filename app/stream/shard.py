@@ -23,6 +23,7 @@ from app.stream.store import (
     NOTHING,
     OWED,
     TOLD,
+    UNREADABLE,
     Marker,
     Owed,
     Record,
@@ -33,6 +34,7 @@ from app.stream.store import (
     outbox_records,
     record_of,
     store_key,
+    unreadable,
 )
 from topics.envelope import Output, encode_body
 from topics.fields import MAX_AHEAD_MS, Refused
@@ -327,7 +329,10 @@ class Shard:
     def _state(self, key: str, slot: Slot) -> State:
         state = slot.state
         if state is None:
-            state = slot.state = self.logic.load(key, self._store.payloads(key))
+            try:
+                state = slot.state = self.logic.load(key, self._store.payloads(key))
+            except UNREADABLE as error:
+                raise unreadable(f"the stored state of {key!r}", error) from error
         return state
 
     def _forget(self, key: str) -> None:

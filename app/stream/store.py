@@ -16,7 +16,7 @@ over (min.compaction.lag.ms), for below it stand the values that count.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -54,6 +54,18 @@ _OUTBOX_KEY: Final = b"\0\0o"
 
 class StoredState(Exception):
     """The stored state cannot be used by this version of Vigil; the text names a remedy."""
+
+
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, LookupError, TypeError, struct.error)
+"""What reading stored bytes raises that are not what they should be."""
+
+
+def unreadable(what: str, error: Exception) -> StoredState:
+    """What to raise where stored bytes are not what they should be."""
+    return StoredState(
+        f"{what} cannot be read: {error}; another version of Vigil stored it (run that one), or somebody else wrote "
+        "it: restore the topic, or delete it (what the input topics still have is judged anew)"
+    )
 
 
 class StoredSource(Struct, array_like=True, frozen=True):
@@ -187,7 +199,8 @@ class Store:
                     if value is None
                     else (_STAMP.unpack_from(value))
                 )
-                foreign = key is None or len(key) < 3 or place[0] >= EPOCHS
+                short = value is not None and len(value) < HEADER.size
+                foreign = key is None or len(key) < 3 or place[0] >= EPOCHS or short
             except (KeyError, struct.error):
                 foreign = True
             if foreign:
@@ -207,13 +220,20 @@ class Store:
                 self._pending.append((place, record))
 
     def _count(self, value: bytes) -> None:
-        stored: Mapping[int, Any] | Any = msgspec.msgpack.decode(value[HEADER.size :])
-        if stored[0] > FORMAT:
+        try:
+            stored: Any = msgspec.msgpack.decode(value[HEADER.size :])
+            newer = stored[0] > FORMAT
+        except UNREADABLE as error:
+            raise unreadable("a checkpoint's marker", error) from error
+        if newer:
             raise StoredState(
                 f"the stored state has format {stored[0]}, this version of Vigil reads up to {FORMAT}: "
                 "upgrade this worker, or roll the group back together"
             )
-        marker = _decode_marker(value[HEADER.size :])
+        try:
+            marker = _decode_marker(value[HEADER.size :])
+        except UNREADABLE as error:
+            raise unreadable("a checkpoint's marker", error) from error
         pending, self._pending = self._pending, []
         taken_over = self.marker is None or self.marker.epoch < marker.epoch
         if taken_over and marker.read < self.last_read:
@@ -276,7 +296,10 @@ class Store:
 
     def owed(self) -> list[Owed]:
         """What the last checkpoint had to send: sent again after a restart, for nobody knows how far it came."""
-        return [message for _, chunk in sorted(self.outbox.items()) for message in _decode_outbox(chunk)]
+        try:
+            return [message for _, chunk in sorted(self.outbox.items()) for message in _decode_outbox(chunk)]
+        except UNREADABLE as error:
+            raise unreadable("what the last checkpoint owes", error) from error
 
     def healing(self, epoch: int, number: int) -> list[Record]:
         """The records that put the keys to heal right again, as part of the checkpoint (`epoch`, `number`)."""

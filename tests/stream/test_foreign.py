@@ -4,7 +4,23 @@ from typing import Any
 
 import pytest
 
-from app.stream.store import EPOCHS, FORMAT, Marker, Record, Store, StoredSource, StoredState, marker_record, record_of
+from app.rulebook import load_rulebook
+from app.stream.shard import Shard
+from app.stream.store import (
+    EPOCHS,
+    FORMAT,
+    Marker,
+    Record,
+    Store,
+    StoredSource,
+    StoredState,
+    marker_record,
+    outbox_records,
+    record_of,
+    store_key,
+)
+from app.subjects import subjects
+from topics.catalog import Group
 
 KEY = b"\0\x06room-1"
 
@@ -41,3 +57,47 @@ def test_a_newer_format_is_refused_with_a_remedy() -> None:
     marker = Marker(FORMAT + 1, 1, 1, 0, 0, 0, 0, 0, 2000, (source,), 0, "")
     with pytest.raises(StoredState, match=f"has format {FORMAT + 1}, .* reads up to {FORMAT}: upgrade"):
         Store().read([marker_record(marker)])
+
+
+LOGICS = dict(subjects(load_rulebook(), 2000))
+LENGTHS = {group: len(logic.topics) for group, logic in LOGICS.items()}
+
+
+def poisoned(group: Group, payload: bytes, owed: bytes | None = None) -> Shard:
+    """A shard of which a whole checkpoint is stored, with one key whose state is what is told."""
+    marker = Marker(FORMAT, 1, 1, 0, 0, 0, 0, 10, 2000, (StoredSource(0, 0, 0, 0),) * LENGTHS[group], 1, "")
+    records = [record_of(store_key("room-1"), payload, 1, 1, 0, 0)]
+    if owed is not None:
+        records += outbox_records([owed], 1, 1)
+    store = Store()
+    store.read([*records, marker_record(marker)])
+    return Shard(LOGICS[group], 2000, partition=0, store=store)
+
+
+@pytest.mark.parametrize("group", LOGICS)
+@pytest.mark.parametrize("payload", [b"\xc1", b"hello", b"\x91\x63", b"\x81\xa1a\x01", b"\xff" * 30, b"\x93\x01"])
+def test_a_poisoned_state_is_refused_with_a_remedy_that_names_its_key(group: Group, payload: bytes) -> None:
+    shard = poisoned(group, payload)
+    with pytest.raises(
+        StoredState, match=r"the stored state of 'room-1' cannot be read: .*restore the topic, or delete"
+    ):
+        shard.advance(1_700_000_000_000)
+
+
+def test_a_poisoned_outbox_is_refused_with_a_remedy() -> None:
+    with pytest.raises(StoredState, match=r"what the last checkpoint owes cannot be read: .*restore the topic, or"):
+        poisoned("rooms", b"\x90", owed=b"\x91\x01")
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1", b"\x90", b"\x01", b"\x91\x01", b"\x92\x01\xa1a", b"\xa5hello"])
+def test_a_poisoned_marker_is_refused_with_a_remedy(payload: bytes) -> None:
+    key = marker_record(Marker(FORMAT, 1, 1, 0, 0, 0, 0, 0, 0, (), 0, "")).key
+    with pytest.raises(StoredState, match=r"a checkpoint's marker cannot be read: .*restore the topic, or delete it"):
+        Store().read([record_of(key, payload, 1, 1, 0, 0)])
+
+
+def test_a_record_that_is_too_short_for_its_header_is_not_vigils() -> None:
+    value = record_of(KEY, b"", 1, 1, 0, 0).value
+    assert value is not None
+    with pytest.raises(StoredState, match="is not Vigil's"):
+        Store().read([Record(KEY, value[:-1])])
