@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.vigil-installed
+LINTERS := .cache/linters
 
 # Extras of the lock: the embedded broker and the tools of development.
 LOCK = $(UV) pip compile --universal --generate-hashes --no-header --quiet
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka test-slow check audit pictures bench chaos lock clean
+.PHONY: help install demo test test-kafka test-slow check audit deploy-check pictures bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +59,17 @@ audit: install ## known vulnerabilities in the locked packages; says so where no
 pictures: install ## the manual's pictures, from a running demo and the system's Chromium
 	$(BIN)/python -m tools.pictures
 
+deploy-check: $(LINTERS)/.vigil-installed ## Dockerfile, Kubernetes example and scripts by linters and the official schemas
+	$(LINTERS)/bin/hadolint Dockerfile
+	$(LINTERS)/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	$(LINTERS)/bin/shellcheck .ci/run
+
+$(LINTERS)/.vigil-installed: deploy/linters.lock
+	@test -n "$(PYTHON)" || { echo "error: there is no Python 3.11 to 3.14 on PATH" >&2; exit 1; }
+	@$(PYTHON) -m venv $(LINTERS)
+	@$(LINTERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/linters.lock
+	@touch $@
+
 bench: install ## the benchmarks
 	$(BIN)/python -m benchmarks
 
@@ -68,6 +80,7 @@ lock: install ## renew the locks from pyproject.toml (keeps what still fits; LOC
 	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOCK) $(LOCK_OPTIONS) --extra demo --extra dev pyproject.toml -o requirements.lock
 	$(LOCK) -c requirements.lock pyproject.toml -o deploy/requirements.lock
+	$(LOCK) $(LOCK_OPTIONS) deploy/linters.in -o deploy/linters.lock
 	$(BIN)/python tools/locks.py
 
 clean: ## delete .venv and what tools left in the tree

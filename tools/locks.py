@@ -2,6 +2,7 @@
 
 requirements.lock       everything, with the extras `demo` and `dev`: what `make install` installs
 deploy/requirements.lock    what a worker needs: the image; the same versions
+deploy/linters.lock         what `make deploy-check` runs, by deploy/linters.in
 """
 
 import re
@@ -29,15 +30,21 @@ def pins(text: str, name: str, problems: list[str]) -> dict[str, set[Version]]:
     return found
 
 
-def unmet(wanted: list[str], locked: dict[str, set[Version]], name: str) -> list[str]:
+def unmet(wanted: list[str], locked: dict[str, set[Version]], name: str, asked: str = "pyproject.toml") -> list[str]:
     """What the lock does not pin as wanted."""
     problems = []
     for requirement in map(Requirement, wanted):
         versions = locked.get(canonicalize_name(requirement.name), set())
         if not any(requirement.specifier.contains(version, prereleases=True) for version in versions):
             told = ", ".join(map(str, sorted(versions))) or "nothing"
-            problems.append(f"{name}: pyproject.toml wants {requirement}, the lock has {told}")
+            problems.append(f"{name}: {asked} wants {requirement}, the lock has {told}")
     return problems
+
+
+def linter_names(root: Path) -> list[str]:
+    """What deploy/linters.in asks for."""
+    lines = (root / "deploy/linters.in").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def check(root: Path) -> list[str]:
@@ -49,6 +56,8 @@ def check(root: Path) -> list[str]:
     image = pins((root / "deploy/requirements.lock").read_text(), "deploy/requirements.lock", problems)
     problems += unmet([*project["dependencies"], *extras["demo"], *extras["dev"]], every, "requirements.lock")
     problems += unmet(project["dependencies"], image, "deploy/requirements.lock")
+    linters = pins((root / "deploy/linters.lock").read_text(), "deploy/linters.lock", problems)
+    problems += unmet(linter_names(root), linters, "deploy/linters.lock", "deploy/linters.in")
     for package, versions in image.items():
         if not versions <= every.get(package, set()):
             problems.append(f"deploy/requirements.lock: {package} differs from requirements.lock")
