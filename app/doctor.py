@@ -67,7 +67,10 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
         found, brokers = await survey(settings, groups)
     except SettingsError as error:
         yield Check(
-            "broker", "fail", str(error), "is it running, and do host, port, TLS and password fit? VIGIL_BROKER"
+            "broker",
+            "fail",
+            str(error).removeprefix("broker: "),
+            "is it running, and do host, port, TLS and password fit? VIGIL_BROKER",
         )
         return
     took = (time.monotonic() - began) * 1000

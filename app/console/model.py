@@ -8,7 +8,7 @@ order relative to each other, and a message may come again.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -290,8 +290,11 @@ class Model:
                 rooms, longest = rooms + 1, max(longest, lag)
         return rooms, longest
 
-    def search(self, words: str, most: int = 50) -> Found:
-        """Rooms, hosts, suppliers and verdicts whose id has the words in it, whatever their case."""
+    def search(self, words: str, rules: Container[str] = (), most: int = 50) -> Found:
+        """Rooms, hosts, suppliers and verdicts whose id has the words in it, whatever their case.
+
+        Of `rules` also the verdicts that were read last.
+        """
         wanted = words.strip().casefold()
         if not wanted:
             return Found([], [], [], [], False)
@@ -299,6 +302,8 @@ class Model:
         hosts = _matching(self.hosts, wanted, most)
         suppliers = _matching(self.suppliers, wanted, most)
         verdicts = _matching(self.verdicts, wanted, most)
+        by_rule = [name for name, verdict in self.verdicts.items() if verdict.rule in rules]
+        verdicts = list(dict.fromkeys([*verdicts, *by_rule[: -most - 2 : -1]]))
         more = any(len(names) > most for names in (rooms, hosts, suppliers, verdicts))
         return Found(rooms[:most], hosts[:most], suppliers[:most], self.verdicts_of(verdicts[:most]), more)
 

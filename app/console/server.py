@@ -91,7 +91,7 @@ class Server:
 
     async def search(self, request: Request) -> Response:
         words = request.query_params.get("q", "")[:200]
-        found = self.site.hub.model.search(words)
+        found = self.site.hub.model.search(words, self.site.words(request).rules_called(words))
         exact = [(kind, names) for kind, names in (("room", found.rooms), ("host", found.hosts)) if names == [words]]
         if exact and not (found.suppliers or found.verdicts) and len(exact) == 1:
             return RedirectResponse(link(exact[0][0], words), 303)

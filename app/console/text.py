@@ -13,9 +13,9 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "wall": ("Live rooms", "直播间"),
     "skip": ("Skip to content", "跳到正文"),
     "search": ("Search", "搜索"),
-    "search.hint": ("Room, host, supplier or verdict", "直播间、商家、供应商或判定"),
-    "search.none": ("Nothing has “{words}” in its id.", "没有找到 ID 含“{words}”的内容。"),
-    "search.begin": ("Type part of an id.", "请输入 ID 的一部分。"),
+    "search.hint": ("Room, host, supplier, verdict or rule", "直播间、商家、供应商、判定或规则"),
+    "search.none": ("Nothing that was read is called “{words}”.", "没有找到名称含“{words}”的内容。"),
+    "search.begin": ("Type part of an id, or a rule.", "请输入 ID 的一部分或规则名称。"),
     "search.more": ("There are more than are shown: type more of the id.", "结果过多，未全部显示：请输入更多字符。"),
     "theme": ("Theme", "主题"),
     "theme.light": ("Light", "浅色"),
@@ -388,6 +388,12 @@ class Words:
 
     def rule(self, rule: str) -> str:
         return self(f"rule.{rule}") if f"rule.{rule}" in _WORDS else rule
+
+    def rules_called(self, words: str) -> set[str]:
+        """The rules whose name, as told here or by the specification, has the words in it."""
+        wanted = words.strip().casefold()
+        rules = (key.partition(".")[2] for key in _WORDS if key.startswith("rule."))
+        return {rule for rule in rules if wanted and (wanted in rule or wanted in self.rule(rule).casefold())}
 
     def steps(
         self,

@@ -6,6 +6,7 @@ import pytest
 from app.console.bounded import Bounded
 from app.console.model import Model
 from app.console.settings import Bounds
+from app.console.text import WORDS
 from tests.console.stories import HOSTILE, START, Fed, fed, simulated
 from topics.reviews import Review
 from topics.rooms import ROOM_TOPICS, BuyerEntry
@@ -182,6 +183,20 @@ def test_touched_last_stays_longest():
     held.touch("a", lambda: 0)
     held.put("c", 3)
     assert list(held) == ["a", "c"] and held.let_go == 1
+
+
+def test_search_by_rule_finds_its_latest_verdicts_in_either_language():
+    console = Fed()
+    for number in range(60):
+        console.take("verdict", verdict("absence", at=number * S, name=f"v{number:02}"), tick=False)
+    console.take("verdict", verdict("black-screen", at=99 * S, name="w"))
+    model = console.hub.model
+    for words, language in (("absence", "en"), ("ABSENCE ", "en"), ("absence", "zh"), ("主播离开", "zh")):
+        found = model.search(words, WORDS[language].rules_called(words))  # type: ignore[index]
+        assert [one.verdict_id for one in found.verdicts] == [f"v{number:02}" for number in range(59, 9, -1)]
+        assert found.more
+    assert [one.verdict_id for one in model.search("w", WORDS["en"].rules_called("black-scr")).verdicts] == ["w"]
+    assert WORDS["en"].rules_called(" ") == set()
 
 
 def test_search_finds_parts_of_ids_those_that_begin_so_first():
