@@ -131,6 +131,9 @@ class _Consumer(driver.Consumer):
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 self.app.hooks.handed_on[tp] = fetched[-1].offset + 1
+                # Faust would drop what is below the last offset that it handed on, be it one of a batch from before
+                # a rebalance, after which the same is read again. The shards know better what they have seen.
+                self._read_offset[tp] = None
                 yield tp, batch_message(tp, fetched, generation)
         for tp, record in self.scheduler.iterate(rest):
             if not self.flow_active or self.app.consumer_generation_id != generation:
@@ -326,7 +329,7 @@ class MirrorTable(faust.Table):
             value_type=bytes,
             # In batches. Not 1: by that number Faust goes on reading the changelogs of active partitions for ever.
             recovery_buffer_size=2,
-            standby_buffer_size=2,
+            standby_buffer_size=1,  # a standby takes in at once what it reads: else the last batch waits for another
         )
         self._changelog_topic = app.topic(
             changelog,
