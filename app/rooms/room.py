@@ -193,6 +193,7 @@ class Room:
             if main.status_at is not None and at < main.status_at + self._numbers.status_every_ms:
                 return
             main.status_at = at
+        if main.status_owed:
             main.status_owed = False
             self._changed = True
         yield Output("room-status", self._room_id.encode(), f"{self._room_id}@{at}", at, self._figures_at(at))
