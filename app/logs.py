@@ -3,10 +3,13 @@
 import json
 import logging
 import sys
-from typing import Any, Final
+from io import StringIO
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
+
+from app.terminal import harmless
 
 _QUIET: Final = ("agents.batches", "aiokafka", "kafka", "mode", "faust")
 """Who tells too much at `info`; Faust's services speak by the name of the module that extends them."""
@@ -17,6 +20,17 @@ def _dumps(event: Any, **_: Any) -> str:
         return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # a lone surrogate or a number beyond 64 bits: a line must never be lost for what is in it
         return json.dumps(event, default=str)
+
+
+def _harmless(_logger: Any, _method: str, event: Any) -> Any:
+    """Texts of others as words for eyes: no sign in them gives orders to a terminal."""
+    return {name: harmless(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _harmless_traceback(out: TextIO, exc_info: Any) -> None:
+    told = StringIO()
+    structlog.dev.plain_traceback(told, exc_info)
+    out.write("\n".join(map(harmless, told.getvalue().split("\n"))))
 
 
 def only_our_words() -> None:
@@ -36,9 +50,7 @@ def set_up_logs(level: str, form: str) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if form == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_harmless_traceback)
     )
     if form != "json":
         shared.pop()  # the console renderer shows exceptions itself
@@ -46,7 +58,11 @@ def set_up_logs(level: str, form: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([] if form == "json" else [_harmless]),
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()

@@ -73,3 +73,22 @@ def test_text_is_for_eyes() -> None:
     assert "hello" in told
     assert "rooms=3" in told
     assert "\x1b" not in told, "no colours where it is not a terminal"
+
+
+ORDER = "\\x1b[2J\\x9b\\u202e"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_texts_of_others_give_no_orders_to_a_terminal(form: str) -> None:
+    code = f"""
+log.warning("odd {ORDER}", room="{ORDER}")
+logging.getLogger("some.library").warning("%s", "{ORDER}")
+try: raise ValueError("{ORDER}")
+except ValueError as error: log.critical("stopped", exc_info=error)
+"""
+    told = said(code, form=form)
+    assert told.count("2J") == 4
+    assert "\x1b" not in told
+    if form == "text":
+        assert told.isascii(), "it is written out"
+        assert "ValueError: \\x1b[2J" in told
