@@ -36,8 +36,12 @@ $(READY): requirements.lock pyproject.toml
 demo: install ## Vigil at work on made-up rooms, in this terminal; Ctrl-C ends it
 	@$(BIN)/vigil demo
 
+# More processes than cores: tests wait for brokers, browsers and clocks for half of their time.
+TEST_PROCESSES ?= 3
+SPREAD = -n $(TEST_PROCESSES) --dist worksteal
+
 test: install ## all tests but the slow ones; real Kafka where Java and Maven are
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow"
 
 test-kafka: install ## the tests on real Apache Kafka, and fail where it cannot run
 	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "kafka and not slow"

@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import Final
 
-ALL: Final = ("backlog", "latency", "replay", "backtest", "recovery", "group")
+ALL: Final = ("backlog", "latency", "live", "replay", "backtest", "recovery", "group")
 
 
 def main() -> int:

@@ -11,16 +11,18 @@ from tools import kafka as real
 
 
 @contextlib.contextmanager
-def local_broker() -> Iterator[tuple[str, bool]]:
+def local_broker(say: bool = True) -> Iterator[tuple[str, bool]]:
     """Real Apache Kafka where this machine can run it, else the embedded broker: its address, and is it Kafka."""
     lack = real.why_not()
     if lack is None and os.environ.get("VIGIL_BENCH_BROKER") != "embedded":
         with real.KafkaBroker() as broker:
-            print(f"broker: Apache Kafka {real.version()}, one node on this machine")
+            if say:
+                print(f"broker: Apache Kafka {real.version()}, one node on this machine")
             yield broker.address, True
     else:
         with EmbeddedBroker() as embedded:
-            print(f"broker: the embedded one ({lack or 'asked for'})")
+            if say:
+                print(f"broker: the embedded one ({lack or 'asked for'})")
             yield embedded.address, False
 
 

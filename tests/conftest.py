@@ -7,6 +7,7 @@ VIGIL_REQUIRE_KAFKA=1 a test of real Kafka fails where it could else only be ski
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -38,6 +39,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kafka")
         if on_kafka or "broker" in fixtures or named != {None}:
             item.add_marker("broker")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes tells the first which brokers it had."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["brokers"] = _used
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _used.update(getattr(node, "workeroutput", {}).get("brokers", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
