@@ -100,3 +100,10 @@ def test_names_are_told_from_words() -> None:
     assert kind_of("max_buffered_events") == ("setting", "max_buffered_events")
     assert kind_of("vigil dead-letter list --count") == ("command", "dead-letter")
     assert kind_of("VIGIL_CONFIG") == ("variable", "VIGIL_CONFIG")
+
+
+def test_every_picture_is_small_and_shown_and_every_one_that_is_shown_is_there() -> None:
+    shown = {name for page in PAGES for name in re.findall(r"pictures/([\w-]+\.png)", page.read_text())}
+    pictures = {path.name: path.stat().st_size for path in (ROOT / "docs/pictures").iterdir()}
+    assert set(pictures) == shown
+    assert max(pictures.values()) < 150_000

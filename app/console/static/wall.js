@@ -106,7 +106,7 @@ function fill(slot, row) {
 
 function ago(at) {
   const seconds = Math.max(0, Math.floor((now() - at) / 1000));
-  return seconds < 60 ? `−${seconds} s` : seconds < 3600 ? `−${Math.floor(seconds / 60)} min` : `−${Math.floor(seconds / 3600)} h`;
+  return seconds < 60 ? `−${seconds} s` : seconds < 3600 ? `−${Math.floor(seconds / 60)} min` : seconds < 172800 ? `−${Math.floor(seconds / 3600)} h` : `−${Math.floor(seconds / 86400)} d`;
 }
 
 const slots = [];
