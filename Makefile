@@ -18,7 +18,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 .PHONY: help install demo test test-kafka test-slow check audit deploy-check pictures bench chaos lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(READY) ## .venv with Vigil in it, exactly the locked versions
 	@:
