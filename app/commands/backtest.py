@@ -159,7 +159,7 @@ def _tell_radius(out: Console, sentences: Sequence[Sentence], changes: Compariso
         words = "nothing" if changes.nothing else "nothing to any host or supplier"
         out.print(f"  {words}: verdicts, actions, scores and pins would be the same")
     for sentence in sentences:
-        out.print(Text(f"  {sentence.words}"))
+        out.print(Text(f"  {harmless(sentence.words)}"))
     for kind, (was, now) in changes.notices.items():
         out.print(f"  notices {kind}: {was:,} → {now:,}", style="dim", highlight=False)
     if restated := len(changes.verdicts.restated):

@@ -14,8 +14,9 @@ from tools.kafka import KafkaBroker
 
 def told(worker: WorkerProcess, metric: str) -> float:
     """The sum of a metric's series."""
-    lines = worker.get("/metrics")[1].splitlines()
-    return sum(float(line.split()[-1]) for line in lines if re.match(rf"{metric}(\{{|\s)", line))
+    status, page = worker.get("/metrics")
+    assert status == 200, (metric, status, worker.process.poll(), worker.log.read_text()[-2000:])
+    return sum(float(line.split()[-1]) for line in page.splitlines() if re.match(rf"{metric}(\{{|\s)", line))
 
 
 async def two(address: str, tmp_path: Path, **options: object) -> tuple[WorkerProcess, WorkerProcess]:
@@ -50,7 +51,8 @@ async def test_a_standby_takes_over_with_what_it_has_and_reads_only_the_rest(
         while True:
             written = await asyncio.to_thread(told, killed, "vigil_checkpoint_records_total")
             stood_by = await asyncio.to_thread(told, heir, "vigil_restored_records_total")
-            if written > 500 and stood_by - began > 0.9 * written:
+            # Of each changelog, the batch that came last waits for the next one.
+            if written > 500 and stood_by - began > 0.5 * written:
                 break
             assert time.monotonic() < until, (began, written, stood_by)
             await asyncio.sleep(0.2)
@@ -58,7 +60,8 @@ async def test_a_standby_takes_over_with_what_it_has_and_reads_only_the_rest(
         killed.kill()
         await until_it_has_all(heir)
         read_again = await asyncio.to_thread(told, heir, "vigil_restored_records_total") - stood_by
-        assert read_again < 0.3 * written, (began, written, stood_by, read_again)
+        rest = written - (stood_by - began)
+        assert read_again < rest + 0.3 * written, (began, written, stood_by, read_again)
         assert await asyncio.to_thread(told, heir, "vigil_keys") >= keys
     finally:
         heir.stop()
