@@ -19,8 +19,8 @@ TICK_S: Final = 0.25
 RECORDED_MS: Final = 10 * 60_000
 """What is older than this when everything has been read is no live stream: its own time is shown."""
 SILENT_S: Final = 10
-BEHIND_MS: Final = 10_000
-"""Events that wait so long for their judgement are told: Vigil is 2–4 s behind when all is well."""
+BEHIND_MS: Final = 8_000
+"""Events that wait so much longer than the allowed lateness are told; when all is well it is a second or two."""
 BEHIND_EVERY_TICKS: Final = 4
 
 
@@ -43,6 +43,7 @@ class Hub:
         """The tick at which a page may last have become different."""
         self.stopping = asyncio.Event()
         self._behind = (0, 0)
+        self._behind_ms = settings.allowed_lateness_ms + BEHIND_MS
         self._always_recorded = settings.clock == "recorded"
         self._next = asyncio.Event()
 
@@ -63,7 +64,7 @@ class Hub:
         self.number += 1
         self.wall.refresh(self.now)
         if self.number % BEHIND_EVERY_TICKS == 0:
-            self._behind = self.model.behind(self.now, BEHIND_MS)
+            self._behind = self.model.behind(self.now, self._behind_ms)
         for page in self.model.changed:
             self.changed.put(page, self.number)
         self.model.changed.clear()

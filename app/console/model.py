@@ -284,6 +284,8 @@ class Model:
             if track.first is None or (track.spans and track.spans[-1].look.stream == "ended"):
                 continue
             room = self.rooms.get(room_id)
+            if room is None and self.rooms.let_go:
+                continue  # it may be one of those
             judged = room.status.at if room is not None and room.status is not None else track.first
             lag = min(track.newest, now) - judged
             if lag >= least_ms:

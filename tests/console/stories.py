@@ -38,9 +38,9 @@ def simulated(rooms: int = 20, seconds: int = 600, seed: int = 3) -> tuple[tuple
 class Fed:
     """A hub that is told messages, and a server over it."""
 
-    def __init__(self, **told: Any) -> None:
+    def __init__(self, settings: Settings | None = None, **told: Any) -> None:
         self.console = ConsoleSettings(**told)
-        self.hub = Hub(Settings(), self.console, RULEBOOK)
+        self.hub = Hub(settings or Settings(), self.console, RULEBOOK)
         self.hub.feed.missing = ()
         self.hub.feed.assigned = True
         self.sent: list[Review] = []

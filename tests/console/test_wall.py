@@ -5,8 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
+from app.console.settings import Bounds
 from app.console.text import WORDS
 from app.console.wall import AT_RISK, CALM, CRITICAL, WATCH, Changes, array
+from app.settings import Settings
 from tests.console.stories import START, Fed, fed
 from tests.console.test_model import notice
 from topics.rooms import FrameStatus
@@ -193,6 +195,23 @@ def test_workers_that_stand_still_are_told_while_events_come():
     state = console.hub.state(WORDS["en"])
     assert state == {"level": "bad", "text": "Judgement lags by 1:00 (rooms: 1). Are the workers running?"}
     console.take("room-status", status(at=now - 2 * S), tick=False)
+    for _ in range(4):
+        console.hub.tick()
+    assert console.hub.state(WORDS["en"])["level"] == "ok"
+
+
+def test_a_room_that_made_room_for_others_is_not_said_to_wait():
+    console = Fed(bounds=Bounds(rooms=1)).take("room-status", status(at=99 * S)).take("frame-status", frame(100 * S))
+    console.take("room-status", status(room_id="other", at=100 * S))
+    console.take("frame-status", frame(200 * S))
+    assert "r" not in console.hub.model.rooms
+    assert console.hub.model.behind(START + 1000 * S, 10 * S) == (0, 0)
+
+
+def test_a_longer_lateness_is_waited_for():
+    console = Fed(settings=Settings(allowed_lateness_ms=60_000))
+    now = console.hub.now - START
+    console.take("room-status", status(at=now - 62 * S), tick=False).take("frame-status", frame(now), tick=False)
     for _ in range(4):
         console.hub.tick()
     assert console.hub.state(WORDS["en"])["level"] == "ok"
