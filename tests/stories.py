@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.rooms import RoomsLogic
 from app.rulebook import BUILT_IN, Rulebook, load_rulebook, parse_rulebook
+from app.rulebook.reader import RULES
 from app.stream.logic import Context, Logic
 from topics.envelope import Output
 from topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent
@@ -75,6 +76,14 @@ def layout(**rest: Any) -> Layout:
 def rulebook_with(section: str, day: str = NEXT_DAY, **changes: Any) -> Rulebook:
     """The built-in rulebook with a section's numbers changed from a day on."""
     return rulebook_changed({section: changes}, day)
+
+
+def judging_all() -> Rulebook:
+    """The built-in rulebook with every room rule in force from the first day on, also one that came later."""
+    text = BUILT_IN.read_text(encoding="utf-8")
+    for rule in RULES:
+        text = text.replace(f"[{rule}.from.{RULEBOOK.versions(rule)[0].effective}]", f"[{rule}.from.2022-07-19]")
+    return parse_rulebook(text, "test.toml")
 
 
 def rulebook_changed(changes: dict[str, dict[str, Any]], day: str = NEXT_DAY) -> Rulebook:

@@ -17,6 +17,7 @@ from tests.stories import (
     entry,
     frame,
     frames,
+    judging_all,
     layout,
     played,
     rulebook_with,
@@ -76,6 +77,7 @@ FAMILY = {
 }
 CASES = [(rule, how) for rule, ways in BROKEN.items() for how in ways]
 BLACK = {"black": True}
+ALL = RoomsLogic(judging_all())
 
 
 def test_every_run_rule_is_told_here() -> None:
@@ -86,29 +88,29 @@ def test_every_run_rule_is_told_here() -> None:
 class TestEveryRule:
     def test_exactly_its_time_is_a_violation(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        stage = played(frame(0), frames(1 * S, 1 * S + lasts, **how))
+        stage = played(frame(0), frames(1 * S, 1 * S + lasts, **how), logic=ALL)
         assert violations(stage) == [(rule, 1 * S, 1 * S + lasts)]
 
     def test_a_millisecond_less_is_none(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        stage = played(frame(0), frames(1 * S, lasts, **how), frame(1 * S + lasts - 1, **how))
+        stage = played(frame(0), frames(1 * S, lasts, **how), frame(1 * S + lasts - 1, **how), logic=ALL)
         assert violations(stage.until(lasts + 30 * S)) == []
 
     def test_a_frame_after_its_time_dates_it_to_its_time(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        stage = played(frames(0, lasts - 1, **how), frame(lasts + 700, **how))
+        stage = played(frames(0, lasts - 1, **how), frame(lasts + 700, **how), logic=ALL)
         assert violations(stage) == [(rule, 0, lasts)]
 
     def test_the_frame_that_ends_the_run_publishes_nothing(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        assert violations(played(frames(0, lasts - 1, **how), frame(lasts))) == []
+        assert violations(played(frames(0, lasts - 1, **how), frame(lasts), logic=ALL)) == []
 
     def test_one_run_is_one_violation_and_the_next_needs_a_new_run(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
         long = frames(0, 3 * lasts, **how)
-        assert violations(played(long)) == [(rule, 0, lasts)]
+        assert violations(played(long, logic=ALL)) == [(rule, 0, lasts)]
         again = frames(3 * lasts + 2 * S, 4 * lasts + 2 * S, **how)
-        assert violations(played(long, frame(3 * lasts + 1 * S), again)) == [
+        assert violations(played(long, frame(3 * lasts + 1 * S), again, logic=ALL)) == [
             (rule, 0, lasts),
             (rule, 3 * lasts + 2 * S, 4 * lasts + 2 * S),
         ]
@@ -120,11 +122,11 @@ class TestEveryRule:
         expected = [(rule, 0, lasts)] if (rule, stream) == ("dead-air", "disconnected") else []
         if LASTS[rule] == 3 * S:
             expected = [(rule, lasts, lasts + 3 * S)]
-        assert violations(played(story)) == expected
+        assert violations(played(story, logic=ALL)) == expected
 
     def test_the_verdict_tells_family_subject_and_evidence(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        (verdict,) = played(frame(0), frames(1 * S, 1 * S + lasts, **how)).verdicts
+        (verdict,) = played(frame(0), frames(1 * S, 1 * S + lasts, **how), logic=ALL).verdicts
         subject = how["labels"][0] if "labels" in how else None
         assert verdict.subject == subject
         assert verdict.family == FAMILY.get(rule, "low-quality")
@@ -362,10 +364,10 @@ def test_frames_far_apart_tell_the_risk_and_the_violation_at_once() -> None:
 def test_a_run_that_began_before_the_rule_is_not_judged(rule: str, how: dict[str, Any]) -> None:
     first, lasts = FIRST_DAY, LASTS[rule]
     early = frames(first - 1, first + lasts + 10 * S, **how)
-    assert violations(played(early)) == []
-    assert told(played(early)) == []
+    assert violations(played(early, logic=ALL)) == []
+    assert told(played(early, logic=ALL)) == []
     on_time = frames(first, first + lasts, **how)
-    assert violations(played(on_time)) == [(rule, first, first + lasts)]
+    assert violations(played(on_time, logic=ALL)) == [(rule, first, first + lasts)]
 
 
 def test_a_run_is_judged_to_its_end_by_the_limits_at_its_start() -> None:
