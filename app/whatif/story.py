@@ -10,10 +10,12 @@ from msgspec import Struct
 
 from app.rooms.in_force import GREETING
 from app.rooms.room import shows_reception
-from app.rooms.runs import RESTARTED_BY_RECEPTION, bad_layout, off_air
+from app.rooms.runs import RESTARTED_BY_RECEPTION, off_air
 from app.rulebook import Rulebook
+from app.rulebook.rooms import LayoutLimits
+from app.rulebook.words import value_words
 from topics.fields import Refused
-from topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, RoomEvent, decode_room_event
+from topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent, decode_room_event
 from topics.verdicts import Verdict
 
 BEFORE_MS: Final = 30_000
@@ -116,12 +118,37 @@ def _look(frame: FrameStatus, rulebook: Rulebook) -> str:
     limits: Any = _limits("av-desync", frame.at, rulebook)
     if frame.av_offset_ms is not None and not limits.earliest_ms <= frame.av_offset_ms <= limits.latest_ms:
         said.append(f"sound too {'late' if frame.av_offset_ms > 0 else 'early'}")
-    if bad_layout(frame.layout, _limits("layout", frame.at, rulebook)):
-        said.append("bad layout")
+    if faults := layout_faults(frame.layout, _limits("layout", frame.at, rulebook)):
+        said.append(f"bad layout: {' and '.join(faults)}")
     if off_air(frame) and frame.stream == "live":
         said.append("off air")
     said += [f"label {label!r}" for label in frame.labels]
     return ", ".join(said)
+
+
+def layout_faults(layout: Layout | None, limits: LayoutLimits) -> list[str]:
+    """What makes a layout bad, in words; nothing where it is not."""
+    if layout is None:
+        return []
+    found = {
+        "the camera too small": layout.camera_share <= limits.camera_share_at_most,
+        "too much uncovered": layout.uncovered_share > limits.uncovered_share_over,
+        "too many materials": layout.materials > limits.materials_over,
+        "the camera outside the safe area": layout.camera_in_safe_area is False,
+        "too many videos": layout.videos > limits.videos_over,
+    }
+    return [fault for fault, there in found.items() if there]
+
+
+def _measured(layouts: list[Layout]) -> str:
+    """The measures of some layouts, from the least to the most."""
+
+    told = []
+    for name in ("camera_share", "uncovered_share", "materials", "videos"):
+        values = [getattr(layout, name) for layout in layouts]
+        ends = dict.fromkeys(value_words(name, value) for value in (min(values), max(values)))
+        told.append(f"{name.removesuffix('_share')} {' to '.join(ends)}")
+    return ", ".join(told)
 
 
 def _limits(rule: str, at: int, rulebook: Rulebook) -> Any:
@@ -135,6 +162,9 @@ def _frames(frames: list[FrameStatus], verdict: Verdict, rests_on: set[tuple[str
     words = number + _look(first, rulebook)
     if verdict.rule == "av-desync" and offsets:
         words += f" (sound {min(offsets):+d} to {max(offsets):+d} ms)"
+    layouts = [frame.layout for frame in frames if frame.layout is not None]
+    if verdict.rule == "layout" and layouts:
+        words += f" ({_measured(layouts)})"
     return Moment(
         at=first.at,
         until=None if len(frames) == 1 else last.at,

@@ -8,12 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.replay import replay
+from app.rooms.runs import bad_layout
 from app.rulebook import Rulebook
 from app.whatif.explain import Explanation, explain
 from app.whatif.patch import patched
 from app.whatif.sources import raws_of
+from app.whatif.story import layout_faults
 from tests.commands.run import run
 from tests.stories import (
     MIN,
@@ -32,7 +36,7 @@ from tests.stories import (
     layout,
     rulebook_with,
 )
-from topics.rooms import RoomEvent
+from topics.rooms import Layout, RoomEvent
 from topics.verdicts import Action, Verdict
 
 
@@ -209,6 +213,31 @@ class TestTimeline:
         assert [moment.at - START for moment in told.timeline] == [0, 30 * S]
         told = explained(frames(0, 10 * S, black=True), frames(30 * S, 151 * S, black=True), rule="black-screen")
         assert [moment.at - START for moment in told.timeline] == [0, 30 * S], "also between frames that look alike"
+
+    def test_what_is_wrong_with_a_layout_is_told_with_its_measures(self) -> None:
+        small = [frame(at * S, layout=layout(camera_share=0.2 if at < 5 else 0.25)) for at in range(9)]
+        many = [frame(at * S, layout=layout(materials=4, camera_in_safe_area=False)) for at in range(9, 12)]
+        told = explained(small, many, rule="layout")
+        assert [moment.words for moment in told.timeline] == [
+            "9 frames: live, a face, bad layout: the camera too small "
+            "(camera 20 % to 25 %, uncovered 0 %, materials 1, videos 0)",
+            "3 frames: live, a face, bad layout: too many materials and the camera outside the safe area "
+            "(camera 80 %, uncovered 0 %, materials 4, videos 0)",
+        ]
+
+    @given(
+        st.builds(
+            layout,
+            camera_share=st.sampled_from([0.0, 1 / 3, 0.34]),
+            uncovered_share=st.sampled_from([0.0, 0.02, 0.021]),
+            materials=st.integers(0, 4),
+            camera_in_safe_area=st.sampled_from([None, True, False]),
+            videos=st.integers(0, 3),
+        )
+    )
+    def test_a_layout_has_a_fault_exactly_where_it_is_judged_bad(self, canvas: Layout) -> None:
+        limits: Any = RULEBOOK.versions("layout")[0].limits
+        assert bool(layout_faults(canvas, limits)) == bad_layout(canvas, limits)
 
     def test_entries_and_receptions_are_told_for_a_greeting(self) -> None:
         story = (*MISSED, comment(35 * S, "nice day", intent="chat"), buyer_comment(36 * S))
