@@ -8,6 +8,7 @@ waits a moment for them and is repeated for those that come later, so that the s
 Forgets: a month when the second month after it is assessed.
 """
 
+from heapq import heappop, heappush
 from typing import Final
 
 import msgspec
@@ -49,13 +50,20 @@ class Assessments:
             if name[:1] == LETTER:
                 entry = _ENTRY.decode(part)
                 self._months.setdefault(entry.line.month or "", {})[entry.line.supplier_id] = entry
+        self._oldest: list[str] = sorted(self._months)
+        """The months, the oldest first: a heap (they are named so that they sort)."""
+        self._next: list[tuple[int, str]] = sorted((at, month) for month, at in due.items())
+        """`due` as a heap; an entry that is not its month's any more is skipped."""
 
     def __bool__(self) -> bool:
         return bool(self._months)
 
     def add(self, line: SupplierLine, month: str, clock: int) -> None:
         """Take a supplier's line of a month in, or that it is another industry's."""
-        entries = self._months.setdefault(month, {})
+        entries = self._months.get(month)
+        if entries is None:
+            entries = self._months[month] = {}
+            heappush(self._oldest, month)
         entry = entries.get(line.supplier_id)
         if line.figures is None:
             if entry is None:
@@ -68,19 +76,27 @@ class Assessments:
         else:
             entry.line = line
         self._changed.add((month, line.supplier_id))
-        now = max(clock, line.at)
-        self.due.setdefault(month, now + self._rules.limits(now).rerank_every_s * SECOND_MS)
+        if month not in self.due:
+            now = max(clock, line.at)
+            self.due[month] = now + self._rules.limits(now).rerank_every_s * SECOND_MS
+            heappush(self._next, (self.due[month], month))
 
     def deadline(self) -> int:
         """When to call `deadline_passed` next."""
-        due = min(self.due.values(), default=NEVER)
-        return min(due, self._forget_at(min(self._months))) if self._months else due  # named so that they sort
+        following = self._next
+        while following and self.due.get(following[0][1]) != following[0][0]:
+            heappop(following)
+        due = following[0][0] if following else NEVER
+        return min(due, self._forget_at(self._oldest[0])) if self._oldest else due
 
     def deadline_passed(self, at: int, context: Context) -> None:
         """Rank the months that are due by `at`, and forget those that nobody needs any more."""
-        for month in [month for month, due in self.due.items() if due <= at]:
-            self._assess(month, context)
-        for month in [month for month in self._months if self._forget_at(month) <= at]:
+        while self._next and self._next[0][0] <= at:
+            when, month = heappop(self._next)
+            if self.due.get(month) == when:
+                self._assess(month, context)
+        while self._oldest and self._forget_at(self._oldest[0]) <= at:
+            month = heappop(self._oldest)
             self._changed.update((month, supplier_id) for supplier_id in self._months.pop(month))
             self.due.pop(month, None)
             self._forget_times.pop(month, None)

@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
+from app.stream.clock import NEVER
 from app.stream.logic import Context
 from app.suppliers import SuppliersLogic
+from app.suppliers.assessed import Assessments
+from app.suppliers.calendar import month_named
+from app.suppliers.rules import SupplierRules
 from app.suppliers.score import ScoreRules
 from app.suppliers.supplier import SupplierState
 from tests.suppliers.stories import (
@@ -24,7 +28,7 @@ from tests.suppliers.stories import (
     score,
     tick,
 )
-from topics.internal import SupplierLine, SupplierStanding
+from topics.internal import Figures, SupplierLine, SupplierStanding
 
 JULY, AUGUST, SEPTEMBER = at("2022-07-15"), at("2022-08-15"), at("2022-09-15")
 END = at("2022-09-01")
@@ -45,6 +49,55 @@ def test_a_month_is_assessed_48_hours_after_its_end(now: str, expected: Any) -> 
 def test_the_assessed_score_stands_until_the_next_one() -> None:
     assert assessed(quote(AUGUST), tick(at("2022-10-02 23:59:59.999"))) == {"month": "2022-08", "score": 40}
     assert assessed(quote(AUGUST), tick(at("2022-10-03"))) == {"month": "2022-09", "score": 0}
+
+
+def test_a_supplier_of_whom_nothing_is_heard_for_a_century_is_assessed_month_by_month() -> None:
+    told = assessed(profile(JULY), quote(AUGUST), quote(at("2122-08-15")))
+    assert told == {"month": "2122-07", "score": 0}
+
+
+def test_months_are_ranked_when_they_are_due_and_forgotten_the_oldest_first() -> None:
+    due: dict[str, int] = {}
+    rules, context = SupplierRules(RULEBOOK), Context()
+    months = Assessments(rules, ScoreRules(RULEBOOK), {}, due)
+
+    def ranked() -> list[str]:
+        return [output.body.month for output in context.emitted]  # type: ignore[union-attr]
+
+    def add(month: str, clock: int) -> None:
+        line = SupplierLine(
+            supplier_id="s",
+            industry="shoes",
+            membership="standard",
+            stars=0,
+            at=clock,
+            month=month,
+            figures=Figures(**dict.fromkeys(Figures.__struct_fields__, 0)),
+            moved_to=None,
+            standing=None,
+        )
+        months.add(line, month, clock)
+
+    add("2022-10", SEPTEMBER + 1)
+    add("2022-09", SEPTEMBER + 2)
+    add("2022-08", SEPTEMBER)
+    add("2022-09", SEPTEMBER + 3)  # what is due already does not wait longer
+    while due:
+        assert months.deadline() == min(due.values())
+        months.deadline_passed(months.deadline(), context)
+    assert ranked() == ["2022-08", "2022-10", "2022-09"]
+    for month in ("2022-08", "2022-09", "2022-10"):
+        assert months.deadline() == rules.assessed_at(month_named(month) + 2)
+        assert months
+        months.deadline_passed(months.deadline(), context)
+    assert not months
+    assert months.deadline() == NEVER
+    for _ in range(2):
+        add("2022-10", SEPTEMBER)
+        months.finish(context)
+        add("2022-10", SEPTEMBER + 1)
+    months.deadline_passed(months.deadline(), context)
+    assert ranked()[3:] == ["2022-10"] * 2
 
 
 def test_48_hours_are_hours_also_where_clocks_change() -> None:
