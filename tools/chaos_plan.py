@@ -73,6 +73,8 @@ class Plan:
     """The workers wait between the steps of a checkpoint, so that blows fall there."""
     settings: dict[str, object]
     actions: tuple[Action, ...]
+    in_checkpoint: bool = False
+    """Who is frozen falls asleep between a snapshot and its writing."""
 
     @property
     def lateness_ms(self) -> int:
@@ -134,14 +136,14 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
 
 
 def zombie(seed: int) -> Plan:
-    """A worker sleeps for two sessions and wakes, and just then the one that took over from it is killed.
+    """A worker falls asleep in a checkpoint for two sessions; the one that took over dies, and then the zombie wakes.
 
     Slowly and with many checkpoints, so that what it writes when it wakes is a few rooms' state, not all of it: a shard
     that went back as a whole would only judge the same again.
     """
     rng = Random(f"zombie {seed}")
     drawn = plan(seed, "recorded")
-    actions = (Action(4.0, "freeze", 0, 4.0), Action(8.0 + rng.uniform(0.05, 0.8), "kill", 1, 1.0))
+    actions = (Action(3.0, "freeze", 0, 5.0), Action(8.0 - rng.uniform(0.1, 0.6), "kill", 1, 2.0))
     settings = {**drawn.settings, "session_timeout_ms": 2000, "checkpoint_interval_ms": 50, "standbys": 0}
     simulation = replace(drawn.simulation, rooms=24, duration_s=80)
     return replace(
@@ -154,6 +156,7 @@ def zombie(seed: int) -> Plan:
         slow=False,
         settings=settings,
         actions=actions,
+        in_checkpoint=True,
     )
 
 

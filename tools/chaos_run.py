@@ -109,7 +109,7 @@ class Supervised:
             self._hold = time.monotonic() + action.for_s
             process.signal(signal.SIGKILL)
         elif action.kind == "freeze":
-            process.signal(signal.SIGSTOP)
+            process.signal(signal.SIGALRM if self._run.plan.in_checkpoint else signal.SIGSTOP)
             await asyncio.sleep(action.for_s)
             process.signal(signal.SIGCONT)
         elif action.kind in ("term", "leave"):
@@ -184,7 +184,10 @@ class Run:
             await self._ready()
             await self._act()
             await sending
-            await finished(address, self.app_id, within_s=FINISHED_S, still_s=1.0)
+            try:
+                await finished(address, self.app_id, within_s=FINISHED_S, still_s=1.0)
+            except AssertionError as error:  # what came out all the same tells more
+                self.outcome.wrong.append(f"{type(error).__name__}: {error}"[:2000])
             told = await read(address)
             self.outcome.wrong += live_differences(expected, told) if live else differences(expected, told)
             self._count(told)

@@ -2,13 +2,17 @@
 
     python -m tools.chaos_worker [--slow SEED] [--fault NAME]    settings as for `vigil worker`, from the environment
 
-`--slow` waits between the steps of a checkpoint, so that blows fall there often: it must change no outcome. `--fault`
-takes a safeguard away, so that the harness can be seen to notice. Nothing of this is in the product.
+`--slow` waits between the steps of a checkpoint, so that blows fall there often: it must change no outcome. At SIGALRM
+the process stops itself (SIGSTOP) just before it writes its next checkpoint: a zombie, once it is woken, writes that
+first of all. `--fault` takes a safeguard away, so that the harness can be seen to notice. Nothing of this is in the
+product.
 """
 
 import argparse
 import asyncio
+import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -35,6 +39,21 @@ def slow(seed: int) -> None:
             await asyncio.sleep(rng.uniform(0, MOST_S) * (rng.random() < 0.5))
 
         setattr(Checkpoints, name, waits)
+
+
+def sleep_when_told() -> None:
+    """SIGALRM: stop before the next checkpoint that has something to write is written."""
+    store = Checkpoints._store
+    told: list[bool] = []
+
+    async def may_sleep(self: Checkpoints, snapshots: Sequence[tuple[Any, Any]]) -> None:
+        if told:
+            told.clear()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        await store(self, snapshots)
+
+    Checkpoints._store = may_sleep  # type: ignore[method-assign]
+    signal.signal(signal.SIGALRM, lambda *_: told.append(True))
 
 
 def offsets_first() -> None:
@@ -143,6 +162,7 @@ def main() -> None:
         FAULTS[told.fault]()
     if told.slow is not None:
         slow(told.slow)
+    sleep_when_told()
     sys.argv = ["vigil", "worker"]
     from app.cli import main as vigil
 
