@@ -65,8 +65,9 @@ _PROPERTIES = {
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",  # a test of fail-over may set a session time-out below Kafka's 6 s
     # After a kill, the controller takes the broker back only once the dead one's session is over: 9 s by default.
+    # Shorter than this, a busy machine would fence a broker that lives.
     "broker.heartbeat.interval.ms": "500",
-    "broker.session.timeout.ms": "2000",
+    "broker.session.timeout.ms": "4000",
     "log.cleaner.dedupe.buffer.size": str(16 * 2**20),
 }
 

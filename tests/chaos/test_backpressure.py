@@ -1,4 +1,5 @@
-"""Frames that lie six hours ahead of everything else: memory stays bounded, nothing is lost, and the metrics tell."""
+"""A topic hours ahead of the others, and a broker that hardly answers: memory stays bounded, nothing is lost, and the
+metrics tell."""
 
 import asyncio
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.simulate import Simulation
+from tools.chaos_run import send as evenly
 from tools.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
 from tools.kafka import KafkaBroker
 
@@ -80,3 +82,63 @@ async def test_frames_of_six_hours_before_anything_else_are_held_back(own_kafka:
     assert peaks["held"] >= 1
     assert 0 < peaks["buffered"] <= MOST_BUFFERED + IN_FLIGHT
     assert peaks["rss"] < before + 250
+
+
+async def barely_answering(broker: KafkaBroker) -> None:
+    """The broker stands still nine tenths of the time."""
+    try:
+        while True:
+            broker.pause()
+            await asyncio.sleep(0.9)
+            broker.resume()
+            await asyncio.sleep(0.1)
+    finally:
+        broker.resume()
+
+
+async def test_a_broker_that_hardly_answers_makes_it_slow_and_nothing_else(
+    own_kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed=6, rooms=30, suppliers=8, start_ms=1_662_048_000_000, duration_s=300)
+    messages = list(simulation.messages())
+    expected = calm(messages)
+    address, half = own_kafka.address, len(messages) // 2
+    await make_topics(address, PARTITIONS)
+    await send(address, messages[:half])
+    worker = await WorkerProcess(
+        address,
+        tmp_path / "worker.log",
+        clock="recorded",
+        recorded_until=expected.until,
+        idle_after_ms=10_000,  # half of it is not the end
+        max_poll_records=50,
+        log_format="text",
+    ).ready()
+    before, done = rss_mb(worker.process.pid), asyncio.Event()
+    slow = asyncio.create_task(barely_answering(own_kafka))
+    try:
+        watching = asyncio.create_task(watched(worker, done))
+        await evenly(address, messages[half:], 15)
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+        await finished(address, within_s=120, still_s=1.0)
+        done.set()
+        peaks = await watching
+        assert differences(expected, await read(address)) == []
+        _, page = worker.get("/metrics")
+        (slowest,) = [count for name, count in checkpoints(page) if name == "0.5"]
+        (all_of_them,) = [count for name, count in checkpoints(page) if name == "+Inf"]
+        print(f"{all_of_them - slowest:.0f} of {all_of_them:.0f} checkpoints took over 0.5 s; peaks {peaks}")
+    finally:
+        done.set()
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+        assert worker.stop() == 0
+    assert all_of_them > slowest, "the metrics do not tell"
+    assert peaks["rss"] < before + 250
+
+
+def checkpoints(metrics: str) -> list[tuple[str, float]]:
+    """How many checkpoints took up to how many seconds."""
+    lines = re.findall(r'^vigil_checkpoint_seconds_bucket\{le="([^"]+)"\} (\S+)$', metrics, re.MULTILINE)
+    return [(most, float(count)) for most, count in lines]
