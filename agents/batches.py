@@ -58,7 +58,7 @@ class Hooks:
     """Where each source partition is to be read from."""
     batch_topics: set[str] = field(default_factory=set)
     handed_on: dict[TP, int] = field(default_factory=dict)
-    """By partition: the offset after the last record that was handed on."""
+    """By partition: the offset after the last record that was handed on, or from which it is read."""
     beside: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What runs beside the app from its start on (a task of Faust's would wait for the recovery)."""
     passed: dict[TP, int] = field(default_factory=dict)
@@ -71,6 +71,13 @@ class Hooks:
     """Partitions that are not to be fetched, whatever room Faust's own queues have."""
     restored: Callable[[Group, int], None] = lambda group, records: None
     """Told of changelog records that were read, in a recovery or as a standby."""
+
+
+class Batch(list[Any]):
+    """The records of one fetch of one partition."""
+
+    after: int = 0
+    """All below this offset was handed on before it: whoever has not seen that much has lost something."""
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -92,11 +99,14 @@ class _Consumer(driver.Consumer):
         self.app.hooks.held.clear()  # dealt out anew, every partition is fetched
         assigned = self.assignment()
         positions = self.app.hooks.positions()
+        hooks = self.app.hooks
+        hooks.handed_on.clear()
         for tp, offset in positions.items():
             if tp in assigned:
                 await self.seek(tp, offset)
-        self.app.hooks.passed.clear()
-        self.app.hooks.sought = self.app.consumer_generation_id if positions else -1
+                hooks.handed_on[tp] = offset
+        hooks.passed.clear()
+        hooks.sought = self.app.consumer_generation_id if positions else -1
 
     def on_buffer_drop(self, tp: TP) -> None:
         """A queue of Faust's has room again: that is no reason to fetch what a shard has no room for."""
@@ -120,21 +130,23 @@ class _Consumer(driver.Consumer):
         if not self.flow_active:  # fetched across a rebalance: drop it and read it again
             await self.perform_seek()
             return
-        batched = self.app.hooks.batch_topics
+        hooks = self.app.hooks
         rest = {}
         for partition, fetched in records.items():
             tp = TP(partition.topic, partition.partition)
-            if tp.topic not in batched:
+            if tp.topic not in hooks.batch_topics:
                 rest[partition] = fetched
                 continue
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
-                self.app.hooks.handed_on[tp] = fetched[-1].offset + 1
+                batch = Batch(fetched)
+                batch.after = hooks.handed_on.get(tp, 0)
+                hooks.handed_on[tp] = fetched[-1].offset + 1
                 # Faust would drop what is below the last offset that it handed on, be it one of a batch from before
                 # a rebalance, after which the same is read again. The shards know better what they have seen.
                 self._read_offset[tp] = None
-                yield tp, batch_message(tp, fetched, generation)
+                yield tp, batch_message(tp, batch, generation)
         for tp, record in self.scheduler.iterate(rest):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
@@ -376,6 +388,15 @@ class Feed:
     def _consumer(self) -> Any:
         return self._app.consumer
 
+    def stand_still(self) -> None:
+        """Hand nothing on until Faust lets the flow go on, once it has put the fetcher where the shards are.
+
+        While it does so it would let everything flow already, and empty its queues right after: what had got into
+        them meanwhile would be lost, and its partition read on behind it.
+        """
+        self._consumer.stop_flow()
+        self._app.flow_control.suspend()
+
     def assigned(self, topics: Iterable[str]) -> set[TP]:
         """The partitions of these topics that this worker owns."""
         wanted = set(topics)
@@ -435,7 +456,7 @@ class Feed:
         return told
 
     def handed_on(self, tp: TP) -> int:
-        """The offset after the last record that was handed on; 0 before the first."""
+        """The offset after the last record that was handed on; before the first, where reading begins, or 0."""
         return self._app.hooks.handed_on.get(tp, 0)
 
     def hold(self, tp: TP) -> None:

@@ -178,6 +178,11 @@ class Owner:
         if held is None:  # revoked meanwhile
             return
         source = held.shard.sources[rank]
+        if source.seen < (after := getattr(records, "after", 0)):
+            raise RuntimeError(
+                f"{first.topic}, partition {first.partition}: what was read from offset {source.seen} to {after} was "
+                "handed on and did not arrive; a restart reads it again"
+            )
         if first.offset > source.seen:
             self.gaps[held.tps[rank]] = (source.seen, first.offset)
         now = self._wall()

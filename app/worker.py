@@ -224,6 +224,7 @@ class Worker:
     async def _assigned(self) -> None:
         if self.broken is not None:
             return
+        self.feed.stand_still()
         self._dealt = True
         epoch = self.checkpoints.epoch
         missing = await self.feed.missing(self._topics)

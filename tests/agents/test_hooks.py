@@ -27,7 +27,7 @@ from faust.transport.conductor import ConductorCompiler
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
-from mode.utils.queues import FlowControlQueue
+from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
 from agents import batches
 from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batch_message
@@ -35,7 +35,7 @@ from agents.owner import Owner
 from agents.parting import Shell
 from app.settings import Settings
 from app.stream.store import Store
-from app.worker import _faust_app
+from app.worker import Worker, _faust_app
 
 ROOT: Final = Path(__file__).parents[2]
 ENTRY: Final = TP("entry", 0)
@@ -281,6 +281,40 @@ async def test_what_a_poll_has_fetched_is_not_passed_before_all_of_it_was_handed
     assert [tp async for tp, _ in consumer.getmany(1.0)] == []
     assert (feed.passed(look), feed.handed_on(look)) == (9, 8)
     assert max(polls) <= batches.POLL_S
+
+
+async def test_a_batch_tells_what_was_handed_on_before_it(app: BatchApp) -> None:
+    consumer = app.consumer
+    app.hooks.batch_topics = {"entry"}
+
+    async def poll(timeout: float) -> Any:
+        records = [aiokafka.structs.ConsumerRecord("entry", 0, n, 1, 0, b"k", b"v", None, 1, 1, ()) for n in (7, 8)]
+        return {ENTRY: records}, None
+
+    async def seek(*told: Any) -> dict[TP, int]:
+        return {}
+
+    consumer._wait_next_records, consumer.flow_active = poll, True
+    consumer.assignment, consumer.seek_to_committed, consumer.seek = lambda: {ENTRY}, seek, seek
+    app.hooks.positions = lambda: {ENTRY: 5}
+    await consumer.perform_seek()
+    told = [message.value.after for _ in range(2) async for _, message in consumer.getmany(1.0)]
+    assert told == [5, 9], "where reading began, then the end of the batch before"
+
+
+async def test_nothing_flows_while_the_fetcher_is_put_where_the_shards_are(app: BatchApp) -> None:
+    """Faust lets it flow already, and empties its queues when that is done: a batch in them would be lost."""
+    steps = source(recovery.Recovery.on_recovery_completed)
+    order = ["on_rebalance_complete.send()", "perform_seek()", "flow_control.resume()", "consumer.resume_flow()"]
+    assert sorted(order, key=steps.index) == order
+    assert "self.clear()" in source(FlowControlEvent.resume)
+    assert "if not self.consumer.flow_active" in source(driver.AIOKafkaConsumerThread._fetch_records)
+    app.flow_control.resume()
+    app.consumer.resume_flow()
+    Feed(app).stand_still()
+    assert not app.consumer.flow_active
+    assert not app.flow_control.is_active()
+    assert "self.feed.stand_still()" in source(Worker._assigned)
 
 
 async def test_no_batch_is_dropped_for_an_offset_that_was_handed_on_before(app: BatchApp) -> None:

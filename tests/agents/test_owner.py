@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from agents.batches import Feed
+from agents.batches import Batch, Feed
 from agents.owner import ForeignTopic, Held, Owner, Pace
 from app.stream.shard import Shard
 from app.stream.store import Store
@@ -248,6 +248,21 @@ async def test_a_gap_is_loss_only_as_far_as_the_topic_begins_behind_it(first: in
     await stage.owner.count_gone()
     assert stage.held.shard.context.counts.get("skipped:entry", 0) == skipped
     assert stage.owner.gaps == {}
+
+
+async def test_a_batch_that_was_handed_on_and_lost_on_its_way_stops_the_worker() -> None:
+    """Else it would look like a gap of the topic's own. The state before it is saved: a restart reads it again."""
+    stage = await Stage(toy=Arrival()).assign()
+    stage.take(ENTRY, NOW)
+    first, lost, last = (Batch(fetched("entry", offset, NOW, NOW)) for offset in (1, 3, 5))
+    first.after, lost.after, last.after = 1, 3, 5
+    stage.owner.take(first)
+    with pytest.raises(RuntimeError, match="entry, partition 0: what was read from offset 3 to 5 was handed on and"):
+        stage.owner.take(last)
+    assert stage.owner.positions()[ENTRY] == 3
+    stage.owner.take(lost)
+    stage.owner.take(last)
+    assert stage.owner.positions()[ENTRY] == 7
 
 
 async def test_partitions_of_a_group_that_went_apart_are_an_error_of_ours() -> None:
