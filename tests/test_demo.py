@@ -63,6 +63,7 @@ def test_texts_of_events_cannot_steer_the_terminal() -> None:
     verdict = {
         "verdict_id": "v",
         "rule": "rights",
+        "rulebook": "2022-07-19",
         "family": "rights",
         "room_id": "\x1b]0;room\x07",
         "host_id": "host",
@@ -83,6 +84,7 @@ def busy_view() -> View:
         at = 1_660_000_000_000 + number * 1000
         said = [{"topic": "comment", "at": at, "note": f"comment {n}: {'much the same ' * 6}"} for n in range(5)]
         verdict = {"verdict_id": f"v{number}", "rule": "harassment", "family": "harassment", "since": at, "at": at}
+        verdict["rulebook"] = "2022-07-19"
         view.take("verdict", verdict | {"room_id": f"room-{number:02}", "host_id": "h", "evidence": said}, b"r")
         due = {"rule": "absence", "since": at, "due": at + 300_000}
         room = {"room_id": f"risk-{number:02}", "stream": "live", "open": [due], "waiting": []}

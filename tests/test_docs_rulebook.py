@@ -30,14 +30,15 @@ def tables(book: Rulebook) -> str:
         for name in names:
             heading = book.headings[name]
             family = f"<br>family {heading['family']}" if "family" in heading else ""
-            says = heading["says"]
+            said = None
             called = f"`{name}`{family}"
             for dated in book.versions(name):
                 numbers = "<br>".join(
                     words if key == "rungs" else f"`{key}` {words}" for key, words in lines(dated.limits)
                 )
+                says, said = "" if dated.says == said else dated.says, dated.says
                 told.append(f"| {called} | {says} | {dated.effective} | {numbers} | {dated.source} |")
-                called = says = ""
+                called = ""
         told.append("")
     return "\n".join(told)
 

@@ -170,7 +170,7 @@ def _rules_table(book: Rulebook, names: list[str], at: int, title: str, first_co
     table.add_column("since", no_wrap=True)
     for name in names:
         heading, dated = book.headings[name], book.at(name, at)
-        called, says = _clean(name), _clean(heading["says"])
+        called, says = _clean(name), _clean(dated.says if dated else heading["says"])
         if "family" in heading:
             called.append(f"\n{heading['family']}", style="dim")
         if dated is None:
@@ -195,6 +195,7 @@ def _section(book: Rulebook, name: str, at: int) -> dict[str, Any]:
     later = next((version for version in book.versions(name) if version.start > at), None)
     return {
         **book.headings[name],
+        **({"says": dated.says} if dated else {}),
         "since": dated.effective if dated else None,
         "until": later.effective if later else None,
         "source": dated.source if dated else None,

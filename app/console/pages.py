@@ -156,11 +156,10 @@ class Pages:
             return None
         room = model.rooms.get(verdict.room_id)
         times = [verdict.since, verdict.at, *(one.at for one in verdict.evidence)]
-        headings = self._hub.rulebook.headings.get(verdict.rule, {})
         pad = max(AROUND_MS, (max(times) - min(times)) // 6)
         return {
             "verdict": verdict,
-            "says": headings.get("says", ""),
+            "says": self._hub.rulebook.says(verdict.rule, verdict.rulebook),
             "action": model.action(verdict_id),
             "reviews": list(reversed(model.reviews.get(verdict_id) or ())),
             "timeline": draw(

@@ -33,6 +33,8 @@ class Dated(Generic[T]):
     until: int
     source: str
     """By whose word."""
+    says: str
+    """What the section means with these limits: their own words, or those at its head."""
 
 
 class Rulebook:
@@ -63,6 +65,15 @@ class Rulebook:
     def versions(self, section: str) -> list[Dated[Any]]:
         """All dated limits of a section, oldest first."""
         return self._sections[section]
+
+    def effective(self, section: str, day: str) -> Dated[Any] | None:
+        """The limits that hold from a day, as a verdict names it; None where the rulebook has none of that day."""
+        return next((dated for dated in self._sections.get(section, ()) if dated.effective == day), None)
+
+    def says(self, section: str, day: str) -> str:
+        """What a section means with the limits of a day, in words; where there are none, what its head says."""
+        dated = self.effective(section, day)
+        return dated.says if dated else self.headings.get(section, {}).get("says", "")
 
     def boundaries(self) -> list[int]:
         """Every event time at which anything changes, ascending."""

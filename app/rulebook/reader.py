@@ -146,7 +146,7 @@ class _Reading:
             table = found[name]
             if table is not None:
                 headings[name] = self.heading(name, path, table)
-                sections[name] = self.versions(path, table, kind, zone)
+                sections[name] = self.versions(path, table, kind, zone, headings[name].get("says", ""))
         if not self.problems:
             for section, effective, key, text in hosts.conflicts(sections, headings):
                 self.refuse((*section.split("."), "from", effective, key), text)
@@ -208,36 +208,39 @@ class _Reading:
         return heading
 
     def versions(
-        self, path: Path, table: dict[str, Any], kind: type[Struct], zone: ZoneInfo | None
+        self, path: Path, table: dict[str, Any], kind: type[Struct], zone: ZoneInfo | None, head: str
     ) -> list[Dated[Any]]:
-        """The dated limits of one section, oldest first."""
+        """The dated limits of one section, oldest first; what the `head` says holds where a table says nothing else."""
         name = ".".join(str(part) for part in path)
         under = table.get("from")
         if not isinstance(under, dict) or not under:
             remedy = f"put them under [{name}.from.YYYY-MM-DD], the day from which they hold"
             self.refuse((*path, "from"), f"must be a table of dated limits: {remedy}")
             return []
-        dated: dict[date, tuple[Any, str]] = {}
+        dated: dict[date, tuple[Any, str, str]] = {}
         for day, limits in under.items():
             here = (*path, "from", day)
             when = self.day(day, here)
             if not isinstance(limits, dict):
                 self.refuse(here, f"must be a table of limits: [{name}.from.{day}]")
                 continue
-            numbers = {key: value for key, value in limits.items() if key != "source"}
+            numbers = {key: value for key, value in limits.items() if key not in ("source", "says")}
             source = limits.get("source")
             if not isinstance(source, str) or not source.strip():
                 self.refuse((*here, "source"), "is missing: say by whose word these numbers hold")
+            says = limits.get("says", head)
+            if "says" in limits and (not isinstance(says, str) or not says.strip()):
+                self.refuse((*here, "says"), "must be text: what these numbers mean, in words (or leave it out)")
             problems = misfits(numbers, kind, here)
             self.problems += problems
             if when is not None and not problems:
-                dated[when] = (msgspec.convert(numbers, kind), str(source))
+                dated[when] = (msgspec.convert(numbers, kind), str(source), str(says))
         if zone is None or not dated:
             return []
         days = sorted(dated)
         starts = [midnight(day, zone) for day in days]
         return [
-            Dated(dated[day][0], day.isoformat(), start, until, dated[day][1])
+            Dated(dated[day][0], day.isoformat(), start, until, *dated[day][1:])
             for day, start, until in zip(days, starts, [*starts[1:], NEVER], strict=True)
         ]
 

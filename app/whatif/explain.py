@@ -130,9 +130,9 @@ def _judged_by(verdict: Verdict, rulebook: Rulebook, caveats: list[str]) -> Date
     if verdict.rule not in rulebook.sections:
         caveats.append(f"The rulebook given here has no rule {verdict.rule!r}.")
         return None
-    for dated in rulebook.versions(verdict.rule):
-        if dated.effective == verdict.rulebook:
-            return dated
+    dated = rulebook.effective(verdict.rule, verdict.rulebook)
+    if dated is not None:
+        return dated
     caveats.append(
         f"The verdict was judged by limits of {verdict.rulebook}, which the rulebook given here does not have: give "
         "the one that judged it by --rulebook."
@@ -146,7 +146,7 @@ def _limits(verdict: Verdict, dated: Dated[Any] | None, rulebook: Rulebook) -> L
     later = next((each for each in rulebook.versions(verdict.rule) if each.start == dated.until != NEVER), None)
     return Limits(
         rule=verdict.rule,
-        says=rulebook.headings[verdict.rule].get("says", ""),
+        says=dated.says,
         effective=dated.effective,
         until=later.effective if later else None,
         source=dated.source,

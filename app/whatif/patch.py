@@ -47,7 +47,12 @@ def tables(rulebook: Rulebook) -> dict[str, Any]:
             table = table.setdefault(name, {})
         table.update(rulebook.headings[section])
         table["from"] = {
-            dated.effective: {**plain(dated.limits), "source": dated.source} for dated in rulebook.versions(section)
+            dated.effective: {
+                **plain(dated.limits),
+                "source": dated.source,
+                **({"says": dated.says} if dated.says != table["says"] else {}),
+            }
+            for dated in rulebook.versions(section)
         }
     return raw
 

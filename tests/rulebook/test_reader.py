@@ -248,6 +248,23 @@ def test_a_rule_needs_its_words_and_its_family() -> None:
     assert "[absence] family is missing: give it as text" in told
 
 
+def test_a_table_may_say_in_its_own_words_what_its_numbers_mean() -> None:
+    day = "2031-05-01"
+    book = read(with_line(f"absence.from.{day}", 'says = "A minute."', dated("absence", day, lasts_s="60")))
+    before, after = book.versions("absence")
+    assert (before.says, after.says) == (book.headings["absence"]["says"], "A minute.")
+    assert (book.says("absence", before.effective), book.says("absence", day)) == (before.says, "A minute.")
+    assert book.says("absence", "2000-01-01") == before.says
+    assert book.says("nothing", day) == ""
+    assert book.digest == read(dated("absence", day, lasts_s="60")).digest
+
+
+@pytest.mark.parametrize("value", ["3", '""', '" "'])
+def test_its_own_words_must_be_words(value: str) -> None:
+    told = problem(with_line("absence.from.2022-07-19", f"says = {value}"))
+    assert told.endswith("says must be text: what these numbers mean, in words (or leave it out)")
+
+
 def test_a_family_without_a_ladder_is_refused_with_the_nearest_that_has_one() -> None:
     told = problem(with_value("absence", "family", '"recepton"'))
     assert told == f"{at('absence', 'family')}'recepton' has no ladder; did you mean reception?"

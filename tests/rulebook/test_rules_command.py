@@ -76,6 +76,14 @@ def test_what_holds_for_a_while_says_until_when(folder: Path) -> None:
     assert "until" not in page and "77 s" in page
 
 
+def test_the_words_shown_are_those_of_the_day(folder: Path) -> None:
+    text = with_line("absence.from.2031-05-01", 'says = "A minute."', dated("absence", "2031-05-01", lasts_s="60"))
+    for day, words in (("2031-04-30", "Five continuous minutes"), ("2031-05-01", "A minute.")):
+        assert words in shown("--rulebook", FILE, "--on", day, "--only", "absence", text=text)
+        (folder / FILE).write_text(text)
+        assert words in told("--rulebook", FILE, "--on", day)["sections"]["absence"]["says"]
+
+
 def test_without_a_day_it_is_today_where_the_rulebook_counts_days() -> None:
     before = datetime.now(BOOK.zone).date().isoformat()
     day = told()["on"]

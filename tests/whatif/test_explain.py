@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.replay import replay
 from app.rooms.runs import bad_layout
-from app.rulebook import Rulebook
+from app.rulebook import BUILT_IN, Rulebook, parse_rulebook
 from app.whatif.explain import Explanation, explain
 from app.whatif.patch import patched
 from app.whatif.sources import raws_of
@@ -128,6 +128,15 @@ class TestLimits:
         limits = explained(*MISSED, rule="greeting-miss", rulebook=book).limits
         assert limits is not None
         assert limits.until == NEXT_DAY
+
+    def test_the_words_are_those_of_the_limits_that_judged(self) -> None:
+        text = BUILT_IN.read_text(encoding="utf-8") + (
+            '[black-screen.from.2022-08-08]\nlasts_s = 90\nsays = "A minute and a half."\nsource = "a test"\n'
+        )
+        story = frames(0, 91 * S, black=True)
+        limits = explained(story, rule="black-screen", rulebook=parse_rulebook(text, "test.toml")).limits
+        assert limits is not None
+        assert (limits.says, limits.numbers["lasts_s"]) == ("A minute and a half.", "90 s")
 
     def test_a_rulebook_that_did_not_judge_it_is_told_so(self) -> None:
         book = rulebook_with("greeting-miss", "2022-08-01", within_s=10)
