@@ -2,10 +2,10 @@
 
     python -m tools.chaos_worker [--slow SEED] [--fault NAME]    settings as for `vigil worker`, from the environment
 
-`--slow` waits between the steps of a checkpoint, so that blows fall there often: it must change no outcome. At SIGALRM
-the process stops itself (SIGSTOP) just before it writes its next checkpoint: a zombie, once it is woken, writes that
-first of all. `--fault` takes a safeguard away, so that the harness can be seen to notice. Nothing of this is in the
-product.
+`--slow` waits between the steps of a checkpoint and before batches are handed on, so that blows fall there often: it
+must change no outcome. At SIGALRM the process stops itself (SIGSTOP) just before it writes its next checkpoint: a
+zombie, once it is woken, writes that first of all. `--fault` takes a safeguard away, so that the harness can be seen to
+notice. Nothing of this is in the product.
 """
 
 import argparse
@@ -14,9 +14,10 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
+from agents import batches
 from agents.batches import Feed
 from agents.checkpoint import Checkpoints
 from agents.owner import Owner
@@ -27,9 +28,24 @@ from app.worker import Worker
 MOST_S: Final = 0.4
 
 
+LATE_S: Final = 1.5
+
+late_share = 0.02
+"""Of the batches, so many are handed on late."""
+
+
 def slow(seed: int) -> None:
-    """Wait a while before and after each step of a checkpoint."""
+    """Wait a while before and after each step of a checkpoint, and now and then before a batch is handed on."""
     rng = random.Random(seed)
+    handed_on = batches._Consumer.getmany
+
+    async def late(self: Any, timeout: float) -> AsyncIterator[Any]:
+        async for batch in handed_on(self, timeout):
+            if rng.random() < late_share:
+                await asyncio.sleep(rng.uniform(0, LATE_S))
+            yield batch
+
+    batches._Consumer.getmany = late  # type: ignore[method-assign]
     for name in ("_store", "_send", "_commit"):
         step = getattr(Checkpoints, name)
 
@@ -139,6 +155,14 @@ def buffer_not_covered() -> None:
     Shard._marker = covers_nothing  # type: ignore[method-assign, assignment]
 
 
+def silence_guessed() -> None:
+    """What the fetcher has passed is taken for judged, though it may be on its way: as a quarter of it is here."""
+    global late_share
+    late_share = 0.25
+    Feed.passed = lambda self, tp: batches.position_of(self._consumer, tp)  # type: ignore[method-assign]
+    Feed.handed_on = lambda self, tp: 0  # type: ignore[method-assign]
+
+
 def outbox_not_sent_again() -> None:
     """What was owed at a crash is forgotten."""
     Store.owed = lambda self: []  # type: ignore[method-assign]
@@ -149,6 +173,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-fence": no_fence,
     "buffer-not-covered": buffer_not_covered,
     "outbox-not-sent-again": outbox_not_sent_again,
+    "silence-guessed": silence_guessed,
 }
 
 
