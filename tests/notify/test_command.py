@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from app.commands.notify import notify
+from app.cli import main
 from app.notify.metrics import NotifyMetrics
 from app.notify.reader import parse_routing
 from app.rulebook import load_rulebook
@@ -20,7 +20,7 @@ def run(folder: Path, routes: str, *options: str, **environment: str) -> Result:
     file = folder / "routes.toml"
     file.write_text(routes)
     env = {f"VIGIL_NOTIFY_SECRET_{name}": value for name, value in environment.items()}
-    return CliRunner().invoke(notify, ["--routes", str(file), *options], env=env)
+    return CliRunner().invoke(main, ["notify", "--routes", str(file), *options], env=env)
 
 
 def routes(url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from app.commands.rules import rules
+from app.cli import main
 from app.rulebook import load_rulebook
 from app.rulebook.book import plain
 from tests.rulebook.files import FILE, TEXT, dated, line_of, with_line, with_value
@@ -27,7 +27,7 @@ def run(*arguments: str, text: str | None = None) -> Result:
     """Type it; `text` becomes the file that is named."""
     if text is not None:
         Path(FILE).write_text(text, encoding="utf-8")
-    return CliRunner().invoke(rules, arguments, env={"COLUMNS": "200"})
+    return CliRunner().invoke(main, ["rules", *arguments], env={"COLUMNS": "200"})
 
 
 def shown(*arguments: str, text: str | None = None) -> str:
@@ -115,7 +115,7 @@ def test_hostile_words_of_a_file_reach_no_terminal(folder: Path) -> None:
 
 
 def test_on_a_terminal_of_80_columns_names_of_numbers_and_days_stay_whole() -> None:
-    page = CliRunner().invoke(rules, ["--on", "2022-08-01"], env={"COLUMNS": "80"}).stdout
+    page = CliRunner().invoke(main, ["rules", "--on", "2022-08-01"], env={"COLUMNS": "80"}).stdout
     assert max(map(len, page.splitlines())) <= 80
     for section in BOOK.sections:
         version = BOOK.at(section, BOOK.versions("absence")[0].start)

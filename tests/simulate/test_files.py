@@ -17,6 +17,7 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
+from app.cli import main
 from app.commands.simulate import simulate
 from app.simulate import Message
 from app.simulate.files import line_of
@@ -24,7 +25,7 @@ from app.simulate.partitions import partition_of
 
 
 def run(*options: str):
-    return CliRunner().invoke(simulate, options)
+    return CliRunner().invoke(main, ["simulate", *options])
 
 
 def test_a_line_has_topic_key_and_value():

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner
 
 from app.brokers import EmbeddedBroker
-from app.commands.simulate import simulate
+from app.cli import main
 from app.simulate import NonsenseError, Simulation
 from app.simulate.kafka import CannotProduceError, produce, topics_of
 from app.simulate.partitions import partition_of
@@ -137,7 +137,7 @@ async def test_a_missing_topic_is_named_and_not_created(own_broker):
 
 
 def test_no_broker_is_told_by_the_command():
-    result = CliRunner().invoke(simulate, ["--broker", "127.0.0.1:1"])
+    result = CliRunner().invoke(main, ["simulate", "--broker", "127.0.0.1:1"])
     assert result.exit_code == 1
     assert "cannot reach a Kafka broker at 127.0.0.1:1" in result.stderr
 
