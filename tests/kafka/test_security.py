@@ -137,7 +137,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+FIRST, *OTHERS = WAYS
+
+
+@pytest.mark.parametrize("way", [FIRST, *(pytest.param(way, marks=pytest.mark.slow) for way in OTHERS)])
 async def test_a_worker_with_exactly_the_documented_rights_gives_what_the_replay_gives(
     way: str, secure: KafkaBroker, certificates: Path, tmp_path: Path
 ) -> None:
@@ -274,6 +277,7 @@ async def test_a_broker_that_an_unknown_authority_vouches_for_is_not_trusted(
     assert "certificate" in said.lower()
 
 
+@pytest.mark.slow
 async def test_a_worker_without_one_of_the_rights_says_which(
     secure: KafkaBroker, certificates: Path, tmp_path: Path
 ) -> None:

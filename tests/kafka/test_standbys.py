@@ -5,11 +5,15 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from app.simulate import Simulation
 from app.subjects import GROUPS
 from tests.kafka.test_recorded import PARTITIONS, processed, recording, settings
 from tools.harness import WorkerProcess, differences, finished, make_topics, read, send
 from tools.kafka import KafkaBroker
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def told(worker: WorkerProcess, metric: str) -> float:
@@ -51,7 +55,6 @@ async def test_a_standby_takes_over_with_what_it_has_and_reads_only_the_rest(
         while True:
             written = await asyncio.to_thread(told, killed, "vigil_checkpoint_records_total")
             stood_by = await asyncio.to_thread(told, heir, "vigil_restored_records_total")
-            # Of each changelog, the batch that came last waits for the next one.
             if written > 500 and stood_by - began > 0.5 * written:
                 break
             assert time.monotonic() < until, (began, written, stood_by)
@@ -60,7 +63,8 @@ async def test_a_standby_takes_over_with_what_it_has_and_reads_only_the_rest(
         killed.kill()
         await until_it_has_all(heir)
         read_again = await asyncio.to_thread(told, heir, "vigil_restored_records_total") - stood_by
-        rest = written - (stood_by - began)
+        # The one counts a checkpoint once it is acknowledged, which the other may have read by then.
+        rest = max(0.0, written - (stood_by - began))
         assert read_again < rest + 0.3 * written, (began, written, stood_by, read_again)
         assert await asyncio.to_thread(told, heir, "vigil_keys") >= keys
     finally:

@@ -273,6 +273,7 @@ async def test_another_process_takes_over_from_one_that_is_killed(broker_of_its_
             assert "whsec-SECRET-123" not in process.log.read_text()
 
 
+@pytest.mark.slow
 async def test_a_worker_and_a_notifier_that_is_killed_again_and_again(broker_of_its_own: str, tmp_path: Path) -> None:
     broker = broker_of_its_own
     simulation = Simulation(
