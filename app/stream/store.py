@@ -16,6 +16,7 @@ over (min.compaction.lag.ms), for below it stand the values that count.
 """
 
 import struct
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -44,9 +45,6 @@ EPOCHS: Final = 1 << 29
 
 NOTHING: Final = (0, 0)
 """The place before every checkpoint."""
-
-FOREIGN: Final = (0, -1)
-"""Stands for the place of a record that no marker can make count."""
 
 _MARKER_KEY: Final = b"\0\0m"
 _OUTBOX_KEY: Final = b"\0\0o"
@@ -167,6 +165,14 @@ def marker_record(marker: Marker) -> Record:
     return record_of(_MARKER_KEY, encode(marker), marker.epoch, marker.number, NEVER, 0)
 
 
+def _place(record: Any) -> tuple[int, int]:
+    """The checkpoint (epoch and number) that a changelog record says it belongs to."""
+    if record.value is None:
+        place: tuple[int, int] = _STAMP.unpack(dict(record.headers)[TOMBSTONE_HEADER])
+        return place
+    return _STAMP.unpack_from(record.value)
+
+
 class Store:
     """One shard's stored records by key, as of its last whole checkpoint."""
 
@@ -181,9 +187,9 @@ class Store:
         """Changelog keys whose last record in the log is not the one that counts."""
         self.last_read = NOTHING
         """The highest marker in the log, whether it counts or not."""
-        self._pending: list[tuple[tuple[int, int], Record]] = []
-        """What waits for its marker."""
-        self._doubtful: dict[bytes, tuple[tuple[int, int], Record]] = {}
+        self._pending: deque[Record | bytes] = deque()
+        """What waits for its marker: of a compacted log nearly all of it. Of what cannot count, the key alone."""
+        self._doubtful: dict[bytes, Record] = {}
         """What a marker has ruled out: a later owner, who saw more of the log, may have known better."""
         self._place = NOTHING
         """The highest place read: an owner's checkpoints only go up, so what is lower comes from somebody else."""
@@ -194,11 +200,7 @@ class Store:
         for record in records:
             key, value = record.key, record.value
             try:
-                place = (
-                    _STAMP.unpack(dict(record.headers)[TOMBSTONE_HEADER])
-                    if value is None
-                    else (_STAMP.unpack_from(value))
-                )
+                place = _place(record)
                 short = value is not None and len(value) < HEADER.size
                 foreign = key is None or len(key) < 3 or place[0] >= EPOCHS or short
             except (KeyError, struct.error):
@@ -209,7 +211,7 @@ class Store:
                     "delete the topic (the state is lost) or restore it"
                 )
             if place < self._place or place <= self._counted:  # a former owner's, or a rival's
-                self._pending.append((FOREIGN, record))
+                self._pending.append(key)
                 if key == _MARKER_KEY:
                     self.last_read = max(self.last_read, place)
                 continue
@@ -217,7 +219,8 @@ class Store:
             if key == _MARKER_KEY:
                 self._count(value)
             else:
-                self._pending.append((place, record))
+                # Not the consumer's record: with all that it tells it takes more memory than the value does.
+                self._pending.append(Record(key, value, () if value is not None else tuple(record.headers)))
 
     def _count(self, value: bytes) -> None:
         try:
@@ -234,24 +237,27 @@ class Store:
             marker = _decode_marker(value[HEADER.size :])
         except UNREADABLE as error:
             raise unreadable("a checkpoint's marker", error) from error
-        pending, self._pending = self._pending, []
+        pending, self._pending = self._pending, deque()
         taken_over = self.marker is None or self.marker.epoch < marker.epoch
         if taken_over and marker.read < self.last_read:
             # A take-over that had not read the log to its end: its worker saw the gap and stopped at once.
             self.last_read = max(self.last_read, marker.place)
-            for place, record in pending:
-                self._rule_out(place, record)
+            for record in pending:
+                self._rule_out(record)
             return
         outbox: dict[int, bytes] = {}
         if taken_over:
-            for stored_at, (place, record) in list(self._doubtful.items()):
-                if place <= marker.base:
-                    self._put(record)
+            for stored_at, doubtful in list(self._doubtful.items()):
+                if _place(doubtful) <= marker.base:
+                    self._put(doubtful)
                     del self._doubtful[stored_at]
-        for place, record in pending:
-            if place == FOREIGN:
-                self.heal.add(record.key)
-            elif record.key.startswith(_OUTBOX_KEY):
+        while pending:  # each is let go once it is in its place: it may be the whole state
+            record = pending.popleft()
+            if isinstance(record, bytes):
+                self.heal.add(record)
+                continue
+            place = _place(record)
+            if record.key.startswith(_OUTBOX_KEY):
                 if place == marker.place and record.value is not None:
                     outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
             elif place <= marker.base or (marker.epoch, marker.base_number) < place <= marker.place:
@@ -259,20 +265,23 @@ class Store:
                 self._doubtful.pop(record.key, None)
                 self._put(record)
             else:  # never finished
-                self._rule_out(place, record)
+                self._rule_out(record)
         self.last_read = max(self.last_read, marker.place)
         self._counted = marker.place
         self.marker = marker
         self.outbox = outbox
 
-    def _rule_out(self, place: tuple[int, int], record: Record) -> None:
+    def _rule_out(self, record: Record | bytes) -> None:
+        if isinstance(record, bytes):
+            self.heal.add(record)
+            return
         self.heal.add(record.key)
-        if place != FOREIGN and not record.key.startswith(b"\0\0"):
-            self._doubtful[record.key] = (place, record)
+        if not record.key.startswith(b"\0\0"):
+            self._doubtful[record.key] = record
 
     def settle(self) -> None:
         """The log was read to its end by a new owner: what has no marker by now is to be healed."""
-        self.heal.update(record.key for _, record in self._pending)
+        self.heal.update(record if isinstance(record, bytes) else record.key for record in self._pending)
 
     def save(self, records: Iterable[Record], marker: Marker) -> None:
         """Take over a checkpoint that this owner has written: from now on a restart would find it."""

@@ -1,5 +1,6 @@
 """What is stored, byte by byte, and which of several writers counts."""
 
+import weakref
 from typing import Any
 
 import msgspec
@@ -321,6 +322,29 @@ def test_a_long_outbox_is_cut_into_records_and_comes_back_whole_and_in_order() -
     owner.offset = letters
     log += owner.event()
     assert restored(log).owed() == []
+
+
+def test_what_waits_for_its_marker_holds_on_to_nothing_else_that_the_consumer_told() -> None:
+    class Consumed:  # as a Kafka consumer hands it on: with much that takes memory and is not needed
+        headers: tuple[()] = ()
+
+        def __init__(self, record: Record) -> None:
+            self.key, self.value = record.key, record.value
+
+    log = written()
+    assert log[-1].key == b"\0\0m"
+    store = Store()
+    for record in log[:-1]:
+        if record.value is None:
+            store.read([record])
+        else:
+            consumed = Consumed(record)
+            told = weakref.ref(consumed)
+            store.read([consumed])
+            del consumed
+            assert told() is None, record.key
+    store.read(log[-1:])
+    assert (store.main, store.parts) == (restored(log).main, restored(log).parts)
 
 
 if __name__ == "__main__":
