@@ -291,8 +291,7 @@ class Worker:
     def _shrink(self) -> None:
         most = self.settings.max_loaded_keys
         for held in self.owner.shards.values():
-            if len(held.shard.keys) > most:
-                held.shard.shrink(most)
+            held.shard.shrink(most)
 
     async def _watch(self) -> None:
         """Say every minute what went wrong with messages, loudly where it is a flood."""

@@ -1,18 +1,24 @@
 """How long a worker takes until it judges again, and what memory it holds, by the number of keys in its state.
 
 one room played ─▶ its stored records, under many names ─▶ changelogs ─▶ a worker starts: seconds, MiB
+                                                                     └─▶ two, one is killed: seconds
+
+    VIGIL_BENCH_KEYS=10000,1000000 VIGIL_BENCH_STATES=rooms python -m benchmarks recovery
 """
 
 import asyncio
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
+from agents.batches import MAX_RECORD_BYTES, changelog_batch
 from app.admin import changelog_of
 from app.rulebook import load_rulebook
 from app.simulate import Simulation
@@ -28,7 +34,7 @@ from app.stream.store import (
     split_key,
     store_key,
 )
-from app.subjects import subjects
+from app.subjects import GROUPS, subjects
 from benchmarks.common import cpu_seconds, local_broker, machine
 from tools.harness import WorkerProcess, make_topics
 from topics.catalog import Group
@@ -40,6 +46,28 @@ LOADED_UP_TO: Final = 10_000
 
 AHEAD_MS: Final = 3_600_000
 """The stored clock is so far ahead of the wall clock that nothing falls due while it is measured."""
+
+SESSION_MS: Final = 6000
+SPARE_MIB: Final = 2048
+"""What broker and system take of the memory."""
+
+OF_MEMORY: Final = 1.4
+"""What a stored byte takes at most, roughly: by it is told what does not fit here."""
+
+
+class Kind(NamedTuple):
+    """One sort of state to measure."""
+
+    group: Group
+    history_days: float
+
+
+STATES: Final = {
+    "rooms": Kind("rooms", 0),
+    "suppliers-60-days": Kind("suppliers", 60),
+    "suppliers-6-days": Kind("suppliers", 6),
+}
+ASKED: Final = os.environ.get("VIGIL_BENCH_STATES", ",".join(STATES)).split(",")
 
 
 class Template(NamedTuple):
@@ -53,13 +81,14 @@ class Template(NamedTuple):
         return sum(len(payload) for _, payload, _ in self.parts)
 
 
-def played(group: Group) -> tuple[list[Template], int]:
+def played(kind: Kind) -> tuple[list[Template], int]:
     """What the keys of a played quarter of an hour look like when stored, and the clock at its end."""
     end = time.time_ns() // 1_000_000 + AHEAD_MS
     simulation = Simulation(
-        seed=9, rooms=40, suppliers=40, start_ms=end - 900_000, duration_s=900, history_days=60, rfq_every_s=600
-    )
-    logic = subjects(load_rulebook(), None)[group]
+        seed=9, rooms=40, suppliers=40, start_ms=end - 900_000, duration_s=900, history_days=kind.history_days,
+        rfq_every_s=600,
+    )  # fmt: skip
+    logic = subjects(load_rulebook(), None)[kind.group]
     shard = Shard(logic, 2000, partition=0)
     offsets = dict.fromkeys(logic.topics, 0)
     for message in simulation.messages():
@@ -91,26 +120,31 @@ def records(templates: list[Template], keys: Iterable[int]) -> Iterator[Record]:
             yield record_of(store_key(f"key-{number:09d}", part), payload, 1, 1, due, 0)
 
 
-async def fill(broker: str, app_id: str, group: Group, number: int) -> tuple[int, float]:
-    """Write the changelogs of so many keys, a whole checkpoint a partition; return records and mean bytes a key."""
-    templates, clock = played(group)
-    sources = len(subjects(load_rulebook(), None)[group].topics)
+async def fill(broker: str, app_id: str, kind: Kind, number: int) -> tuple[int, float]:
+    """Write the changelogs of so many keys, a whole checkpoint a partition; return records and mean bytes a key.
+
+    One checkpoint, as in a log that was compacted: of all its markers the last is left.
+    """
+    templates, clock = played(kind)
+    sources = len(subjects(load_rulebook(), None)[kind.group].topics)
     marker = Marker(
         FORMAT, 1, 1, 0, 0, 0, 0, clock, 2000,
         tuple(StoredSource(0, 0, clock + 2000, clock + 2000) for _ in range(sources)), 0, load_rulebook().digest,
     )  # fmt: skip
-    producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all", linger_ms=0, max_request_size=8 * 1024 * 1024)
+    producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all", linger_ms=0, max_request_size=MAX_RECORD_BYTES)
     await producer.start()
-    topic, written = changelog_of(app_id, group), 0
+    topic, written = changelog_of(app_id, kind.group), 0
     try:
         for partition in range(PARTITIONS):
-            batch = producer.create_batch()
+            batch, sent = changelog_batch(), None
             mine = records(templates, range(partition, number, PARTITIONS))
-            for record in (*mine, marker_record(marker)):
+            for record in chain(mine, [marker_record(marker)]):
                 told = {"key": record.key, "value": record.value, "timestamp": None}
                 if batch.append(**told) is None:
-                    await (await producer.send_batch(batch, topic, partition=partition))
-                    batch = producer.create_batch()
+                    if sent is not None:  # one is on its way while the next is made
+                        await sent
+                    sent = await producer.send_batch(batch, topic, partition=partition)
+                    batch = changelog_batch()
                     batch.append(**told)
                 written += 1
             await (await producer.send_batch(batch, topic, partition=partition))
@@ -139,7 +173,9 @@ async def start(broker: str, app_id: str, kafka: bool, load_all: bool = False) -
     began = time.monotonic()
     # At the end of recorded data every key says its last word: so each is loaded.
     clock = "recorded" if load_all else "live"
-    worker = WorkerProcess(broker, log, app_id=app_id, clock=clock, session_timeout_ms=6000, idempotent_producer=kafka)
+    worker = WorkerProcess(
+        broker, log, app_id=app_id, clock=clock, session_timeout_ms=SESSION_MS, idempotent_producer=kafka
+    )
     try:
         while worker.get("/health/ready")[0] != 200:
             if worker.process.poll() is not None or time.monotonic() - began > 900:
@@ -155,44 +191,112 @@ async def start(broker: str, app_id: str, kafka: bool, load_all: bool = False) -
         worker.kill()
 
 
-async def _calm(pid: int) -> None:
-    """Wait until the process has little to do."""
+async def _calm(*pids: int) -> None:
+    """Wait until the processes have little to do."""
     while True:
-        before = cpu_seconds(pid)
+        before = sum(map(cpu_seconds, pids))
         await asyncio.sleep(3)
-        if cpu_seconds(pid) - before < 1:
+        if sum(map(cpu_seconds, pids)) - before < len(pids):
             return
+
+
+class TakenOver(NamedTuple):
+    """One of two workers was killed, and the other has its shards."""
+
+    seconds: float
+    """From the kill until the other had all and judged."""
+    read: int
+    """Records that it read of the changelogs meanwhile."""
+    mib: float
+    """The larger of the two before."""
+
+
+async def take_over(broker: str, app_id: str, kafka: bool, standbys: int, stored: int) -> TakenOver:
+    """Start two workers, wait until all `stored` records are where they belong, and kill one."""
+    folder = Path(tempfile.mkdtemp(prefix="vigil-bench-"))
+    killed, heir = pair = [
+        WorkerProcess(
+            broker, folder / f"{n}.log", app_id=app_id, standbys=standbys, session_timeout_ms=SESSION_MS,
+            idempotent_producer=kafka,
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    try:
+        for worker in pair:
+            await worker.ready(within_s=900)
+        while standbys and min(_told(worker, "vigil_restored_records_total") for worker in pair) < stored:
+            await asyncio.sleep(0.5)
+        await _calm(*(worker.process.pid for worker in pair))
+        mib = max(rss_mib(worker.process.pid) for worker in pair)
+        before = _told(heir, "vigil_restored_records_total")
+        began = time.monotonic()
+        killed.kill()
+        while _told(heir, "vigil_shards") < len(GROUPS) * PARTITIONS or heir.get("/health/ready")[0] != 200:
+            if heir.process.poll() is not None or time.monotonic() - began > 900:
+                raise RuntimeError(f"nobody took over: {heir.log.read_text()[-2000:]}")
+            await asyncio.sleep(0.05)
+        seconds = time.monotonic() - began
+        return TakenOver(seconds, round(_told(heir, "vigil_restored_records_total") - before), mib)
+    finally:
+        for worker in pair:
+            worker.kill()
+
+
+def _told(worker: WorkerProcess, metric: str) -> float:
+    """The sum of a metric's series."""
+    lines = worker.get("/metrics")[1].splitlines()
+    return sum(float(line.split()[-1]) for line in lines if re.match(rf"{metric}(\{{|\s)", line))
+
+
+def available_mib() -> float:
+    """Memory that this machine can still give."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable"))
 
 
 async def run() -> None:
     print(machine())
-    print(f"{PARTITIONS} partitions, one worker has them all; from the start of its process until it judges")
+    print(f"{PARTITIONS} partitions. One worker has them all: from the start of its process until it judges.")
+    print(f"Two: from the kill of one until the other judges all, of which {SESSION_MS / 1000:g} s are the session's.")
     print(
-        "| state | keys | records | bytes a key | s until ready | CPU s | MiB | bytes of memory a key | … once loaded |"
+        "| state | keys | records | bytes a key | s until ready | CPU s | MiB | bytes of memory a key | … once loaded "
+        "| two, one killed: s | records read | with a standby: s | records read | MiB each |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    groups: tuple[Group, ...] = ("rooms", "suppliers")
-    with local_broker() as (broker, kafka):
-        for group in groups:
-            base = 0.0
-            for number in (0, *KEYS):
-                app_id = f"bench-{group}-{number}"
+    print("| --- " * 14 + "|")
+    room = available_mib() - SPARE_MIB
+    base = 0.0
+    for name in ASKED:
+        kind = STATES[name]
+        for number in KEYS if base else (0, *KEYS):
+            # A broker each: the next one's disk and memory are not the last one's.
+            with local_broker(say=False) as (broker, kafka):
+                app_id = f"bench-{name}-{number}"
                 await make_topics(broker, PARTITIONS, app_id)
-                written, size = await fill(broker, app_id, group, number) if number else (0, 0.0)
+                written, size = await fill(broker, app_id, kind, number) if number else (0, 0.0)
+                need = OF_MEMORY * size * number / 2**20
+                if need > room:
+                    print(f"| {name} | {number:,} | {written:,} | {size:,.0f} | does not fit | " + "| " * 9, flush=True)
+                    continue
                 told = await start(broker, app_id, kafka)
-                a_key = loaded = "–"
                 if not number:
                     base = told.mib
-                else:
-                    a_key = f"{(told.mib - base) * 2**20 / number:,.0f}"
-                    if number <= LOADED_UP_TO:
-                        every = await start(broker, app_id, kafka, load_all=True)
-                        loaded = f"{(every.mib - base) * 2**20 / number:,.0f}"
-                print(
-                    f"| {group} | {number:,} | {written:,} | {size:,.0f} | {told.seconds:.1f} | {told.cpu:.1f} | "
-                    f"{told.mib:.0f} | {a_key} | {loaded} |",
-                    flush=True,
+                    print(f"| none | 0 | 0 | – | {told.seconds:.1f} | {told.cpu:.1f} | {told.mib:.0f} | " + "– | " * 7)
+                    continue
+                a_key, loaded = f"{(told.mib - base) * 2**20 / number:,.0f}", "–"
+                if number <= LOADED_UP_TO:
+                    every = await start(broker, app_id, kafka, load_all=True)
+                    loaded = f"{(every.mib - base) * 2**20 / number:,.0f}"
+                alone = await take_over(broker, app_id, kafka, 0, written)
+                row = (
+                    f"| {name} | {number:,} | {written:,} | {size:,.0f} | {told.seconds:.1f} | {told.cpu:.1f} | "
+                    f"{told.mib:,.0f} | {a_key} | {loaded} | {alone.seconds:.1f} | {alone.read:,} | "
                 )
+                if 2 * need < room:
+                    both = await take_over(broker, app_id, kafka, 1, written)
+                    row += f"{both.seconds:.1f} | {both.read:,} | {both.mib:,.0f} |"
+                else:
+                    row += "do not fit | – | – |"
+                print(row, flush=True)
 
 
 def main() -> None:

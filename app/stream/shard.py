@@ -12,6 +12,7 @@ would have judged. Forgets: keys that say so, and what the buffer held once it i
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
+from itertools import islice
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -41,6 +42,9 @@ from topics.fields import MAX_AHEAD_MS, Refused
 
 OUTBOX_BYTES: Final = 256 * 1024
 """An outbox is cut into records of about this size."""
+
+UNLOADED_AT_ONCE: Final = 1000
+"""So many states are looked at in one call of `shrink`, which comes often."""
 
 STUCK: Final = 10_000
 """A deadline that fires so often without moving on is a bug of ours."""
@@ -121,6 +125,8 @@ class Shard:
         """Natural ids in the buffer, each with its largest `at` there."""
         self._heap: list[tuple[int, str]] = []
         """Deadlines, lazily: an entry that is not its key's `due` any more is skipped."""
+        self._loaded: dict[str, None] = {}
+        """Keys whose state is loaded, those first that have not changed for the longest time."""
         self._changed: set[str] = set()
         self._owed: set[str] = set()
         """Keys whose status was held back."""
@@ -286,6 +292,7 @@ class Shard:
         slot = self.keys.get(key)
         if slot is None:
             slot = self.keys[key] = Slot(self.logic.load(key, {}), NEVER)
+            self._loaded[key] = None
         state = slot.state
         if state is None:
             state = self._state(key, slot)
@@ -333,10 +340,12 @@ class Shard:
                 state = slot.state = self.logic.load(key, self._store.payloads(key))
             except UNREADABLE as error:
                 raise unreadable(f"the stored state of {key!r}", error) from error
+            self._loaded[key] = None
         return state
 
     def _forget(self, key: str) -> None:
         del self.keys[key]
+        self._loaded.pop(key, None)
         self._gone.add(key)
         self._changed.discard(key)
         self._owed.discard(key)
@@ -423,6 +432,8 @@ class Shard:
         for key in sorted(self._changed | self._owed):
             slot = self.keys[key]
             state = self._state(key, slot)
+            del self._loaded[key]
+            self._loaded[key] = None
             flags = 0
             told = [sendable(output) for output in state.status(clock, final)]
             outputs += told
@@ -431,6 +442,7 @@ class Shard:
             if state.forgotten():
                 owing += told
                 del self.keys[key]
+                del self._loaded[key]
                 for part in (b"", *self._store.parts.get(key, ())):
                     records.append(record_of(store_key(key, part), None, epoch, number, NEVER, 0))
                 continue
@@ -466,10 +478,16 @@ class Shard:
         self._store.save(snapshot.records, snapshot.marker)
 
     def shrink(self, most: int) -> None:
-        """Unload states that have nothing unsaved until at most `most` keys are loaded; call right after `saved`."""
-        loaded = [key for key, slot in self.keys.items() if slot.state is not None]
-        for key in loaded[: max(0, len(loaded) - most)]:
-            if key not in self._changed and key not in self._owed:
+        """Unload states that have nothing unsaved until at most `most` are loaded; call it right after `saved`.
+
+        Some of them at a time, and those first that have not changed for the longest time.
+        """
+        loaded = self._loaded
+        for key in list(islice(loaded, max(0, min(len(loaded) - most, UNLOADED_AT_ONCE)))):
+            del loaded[key]
+            if key in self._changed or key in self._owed:
+                loaded[key] = None  # it is in use: its turn comes again after all others
+            else:
                 self.keys[key].state = None
 
     def _marker(self, epoch: int, number: int, outbox: int) -> Marker:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.stream.clock import BEGINNING, NEVER, Source, clock_of
-from app.stream.shard import Shard
+from app.stream.shard import UNLOADED_AT_ONCE, Shard
 from app.stream.store import Owed, Store
 from tests.stream.toys import ALARM, REMEMBER, Arrival, Event, Message, Ordered, Patient, Toy, message
 from topics.fields import MAX_AHEAD_MS
@@ -472,6 +472,46 @@ def test_unloading_changes_nothing_that_comes_out() -> None:
         return life.sent, life.log
 
     assert run(None) == run(0) == run(2)
+
+
+class Unseen(dict[str, Any]):
+    """Keys that may be looked up, never looked through."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("all keys are looked through")
+
+    keys = values = items = __iter__  # type: ignore[assignment]
+
+
+def test_unloading_takes_what_is_not_in_use_and_does_not_look_through_what_is_not_loaded() -> None:
+    life = Life(Ordered())
+    shard = life.shard
+    shard.intake(ENTRY, [message(n, Event(f"K{n}", 1000)) for n in range(6)])
+    shard.advance(1001)
+    life.checkpoint()
+    shard.intake(ENTRY, [message(6, Event("K0", 1010)), message(7, Event("K3", 1020))])
+    shard.advance(1021)
+    life.checkpoint()
+    shard.intake(ENTRY, [message(8, Event("K1", 1030))])
+    shard.advance(1031)  # not saved
+    shard.keys = Unseen(shard.keys)
+    shard.shrink(3)
+    assert {key for key in map("K{}".format, range(6)) if shard.keys[key].state is not None} == {"K0", "K1", "K3", "K5"}
+    shard.shrink(3)
+    assert {key for key in map("K{}".format, range(6)) if shard.keys[key].state is not None} == {"K0", "K1", "K3"}
+
+
+def test_many_are_unloaded_some_at_a_time() -> None:
+    life = Life(Ordered())
+    number = 2 * UNLOADED_AT_ONCE + 10
+    life.shard.intake(ENTRY, [message(n, Event(f"K{n}", 1000)) for n in range(number)])
+    life.shard.advance(1001)
+    life.checkpoint()
+    left = []
+    for _ in range(4):
+        life.shard.shrink(10)
+        left.append(sum(slot.state is not None for slot in life.shard.keys.values()))
+    assert left == [number - UNLOADED_AT_ONCE, 10, 10, 10]
 
 
 def test_only_what_changed_is_written() -> None:
