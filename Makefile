@@ -63,9 +63,10 @@ audit: install ## known vulnerabilities in the locked packages; says so where no
 pictures: install ## the manual's pictures, from a running demo and the system's Chromium
 	$(BIN)/python -m tools.pictures
 
-deploy-check: $(LINTERS)/.vigil-installed ## Dockerfile, Kubernetes example and scripts by linters and the official schemas
+deploy-check: $(LINTERS)/.vigil-installed ## Dockerfile, Compose and Kubernetes examples and scripts by linters and the official schemas
 	$(LINTERS)/bin/hadolint Dockerfile
-	$(LINTERS)/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	$(LINTERS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(LINTERS)/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml deploy/kubernetes/optional/ingress.yaml
 	$(LINTERS)/bin/shellcheck .ci/run
 
 $(LINTERS)/.vigil-installed: deploy/linters.lock

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS
+from app.console.settings import PREFIX as OF_CONSOLE
 from app.console.settings import ConsoleSettings
 from app.metrics import Metrics
 from app.notify.metrics import NotifyMetrics
+from app.notify.reader import KINDS
 from app.settings import PREFIX, Settings
 from topics.catalog import TOPICS
 
@@ -47,10 +49,13 @@ def names() -> dict[str, set[str]]:
     metrics = {metric.name for registry in registries for metric in registry.collect()}
     fields = {name for topic in TOPICS for name in topic.carries.__struct_fields__}
     settings = {*Settings.__struct_fields__, *ConsoleSettings.__struct_fields__}
+    routing = {name for kind in KINDS.values() for name in kind.__struct_fields__}
     return {
         "metric": {f"{name}{end}" for name in metrics for end in _OF_METRICS},
-        "setting": settings | fields,
-        "variable": {f"{PREFIX}{name.upper()}" for name in settings} | {"VIGIL_CONFIG"},
+        "setting": settings | fields | routing,
+        "variable": {f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__}
+        | {f"{OF_CONSOLE}{name.upper()}" for name in ConsoleSettings.__struct_fields__}
+        | {"VIGIL_CONFIG"},
         "command": set(COMMANDS),
         "target": set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)),
     }
@@ -61,6 +66,7 @@ FOREIGN = {
     "process_cpu_seconds_total",  # of every Prometheus client
     "runbook_url",  # of an alert
     "key_base64",  # of an export of dead letters
+    "deploy/notify/secrets.env",  # an operator's own
 }
 
 

@@ -8,6 +8,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from app.metrics import DELAYS, Metrics
+from app.notify.metrics import NotifyMetrics
 from tests.needs import program
 from tools.metrics_page import PAGE, page
 
@@ -16,7 +17,15 @@ def test_the_page_says_what_the_code_says():
     assert PAGE.read_text() == page(), "write it anew: python -m tools.metrics_page"
 
 
-@pytest.mark.parametrize("metric", [m for m in vars(Metrics()).values() if isinstance(m, MetricWrapperBase)], ids=str)
+EVERY = [
+    metric
+    for metrics in (Metrics(), NotifyMetrics())
+    for metric in vars(metrics).values()
+    if isinstance(metric, MetricWrapperBase)
+]
+
+
+@pytest.mark.parametrize("metric", EVERY, ids=str)
 def test_names_labels_and_words_go_by_the_conventions(metric: MetricWrapperBase):
     (family,) = metric.describe()
     assert re.fullmatch(r"vigil_[a-z0-9_]+", family.name)
@@ -38,9 +47,17 @@ def test_a_fresh_worker_tells_counters_at_0_so_that_the_first_event_is_a_rise():
     assert registry.get_sample_value("vigil_actions_total", {"family": "obs", "status": "active"}) == 0
 
 
-def test_promtool_has_no_complaint():
+def test_a_fresh_vigil_notify_tells_what_becomes_of_each_target_at_0():
+    metrics = NotifyMetrics()
+    metrics.begin(["ops"])
+    for name, labels in (("delivered", {}), ("dead_letters", {}), ("tries", {"outcome": "later"})):
+        assert metrics.registry.get_sample_value(f"vigil_notify_{name}_total", {"target": "ops", **labels}) == 0
+
+
+@pytest.mark.parametrize("metrics", [Metrics(), NotifyMetrics()], ids=["worker", "notify"])
+def test_promtool_has_no_complaint(metrics: Metrics | NotifyMetrics):
     promtool = program("PROMETHEUS", "the metrics' form is", "prometheus", "promtool")
     told = subprocess.run(
-        [promtool, "check", "metrics"], input=generate_latest(Metrics().registry), capture_output=True, check=False
+        [promtool, "check", "metrics"], input=generate_latest(metrics.registry), capture_output=True, check=False
     )
     assert (told.returncode, told.stdout + told.stderr) == (0, b"")

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from typing import Any
 
 import click
@@ -43,7 +44,8 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
             raise click.UsageError("--new-token: the name must have no white space, # or ;")
         token, line = make_token(new_token, role)
         click.echo(f"Token, for {new_token} alone (it is not kept anywhere):  {token}", err=True)
-        click.echo("Line for the tokens file:", err=True)
+        if sys.stdout.isatty():  # else it has gone where it was to go
+            click.echo("Line for the tokens file:", err=True)
         click.echo(line)
         return
     set_up_logs(settings.log_level, settings.log_format)

@@ -1,8 +1,12 @@
-"""The metrics of `vigil notify`, named and explained in one place."""
+"""The metrics of `vigil notify`, named and explained in one place.
 
+Counters of targets begin at 0 (`begin`), so that the first event is seen as a rise.
+"""
+
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 DELAYS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
@@ -12,6 +16,7 @@ class NotifyMetrics:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self.messages = Counter("vigil_notify_messages", "Messages read.", ["topic"], registry=registry)
         self.refused = Counter(
             "vigil_notify_refused", "Messages that could not be read; they are in notify-dead-letter.", ["topic"],
@@ -34,6 +39,12 @@ class NotifyMetrics:
             registry=registry,
         )  # fmt: skip
         self.owed = Gauge("vigil_notify_owed", "Changes that wait for their delivery.", ["target"], registry=registry)
+        self.late = Gauge(
+            "vigil_notify_late_seconds",
+            "For how long the change that was due first waits by now; quiet hours do not count.",
+            ["target"],
+            registry=registry,
+        )
         self.delay = Histogram(
             "vigil_notify_delivery_seconds", "From the first try of a change until it was delivered.", ["target"],
             buckets=DELAYS, registry=registry,
@@ -44,3 +55,11 @@ class NotifyMetrics:
         )  # fmt: skip
         self.active = Gauge("vigil_notify_active", "1 on the process that tells, 0 on one that stands by.",
                             registry=registry)  # fmt: skip
+
+    def begin(self, targets: Iterable[str]) -> None:
+        """Tell the counters of these targets from 0 on."""
+        for name in targets:
+            for counter in (self.delivered, self.dead, self.resent):
+                counter.labels(name)
+            for outcome in ("sent", "later", "refused"):
+                self.tries.labels(name, outcome)

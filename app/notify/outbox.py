@@ -116,6 +116,15 @@ class Outbox:
             heapq.heappop(heads)
         return heads[0][0] if heads else None
 
+    def since(self) -> dict[str, int]:
+        """By target, when the first of what waits was due: of what was tried, when that was first. May lie ahead."""
+        first: dict[str, int] = {}
+        for (target, _), queue in self._queues.items():
+            progress = self._owed[queue[0]].left[target]
+            at = progress.next_at if progress.first_at is None else progress.first_at
+            first[target] = min(at, first.get(target, at))
+        return first
+
     def due(self, target: str, now: int, most: int) -> list[Delivery]:
         """Up to `most` deliveries of different incidents, the longest due first; they are under way from now on."""
         found: list[Delivery] = []

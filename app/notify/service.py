@@ -81,6 +81,7 @@ class Notify:
         self._from_beginning = from_beginning
         self._bounds = bounds
         self.metrics = NotifyMetrics()
+        self.metrics.begin(routing.targets)
         self._incidents = Incidents(families, bounds)
         self._outbox = Outbox()
         self._moves = 0
@@ -105,8 +106,10 @@ class Notify:
         self.metrics.active.set(self._active)
         self.metrics.open.set(len(self._incidents.open) if self._active else 0)
         self.metrics.remembered.set(len(self._incidents) if self._active else 0)
+        since, now = self._outbox.since() if self._active else {}, wall_ms()
         for name in self._routing.targets:
             self.metrics.owed.labels(name).set(self._outbox.owed_to(name) if self._active else 0)
+            self.metrics.late.labels(name).set(max(now - since.get(name, now), 0) / 1000)
 
     # The run.
 

@@ -74,6 +74,24 @@ def test_what_is_held_back_is_told_as_it_stands_in_the_end() -> None:
     assert (last.change.event, last.change.incident.violated_at) == ("resolved", T0 + 120 * S)
 
 
+def test_what_waits_is_late_since_it_was_due_and_quiet_hours_do_not_count() -> None:
+    morning = T0 + 8 * 3_600_000
+    outbox = filled(steps()[0])
+    outbox.add(steps("room-2")[0], {"hook": T0 + 5 * S, "held": morning}, T0 + 5 * S)
+    outbox.release(T0 + 5 * S)
+    assert outbox.since() == {"hook": T0, "held": morning}
+    [first] = outbox.due("hook", T0 + 60 * S, 1)
+    outbox.again(first, T0 + 120 * S)
+    assert outbox.since()["hook"] == T0 + 5 * S
+    for one in outbox.due("hook", T0 + 61 * S, 1):
+        outbox.done(one)
+    # Of what was tried: since then, however often it was tried again; a restart does not begin anew.
+    stored = dict(outbox.changed())
+    outbox = Outbox()
+    outbox.load({name: value for name, value in stored.items() if value is not None}, T0 + 90 * S)
+    assert outbox.since() == {"hook": T0 + 60 * S, "held": morning}
+
+
 def test_a_step_owed_already_is_not_owed_twice() -> None:
     assert len(filled(steps()[0], steps()[0])) == 1
 
