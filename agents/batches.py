@@ -67,6 +67,8 @@ class Hooks:
     """Partitions of which it is to be asked."""
     sought: int = -1
     """The generation of the group in which the fetcher was last put where the shards are."""
+    reread: dict[TP, int] = field(default_factory=dict)
+    """Changelog partitions of which something was lost on its way, and from where they are to be read again."""
     held: set[TP] = field(default_factory=set)
     """Partitions that are not to be fetched, whatever room Faust's own queues have."""
     restored: Callable[[Group, int], None] = lambda group, records: None
@@ -93,8 +95,21 @@ class _Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> Any:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
+    async def seek(self, partition: TP, offset: int) -> None:
+        await super().seek(partition, offset)
+        self.app.hooks.handed_on[partition] = offset
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        await super().seek_wait(partitions)
+        for tp, offset in partitions.items():  # a changelog may begin behind what its mirror has
+            self.app.hooks.handed_on[tp] = min(offset, self.app.mirrored(tp, offset))
+
     async def perform_seek(self) -> None:
-        """Read on from where the shards' state is, which may be after (never before) what was committed."""
+        """Read on from where the shards' state is, which may be after (never before) what was committed.
+
+        Faust lets the changelogs of standbys flow before it seeks, and empties its queues after: they are read on
+        from what the mirrors have.
+        """
         await super().perform_seek()
         self.app.hooks.held.clear()  # dealt out anew, every partition is fetched
         assigned = self.assignment()
@@ -104,7 +119,9 @@ class _Consumer(driver.Consumer):
         for tp, offset in positions.items():
             if tp in assigned:
                 await self.seek(tp, offset)
-                hooks.handed_on[tp] = offset
+        for tp, offset in self.app.standing_by().items():
+            if tp in assigned:
+                await self.seek(tp, offset)
         hooks.passed.clear()
         hooks.sought = self.app.consumer_generation_id if positions else -1
 
@@ -121,8 +138,16 @@ class _Consumer(driver.Consumer):
                 hooks.passed[tp] = position_of(self, tp)
             hooks.doubted.clear()
 
+    async def _read_again(self) -> None:
+        reread, self.app.hooks.reread = self.app.hooks.reread, {}
+        assigned = self.assignment() if reread else set()
+        for tp, offset in reread.items():
+            if tp in assigned:
+                await self.seek(tp, offset)
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         self._note_passed()
+        await self._read_again()
         records, active = await self._wait_next_records(min(timeout, POLL_S))
         generation = self.app.consumer_generation_id
         if not records or self.should_stop:
@@ -235,6 +260,32 @@ class BatchApp(faust.App):
         for step in self.hooks.beside:
             self.add_future(step())
 
+    def standing_by(self) -> dict[TP, int]:
+        """From where the changelogs of standbys are to be read; Faust is made to take again what is read again."""
+        recovery = self.tables.recovery
+        positions = {}
+        for tp in recovery.standby_tps:
+            positions[tp] = end = self.mirrored(tp)
+            recovery.standby_offsets[tp] = end - 1
+        return positions
+
+    def mirrored(self, tp: TP, default: int = 0) -> int:
+        """Up to which offset the mirror of a changelog's partition has it; `default` where it is no changelog."""
+        table = self.tables._changelogs.get(tp.topic)
+        return default if table is None else table.store.ends.get(tp.partition, 0)
+
+    def read_again(self, tp: TP, offset: int) -> None:
+        """Something of a changelog was lost on its way: read it again from this offset on."""
+        recovery = self.tables.recovery
+        self.log.warning("%s, partition %d: something was lost on its way; read again from %d", *tp, offset)
+        for tps, offsets in (
+            (recovery.active_tps, recovery.active_offsets),
+            (recovery.standby_tps, recovery.standby_offsets),
+        ):
+            if tp in tps:
+                offsets[tp] = offset - 1
+        self.hooks.reread[tp] = offset
+
     def _create_directories(self) -> None:
         """None: nothing is kept on a disk, so a full or read-only one stops nobody."""
 
@@ -276,6 +327,11 @@ class MirrorStore(memory.Store):
         """The mirror of a partition, an empty one where nothing was read."""
         return self.mirrors.setdefault(partition, self.table.new_mirror())
 
+    def sort_in(self) -> None:
+        """Let every mirror put some of what it has read where it belongs; call it often."""
+        for mirror in self.mirrors.values():
+            mirror.sort_in()
+
     def persisted_offset(self, tp: TP) -> int | None:
         end = self.ends.get(tp.partition)
         return None if end is None else end - 1
@@ -290,6 +346,9 @@ class MirrorStore(memory.Store):
                 continue  # of a partition that has just gone: Faust gives it to the table that it was busy with
             partition, records = message.partition, message.value
             end = self.ends.get(partition, 0)
+            if getattr(records, "after", 0) > end:
+                self.app.read_again(message.tp, end)
+                continue
             if records and records[0].offset < end:  # a recovery begins at the last record it has
                 records = [record for record in records if record.offset >= end]
             if not records:

@@ -268,6 +268,8 @@ class Worker:
             gap = time.monotonic() - asleep - TICK_S
             self.metrics.loop_gap.observe(max(gap, 0))
             self._check_stall(gap)
+            for table in self.tables.values():
+                table.store.sort_in()
             if self._ready:
                 self.owner.tick()
                 await self.checkpoints.when_due()

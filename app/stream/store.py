@@ -25,6 +25,9 @@ from msgspec import Struct
 
 from app.stream.clock import NEVER
 
+SORTED_IN_AT_ONCE: Final = 10_000
+"""Of a log that was compacted one checkpoint may be the whole state: so many of its records are sorted in at a time."""
+
 FORMAT: Final = 1
 """Version of the stored form: a marker of a higher one is refused."""
 
@@ -165,7 +168,7 @@ def marker_record(marker: Marker) -> Record:
     return record_of(_MARKER_KEY, encode(marker), marker.epoch, marker.number, NEVER, 0)
 
 
-def _place(record: Any) -> tuple[int, int]:
+def _place_of(record: Any) -> tuple[int, int]:
     """The checkpoint (epoch and number) that a changelog record says it belongs to."""
     if record.value is None:
         place: tuple[int, int] = _STAMP.unpack(dict(record.headers)[TOMBSTONE_HEADER])
@@ -173,8 +176,25 @@ def _place(record: Any) -> tuple[int, int]:
     return _STAMP.unpack_from(record.value)
 
 
+class _Counted:
+    """A checkpoint that counts or was ruled out, and those of its records that are not in their place yet."""
+
+    __slots__ = ("marker", "outbox", "records", "taken_over")
+
+    def __init__(self, records: "deque[Record | bytes]", marker: Marker | None, taken_over: bool) -> None:
+        self.records = records
+        self.marker = marker
+        """None: it does not count."""
+        self.taken_over = taken_over
+        """It is the first of a new owner."""
+        self.outbox: dict[int, bytes] = {}
+
+
 class Store:
-    """One shard's stored records by key, as of its last whole checkpoint."""
+    """One shard's stored records by key, as of its last whole checkpoint.
+
+    Whoever only reads on (a standby) calls `sort_in` now and then; `settle` does what is left of it.
+    """
 
     def __init__(self) -> None:
         self.main: dict[str, bytes] = {}
@@ -189,6 +209,8 @@ class Store:
         """The highest marker in the log, whether it counts or not."""
         self._pending: deque[Record | bytes] = deque()
         """What waits for its marker: of a compacted log nearly all of it. Of what cannot count, the key alone."""
+        self._counting: deque[_Counted] = deque()
+        """What is to be sorted in, in the order of the log."""
         self._doubtful: dict[bytes, Record] = {}
         """What a marker has ruled out: a later owner, who saw more of the log, may have known better."""
         self._place = NOTHING
@@ -200,7 +222,7 @@ class Store:
         for record in records:
             key, value = record.key, record.value
             try:
-                place = _place(record)
+                place = _place_of(record)
                 short = value is not None and len(value) < HEADER.size
                 foreign = key is None or len(key) < 3 or place[0] >= EPOCHS or short
             except (KeyError, struct.error):
@@ -221,6 +243,7 @@ class Store:
             else:
                 # Not the consumer's record: with all that it tells it takes more memory than the value does.
                 self._pending.append(Record(key, value, () if value is not None else tuple(record.headers)))
+        self.sort_in()
 
     def _count(self, value: bytes) -> None:
         try:
@@ -242,34 +265,44 @@ class Store:
         if taken_over and marker.read < self.last_read:
             # A take-over that had not read the log to its end: its worker saw the gap and stopped at once.
             self.last_read = max(self.last_read, marker.place)
-            for record in pending:
-                self._rule_out(record)
+            self._counting.append(_Counted(pending, None, taken_over))
             return
-        outbox: dict[int, bytes] = {}
-        if taken_over:
-            for stored_at, doubtful in list(self._doubtful.items()):
-                if _place(doubtful) <= marker.base:
-                    self._put(doubtful)
-                    del self._doubtful[stored_at]
-        while pending:  # each is let go once it is in its place: it may be the whole state
-            record = pending.popleft()
-            if isinstance(record, bytes):
-                self.heal.add(record)
-                continue
-            place = _place(record)
-            if record.key.startswith(_OUTBOX_KEY):
-                if place == marker.place and record.value is not None:
-                    outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
-            elif place <= marker.base or (marker.epoch, marker.base_number) < place <= marker.place:
-                self.heal.discard(record.key)
-                self._doubtful.pop(record.key, None)
-                self._put(record)
-            else:  # never finished
-                self._rule_out(record)
+        self._counting.append(_Counted(pending, marker, taken_over))
         self.last_read = max(self.last_read, marker.place)
         self._counted = marker.place
         self.marker = marker
-        self.outbox = outbox
+
+    def sort_in(self, most: int = SORTED_IN_AT_ONCE) -> None:
+        """Put up to `most` records of checkpoints that were read where they belong."""
+        while self._counting and most > 0:
+            counted = self._counting[0]
+            marker, records = counted.marker, counted.records
+            if counted.taken_over and marker is not None:
+                counted.taken_over = False
+                for stored_at, doubtful in list(self._doubtful.items()):
+                    if _place_of(doubtful) <= marker.base:
+                        self._put(doubtful)
+                        del self._doubtful[stored_at]
+            while records and most > 0:  # each is let go once it is in its place
+                most -= 1
+                record = records.popleft()
+                if marker is None or isinstance(record, bytes):
+                    self._rule_out(record)
+                    continue
+                place = _place_of(record)
+                if record.key.startswith(_OUTBOX_KEY):
+                    if place == marker.place and record.value is not None:
+                        counted.outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
+                elif place <= marker.base or (marker.epoch, marker.base_number) < place <= marker.place:
+                    self.heal.discard(record.key)
+                    self._doubtful.pop(record.key, None)
+                    self._put(record)
+                else:  # never finished
+                    self._rule_out(record)
+            if not records:
+                self._counting.popleft()
+                if marker is not None:
+                    self.outbox = counted.outbox
 
     def _rule_out(self, record: Record | bytes) -> None:
         if isinstance(record, bytes):
@@ -281,6 +314,8 @@ class Store:
 
     def settle(self) -> None:
         """The log was read to its end by a new owner: what has no marker by now is to be healed."""
+        while self._counting:
+            self.sort_in()
         self.heal.update(record if isinstance(record, bytes) else record.key for record in self._pending)
 
     def save(self, records: Iterable[Record], marker: Marker) -> None:

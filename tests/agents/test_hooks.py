@@ -22,6 +22,7 @@ from faust.app.base import App
 from faust.stores import memory
 from faust.tables import base as tables
 from faust.tables import recovery
+from faust.tables.manager import TableManager
 from faust.transport import consumer as transport
 from faust.transport.conductor import ConductorCompiler
 from faust.transport.drivers import aiokafka as driver
@@ -76,6 +77,8 @@ def test_the_versions_are_pinned_exactly_and_are_those_installed() -> None:
         (App, "_create_directories", []),
         (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["transport"]),
         (driver.Consumer, "_new_consumer_thread", []),
+        (transport.Consumer, "seek", ["partition", "offset"]),
+        (driver.Consumer, "seek_wait", ["partitions"]),
         (transport.Consumer, "perform_seek", []),
         (transport.Consumer, "getmany", ["timeout"]),
         (transport.Consumer, "on_buffer_full", ["tp"]),
@@ -99,7 +102,14 @@ def test_every_override_overrides_something() -> None:
     """A method of ours that Faust does not know any more would simply never be called."""
     ours = {
         batches._Thread: {"_create_worker_consumer"},
-        batches._Consumer: {"_new_consumer_thread", "perform_seek", "on_buffer_drop", "getmany"},
+        batches._Consumer: {
+            "_new_consumer_thread",
+            "seek",
+            "seek_wait",
+            "perform_seek",
+            "on_buffer_drop",
+            "getmany",
+        },
         batches._Producer: {"_settings_extra"},
         batches._Batches: {"compile"},
         batches.BatchApp: {"on_start", "_create_directories", "_new_transport", "_new_producer_transport"},
@@ -295,7 +305,7 @@ async def test_a_batch_tells_what_was_handed_on_before_it(app: BatchApp) -> None
         return {}
 
     consumer._wait_next_records, consumer.flow_active = poll, True
-    consumer.assignment, consumer.seek_to_committed, consumer.seek = lambda: {ENTRY}, seek, seek
+    consumer.assignment, consumer.seek_to_committed, consumer._seek = lambda: {ENTRY}, seek, seek
     app.hooks.positions = lambda: {ENTRY: 5}
     await consumer.perform_seek()
     told = [message.value.after for _ in range(2) async for _, message in consumer.getmany(1.0)]
@@ -409,6 +419,105 @@ def test_a_recovery_reads_on_from_the_offset_that_the_store_tells(app: BatchApp)
     assert table.persisted_offset(changelog) is None
     table.store.ends[1] = 8
     assert table.persisted_offset(changelog) == 7
+
+
+class Told(Store):
+    """A mirror that remembers the offsets it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offsets: list[int] = []
+
+    def read(self, records: Any) -> None:
+        self.offsets += [record.offset for record in records]
+
+
+CHANGELOG: Final = TP("vigil-rooms-state", 1)
+
+
+def changelog_event(first: int, last: int, after: int) -> Any:
+    """What the recovery hands to a table: the records of one fetch."""
+    records = batches.Batch(SimpleNamespace(offset=offset) for offset in range(first, last + 1))
+    records.after = after
+    return SimpleNamespace(
+        message=SimpleNamespace(topic=CHANGELOG.topic, partition=1, tp=CHANGELOG, offset=last, value=records)
+    )
+
+
+@pytest.mark.parametrize("stands_by", [True, False])
+async def test_of_a_changelog_nothing_is_taken_in_behind_what_was_lost(app: BatchApp, stands_by: bool) -> None:
+    """Faust empties its queues once more when a standby is read already: what was in them is read again."""
+    assert "changelog_queue" in source(recovery.Recovery._slurp_changelogs.fun)
+    assert "clear_on_resume=True" in source(TableManager.changelog_queue.fget)
+    table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
+    app.tables._changelogs[CHANGELOG.topic] = table
+    recovering = app.tables.recovery
+    tps, offsets = (
+        (recovering.standby_tps, recovering.standby_offsets)
+        if stands_by
+        else (recovering.active_tps, recovering.active_offsets)
+    )
+    tps.add(CHANGELOG)
+    offsets[CHANGELOG] = 9  # by now it has taken note of what follows
+    sought: list[tuple[TP, int]] = []
+    consumer = app.consumer
+
+    async def seek(tp: TP, offset: int) -> None:
+        sought.append((tp, offset))
+
+    async def nothing(timeout: float) -> Any:
+        return {}, None
+
+    consumer._seek, consumer._wait_next_records, consumer.assignment = seek, nothing, lambda: {CHANGELOG}
+    table.apply_changelog_batch([changelog_event(0, 2, 0), changelog_event(6, 9, 6)])  # 3 to 5 got lost
+    assert (table.store.mirror(1).offsets, table.store.ends) == ([0, 1, 2], {1: 3})
+    assert offsets[CHANGELOG] == 2, "Faust would drop what is read again"
+    assert [tp async for tp, _ in consumer.getmany(1.0)] == []
+    assert sought == [(CHANGELOG, 3)]
+    assert app.hooks.handed_on[CHANGELOG] == 3
+    assert [tp async for tp, _ in consumer.getmany(1.0)] == []
+    assert len(sought) == 1, "once"
+    # What comes now begins before what had come, and may go beyond.
+    table.apply_changelog_batch([changelog_event(3, 7, 3), changelog_event(6, 9, 6), changelog_event(8, 11, 8)])
+    assert table.store.mirror(1).offsets == list(range(12))
+    assert app.hooks.reread == {}
+
+
+async def test_a_standby_is_read_on_from_what_its_mirror_has(app: BatchApp) -> None:
+    """By the end of a rebalance Faust has let it flow already, and empties its queues after."""
+    steps = source(recovery.Recovery._restart_recovery.fun)
+    assert steps.index("resume_partitions)(standby_tps)") < steps.index("on_recovery_completed)(generation_id)")
+    table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
+    other = TP(CHANGELOG.topic, 2)
+    app.tables._changelogs[CHANGELOG.topic] = table
+    recovering, consumer = app.tables.recovery, app.consumer
+    recovering.standby_tps.update({CHANGELOG, other})
+    recovering.standby_offsets[CHANGELOG] = 40
+    table.store.ends[1] = 30
+    sought: dict[TP, int] = {}
+
+    async def seek(tp: TP, offset: int) -> None:
+        sought[tp] = offset
+
+    async def committed() -> dict[TP, int]:
+        return {}
+
+    consumer._seek, consumer.seek_to_committed, consumer.assignment = seek, committed, lambda: {CHANGELOG, other}
+    await consumer.perform_seek()
+    assert sought == {CHANGELOG: 30, other: 0} == app.hooks.handed_on
+    assert (recovering.standby_offsets[CHANGELOG], recovering.standby_offsets[other]) == (29, -1)
+
+
+async def test_a_changelog_that_begins_behind_what_its_mirror_has_is_not_taken_for_lost(app: BatchApp) -> None:
+    table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
+    app.tables._changelogs[CHANGELOG.topic] = table
+
+    class Thread:
+        async def seek_wait(self, partitions: Any) -> None: ...
+
+    app.consumer._thread = Thread()
+    await app.consumer.seek_wait({CHANGELOG: 4999, ENTRY: 7})
+    assert app.hooks.handed_on == {CHANGELOG: 0, ENTRY: 7}
 
 
 # ---- commits ----------------------------------------------------------------------------------------------------

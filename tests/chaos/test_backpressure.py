@@ -1,14 +1,18 @@
-"""A topic hours ahead of the others, and a broker that hardly answers: memory stays bounded, nothing is lost, and the
-metrics tell."""
+"""A topic hours ahead of the others, twenty times as many rooms, and a broker that hardly answers: memory stays
+bounded, nothing is lost, and the metrics tell."""
 
 import asyncio
 import re
+import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from app.simulate import Simulation
+from app.simulate.message import Message
+from tools.chaos_run import live_differences
 from tools.chaos_run import send as evenly
 from tools.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
 from tools.kafka import KafkaBroker
@@ -37,14 +41,24 @@ def gauges(metrics: str, name: str) -> list[float]:
 
 async def watched(worker: WorkerProcess, done: asyncio.Event) -> dict[str, float]:
     """The highest values until it is done."""
-    peaks = {"buffered": 0.0, "held": 0.0, "rss": 0.0}
+    peaks: dict[str, float] = {}
     while not done.is_set():
-        _, page = await asyncio.to_thread(worker.get, "/metrics")
-        peaks["buffered"] = max([peaks["buffered"], *gauges(page, "vigil_buffered_events")])
-        peaks["held"] = max([peaks["held"], *gauges(page, "vigil_held_back_partitions")])
-        peaks["rss"] = max(peaks["rss"], rss_mb(worker.process.pid))
+        told = await asyncio.to_thread(now, worker)
+        peaks = {name: max(value, peaks.get(name, 0.0)) for name, value in told.items()}
         await asyncio.sleep(0.05)
     return peaks
+
+
+def now(worker: WorkerProcess) -> dict[str, float]:
+    """What the metrics tell of waiting, and the process of memory."""
+    page = worker.get("/metrics")[1]
+    return {
+        "buffered": max(gauges(page, "vigil_buffered_events"), default=0.0),
+        "held": max(gauges(page, "vigil_held_back_partitions"), default=0.0),
+        "lag": sum(gauges(page, "vigil_event_lag")),
+        "behind": max(gauges(page, "vigil_clock_delay_seconds"), default=0.0),
+        "rss": rss_mb(worker.process.pid),
+    }
 
 
 async def test_frames_of_six_hours_before_anything_else_are_held_back(own_kafka: KafkaBroker, tmp_path: Path) -> None:
@@ -81,6 +95,73 @@ async def test_frames_of_six_hours_before_anything_else_are_held_back(own_kafka:
         assert worker.stop() == 0
     assert peaks["held"] >= 1
     assert 0 < peaks["buffered"] <= MOST_BUFFERED + IN_FLIGHT
+    assert peaks["rss"] < before + 250
+
+
+USUAL = 60
+BURST = 20 * USUAL
+BURST_S = (10, 25)
+LATENESS_MS = 10_000
+"""What a busy machine may be late with sending must not be late for the rules."""
+
+
+def with_a_burst(start: int) -> list[Message]:
+    """Some rooms for 40 s, and for some seconds twenty times as many."""
+    simulation = Simulation(seed=7, rooms=BURST, suppliers=0, start_ms=start, duration_s=40, fault_every_s=15.0)
+    usual = {f"room-{slot:05d}" for slot in range(USUAL)}
+    begin, end = (start + second * 1000 for second in BURST_S)
+    return [
+        message
+        for message in simulation.messages()
+        if begin <= message.sent_at < end or (message.key or b"").decode()[: len("room-00000")] in usual
+    ]
+
+
+async def short_of_cpu(worker: WorkerProcess, seconds: float) -> None:
+    """The worker gets a tenth of a core."""
+    until = time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            worker.signal(signal.SIGSTOP)
+            await asyncio.sleep(0.18)
+            worker.signal(signal.SIGCONT)
+            await asyncio.sleep(0.02)
+    finally:
+        worker.signal(signal.SIGCONT)
+
+
+async def test_twenty_times_as_many_rooms_as_a_worker_can_carry(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+    address = own_kafka.address
+    await make_topics(address, PARTITIONS)
+    worker = await WorkerProcess(
+        address, tmp_path / "worker.log", allowed_lateness_ms=LATENESS_MS, max_poll_records=MAX_POLL, log_format="text"
+    ).ready()
+    before, done = rss_mb(worker.process.pid), asyncio.Event()
+    try:
+        start = time.time_ns() // 1_000_000 + 3000  # some time to make them
+        messages = with_a_burst(start)
+        expected = calm(messages, LATENESS_MS)
+        rates = Counter((message.sent_at - start) // 1000 for message in messages)
+        assert rates[BURST_S[1] - 2] > 15 * rates[BURST_S[0] - 2]
+        watching = asyncio.create_task(watched(worker, done))
+        sending = asyncio.create_task(evenly(address, messages, None))
+        await asyncio.sleep(start / 1000 + BURST_S[0] - time.time())
+        before_it = now(worker)
+        await short_of_cpu(worker, BURST_S[1] - BURST_S[0])
+        await sending
+        # Its clock must have passed all of them.
+        await asyncio.sleep((messages[-1].sent_at + LATENESS_MS) / 1000 + 2 - time.time())
+        await finished(address, within_s=120, still_s=1.0)
+        done.set()
+        peaks, after = await watching, now(worker)
+        print(f"{len(messages)} messages; {before_it} … {peaks} … {after}; {before:.0f} MB at first")
+        assert live_differences(expected, await read(address)) == []
+    finally:
+        done.set()
+        assert worker.stop() == 0
+    assert peaks["lag"] > 10 * before_it["lag"] + 1000, "the metrics do not tell"
+    assert after["lag"] == 0
+    assert after["behind"] < LATENESS_MS / 1000 + 1, "it does not catch up"
     assert peaks["rss"] < before + 250
 
 

@@ -32,6 +32,17 @@ MOST_TROUBLE: Final = 14
 """Crashes and stalls in one run."""
 
 
+class Piecemeal(Store):
+    """Sorts in what it has read a few records at a time, as one that has read a large checkpoint does."""
+
+    def __init__(self, rng: Random) -> None:
+        super().__init__()
+        self._rng = rng
+
+    def sort_in(self, most: int = 0) -> None:
+        super().sort_in(self._rng.randint(0, 5))
+
+
 class Unfenced(Store):
     """Takes whatever stands in the log."""
 
@@ -111,7 +122,7 @@ class World:
 
     def restored(self, rng: Random) -> Iterator[Store]:
         """A store that has read the log to its end, in pieces; the last one given is whole."""
-        store = Unfenced() if "no fence" in self.faults else Store()
+        store = Unfenced() if "no fence" in self.faults else Piecemeal(Random(rng.random()))
         offset = 0
         self.readers += 1
         try:

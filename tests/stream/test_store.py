@@ -7,7 +7,22 @@ import msgspec
 import pytest
 
 from app.stream.shard import OUTBOX_BYTES, Shard
-from app.stream.store import FORMAT, HEADER, Marker, Record, Store, StoredSource, StoredState, marker_record
+from app.stream.store import (
+    FORMAT,
+    HEADER,
+    SORTED_IN_AT_ONCE,
+    Marker,
+    Owed,
+    Record,
+    Store,
+    StoredSource,
+    StoredState,
+    encode,
+    marker_record,
+    outbox_records,
+    record_of,
+    store_key,
+)
 from tests.stream.toys import Event, Ordered, message
 
 # Format 1, as it lies in changelogs: `python -m tests.stream.test_store` prints what is written now. These bytes are
@@ -345,6 +360,35 @@ def test_what_waits_for_its_marker_holds_on_to_nothing_else_that_the_consumer_to
             assert told() is None, record.key
     store.read(log[-1:])
     assert (store.main, store.parts) == (restored(log).main, restored(log).parts)
+
+
+def test_a_checkpoint_that_is_the_whole_state_is_sorted_in_some_of_it_at_a_time_and_in_order() -> None:
+    number = 2 * SORTED_IN_AT_ONCE + 10
+    large = [record_of(store_key(f"K{n}"), b"old", 1, 1, 0, 0) for n in range(number)]
+    last = number - 1
+    later = [
+        record_of(store_key(f"K{last}"), b"new", 1, 2, 0, 0),
+        record_of(store_key("K0"), None, 1, 2, 0, 0),
+        *outbox_records([encode([Owed("said", b"A", "said/1", 7, b"{}")])], 1, 2),
+    ]
+    markers = [Marker(FORMAT, 1, n, 0, 0, 0, 0, n, 0, (), 0, "") for n in (1, 2)]
+    store = Store()
+    store.read([*large, marker_record(markers[0])])
+    assert len(store.main) == SORTED_IN_AT_ONCE
+    store.read([*later, marker_record(markers[1])])
+    assert (len(store.main), store.marker, store.last_read) == (2 * SORTED_IN_AT_ONCE, markers[1], (1, 2))
+    assert store.payloads("K0") == {b"": b"old"}, "what came later is sorted in before what came first"
+    store.sort_in()
+    assert len(store.main) == number - 1
+    assert store.payloads(f"K{last}") == {b"": b"new"}
+    assert [owed.id for owed in store.owed()] == ["said/1"]
+
+    at_once = Store()
+    at_once.read([*large, marker_record(markers[0]), *later, marker_record(markers[1])])
+    at_once.settle()
+    assert (at_once.main, at_once.parts, at_once.outbox, at_once.heal) == (
+        store.main, store.parts, store.outbox, store.heal,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
