@@ -2,10 +2,10 @@
 
     python -m tools.chaos_worker [--slow SEED] [--fault NAME]    settings as for `vigil worker`, from the environment
 
-`--slow` waits between the steps of a checkpoint and before batches are handed on, so that blows fall there often: it
-must change no outcome. At SIGALRM the process stops itself (SIGSTOP) just before it writes its next checkpoint: a
-zombie, once it is woken, writes that first of all. `--fault` takes a safeguard away, so that the harness can be seen to
-notice. Nothing of this is in the product.
+`--slow` waits between the steps of a checkpoint, before batches are handed on, and before what stands in a changelog is
+taken in, so that blows fall there often: it must change no outcome. At SIGALRM the process stops itself (SIGSTOP) just
+before it writes its next checkpoint: a zombie, once it is woken, writes that first of all. `--fault` takes a safeguard
+away, so that the harness can be seen to notice. Nothing of this is in the product.
 """
 
 import argparse
@@ -33,10 +33,19 @@ LATE_S: Final = 1.5
 late_share = 0.02
 """Of the batches, so many are handed on late."""
 
+READ_LATE: Final = 0.1
+"""Of the batches of changelogs, so many are taken in late."""
+
 
 def slow(seed: int) -> None:
-    """Wait a while before and after each step of a checkpoint, and now and then before a batch is handed on."""
+    """Wait a while before and after each step of a checkpoint, and now and then before a batch is handed on or read."""
     rng = random.Random(seed)
+
+    async def read_late(self: Any, event: Any) -> None:
+        if rng.random() < READ_LATE:
+            await asyncio.sleep(rng.uniform(0, MOST_S))
+
+    batches.MirrorTable.on_changelog_event = read_late
     handed_on = batches._Consumer.getmany
 
     async def late(self: Any, timeout: float) -> AsyncIterator[Any]:

@@ -2,13 +2,19 @@
 
 import asyncio
 import re
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from app.admin import changelog_of
+from app.rulebook import load_rulebook
 from app.simulate import Simulation
-from app.subjects import GROUPS
+from app.stream.clock import NEVER
+from app.stream.store import FORMAT, Marker, StoredSource, marker_record, record_of, store_key
+from app.subjects import GROUPS, subjects
 from tests.kafka.test_recorded import PARTITIONS, processed, recording, settings
 from tools.harness import WorkerProcess, differences, finished, make_topics, read, send
 from tools.kafka import KafkaBroker
@@ -96,4 +102,44 @@ async def test_what_a_standby_goes_on_with_gives_what_the_replay_gives(own_kafka
         assert differences(expected, await read(address)) == []
     finally:
         heir.stop()
+        killed.kill()
+
+
+async def remember(address: str, number: int) -> None:
+    """Write the stored state of so many suppliers, each once, as it lies in a changelog that was compacted."""
+    logic = subjects(load_rulebook(), None)["suppliers"]
+    sources = tuple(StoredSource(0, 0, 1, 1) for _ in logic.topics)
+    marker = Marker(FORMAT, 1, 1, 0, 0, 0, 0, 1, 2000, sources, 0, load_rulebook().digest)
+    producer = AIOKafkaProducer(bootstrap_servers=address, acks="all")
+    await producer.start()
+    try:
+        for partition in range(PARTITIONS):
+            mine = range(partition, number, PARTITIONS)
+            records = [record_of(store_key(f"supplier-{n}"), b"never looked into", 1, 1, NEVER, 0) for n in mine]
+            for record in (*records, marker_record(marker)):
+                await producer.send(changelog_of("vigil", "suppliers"), record.value, record.key, partition)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+async def test_a_standby_that_is_slow_to_read_has_all_of_it_in_the_end(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+    """At the end of a rebalance Faust empties its queues, and by then there are changelogs of standbys in them."""
+    address, number = own_kafka.address, 12_000
+    await make_topics(address, PARTITIONS)
+    await remember(address, number)
+    slow = [sys.executable, "-m", "tools.chaos_worker", "--slow=1"]
+    killed, heir = await two(address, tmp_path, max_poll_records=50, command=slow)
+    try:
+        until = time.monotonic() + 90
+        # All but markers: who lost some of it would not come so far.
+        while await asyncio.to_thread(told, heir, "vigil_restored_records_total") < number:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.1)
+        killed.kill()
+        await until_it_has_all(heir)
+        assert await asyncio.to_thread(told, heir, "vigil_keys") == number
+        assert heir.stop() == 0
+    finally:
+        heir.kill()
         killed.kill()
