@@ -176,6 +176,15 @@ def operations() -> Dashboard:
     d.lines("Memory", "Resident.", [('process_resident_memory_bytes{job="vigil"}', "{{instance}}")], "bytes", width=6)
     d.lines("Up for", "Time since a worker started.",
             [('time() - process_start_time_seconds{job="vigil"}', "{{instance}}")], "s", width=6)  # fmt: skip
+    d.row("Alerts for others: vigil notify (empty where none runs)")
+    d.lines("Waiting to be told, by target", "Steps of incidents that were not delivered yet, those that wait for the end of "
+            "quiet hours included.", [("sum by (target) (vigil_notify_owed)", "{{target}}")], "short")  # fmt: skip
+    d.lines("Longest wait, by target", "For how long what was due first waits by now; quiet hours do not count. While it "
+            "grows, the target does not answer, or takes less than there is to tell.",
+            [("max by (target) (vigil_notify_late_seconds)", "{{target}}")], "s")  # fmt: skip
+    d.lines("Told and given up, by target", "Steps a minute; what was given up lies in notify-dead-letter.",
+            [(rate("vigil_notify_delivered_total", "target") + " * 60", "{{target}}"),
+             (rate("vigil_notify_dead_letters_total", "target") + " * 60", "{{target}}: given up")], "cpm")  # fmt: skip
     return d
 
 

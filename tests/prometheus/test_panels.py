@@ -1,8 +1,9 @@
-"""Every panel's query, asked of a real Prometheus that scrapes a worker at work, comes back with data."""
+"""Every panel's query, asked of a real Prometheus that scrapes a worker and `vigil notify` at work, has data."""
 
 import asyncio
 import json
 import re
+import sys
 import time
 import urllib.parse
 import urllib.request
@@ -20,6 +21,13 @@ from tests.prometheus.test_rules import RULES
 from tests.test_compose import DASHBOARDS, panels
 from tools.harness import WorkerProcess, free_port, make_topics
 
+ROUTES = """
+[targets.away]
+kind = "alertmanager"
+urls = ["http://127.0.0.1:1"]
+[[routes]]
+to = ["away"]
+"""
 BACKLOG_S = 600
 SCRAPES_S = 75
 """Long enough for the rates over 30 s and for the events of the live part."""
@@ -65,11 +73,17 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
         worker = WorkerProcess(
             broker.address, tmp_path / "worker.log", session_timeout_ms=3000, idempotent_producer=False
         )
+        (tmp_path / "routes.toml").write_text(ROUTES)
+        notify = WorkerProcess(
+            broker.address, tmp_path / "notify.log", session_timeout_ms=3000, idempotent_producer=False,
+            notify_routes=tmp_path / "routes.toml", command=[sys.executable, "-m", "app.cli", "notify"],
+        )  # fmt: skip
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(file) for file in RULES],
             "scrape_configs": [
-                {"job_name": "vigil", "static_configs": [{"targets": [f"127.0.0.1:{worker.web_port}"]}]}
+                {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{process.web_port}"]}]}
+                for job, process in (("vigil", worker), ("vigil-notify", notify))
             ],
         }
         (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -85,6 +99,7 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
             )
         try:
             await worker.ready()
+            await notify.ready()
             await asyncio.sleep(SCRAPES_S)
             empty = [
                 (where, query)
@@ -103,9 +118,12 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
             # What the verdicts say does not hang on what this machine is busy with; that they came does.
             (count,) = ask(port, "query", query="sum(vigil_verdicts_total)")["result"]
             assert float(count["value"][1]) > 10
+            (owed,) = ask(port, "query", query="sum(vigil_notify_owed)")["result"]
+            assert float(owed["value"][1]) > 0
         finally:
             stop.set()
             end_child(server, within_s=10)
+            notify.stop()
             worker.stop()
             await sending
 
