@@ -97,7 +97,8 @@ def test_settings_come_from_the_environment_and_wrong_ones_are_named():
 
 def test_the_command_makes_tokens_and_refuses_to_be_open_to_all():
     made = CliRunner().invoke(main, ["console", "--new-token", "mei", "--role", "review"])
-    token = re.findall(r"anywhere\):  (\S+)", made.stderr)[0]
+    # The line goes where standard output was led; beside it only the token is told.
+    (token,) = re.findall(r"\A.*anywhere\):  (\S+)\n\Z", made.stderr)
     door = Doorkeeper(ConsoleSettings(tokens=made.stdout))
     assert door.person(None, {}, {COOKIE: door.sign_in(token) or ""}) == Person("mei", "review")
     refused = CliRunner().invoke(main, ["console", "--host", "0.0.0.0", "--broker", "127.0.0.1:1"])
