@@ -36,6 +36,9 @@ BATCH: Final = 2000
 Offset = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """As Kafka counts."""
 
+Partition = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""As Kafka numbers them."""
+
 
 class RecordedLine(Struct):
     """One line of a recording."""
@@ -43,6 +46,7 @@ class RecordedLine(Struct):
     topic: str
     value: msgspec.Raw
     key: str | UnsetType | None = UNSET
+    partition: Partition | None = None
     offset: Offset | None = None
 
 
@@ -52,6 +56,7 @@ class Parts(Struct):
     topic: msgspec.Raw = msgspec.Raw(b"null")
     value: msgspec.Raw | UnsetType = UNSET
     key: msgspec.Raw = msgspec.Raw(b"null")
+    partition: msgspec.Raw = msgspec.Raw(b"null")
     offset: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -62,8 +67,8 @@ class Line(NamedTuple):
     """The number of the line, from 1: the order of arrival."""
     key: bytes | None
     value: bytes | None
-    place: int
-    """The offset written down, or the number of the line."""
+    place: tuple[int | None, int]
+    """The partition written down, if any; the offset written down, or the number of the line."""
 
 
 _decode: Final = msgspec.json.Decoder(RecordedLine).decode
@@ -159,7 +164,7 @@ class Replay:
                 shard, rank = route[line.topic]
                 if not is_input(line.topic):
                     raise KeyError(line.topic)
-                place = self._number if line.offset is None else line.offset
+                place = line.partition, self._number if line.offset is None else line.offset
                 message = Line(self._number, _key(line.key), _value(line.value), place)
             except (msgspec.DecodeError, UnicodeError, RecursionError, KeyError) as error:
                 if raw.strip():
@@ -233,7 +238,7 @@ class Replay:
         offset = self._internal_offsets.get(output.topic, 0)
         self._internal_offsets[output.topic] = offset + 1
         value = None if output.body is None else msgspec.json.encode(output.body)
-        shard.intake(rank, (Line(offset, output.key, value, offset),))
+        shard.intake(rank, (Line(offset, output.key, value, (None, offset)),))
 
     def _refuse(self, raw: bytes, error: Exception) -> None:
         """A line that no shard can be asked about."""
@@ -241,13 +246,13 @@ class Replay:
         topic: str | None = None
         key: bytes | None = None
         value: bytes | None = raw
-        place = self._number
+        partition, place = None, self._number
         if isinstance(error, KeyError):
             line = _decode(raw)
             detail = f"unknown topic {line.topic[:128]!r}; known here: {', '.join(_INPUTS)}"
             key = _key(line.key)
             value = bytes(line.value)
-            place = self._number if line.offset is None else line.offset
+            partition, place = line.partition, self._number if line.offset is None else line.offset
         else:
             if isinstance(error, RecursionError):
                 why = "it is nested too deeply"
@@ -261,11 +266,12 @@ class Replay:
             if topic in _INPUTS:
                 key = _key(_as(str, parts.key))
                 value = raw if parts.value is UNSET else bytes(parts.value)
+                partition = _as(Partition, parts.partition)
                 told = _as(Offset, parts.offset)
                 place = self._number if told is None else told
             else:
                 topic = None
-        self._context.emit_dead(topic, None, place, "malformed", detail, max(self.clock, 0), key, value)
+        self._context.emit_dead(topic, partition, place, "malformed", detail, max(self.clock, 0), key, value)
         if topic is not None:
             self._context.count(f"events:{topic}")
         self._context.count(f"refused:{topic or 'unknown'}:malformed")

@@ -176,8 +176,9 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
     """Judge recorded EVENTS and write what came of it.
 
     EVENTS is a file of JSON Lines, "-" for standard input; .gz and .zst are unpacked. Each line is
-    {"topic": …, "value": {…}}, with optional "key" and "offset", in order of arrival. The same file gives the
-    same output, byte for byte. Refused lines do not stop it: they are told, and written to dead-letter.jsonl.
+    {"topic": …, "value": {…}}, with optional "key", "partition" and "offset", in order of arrival. The same
+    file gives the same output, byte for byte. Refused lines do not stop it: they are told, and written to
+    dead-letter.jsonl.
     """
     lines = lines_with_progress(events, "replaying")
     first = next(lines, b"")  # or words why EVENTS cannot be read, before anything is made

@@ -13,7 +13,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from itertools import islice
-from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 from app.stream.clock import BEGINNING, NEVER, Source
@@ -99,14 +98,14 @@ class Shard:
         partition: int | None = None,
         store: Store | None = None,
         sources: list[Source] | None = None,
-        place: Callable[[Any], int] = attrgetter("offset"),
+        place: Callable[[Any], tuple[int | None, int]] | None = None,
         context: Context | None = None,
         rulebook: str = "",
     ) -> None:
         """`lateness` in ms; `store` as restored; `sources` shared with other shards in a replay.
 
-        `place` tells a message's offset for `dead-letter`; `context` is shared where shards' outputs must keep their
-        order; `rulebook` goes into every checkpoint.
+        `place` tells a message's partition and offset for `dead-letter`, the shard's own if not given; `context` is
+        shared where shards' outputs must keep their order; `rulebook` goes into every checkpoint.
         """
         self.logic = logic
         self.partition = partition
@@ -117,7 +116,7 @@ class Shard:
         self.buffer: list[tuple[int, int, int, str, Any, int, str | None]] = []
         """(`at`, rank, offset, key, event, the source's largest `at` before it, natural id)"""
         self._lateness = lateness
-        self._place = place
+        self._place = place if place is not None else lambda message: (partition, message.offset)
         self._rulebook = rulebook
         self._store = store if store is not None else Store()
         self._received: Callable[..., Any] | None = getattr(logic, "received", None)
@@ -195,7 +194,7 @@ class Shard:
                 if at < restored_clock and replayed:
                     continue  # judged before the restart
             if received is not None:
-                event = received(event, self.partition, self._place(message), message.key, message.value)
+                event = received(event, *self._place(message), message.key, message.value)
             key = key_of(event)
             natural = natural_id(event)
             waits = ordered and at >= clock
@@ -227,9 +226,8 @@ class Shard:
     def _refuse(self, rank: int, message: Message, reason: Any, detail: str) -> None:
         topic = self.logic.topics[rank]
         now = max(self.now, self.sources[rank].max_at - self._lateness)
-        self.context.emit_dead(
-            topic, self.partition, self._place(message), reason, detail, now, message.key, message.value
-        )
+        partition, offset = self._place(message)
+        self.context.emit_dead(topic, partition, offset, reason, detail, now, message.key, message.value)
         self.context.count(f"refused:{topic}:{reason}")
 
     @property

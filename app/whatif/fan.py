@@ -172,7 +172,7 @@ class Branch:
                     offset = self._offsets.get(output.topic, 0)
                     self._offsets[output.topic] = offset + 1
                     value = None if output.body is None else msgspec.json.encode(output.body)
-                    shard.intake(rank, (Line(offset, output.key, value, offset),))
+                    shard.intake(rank, (Line(offset, output.key, value, (None, offset)),))
                 else:
                     self.told.append(output)
 

@@ -19,6 +19,9 @@ from topics.verdicts import Action, Verdict
 SKEW_MS: Final = 600_000
 """Producers write an event within this time of its `at`, or later."""
 
+Place = tuple[str, int | None, int]
+"""Of a message: topic, partition, and offset or line; the partition is None in a recording that tells none."""
+
 S = TypeVar("S", bound=Struct)
 
 
@@ -31,8 +34,8 @@ class Published(NamedTuple):
 
     verdicts: list[Verdict]
     actions: list[Action]
-    late: frozenset[tuple[str, int]]
-    """Topic and offset (or line) of what was refused as late."""
+    late: frozenset[Place]
+    """What was refused as late."""
 
 
 def published_in(folder: Path) -> Published:
@@ -45,9 +48,9 @@ def published_in(folder: Path) -> Published:
     )
 
 
-def _late(letters: Iterable[DeadLetter]) -> frozenset[tuple[str, int]]:
+def _late(letters: Iterable[DeadLetter]) -> frozenset[Place]:
     return frozenset(
-        (letter.topic, letter.offset)
+        (letter.topic, letter.partition, letter.offset)
         for letter in letters
         if letter.reason == "late" and letter.topic is not None and letter.offset is not None
     )
@@ -72,7 +75,7 @@ def _read(file: Path, kind: type[S]) -> Iterator[S]:
 _line: Final = msgspec.json.Decoder(RecordedLine).decode
 
 
-def raws_of(lines: Iterable[bytes], room_id: str, late: frozenset[tuple[str, int]]) -> Iterator[Raw]:
+def raws_of(lines: Iterable[bytes], room_id: str, late: frozenset[Place]) -> Iterator[Raw]:
     """The room's messages of a recording; what no line can tell is passed over, as it was in the replay."""
     # Lines that cannot name the room are not decoded: JSON may write other signs than these in several ways.
     plain = room_id.encode() if room_id.isascii() and room_id.isprintable() and not set(room_id) & set('"\\/') else b""
@@ -85,7 +88,7 @@ def raws_of(lines: Iterable[bytes], room_id: str, late: frozenset[tuple[str, int
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             continue
         place = number if line.offset is None else line.offset
-        yield Raw(line.topic, key, bytes(line.value), number, (line.topic, place) in late)
+        yield Raw(line.topic, key, bytes(line.value), number, (line.topic, line.partition, place) in late)
 
 
 async def published_on(settings: Settings) -> Published:

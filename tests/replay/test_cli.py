@@ -306,6 +306,17 @@ def test_a_refused_message_is_told_by_its_offset_or_else_by_the_number_of_its_li
     assert [letter["offset"] for letter in refused(tmp_path, story)] == [1, 4711, 3, 0]
 
 
+def test_a_refused_message_is_told_by_its_partition_where_that_was_written_down(tmp_path: Path) -> None:
+    bad = {"topic": "comment", "partition": 3, "offset": 7, "value": {"room_id": ROOM}}
+    late = line(frame(-3 * S), partition=2, offset=7)
+    told = [bad, {**bad, "partition": 0}, {**bad, "partition": None}, {**bad, "topic": "verdict"}]
+    no_line = b'{"topic":"comment","partition":5,"offset":8,"key":1,"value":{}}'
+    no_number = b'{"topic":"comment","partition":-1,"value":{}}'
+    story = [line(frame(0)), *map(orjson.dumps, told), late, no_line, no_number]
+    places = [(letter["partition"], letter["offset"]) for letter in refused(tmp_path, b"\n".join(story))]
+    assert places == [(3, 7), (0, 7), (None, 7), (3, 7), (2, 7), (5, 8), (None, 8)]
+
+
 def test_offsets_written_down_do_not_change_the_order_of_arrival(tmp_path: Path) -> None:
     events = missed()
     backwards = b"\n".join(line(event, offset=1000 - number) for number, event in enumerate(events))

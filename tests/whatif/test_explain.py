@@ -267,9 +267,14 @@ class TestTimeline:
         outputs = replay(lines, RULEBOOK)
         verdict: Any = outputs.verdicts[0].body
         late = msgspec.json.encode(as_message(comment(15 * S, "too late")))
-        raws = raws_of([*lines, late], ROOM, frozenset({("comment", len(lines) + 1)}))
+        raws = raws_of([*lines, late], ROOM, frozenset({("comment", None, len(lines) + 1)}))
         told = explain(verdict, [], [], RULEBOOK, raws)
         assert [moment.words for moment in told.timeline if moment.topic == "comment"] == ["came too late to be judged"]
+
+    def test_what_was_late_in_another_partition_is_not_taken_for_the_room_s(self) -> None:
+        lines = [msgspec.json.encode(as_message(comment(number * S), partition=number, offset=7)) for number in (1, 2)]
+        raws = raws_of(lines, ROOM, frozenset({("comment", 1, 7)}))
+        assert [raw.late for raw in raws] == [True, False]
 
     def test_no_events_of_the_room_are_told_as_such(self) -> None:
         outputs = replay(recording(*MISSED), RULEBOOK)
