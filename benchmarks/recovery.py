@@ -192,12 +192,12 @@ async def start(broker: str, app_id: str, kafka: bool, load_all: bool = False) -
 
 
 async def _calm(*pids: int) -> None:
-    """Wait until the processes have little to do."""
-    while True:
+    """Wait until the processes have had little to do for a while."""
+    quiet = 0
+    while quiet < 3:
         before = sum(map(cpu_seconds, pids))
-        await asyncio.sleep(3)
-        if sum(map(cpu_seconds, pids)) - before < len(pids):
-            return
+        await asyncio.sleep(2)
+        quiet = quiet + 1 if sum(map(cpu_seconds, pids)) - before < len(pids) / 2 else 0
 
 
 class TakenOver(NamedTuple):

@@ -45,7 +45,7 @@ async def watched(worker: WorkerProcess, done: asyncio.Event) -> dict[str, float
     while not done.is_set():
         told = await asyncio.to_thread(now, worker)
         peaks = {name: max(value, peaks.get(name, 0.0)) for name, value in told.items()}
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     return peaks
 
 
