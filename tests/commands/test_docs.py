@@ -35,7 +35,7 @@ def typed() -> list[str]:
 def test_commands_on_the_pages_can_be_typed(line: str):
     words = shlex.split(line)[1:]
     command: click.Command = main
-    context = click.Context(main)
+    context = click.Context(main, **main.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         assert found is not None, f"{line}: {words[0]} is no command"
