@@ -54,7 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long the broker may wait for data before it answers a fetch."""
     max_buffered_events: Annotated[int, Meta(ge=100)] = 20_000
     """Events that a shard may hold back for order before the topics that run ahead have to wait."""
-    max_loaded_keys: Annotated[int, Meta(ge=100)] = 5_000
+    max_loaded_keys: Annotated[int, Meta(ge=1)] = 5_000
     """Rooms, hosts, suppliers … of one shard that are kept unpacked in memory."""
     max_poll_records: Annotated[int, Meta(ge=1, le=100_000)] = 2000
     """Messages that are judged in one go."""

@@ -118,8 +118,8 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
         "checkpoint_interval_ms": rng.choice((100, 500, 1000)),
         "max_poll_records": rng.choice((20, 200, 2000)),
         "max_buffered_events": rng.choice((100, 1000, 20_000)),
-        "max_loaded_keys": rng.choice((100, 200_000)),
-        "standbys": rng.choice((0, 0, 0, 1)) if workers > 1 else 0,
+        "max_loaded_keys": rng.choice((3, 5000)),
+        "standbys": rng.choice((0, 1, 0, 1)) if workers > 1 else 0,
     }
     return Plan(
         seed=seed,

@@ -365,6 +365,7 @@ def summary(outcome: Outcome) -> dict[str, object]:
         "workers": plan.workers,
         "partitions": plan.partitions,
         "slow": "yes" if plan.slow else "",
+        "standbys": plan.settings["standbys"] or "",
         "actions": str(plan),
         "seconds": round(outcome.seconds, 1),
         "starts": outcome.starts,
