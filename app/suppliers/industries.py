@@ -36,7 +36,7 @@ class _Main(Struct, array_like=True):
 
     version: int = VERSION
     now: int = BEGINNING
-    """The largest of the clocks and times seen."""
+    """The largest of the clocks seen, and of the deadlines: a change of the rules up to it was shown."""
     shown_at: int = BEGINNING
     """The clock when the suppliers were ranked last."""
     owed: bool = False
@@ -82,7 +82,8 @@ class IndustryState:
     def apply(self, event: SupplierLine, clock: int, context: Context) -> None:
         """Take a supplier's line in, its current one or one of a month."""
         main = self._main
-        main.now = max(main.now, clock - 1, event.at)
+        # Not the line's own time, which runs ahead of the clock: a change of the rules between the two is yet to come.
+        main.now = max(main.now, clock - 1)
         self._dirty = True
         if event.month is not None:
             self._assessments.add(event, event.month, clock)

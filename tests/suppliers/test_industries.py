@@ -136,6 +136,18 @@ def test_a_rule_that_comes_into_force_is_shown_at_its_time() -> None:
     assert stage.state.deadline() > due
 
 
+def test_a_rule_that_comes_into_force_is_shown_for_all_though_a_line_ran_ahead_of_the_clock() -> None:
+    before, start = at("2022-08-02 23:59"), at("2022-08-03")
+    stage = Stage().take(line("a", before), line("b", before), clock=before)
+    assert {score.rulebook for score in stage.shown(before).values()} == {"1970-01-01"}
+    stage.take(line("b", start + SECOND, quotes=2), clock=start - SECOND).shown(start - SECOND)
+    due = stage.state.deadline()
+    assert due == start
+    stage.state.deadline_passed(due, stage.context)
+    told = stage.shown(start + 2 * SECOND)
+    assert {name: score.rulebook for name, score in told.items()} == {"a": "2022-08-03", "b": "2022-08-03"}
+
+
 def test_ten_thousand_suppliers_are_ranked_in_a_moment_and_a_line_stores_little() -> None:
     stage = Stage().take(*(line(f"s{number}", quotes=1 + number % 50) for number in range(10_000)))
     stage.shown(NOON)
