@@ -13,6 +13,7 @@ from markupsafe import Markup
 from app.console.advice import cents, dollars, outlook
 from app.console.hub import Hub
 from app.console.ladders import banned_until, ladders
+from app.console.notes import note_in
 from app.console.text import Words
 from app.console.timeline import clock, draw, length
 from topics.verdicts import Action, Verdict
@@ -79,7 +80,7 @@ class Pages:
             "thousands": lambda number: f"{number:,}",
         }
         self._templates.filters.update(filters)
-        self._templates.globals |= {"link": link, "zone": zone.key, "spans": SPANS}
+        self._templates.globals |= {"link": link, "note_in": note_in, "zone": zone.key, "spans": SPANS}
         self._views: dict[str, Callable[[str, Words, Mapping[str, str]], View | None]] = {
             "room": self._room,
             "host": self._host,

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from app.console.model import Room
+from app.console.notes import note_in
 from app.console.text import Words
 from app.console.track import Look, Track
 from app.rooms.greeting import HIGH_QUALITY
@@ -139,7 +140,7 @@ def draw(
     for verdict in verdicts:
         chosen = verdict.verdict_id == selected
         for one in verdict.evidence:
-            hint = f"{canvas.clock(one.at)} {one.note[:300]}"
+            hint = f"{canvas.clock(one.at)} {note_in(words, one.note)[:300]}"
             look = "evidence chosen" if chosen else "evidence"
             canvas.point("tick", rules[verdict.rule], one.at, look, hint)
             if chosen:
