@@ -518,6 +518,16 @@ class Feed:
         """The offset after the last record that was handed on; before the first, where reading begins, or 0."""
         return self._app.hooks.handed_on.get(tp, 0)
 
+    def standby_lag(self) -> dict[Group, int]:
+        """By group: changelog records that this worker stands by for and has not taken in, as the last fetches told."""
+        lag: dict[Group, int] = {}
+        for tp in self._app.tables.recovery.standby_tps:
+            state = partition_state(self._consumer, tp)
+            end = 0 if state is None else state.highwater or 0
+            group = self._app.tables._changelogs[tp.topic].group
+            lag[group] = lag.get(group, 0) + max(0, end - self._app.mirrored(tp))
+        return lag
+
     def hold(self, tp: TP) -> None:
         """Stop fetching a partition that runs ahead. (`pause_partitions` would drop what was already drained.)"""
         self._app.hooks.held.add(tp)

@@ -178,6 +178,12 @@ class Metrics:
         self.recovery = Gauge(
             "vigil_recovery_seconds", "How long the last recovery took, until shards were ready.", registry=registry
         )
+        self.standby_lag = Gauge(
+            "vigil_standby_lag",
+            "Changelog records that this worker stands by for and has not taken in yet.",
+            ["shards"],
+            registry=registry,
+        )
         self.restored = Counter(
             "vigil_restored_records",
             "Changelog records read: in recoveries, and all the time for the shards that this worker stands by for.",

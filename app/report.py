@@ -1,7 +1,7 @@
 """What the shards counted and the checkpoints sent, as metrics and, where it is bad, in the log."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, get_args
 
 import orjson
@@ -30,13 +30,15 @@ class Report:
         settings: Settings,
         rulebook: Rulebook,
         not_ready: Callable[[], str | None],
+        standby_lag: Callable[[], Mapping[Group, int]] = dict,
     ) -> None:
-        """`not_ready`: why the worker does not judge; None where it does."""
+        """`not_ready`: why the worker does not judge; None where it does. `standby_lag`: records by group."""
         self._metrics = metrics
         self._owner = owner
         self._settings = settings
         self._live = settings.clock == "live"
         self._not_ready = not_ready
+        self._standby_lag = standby_lag
         self._refused: Counter[tuple[str, str]] = Counter()
         """In this minute, by topic and reason."""
         self._on_air: dict[tuple[Group, int], tuple[Held, OnAir]] = {}
@@ -152,8 +154,10 @@ class Report:
                 metrics.clock_delay.labels(**labels).set((now - shard.clock) / 1000)
             metrics.buffered.labels(**labels).set(len(shard.buffer))
             metrics.keys.labels(**labels).set(len(shard.keys))
+        standby_lag = self._standby_lag()
         for group in get_args(Group):
             metrics.shards.labels(group).set(owned[group])
+            metrics.standby_lag.labels(group).set(standby_lag.get(group, 0))
             metrics.held_back.labels(group).set(held_back[group])
         metrics.ready.set(1 if self._not_ready() is None else 0)
         self._refresh_rooms(now)

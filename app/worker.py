@@ -98,7 +98,7 @@ class Worker:
             self._new_shard,
             UPSTREAM,
         )
-        self.report = Report(self.metrics, self.owner, settings, rulebook, self.not_ready)
+        self.report = Report(self.metrics, self.owner, settings, rulebook, self.not_ready, self.feed.standby_lag)
         self.checkpoints = Checkpoints(
             self.owner,
             self.feed,

@@ -11,6 +11,7 @@ from app.report import Report
 from app.rulebook import load_rulebook
 from app.settings import Settings
 from app.stream.store import Owed
+from topics.catalog import Group
 
 T = 1_700_000_000_000
 
@@ -22,13 +23,16 @@ class World:
         monkeypatch.setattr(module, "wall_ms", lambda: self.now)
         self.now = T
         self.why: str | None = None
+        self.standby_lag: dict[Group, int] = {}
         self.metrics = Metrics()
         shard = SimpleNamespace(context=SimpleNamespace(counts={}), clock=T, sources=[], buffer=[], keys={})
         self.held = SimpleNamespace(
             group="rooms", partition=0, shard=shard, permitted={}, held=set(), tps=[], ends=[], ready=True
         )
         self.owner: Any = SimpleNamespace(shards={("rooms", 0): self.held})
-        self.report = Report(self.metrics, self.owner, Settings(**settings), load_rulebook(), lambda: self.why)
+        self.report = Report(
+            self.metrics, self.owner, Settings(**settings), load_rulebook(), lambda: self.why, lambda: self.standby_lag
+        )
 
     def sent(self, topic: str, body: str, *, at: int = T, judged: int = T) -> None:
         self.report.sent(self.held, [Owed(topic, b"r", "id", at, body.encode(), judged)], self.now)  # type: ignore[arg-type]
@@ -107,3 +111,13 @@ def test_a_worker_without_shards_is_ready_and_one_that_recovers_is_not(world: Wo
     world.why = "recovering"
     world.report.refresh()
     assert world.value("vigil_ready") == 0
+
+
+def test_what_standbys_have_to_read_is_told_and_goes_with_them(world: World):
+    world.standby_lag = {"rooms": 7}
+    world.report.refresh()
+    assert world.value("vigil_standby_lag", shards="rooms") == 7
+    assert world.value("vigil_standby_lag", shards="hosts") == 0
+    world.standby_lag = {}
+    world.report.refresh()
+    assert world.value("vigil_standby_lag", shards="rooms") == 0

@@ -165,6 +165,8 @@ def operations() -> Dashboard:
             "remember, not what was ever seen.", [("sum by (shards) (vigil_keys)", "{{shards}}")], "short")  # fmt: skip
     d.lines("Last recovery", "How long a worker took to get its shards and their state when it was last given some.",
             [("vigil_recovery_seconds", "{{instance}}")], "s")  # fmt: skip
+    d.lines("Standbys behind", "Changelog records that workers which stand by have not taken in: what a take-over would "
+            "have to read first.", [("sum by (instance) (vigil_standby_lag)", "{{instance}}")], "short")  # fmt: skip
     d.lines("Messages out, by topic", "A second.", [(rate("vigil_outputs_total", "topic"), "{{topic}}")], "reqps")
     d.lines("Too old to count", "Events older than what is remembered, a second; they had no effect.",
             [(rate("vigil_too_old_total", "shards"), "{{shards}}")], "reqps")  # fmt: skip

@@ -508,6 +508,23 @@ async def test_a_standby_is_read_on_from_what_its_mirror_has(app: BatchApp) -> N
     assert (recovering.standby_offsets[CHANGELOG], recovering.standby_offsets[other]) == (29, -1)
 
 
+def test_what_a_standby_has_to_read_is_told_by_group(app: BatchApp) -> None:
+    table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
+    ends = {CHANGELOG.partition: 40, 2: 10, 3: None}
+
+    class Thread:
+        def _ensure_consumer(self) -> Any:
+            assignment = SimpleNamespace(state_value=lambda tp: SimpleNamespace(highwater=ends[tp.partition]))
+            return SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
+
+    app.consumer._thread = Thread()
+    app.tables._changelogs[CHANGELOG.topic] = table
+    assert Feed(app).standby_lag() == {}
+    app.tables.recovery.standby_tps.update(TP(CHANGELOG.topic, partition) for partition in ends)
+    table.store.ends.update({1: 30, 2: 12})
+    assert Feed(app).standby_lag() == {"rooms": 10}
+
+
 async def test_a_changelog_that_begins_behind_what_its_mirror_has_is_not_taken_for_lost(app: BatchApp) -> None:
     table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
     app.tables._changelogs[CHANGELOG.topic] = table

@@ -136,9 +136,11 @@ async def test_a_standby_that_is_slow_to_read_has_all_of_it_in_the_end(own_kafka
         while await asyncio.to_thread(told, heir, "vigil_restored_records_total") < number:
             assert time.monotonic() < until
             await asyncio.sleep(0.1)
+        assert await asyncio.to_thread(told, heir, "vigil_standby_lag") <= PARTITIONS  # at most the take-overs' markers
         killed.kill()
         await until_it_has_all(heir)
         assert await asyncio.to_thread(told, heir, "vigil_keys") == number
+        assert await asyncio.to_thread(told, heir, "vigil_standby_lag") == 0
         assert heir.stop() == 0
     finally:
         heir.kill()
