@@ -18,7 +18,7 @@ from faust.types import TP
 from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batches
 from agents.checkpoint import Checkpoints, in_time
 from agents.intake import attach
-from agents.owner import ForeignTopic, Held, Owner, Pace, wall_ms
+from agents.owner import ForeignTopic, Owner, Pace, wall_ms
 from agents.parting import CRASHED_S, Parting, Shell
 from app.admin import changelog_of, ensure_topics
 from app.logs import only_our_words
@@ -437,6 +437,3 @@ def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | Non
     logics = subjects(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None, candidate)
     partitions = asyncio.run(_prepare(settings, logics))
     Worker(settings, rulebook, partitions, logics).run()
-
-
-__all__ = ["Held", "Worker", "run_worker", "wall_ms"]

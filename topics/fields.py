@@ -1,7 +1,7 @@
 """Field types that the events share, and the refusal that a bad message meets."""
 
 import json
-from typing import Annotated, Final, Literal, NoReturn, Protocol, TypeVar
+from typing import Annotated, Final, Literal, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -41,13 +41,6 @@ class Refused(Exception):
         super().__init__(detail)
         self.detail = detail
         self.reason: Reason = reason
-
-
-class Keyed(Protocol):
-    """An event as the shards see it: everything has its time."""
-
-    @property
-    def at(self) -> int: ...
 
 
 S = TypeVar("S", bound=Struct)

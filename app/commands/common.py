@@ -19,15 +19,6 @@ class OperatorError(click.ClickException):
     exit_code = 2
 
 
-class _RulebookFile(click.ParamType):
-    name = "file"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rulebook:
-        if isinstance(value, Rulebook):
-            return value
-        return read_rulebook(value)
-
-
 def read_rulebook(file: str | Path | None) -> Rulebook:
     """A rulebook from a file, or the built-in one; raise OperatorError with every problem of the file."""
     try:

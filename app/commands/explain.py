@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -21,7 +22,7 @@ from app.whatif.sources import Published, UnreadableOutput, published_in, publis
 from app.whatif.story import Raw
 from topics.verdicts import Verdict
 
-_SHORTEST = 6
+_SHORTEST: Final = 6
 """A verdict may be named by so many first digits of its identity."""
 
 

@@ -24,7 +24,6 @@ LEFT: Final = 148.0
 RIGHT: Final = 10.0
 AXIS: Final = 24.0
 LANE: Final = 22.0
-BAR: Final = 12.0
 STEPS_S: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 MISSING_MS: Final = 5_000
 """A last frame so long ago is followed by a gap, so far."""

@@ -75,10 +75,6 @@ class Rulebook:
         dated = self.effective(section, day)
         return dated.says if dated else self.headings.get(section, {}).get("says", "")
 
-    def boundaries(self) -> list[int]:
-        """Every event time at which anything changes, ascending."""
-        return sorted({start for starts in self._starts.values() for start in starts})
-
     @property
     def sections(self) -> list[str]:
         """The names of all sections, in the order in which they are told."""

@@ -33,7 +33,5 @@ LASTS_S: Final = {
 }
 """How long a run of frames must last to violate each rule."""
 
-FRAME_MS: Final = 1_000
-"""Frames come about this often."""
 LONGEST_STEP_MS: Final = 5_200
 """Two neighbouring frames of one look are never further apart: what outlasts a rule by more is a violation for sure."""

@@ -54,7 +54,6 @@ class SupplierPlayer:
         self._verified = rng.random() < 0.4
         self._stars = rng.randint(0, 5)
         self._quotes = 0
-        self._order: tuple[int, int, str, dict[str, Any]]
         self._agenda: list[tuple[int, int, str, dict[str, Any]]] = []
         self._numbers = 0
         if rng.random() < 0.95:  # some have no profile
@@ -149,7 +148,7 @@ class SupplierPlayer:
 
     def _profile(self, at: int, exists: bool, out: list[Message]) -> None:
         if not exists:
-            self._put(Message("supplier-profile", self._key, None, at, self._arrives(at)), out)
+            out.append(Message("supplier-profile", self._key, None, at, self._arrives(at)))
             return
         profile = {
             "industry": self._industry,
@@ -163,10 +162,7 @@ class SupplierPlayer:
 
     def _send(self, topic: str, fields: dict[str, Any], at: int, out: list[Message]) -> None:
         value = orjson.dumps({"supplier_id": self._supplier_id, "at": at, **fields})
-        self._put(Message(topic, self._key, value, at, self._arrives(at)), out)
-
-    def _put(self, message: Message, out: list[Message]) -> None:
-        out.append(message)
+        out.append(Message(topic, self._key, value, at, self._arrives(at)))
 
     def _arrives(self, at: int) -> int:
         return at + int(self._rng.random() * self._disorder)

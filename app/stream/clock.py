@@ -7,7 +7,6 @@ A partition *holds* the shard's clock back until it was read to its end and noth
 release it is the rim's knowledge, so it is told by argument. Events with `at` < clock are judged.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -32,16 +31,3 @@ class Source(Struct):
     """`seen` of the stored state: an offset below it was read before a restart."""
     stored_max_at: int = BEGINNING
     """The largest event time that was accepted below `stored_seen`."""
-
-    def late(self, at: int, lateness: int) -> bool:
-        """Is `at` below this partition's own clock?"""
-        return at < self.max_at - lateness
-
-
-def clock_of(sources: Sequence[Source], holds: Sequence[bool], lateness: int) -> int | None:
-    """The smallest clock of the partitions that hold; None when none does."""
-    clocks = [source.max_at for source, hold in zip(sources, holds, strict=True) if hold]
-    if not clocks:
-        return None
-    slowest = min(clocks)
-    return BEGINNING if slowest == BEGINNING else slowest - lateness

@@ -4,7 +4,7 @@ A keyed state never asks the time. It says by `deadline` when it wants to be cal
 to `Context.emit`. Everything that it must remember is in `dump`: a restart gives exactly that back to `load`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -121,6 +121,3 @@ class Logic(Protocol):
 
     def knows(self, state: Any, event: Any) -> bool:
         """Was an event of the same identity applied to the state before, or is it too old to tell?"""
-
-
-EmitTo = Callable[[Output], None]

@@ -168,10 +168,6 @@ class Metrics:
         """As of the end of a month that has ended."""
         return self._told(self.closings.get(month, _ZERO), month)
 
-    def empty(self) -> bool:
-        """Nothing is remembered."""
-        return not (self._quote or self._payment)
-
     def dump(self, into: dict[bytes, bytes | None]) -> None:
         """Put the records that changed into `into`."""
         self._quotes.dump(into)

@@ -1,1 +1,1 @@
-"""What if a number were another? Candidate rulebooks made from one that is in force, pure."""
+"""What if a number were another, and why was it so? Backtests, sweeps, shadows, and explanations of verdicts."""

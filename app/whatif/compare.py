@@ -10,15 +10,13 @@ verdicts were overturned) impose nothing and count as none.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from app.whatif.fan import Outcome
 from topics.scores import PinDecision, SupplierScore
 from topics.verdicts import Action, Verdict
-
-DAY_MS: Final = 24 * 60 * 60 * 1000
 
 VerdictPair = tuple[Verdict, Verdict]
 ActionPair = tuple[Action, Action]

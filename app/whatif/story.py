@@ -142,7 +142,6 @@ def layout_faults(layout: Layout | None, limits: LayoutLimits) -> list[str]:
 
 def _measured(layouts: list[Layout]) -> str:
     """The measures of some layouts, from the least to the most."""
-
     told = []
     for name in ("camera_share", "uncovered_share", "materials", "videos"):
         values = [getattr(layout, name) for layout in layouts]

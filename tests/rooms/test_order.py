@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.stream.clock import clock_of
 from app.stream.shard import Shard
 from tests.rooms.strategies import stories
 from tests.stories import HOUR, MIN, ROOMS, START, Stage, comment, frame
@@ -49,9 +48,7 @@ def arrive(events: list[RoomEvent], sizes: list[int]) -> tuple[list[Output], dic
                 messages.append(Message(offsets[rank], event.room_id.encode(), msgspec.json.encode(event)))
                 offsets[rank] += 1
             shard.intake(rank, messages)
-        clock = clock_of(shard.sources, [True] * 3, LATENESS)
-        if clock is not None:
-            shard.advance(clock)
+        shard.advance(min(source.max_at for source in shard.sources) - LATENESS)
     until = max(event.at for event in events)
     shard.finish(until)
     said = shard.context.emitted

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.rulebook import NEVER, SECTIONS, load_rulebook, midnight
+from app.rulebook import NEVER, load_rulebook, midnight
 from app.rulebook.book import plain
 from app.rulebook.hosts import Ladder, Range, Rung
 from tests.rulebook.files import TEXT, dated, header, read, with_line, with_value
@@ -79,13 +79,6 @@ def test_another_time_zone_moves_every_day() -> None:
     tokyo = read(TEXT.replace("America/Los_Angeles", "Asia/Tokyo", 1))
     assert tokyo.versions("absence")[0].start == utc(2022, 7, 18, 15)
     assert tokyo.time_zone == "Asia/Tokyo"
-
-
-def test_boundaries_are_all_the_times_at_which_anything_changes() -> None:
-    starts = {version.start for section in SECTIONS for version in BOOK.versions(section)}
-    assert BOOK.boundaries() == sorted(starts)
-    day = midnight(date(2031, 1, 1), PACIFIC)
-    assert read(dated("absence", "2031-01-01")).boundaries() == [*BOOK.boundaries(), day]
 
 
 # ---- digest ----------------------------------------------------------------------------------------------------

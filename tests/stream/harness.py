@@ -8,11 +8,11 @@ A worker does here what the real one does (agents/checkpoint.py): restore, take 
 each checkpoint it looks whether anybody else wrote to its log, and stops if so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any, Final, Literal, NamedTuple
 
-from app.stream.clock import clock_of
+from app.stream.clock import Source
 from app.stream.shard import Shard, Snapshot
 from app.stream.store import NOTHING, Owed, Record, Store, marker_record
 from tests.stream.toys import THROTTLE, Message, Outcome, Toy, event_of
@@ -30,6 +30,12 @@ Fault = Literal[
 
 MOST_TROUBLE: Final = 14
 """Crashes and stalls in one run."""
+
+
+def clock_of(sources: Sequence[Source], holds: Sequence[bool], lateness: int) -> int | None:
+    """The smallest clock of the partitions that hold (as agents/owner.py has it); None when none does."""
+    held = [source.max_at for source, hold in zip(sources, holds, strict=True) if hold]
+    return min(held) - lateness if held else None
 
 
 class Piecemeal(Store):

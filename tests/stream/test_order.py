@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.stream.clock import BEGINNING, NEVER, Source, clock_of
+from app.stream.clock import NEVER
 from app.stream.shard import UNLOADED_AT_ONCE, Shard
 from app.stream.store import Owed, Store
 from tests.stream.toys import ALARM, REMEMBER, Arrival, Event, Message, Ordered, Patient, Toy, message
@@ -224,23 +224,6 @@ def test_a_deadline_that_has_passed_when_its_event_comes_is_met_at_once(toy: Toy
     life.shard.intake(ENTRY, at(500))
     life.checkpoint()
     assert life.told("alarm") == ["alarm|500"]
-
-
-# ---- the clock of a shard -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("largest", "holds", "clock"),
-    [
-        ((1000, 2000, 3000), (True, True, True), 900),
-        ((1000, 2000, 3000), (False, True, True), 1900),
-        ((1000, 2000, 3000), (False, False, False), None),
-        ((BEGINNING, 2000, 3000), (True, True, True), BEGINNING),
-        ((BEGINNING, 2000, 3000), (False, True, True), 1900),
-    ],
-)
-def test_the_slowest_partition_that_holds_is_the_clock(largest: Any, holds: Any, clock: int | None) -> None:
-    assert clock_of([Source(max_at=at) for at in largest], holds, 100) == clock
 
 
 # ---- restarts -------------------------------------------------------------------------------------------------------
