@@ -151,6 +151,7 @@ class Run:
         self.outcome = Outcome(plan)
         self.app_id = f"chaos-{plan.seed}"
         self.broker_away = False
+        self._blow = asyncio.Lock()
         self._fault = fault
         self._crew: dict[int, Supervised] = {}
         self._until = 0
@@ -256,16 +257,17 @@ class Run:
         await asyncio.gather(*under_way)
 
     async def _hit_broker(self, action: Action) -> None:
-        self.broker_away = True
-        if action.kind == "broker-pause":
-            self.broker.pause()
-            await asyncio.sleep(action.for_s)
-            self.broker.resume()
-        else:
-            await asyncio.to_thread(self.broker.kill if action.kind == "broker-kill" else self.broker.stop)
-            await asyncio.sleep(action.for_s)
-            await asyncio.to_thread(self.broker.start, BROKER_S)
-        self.broker_away = False
+        async with self._blow:  # on a busy machine the next one may be due before the broker is back
+            self.broker_away = True
+            if action.kind == "broker-pause":
+                self.broker.pause()
+                await asyncio.sleep(action.for_s)
+                self.broker.resume()
+            else:
+                await asyncio.to_thread(self.broker.kill if action.kind == "broker-kill" else self.broker.stop)
+                await asyncio.sleep(action.for_s)
+                await asyncio.to_thread(self.broker.start, BROKER_S)
+            self.broker_away = False
 
     def _count(self, told: dict[str, list[tuple[bytes | None, Any]]]) -> None:
         identities: Counter[tuple[object, ...]] = Counter()

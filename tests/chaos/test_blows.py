@@ -1,0 +1,43 @@
+"""A blow meets a broker that runs, however long it took to come back from the one before."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from tools.chaos_plan import Action, plan
+from tools.chaos_run import Run
+
+
+class Slow:
+    """A broker that takes longer to come back than the plan leaves between two blows."""
+
+    def __init__(self) -> None:
+        self.runs = True
+        self.blows: list[str] = []
+
+    def kill(self) -> None:
+        assert self.runs, "killed while it did not run"
+        self.blows.append("kill")
+        self.runs = False
+
+    def start(self, within_s: float) -> None:
+        time.sleep(0.05)
+        self.runs = True
+
+    def pause(self) -> None:
+        assert self.runs, "paused while it did not run"
+        self.blows.append("pause")
+
+    def resume(self) -> None:
+        assert self.runs
+
+
+async def test_a_blow_that_is_due_before_the_broker_is_back_waits_for_it(tmp_path: Path) -> None:
+    broker: Any = Slow()
+    run = Run(plan(1), broker, tmp_path)
+    kinds = ("broker-kill", "broker-kill", "broker-pause")
+    await asyncio.gather(*(run._hit_broker(Action(0.0, kind, None, 0.0)) for kind in kinds))
+    assert broker.blows == ["kill", "kill", "pause"]
+    assert broker.runs
+    assert not run.broker_away
