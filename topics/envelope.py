@@ -13,6 +13,13 @@ from topics.fields import UNKEYED, Reason
 SOURCE: Final = "/vigil"
 """CloudEvents `source` of everything that Vigil publishes."""
 
+MOST_CARRIED: Final = 1_500_000
+"""Bytes of a refused message, key and value together, up to which its dead letter carries it.
+
+A compressed batch may hold messages of any size, whatever size of batches its topic takes. A letter with the key, and
+both in base64, stays below what `dead-letter` and the changelogs take (4 and 8 MiB).
+"""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -63,9 +70,20 @@ def stamp(payload: bytes, published_at: int) -> bytes:
 def without_value(payload: bytes) -> bytes:
     """A dead letter's payload with neither the message nor its key, for one that is too large for the topic."""
     letter = orjson.loads(payload)
-    size = len(letter["value"] or "") * 3 // 4
-    letter["detail"] += f" (about {size} bytes: too large for this topic; it stands at its own place)"
+    letter["detail"] += _left_out(len(letter["value"] or "") * 3 // 4)
     return orjson.dumps({**letter, "key": None, "value": None})
+
+
+def carried(detail: str, key: bytes | None, value: bytes | None) -> tuple[str, bytes | None, bytes | None]:
+    """What the dead letter of a message says: the message and its key are left out where they are too large."""
+    size = len(key or b"") + len(value or b"")
+    if size <= MOST_CARRIED:
+        return detail, key, value
+    return detail + _left_out(size), None, None
+
+
+def _left_out(size: int) -> str:
+    return f" (about {size} bytes: too large for this topic; it stands at its own place)"
 
 
 def timestamp(at: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from topics.envelope import DeadLetter, Output, base64_or_none
+from topics.envelope import DeadLetter, Output, base64_or_none, carried
 from topics.fields import Reason
 
 Parts = Mapping[bytes, bytes]
@@ -43,6 +43,7 @@ class Context:
         value: bytes | None,
     ) -> None:
         """Send a message to `dead-letter` as it came; `at` is the clock. Its place is its identity."""
+        detail, key, value = carried(detail, key, value)
         letter = DeadLetter(
             topic=topic,
             partition=partition,
