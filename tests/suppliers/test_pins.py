@@ -1,9 +1,11 @@
 """Pins: three of an RFQ, first come first served by `at`, and never after a rejection."""
 
+import json
 from typing import Any
 
 import pytest
 
+from app.stream.shard import Shard
 from app.suppliers import RfqsLogic
 from app.suppliers.pins import RfqState
 from tests.suppliers.stories import (
@@ -13,6 +15,7 @@ from tests.suppliers.stories import (
     Chain,
     Ended,
     Line,
+    Message,
     at,
     ended,
     pinned,
@@ -94,6 +97,18 @@ def test_a_request_that_comes_twice_is_decided_once() -> None:
     told = ended(pinned(NOON, "a"), pinned(NOON + 5, "a"), pinned(NOON + 6, "b"))
     assert decisions(told) == {"a": 1, "b": 2}
     assert told.counts["duplicates:quote"] == 1
+
+
+@pytest.mark.parametrize("judged_between", [False, True])
+def test_what_a_supplier_shard_hands_on_twice_after_a_crash_is_decided_once(judged_between: bool) -> None:
+    handed_on = [Message(n, b"rfq", json.dumps(pinned(NOON + n, name).value).encode()) for n, name in enumerate("ab")]
+    shard = Shard(RfqsLogic(RULEBOOK), 0)
+    shard.intake(0, handed_on)
+    if judged_between:
+        shard.advance(NOON + 2)
+    shard.intake(0, [message._replace(offset=message.offset + 2) for message in handed_on])
+    shard.advance(NOON + 10)
+    assert [(output.body.quote_id, output.body.place) for output in shard.context.emitted] == [("a", 1), ("b", 2)]
 
 
 def test_a_decision_says_who_asked_when() -> None:
