@@ -251,6 +251,13 @@ def test_a_profile_older_than_the_tombstone_that_arrives_after_it_stays_deleted(
     assert ended(profile(NOON), deleted(), profile(NOON - DAY)).scores == {}
 
 
+def test_what_has_arrived_is_in_the_next_line_though_the_clock_lags_behind_it() -> None:
+    story = [quote(NOON), quote(NOON + HOUR), payment(NOON + HOUR, "settled", "5.00")]
+    told = Chain().play(*story).checkpoint().scores["s"]
+    assert told["counts"]["quotes"] == told["counts"]["rfqs_in_time"] == 2
+    assert told["metrics"]["gmv_90d"] == "5.00"
+
+
 def test_now_is_the_largest_time_of_the_input_for_every_supplier() -> None:
     told = ended(quote(NOON, "s"), quote(NOON + DAY, "t")).scores
     assert [told[name]["at"] for name in "st"] == [NOON + DAY, NOON + DAY]
