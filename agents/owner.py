@@ -107,13 +107,13 @@ class Owner:
         groups: Mapping[Group, Sequence[str]],
         new_shard: Callable[[Group, int], Any],
         upstream: Collection[Group] = (),
-        wall: Callable[[], int] | None = None,
+        wall: Callable[[], int] = wall_ms,
     ) -> None:
         """`groups`: the topics of each group by rank. `new_shard`: a shard from what the group's mirror has restored.
 
         `upstream`: the groups that read what other groups write; `wall`: the wall clock, ms.
         """
-        self._wall = wall if wall is not None else lambda: wall_ms()
+        self._wall = wall
         self._feed = feed
         self._pace = pace
         self._groups = groups

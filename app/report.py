@@ -7,11 +7,12 @@ from typing import Any, Final, get_args
 import orjson
 import structlog
 
-from agents.owner import Held, Owner, wall_ms
+from agents.owner import Held, Owner
 from app.metrics import MOST_INDUSTRIES, Metrics
 from app.on_air import OnAir
 from app.rulebook import Rulebook
 from app.settings import Settings
+from app.wall_clock import wall_ms
 from topics.catalog import Group
 
 log: Final = structlog.get_logger("vigil.report")

@@ -18,7 +18,7 @@ from faust.types import TP
 from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batches
 from agents.checkpoint import Checkpoints, in_time
 from agents.intake import attach
-from agents.owner import ForeignTopic, Owner, Pace, wall_ms
+from agents.owner import ForeignTopic, Owner, Pace
 from agents.parting import CRASHED_S, Parting, Shell
 from app.admin import changelog_of, ensure_topics
 from app.logs import only_our_words
@@ -31,6 +31,7 @@ from app.stream.logic import Logic
 from app.stream.shard import Shard
 from app.stream.store import Store, StoredState
 from app.subjects import UPSTREAM, subjects
+from app.wall_clock import wall_ms
 from app.web import Web
 from topics.catalog import Group
 

@@ -5,7 +5,6 @@ import functools
 import json
 import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from app.commands.common import OperatorError, settings_options
 from app.dead_letters import Bad, Filter, Letter, Message, check, find, send, to_line
 from app.settings import Settings, SettingsError
 from app.terminal import console, harmless, quiet_clients, table
+from app.wall_clock import wall_ms
 from topics.envelope import timestamp
 from topics.fields import Reason
 
@@ -38,7 +38,7 @@ class _When(click.ParamType):
         ago = re.fullmatch(r"(\d{1,6})([smhd])", value)
         if ago:
             past = timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-            return round((time.time() - past.total_seconds()) * 1000)
+            return wall_ms() - round(past.total_seconds() * 1000)
         try:
             when = datetime.fromisoformat(value)
         except ValueError:
@@ -187,7 +187,7 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
     Each line is checked as a worker would: while one is bad, nothing is sent, and each bad line is told. Comments,
     quotes and payments that were judged before have no second effect. Exits with 1 where a line was bad.
     """
-    now = round(time.time() * 1000) if settings.clock == "live" else None
+    now = wall_ms() if settings.clock == "live" else None
     told = list(check(file, now, None if take_late else settings.allowed_lateness_ms))
     bad = [one for one in told if isinstance(one, Bad)]
     good = [one for one in told if isinstance(one, Message)]

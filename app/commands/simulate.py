@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import IO, Any, Final
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from app.simulate import Fault, NonsenseError, Simulation, files
 from app.simulate.kafka import CannotProduceError, produce
 from app.simulate.options import Duration, Instant, Speed
+from app.wall_clock import wall_ms
 
 RECORDED_START: Final = 1_662_048_000_000
 """Where a file begins unless told otherwise, 2022-09-01T16:00:00Z: the same command gives the same file."""
@@ -162,7 +162,7 @@ def simulate(
     if duration is None and not _given(context, "duration") and out is not None:
         duration = 600.0
     if start is None:
-        start = RECORDED_START if out is not None else time.time_ns() // 1_000_000 - round(backlog * 1000)
+        start = RECORDED_START if out is not None else wall_ms() - round(backlog * 1000)
     try:
         simulation = Simulation(
             start_ms=start,

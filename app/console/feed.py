@@ -20,6 +20,7 @@ from app.console.model import OUTPUTS, Model
 from app.console.settings import ConsoleSettings
 from app.rights import Right
 from app.settings import Settings, SettingsError
+from app.wall_clock import wall_ms
 from topics.reviews import Review
 from topics.rooms import ROOM_TOPICS
 
@@ -38,10 +39,6 @@ def needed(reviews: bool = True) -> list[Right]:
     """All rights of a console; `reviews`: it may send them, too."""
     rights = [Right("topic", topic, "Read") for topic in READ]
     return [*rights, Right("topic", "review", "Write")] if reviews else rights
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def backs(console: ConsoleSettings) -> Mapping[str, int]:

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.console.auth import COOKIE, LASTS_S
-from app.console.feed import wall_ms
 from app.console.pages import link
 from app.console.site import YEAR_S, Site, form_of, local_path, signed_in
 from app.console.text import LANGUAGES
+from app.wall_clock import wall_ms
 from topics.reviews import Review
 
 log: Final = structlog.get_logger("vigil.console")

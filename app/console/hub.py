@@ -5,7 +5,7 @@ import secrets
 from typing import Any, Final
 
 from app.console.bounded import Bounded
-from app.console.feed import Feed, wall_ms
+from app.console.feed import Feed
 from app.console.model import Model
 from app.console.settings import ConsoleSettings
 from app.console.text import Words
@@ -14,6 +14,7 @@ from app.console.wall import Wall
 from app.rulebook import Rulebook
 from app.rulebook.rooms import RoomLimits
 from app.settings import Settings
+from app.wall_clock import wall_ms
 
 TICK_S: Final = 0.25
 RECORDED_MS: Final = 10 * 60_000

@@ -27,6 +27,7 @@ from app.settings import Settings, SettingsError
 from app.simulate import Simulation
 from app.simulate.kafka import produce
 from app.subjects import subjects
+from app.wall_clock import wall_ms
 
 BACKLOG_S: Final = 600
 """The demo begins with its last ten minutes, so that the five-minute rules show at once."""
@@ -109,7 +110,7 @@ class Demo:
                 seed=seed,
                 rooms=rooms,
                 suppliers=suppliers,
-                start_ms=time.time_ns() // 1_000_000 - BACKLOG_S * 1000,
+                start_ms=wall_ms() - BACKLOG_S * 1000,
                 duration_s=None,
                 fault_every_s=90.0,
                 history_days=45,
@@ -206,7 +207,7 @@ class Demo:
 
     def picture(self, console: Console) -> RenderableType:
         """What that terminal would show now."""
-        return picture(self.view, time.time_ns() // 1_000_000, self._footer(), console)
+        return picture(self.view, wall_ms(), self._footer(), console)
 
     def _footer(self) -> str:
         first = "" if self._first is None else f" · first verdict after {self._first:.0f} s"

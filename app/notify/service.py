@@ -29,6 +29,7 @@ from app.notify.senders import AlertmanagerSender, Http, Sent, make_sender
 from app.notify.store import Names, Store, ensure_topics, needed
 from app.rights import check_rights
 from app.settings import Settings, SettingsError
+from app.wall_clock import wall_ms
 from app.web import Web
 from topics.fields import Refused
 
@@ -39,10 +40,6 @@ FLUSH_S: Final = 0.1
 TICK_S: Final = 1.0
 CLOSE_S: Final = 4.0
 """How long an orderly end waits for requests that are under way."""
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Moved(Exception):

@@ -1,7 +1,5 @@
 """What an operator can try before it counts: are the secrets there, and does a message arrive?"""
 
-import time
-
 import aiohttp
 
 from app.notify.changes import Incident, change, key_of
@@ -10,10 +8,7 @@ from app.notify.secrets import Secrets
 from app.notify.senders import Http, Sent, make_sender
 from app.rulebook.shape import hint
 from app.settings import SettingsError
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
+from app.wall_clock import wall_ms
 
 
 async def check_targets(routing: Routing, secrets: Secrets) -> None:

@@ -1,11 +1,12 @@
 """Types of command-line options: durations, times and speeds, refused with words that say how to write them."""
 
 import re
-import time
 from datetime import datetime
 from typing import Any, Final
 
 import click
+
+from app.wall_clock import wall_ms
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -53,7 +54,7 @@ class Instant(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if value == "now":
-            return time.time_ns() // 1_000_000
+            return wall_ms()
         try:
             instant = datetime.fromisoformat(value)
         except ValueError:

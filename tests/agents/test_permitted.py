@@ -1,11 +1,11 @@
 """Since when a verdict could be judged: what the specification makes everybody wait for is not Vigil's delay."""
 
+import time
 from typing import Any, NamedTuple
 
 import pytest
 from faust.types import TP
 
-from agents import owner as module
 from agents.owner import Held, Owner, Pace
 from app.stream.clock import Source
 from topics.envelope import Output
@@ -64,12 +64,11 @@ class Shard:
         self.clock = max(clock, self.clock)
 
 
-def world(monkeypatch: pytest.MonkeyPatch, sources: int) -> tuple[Owner, Held, Feed]:
+def world(sources: int) -> tuple[Owner, Held, Feed]:
     feed = Feed()
-    monkeypatch.setattr(module, "wall_ms", lambda: feed.now)
     topics = ("buyer-entry", "comment")[:sources]
-    owner = Owner(feed, Pace(LATENESS, IDLE), {"rooms": topics}, lambda *_: None)  # type: ignore[arg-type]
-    held = Held("rooms", 0, Shard(T, sources), [TP(topic, 0) for topic in topics], [0] * sources)
+    owner = Owner(feed, Pace(LATENESS, IDLE), {"rooms": topics}, lambda *_: None, wall=lambda: feed.now)  # type: ignore[arg-type]
+    held = Held("rooms", 0, Shard(T, sources), [TP(topic, 0) for topic in topics], [0] * sources, feed.now)
     owner.shards["rooms", 0] = held
     return owner, held, feed
 
@@ -81,36 +80,36 @@ def arrives(owner: Owner, held: Held, rank: int, at: int, came: int) -> None:
     owner.take([Told(held.tps[rank].topic, 0, seen, came)])
 
 
-def test_a_record_that_is_fetched_late_is_our_delay(monkeypatch):
-    owner, held, feed = world(monkeypatch, 1)
+def test_a_record_that_is_fetched_late_is_our_delay() -> None:
+    owner, held, feed = world(1)
     feed.now = T + LATENESS + 340
     arrives(owner, held, 0, T + LATENESS + 1, came=T + LATENESS + 40)
     assert held.permitted == {"id": T + LATENESS + 40}
 
 
-def test_a_record_that_came_late_is_not(monkeypatch):
-    owner, held, feed = world(monkeypatch, 1)
+def test_a_record_that_came_late_is_not() -> None:
+    owner, held, feed = world(1)
     feed.now = T + LATENESS + 9000
     arrives(owner, held, 0, T + LATENESS + 1, came=feed.now - 20)
     assert held.permitted == {"id": feed.now - 20}
 
 
-def test_a_backlog_counts_from_when_the_lateness_had_passed(monkeypatch):
-    owner, held, feed = world(monkeypatch, 1)
+def test_a_backlog_counts_from_when_the_lateness_had_passed() -> None:
+    owner, held, feed = world(1)
     feed.now = T + 60_000
     arrives(owner, held, 0, T + 50_000, came=T - 5000)
     assert held.permitted == {"id": T + LATENESS}
 
 
-def test_a_producer_whose_clock_is_ahead_does_not_hide_our_delay_below_nothing(monkeypatch):
-    owner, held, feed = world(monkeypatch, 1)
+def test_a_producer_whose_clock_is_ahead_does_not_hide_our_delay_below_nothing() -> None:
+    owner, held, feed = world(1)
     feed.now = T
     arrives(owner, held, 0, T + LATENESS + 5000, came=T + 70_000)
     assert held.permitted == {"id": T}  # judged as soon as it could be: no delay, and none below 0
 
 
-def test_a_silent_partition_is_waited_for_as_the_specification_says(monkeypatch):
-    owner, held, feed = world(monkeypatch, 2)
+def test_a_silent_partition_is_waited_for_as_the_specification_says() -> None:
+    owner, held, feed = world(2)
     feed.now = T + LATENESS - 50
     arrives(owner, held, 1, T - 100, came=feed.now)  # and then nothing more
     feed.now = T + LATENESS + 10
@@ -121,8 +120,8 @@ def test_a_silent_partition_is_waited_for_as_the_specification_says(monkeypatch)
     assert held.permitted == {"id": T + LATENESS - 50 + IDLE}
 
 
-def test_a_silent_partition_that_had_come_so_far_is_not_waited_for(monkeypatch):
-    owner, held, feed = world(monkeypatch, 2)
+def test_a_silent_partition_that_had_come_so_far_is_not_waited_for() -> None:
+    owner, held, feed = world(2)
     feed.now = T + LATENESS + 20
     arrives(owner, held, 1, T + LATENESS + 1, came=feed.now)
     feed.now = T + LATENESS + 100
@@ -130,16 +129,18 @@ def test_a_silent_partition_that_had_come_so_far_is_not_waited_for(monkeypatch):
     assert held.permitted == {"id": T + LATENESS + 60}
 
 
-def test_recorded_data_is_not_measured(monkeypatch):
-    owner, held, feed = world(monkeypatch, 1)
+def test_recorded_data_is_not_measured() -> None:
+    owner, held, feed = world(1)
     owner._pace = Pace(LATENESS, IDLE, live=False)
     feed.now = T + LATENESS + 340
     arrives(owner, held, 0, T + LATENESS + 1, came=T)
     assert held.permitted == {}
 
 
-def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_lives(monkeypatch):
-    owner, held, feed = world(monkeypatch, 1)
+def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner, held, feed = world(1)
     spent = [0.0]
     advance = held.shard.advance
 
@@ -149,7 +150,7 @@ def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_liv
 
     held.shard.advance = slowly
     held.shard.clock = T - 3_600_000
-    monkeypatch.setattr(module.time, "monotonic", lambda: spent[0])
+    monkeypatch.setattr(time, "monotonic", lambda: spent[0])
     arrives(owner, held, 0, T + LATENESS, came=feed.now)
     assert spent[0] < 0.5
     assert held.shard.clock < T - 3_000_000
@@ -158,8 +159,8 @@ def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_liv
     assert held.shard.clock == T
 
 
-def test_years_without_anything_to_do_are_gone_in_a_moment(monkeypatch):
-    owner, held, feed = world(monkeypatch, 1)
+def test_years_without_anything_to_do_are_gone_in_a_moment() -> None:
+    owner, held, feed = world(1)
     steps = []
     advance = held.shard.advance
     held.shard.advance = lambda clock: (steps.append(clock), advance(clock))

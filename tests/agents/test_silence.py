@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import pytest
 from faust.types import TP
 
-import agents.owner
 from agents.owner import Held, Owner, Pace
 from app.stream.clock import Source
 from app.stream.logic import Context
@@ -47,17 +46,16 @@ class Recorder:
 
 
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def now() -> list[int]:
     """The wall clock, in ms: set its only element."""
-    told = [T0]
-    monkeypatch.setattr(agents.owner, "wall_ms", lambda: told[0])
-    return told
+    return [T0]
 
 
-def quiet_owner(feed: QuietFeed) -> tuple[Owner, Recorder]:
+def quiet_owner(feed: QuietFeed, now: list[int]) -> tuple[Owner, Recorder]:
     shard = Recorder()
-    owner = Owner(feed, Pace(), {"rooms": [tp.topic for tp in TPS]}, lambda group, partition: shard)  # type: ignore[arg-type]
-    owner.shards["rooms", 0] = Held("rooms", 0, shard, TPS, [0, 0])
+    groups = {"rooms": [tp.topic for tp in TPS]}
+    owner = Owner(feed, Pace(), groups, lambda group, partition: shard, wall=lambda: now[0])  # type: ignore[arg-type]
+    owner.shards["rooms", 0] = Held("rooms", 0, shard, TPS, [0, 0], now[0])
     return owner, shard
 
 
@@ -70,7 +68,7 @@ def tick(owner: Owner, feed: QuietFeed, now: list[int], times: Iterable[int]) ->
 
 def test_a_shard_whose_partitions_are_silent_follows_the_wall_clock(now: list[int]) -> None:
     feed = QuietFeed()
-    owner, shard = quiet_owner(feed)
+    owner, shard = quiet_owner(feed, now)
     tick(owner, feed, now, range(T0, T0 + 190, 20))
     assert shard.clock == T0 - 2000
     tick(owner, feed, now, range(T0 + 200, T0 + 1001, 20))
@@ -79,7 +77,7 @@ def test_a_shard_whose_partitions_are_silent_follows_the_wall_clock(now: list[in
 
 def test_a_broker_that_does_not_answer_tells_no_silence(now: list[int]) -> None:
     feed = QuietFeed()
-    owner, shard = quiet_owner(feed)
+    owner, shard = quiet_owner(feed, now)
     for time in range(T0, T0 + 60_000, 20):
         now[0] = time
         owner.tick()
@@ -91,7 +89,7 @@ def test_after_the_broker_was_away_producers_have_time_to_come_back(
     now: list[int], away_ms: int, grace_ms: int
 ) -> None:
     feed = QuietFeed()
-    owner, shard = quiet_owner(feed)
+    owner, shard = quiet_owner(feed, now)
     tick(owner, feed, now, range(T0, T0 + 1000, 20))
     before = shard.clock
     back = T0 + 980 + away_ms
@@ -106,7 +104,7 @@ def test_after_the_broker_was_away_producers_have_time_to_come_back(
 def test_a_pause_of_the_worker_is_nobodys_silence(now: list[int]) -> None:
     """The process was stopped: when it wakes, the broker's last answer is as old as the pause."""
     feed = QuietFeed()
-    owner, shard = quiet_owner(feed)
+    owner, shard = quiet_owner(feed, now)
     tick(owner, feed, now, [T0, T0 + 100])
     now[0] = T0 + 30_000
     owner.tick()
