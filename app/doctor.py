@@ -29,6 +29,7 @@ from app.subjects import is_input, subjects
 from app.topology import Found, judge, survey
 from topics.catalog import Group
 from topics.fields import MAX_AHEAD_MS
+from topics.rooms import ROOM_TOPICS
 
 BEHIND: Final = 50_000
 """Messages that wait to be read: from so many on the group is told to be behind."""
@@ -173,16 +174,12 @@ async def _group(settings: Settings, found: Mapping[str, Found], groups: Groups)
         offset = committed[tp].offset if tp in committed else -1
         behind[tp.topic] += max(0, ends[tp] - max(offset, begins[tp]))
     total = sum(behind.values())
-    most = ", ".join(f"{topic} {lag:,}" for topic, lag in sorted(behind.items(), key=_second)[:3] if lag)
+    most = ", ".join(f"{topic} {lag:,}" for topic, lag in sorted(behind.items(), key=lambda pair: -pair[1])[:3] if lag)
     words = f"{total:,} messages wait to be judged" + (f" ({most})" if most else "")
     bad = total > BEHIND or (total > 0 and not members)
     remedy = "more workers, up to the number of partitions; see docs/operations.md" if members else "vigil worker"
     told.append(Check("lag", "warn" if bad else "ok", words, remedy if bad else ""))
     return told
-
-
-def _second(pair: tuple[str, int]) -> int:
-    return -pair[1]
 
 
 async def _state(
@@ -257,7 +254,7 @@ async def _input(settings: Settings, found: Mapping[str, Found], now: int) -> li
             remedy = "set the producers' clocks, or this machine's (NTP): "
             remedy += "such events are refused" if level == "fail" else "others are late by as much"
             told.append(Check("input", level, words, remedy))
-    rooms = [at for topic, at in newest.items() if topic in ("buyer-entry", "comment", "frame-status")]
+    rooms = [at for topic, at in newest.items() if topic in ROOM_TOPICS]
     if rooms and now - max(rooms) > SILENT_MS:
         words = f"the newest room event is {_span(now - max(rooms))} old"
         told.append(Check("input", "warn", words, "is no room on air, or do producers not write?"))

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from app.stream.clock import NEVER
+from topics.fields import HIGH_QUALITY
 
 NO_ONE: Final = (0, 0)
 
@@ -58,7 +59,7 @@ class OnAir:
         runs = tuple((run.rule, _half(run)) for run in room.open)
         waiting = NO_ONE
         if room.waiting:
-            high = sum(entry.buyer_tier not in (None, "L0") for entry in room.waiting)
+            high = sum(entry.buyer_tier in HIGH_QUALITY for entry in room.waiting)
             waiting = (len(room.waiting) - high, high)
         self._rooms[room_id] = (room.stream == "live", runs, waiting)
 

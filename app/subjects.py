@@ -8,14 +8,16 @@ from app.stream.logic import Logic
 from app.suppliers import IndustriesLogic, RfqsLogic, SuppliersLogic
 from app.whatif.shadow import ShadowedRooms
 from topics.catalog import BY_NAME, Group
+from topics.rooms import ROOM_TOPICS
+from topics.suppliers import SUPPLIER_TOPICS
 
 GROUPS: Final[tuple[Group, ...]] = ("rooms", "hosts", "suppliers", "industries", "rfqs")
 """In the order in which outputs flow; `industries` tells `suppliers` the assessed scores."""
 
 UPSTREAM: Final[dict[Group, tuple[str, ...]]] = {
-    "hosts": ("buyer-entry", "comment", "frame-status"),
-    "industries": ("quote", "payment", "supplier-profile"),
-    "rfqs": ("quote", "payment", "supplier-profile"),
+    "hosts": ROOM_TOPICS,
+    "industries": SUPPLIER_TOPICS,
+    "rfqs": SUPPLIER_TOPICS,
 }
 """Groups that read what other shards write, and the topics from which these do."""
 

@@ -35,7 +35,7 @@ from app.stream.store import (
     store_key,
 )
 from app.subjects import GROUPS, subjects
-from benchmarks.common import cpu_seconds, local_broker, machine
+from benchmarks.common import cpu_seconds, local_broker, machine, memory_mib
 from tools.harness import WorkerProcess, make_topics
 from topics.catalog import Group
 
@@ -153,12 +153,6 @@ async def fill(broker: str, app_id: str, kind: Kind, number: int) -> tuple[int, 
     return written, sum(template.size for template in templates) / len(templates)
 
 
-def rss_mib(pid: int, field: str = "VmRSS") -> float:
-    """Resident memory of a process, now or (`VmHWM`) at most."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
-
-
 class Started(NamedTuple):
     """One start of a worker."""
 
@@ -182,11 +176,11 @@ async def start(broker: str, app_id: str, kafka: bool, load_all: bool = False) -
                 raise RuntimeError(f"the worker is not ready: {log.read_text()[-2000:]}")
             await asyncio.sleep(0.05)
         seconds, pid = time.monotonic() - began, worker.process.pid
-        told = Started(seconds, cpu_seconds(pid), rss_mib(pid))
+        told = Started(seconds, cpu_seconds(pid), memory_mib(pid))
         if not load_all:
             return told
         await _calm(pid)
-        return told._replace(mib=rss_mib(pid))
+        return told._replace(mib=memory_mib(pid))
     finally:
         worker.kill()
 
@@ -227,7 +221,7 @@ async def take_over(broker: str, app_id: str, kafka: bool, standbys: int, stored
         while standbys and min(_told(worker, "vigil_restored_records_total") for worker in pair) < stored:
             await asyncio.sleep(0.5)
         await _calm(*(worker.process.pid for worker in pair))
-        mib = max(rss_mib(worker.process.pid) for worker in pair)
+        mib = max(memory_mib(worker.process.pid) for worker in pair)
         before = _told(heir, "vigil_restored_records_total")
         began = time.monotonic()
         killed.kill()

@@ -12,11 +12,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from app.admin import Cluster, changelog_of, ensure_topics
-from app.brokers import EmbeddedBroker
+from app.brokers import EmbeddedBroker, free_port
 from app.rulebook import load_rulebook
 from app.settings import Settings, SettingsError
 from app.subjects import subjects
-from tools.harness import free_port
 from topics.catalog import BY_NAME, DAY_MS, TOPICS, Group
 
 LOGICS: Final = subjects(load_rulebook(), None)

@@ -20,12 +20,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from app.admin import ensure_topics
-from app.brokers import start_child
+from app.brokers import free_port, start_child
 from app.replay import LATENESS_MS, Outputs, Replay
 from app.rulebook import load_rulebook
 from app.settings import Settings
 from app.simulate.message import Message
-from app.subjects import is_input, subjects
+from app.subjects import subjects
 from topics.catalog import TOPICS
 
 INPUTS: Final = tuple(topic.name for topic in TOPICS if topic.direction == "in")
@@ -128,16 +128,6 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"the worker did not stop in {within_s} s") from None
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 async def finished(broker: str, app_id: str = "vigil", within_s: float = 120, still_s: float = 2.0) -> None:
@@ -280,6 +270,3 @@ def log_file(name: str) -> Path:
     """A new file for what a worker says."""
     folder = Path(tempfile.mkdtemp(prefix="vigil-test-"))
     return folder / f"{name}.log"
-
-
-__all__ = ["INPUTS", "OUTPUTS", "WorkerProcess", "calm", "differences", "finished", "is_input", "read", "send"]

@@ -15,6 +15,9 @@ At = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 Tier = Literal["L0", "L1", "L2", "L3", "L4"]
 """The marketplace's buyer tier; L1 and above are the high-quality buyers."""
 
+HIGH_QUALITY: Final[tuple[Tier, ...]] = ("L1", "L2", "L3", "L4")
+"""The tiers whose misses moderators see first."""
+
 Reason = Literal["malformed", "late", "unknown-verdict"]
 """Why a message stands in `dead-letter`."""
 

@@ -69,6 +69,7 @@ class ProfileDeleted(Struct, frozen=True, kw_only=True):
 SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted
 
 SUPPLIER_TOPICS: Final = ("quote", "payment", "supplier-profile")
+"""What comes in of suppliers, in the order of its rank."""
 
 _QUOTE: Final = msgspec.json.Decoder(Quote)
 _PAYMENT: Final = msgspec.json.Decoder(Payment)

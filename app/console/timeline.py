@@ -14,8 +14,8 @@ from app.console.model import Room
 from app.console.notes import note_in
 from app.console.text import Words
 from app.console.track import Look, Track
-from app.rooms.greeting import HIGH_QUALITY
 from app.rooms.runs import LABELS
+from topics.fields import HIGH_QUALITY
 from topics.verdicts import Notice, Verdict
 
 WIDTH: Final = 1240.0

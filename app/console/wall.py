@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from app.console.model import Model, Room
-from app.rooms.greeting import HIGH_QUALITY
+from topics.fields import HIGH_QUALITY
 
 CRITICAL, AT_RISK, WATCH, CALM = range(4)
 BANDS: Final = ("critical", "at-risk", "watch", "calm")

@@ -22,7 +22,6 @@ SHOWN_EVIDENCE: Final = 12
 SHOWN_NOTE: Final = 400
 
 _TIER: Final = re.compile(r"\((?P<tier>L[0-4])\) entered and had no reception within \d+ s$")
-HIGH: Final = ("L1", "L2", "L3", "L4")
 
 
 class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):

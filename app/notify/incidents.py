@@ -20,7 +20,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.notify.changes import HIGH, Change, Incident, Why, change, key_of, shown_evidence, tiers_of
+from app.notify.changes import Change, Incident, Why, change, key_of, shown_evidence, tiers_of
+from topics.fields import HIGH_QUALITY
 from topics.verdicts import Action, Notice, Verdict
 
 HOUR_MS: Final = 60 * 60 * 1000
@@ -250,7 +251,7 @@ class Incidents:
             heard=now,
             due=notice.due,
             priority=notice.priority,
-            tiers=HIGH if notice.priority == "high" else ("L0",) if notice.kind == "entry-missed" else (),
+            tiers=HIGH_QUALITY if notice.priority == "high" else ("L0",) if notice.kind == "entry-missed" else (),
             buyer_id=notice.buyer_id,
         )
 

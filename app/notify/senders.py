@@ -24,6 +24,7 @@ from app.notify.reader import wrong_url
 from app.notify.routes import Alertmanager, Chat, Target, Webhook
 from app.notify.secrets import Secrets
 from app.settings import SettingsError
+from topics.envelope import timestamp
 
 READ_BYTES: Final = 2048
 """So much of an answer is read: it may be of any length, and is only told to people."""
@@ -234,8 +235,8 @@ class AlertmanagerSender:
             "why": incident.why or "",
         }
         return {
-            "startsAt": _rfc3339(begin),
-            "endsAt": _rfc3339(end),
+            "startsAt": timestamp(begin),
+            "endsAt": timestamp(end),
             "generatorURL": self._target.console_url or "",
             "labels": {name: words.label(value) for name, value in labels.items() if value},
             "annotations": {name: value for name, value in annotations.items() if value},
@@ -248,10 +249,6 @@ def _alert_name(incident: Incident) -> str:
         incident.sort, incident.rule or ""
     )
     return "Vigil" + "".join(part.capitalize() for part in name.split("-"))
-
-
-def _rfc3339(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class ChatSender:

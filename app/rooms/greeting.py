@@ -9,7 +9,7 @@ Forgets: an entry when it is decided and counted, a miss when the count starts a
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -19,12 +19,9 @@ from app.rooms.stored import KeptQueue, Queue, Records
 from app.rooms.telling import Telling
 from app.stream.clock import NEVER
 from app.stream.logic import Parts
-from topics.fields import Tier
+from topics.fields import HIGH_QUALITY, Tier
 from topics.rooms import BuyerEntry
 from topics.verdicts import Evidence, Priority, WaitingEntry
-
-HIGH_QUALITY: Final = frozenset({"L1", "L2", "L3", "L4"})
-"""The tiers whose misses moderators see first."""
 
 RuleAt = Callable[[int], GreetingRule]
 """The rule as it stands at an event time."""

@@ -15,6 +15,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from app.simulate.message import Fault, Message
 from app.simulate.partitions import partition_of
 from app.simulate.simulation import NonsenseError, Simulation
+from topics.rooms import ROOM_TOPICS
+from topics.suppliers import SUPPLIER_TOPICS
 
 BATCH_BYTES: Final = 256 * 1024
 IN_FLIGHT: Final = 64
@@ -32,8 +34,8 @@ class CannotProduceError(Exception):
 
 def topics_of(simulation: Simulation) -> list[str]:
     """The topics that a simulation sends to."""
-    topics = ["buyer-entry", "comment", "frame-status"] if simulation.rooms else []
-    topics += ["quote", "payment", "supplier-profile"] if simulation.suppliers else []
+    topics = list(ROOM_TOPICS) if simulation.rooms else []
+    topics += SUPPLIER_TOPICS if simulation.suppliers else ()
     return topics + (["review"] if simulation.reviews else [])
 
 

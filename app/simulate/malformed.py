@@ -8,6 +8,7 @@ import orjson
 
 from app.simulate.message import Message
 from topics.fields import MAX_MESSAGE_BYTES
+from topics.rooms import ROOM_TOPICS
 
 Fields = dict[str, Any]
 
@@ -22,7 +23,6 @@ class Kind(NamedTuple):
     """The key and the value, from the good message and its fields (a copy)."""
 
 
-ROOMS: Final = frozenset({"buyer-entry", "comment", "frame-status"})
 _ID: Final = {
     "buyer-entry": "buyer_id",
     "comment": "comment_id",
@@ -91,7 +91,7 @@ KINDS: Final = (
     Kind("empty id", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], ""))),
     Kind("id too long", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], "x" * 129))),
     Kind("id as a number", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], 7))),
-    Kind("tombstone", ROOMS | {"quote", "payment", "review"}, lambda m, f: (m.key, None)),
+    Kind("tombstone", _only(*ROOM_TOPICS, "quote", "payment", "review"), lambda m, f: (m.key, None)),
     Kind("unknown tier", _only("buyer-entry", "quote"), _put("buyer_tier", "L9")),
     Kind("unknown role", _only("comment"), _put("author_role", "robot")),
     Kind("unknown intent", _only("comment"), _put("intent", "sell")),

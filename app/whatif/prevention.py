@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from app.rooms.greeting import HIGH_QUALITY
 from app.rooms.in_force import GREETING
 from app.rooms.runs import RESTARTED_BY_RECEPTION, THROUGH_DISCONNECTED
 from app.rulebook.rooms import LayoutLimits
 from app.rulebook.words import value_words
+from topics.fields import HIGH_QUALITY
 from topics.verdicts import Verdict
 
 Clock = Callable[[int], str]

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from app.brokers import end_child, start_child
+from app.brokers import end_child, free_port, start_child
 from app.notify.changes import Change, Incident
 from app.notify.incidents import Incidents
 from app.notify.routes import Alertmanager
@@ -22,7 +22,6 @@ from app.notify.senders import AlertmanagerSender, Http, Later, Outcome, Refused
 from tests.needs import program
 from tests.notify.receiver import Receiver
 from tests.notify.stories import S, action, notice, verdict
-from tools.harness import free_port
 
 PROGRAM = "prometheus-alertmanager"
 

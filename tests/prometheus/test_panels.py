@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from app.brokers import EmbeddedBroker, end_child, start_child
+from app.brokers import EmbeddedBroker, end_child, free_port, start_child
 from app.simulate import Simulation
 from app.simulate.kafka import produce
 from tests.needs import program
 from tests.prometheus.test_rules import RULES
 from tests.test_compose import DASHBOARDS, panels
-from tools.harness import WorkerProcess, free_port, make_topics
+from tools.harness import WorkerProcess, make_topics
 
 ROUTES = """
 [targets.away]
