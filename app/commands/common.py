@@ -1,7 +1,10 @@
 """What the commands share: options, and errors of the operator's told in one way."""
 
+import asyncio
 import functools
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,3 +60,11 @@ def settings_options(command: F) -> F:
         return command(*args, settings=settings, **options)
 
     return with_settings  # type: ignore[return-value]
+
+
+def at_the_end(stop: Callable[[], object]) -> None:
+    """Call `stop` in the running event loop at Ctrl-C or SIGTERM. On Windows Ctrl-C breaks off instead."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop)

@@ -1,13 +1,12 @@
 """`vigil console`: the web page on which moderators see rooms, verdicts, hosts and suppliers, and review."""
 
 import asyncio
-import signal
 import sys
 from typing import Any
 
 import click
 
-from app.commands.common import OperatorError, rulebook_option, settings_options
+from app.commands.common import OperatorError, at_the_end, rulebook_option, settings_options
 from app.logs import set_up_logs
 from app.rulebook import Rulebook
 from app.settings import Settings, SettingsError
@@ -52,9 +51,7 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
 
     async def run() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, stop.set)
+        at_the_end(stop.set)
         await serve(settings, load_console_settings(**told), rulebook, stop, _tell)
 
     try:

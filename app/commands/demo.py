@@ -1,14 +1,12 @@
 """`vigil demo`: the whole of Vigil on this machine, with nothing to install beside it."""
 
 import asyncio
-import signal
-from contextlib import suppress
 
 import click
 from rich.console import Console
 
 from app.brokers import BrokerError
-from app.commands.common import OperatorError, rulebook_option
+from app.commands.common import OperatorError, at_the_end, rulebook_option
 from app.logs import set_up_logs
 from app.rulebook import Rulebook
 from app.settings import SettingsError
@@ -45,10 +43,7 @@ def demo(
 
     async def run() -> None:
         show = Demo(rulebook, rooms, suppliers, seed, for_s, console, not no_console)
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):
-                loop.add_signal_handler(name, show.stop)
+        at_the_end(show.stop)
         await show.run()
 
     try:

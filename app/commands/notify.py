@@ -1,13 +1,11 @@
 """`vigil notify`: verdicts, actions and notices told to Alertmanager, webhooks and chats."""
 
 import asyncio
-import contextlib
-import signal
 from pathlib import Path
 
 import click
 
-from app.commands.common import OperatorError, read_rulebook, settings_options
+from app.commands.common import OperatorError, at_the_end, read_rulebook, settings_options
 from app.logs import set_up_logs
 from app.settings import Settings, SettingsError
 
@@ -76,10 +74,7 @@ def notify(
 
         async def run() -> None:
             stop = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            for which in (signal.SIGTERM, signal.SIGINT):
-                with contextlib.suppress(NotImplementedError):  # Windows
-                    loop.add_signal_handler(which, stop.set)
+            at_the_end(stop.set)
             await tell(Notify(settings, routing, secrets, families, from_beginning=from_beginning), stop)
 
         asyncio.run(run())

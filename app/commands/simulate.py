@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from app.commands.common import at_the_end
 from app.simulate import Fault, NonsenseError, Simulation, files
 from app.simulate.kafka import CannotProduceError, produce
 from app.simulate.options import Duration, Instant, Speed
@@ -276,10 +277,7 @@ def _to_broker(
 ) -> int:
     async def run() -> int:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # not on Windows: there Ctrl-C breaks off
-                loop.add_signal_handler(number, stop.set)
+        at_the_end(stop.set)
         return await produce(
             simulation,
             broker,

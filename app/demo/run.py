@@ -233,8 +233,7 @@ async def _ending(task: "asyncio.Task[Any]") -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError, asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.shield(task), 2)
         task.cancel()
-        with contextlib.suppress(BaseException):
-            await task
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _first_of(wanted: Any, other: "asyncio.Task[Any]") -> None:
