@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from app.rulebook import Rulebook
@@ -25,7 +25,8 @@ CENTS: Final = 100
 
 def rank_points(limits: RankPoints, rank: int, of: int) -> int:
     """Points of the `rank`th of `of` suppliers, rank 1 being the best."""
-    top = _ceil(Fraction(Decimal(repr(limits.top_share))) * of)
+    numerator, denominator = exactly(limits.top_share)
+    top = -(-numerator * of // denominator)
     if rank <= top:
         return limits.top_points
     rest = of - top - 1
@@ -35,18 +36,20 @@ def rank_points(limits: RankPoints, rank: int, of: int) -> int:
     return (2 * limits.rest_points * (of - rank) + rest) // (2 * rest)
 
 
-def _ceil(value: Fraction) -> int:
-    return -(-value.numerator // value.denominator)
+@lru_cache(maxsize=1024)
+def exactly(share: float) -> tuple[int, int]:
+    """A share of the rulebook by the decimal as it is written there: its numerator and denominator."""
+    return Decimal(repr(share)).as_integer_ratio()
 
 
 def share_points(steps: Sequence[ShareStep], part: int, whole: int) -> int:
     """Points of the share part / whole; 0 where there is no whole. Exact: a tenth is a tenth."""
     if not whole:
         return 0
-    share = Fraction(part, whole)
     for step in reversed(steps):
-        begins = Fraction(Decimal(repr(step.begins)))
-        if share > begins or (share == begins and step.at_least_share is not None):
+        numerator, denominator = exactly(step.begins)
+        above = part * denominator - numerator * whole
+        if above > 0 or (above == 0 and step.at_least_share is not None):
             return step.points
     return 0
 
