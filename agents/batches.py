@@ -83,6 +83,18 @@ class Batch(list[Any]):
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
+    _assigned: tuple[Any, frozenset[TP]] = (None, frozenset())
+    """The assignment as aiokafka has it, and as Faust's partitions."""
+
+    def assignment(self) -> frozenset[TP]:
+        """Made once an assignment: Faust asks for all of it anew for each partition that it commits."""
+        told = self._ensure_consumer().assignment()
+        known, assigned = self._assigned
+        if told is not known:
+            assigned = frozenset(TP(tp.topic, tp.partition) for tp in told)
+            self._assigned = (told, assigned)
+        return assigned
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.transfer.fetch_wait_ms  # Faust hard-codes 1,500

@@ -101,7 +101,7 @@ def test_what_is_overridden_takes_what_we_take(owner: type, name: str, names: li
 def test_every_override_overrides_something() -> None:
     """A method of ours that Faust does not know any more would simply never be called."""
     ours = {
-        batches._Thread: {"_create_worker_consumer"},
+        batches._Thread: {"_create_worker_consumer", "assignment"},
         batches._Consumer: {
             "_new_consumer_thread",
             "seek",
@@ -565,6 +565,23 @@ def test_the_broker_waits_for_data_as_long_as_we_say(app: BatchApp) -> None:
     assert asyncio.run(wait()) == Transfer().fetch_wait_ms
     assert "self._fetch_max_wait_ms = fetch_max_wait_ms" in source(aiokafka.AIOKafkaConsumer.__init__)
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(aiokafka.AIOKafkaConsumer.start)
+
+
+async def test_the_assignment_is_made_once_however_many_partitions_are_committed() -> None:
+    """Faust asks for it once a partition: with 600 of 3,200 to commit that took more than a core."""
+    assert "if tp in self.assignment()" in source(driver.AIOKafkaConsumerThread._commit)
+    subscription = subscription_state.SubscriptionState()
+    subscription.subscribe({"entry"})
+    thread = batches._Thread.__new__(batches._Thread)
+    thread._ensure_consumer = lambda: type("Consumer", (), {"assignment": subscription.assigned_partitions})
+    assert thread.assignment() == set()
+    subscription.assign_from_subscribed([aiokafka.TopicPartition("entry", 0), aiokafka.TopicPartition("entry", 1)])
+    first = thread.assignment()
+    assert first == {TP("entry", 0), TP("entry", 1)}
+    assert all(isinstance(tp, TP) for tp in first)
+    assert thread.assignment() is first
+    subscription.assign_from_subscribed([aiokafka.TopicPartition("entry", 1)])
+    assert thread.assignment() == {TP("entry", 1)}
 
 
 async def test_a_partitions_state_tells_when_the_broker_answered_and_how_far_the_fetcher_is() -> None:
