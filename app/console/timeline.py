@@ -14,6 +14,7 @@ from app.console.model import Room
 from app.console.notes import note_in
 from app.console.text import Words
 from app.console.track import Look, Track
+from app.rooms.labels import of_label
 from app.rooms.runs import LABELS
 from topics.fields import HIGH_QUALITY
 from topics.verdicts import Notice, Verdict
@@ -210,9 +211,7 @@ def _frames(canvas: _Canvas, track: Track | None, now: int) -> float:
 
 def _seen(look: Look) -> str | None:
     """Labels that a rule judges go before the activity; others, such as `indoor`, are no news."""
-    judged = [
-        label for label in look.labels if label in LABELS or (":" in label and label.partition(":")[0] + ":" in LABELS)
-    ]
+    judged = [label for label in look.labels if of_label(LABELS, label) is not None]
     return ", ".join(judged) or look.activity
 
 

@@ -7,7 +7,6 @@ concluded anew. Source: live-broadcast rules of July 2022.
 """
 
 import bisect
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -93,7 +92,7 @@ class Counts:
         self._banned: list[int] = []
         """The latest end of the bans of the violations up to and with this one; 0 is none."""
 
-    def add(self, violation: Violation) -> Iterator[tuple[Violation, Conclusion | None]]:
+    def add(self, violation: Violation) -> list[tuple[Violation, Conclusion | None]]:
         """Count a violation in; it and every later one with what they now lead to (None: no ladder was in force)."""
         index = bisect.bisect_left(self._order, violation)
         self._order.insert(index, violation)
@@ -101,7 +100,7 @@ class Counts:
         bisect.insort(self._families.setdefault(violation.family, []), violation)
         return self._from(index)
 
-    def remove(self, violation: Violation) -> Iterator[tuple[Violation, Conclusion | None]]:
+    def remove(self, violation: Violation) -> list[tuple[Violation, Conclusion | None]]:
         """Count a violation no more; every later one with what it now leads to."""
         index = bisect.bisect_left(self._order, violation)
         del self._order[index], self._banned[index]
@@ -109,9 +108,8 @@ class Counts:
         del family[bisect.bisect_left(family, violation)]
         return self._from(index)
 
-    def _from(self, index: int) -> Iterator[tuple[Violation, Conclusion | None]]:
-        # All of it now, not as the caller asks for it: what is banned must be right for the next call.
-        return iter([self._conclude(at) for at in range(index, len(self._order))])
+    def _from(self, index: int) -> list[tuple[Violation, Conclusion | None]]:
+        return [self._conclude(at) for at in range(index, len(self._order))]
 
     def _conclude(self, index: int) -> tuple[Violation, Conclusion | None]:
         violation = self._order[index]

@@ -103,9 +103,9 @@ class Figures:
     def dump(self, into: Records) -> None:
         """Move the records that changed since the last time over to `into`."""
         self._reception.dump(into)
-        self._present.log.dump(into)
-        self._commented.log.dump(into)
+        self._present.dump(into)
+        self._commented.dump(into)
 
     def names(self) -> list[bytes]:
         """The names of all records that are or were about to be stored."""
-        return [*self._reception.names(), *self._present.log.names(), *self._commented.log.names()]
+        return [*self._reception.names(), *self._present.names(), *self._commented.names()]

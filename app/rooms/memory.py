@@ -5,11 +5,12 @@ Tally    how many keys came how often                buyers who speak
 Counts   how often each number came                  times whose percentiles are told
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from app.rooms.stored import KeptLog, Log, Records
+from app.rooms.stored import KeptLog, Log, Pieces, Records
 from app.stream.logic import Parts
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -77,6 +78,14 @@ class Tally:
         if self._count(key):
             self.log.append((key,))
 
+    def dump(self, into: Records) -> None:
+        """Move the records that changed since the last time over to `into`."""
+        self.log.dump(into)
+
+    def names(self) -> list[bytes]:
+        """The names of all records that are or were about to be stored."""
+        return self.log.names()
+
     def at_least(self, times: int) -> int:
         """How many keys came that often or more; `times` up to `most`."""
         return sum(self._with[times:])
@@ -92,20 +101,19 @@ class Tally:
         return True
 
 
-class Counts:
+class Counts(Pieces):
     """How often each number came; bounded by how many different numbers there are, not by how many came."""
 
-    __slots__ = ("_buckets", "_changed", "_kept", "_name", "_open", "total")
+    __slots__ = ("_buckets", "_kept", "_open", "total")
 
     OPEN: Final = 48
     WIDTH: Final = 1024
 
     def __init__(self, name: bytes, kept: list[int], stored: list[int], parts: Parts) -> None:
         """`kept` is the open end in the main record, `stored` the numbers of the buckets that have a record there."""
-        self._name = name
+        super().__init__(name)
         self._open = kept
         self._kept = stored
-        self._changed: Records = {}
         self._buckets: dict[int, dict[int, int]] = {b: _counts(parts[self._part(b)]) for b in stored}
         self.total = sum(sum(bucket.values()) for bucket in self._buckets.values())
         for number in kept:
@@ -137,20 +145,10 @@ class Counts:
                     return number
         raise ValueError("no number came yet")
 
-    def dump(self, into: Records) -> None:
-        """Move the records that changed since the last time over to `into`."""
-        if self._changed:
-            into.update(self._changed)
-            self._changed.clear()
-
-    def names(self) -> list[bytes]:
-        """The names of all records that are or were about to be stored."""
-        return [*self._changed, *(self._part(index) for index in self._kept)]
+    def _stored(self) -> Iterable[int]:
+        return self._kept
 
     def _count(self, number: int) -> None:
         bucket = self._buckets.setdefault(number // self.WIDTH, {})
         bucket[number] = bucket.get(number, 0) + 1
         self.total += 1
-
-    def _part(self, index: int) -> bytes:
-        return b"%b%d" % (self._name, index)

@@ -11,6 +11,7 @@ Forgets: a run when it ends.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from app.rooms.labels import of_label
 from app.rooms.telling import Telling, shown
 from app.rulebook.rooms import AvLimits, LayoutLimits
 from app.stream.clock import NEVER
@@ -107,7 +108,7 @@ class RunRules(NamedTuple):
 
     def of_label(self, label: str) -> RunRule | None:
         """The rule that a label on a frame decides, if any."""
-        return self.labels.get(label) or self.labels.get(label.partition(":")[0] + ":" if ":" in label else "")
+        return of_label(self.labels, label)
 
 
 RulesAt = Callable[[int], RunRules]

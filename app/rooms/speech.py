@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct, field
 from rapidfuzz.distance import Levenshtein
 
+from app.rooms.labels import of_label
 from app.rooms.memory import Window
 from app.rooms.stored import KeptLog, KeptQueue, Queue, Records, hash64
 from app.rooms.telling import Telling, shown
@@ -84,7 +85,7 @@ class Speech:
     def comment(self, comment: Comment, spoken: dict[str, SpokenRule]) -> None:
         """The host said something; `spoken` are the labels' rules of that time."""
         for label in dict.fromkeys(comment.labels):
-            rule = spoken.get(label) or spoken.get(label.partition(":")[0] + ":" if ":" in label else "")
+            rule = of_label(spoken, label)
             if rule is not None and rule.in_force:
                 self._labelled(comment, label, rule)
         if self._repeats and comment.via == "text" and comment.intent not in RECEPTION:
@@ -92,12 +93,12 @@ class Speech:
 
     def dump(self, into: Records) -> None:
         """Move the records that changed since the last time over to `into`."""
-        self._labels.log.dump(into)
+        self._labels.dump(into)
         self._texts.dump(into)
 
     def names(self) -> list[bytes]:
         """The names of all records that are or were about to be stored."""
-        return [*self._labels.log.names(), *self._texts.names()]
+        return [*self._labels.names(), *self._texts.names()]
 
     def _labelled(self, comment: Comment, label: str, rule: SpokenRule) -> None:
         at = comment.at
@@ -121,7 +122,7 @@ class Speech:
         if gone:
             texts.drop(gone)
         text = folded(comment.text)
-        for index, dated in enumerate(self._repeats):
+        for dated in self._repeats:
             limits: HarassmentLimits = dated.limits
             # The limits in force at `since`, the first of the five, judge all five: so every version has its try.
             if dated.start > at or dated.until <= at - limits.within_s * 1000:
@@ -131,7 +132,7 @@ class Speech:
             alike = self._alike(text, at, limits)
             if alike is not None and dated.start <= alike[0][0] < dated.until:
                 self._kept.repeated_at = at
-                self._repeated(comment, alike, self._repeats[index])
+                self._repeated(comment, alike, dated)
                 break
         if len(text) >= min(dated.limits.shortest for dated in self._repeats):
             texts.append((at, comment.comment_id, text))

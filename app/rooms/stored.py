@@ -8,7 +8,7 @@ well below a megabyte, and writing one does not depend on how much the room reme
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -30,6 +30,33 @@ def hash64(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+class Pieces:
+    """What is stored in numbered records of its own, of which those that changed are written."""
+
+    __slots__ = ("_changed", "_name")
+
+    def __init__(self, name: bytes) -> None:
+        self._name = name
+        self._changed: Records = {}
+
+    def dump(self, into: Records) -> None:
+        """Move the records that changed since the last time over to `into`."""
+        if self._changed:
+            into.update(self._changed)
+            self._changed.clear()
+
+    def names(self) -> list[bytes]:
+        """The names of all records that are or were about to be stored."""
+        return [*self._changed, *(self._part(number) for number in self._stored())]
+
+    def _stored(self) -> Iterable[int]:
+        """The numbers of the records that are stored."""
+        raise NotImplementedError
+
+    def _part(self, number: int) -> bytes:
+        return b"%b%d" % (self._name, number)
+
+
 class KeptQueue(Struct, array_like=True):
     """What the main record keeps of a queue."""
 
@@ -43,17 +70,16 @@ class KeptQueue(Struct, array_like=True):
     """The open end."""
 
 
-class Queue:
+class Queue(Pieces):
     """Items in order, added at one end and dropped at the other."""
 
-    __slots__ = ("_changed", "_kept", "_name", "_size", "items")
+    __slots__ = ("_kept", "_size", "items")
 
     def __init__(self, name: bytes, size: int, kept: KeptQueue, parts: Parts) -> None:
         """`size` items make a piece; its records are named `name` and a number."""
-        self._name = name
+        super().__init__(name)
         self._size = size
         self._kept = kept
-        self._changed: Records = {}
         self.items: list[Any] = []
         """All items, oldest first: to read only."""
         for number in range(kept.oldest, kept.next):
@@ -85,18 +111,8 @@ class Queue:
                 kept.gone = 0
         del kept.tail[:count]
 
-    def dump(self, into: Records) -> None:
-        """Move the records that changed since the last time over to `into`."""
-        if self._changed:
-            into.update(self._changed)
-            self._changed.clear()
-
-    def names(self) -> list[bytes]:
-        """The names of all records that are or were about to be stored."""
-        return [*self._changed, *(self._part(number) for number in range(self._kept.oldest, self._kept.next))]
-
-    def _part(self, number: int) -> bytes:
-        return b"%b%d" % (self._name, number)
+    def _stored(self) -> Iterable[int]:
+        return range(self._kept.oldest, self._kept.next)
 
 
 class KeptLog(Struct, array_like=True):
@@ -108,23 +124,22 @@ class KeptLog(Struct, array_like=True):
     """The open end."""
 
 
-class Log:
+class Log(Pieces):
     """Rows of numbers in order, the last of a row being its time where pieces are forgotten by time.
 
     A full open end is added to the newest piece, which is written again, until that piece is full itself.
     """
 
-    __slots__ = ("_changed", "_ends", "_kept", "_name", "_newest", "_rows", "_width")
+    __slots__ = ("_ends", "_kept", "_newest", "_width")
 
     OPEN_ROWS: Final = 24
     PIECE_ROWS: Final = 10 * OPEN_ROWS
 
     def __init__(self, name: bytes, width: int, kept: KeptLog) -> None:
         """`width` numbers make a row; records are named `name` and a number. Call `load` next."""
-        self._name = name
+        super().__init__(name)
         self._width = width
         self._kept = kept
-        self._changed: Records = {}
         self._newest: list[int] = []
         self._ends: deque[int] | None = None
         """The last number of each piece (None for no pieces: most rooms never need one)."""
@@ -169,20 +184,10 @@ class Log:
             if kept.oldest == kept.next:
                 self._newest = []
 
-    def dump(self, into: Records) -> None:
-        """Move the records that changed since the last time over to `into`."""
-        if self._changed:
-            into.update(self._changed)
-            self._changed.clear()
-
-    def names(self) -> list[bytes]:
-        """The names of all records that are or were about to be stored."""
-        return [*self._changed, *(self._part(number) for number in range(self._kept.oldest, self._kept.next))]
+    def _stored(self) -> Iterable[int]:
+        return range(self._kept.oldest, self._kept.next)
 
     def _end(self, at: int) -> None:
         if self._ends is None:
             self._ends = deque()
         self._ends.append(at)
-
-    def _part(self, number: int) -> bytes:
-        return b"%b%d" % (self._name, number)

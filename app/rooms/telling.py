@@ -8,14 +8,13 @@ from topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, ide
 SHOWN: Final = 80
 """Code points of what somebody wrote that evidence repeats."""
 
+LONGEST_RECEPTION: Final = 600
+"""Tenths of a second: what took longer is counted as this."""
+
 
 def shown(text: str) -> str:
     """Somebody else's words in quotes, without control characters, and cut where they go on for long."""
     return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
-
-
-LONGEST_RECEPTION: Final = 600
-"""Tenths of a second: what took longer is counted as this."""
 
 
 class Telling:

@@ -422,8 +422,7 @@ class Shard:
         # What is owed stays in the outbox: everything but statuses, which their keys can tell again if they live.
         owing = [*self._resend, *outputs]
         for key in sorted(self._gone):
-            for part in (b"", *self._store.parts.get(key, ())):
-                records.append(record_of(store_key(key, part), None, epoch, number, NEVER, 0))
+            records += self._deletion(key)
         self._gone.clear()
         owed: set[str] = set()
         clock = self.clock if self._until is None or not final else self._until
@@ -441,8 +440,7 @@ class Shard:
                 owing += told
                 del self.keys[key]
                 del self._loaded[key]
-                for part in (b"", *self._store.parts.get(key, ())):
-                    records.append(record_of(store_key(key, part), None, epoch, number, NEVER, 0))
+                records += self._deletion(key)
                 continue
             if state.status_owed():
                 owed.add(key)
@@ -462,6 +460,11 @@ class Shard:
         outbox = outbox_records(_chunks(owing), epoch, number)
         records += outbox
         return Snapshot(records, self._marker(epoch, number, len(outbox)), outputs)
+
+    def _deletion(self, key: str) -> list[Record]:
+        """Tombstones of everything that is stored of a key."""
+        parts = (b"", *self._store.parts.get(key, ()))
+        return [record_of(store_key(key, part), None, self._epoch, self._number, NEVER, 0) for part in parts]
 
     def _main(self, key: str, due: int, flags: int) -> bytes | None:
         """The stored main part, where its header must change although it did not; else None."""
