@@ -22,7 +22,7 @@ class Source(Struct):
     """One partition of one topic of a shard, as far as it was read."""
 
     committed: int = 0
-    """Every offset below is dealt with and in the stored state."""
+    """As restored: every offset below is dealt with and in the stored state."""
     seen: int = 0
     """The offset after the last one read."""
     max_at: int = BEGINNING

@@ -505,7 +505,6 @@ class Shard:
                 lateness = self._stored_lateness
             seen = max(source.seen, source.stored_seen)
             stored.append(StoredSource(committed, seen, max_at, max(source.max_at, source.stored_max_at)))
-            source.committed = committed
         self._seen_at_snapshot = [source.seen for source in sources]
         return Marker(
             FORMAT,

@@ -41,6 +41,15 @@ def test_entries_received_and_missed() -> None:
     )
 
 
+def test_figures_that_are_told_again_have_what_came_since() -> None:
+    stage = Stage(ROOMS).play(in_order(frames(0, 4 * S), entry(1 * S), comment(2 * S)))
+    before = stage.status(4 * S)
+    after = stage.play(in_order(frames(5 * S, 10 * S), entry(6 * S), comment(9 * S))).status(10 * S)
+    assert (before.received, after.received) == (1, 2)
+    assert before.reception_seconds == ReceptionSeconds(p50=1.0, p95=1.0)
+    assert after.reception_seconds == ReceptionSeconds(p50=1.0, p95=3.0)
+
+
 @pytest.mark.parametrize(
     ("waits", "p50", "p95"),
     [
