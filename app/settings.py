@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct
 
+from topics.fields import At
+
 PREFIX: Final = "VIGIL_"
 FILE: Final = "VIGIL_CONFIG"
 """The environment variable that names the file."""
@@ -42,7 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A candidate rulebook, judged beside the one in force; its verdicts go to `verdict-shadow` and cause nothing."""
     clock: Literal["live", "recorded"] = "live"
     """`live`: idle shards follow the wall clock. `recorded`: event time alone, for backfills and tests."""
-    recorded_until: Annotated[int, Meta(ge=0)] | None = None
+    recorded_until: At | None = None
     """Where every shard ends with a recorded clock, ms since the epoch; its own largest event time if not given."""
     allowed_lateness_ms: Ms = 2000
     """How far out of order events may arrive before they are late."""
@@ -119,7 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             context = ssl.create_default_context(cafile=self.ssl_ca_file)
             if self.ssl_cert_file is not None:
-                context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file)
+                # A key under a pass-phrase is refused: OpenSSL would ask a terminal for it, and wait.
+                context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file, password="")
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(f"ssl_ca_file, ssl_cert_file or ssl_key_file cannot be used: {error}") from error
         return context
@@ -206,6 +209,11 @@ def _check_together(settings: Settings, places: Mapping[str, str]) -> None:
     if settings.recorded_until is not None and settings.clock != "recorded":
         raise SettingsError(
             f'{places["recorded_until"]}: only for a recorded clock; set clock = "recorded" or leave it out'
+        )
+    if "@" in settings.broker:  # not shown: it may be a password
+        raise SettingsError(
+            f"{places['broker']}: has an @ in it; a name and a password do not belong there, use sasl_username and "
+            "sasl_password_file"
         )
     for server in settings.broker.split(","):
         host, _, port = server.strip().rpartition(":")

@@ -1,10 +1,14 @@
 """Settings: where they come from, who wins, how each mistake is refused. VIGIL_WRITE_DOCS=1 writes the table anew."""
 
 import ast
+import contextlib
 import datetime
 import os
+import pty
 import re
 import ssl
+import subprocess
+import sys
 import tomllib
 import types
 from itertools import pairwise
@@ -108,6 +112,9 @@ def test_variables_of_others_that_begin_alike_are_left_alone() -> None:
         ('broker = "a:65536"', "'a:65536' is not host:port"),
         ('broker = "a:²"', "'a:²' is not host:port"),
         ('broker = "kafka://a:1"', "'kafka://a:1' is not host:port"),
+        (f'broker = "kafka://me:{PASSWORD}@a:1"', "a name and a password do not belong there, use sasl_username"),
+        (f'broker = "b:1,me:{PASSWORD}@a:1"', "a name and a password do not belong there, use sasl_username"),
+        ("recorded_until = 253402300800000", "cannot be used: Expected `int` <= 253402300799999"),
         ("recorded_until = 5", 'recorded_until: only for a recorded clock; set clock = "recorded" or leave it out'),
         ('ssl_key_file = "key.pem"', "ssl_cert_file is missing: ssl_key_file is given"),
         ('security_protocol = "SASL_SSL"', "sasl_username is missing: security_protocol is SASL_SSL"),
@@ -227,6 +234,35 @@ def test_a_certificate_that_cannot_be_used_is_refused(tmp_path: Path, name: str)
         settings = load_settings(None, {"VIGIL_SECURITY_PROTOCOL": "SSL", name: str(file)})
         with pytest.raises(SettingsError, match="ssl_ca_file, ssl_cert_file or ssl_key_file cannot be used"):
             settings.ssl_context()
+
+
+KEY_UNDER_A_PHRASE: Final = """
+import sys
+from app.settings import Settings, SettingsError
+try:
+    Settings(security_protocol="SSL", ssl_cert_file=sys.argv[1], ssl_key_file=sys.argv[2]).ssl_context()
+except SettingsError as error:
+    print(error)
+"""
+
+
+def test_a_key_under_a_pass_phrase_is_refused_rather_than_asked_for(tmp_path: Path) -> None:
+    certificate, key = f"{tmp_path}/cert.pem", f"{tmp_path}/key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=vigil", "-passout", f"pass:{PASSWORD}",
+         "-keyout", key, "-out", certificate], check=True, capture_output=True,
+    )  # fmt: skip
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", KEY_UNDER_A_PHRASE, certificate, key])
+    said = b""
+    with contextlib.suppress(OSError):  # how the end of a terminal is told
+        while b"phrase" not in said and (more := os.read(terminal, 4096)):
+            said += more
+    os.close(terminal)
+    os.waitpid(child, 0)
+    assert b"phrase" not in said
+    assert b"ssl_key_file cannot be used" in said
 
 
 # ---- the page ---------------------------------------------------------------------------------------------------
