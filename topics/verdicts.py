@@ -144,3 +144,9 @@ class Action(Struct, frozen=True, kw_only=True):
     freeze_days: int | None
     past_days: int | None
     at: int
+
+    @property
+    def sanctions(self) -> list[tuple[str, int | None]]:
+        """The steps, each with its days where it has some; the mildest where a moderator may choose."""
+        days = {"ban": self.ban_days, "freeze": self.freeze_days, "close-past-rooms": self.past_days}
+        return [(step, days.get(step)) for step in self.steps]

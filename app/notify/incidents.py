@@ -287,9 +287,8 @@ class Incidents:
         return []
 
     def _tell_orphan(self, verdict_id: str, now: int) -> Change:
-        parked = self._unpark(verdict_id)
-        assert parked is not None  # noqa: S101 - it was just found
-        action = parked.action
+        action = self._parked[verdict_id].action
+        self._unpark(verdict_id)
         incident = Incident(
             id=key_of("action", verdict_id),
             sort="action",

@@ -8,7 +8,6 @@ time_zone = "Asia/Shanghai"
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path as FilePath
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,7 +18,8 @@ import msgspec
 from app.notify.routes import Alertmanager, Chat, Route, Routing, Target, Webhook
 from app.rulebook.hosts import FAMILIES
 from app.rulebook.lines import Lines, Path
-from app.rulebook.shape import Problem, hint, misfits, nearest
+from app.rulebook.shape import Problem, hint, misfits
+from app.rulebook.zones import no_zone
 from app.settings import SettingsError
 
 KINDS: Final[Mapping[str, type[Target]]] = {"alertmanager": Alertmanager, "webhook": Webhook, "chat": Chat}
@@ -152,11 +152,8 @@ def _route(path: Path, table: Any, targets: Mapping[str, Any], rules: Mapping[st
 
 
 def _zone(said: Any, path: Path) -> Iterator[Problem]:
-    zones = frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
-    if not isinstance(said, str) or said not in zones:
-        near = nearest(said, zones, cutoff=0.8) if isinstance(said, str) else None
-        remedy = f"did you mean {near}?" if near else 'write it as "Asia/Shanghai"'
-        yield Problem(path, f"{said!r} is not a known time zone; {remedy}")
+    if wrong := no_zone(said, "Asia/Shanghai"):
+        yield Problem(path, wrong)
 
 
 def _line(text: str, lines: Lines, path: Path) -> int | None:

@@ -114,16 +114,9 @@ def steps(incident: Incident) -> str:
         return ""
     if action.status == "withdrawn":
         return "The recommendation is withdrawn."
-    told = [f"{step} {days} days" if days else step for step, days in _days(incident)]
+    told = [f"{step} {days} days" if days else step for step, days in action.sanctions]
     choice = "; a moderator's choice" if action.choice else ""
     return f"Recommended (violation no. {action.count} of {harmless(action.family, 40)}): {', '.join(told)}{choice}."
-
-
-def _days(incident: Incident) -> list[tuple[str, int | None]]:
-    action = incident.action
-    assert action is not None  # noqa: S101 - asked by `steps` alone
-    by_step = {"ban": action.ban_days, "freeze": action.freeze_days, "close-past-rooms": action.past_days}
-    return [(step, by_step.get(step)) for step in action.steps]
 
 
 def _head(change: Change) -> str:

@@ -11,8 +11,6 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import date
-from functools import cache
-from importlib import resources
 from pathlib import Path as FilePath
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -23,7 +21,8 @@ from msgspec import Struct
 from app.rulebook import hosts, rooms, suppliers
 from app.rulebook.book import NEVER, Dated, Rulebook, RulebookError, midnight
 from app.rulebook.lines import Lines, Path
-from app.rulebook.shape import Problem, hint, misfits, nearest
+from app.rulebook.shape import Problem, hint, misfits
+from app.rulebook.zones import no_zone
 
 BUILT_IN: Final = FilePath(__file__).with_name("rulebook.toml")
 
@@ -95,12 +94,6 @@ def _invalid(said: str) -> str:
     return f"not valid TOML: {said}"
 
 
-@cache
-def _zones() -> frozenset[str]:
-    """The names of the time zone database, the same on every machine; a system has others of its own beside them."""
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
-
-
 def _shown(path: Path) -> str:
     """`[black-screen.from.2022-07-19] lasts_s`, `[ladder.obs.from.2022-07-19] rungs[0].steps`."""
     if path == ("time_zone",):
@@ -159,12 +152,10 @@ class _Reading:
         if said is None:
             self.refuse(("time_zone",), 'is missing: say where days begin, time_zone = "America/Los_Angeles"')
             return None
-        if isinstance(said, str) and said in _zones():
-            return ZoneInfo(said)
-        near = nearest(said, _zones(), cutoff=0.8) if isinstance(said, str) else None
-        remedy = f"did you mean {near}?" if near else 'write it as "America/Los_Angeles"'
-        self.refuse(("time_zone",), f"{said!r} is not a known time zone; {remedy}")
-        return None
+        if wrong := no_zone(said, "America/Los_Angeles"):
+            self.refuse(("time_zone",), wrong)
+            return None
+        return ZoneInfo(said)
 
     def sort_out(self, table: dict[str, Any], above: Path, found: dict[str, dict[str, Any] | None]) -> None:
         """Find the sections among the tables (a section's name may have dots)."""

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from app.whatif.blast import Sentence
-from app.whatif.compare import Comparison, ScoreChange, sanctions
+from app.whatif.compare import Comparison, ScoreChange
 from app.whatif.fan import Outcome
 from topics.verdicts import Action, Verdict
 
@@ -177,7 +177,7 @@ CURVES: Final[Mapping[str, str]] = {
 def point(value: int | float, in_force: bool, other: Outcome, changes: Comparison, hosts: int) -> Point:
     """`hosts`: for how many anything would change."""
     active = [action for action in other.actions.values() if action.status == "active"]
-    bans = [days for action in active for step, days in sanctions(action) if step == "ban"]
+    bans = [days for action in active for step, days in action.sanctions if step == "ban"]
     predicted = [score.predicted for score in other.scores.values() if score.predicted is not None]
     assessed = [score.assessed.score for score in other.scores.values() if score.assessed is not None]
     return Point(

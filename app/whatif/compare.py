@@ -174,18 +174,12 @@ Sanction = tuple[str, int | None]
 """A step, and its days where it has some."""
 
 
-def sanctions(action: Action) -> list[Sanction]:
-    """An action's steps, each with its days; the mildest where a moderator may choose."""
-    days = {"ban": action.ban_days, "freeze": action.freeze_days, "close-past-rooms": action.past_days}
-    return [(step, days.get(step)) for step in action.steps]
-
-
 def tally(outcome: Outcome) -> dict[Sanction, Counter[str]]:
     """How often each sanction is imposed on each host."""
     told: dict[Sanction, Counter[str]] = {}
     for action in outcome.actions.values():
         if action.status == "active":
-            for sanction in sanctions(action):
+            for sanction in action.sanctions:
                 told.setdefault(sanction, Counter())[action.host_id] += 1
     return told
 

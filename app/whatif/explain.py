@@ -257,9 +257,8 @@ def _follows(action: Action | None, ladder: Rung, clock: Clock) -> list[str]:
 
 
 def _steps(action: Action) -> str:
-    days = {"ban": action.ban_days, "freeze": action.freeze_days, "close-past-rooms": action.past_days}
     return ", ".join(
-        step.replace("-", " ") + (f" {days[step]} d" if days.get(step) is not None else "") for step in action.steps
+        step.replace("-", " ") + (f" {days} d" if days is not None else "") for step, days in action.sanctions
     )
 
 
