@@ -29,6 +29,10 @@ STEP_MS: Final = 60_000
 """Event time by which a clock moves on before it is looked at how long that took."""
 
 MOMENT_S: Final = 0.2
+"""So long the clocks of all shards may take at a time, and that of one in which something arrived."""
+
+AT_ONCE: Final = 100
+"""Deadlines after which it is looked at how long that took: a supplier that was not looked into for long takes 1 ms."""
 
 QUICK_S: Final = 0.001
 """A step that took no longer had next to nothing to do."""
@@ -125,6 +129,10 @@ class Owner:
         """Recorded data: since when (wall clock, ms) all that flows into the group is written; None: not yet."""
         self.gaps: dict[TP, tuple[int, int]] = {}
         """Offsets that were jumped over, to be looked at: where the last jump began, and where it ended."""
+        self._until = 0.0
+        """When others are to have a turn (`time.monotonic`)."""
+        self._turn = 0
+        """The shard with which the next tick begins."""
 
     # ---- ownership --------------------------------------------------------------------------------------------
 
@@ -189,6 +197,7 @@ class Owner:
         held.shard.intake(rank, records, now if self._pace.live else None)
         held.arrived[rank] = now
         held.idle[rank] = held.ended = False
+        self._until = time.monotonic() + MOMENT_S
         self._move(held, now, min(first.timestamp, now))
         self._throttle(held)
 
@@ -205,10 +214,16 @@ class Owner:
     def tick(self) -> None:
         """Move the clocks on where nothing arrives; call it every few milliseconds."""
         now = self._wall()
-        for held in self.shards.values():
+        self._until = time.monotonic() + MOMENT_S
+        shards = list(self.shards.values())
+        begin = self._turn % len(shards) if shards else 0
+        for number, held in enumerate((*shards[begin:], *shards[:begin]), start=begin + 1):
             self._move(held, now)
             if held.held:
                 self._throttle(held)
+            if time.monotonic() >= self._until:  # after an outage every one of them has much to do
+                self._turn = number
+                return
 
     def _move(self, held: Held, now: int, came: int = 0) -> None:
         """Move the clock on as far as it may; `came`: when what allows it to came to the broker (0: nothing did)."""
@@ -259,13 +274,13 @@ class Owner:
         seconds an hour of it, in which it must stay a member of its group. Where nothing falls due the steps get
         longer: recorded data may lie years apart.
         """
-        began = before_step = time.monotonic()
+        before_step = time.monotonic()
         step = STEP_MS
         while shard.clock < clock:
             before = shard.clock
-            shard.advance(clock if before <= 0 else min(clock, before + step))
+            more = shard.advance(clock if before <= 0 else min(clock, before + step), AT_ONCE)
             now = time.monotonic()
-            if shard.clock == before or now - began >= MOMENT_S:  # it waits, or others are to have a turn
+            if (shard.clock == before and not more) or now >= self._until:  # it waits, or others are to have a turn
                 return
             step = 2 * step if now - before_step < QUICK_S else STEP_MS
             before_step = now

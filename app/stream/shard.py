@@ -237,14 +237,22 @@ class Shard:
 
     # ---- time -------------------------------------------------------------------------------------------------
 
-    def advance(self, clock: int) -> None:
-        """Move the clock on to `clock` (never back): judge every event and deadline with a time below it."""
+    def advance(self, clock: int, most: int | None = None) -> bool:
+        """Move the clock on to `clock` (never back): judge every event and deadline with a time below it.
+
+        `most`: of what needs no order, only so many keys' deadlines pass, and the clock goes as far as they do; true
+        where there are more. Every supplier has one at a month's end.
+        """
         if clock <= self.clock:
-            return
+            return False
         if self._clock_waits:
             if any(source.seen < source.stored_seen for source in self.sources):
-                return
+                return False
             self._clock_waits = False
+        if most is not None and not self.logic.ordered and self._fire(clock, most):
+            # Those of the very time of the next one that have passed already are early by nothing that counts.
+            self.clock = max(self.clock, self._heap[0][0])
+            return True
         self.clock = clock
         buffer = self.buffer
         if buffer:
@@ -265,6 +273,7 @@ class Shard:
                 del buffer[:end]
         if self._heap and self._heap[0][0] < clock:
             self._fire(clock)
+        return False
 
     def finish(self, until: int) -> None:
         """The input has ended at `until`: judge what is at or before it, and let every key say its last word."""
@@ -303,10 +312,12 @@ class Shard:
             slot.due = due
             heappush(self._heap, (due, key))
 
-    def _fire(self, before: int) -> None:
-        """Let every deadline below `before` pass, in order of time."""
+    def _fire(self, before: int, most: int | None = None) -> bool:
+        """Let every deadline below `before` pass, in order of time; true where `most` keys' were not all of them."""
         heap, keys = self._heap, self.keys
         while heap and heap[0][0] < before:
+            if most is not None and (most := most - 1) < 0:
+                return True
             scheduled, key = heappop(heap)
             slot = keys.get(key)
             if slot is None or slot.due != scheduled:
@@ -328,6 +339,7 @@ class Shard:
                 slot.due = due
                 if due < NEVER:
                     heappush(heap, (due, key))
+        return False
 
     # ---- state ------------------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class Shard:
     def intake(self, rank: int, records: list[Told], wall: int | None) -> None:
         self.sources[rank].seen = records[-1].offset + 1
 
-    def advance(self, clock: int) -> None:
+    def advance(self, clock: int, most: int) -> None:
         if self.clock <= self._judged < clock:
             self.context.emitted.append(Output("verdict", b"r", "id", self._judged, None, self._judged))
         self.clock = max(clock, self.clock)
@@ -144,9 +144,9 @@ def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_liv
     spent = [0.0]
     advance = held.shard.advance
 
-    def slowly(clock: int) -> None:
+    def slowly(clock: int, most: int) -> None:
         spent[0] += 0.15
-        advance(clock)
+        advance(clock, most)
 
     held.shard.advance = slowly
     held.shard.clock = T - 3_600_000
@@ -159,11 +159,66 @@ def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_liv
     assert held.shard.clock == T
 
 
+def test_a_time_at_which_much_falls_due_is_gone_in_moments_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a month's end every supplier of a shard has a deadline at the same instant."""
+    owner, held, feed = world(1)
+    spent, left = [0.0], [100]
+
+    def slowly(clock: int, most: int) -> bool:
+        spent[0] += 0.05
+        left[0] -= 1
+        if left[0] <= 0:
+            held.shard.clock = clock
+        return left[0] > 0
+
+    held.shard.advance = slowly
+    held.shard.clock = T - 1
+    monkeypatch.setattr(time, "monotonic", lambda: spent[0])
+    arrives(owner, held, 0, T + LATENESS, came=feed.now)
+    assert 0.2 <= spent[0] < 0.5
+    ticks = 0
+    while held.shard.clock < T:
+        owner.tick()
+        ticks += 1
+    assert ticks > 10
+
+
+def test_many_shards_share_a_moment_and_all_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an outage each of thirty shards has a long way to go: all at once the worker would stand still for long."""
+    owner, _, feed = world(1)
+    spent = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: spent[0])
+    owner.shards.clear()
+    for partition in range(30):
+        shard = Shard(T, 1)
+        shard.clock = T - 600_000
+        advance = shard.advance
+
+        def slowly(clock: int, most: int, advance: Any = advance) -> None:
+            spent[0] += 0.15
+            advance(clock, most)
+
+        shard.advance = slowly  # type: ignore[method-assign]
+        shard.sources[0].max_at = T + LATENESS
+        owner.shards["rooms", partition] = Held(
+            "rooms", partition, shard, [TP("buyer-entry", partition)], [1], feed.now
+        )
+    for _ in range(30):
+        before = spent[0]
+        owner.tick()
+        assert spent[0] - before < 0.5
+    clocks = [held.shard.clock for held in owner.shards.values()]
+    assert min(clocks) > T - 600_000
+    for _ in range(300):
+        owner.tick()
+    assert {held.shard.clock for held in owner.shards.values()} == {T}
+
+
 def test_years_without_anything_to_do_are_gone_in_a_moment() -> None:
     owner, held, feed = world(1)
     steps = []
     advance = held.shard.advance
-    held.shard.advance = lambda clock: (steps.append(clock), advance(clock))
+    held.shard.advance = lambda clock, most: (steps.append(clock), advance(clock, most))
     held.shard.clock = T - 1000 * 365 * 86_400_000
     arrives(owner, held, 0, T + LATENESS, came=feed.now)
     assert held.shard.clock == T

@@ -41,7 +41,7 @@ class Recorder:
         self.buffer: list[object] = []
         self.sources = [Source(max_at=T0) for _ in TPS]
 
-    def advance(self, clock: int) -> None:
+    def advance(self, clock: int, most: int) -> None:
         self.clock = max(self.clock, clock)
 
 

@@ -210,7 +210,7 @@ class Worker:
             # What was read so far may have been all there was for a while.
             clock = min(max(source.max_at for source in sources) + rng.randint(0, 3000), self.world.last + 1)
         if clock is not None and rng.random() < 0.7:
-            shard.advance(clock)
+            shard.advance(clock, None if self.world.toy.ordered else rng.randint(1, 4))
 
     def checkpoint(self, shard: Shard, snapshot: Snapshot, commit: bool = True) -> Iterator[None]:
         world, rng = self.world, self.rng

@@ -154,6 +154,30 @@ def test_deadlines_of_many_keys_go_by_time_in_one_step_as_in_many() -> None:
     assert deadlines(9000) == deadlines(990, 1000, 1000 + ALARM - 10, 1000 + ALARM, 9000)
 
 
+def test_deadlines_of_one_time_pass_some_at_a_time_where_order_does_not_matter() -> None:
+    shard = Shard(Arrival(), LATENESS)
+    shard.intake(ENTRY, [message(n, Event(f"{n}", 1000, id=f"{n}")) for n in range(10)])
+    shard.intake(ENTRY, [message(10, Event("later", 1100, id="later"))])
+    told, clocks = [], []
+    more = True
+    while more:
+        more = shard.advance(9000, 4)
+        told.append([output.id for output in shard.context.emitted if output.topic == "alarm"])
+        clocks.append(shard.clock)
+    assert [len(ids) for ids in told] == [4, 8, 11]
+    assert clocks == [1000 + ALARM, 1000 + ALARM, 9000]
+    assert sorted(told[-1]) == sorted([*(f"alarm|{n}" for n in range(10)), "alarm|later"])
+    assert shard.advance(9000, 4) is False
+
+
+def test_what_goes_in_order_passes_as_a_whole() -> None:
+    toy = Recording()
+    shard = Shard(toy, LATENESS)
+    shard.intake(ENTRY, [message(n, Event(key, 1000, "arm")) for n, key in enumerate("ABCD")])
+    assert shard.advance(9000, 1) is False
+    assert len([call for call in toy.calls if call[0] == "deadline"]) == 4
+
+
 def test_the_clock_never_goes_back() -> None:
     shard = Shard(Recording(), LATENESS)
     shard.advance(1000)
