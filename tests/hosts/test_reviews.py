@@ -198,6 +198,11 @@ def test_nothing_is_left_of_a_host_in_the_end() -> None:
     assert set(stage.stored) <= {b""}
 
 
+def test_nothing_is_left_of_a_host_that_was_never_stored_either() -> None:
+    stage = Stage().play(*THREE).advance(START + 802 * DAY + 1)
+    assert stage.state.forgotten()
+
+
 def test_each_review_waits_its_own_time() -> None:
     stage = Stage(wait_ms=2000).play(review("x", 0), review("y", 1000)).advance(START + 2500)
     assert [letter.at for letter in stage.told.letters] == [START + 2000]

@@ -275,6 +275,13 @@ def test_the_first_of_five_must_be_made_under_the_rule() -> None:
     assert violations(played(live, spam(*(first + at for at in (0, 1, 2, 3, 4))))) == [("harassment", first, first + 4)]
 
 
+def test_what_is_too_short_by_the_limits_that_judge_does_not_count_though_later_limits_would_count_it() -> None:
+    logic = RoomsLogic(rulebook_with("harassment", shortest=5))
+    for short, expected in (("x" * 11, []), ("x" * 12, [("harassment", 1 * S, 5 * S)])):
+        story = [*spam(1 * S, 2 * S, 3 * S, 4 * S, text=short), *spam(5 * S, text="x" * 12)]
+        assert violations(played(frame(0), story, logic=logic)) == expected
+
+
 def test_the_limits_in_force_at_the_first_of_them_judge() -> None:
     logic = RoomsLogic(rulebook_with("harassment", repeats=3))
     at = MIDNIGHT
