@@ -194,9 +194,11 @@ class Owner:
         if first.offset > source.seen:
             self.gaps[held.tps[rank]] = (source.seen, first.offset)
         now = self._wall()
-        held.shard.intake(rank, records, now if self._pace.live else None)
-        held.arrived[rank] = now
-        held.idle[rank] = held.ended = False
+        if held.shard.intake(rank, records, now if self._pace.live else None):
+            held.arrived[rank] = now
+            held.idle[rank] = False
+        # else a producer that sends what is no event is as good as silent: it must not keep all others waiting
+        held.ended = False
         self._until = time.monotonic() + MOMENT_S
         self._move(held, now, min(first.timestamp, now))
         self._throttle(held)

@@ -146,8 +146,8 @@ class Shard:
 
     # ---- messages in ------------------------------------------------------------------------------------------
 
-    def intake(self, rank: int, messages: Iterable[Message], wall: int | None = None) -> None:
-        """Take messages of the topic `rank` in, in the order of their offsets.
+    def intake(self, rank: int, messages: Iterable[Message], wall: int | None = None) -> bool:
+        """Take messages of the topic `rank` in, in the order of their offsets; tell whether any of them was an event.
 
         `wall`: the worker's clock in ms where it is live; an event a day ahead of it is refused. A message at an
         offset that was read before is skipped.
@@ -160,6 +160,7 @@ class Shard:
         add = self.buffer.append
         latest = NEVER if wall is None else wall + MAX_AHEAD_MS
         fresh = duplicates = 0
+        events = False
         seen, stored_seen, now = source.seen, source.stored_seen, self.now
         for message in messages:
             offset = message.offset
@@ -179,8 +180,9 @@ class Shard:
                     raise Refused(f"at {at} is more than a day ahead of the clock, {wall}")
             except Refused as refused:
                 if not replayed:
-                    self._refuse(rank, message, refused.reason, refused.detail)
+                    self._refuse(rank, message, refused.reason, refused.detail, wall)
                 continue
+            events = True
             before = source.max_at
             if at > before:
                 source.max_at = at
@@ -189,7 +191,7 @@ class Shard:
                 if refuses_late and (at < before - allowed or (at < clock and not replayed)):
                     if not replayed:
                         told = f"at {at} is {max(before - lateness, clock) - at} ms below the clock"
-                        self._refuse(rank, message, "late", told)
+                        self._refuse(rank, message, "late", told, wall)
                     continue
                 if at < restored_clock and replayed:
                     continue  # judged before the restart
@@ -217,15 +219,18 @@ class Shard:
         context.count(f"events:{topic}", fresh)
         if duplicates:
             context.count(f"duplicates:{topic}", duplicates)
+        return events
 
     def _known(self, key: str, event: Any) -> bool:
         """Was an event of the same identity applied before, and is it still remembered?"""
         slot = self.keys.get(key)
         return slot is not None and self.logic.knows(self._state(key, slot), event)
 
-    def _refuse(self, rank: int, message: Message, reason: Any, detail: str) -> None:
+    def _refuse(self, rank: int, message: Message, reason: Any, detail: str, wall: int | None) -> None:
         topic = self.logic.topics[rank]
         now = max(self.now, self.sources[rank].max_at - self._lateness)
+        if not now and wall is not None:  # the clock has not begun
+            now = wall - self._lateness
         partition, offset = self._place(message)
         self.context.emit_dead(topic, partition, offset, reason, detail, now, message.key, message.value)
         self.context.count(f"refused:{topic}:{reason}")

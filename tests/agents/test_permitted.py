@@ -55,8 +55,9 @@ class Shard:
         self.buffer: list[Any] = []
         self._judged = judged
 
-    def intake(self, rank: int, records: list[Told], wall: int | None) -> None:
+    def intake(self, rank: int, records: list[Told], wall: int | None) -> bool:
         self.sources[rank].seen = records[-1].offset + 1
+        return True
 
     def advance(self, clock: int, most: int) -> None:
         if self.clock <= self._judged < clock:

@@ -67,6 +67,12 @@ class Live:
         value = msgspec.json.encode(event)
         self.owner.take([Record(topic, 0, offset, self.now, event.room_id.encode(), value)])
 
+    def rubbish(self, topic: str) -> None:
+        """What is no event arrives."""
+        tp = TP(topic, 0)
+        offset, self.ends[tp] = self.ends[tp], self.ends[tp] + 1
+        self.owner.take([Record(topic, 0, offset, self.now, b"", b"rubbish")])
+
     def said(self, kind: type) -> list[Any]:
         """Bodies of that kind; a verdict goes to its host's shard as well, which is not told here."""
         emitted = self.shard.context.emitted
@@ -130,6 +136,22 @@ def test_a_frozen_clock_of_a_whole_partition_holds_its_shard_and_accuses_nobody(
     assert live.clock > HOUR
     assert live.said(Verdict) == []
     assert live.notices() == [("signal-lost", 45 * S)]
+
+
+def test_a_producer_that_sends_rubbish_alone_is_as_good_as_silent() -> None:
+    """Its messages are told, and hold nobody's clock back: frames are judged as if the other topics were silent."""
+    live = Live()
+    for event in frames(1 * S, 130 * S, black=True):
+        live.run(event.at - START, [(event.at - START, event)])
+        for _ in range(9):
+            live.rubbish("comment")
+            live.rubbish("buyer-entry")
+            live.run(live.now - START + 100)
+    assert [(verdict.rule, verdict.at - START) for verdict in live.said(Verdict)] == [("black-screen", 121 * S)]
+    assert len(live.said(DeadLetter)) > 2000
+    assert {letter.reason for letter in live.said(DeadLetter)} == {"malformed"}
+    assert min(letter.at for letter in live.said(DeadLetter)) >= START - 2 * S  # before the clock had begun
+    assert live.clock > 120 * S
 
 
 def test_a_jump_ahead_within_a_day_makes_late_what_follows_in_its_partition_and_accuses_nobody() -> None:
