@@ -4,19 +4,18 @@ It holds a line a room that is on air or has a condition that runs, and forgets 
 A worker that has just been given a shard knows its rooms as their next statuses come, about a second later.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from app.rulebook import Rulebook
+from app.rulebook.rooms import RoomLimits
 from app.stream.clock import NEVER
 from topics.fields import HIGH_QUALITY
 
 NO_ONE: Final = (0, 0)
-
-AT_RISK_FROM_MS: Final = 60_000
-"""Conditions of so much time or more are at risk from its half on, as `at-risk` is told."""
 
 
 class _Run(Struct):
@@ -43,9 +42,10 @@ _decode = msgspec.json.Decoder(_Status).decode
 class OnAir:
     """The rooms of one shard."""
 
-    def __init__(self) -> None:
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rulebook = rulebook
         self._rooms: dict[str, tuple[bool, tuple[tuple[str, int], ...], tuple[int, int]]] = {}
-        """By room: is it on air; its open conditions with the half of their time (ms); buyers waiting, normal, high."""
+        """By room: is it on air; its open conditions and when each is at risk (ms); buyers waiting, normal, high."""
 
     def told(self, room_id: str, status: bytes | None) -> None:
         """A status was published; None is the room's end."""
@@ -56,7 +56,7 @@ class OnAir:
         if room.stream != "live" and not room.open:
             self._rooms.pop(room_id, None)
             return
-        runs = tuple((run.rule, _half(run)) for run in room.open)
+        runs = tuple((run.rule, self._at_risk_from(run)) for run in room.open)
         waiting = NO_ONE
         if room.waiting:
             high = sum(entry.buyer_tier in HIGH_QUALITY for entry in room.waiting)
@@ -74,15 +74,13 @@ class OnAir:
         }
 
     def at_risk(self, now: int) -> Iterator[str]:
-        """The rule of each room's condition that has passed half of its time at `now` (ms), once a room and rule."""
+        """The rule of each room's condition that is near its violation at `now` (ms), once a room and rule."""
         for _, runs, _ in self._rooms.values():
-            yield from _rules(runs, now)
+            yield from {rule for rule, at_risk_from in runs if at_risk_from <= now}
 
-
-def _half(run: _Run) -> int:
-    lasts = run.due - run.since
-    return run.since + lasts // 2 if lasts >= AT_RISK_FROM_MS else NEVER
-
-
-def _rules(runs: Iterable[tuple[str, int]], now: int) -> set[str]:
-    return {rule for rule, half in runs if half <= now}
+    def _at_risk_from(self, run: _Run) -> int:
+        """When `at-risk` is told of a condition that still runs; NEVER where it is too short for that."""
+        dated = self._rulebook.at("rooms", run.since) or self._rulebook.versions("rooms")[0]
+        limits: RoomLimits = dated.limits
+        lasts = run.due - run.since
+        return run.since + round(lasts * limits.at_risk_share) if lasts >= limits.at_risk_from_s * 1000 else NEVER

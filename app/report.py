@@ -37,6 +37,7 @@ class Report:
         self._metrics = metrics
         self._owner = owner
         self._settings = settings
+        self._rulebook = rulebook
         self._live = settings.clock == "live"
         self._not_ready = not_ready
         self._standby_lag = standby_lag
@@ -105,7 +106,7 @@ class Report:
         place = (held.group, held.partition)
         known = self._on_air.get(place)
         if known is None or known[0] is not held:
-            known = self._on_air[place] = (held, OnAir())
+            known = self._on_air[place] = (held, OnAir(self._rulebook))
         return known[1]
 
     def _counted(self, held: Held) -> None:

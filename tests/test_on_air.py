@@ -3,6 +3,7 @@
 import orjson
 
 from app.on_air import OnAir
+from tests.stories import MIDNIGHT, RULEBOOK, START, rulebook_with
 from topics.envelope import encode_body
 from topics.verdicts import CommentCounts, OpenCondition, RoomStatus, WaitingEntry
 
@@ -25,7 +26,7 @@ def status(stream: str | None = "live", *, runs: tuple = (), tiers: tuple = ()) 
 
 
 def test_a_room_counts_from_its_first_live_status_to_the_one_that_is_not():
-    rooms = OnAir()
+    rooms = OnAir(RULEBOOK)
     rooms.told("a", status())
     rooms.told("b", status("disconnected"))
     assert rooms.totals()["on_air"] == 1
@@ -34,7 +35,7 @@ def test_a_room_counts_from_its_first_live_status_to_the_one_that_is_not():
 
 
 def test_what_is_off_air_and_quiet_takes_no_memory():
-    rooms = OnAir()
+    rooms = OnAir(RULEBOOK)
     for number in range(100):
         rooms.told(f"r{number}", status())
         rooms.told(f"r{number}", status("ended") if number % 2 else None)
@@ -42,13 +43,13 @@ def test_what_is_off_air_and_quiet_takes_no_memory():
 
 
 def test_a_disconnected_room_with_dead_air_is_open_but_not_on_air():
-    rooms = OnAir()
+    rooms = OnAir(RULEBOOK)
     rooms.told("a", status("disconnected", runs=(("dead-air", 0, 300 * S),)))
     assert rooms.totals() == {"on_air": 0, "open": 1, "normal": 0, "high": 0}
 
 
 def test_a_condition_is_at_risk_from_its_half_on():
-    rooms = OnAir()
+    rooms = OnAir(RULEBOOK)
     rooms.told("a", status(runs=(("absence", 10 * S, 310 * S), ("black-screen", 0, 120 * S))))
     assert sorted(rooms.at_risk(60 * S - 1)) == []
     assert sorted(rooms.at_risk(60 * S)) == ["black-screen"]
@@ -56,25 +57,34 @@ def test_a_condition_is_at_risk_from_its_half_on():
 
 
 def test_a_condition_of_less_than_a_minute_is_never_at_risk():
-    rooms = OnAir()
+    rooms = OnAir(RULEBOOK)
     rooms.told("a", status(runs=(("sleeping", 0, 10 * S),)))
     assert list(rooms.at_risk(9 * S)) == []
     assert rooms.totals()["open"] == 1
 
 
+def test_the_rulebook_decides_what_is_at_risk_as_it_does_for_the_notice():
+    rooms = OnAir(rulebook_with("rooms", day="2022-08-09", at_risk_from_s=10, at_risk_share=0.9))
+    before, since = START, START + MIDNIGHT
+    rooms.told("a", status(runs=(("black-screen", before, before + 60 * S), ("sleeping", since, since + 10 * S))))
+    assert list(rooms.at_risk(before + 30 * S - 1)) == []
+    assert list(rooms.at_risk(since + 9 * S - 1)) == ["black-screen"]
+    assert sorted(rooms.at_risk(since + 9 * S)) == ["black-screen", "sleeping"]
+
+
 def test_two_labels_of_one_rule_are_one_room_at_risk():
-    rooms = OnAir()
+    rooms = OnAir(RULEBOOK)
     rooms.told("a", status(runs=(("no-content", 0, 300 * S), ("no-content", 1, 301 * S))))
     assert list(rooms.at_risk(200 * S)) == ["no-content"]
 
 
 def test_buyers_wait_by_priority():
-    rooms = OnAir()
+    rooms = OnAir(RULEBOOK)
     rooms.told("a", status(tiers=(None, "L0", "L1", "L4")))
     assert (rooms.totals()["normal"], rooms.totals()["high"]) == (2, 2)
 
 
 def test_unknown_fields_of_a_status_are_skipped():
-    rooms = OnAir()
+    rooms = OnAir(RULEBOOK)
     rooms.told("a", orjson.dumps({**orjson.loads(status()), "new": [1, {"a": 2}]}))
     assert rooms.totals()["on_air"] == 1

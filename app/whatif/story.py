@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from app.rooms.in_force import GREETING
 from app.rooms.room import shows_reception
-from app.rooms.runs import RESTARTED_BY_RECEPTION, off_air
+from app.rooms.runs import RESTARTED_BY_RECEPTION, apart, off_air
 from app.rulebook import Rulebook
 from app.rulebook.rooms import LayoutLimits
 from app.rulebook.words import value_words
@@ -115,8 +115,7 @@ def _look(frame: FrameStatus, rulebook: Rulebook) -> str:
         said.append("black picture")
     if frame.activity is not None and frame.activity != "hosting":
         said.append(f"host {frame.activity}" if frame.activity != "none" else "host does nothing")
-    limits: Any = _limits("av-desync", frame.at, rulebook)
-    if frame.av_offset_ms is not None and not limits.earliest_ms <= frame.av_offset_ms <= limits.latest_ms:
+    if frame.av_offset_ms is not None and apart(frame.av_offset_ms, _limits("av-desync", frame.at, rulebook)):
         said.append(f"sound too {'late' if frame.av_offset_ms > 0 else 'early'}")
     if faults := layout_faults(frame.layout, _limits("layout", frame.at, rulebook)):
         said.append(f"bad layout: {' and '.join(faults)}")
