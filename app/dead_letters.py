@@ -5,7 +5,8 @@ dead-letter ──find──▶ Letter ──to_line──▶ a file ──(some
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from app.contracts.decoding import decode
 from app.reading import records
 from app.settings import Settings, SettingsError
 from topics.envelope import DeadLetter
-from topics.fields import Reason, Refused
+from topics.fields import At, Reason, Refused
 from topics.rooms import ROOM_TOPICS
 
 TOPIC: Final = "dead-letter"
@@ -50,6 +51,7 @@ class Filter(NamedTuple):
     """Refused at or after `since`, and before `until`: ms since the epoch."""
     text: str | None = None
     """Part of the detail."""
+    place: str | None = None
 
     def takes(self, letter: Letter) -> bool:
         said = letter.said
@@ -60,6 +62,7 @@ class Filter(NamedTuple):
             and (self.since is None or said.at >= self.since)
             and (self.until is None or said.at < self.until)
             and (self.text is None or self.text in said.detail)
+            and (self.place is None or letter.place == self.place)
         )
 
 
@@ -67,8 +70,9 @@ _decode_letter: Final = msgspec.json.Decoder(DeadLetter).decode
 
 
 def letter_of(value: bytes) -> Letter:
-    """A message of `dead-letter`."""
+    """A message of `dead-letter`; raise ValueError where it is none of Vigil's."""
     said = _decode_letter(value)
+    msgspec.convert(said.at, At)
     return Letter(said, _bytes(said.key), _bytes(said.value))
 
 
@@ -76,20 +80,27 @@ def _bytes(told: str | None) -> bytes | None:
     return None if told is None else base64.b64decode(told)
 
 
-async def find(settings: Settings, wanted: Filter) -> list[Letter]:
-    """The letters meant, each once, in order of the time when they were refused."""
-    found: dict[str, Letter] = {}
+async def find(
+    settings: Settings, wanted: Filter, stranger: Callable[[str, Exception], None] = lambda place, error: None
+) -> AsyncIterator[Letter]:
+    """The letters meant, each once, partition by partition in the order in which they were refused.
+
+    One at a time: a flood is some gibibytes of them. `stranger` is told the place of what is no letter, and why.
+    """
+    known: defaultdict[tuple[str | None, int | None], set[int | None]] = defaultdict(set)
     async for record in records(settings, TOPIC):
         if record.value is None:
             continue
         try:
             letter = letter_of(record.value)
-        except (msgspec.DecodeError, ValueError) as error:
-            place = f"{TOPIC}/{record.partition}/{record.offset}"
-            raise SettingsError(f"{place} is not a message of Vigil's: {error}; who else writes there?") from error
-        if wanted.takes(letter):
-            found.setdefault(letter.place, letter)  # sent at least once
-    return sorted(found.values(), key=lambda letter: (letter.said.at, letter.place))
+        except ValueError as error:
+            stranger(f"{TOPIC}/{record.partition}/{record.offset}", error)
+            continue
+        said = letter.said
+        places = known[said.topic, said.partition]
+        if said.offset not in places and wanted.takes(letter):  # sent at least once
+            places.add(said.offset)
+            yield letter
 
 
 # ---- to a file and back

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import heapq
 import json
 import re
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 import click
+import msgspec
 from rich.text import Text
 
 from app.commands.common import OperatorError, settings_options
@@ -101,32 +103,45 @@ def dead_letter() -> None:
 @settings_options
 def list_(settings: Settings, wanted: Filter, limit: int, only_count: bool, as_json: bool) -> None:
     """List refused messages, the latest last."""
-    letters = _find(settings, wanted)
     if as_json:
-        for letter in letters:
-            click.get_binary_stream("stdout").write(to_line(letter))
+        out = click.get_binary_stream("stdout")
+        _each(settings, wanted, lambda letter: out.write(to_line(letter)))
         return
     screen = console()
+    counts: Counter[tuple[str, str]] = Counter()
+    latest: list[tuple[int, str, Letter]] = []
+    """A heap: the earliest first."""
+
+    def take(letter: Letter) -> None:
+        counts[letter.said.topic or "unknown", letter.said.reason] += 1
+        if not only_count:
+            # Without the message: it is not shown.
+            bare = Letter(msgspec.structs.replace(letter.said, key=None, value=None), letter.key, None)
+            heapq.heappush(latest, (letter.said.at, letter.place, bare))
+            if len(latest) > limit:
+                heapq.heappop(latest)
+
+    _each(settings, wanted, take)
     if only_count:
         rows = table("topic", "reason", "messages")
-        counts = Counter((letter.said.topic or "unknown", letter.said.reason) for letter in letters)
         for (topic, reason), number in sorted(counts.items()):
             rows.add_row(harmless(topic), reason, f"{number:,}")
         screen.print(rows)
         return
     rows = table("place", "refused at", "reason", "key", "detail")
-    for letter in letters[-limit:]:
+    for at, place, letter in sorted(latest):
         rows.add_row(
-            Text(harmless(letter.place)),
-            timestamp(letter.said.at)[:19] + "Z",
+            Text(harmless(place)),
+            timestamp(at)[:19] + "Z",
             letter.said.reason,
             Text(_cut(_text(letter.key), 30)),
             Text(_cut(harmless(letter.said.detail), 200)),
         )
-    if letters:
+    number = counts.total()
+    if number:
         screen.print(rows)
-    left_out = f", the latest {limit:,} shown (--limit)" if len(letters) > limit else ""
-    screen.print(f"{len(letters):,} refused messages{left_out}")
+    left_out = f", the latest {limit:,} shown (--limit)" if number > limit else ""
+    screen.print(f"{number:,} refused messages{left_out}")
 
 
 @dead_letter.command()
@@ -135,7 +150,8 @@ def list_(settings: Settings, wanted: Filter, limit: int, only_count: bool, as_j
 @settings_options
 def show(settings: Settings, place: str, as_json: bool) -> None:
     """Show one refused message in full: PLACE is its topic/partition/offset."""
-    letters = [letter for letter in _find(settings, Filter()) if letter.place == place]
+    letters: list[Letter] = []
+    _each(settings, Filter(place=place), letters.append)
     if not letters:
         raise click.UsageError(f"no refused message stood at {place!r}; `vigil dead-letter list` shows the places.")
     (letter,) = letters
@@ -164,15 +180,23 @@ def export(settings: Settings, wanted: Filter, file: Path) -> None:
     A line has "topic", "key" and "value", and for people "place", "reason", "detail" and "at". Where the value is no
     JSON it has "text", or "base64" where it is no text: replace that by the "value" that was meant.
     """
-    lines = [to_line(letter) for letter in _find(settings, wanted)]
+    number = 0
+
+    def write(letter: Letter) -> None:
+        nonlocal number
+        out.write(to_line(letter))
+        number += 1
+
     if str(file) == "-":
-        click.get_binary_stream("stdout").write(b"".join(lines))
+        out = click.get_binary_stream("stdout")
+        _each(settings, wanted, write)
     else:
         try:
-            file.write_bytes(b"".join(lines))
+            with file.open("wb") as out:
+                _each(settings, wanted, write)
         except OSError as error:
             raise click.UsageError(f"{file} cannot be written: {error.strerror}") from error
-    click.echo(f"{len(lines):,} refused messages written", err=True)
+    click.echo(f"{number:,} refused messages written", err=True)
 
 
 @dead_letter.command()
@@ -209,11 +233,29 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
         sys.exit(1)
 
 
-def _find(settings: Settings, wanted: Filter) -> list[Letter]:
+def _each(settings: Settings, wanted: Filter, take: Callable[[Letter], object]) -> None:
+    """Give each letter meant to `take`; tell what in the topic is none, and go on."""
+    strangers: list[str] = []
+    others = 0
+
+    def stranger(place: str, error: Exception) -> None:
+        nonlocal others
+        if strangers:
+            others += 1
+        else:
+            strangers.append(f"{place} is not a message of Vigil's: {error}")
+
+    async def read() -> None:
+        async for letter in find(settings, wanted, stranger):
+            take(letter)
+
     try:
-        return asyncio.run(find(settings, wanted))
+        asyncio.run(read())
     except SettingsError as error:
         raise OperatorError(str(error)) from error
+    for told in strangers:
+        more = f", nor are {others:,} others" if others else ""
+        click.echo(harmless(f"{told}{more}; left out; who else writes there?"), err=True)
 
 
 def _text(raw: bytes | None) -> str:

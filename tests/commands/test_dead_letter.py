@@ -4,9 +4,12 @@ import asyncio
 import base64
 import json
 import time
+import tracemalloc
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 from app.brokers import EmbeddedBroker
 from app.contracts.decoding import decode
 from app.contracts.examples import EXAMPLES
-from app.dead_letters import HEADER, Bad, Filter, Letter, Message, check, to_line
+from app.dead_letters import HEADER, Bad, Filter, Letter, Message, check, send, to_line
 from app.reading import records
 from app.settings import Settings
 from app.terminal import harmless
@@ -188,6 +191,7 @@ def test_list_show_and_count(judged: str):
     assert "`$.buyer_id`" in told.stdout
     assert "\x1b" not in told.stdout
     lines = [json.loads(line) for line in run("dead-letter", "list", "--json", "--broker", judged).stdout.splitlines()]
+    lines.sort(key=lambda line: line["at"])
     assert [line["topic"] for line in lines] == ["comment", "buyer-entry"]
     for line in lines:
         shown = run("dead-letter", "show", line["place"], "--broker", judged)
@@ -244,6 +248,7 @@ def test_export_repair_resend(judged: str, tmp_path: Path):
     file = tmp_path / "bad.jsonl"
     assert run("dead-letter", "export", str(file), "--broker", judged).exit_code == 0
     lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines.sort(key=lambda line: line["at"])
     assert len(lines) == 2
     with EmbeddedBroker() as other:  # so that the judged one stays as it is
         asyncio.run(make_topics(other.address, 2))
@@ -285,17 +290,51 @@ def test_export_repair_resend(judged: str, tmp_path: Path):
         assert (record.key, dict(record.headers)) == (b"room-1", {})
 
 
-def test_a_stranger_in_the_topic_is_told():
-    from app.dead_letters import Message as Sent
-    from app.dead_letters import send
-
+def test_strangers_in_the_topic_are_told_and_keep_nobody_from_the_letters():
+    ours = letter("comment", b"room-1", b"rubbish").said
+    forged = msgspec.structs.replace(ours, offset=8, at=10**18)
+    strangers = [b"hello", msgspec.json.encode(forged), msgspec.json.encode(forged).replace(b'"key":"', b'"key":"!')]
     with EmbeddedBroker() as broker:
         asyncio.run(make_topics(broker.address, 1))
         settings = Settings(broker=broker.address, idempotent_producer=False)
-        asyncio.run(send(settings, [Sent("dead-letter", b"k", b"hello", None)]))
+        sent = [Message("dead-letter", b"k", value, None) for value in (*strangers, msgspec.json.encode(ours))]
+        asyncio.run(send(settings, sent))
         told = run("dead-letter", "list", "--broker", broker.address)
-        assert told.exit_code == 2
+        assert told.exit_code == 0
+        assert "1 refused messages" in told.stdout
         assert "dead-letter/0/0 is not a message of Vigil's" in told.stderr
+        assert "nor are 2 others" in told.stderr
+        assert run("dead-letter", "show", "comment/0/7", "--broker", broker.address).exit_code == 0
+
+
+class Record(NamedTuple):
+    partition: int
+    offset: int
+    value: bytes
+
+
+MANY, LARGE = 1200, 20_000
+
+
+async def flood(*_: object) -> AsyncIterator[Record]:
+    """Letters of tens of megabytes together."""
+    for n in range(MANY):
+        said = letter("comment", b"room-1", b"x" * LARGE, offset=n, at=NOW + n).said
+        yield Record(0, n, msgspec.json.encode(said))
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--count"], ["show", "comment/0/1199"], ["export", "/dev/null"]])
+def test_a_flood_is_not_held_in_memory(monkeypatch: pytest.MonkeyPatch, words: list[str]):
+    monkeypatch.setattr("app.dead_letters.records", flood)
+    tracemalloc.start()
+    try:
+        told = run("dead-letter", *words)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert told.exit_code == 0
+    assert f"{MANY:,}" in told.output or words[0] == "show"
+    assert most < MANY * LARGE / 5
 
 
 def test_no_such_topic_and_no_broker_are_told():

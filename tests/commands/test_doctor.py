@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from app.brokers import EmbeddedBroker
 from app.contracts.examples import EXAMPLES
-from app.doctor import Check, _once_there, examine
+from app.doctor import Check, _once_there, _refused, examine
 from app.rulebook import BUILT_IN
 from app.settings import Settings
 from app.simulate.message import Message
@@ -60,6 +61,20 @@ def test_refused_messages_of_the_last_hour_are_counted(judged: str):
     assert (told.level, told.words) == ("warn", "2 messages in the last hour")
     assert "vigil dead-letter list" in told.remedy
     assert by_name(checks(judged, now=time.time() + 4000))["refused"].level == "ok"
+
+
+async def test_a_stranger_among_the_refused_messages_is_no_letter(monkeypatch: pytest.MonkeyPatch):
+    class Record(NamedTuple):
+        value: bytes
+        timestamp: int
+
+    async def records(*_: object) -> AsyncIterator[Record]:
+        yield Record(b"hello", 1)
+
+    monkeypatch.setattr("app.doctor.records", records)
+    found: Any = {"dead-letter": None}
+    (told,) = await _refused(Settings(), found, 0)
+    assert told.words == "no messages in the last hour"
 
 
 def test_another_rulebook_than_the_groups_fails(judged: str, tmp_path: Path):
