@@ -144,7 +144,7 @@ class Metrics:
         )
         self.loop_gap = Histogram(
             "vigil_loop_gap_seconds",
-            "How long the event loop did not come round to the clocks.",
+            "How long the event loop came round to nothing else: a moment's work, or a process that was stopped.",
             buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
             registry=registry,
         )

@@ -43,8 +43,8 @@ TICK_S: Final = 0.01
 STALLED: Final = 0.8
 """A process that stood still for this share of the session is taken to have lost its shards."""
 
-PULSE_S: Final = 0.1
-"""How often it is looked whether the process stood still."""
+PULSE_S: Final = 0.02
+"""How often it is looked whether the process stood still, and for how long the event loop came round to nothing."""
 
 LAST_CHECKPOINT_S: Final = 10.0
 """Before shards go elsewhere: a broker that does not take it in this time is not waited for."""
@@ -266,9 +266,7 @@ class Worker:
         while not self.app.should_stop and self.broken is None:
             self._last_tick = asleep = time.monotonic()
             await asyncio.sleep(TICK_S)
-            gap = time.monotonic() - asleep - TICK_S
-            self.metrics.loop_gap.observe(max(gap, 0))
-            self._check_stall(gap)
+            self._check_stall(time.monotonic() - asleep - TICK_S)
             for table in self.tables.values():
                 table.store.sort_in()
             if self._ready:
@@ -277,11 +275,16 @@ class Worker:
                 self._shrink()
 
     async def _pulse(self) -> None:
-        """The guard against a process that was stopped and wakes up in the middle of a checkpoint."""
+        """The guard against a process that was stopped and wakes up in the middle of a checkpoint.
+
+        It also sees what the clocks and checkpoints themselves hold up.
+        """
         while not self.app.should_stop and self.broken is None:
             asleep = time.monotonic()
             await asyncio.sleep(PULSE_S)
-            self._check_stall(time.monotonic() - asleep - PULSE_S)
+            gap = time.monotonic() - asleep - PULSE_S
+            self.metrics.loop_gap.observe(max(gap, 0))
+            self._check_stall(gap)
 
     def _check_stall(self, gap: float) -> None:
         """A checkpoint that waits for a broker that is away is no stall: the group is heard of meanwhile."""

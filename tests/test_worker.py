@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -55,6 +56,22 @@ async def stored(embedded: str) -> AsyncIterator[str]:
     """A broker with Vigil's topics and nothing in them."""
     await make_topics(embedded, PARTITIONS)
     yield embedded
+
+
+async def test_what_holds_the_event_loop_up_is_measured_whoever_does_it() -> None:
+    """Also where it is the clocks or a snapshot themselves, not only somebody else while they sleep."""
+    metrics = Metrics()
+    one = SimpleNamespace(
+        app=SimpleNamespace(should_stop=False), broken=None, metrics=metrics, _check_stall=lambda gap: None
+    )
+    pulse = asyncio.create_task(Worker._pulse(one))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    time.sleep(0.15)
+    await asyncio.sleep(0.05)
+    one.app.should_stop = True
+    await pulse
+    told = {sample.name: sample.value for family in metrics.loop_gap.collect() for sample in family.samples}
+    assert told["vigil_loop_gap_seconds_sum"] >= 0.1
 
 
 def worker(broker: str, log: Path, **settings: Any) -> WorkerProcess:
