@@ -92,8 +92,9 @@ class State(Protocol):
 class Logic(Protocol):
     """One kind of shard: how messages become events, and events reach a key's state.
 
-    Two more methods are called where they exist: a logic's `received(event, partition, offset, key, value)` after
-    `decode`, to keep an event together with its message, and a state's `finish(clock, context)` once the input ended.
+    More methods are called where they exist: a logic's `received(event, partition, offset, key, value)` after
+    `decode`, to keep an event together with its message; its `has_more(state)` where a status is owed: may the rest be
+    told at once; and a state's `finish(clock, context)` once the input ended.
     """
 
     @property

@@ -120,6 +120,9 @@ class Shard:
         self._rulebook = rulebook
         self._store = store if store is not None else Store()
         self._received: Callable[..., Any] | None = getattr(logic, "received", None)
+        self._has_more: Callable[..., bool] | None = getattr(logic, "has_more", None)
+        self._more = False
+        """A status was told in part: the rest is to follow soon."""
         self._ids: dict[str, int] = {}
         """Natural ids in the buffer, each with its largest `at` there."""
         self._heap: list[tuple[int, str]] = []
@@ -407,7 +410,7 @@ class Shard:
     @property
     def urgent(self) -> bool:
         """Is there something to send?"""
-        return bool(self.context.emitted)
+        return self._more or bool(self.context.emitted)
 
     @property
     def unsaved(self) -> bool:
@@ -442,6 +445,7 @@ class Shard:
             records += self._deletion(key)
         self._gone.clear()
         owed: set[str] = set()
+        self._more = False
         clock = self.clock if self._until is None or not final else self._until
         for key in sorted(self._changed | self._owed):
             slot = self.keys[key]
@@ -462,6 +466,7 @@ class Shard:
             if state.status_owed():
                 owed.add(key)
                 flags |= OWED
+                self._more = self._more or (self._has_more is not None and self._has_more(state))
             parts = state.dump()
             due = state.deadline()
             if b"" not in parts:

@@ -3,12 +3,15 @@
     line of a supplier ──▶ kept ──at most every 2 s──▶ all ranked ──line, rank or rules changed──▶ supplier-score
     line of a month ─────▶ assessed.py ──▶ standing back to the supplier, that carries it in its current line
 
-Ranking sorts the whole industry: ten thousand suppliers take some hundredths of a second, which is why it waits.
+Ranking sorts the whole industry: ten thousand suppliers take some hundredths of a second, which is why it waits. One
+new supplier may change the ranks of all others: their scores are told some at a time, since nothing else that the
+worker has to say goes out before what it says at a time.
 
 Forgets: a supplier when its line says that it left; an industry when nobody is left.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -29,6 +32,9 @@ from topics.verdicts import identity
 
 VERSION: Final = 1
 LETTER: Final = b"s"
+
+TOLD_AT_ONCE: Final = 4000
+"""Scores that one checkpoint sends: two tenths of a second's work."""
 
 
 class _Main(Struct, array_like=True):
@@ -69,6 +75,8 @@ class IndustryState:
         self._changed: set[str] = set(self._lines) if main.owed else set()
         """Suppliers whose line changed since they were ranked."""
         self._shown: dict[str, Standings] = {} if main.owed else ranked(self._figures())
+        self._untold: dict[str, None] = {}
+        """Suppliers whose score changed when they were ranked last, and that were not told since."""
         self._unsaved: set[str] = set()
         self._dirty = False
 
@@ -129,30 +137,50 @@ class IndustryState:
     # ---- what is shown ----------------------------------------------------------------------------------------
 
     def status(self, clock: int, final: bool) -> Iterable[Output]:
-        """The scores that changed since they were shown last, or held back for a moment; `final`: all of them."""
+        """Scores that changed since they were shown last, or held back for a moment; `final`: all of them."""
         main = self._main
-        if not final:
-            if not self._changed:
-                return []
+        if final:
+            self._rank(clock, all_of_them=True)
+            return self._tell(clock, len(self._untold))
+        if self._changed:
             wait = self._rules.limits(max(clock, main.now)).rerank_every_s * SECOND_MS
-            if main.shown_at <= clock < main.shown_at + wait:
-                return []
+            if not main.shown_at <= clock < main.shown_at + wait:
+                self._rank(clock)
+        return self._tell(clock, TOLD_AT_ONCE)
+
+    def _rank(self, clock: int, all_of_them: bool = False) -> None:
         standings = ranked(self._figures())
         shown, changed = self._shown, self._changed
-        outputs = [
-            self._score(line, max(clock, line.at), standings.get(supplier_id))
-            for supplier_id, line in self._lines.items()
-            if final or supplier_id in changed or standings.get(supplier_id) != shown.get(supplier_id)
-        ]
+        for supplier_id in self._lines:
+            if all_of_them or supplier_id in changed or standings.get(supplier_id) != shown.get(supplier_id):
+                self._untold[supplier_id] = None
         self._shown = standings
         changed.clear()
-        main.shown_at = clock
-        main.owed = False
+        self._main.shown_at = clock
+        self._main.owed = bool(self._untold)
         self._dirty = True
-        return outputs
+
+    def _tell(self, clock: int, most: int) -> list[Output]:
+        told = list(islice(self._untold, most))
+        if not told:
+            return []
+        for supplier_id in told:
+            del self._untold[supplier_id]
+        self._main.owed = bool(self._untold or self._changed)
+        self._dirty = True
+        lines = (self._lines.get(supplier_id) for supplier_id in told)
+        return [
+            self._score(line, max(clock, line.at), self._shown.get(line.supplier_id))
+            for line in lines
+            if line is not None  # it left
+        ]
+
+    def has_more(self) -> bool:
+        """Is there more to tell at once?"""
+        return bool(self._untold)
 
     def status_owed(self) -> bool:
-        return bool(self._changed)
+        return bool(self._changed or self._untold)
 
     def _score(self, line: SupplierLine, at: int, standings: Standings | None) -> Output:
         figures = line.figures
@@ -252,3 +280,7 @@ class IndustriesLogic:
 
     def knows(self, state: IndustryState, event: SupplierLine) -> bool:
         return False
+
+    def has_more(self, state: IndustryState) -> bool:
+        """Is there more to tell than one checkpoint takes?"""
+        return state.has_more()

@@ -1,10 +1,14 @@
 """An industry's shard: when it ranks, what it publishes, who leaves, and what ten thousand suppliers cost."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
+
+import pytest
 
 from app.stream.logic import Context
+from app.stream.shard import Shard
 from app.suppliers import IndustriesLogic
+from app.suppliers import industries as module
 from app.suppliers.industries import IndustryState
 from tests.suppliers.stories import (
     DAY,
@@ -19,6 +23,7 @@ from tests.suppliers.stories import (
     quote,
     tick,
 )  # fmt: skip
+from topics.envelope import encode_body
 from topics.internal import Figures, SupplierLine
 from topics.scores import SupplierScore
 
@@ -38,6 +43,12 @@ def line(supplier: str, when: int = NOON, quotes: int = 1, **fields: Any) -> Sup
     )
     given = {"industry": "toys", "membership": "standard", "stars": 0, "month": None, "figures": figures}
     return SupplierLine(supplier_id=supplier, at=when, moved_to=None, standing=None, **{**given, **fields})
+
+
+class Arrived(NamedTuple):
+    offset: int
+    key: bytes
+    value: bytes | None
 
 
 class Stage:
@@ -150,13 +161,59 @@ def test_a_rule_that_comes_into_force_is_shown_for_all_though_a_line_ran_ahead_o
 
 def test_ten_thousand_suppliers_are_ranked_in_a_moment_and_a_line_stores_little() -> None:
     stage = Stage().take(*(line(f"s{number}", quotes=1 + number % 50) for number in range(10_000)))
-    stage.shown(NOON)
+    while stage.state.status_owed():
+        stage.shown(NOON)
     stage.state.dump()
     stage.take(line("s7", NOON + 1, quotes=8))
     began = time.process_time()
     assert set(stage.shown(NOON + 10 * SECOND)) == {"s7"}
     assert time.process_time() - began < 0.5
     assert set(stage.state.dump()) == {b"", b"ss7"}
+
+
+def test_scores_of_many_suppliers_are_told_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more supplier changes the ranks of all: what else the worker has to say must not wait for all of them."""
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    names = [f"s{number}" for number in range(8)]
+    stage = Stage().take(*(line(name) for name in names))
+    told = [set(stage.shown(NOON + late)) for late in range(3)]
+    assert [len(some) for some in told] == [3, 3, 2]
+    assert set().union(*told) == set(names)
+    assert not stage.state.status_owed()
+    stage.take(line("new", NOON + 1, quotes=9))
+    ranks = {}
+    for late in range(3):
+        assert stage.state.status_owed()
+        ranks |= {name: score.ranks.quotes for name, score in stage.shown(NOON + 10 * SECOND + late).items()}
+    assert {(rank.rank, rank.of) for name, rank in ranks.items() if name != "new" and rank} == {(2, 9)}
+    assert len(ranks) == 9
+    assert not stage.state.status_owed()
+
+
+def test_what_was_told_in_part_is_told_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    stage = Stage().take(*(line(f"s{number}") for number in range(7)))
+    told = set(stage.shown(NOON))
+    stage.crash()
+    while stage.state.status_owed():
+        told |= set(stage.shown(NOON + 10 * SECOND))
+    assert told == {f"s{number}" for number in range(7)}
+    stage.crash()
+    assert stage.shown(NOON + 20 * SECOND) == {}
+
+
+def test_the_rest_of_what_was_told_in_part_is_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    shard = Shard(IndustriesLogic(RULEBOOK), 2000, partition=0)
+    lines = [line(f"s{number}") for number in range(5)]
+    shard.intake(0, [Arrived(number, b"toys", encode_body(each)) for number, each in enumerate(lines)])
+    shard.advance(NOON + 1)
+    sizes = []
+    for _ in range(2):
+        snapshot = shard.snapshot()
+        shard.saved(snapshot)
+        sizes.append((len(snapshot.outputs), shard.urgent))
+    assert sizes == [(3, True), (2, False)]
 
 
 # leaving, through the shards -----------------------------------------------------------------------------------------
