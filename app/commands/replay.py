@@ -6,6 +6,7 @@ import io
 import itertools
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -133,10 +134,7 @@ def summary(outputs: Outputs) -> Table:
         if number:
             table.add_row(words, f"{number:,}")
     table.add_section()
-    by_rule: dict[str, int] = {}
-    for verdict in outputs.verdicts:
-        rule: str = verdict.body.rule  # type: ignore[union-attr]
-        by_rule[rule] = by_rule.get(rule, 0) + 1
+    by_rule = Counter(verdict.body.rule for verdict in outputs.verdicts)  # type: ignore[union-attr]
     for rule, number in sorted(by_rule.items()):
         table.add_row(f"verdicts, {rule}", f"{number:,}")
     rows: Iterable[tuple[str, int]] = (

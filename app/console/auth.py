@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from starlette.requests import Request
+
 from app.console.settings import PREFIX, ConsoleSettings, Role
 from app.settings import SettingsError
 
@@ -124,6 +126,10 @@ class Doorkeeper:
         self._local = Person(_user(), "review")
 
     # ---- who asks ---------------------------------------------------------------------------------------------
+
+    def who(self, request: Request) -> Person | None:
+        """Who makes a request; None where nobody is signed in."""
+        return self.person(request.client.host if request.client else None, request.headers, request.cookies)
 
     def person(self, peer: str | None, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Person | None:
         """Who asks; None where nobody is signed in. `peer` is the address of the connection itself."""

@@ -85,7 +85,7 @@ class Forms:
         if self.site.door.mode != "tokens":
             return (
                 RedirectResponse(back, 303)
-                if self.site.who(request)
+                if self.site.door.who(request)
                 else self.site.html(request, "sign_in.html", 401, back=back, wrong=False)
             )
         if request.method == "GET":
@@ -103,7 +103,7 @@ class Forms:
     async def sign_out(self, request: Request) -> Response:
         form = await form_of(request)
         answer = RedirectResponse("/", 303)
-        if self.site.is_ours(request, form, self.site.who(request)):
+        if self.site.is_ours(request, form, self.site.door.who(request)):
             answer.delete_cookie(COOKIE)
         return answer
 

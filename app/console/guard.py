@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.console.auth import LOCAL_HOSTS, Doorkeeper, Person
+from app.console.auth import LOCAL_HOSTS, Doorkeeper
 from app.console.settings import ConsoleSettings
 
 HEADERS: Final = {
@@ -67,8 +67,7 @@ class Guard:
         names = [name for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in self._proxy_headers):
             return PlainTextResponse("A header that says who asks came twice.\n", 400)
-        request = Request(scope)
-        person = self._person(request)
+        person = self._door.who(Request(scope))
         scope["person"] = person
         path: str = scope["path"]
         if person is not None or path.startswith(OPEN):
@@ -78,10 +77,6 @@ class Guard:
         query: Any = scope.get("query_string", b"")
         here = path + (f"?{query.decode('ascii', 'replace')}" if query else "")
         return RedirectResponse(f"/sign-in?back={quote(here, safe='')}", 303)
-
-    def _person(self, request: Request) -> Person | None:
-        peer = request.client.host if request.client else None
-        return self._door.person(peer, request.headers, request.cookies)
 
 
 def _name(host: str) -> str:

@@ -91,7 +91,7 @@ class Live:
             if self.site.hub.number - last < every:
                 continue
             last = self.site.hub.number
-            if await request.is_disconnected() or self.site.who(request) is None:
+            if await request.is_disconnected() or self.site.door.who(request) is None:
                 return
             yield last
 

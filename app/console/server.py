@@ -109,14 +109,8 @@ class Server:
         status = error.status_code if isinstance(error, HTTPException) else 500
         words = self.site.words(request)
         detail = getattr(error, "detail", "")
-        known = f"error.{status}" if status in (400, 403, 404, 500) else ""
-        says = (
-            detail
-            if status in (403, 404) and detail not in ("Not Found", "Forbidden")
-            else words(known)
-            if known
-            else detail
-        )
+        said_already = status in (403, 404) and detail not in ("Not Found", "Forbidden")
+        says = words(f"error.{status}") if status in (400, 403, 404, 500) and not said_already else detail
         return self.site.html(request, "message.html", status, says=says)
 
     async def our_error(self, request: Request, error: Exception) -> Response:

@@ -26,10 +26,6 @@ class Site:
         self.pages = Pages(hub)
         self.secure = hub.console.secure_cookies or hub.console.tls_cert_file is not None
 
-    def who(self, request: Request) -> Person | None:
-        peer = request.client.host if request.client else None
-        return self.door.person(peer, request.headers, request.cookies)
-
     def words(self, request: Request) -> Words:
         return WORDS[choose(request.cookies.get("vigil_lang"), request.headers.get("accept-language"))]
 
