@@ -98,6 +98,15 @@ def test_a_supplier_with_thousands_of_quotes_stores_only_what_changed() -> None:
     assert sum(changed.values()) < 5000
 
 
+def test_what_a_restart_finds_is_not_written_over_by_what_comes_next() -> None:
+    chain = Chain()
+    for batch in range(4):
+        chain.play(*(quote(NOON + 100 * batch + n, id_=f"q{batch}-{n}") for n in range(40))).crash()
+    chain.play(*(replied(NOON + HOUR, f"q{batch}-{n}") for batch in range(4) for n in range(40)))
+    counts = chain.end().scores["s"]["counts"]
+    assert (counts["quotes"], counts["quotes_replied"]) == (160, 160)
+
+
 def test_no_record_is_large() -> None:
     chain = Chain().play(*(quote(NOON + number, rfq=f"{number % 700}" * 30) for number in range(3000))).checkpoint()
     stored = chain.shards[0]._store
