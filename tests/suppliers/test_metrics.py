@@ -187,9 +187,15 @@ def test_another_supplier_may_use_the_same_ids() -> None:
 def test_quotes_are_remembered_for_95_days() -> None:
     again = [quote(NOON, id_="a"), quote(NOON + 95 * DAY - 1, id_="a")]
     assert ended(*again).counts["duplicates:quote"] == 1
-    anew = ended(quote(NOON, id_="a"), quote(NOON + 95 * DAY + HOUR, id_="a"))
+    anew = ended(quote(NOON, id_="a"), quote(NOON + 95 * DAY, id_="a"))
     assert "duplicates:quote" not in anew.counts
     assert anew.scores["s"]["counts"] == {"rfqs_quoted": 1, "rfqs_in_time": 1, "quotes": 1, "quotes_replied": 0}
+
+
+def test_that_an_rfq_was_quoted_on_is_remembered_for_95_days() -> None:
+    for later, quoted in ((95 * DAY - 1, 0), (95 * DAY, 1)):
+        told = ended(quote(NOON, rfq="r"), quote(NOON + later, rfq="r"))
+        assert told.scores["s"]["counts"]["rfqs_quoted"] == quoted
 
 
 def test_a_duplicate_is_known_until_the_last_day_though_old_entries_are_deleted() -> None:
