@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from faust.types import TP
 
-from agents.batches import Feed
+from agents.batches import Batch, Feed
 from topics.catalog import Group
 
 NEVER: Final = 1 << 62
@@ -178,13 +178,16 @@ class Owner:
 
     # ---- data -------------------------------------------------------------------------------------------------
 
-    def take(self, records: Sequence[Any]) -> None:
-        """Take one fetch of one partition in, and judge what it allows."""
+    def take(self, records: Sequence[Any]) -> Sequence[Any]:
+        """Take one fetch of one partition in, and judge what it allows; return what others are to have a turn before.
+
+        Suppliers that were not looked into for long take 1 ms each.
+        """
         first = records[0]
         group, rank = self._ranks[first.topic]
         held = self.shards.get((group, first.partition))
         if held is None:  # revoked meanwhile
-            return
+            return ()
         source = held.shard.sources[rank]
         if source.seen < (after := getattr(records, "after", 0)):
             raise RuntimeError(
@@ -194,14 +197,22 @@ class Owner:
         if first.offset > source.seen:
             self.gaps[held.tps[rank]] = (source.seen, first.offset)
         now = self._wall()
-        if held.shard.intake(rank, records, now if self._pace.live else None):
-            held.arrived[rank] = now
-            held.idle[rank] = False
-        # else a producer that sends what is no event is as good as silent: it must not keep all others waiting
-        held.ended = False
         self._until = time.monotonic() + MOMENT_S
+        step = len(records) if held.shard.logic.ordered else AT_ONCE
+        rest = Batch()
+        for begin in range(0, len(records), step):
+            if held.shard.intake(rank, records[begin : begin + step], now if self._pace.live else None):
+                held.arrived[rank] = now
+                held.idle[rank] = False
+            # else a producer that sends what is no event is as good as silent: it must not keep all others waiting
+            if time.monotonic() >= self._until:
+                rest = Batch(records[begin + step :])
+                rest.after = source.seen
+                break
+        held.ended = False
         self._move(held, now, min(first.timestamp, now))
         self._throttle(held)
+        return rest
 
     async def count_gone(self) -> None:
         """Count what retention took before it was read; a transaction's end and compaction leave gaps, too."""

@@ -3,14 +3,19 @@
 Silence during outages is in test_silence.py.
 """
 
+import asyncio
+import time
 from collections.abc import Sequence
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from faust.types import TP
 
+from agents import owner as owner_module
 from agents.batches import Batch, Feed
+from agents.intake import attach
 from agents.owner import ForeignTopic, Held, Owner, Pace
 from app.stream.shard import Shard
 from app.stream.store import Store
@@ -263,6 +268,76 @@ async def test_a_batch_that_was_handed_on_and_lost_on_its_way_stops_the_worker()
     stage.owner.take(lost)
     stage.owner.take(last)
     assert stage.owner.positions()[ENTRY] == 7
+
+
+async def test_a_batch_that_takes_long_leaves_others_a_turn_where_order_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two thousand suppliers that nobody looked into for long take seconds to unpack."""
+    stage = await Stage(toy=Arrival()).assign()
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    intake, sizes = stage.held.shard.intake, []
+
+    def slowly(rank: int, records: Sequence[Any], wall: int | None) -> bool:
+        clock[0] += 0.15
+        sizes.append(len(records))
+        return intake(rank, records, wall)
+
+    stage.held.shard.intake = slowly  # type: ignore[method-assign]
+    stage.feed.told_ends[ENTRY] = 450
+    rest: Sequence[Any] = fetched("entry", 0, *[NOW] * 450)
+    left = []
+    while rest := stage.owner.take(rest):
+        left.append(len(rest))
+    assert (left, sizes) == ([250, 50], [100, 100, 100, 100, 50])
+    assert stage.owner.positions()[ENTRY] == 450
+    assert stage.owner.gaps == {}
+
+
+async def test_what_is_left_of_a_batch_is_let_go_with_its_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = await Stage(toy=Arrival()).assign()
+    monkeypatch.setattr(owner_module, "MOMENT_S", 0)
+    rest = stage.owner.take(fetched("entry", 0, *[NOW] * 450))
+    assert len(rest) == 350
+    stage.owner.drop()
+    assert not stage.owner.take(rest)
+    await stage.assign()
+    with pytest.raises(RuntimeError, match="was handed on and did not arrive"):
+        stage.owner.take(rest)
+
+
+async def test_what_goes_in_order_is_taken_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = await Stage().assign()
+    monkeypatch.setattr(owner_module, "MOMENT_S", 0)
+    assert not stage.owner.take(fetched("entry", 0, *[NOW] * 450))
+    assert stage.owner.positions()[ENTRY] == 450
+
+
+async def test_an_agent_gives_others_a_turn_before_it_takes_the_rest() -> None:
+    agents: list[Any] = []
+    app = SimpleNamespace(agent=lambda channel, name: agents.append)
+    diary: list[Any] = []
+
+    def take(records: Sequence[int]) -> Sequence[int]:
+        diary.append(list(records))
+        return records[2:]
+
+    async def stream() -> Any:
+        yield [1, 2, 3, 4, 5]
+        yield [6]
+
+    async def other() -> None:
+        while len(diary) < 6:
+            diary.append("other")
+            await asyncio.sleep(0)
+
+    attach(app, "rooms", None, take, crash=None)  # type: ignore[arg-type]
+    beside = asyncio.create_task(other())
+    await agents[0](stream())
+    await beside
+    assert diary[:5] == [[1, 2, 3, 4, 5], "other", [3, 4, 5], "other", [5]]
+    assert [6] in diary
 
 
 async def test_partitions_of_a_group_that_went_apart_are_an_error_of_ours() -> None:

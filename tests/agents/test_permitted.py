@@ -1,6 +1,7 @@
 """Since when a verdict could be judged: what the specification makes everybody wait for is not Vigil's delay."""
 
 import time
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -50,6 +51,7 @@ class Shard:
 
     def __init__(self, judged: int, sources: int) -> None:
         self.clock = 0
+        self.logic = SimpleNamespace(ordered=True)
         self.sources = [Source() for _ in range(sources)]
         self.context = Context()
         self.buffer: list[Any] = []
