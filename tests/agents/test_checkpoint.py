@@ -112,7 +112,10 @@ async def test_nothing_is_done_before_what_goes_before_it_is_acknowledged(stuck:
         stage.producer.gate.set()
         stage.producer.fails = lambda topic: stage.producer.gate.clear() if topic == CHANGELOG else None  # type: ignore[func-returns-value]
     writing = asyncio.create_task(stage.due())
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        while stuck not in stage.diary:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)  # what went on without waiting would have come by now
     assert not writing.done()
     assert ("output" in stage.diary) == (stuck == "output")
     assert "commit" not in stage.diary
@@ -179,13 +182,13 @@ async def test_outputs_that_come_close_together_are_one_checkpoint() -> None:
 
 
 async def test_state_without_outputs_waits_for_the_interval() -> None:
-    stage = await Stage(interval_ms=150, group_ms=1).begin()
+    stage = await Stage(interval_ms=500, group_ms=1).begin()
     await stage.due()
     stage.held.shard.intake(1, fetched("remark", 0, 5000))  # waits for its order: read, and nothing to say
     stage.diary.clear()
     await stage.due()
     assert stage.diary == []
-    await asyncio.sleep(0.13)
+    await asyncio.sleep(0.5)
     await stage.due()
     assert "state acked" in stage.diary
     assert "output" not in stage.diary
