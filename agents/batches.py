@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import faust
+from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.stores import memory
@@ -71,8 +72,14 @@ class Hooks:
     """Changelog partitions of which something was lost on its way, and from where they are to be read again."""
     held: set[TP] = field(default_factory=set)
     """Partitions that are not to be fetched, whatever room Faust's own queues have."""
+    failed: Callable[[BaseException], Awaitable[None]] = lambda error: _raise(error)
+    """Told of what keeps the worker from reading on."""
     restored: Callable[[Group, int], None] = lambda group, records: None
     """Told of changelog records that were read, in a recovery or as a standby."""
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
 
 
 class Batch(list[Any]):
@@ -160,7 +167,11 @@ class _Consumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         self._note_passed()
         await self._read_again()
-        records, active = await self._wait_next_records(min(timeout, POLL_S))
+        try:
+            records, active = await self._wait_next_records(min(timeout, POLL_S))
+        except KafkaError as error:  # no right any more, a batch that cannot be unpacked: Faust falls over it wordily
+            await self.app.hooks.failed(error)
+            return
         generation = self.app.consumer_generation_id
         if not records or self.should_stop:
             return

@@ -186,7 +186,7 @@ class Checkpoints:
         offsets, self._committed = self._committed, {}
         offsets = {tp: offset for tp, offset in offsets.items() if offset > 0}
         if offsets and not await in_time(self._feed.commit(offsets), TIMEOUT_S, "offsets") and epoch == self.epoch:
-            raise Overtaken("the group refused a commit: this worker is not its member any more")
+            raise Overtaken("the group refused a commit: this worker is not its member any more, or may not be")
 
     async def last(self) -> None:
         """The checkpoint before partitions go, or the worker does, and the word that all of it was sent."""

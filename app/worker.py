@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 import faust
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
@@ -36,6 +36,9 @@ from app.web import Web
 from topics.catalog import Group
 
 log: Final = structlog.get_logger("vigil.worker")
+
+FORBIDDEN: Final = TopicAuthorizationFailedError | GroupAuthorizationFailedError
+"""What a worker meets whose rights were taken away while it ran."""
 
 TICK_S: Final = 0.01
 """How often clocks and due checkpoints are looked at."""
@@ -112,6 +115,7 @@ class Worker:
             on_written=self.report.written,
         )
         self.app.hooks.positions = self.owner.positions
+        self.app.hooks.failed = self.crash
         self.app.hooks.restored = lambda group, records: self.metrics.restored.labels(group).inc(records)
         self.web = Web(settings, self.metrics.registry, self.not_live, self.not_ready, self.report.refresh)
         self.parted = False
@@ -159,8 +163,11 @@ class Worker:
         """Stop the worker, so that a restart replays: nothing of what it holds in memory is written any more."""
         if self.broken is None:
             self.broken = error
-            told = isinstance(error, StoredState | SettingsError | ForeignTopic)
-            log.critical("stopped", error=str(error) or repr(error), exc_info=None if told else error)
+            told = isinstance(error, StoredState | SettingsError | ForeignTopic | FORBIDDEN)
+            words = str(error) or repr(error)
+            if isinstance(error, FORBIDDEN):
+                words = f"the broker does not permit it any more: {words}; docs/security.md has the rights of a worker"
+            log.critical("stopped", error=words, exc_info=None if told else error)
             if told:
                 only_our_words()
         self.parting.within(CRASHED_S)

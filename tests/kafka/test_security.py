@@ -305,3 +305,25 @@ async def test_a_worker_without_one_of_the_rights_says_which(
     said = refused(secure.address_of("NAMED"), tmp_path / "unseen.log", **settings)
     assert "topic comment: cannot be created" in said
     assert "docs/security.md" in said
+
+
+@pytest.mark.slow
+async def test_a_worker_whose_right_is_taken_away_ends_and_says_which(secure: KafkaBroker, tmp_path: Path) -> None:
+    app_id = "deprived"
+    await make_topics(secure.address, 2, app_id)
+    allow(secure, rights_of(app_id))
+    settings = {"app_id": app_id, "security_protocol": "SASL_PLAINTEXT", "log_format": "text", **GOOD}
+    for lack in (Right("topic", "comment", "Read"), Right("topic", "dead-letter", "Write")):
+        log = tmp_path / f"{lack.name}.log"
+        worker = await WorkerProcess(secure.address_of("NAMED"), log, session_timeout_ms=3000, **settings).ready()
+        try:
+            allow(secure, [lack], remove=True)
+            await publish(secure.address, [("comment", b"room", b"rubbish")])
+            assert await asyncio.to_thread(worker.process.wait, 60) == 1
+        finally:
+            worker.kill()
+            allow(secure, [lack])
+        said = log.read_text()
+        assert f"does not permit it any more: [Error 29] TopicAuthorizationFailedError: {lack.name}; docs/sec" in said
+        assert "Traceback" not in said
+        assert SECRET not in said
