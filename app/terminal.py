@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import unicodedata
 from typing import Final
 
 from rich import box
@@ -27,7 +28,17 @@ def table(*headings: str) -> Table:
 
 def harmless(text: str) -> str:
     """Somebody else's text with every sign written out that a terminal could take for an order, or hide behind."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return "".join(sign if _shown(sign) else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def replaced(text: str) -> str:
+    """As `harmless`, but of the same length: each such sign is replaced by one that says so."""
+    return "".join(sign if _shown(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def _shown(sign: str) -> bool:
+    # Blanks of other widths hide nothing, and Chinese texts are full of them.
+    return sign.isprintable() or unicodedata.category(sign) == "Zs"
 
 
 def quiet_clients() -> None:

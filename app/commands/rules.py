@@ -17,9 +17,8 @@ from app.rulebook.changes import Change, between, compared
 from app.rulebook.hosts import FAMILIES
 from app.rulebook.shape import hint
 from app.rulebook.words import leaf_words, lines
+from app.terminal import WIDTH, replaced
 
-_WIDTH: Final = 120
-"""Of tables where no terminal says how wide it is."""
 _NARROW: Final = 100
 _NUMBERS: Final = 26
 """Of the column of numbers on a narrow terminal."""
@@ -256,12 +255,12 @@ def _console() -> Console:
 
 
 def _width() -> int:
-    return shutil.get_terminal_size((_WIDTH, 40)).columns
+    return shutil.get_terminal_size((WIDTH, 40)).columns
 
 
 def _clean(said: str) -> Text:
     """Words of a file, which may hold anything, as plain text for a terminal."""
-    return Text("".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in said))
+    return Text("\n".join(replaced(line) for line in said.split("\n")))
 
 
 def _print_json(told: dict[str, Any]) -> None:

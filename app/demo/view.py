@@ -1,21 +1,19 @@
 """What the demo shows of the output topics: a fold of their messages, in words; picture.py draws it in a terminal."""
 
-import re
 from collections import Counter, deque
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
 from app.rulebook import Rulebook
+from app.terminal import replaced
 
 SHOWN: Final = 8
-
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 def plain(text: str, most: int = 200) -> str:
     """Text of an event as it may be shown in a terminal: nothing in it can move the cursor or hide the rest."""
-    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    shown = replaced(text)
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 

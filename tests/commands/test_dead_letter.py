@@ -178,7 +178,7 @@ def test_signs_that_give_orders_to_a_terminal_are_written_out(sign: str):
 
 
 def test_other_signs_stay():
-    assert harmless("é 长 😀 العربية [red]") == "é 长 😀 العربية [red]"
+    assert harmless("é 长\u3000短 😀 العربية [red]") == "é 长\u3000短 😀 العربية [red]"
 
 
 # ---- as it is typed
