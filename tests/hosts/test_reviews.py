@@ -190,6 +190,17 @@ def test_forgetting_a_verdict_publishes_nothing_and_later_recounts_do_not_miss_i
     }
 
 
+def test_a_review_that_waited_in_vain_takes_no_verdict_with_it() -> None:
+    stage = Stage().play(verdict("absence", 0, "a"), review("nobody's", DAY)).advance(START + 2 * DAY)
+    assert [letter.reason for letter in stage.told.letters] == ["unknown-verdict"]
+    assert stage.play(verdict("absence", 2 * DAY, "b")).told.final["b"].count == 2
+
+
+def test_each_verdict_is_deleted_in_its_own_time() -> None:
+    stage = Stage().play(verdict("rights", 0, "a"), verdict("rights", 500 * DAY, "b")).advance(START + 801 * DAY)
+    assert stage.play(verdict("rights", 801 * DAY, "c")).told.final["c"].count == 2
+
+
 def test_nothing_is_left_of_a_host_in_the_end() -> None:
     stage = Stage(crashes=iter(lambda: True, None)).play(*THREE, review("a", 3 * DAY), review("nobody's", 4 * DAY))
     assert not stage.state.forgotten()
