@@ -206,7 +206,7 @@ def partition_state(consumer: Any, tp: TP) -> Any:
     """What aiokafka's fetcher knows of a partition; None between assignments."""
     subscription = consumer._thread._ensure_consumer()._subscription.subscription
     assignment = None if subscription is None else subscription.assignment
-    return None if assignment is None else assignment.state_value(driver._TopicPartition(tp.topic, tp.partition))
+    return None if assignment is None else assignment.state_value(tp)  # a tuple like any other
 
 
 def position_of(consumer: Any, tp: TP) -> int:
@@ -516,7 +516,8 @@ class Feed:
 
     def end(self, tp: TP) -> int:
         """The end that the last fetch told; 0 before the first."""
-        return self._consumer.highwater(tp) or 0
+        state = partition_state(self._consumer, tp)
+        return 0 if state is None else state.highwater or 0
 
     def answered(self, tp: TP) -> int:
         """When the broker last answered a fetch of the partition (wall clock, ms); 0 before the first answer.

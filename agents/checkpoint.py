@@ -88,9 +88,9 @@ class Checkpoints:
         if now < self._next:
             return
         full = now - self._last_full >= self._interval
-        if not full and self._owner.backlog() > CATCHING_UP:
-            return  # then catching up, a second sooner or later is nothing, and larger checkpoints are cheaper
         due = [held for held in self._owner.shards.values() if held.shard.urgent or (full and held.shard.unsaved)]
+        if due and not full and self._owner.backlog() > CATCHING_UP:
+            return  # then catching up, a second sooner or later is nothing, and larger checkpoints are cheaper
         if full:
             self._last_full = now
         if due or full:

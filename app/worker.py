@@ -43,6 +43,12 @@ FORBIDDEN: Final = TopicAuthorizationFailedError | GroupAuthorizationFailedError
 TICK_S: Final = 0.01
 """How often clocks and due checkpoints are looked at."""
 
+LONGEST_TICK_S: Final = 0.05
+"""The same where there are many shards."""
+
+SHARDS_A_TICK: Final = 200
+"""So many are looked at in a millisecond: more of them less often, so that idle ones do not take a core."""
+
 STALLED: Final = 0.8
 """A process that stood still for this share of the session is taken to have lost its shards."""
 
@@ -272,8 +278,9 @@ class Worker:
         """Clocks and checkpoints."""
         while not self.app.should_stop and self.broken is None:
             self._last_tick = asleep = time.monotonic()
-            await asyncio.sleep(TICK_S)
-            self._check_stall(time.monotonic() - asleep - TICK_S)
+            pause = tick_s(len(self.owner.shards))
+            await asyncio.sleep(pause)
+            self._check_stall(time.monotonic() - asleep - pause)
             for table in self.tables.values():
                 table.store.sort_in()
             if self._ready:
@@ -380,6 +387,11 @@ class Worker:
     def not_ready(self) -> str | None:
         """Why the worker does not judge; None where it does."""
         return self.not_live() or (None if self._ready else "recovering, or waiting for the group")
+
+
+def tick_s(shards: int) -> float:
+    """How often the clocks of so many shards are looked at."""
+    return min(TICK_S * max(1.0, shards / SHARDS_A_TICK), LONGEST_TICK_S)
 
 
 def _faust_app(settings: Settings) -> BatchApp:

@@ -28,7 +28,7 @@ from app.simulate import Simulation
 from app.simulate.message import Message
 from app.stream.store import FORMAT, Marker, StoredSource, marker_record
 from app.subjects import GROUPS
-from app.worker import Worker
+from app.worker import Worker, tick_s
 from tests.broken_worker import FATAL
 from tools.harness import INPUTS, WorkerProcess, calm, differences, finished, make_topics, read, send
 
@@ -56,6 +56,10 @@ async def stored(embedded: str) -> AsyncIterator[str]:
     """A broker with Vigil's topics and nothing in them."""
     await make_topics(embedded, PARTITIONS)
     yield embedded
+
+
+def test_many_shards_are_looked_at_less_often_and_never_too_seldom() -> None:
+    assert [tick_s(shards) for shards in (0, 20, 200, 500, 1000, 10_000)] == [0.01, 0.01, 0.01, 0.025, 0.05, 0.05]
 
 
 async def test_what_holds_the_event_loop_up_is_measured_whoever_does_it() -> None:

@@ -506,7 +506,9 @@ class Shard:
         Some of them at a time, and those first that have not changed for the longest time.
         """
         loaded = self._loaded
-        for key in list(islice(loaded, max(0, min(len(loaded) - most, UNLOADED_AT_ONCE)))):
+        if len(loaded) <= most:
+            return
+        for key in list(islice(loaded, min(len(loaded) - most, UNLOADED_AT_ONCE))):
             del loaded[key]
             if key in self._changed or key in self._owed:
                 loaded[key] = None  # it is in use: its turn comes again after all others
