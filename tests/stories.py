@@ -151,13 +151,20 @@ class Stage:
         assert isinstance(output.body, RoomStatus)
         return output.body
 
-    def crash(self) -> None:
-        """Store what changed, and start again from what is stored."""
+    def store(self) -> int:
+        """Store what changed, and go on; how many bytes that took."""
+        written = 0
         for name, record in self.state.dump().items():
             if record is None:
                 self.stored.pop(name, None)
             else:
                 self.stored[name] = record
+                written += len(record)
+        return written
+
+    def crash(self) -> None:
+        """Store what changed, and start again from what is stored."""
+        self.store()
         self.state = self.logic.load(self.key, dict(self.stored))
 
     def _deadline(self) -> None:
