@@ -64,7 +64,7 @@ class Held:
     """One shard in the worker's hands."""
 
     __slots__ = (
-        "answered", "arrived", "ended", "ends", "group", "held", "idle", "owes", "partition", "permitted",
+        "answered", "arrived", "behind", "ended", "ends", "group", "held", "idle", "owes", "partition", "permitted",
         "shard", "since", "tps",
     )  # fmt: skip
 
@@ -91,6 +91,8 @@ class Held:
         """Recorded data: the shard has come to its end."""
         self.since = now
         """When the clock last moved on: whatever was judged could not be judged before."""
+        self.behind = False
+        """There was no time to move the clock on as far as it may."""
         self.owes = False
         """The last checkpoint had something to send; a new owner would send it again."""
         self.permitted: dict[str, int] = {}
@@ -131,8 +133,8 @@ class Owner:
         """Offsets that were jumped over, to be looked at: where the last jump began, and where it ended."""
         self._until = 0.0
         """When others are to have a turn (`time.monotonic`)."""
-        self._turn = 0
-        """The shard with which the next tick begins."""
+        self._turn = self._turn_behind = 0
+        """The shard with which the next tick begins, of those that keep up and of those that are behind."""
 
     # ---- ownership --------------------------------------------------------------------------------------------
 
@@ -229,14 +231,22 @@ class Owner:
         now = self._wall()
         self._until = time.monotonic() + MOMENT_S
         shards = list(self.shards.values())
-        begin = self._turn % len(shards) if shards else 0
+        # Those that keep up come first: after an outage others have much to do, and each of them takes its time.
+        prompt = [held for held in shards if not held.behind]
+        behind = [held for held in shards if held.behind]
+        self._turn = self._look(prompt, self._turn, now)
+        self._turn_behind = self._look(behind, self._turn_behind, now)
+
+    def _look(self, shards: Sequence[Held], turn: int, now: int) -> int:
+        """Move clocks on while there is time, one at least, the shard `turn` first; return with which to begin next."""
+        begin = turn % len(shards) if shards else 0
         for number, held in enumerate((*shards[begin:], *shards[:begin]), start=begin + 1):
             self._move(held, now)
             if held.held:
                 self._throttle(held)
-            if time.monotonic() >= self._until:  # after an outage every one of them has much to do
-                self._turn = number
-                return
+            if time.monotonic() >= self._until:
+                return number
+        return 0
 
     def _move(self, held: Held, now: int, came: int = 0) -> None:
         """Move the clock on as far as it may; `came`: when what allows it to came to the broker (0: nothing did)."""
@@ -267,10 +277,11 @@ class Owner:
             if slowest == NEVER and not held.ended and done is not None and answered > done:
                 self._end(held)
         elif slowest < NEVER:
-            self._advance(shard, slowest - pace.lateness_ms)
+            held.behind = self._advance(shard, slowest - pace.lateness_ms)
         elif pace.live:
             # What the broker held back for longer than a fetch waits is not silence either.
-            self._advance(shard, min(now, answered + 2 * pace.fetch_wait_ms + 100) - pace.lateness_ms)
+            until = min(now, answered + 2 * pace.fetch_wait_ms + 100)
+            held.behind = self._advance(shard, until - pace.lateness_ms)
         elif not held.ended:
             self._end(held)
         if shard.clock > clock:
@@ -280,8 +291,8 @@ class Owner:
                 if output.topic in MEASURED:
                     held.permitted[output.id] = min(now, self._permitted(held, output.judged, came))
 
-    def _advance(self, shard: Any, clock: int) -> None:
-        """Move a shard's clock on, for a moment at most; the rest of a long way is gone with the next ticks.
+    def _advance(self, shard: Any, clock: int) -> bool:
+        """Move a shard's clock on, for a moment at most; the rest of a long way is gone with the next ticks: then true.
 
         After an outage all that fell due in it is due at once: the windows of 100,000 suppliers keep a worker busy for
         seconds an hour of it, in which it must stay a member of its group. Where nothing falls due the steps get
@@ -293,10 +304,13 @@ class Owner:
             before = shard.clock
             more = shard.advance(clock if before <= 0 else min(clock, before + step), AT_ONCE)
             now = time.monotonic()
-            if (shard.clock == before and not more) or now >= self._until:  # it waits, or others are to have a turn
-                return
+            if shard.clock == before and not more:  # it waits
+                return False
+            if now >= self._until:  # others are to have a turn
+                return bool(shard.clock < clock)
             step = 2 * step if now - before_step < QUICK_S else STEP_MS
             before_step = now
+        return False
 
     def _permitted(self, held: Held, judged: int, came: int) -> int:
         """Since when the events and deadlines of the time `judged` may be judged (wall clock, ms), at the earliest.

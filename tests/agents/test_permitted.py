@@ -206,12 +206,24 @@ def test_many_shards_share_a_moment_and_all_have_their_turn(monkeypatch: pytest.
         owner.shards["rooms", partition] = Held(
             "rooms", partition, shard, [TP("buyer-entry", partition)], [1], feed.now
         )
+    looked: list[Held] = []
+    move = owner._move
+    owner._move = lambda held, *more: (looked.append(held), move(held, *more))  # type: ignore[method-assign]
     for _ in range(30):
         before = spent[0]
         owner.tick()
         assert spent[0] - before < 0.5
     clocks = [held.shard.clock for held in owner.shards.values()]
     assert min(clocks) > T - 600_000
+    # One that keeps up is looked at in each tick.
+    prompt = owner.shards["rooms", 7]
+    prompt.shard.clock, prompt.behind = T, False
+    prompt.shard.advance = Shard(T, 1).advance
+    for _ in range(5):
+        prompt.held = set()
+        seen = len(looked)
+        owner.tick()
+        assert prompt in looked[seen:]
     for _ in range(300):
         owner.tick()
     assert {held.shard.clock for held in owner.shards.values()} == {T}
