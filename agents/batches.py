@@ -105,6 +105,8 @@ class _Thread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.transfer.fetch_wait_ms  # Faust hard-codes 1,500
+        if self.app.transfer.idempotent:  # what a producer's transaction takes back was never said
+            consumer._isolation_level = "read_committed"
         return consumer
 
 

@@ -349,10 +349,10 @@ class Owner:
 
     def _read_to_end(self, source: Any, tp: TP, end: int) -> bool:
         """Was the partition read to its end? Behind the last record may stand a transaction's control records."""
-        if source.seen >= end:
-            return True
         # `passed` is asked first: what it tells of was handed on by then.
-        return self._feed.passed(tp) >= end and source.seen >= self._feed.handed_on(tp)
+        if source.seen < end <= self._feed.passed(tp) and source.seen >= self._feed.handed_on(tp):
+            source.seen = end  # so that it is committed: whoever waits for all of it can tell
+        return bool(source.seen >= end)
 
     def _throttle(self, held: Held) -> None:
         """Keep the reorder buffer bounded: topics that run ahead wait until the slowest has caught up."""

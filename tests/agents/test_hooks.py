@@ -550,19 +550,25 @@ def test_offsets_are_committed_by_us_and_say_whether_they_were_taken() -> None:
 # ---- aiokafka ---------------------------------------------------------------------------------------------------
 
 
-def test_the_broker_waits_for_data_as_long_as_we_say(app: BatchApp) -> None:
-    async def wait() -> Any:
+@pytest.mark.parametrize("kafka", [True, False])
+def test_the_broker_waits_for_data_as_long_as_we_say_and_gives_what_is_committed(app: BatchApp, kafka: bool) -> None:
+    app.transfer = Transfer(idempotent=kafka)
+
+    async def made_by_us() -> Any:
         thread = batches._Thread.__new__(batches._Thread)
         thread.app = app
         made = aiokafka.AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
         original = driver.AIOKafkaConsumerThread._create_worker_consumer
         try:
             driver.AIOKafkaConsumerThread._create_worker_consumer = lambda self, transport: made
-            return thread._create_worker_consumer(None)._fetch_max_wait_ms
+            return thread._create_worker_consumer(None)
         finally:
             driver.AIOKafkaConsumerThread._create_worker_consumer = original
 
-    assert asyncio.run(wait()) == Transfer().fetch_wait_ms
+    consumer = asyncio.run(made_by_us())
+    assert consumer._fetch_max_wait_ms == Transfer().fetch_wait_ms
+    assert consumer._isolation_level == ("read_committed" if kafka else "read_uncommitted")
+    assert "isolation_level=self._isolation_level" in source(aiokafka.AIOKafkaConsumer.start)
     assert "self._fetch_max_wait_ms = fetch_max_wait_ms" in source(aiokafka.AIOKafkaConsumer.__init__)
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(aiokafka.AIOKafkaConsumer.start)
 

@@ -163,6 +163,8 @@ async def test_behind_the_last_record_may_stand_the_end_of_a_transaction() -> No
     stage.waits(IDLE)
     assert stage.held.idle[0]
     assert stage.clock == stage.now - LATENESS
+    assert stage.held.backlog() == 0
+    assert stage.held.shard.snapshot().committed[0] == 2, "so that whoever waits for all of it can tell"
 
 
 async def test_what_was_handed_on_and_did_not_arrive_yet_is_waited_for() -> None:
