@@ -104,7 +104,8 @@ async def ensure_topics(settings: Settings, logics: Mapping[Group, Logic]) -> di
                 counts, _ = _plan(settings, logics, {**existing, **made, **await cluster.partitions(missing)})
         except KafkaError as error:
             raise SettingsError(
-                f"topics: Kafka at {settings.broker} did not tell of them, or did not create them: {error}"
+                f"topics: Kafka at {settings.broker} did not tell of them, or did not create them: {error}; "
+                "is it running and well? A supervisor starts this again"
             ) from error
     return counts
 

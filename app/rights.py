@@ -9,7 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError, IncompatibleBrokerVersion
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
@@ -64,13 +69,18 @@ async def check_rights(settings: Settings, rights: Sequence[Right], who: str = "
     Topics and the group are asked for. Whether a transactional id may be used is told only to who uses it.
     """
     admin = AIOKafkaAdminClient(client_id=f"{settings.app_id}-rights", **settings.kafka())
-    await admin.start()
     try:
+        await admin.start()
         allowed = await _allowed_topics(admin, sorted({right.name for right in rights if right.kind == "topic"}))
         missing = [right for right in rights if right.kind == "topic" and not _allows(allowed, right)]
         for right in rights:
             if right.kind == "group" and not await _may_join(admin, right.name):
                 missing.append(right)
+    except (KafkaError, OSError) as error:  # it went away since the topics were asked for
+        raise SettingsError(
+            f"rights: Kafka at {settings.broker} did not tell of them: {error}; is it running and well? "
+            "A supervisor starts this again"
+        ) from error
     finally:
         await admin.close()
     if missing:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from app.admin import Cluster, changelog_of, ensure_topics
 from app.brokers import EmbeddedBroker, free_port
+from app.rights import check_rights, needed
 from app.rulebook import load_rulebook
 from app.settings import Settings, SettingsError
 from app.subjects import subjects
@@ -175,3 +176,9 @@ def test_without_a_broker_a_worker_says_so_and_ends_with_2() -> None:
     assert done.returncode == 2
     assert f"Error: broker: cannot reach Kafka at {broker}: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_broker_that_goes_away_while_rights_are_asked_for_is_told_in_words() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(SettingsError, match=rf"^rights: Kafka at {address} did not tell of them: .+; is it running"):
+        await check_rights(settings(address), needed("vigil", LOGICS))

@@ -42,7 +42,8 @@ SLOW_STOP_S: Final = 2.0
 CLEAN: Final = frozenset({0, 1, -signal.SIGKILL, -signal.SIGTERM})
 """How a worker may end: as it was told to, by an error of which it has told, killed, or asked before it listens."""
 
-UNREACHABLE: Final = "cannot reach Kafka"
+UNREACHABLE: Final = re.compile(r"cannot reach Kafka|Kafka at \S+ did not tell of them")
+"""What a worker says that could not start because the broker was away."""
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Supervised:
         run, process = self._run, self.process
         if process is not None and process.process.poll() is not None:
             code = process.process.returncode
-            if code == 2 and UNREACHABLE in tail(process.log):
+            if code == 2 and UNREACHABLE.search(tail(process.log)):
                 run.outcome.crashes["cannot reach Kafka"] += 1
             elif code not in CLEAN:
                 run.outcome.wrong.append(f"worker {self.name} ended with code {code}: {process.log}")
