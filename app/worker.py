@@ -1,6 +1,7 @@
 """The worker: the one place that wires settings, shards, agents, metrics and health to each other, and runs them."""
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import sys
@@ -441,6 +442,7 @@ def _tune() -> None:
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    faulthandler.enable()  # what falls over in a library's C says where
     gc.freeze()  # what is imported stays
     gc.set_threshold(100_000, 50, 100)  # states are looked through again and again in vain
 
