@@ -3,10 +3,13 @@
 import time
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from tools.harness import WorkerProcess, make_topics, read
 from tools.kafka import KafkaBroker
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 HUGE = 12 * 2**20

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from app.simulate import Simulation
 from tools.harness import WorkerProcess, calm, differences, finished, make_topics, read
 from tools.kafka import KafkaBroker
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 A_TIME = 400
 """Messages to a transaction."""
