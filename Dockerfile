@@ -13,6 +13,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY app ./app
 COPY agents ./agents
 COPY topics ./topics
+COPY src ./src
 RUN /opt/vigil/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
 
 FROM python:3.11-slim

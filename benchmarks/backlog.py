@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from app.simulate import Simulation
 from benchmarks.common import cpu_seconds, local_broker, machine, peak_mib
-from tools.harness import WorkerProcess, make_topics, send
+from tests.support.harness import WorkerProcess, make_topics, send
+from vigil.app.simulate import Simulation
 
 EVENTS: Final = int(os.environ.get("VIGIL_BENCH_EVENTS", "500000"))
 PLAIN_EVENTS: Final = 15_000

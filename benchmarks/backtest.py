@@ -5,13 +5,13 @@ Both give the same outcomes; that is checked here once more before anything is t
 
 import time
 
-from app.replay import replay
-from app.rulebook import load_rulebook
-from app.simulate import Simulation
-from app.whatif.fan import Fan, outcome
-from app.whatif.patch import sweep
 from benchmarks.common import machine
-from tools.harness import recorded
+from tests.support.harness import recorded
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.runtime.replay import replay
+from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay, outcome
+from vigil.app.runtime.whatif.patch import sweep
+from vigil.app.simulate import Simulation
 
 EVENTS = 150_000
 
@@ -41,7 +41,7 @@ def main() -> None:
     for change in SWEEPS:
         candidates = [candidate for _, candidate in sweep(base, change)]
         began = time.process_time()
-        fan = Fan(base, candidates)
+        fan = MultiCandidateReplay(base, candidates)
         fan.feed(lines)
         outcomes = fan.outcomes()[1:]
         together = time.process_time() - began

@@ -6,8 +6,8 @@ import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from app.brokers import EmbeddedBroker
-from tools import kafka as real
+from tests.support import kafka as real
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
 
 
 @contextlib.contextmanager

@@ -14,10 +14,10 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from agents.batches import ShardAssignor
 from benchmarks.common import local_broker, machine
+from tests.support.harness import make_topics
 from tools.group import Group, assignor, faust_app
-from tools.harness import make_topics
+from vigil.agents.faust.batches import ShardAssignor
 
 SIZES: Final = ((10, 100), (40, 120), (100, 300), (200, 1000))
 """Workers, and partitions of every topic."""

@@ -10,7 +10,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from benchmarks.common import local_broker, machine, quantile
-from tools.harness import WorkerProcess, make_topics
+from tests.support.harness import WorkerProcess, make_topics
 
 ROOMS: Final = 40
 SECONDS: Final = 75

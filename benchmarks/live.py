@@ -16,7 +16,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.common import cpu_seconds, local_broker, machine, peak_mib
-from tools.harness import WorkerProcess, make_topics
+from tests.support.harness import WorkerProcess, make_topics
 
 ROOMS: Final = tuple(int(text) for text in os.environ.get("VIGIL_BENCH_ROOMS", "500,1000,2000,4000").split(","))
 PARTITIONS: Final = 4
@@ -58,7 +58,7 @@ async def measure(rooms: int) -> None:
         log = Path(tempfile.mkdtemp(prefix="vigil-bench-")) / "worker.log"
         worker = WorkerProcess(broker, log, session_timeout_ms=10_000, idempotent_producer=kafka)
         lasts = f"{WARM_UP_S + SECONDS + 10}s"
-        simulate = [sys.executable, "-m", "app.cli", "simulate", "--broker", broker, "--rooms", str(rooms)]
+        simulate = [sys.executable, "-m", "vigil", "simulate", "--broker", broker, "--rooms", str(rooms)]
         try:
             await worker.ready()
             told = subprocess.Popen(

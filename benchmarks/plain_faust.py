@@ -12,10 +12,10 @@ from typing import Any
 
 import faust
 
-from app.rooms import RoomsLogic
-from app.rulebook import load_rulebook
-from app.stream.logic import Context
-from topics.rooms import ROOM_TOPICS
+from vigil.app.domain.rooms import RoomMachine
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.engine.subject import OutputCollector
+from vigil.topics.rooms import ROOM_TOPICS
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         recovery_consistency_check=False,
     )
     table = app.Table(f"plain-rooms-{os.getpid()}", default=bytes, key_type=str, value_type=bytes, partitions=4)
-    logic = RoomsLogic(load_rulebook())
+    logic = RoomMachine(load_rulebook())
     states: dict[str, Any] = {}
     seen = [0, 0.0]
 
@@ -45,7 +45,7 @@ def main() -> None:
                 seen[1] = _cpu()
             judged = logic.decode(ROOM_TOPICS.index(event.message.topic), event.message.key, event.message.value, 0)
             state = states.get(judged.room_id) or states.setdefault(judged.room_id, logic.load(judged.room_id, {}))
-            context = Context()
+            context = OutputCollector()
             state.apply(judged, judged.at, context)
             stored = state.dump().get(b"")
             if stored is not None:

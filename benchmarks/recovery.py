@@ -18,26 +18,26 @@ from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
-from agents.batches import MAX_RECORD_BYTES, changelog_batch
-from app.admin import changelog_of
-from app.rulebook import load_rulebook
-from app.simulate import Simulation
-from app.stream.shard import Shard
-from app.stream.store import (
+from benchmarks.common import cpu_seconds, local_broker, machine, memory_mib
+from tests.support.harness import WorkerProcess, make_topics
+from vigil.agents.faust.batches import MAX_RECORD_BYTES, changelog_batch
+from vigil.app.domain.registry import GROUPS, subjects
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.engine.changelog import (
     FORMAT,
     HEADER,
-    Marker,
-    Record,
-    StoredSource,
+    ChangelogRecord,
+    CheckpointMarker,
+    StoredSourcePosition,
     marker_record,
     record_of,
     split_key,
     store_key,
 )
-from app.subjects import GROUPS, subjects
-from benchmarks.common import cpu_seconds, local_broker, machine, memory_mib
-from tools.harness import WorkerProcess, make_topics
-from topics.catalog import Group
+from vigil.app.engine.shard import Shard
+from vigil.app.kafka.admin import changelog_of
+from vigil.app.simulate import Simulation
+from vigil.topics.catalog import Group
 
 PARTITIONS: Final = 4
 KEYS: Final = tuple(int(text) for text in os.environ.get("VIGIL_BENCH_KEYS", "10000,100000").split(","))
@@ -112,7 +112,7 @@ class _Read(NamedTuple):
     value: bytes | None
 
 
-def records(templates: list[Template], keys: Iterable[int]) -> Iterator[Record]:
+def records(templates: list[Template], keys: Iterable[int]) -> Iterator[ChangelogRecord]:
     """As many keys as asked for, each like one of those that were played."""
     for number in keys:
         for part, payload, due in templates[number % len(templates)].parts:
@@ -127,9 +127,10 @@ async def fill(broker: str, app_id: str, kind: Kind, number: int) -> tuple[int, 
     """
     templates, clock = played(kind)
     sources = len(subjects(load_rulebook(), None)[kind.group].topics)
-    marker = Marker(
+    marker = CheckpointMarker(
         FORMAT, 1, 1, 0, 0, 0, 0, clock, 2000,
-        tuple(StoredSource(0, 0, clock + 2000, clock + 2000) for _ in range(sources)), 0, load_rulebook().digest,
+        tuple(StoredSourcePosition(0, 0, clock + 2000, clock + 2000) for _ in range(sources)), 0,
+        load_rulebook().digest,
     )  # fmt: skip
     producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all", linger_ms=0, max_request_size=MAX_RECORD_BYTES)
     await producer.start()

@@ -4,11 +4,11 @@ import time
 
 import msgspec
 
-from app.replay import Replay
-from app.rulebook import load_rulebook
-from app.simulate import Simulation
 from benchmarks.common import machine
-from tools.harness import recorded
+from tests.support.harness import recorded
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.runtime.replay import Replay
+from vigil.app.simulate import Simulation
 
 EVENTS = 1_000_000
 

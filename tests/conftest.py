@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from app.brokers import BrokerError, EmbeddedBroker
-from tests.needs import lacking
-from tools import kafka as real
+from tests.support import kafka as real
+from tests.support.needs import lacking
+from vigil.app.kafka.embedded_broker import BrokerError, EmbeddedBroker
 
 # A machine with much to do is no reason to fail: no example has to be quick.
 settings.register_profile("vigil", deadline=None)
@@ -25,7 +25,7 @@ _used: dict[str, str] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite-goldens", action="store_true", help="write what tests/replay/stories must give")
+    parser.addoption("--rewrite-goldens", action="store_true", help="write what tests/runtime/replay/stories must give")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

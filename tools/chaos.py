@@ -18,10 +18,10 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import plan, zombie
 from tools.chaos_run import Outcome, Run, summary
 from tools.chaos_worker import FAULTS
-from tools.kafka import KafkaBroker
 
 TABLE = Path("docs/chaos-results.csv")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, Literal
 
-from app.replay import LATENESS_MS
-from app.simulate import Simulation
+from vigil.app.runtime.replay import LATENESS_MS
+from vigil.app.simulate import Simulation
 
 RECORDED_START_MS: Final = 1_662_048_000_000
 

@@ -22,13 +22,13 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.owner import wall_ms
-from app.replay import Outputs
-from app.simulate.message import Message
+from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read
+from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import READY_S, Action, Plan
-from tools.harness import WorkerProcess, calm, differences, finished, make_topics, read
-from tools.kafka import KafkaBroker
-from topics.scores import SupplierScore
+from vigil.agents.shard_manager import wall_ms
+from vigil.app.runtime.replay import Outputs
+from vigil.app.simulate.message import Message
+from vigil.topics.scores import SupplierScore
 
 BEGIN_S: Final = 40
 FINISHED_S: Final = 60

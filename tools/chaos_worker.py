@@ -17,13 +17,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
-from agents import batches
-from agents.batches import Feed
-from agents.checkpoint import Checkpoints
-from agents.owner import Owner
-from app.stream.shard import Shard
-from app.stream.store import NOTHING, Store
-from app.worker import Worker
+from vigil.agents.checkpointer import Checkpointer
+from vigil.agents.faust import batches
+from vigil.agents.faust.batches import FaustSourceFeed
+from vigil.agents.shard_manager import ShardManager
+from vigil.app.engine.changelog import NOTHING, ChangelogStore
+from vigil.app.engine.shard import Shard
+from vigil.app.runtime.worker import Worker
 
 MOST_S: Final = 0.4
 
@@ -56,36 +56,36 @@ def slow(seed: int) -> None:
 
     batches._Consumer.getmany = late  # type: ignore[method-assign]
     for name in ("_store", "_send", "_commit"):
-        step = getattr(Checkpoints, name)
+        step = getattr(Checkpointer, name)
 
         async def waits(self: Any, told: Any, step: Callable[..., Any] = step) -> None:
             await asyncio.sleep(rng.uniform(0, MOST_S) * (rng.random() < 0.5))
             await step(self, told)
             await asyncio.sleep(rng.uniform(0, MOST_S) * (rng.random() < 0.5))
 
-        setattr(Checkpoints, name, waits)
+        setattr(Checkpointer, name, waits)
 
 
 def sleep_when_told() -> None:
     """SIGALRM: stop before the next checkpoint that has something to write is written."""
-    store = Checkpoints._store
+    store = Checkpointer._store
     told: list[bool] = []
 
-    async def may_sleep(self: Checkpoints, snapshots: Sequence[tuple[Any, Any]]) -> None:
+    async def may_sleep(self: Checkpointer, snapshots: Sequence[tuple[Any, Any]]) -> None:
         if told:
             told.clear()
             os.kill(os.getpid(), signal.SIGSTOP)
         await store(self, snapshots)
 
-    Checkpoints._store = may_sleep  # type: ignore[method-assign]
+    Checkpointer._store = may_sleep  # type: ignore[method-assign]
     signal.signal(signal.SIGALRM, lambda *_: told.append(True))
 
 
 def offsets_first() -> None:
     """Offsets are committed before the state is written, and reading goes on from them."""
-    store = Checkpoints._store
+    store = Checkpointer._store
 
-    async def commits_first(self: Checkpoints, snapshots: Sequence[tuple[Any, Any]]) -> None:
+    async def commits_first(self: Checkpointer, snapshots: Sequence[tuple[Any, Any]]) -> None:
         read_from = {
             tp: source.seen
             for held, _ in snapshots
@@ -95,34 +95,34 @@ def offsets_first() -> None:
         await self._feed.commit(read_from)
         await store(self, snapshots)
 
-    Checkpoints._store = commits_first  # type: ignore[method-assign]
-    Owner.positions = lambda self: {}  # type: ignore[method-assign]
+    Checkpointer._store = commits_first  # type: ignore[method-assign]
+    ShardManager.positions = lambda self: {}  # type: ignore[method-assign]
 
 
 def no_fence() -> None:
     """Whoever writes to the changelog last is believed, and nobody looks who writes or how long he stood still."""
-    read, store = Store.read, Checkpoints._store
+    read, store = ChangelogStore.read, Checkpointer._store
 
-    def believes(self: Store, records: Any) -> None:
+    def believes(self: ChangelogStore, records: Any) -> None:
         for record in records:
             self._place = self._counted = NOTHING
             read(self, [record])
 
-    async def does_not_look(self: Checkpoints, snapshots: Sequence[tuple[Any, Any]]) -> None:
+    async def does_not_look(self: Checkpointer, snapshots: Sequence[tuple[Any, Any]]) -> None:
         for held, _ in snapshots:
             tables = self._tables[held.group].store
             if not isinstance(tables.ends, _Whatever):
                 tables.ends = _Whatever(tables.ends)
         await store(self, snapshots)
 
-    async def refuses_nothing(self: Feed, offsets: Any) -> bool:
+    async def refuses_nothing(self: FaustSourceFeed, offsets: Any) -> bool:
         await commit(self, offsets)
         return True
 
-    commit = Feed.commit
-    Store.read = believes  # type: ignore[method-assign]
-    Checkpoints._store = does_not_look  # type: ignore[method-assign]
-    Feed.commit = refuses_nothing  # type: ignore[method-assign]
+    commit = FaustSourceFeed.commit
+    ChangelogStore.read = believes  # type: ignore[method-assign]
+    Checkpointer._store = does_not_look  # type: ignore[method-assign]
+    FaustSourceFeed.commit = refuses_nothing  # type: ignore[method-assign]
     Worker._check_stall = lambda self, gap: None  # type: ignore[method-assign]
 
 
@@ -168,13 +168,13 @@ def silence_guessed() -> None:
     """What the fetcher has passed is taken for judged, though it may be on its way: as a quarter of it is here."""
     global late_share
     late_share = 0.25
-    Feed.passed = lambda self, tp: batches.position_of(self._consumer, tp)  # type: ignore[method-assign]
-    Feed.handed_on = lambda self, tp: 0  # type: ignore[method-assign]
+    FaustSourceFeed.passed = lambda self, tp: batches.position_of(self._consumer, tp)  # type: ignore[method-assign]
+    FaustSourceFeed.handed_on = lambda self, tp: 0  # type: ignore[method-assign]
 
 
 def outbox_not_sent_again() -> None:
     """What was owed at a crash is forgotten."""
-    Store.owed = lambda self: []  # type: ignore[method-assign]
+    ChangelogStore.owed = lambda self: []  # type: ignore[method-assign]
 
 
 FAULTS: Final[dict[str, Callable[[], None]]] = {
@@ -198,7 +198,7 @@ def main() -> None:
         slow(told.slow)
     sleep_when_told()
     sys.argv = ["vigil", "worker"]
-    from app.cli import main as vigil
+    from vigil.app.cli.main import main as vigil
 
     vigil()
 

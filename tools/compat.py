@@ -1,7 +1,7 @@
 """Refuses a breaking change of the contract: today's schemas against the released ones in docs/contracts/released/.
 
     python tools/compat.py              exit 1 and a line for each break, or for a change that VERSION does not tell
-    python tools/compat.py --release    keep today's schemas as those of VERSION (app/contracts/schemas.py)
+    python tools/compat.py --release    keep today's schemas as those of VERSION (topics/contracts/schemas.py)
 
 A change that only adds raises the second number of VERSION. A break that is meant raises the first, and with it the
 `ce_type` and `$id` of every message: it is then listed, not refused.
@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.contracts import PUBLIC, VERSION, schema_of  # noqa: E402
-from app.contracts.compat import breaks, without_words  # noqa: E402
-from app.contracts.files import pretty  # noqa: E402
+from vigil.topics.contracts import PUBLIC, VERSION, schema_of  # noqa: E402
+from vigil.topics.contracts.compat import breaks, without_words  # noqa: E402
+from vigil.topics.contracts.files import pretty  # noqa: E402
 
 RELEASED: Final = ROOT / "docs" / "contracts" / "released"
 
@@ -92,7 +92,7 @@ def main_with(arguments: list[str]) -> int:
     if report.unversioned:
         print(
             f"the schemas of {', '.join(report.unversioned)} are not those that were released as {released}: raise "
-            "VERSION in app/contracts/schemas.py (the second number where something was added, the first where "
+            "VERSION in topics/contracts/schemas.py (the second number where something was added, the first where "
             "others have to change), then python tools/compat.py --release",
             file=sys.stderr,
         )

@@ -13,9 +13,9 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.contracts import EXAMPLES, PUBLIC  # noqa: E402
-from app.contracts.files import files, pretty  # noqa: E402
-from topics.catalog import TOPICS  # noqa: E402
+from vigil.topics.catalog import TOPICS  # noqa: E402
+from vigil.topics.contracts import EXAMPLES, PUBLIC  # noqa: E402
+from vigil.topics.contracts.files import files, pretty  # noqa: E402
 
 FOLDER: Final = ROOT / "docs" / "contracts"
 PAGE: Final = ROOT / "docs" / "contracts.md"

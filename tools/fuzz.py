@@ -26,11 +26,11 @@ def main() -> int:
     except ImportError:
         print("atheris is not installed: pip install atheris (Linux, CPython up to 3.13)", file=sys.stderr)
         return 2
-    with atheris.instrument_imports(include=["topics", "app.contracts"]):
-        from app.contracts.decoding import decode
-        from app.contracts.examples import EXAMPLES
-        from topics.catalog import TOPICS
-        from topics.fields import Refused
+    with atheris.instrument_imports(include=["topics", "vigil.topics.contracts"]):
+        from vigil.topics.catalog import TOPICS
+        from vigil.topics.contracts.decoding import decode
+        from vigil.topics.contracts.examples import EXAMPLES
+        from vigil.topics.fields import InvalidEvent
 
     names = [topic.name for topic in TOPICS if topic.direction == "in"]
     told.corpus.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def main() -> int:
         key, _, value = data[1:].partition(b"\0")
         try:
             decode(names[data[0] % len(names)], key or None, value, 1_700_000_000_000)
-        except Refused as refused:
+        except InvalidEvent as refused:
             refused.detail.encode()
 
     atheris.Setup([sys.argv[0], f"-max_total_time={told.seconds}", "-max_len=66000", str(told.corpus)], one_input)

@@ -11,11 +11,11 @@ from typing import Any
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from yarl import URL
 
-from agents.batches import ShardAssignor
-from app.rulebook import load_rulebook
-from app.settings import Settings
-from app.subjects import GROUPS
-from app.worker import Worker
+from vigil.agents.faust.batches import ShardAssignor
+from vigil.app.domain.registry import GROUPS
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.settings import Settings
+from vigil.app.runtime.worker import Worker
 
 
 def faust_app(partitions: int) -> tuple[Any, set[str]]:

@@ -1,11 +1,11 @@
-"""Makes docs/metrics.md of app/metrics.py: `python -m tools.metrics_page`; a test holds the two together."""
+"""Makes docs/metrics.md of app/observability/metrics.py: `python -m tools.metrics_page`; a test compares them."""
 
 from pathlib import Path
 from typing import Final
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from app.metrics import Metrics
+from vigil.app.observability.metrics import WorkerMetrics
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "metrics.md"
 
@@ -21,7 +21,7 @@ _SUFFIX: Final = {"counter": "_total", "histogram": "", "gauge": ""}
 def page() -> str:
     """The page as it must be: what stands before the table is written by hand."""
     rows = []
-    for metric in vars(Metrics()).values():
+    for metric in vars(WorkerMetrics()).values():
         if isinstance(metric, MetricWrapperBase):
             (family,) = metric.describe()
             labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"

@@ -17,9 +17,9 @@ from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 from rich.console import Console
 
-from app.demo.run import Demo
-from app.logs import set_up_logs
-from app.rulebook import load_rulebook
+from vigil.app.demo.run import Demo
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.observability.logs import set_up_logs
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"
 MOST_BYTES: Final = 150_000

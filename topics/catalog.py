@@ -4,13 +4,13 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from topics.envelope import DeadLetter
-from topics.internal import SupplierLine, SupplierStanding
-from topics.reviews import Review
-from topics.rooms import BuyerEntry, Comment, FrameStatus
-from topics.scores import PinDecision, SupplierScore
-from topics.suppliers import Payment, Quote, SupplierProfile
-from topics.verdicts import Action, Notice, RoomStatus, Verdict
+from vigil.topics.envelope import DeadLetter
+from vigil.topics.internal import SupplierLine, SupplierStanding
+from vigil.topics.reviews import Review
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus
+from vigil.topics.scores import PinDecision, SupplierScore
+from vigil.topics.suppliers import Payment, Quote, SupplierProfile
+from vigil.topics.verdicts import Action, Notice, RoomStatus, Verdict
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 

@@ -8,7 +8,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from topics.fields import UNKEYED, Reason
+from vigil.topics.fields import UNKEYED, Reason
 
 SOURCE: Final = "/vigil"
 """CloudEvents `source` of everything that Vigil publishes."""

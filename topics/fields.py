@@ -37,7 +37,7 @@ UNKEYED: Final[bytes] = _Unkeyed()
 from Kafka without a key has the key None, and is refused.)"""
 
 
-class Refused(Exception):
+class InvalidEvent(Exception):
     """The message is not one we judge: its text is the `detail` told in `dead-letter`."""
 
     def __init__(self, detail: str, reason: Reason = "malformed") -> None:
@@ -55,19 +55,19 @@ def decode_json(decoder: "msgspec.json.Decoder[S]", value: bytes | None) -> S:
     The text is checked to be UTF-8 as a whole first: msgspec skips over unknown fields without looking inside.
     """
     if value is None:
-        raise Refused("the message has no value (a tombstone is not an event here)")
+        raise InvalidEvent("the message has no value (a tombstone is not an event here)")
     if len(value) > MAX_MESSAGE_BYTES:
-        raise Refused(f"the message has {len(value)} bytes, more than {MAX_MESSAGE_BYTES}")
+        raise InvalidEvent(f"the message has {len(value)} bytes, more than {MAX_MESSAGE_BYTES}")
     try:
         return decoder.decode(value.decode())
     except msgspec.ValidationError as error:
-        raise Refused(str(error)) from error
+        raise InvalidEvent(str(error)) from error
     except UnicodeDecodeError as error:
-        raise Refused(f"not UTF-8: {error.reason} at byte {error.start}") from error
+        raise InvalidEvent(f"not UTF-8: {error.reason} at byte {error.start}") from error
     except msgspec.DecodeError as error:
-        raise Refused(f"not valid JSON: {why_not_json(error, value)}") from error
+        raise InvalidEvent(f"not valid JSON: {why_not_json(error, value)}") from error
     except RecursionError as error:
-        raise Refused("not valid JSON that we read: it is nested too deeply") from error
+        raise InvalidEvent("not valid JSON that we read: it is nested too deeply") from error
 
 
 def why_not_json(error: msgspec.DecodeError, text: bytes) -> str:
@@ -88,5 +88,5 @@ def check_key(key: bytes | None, field: str, expected: str) -> None:
     if key is UNKEYED or key == expected.encode():
         return
     if key is None:
-        raise Refused(f"the message has no key; it must be the {field}, {expected!r}")
-    raise Refused(f"the key {key.decode(errors='backslashreplace')[:128]!r} is not the {field} {expected!r}")
+        raise InvalidEvent(f"the message has no key; it must be the {field}, {expected!r}")
+    raise InvalidEvent(f"the key {key.decode(errors='backslashreplace')[:128]!r} is not the {field} {expected!r}")

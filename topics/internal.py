@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from topics.scores import Membership
+from vigil.topics.scores import Membership
 
 
-class Figures(Struct, frozen=True, kw_only=True):
+class SupplierTotals(Struct, frozen=True, kw_only=True):
     """A supplier's metrics before rounding: counts, and whole US cents."""
 
     quotes_month: int
@@ -44,7 +44,7 @@ class SupplierLine(Struct, frozen=True, kw_only=True):
     """Now: what the figures are as of."""
     month: str | None
     """The month assessed, or null for the current line."""
-    figures: Figures | None
+    figures: SupplierTotals | None
     """Null when the supplier has left this industry, or has no line any more."""
     moved_to: str | None
     """Where `figures` is null: the industry that it went to; null when it is gone from all."""

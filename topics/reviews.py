@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from topics.fields import At, Id, check_key, decode_json
+from vigil.topics.fields import At, Id, check_key, decode_json
 
 
 class Review(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from topics.fields import At, Id, Tier, check_key, decode_json
+from vigil.topics.fields import At, Id, Tier, check_key, decode_json
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]

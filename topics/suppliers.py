@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from topics.fields import At, Id, Refused, Tier, check_key, decode_json
+from vigil.topics.fields import At, Id, InvalidEvent, Tier, check_key, decode_json
 
 MAX_AMOUNT_CENTS = 10**17
 """More than this is taken for a mistake (decided: a quadrillion dollars)."""
@@ -80,12 +80,12 @@ def cents_of(amount: str | int | float) -> int:
     """US cents of an amount written as a decimal; raise Refused unless it is above 0 with at most two decimals."""
     text = amount if isinstance(amount, str) else None
     if text is not None and not _DECIMAL.fullmatch(text):
-        raise Refused(f"amount_usd {text[:64]!r} is not a decimal such as '12.50'")
+        raise InvalidEvent(f"amount_usd {text[:64]!r} is not a decimal such as '12.50'")
     cents = Decimal(text if text is not None else repr(amount)) * 100
     if cents <= 0 or cents > MAX_AMOUNT_CENTS:
-        raise Refused(f"amount_usd {str(amount)[:64]} must be above 0 and at most {MAX_AMOUNT_CENTS // 100}")
+        raise InvalidEvent(f"amount_usd {str(amount)[:64]} must be above 0 and at most {MAX_AMOUNT_CENTS // 100}")
     if cents != int(cents):
-        raise Refused(f"amount_usd {str(amount)[:64]} has more than two decimals")
+        raise InvalidEvent(f"amount_usd {str(amount)[:64]} has more than two decimals")
     return int(cents)
 
 
@@ -94,7 +94,7 @@ def decode_quote(key: bytes | None, value: bytes | None) -> Quote:
     quote = decode_json(_QUOTE, value)
     check_key(key, "supplier_id", quote.supplier_id)
     if quote.kind == "submitted" and quote.rfq_at is UNSET:
-        raise Refused("Object missing required field `rfq_at`, required when `kind` is `submitted`")
+        raise InvalidEvent("Object missing required field `rfq_at`, required when `kind` is `submitted`")
     return quote
 
 
@@ -112,9 +112,9 @@ def decode_profile(key: bytes | None, value: bytes | None, clock: int) -> Suppli
         try:
             supplier_id = (key or b"").decode()
         except UnicodeDecodeError as error:
-            raise Refused("the key of a tombstone must be a supplier_id in UTF-8") from error
+            raise InvalidEvent("the key of a tombstone must be a supplier_id in UTF-8") from error
         if not 1 <= len(supplier_id) <= 128:
-            raise Refused("the key of a tombstone must be a supplier_id of 1 to 128 characters")
+            raise InvalidEvent("the key of a tombstone must be a supplier_id of 1 to 128 characters")
         return ProfileDeleted(supplier_id=supplier_id, at=clock)
     profile = decode_json(_PROFILE, value)
     check_key(key, "supplier_id", profile.supplier_id)

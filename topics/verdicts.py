@@ -5,8 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from topics.fields import Tier
-from topics.rooms import Stream
+from vigil.topics.fields import Tier
+from vigil.topics.rooms import Stream
 
 Priority = Literal["normal", "high"]
 NoticeKind = Literal["entry-missed", "signal-lost", "signal-back", "at-risk", "risk-cleared"]

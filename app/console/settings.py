@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct
 
-from app.settings import SettingsError
+from vigil.app.kafka.settings import SettingsError
 
 PREFIX: Final = "VIGIL_CONSOLE_"
 
@@ -21,7 +21,7 @@ Hours = Annotated[int, Meta(ge=1, le=24 * 400)]
 Role = Literal["view", "review"]
 
 
-class Bounds(Struct, frozen=True, kw_only=True):
+class ConsoleBounds(Struct, frozen=True, kw_only=True):
     """How much a console holds at most; beyond it, what was touched longest ago is let go."""
 
     rooms: Annotated[int, Meta(ge=10)] = 20_000
@@ -68,7 +68,7 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     tls_key_file: str | None = None
     secure_cookies: bool = False
     """Set where a proxy ends TLS: the browser sends the sign-in over TLS only. (Always so with `tls_cert_file`.)"""
-    bounds: Bounds = msgspec.field(default_factory=Bounds)
+    bounds: ConsoleBounds = msgspec.field(default_factory=ConsoleBounds)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -82,7 +82,7 @@ def load_console_settings(environment: Mapping[str, str] | None = None, **told: 
     """Settings from the environment and what a command line told (None: not told); raise SettingsError."""
     environment = os.environ if environment is None else environment
     fields = {field.name: field for field in msgspec.structs.fields(ConsoleSettings) if field.name != "bounds"}
-    bounds = {field.name: field for field in msgspec.structs.fields(Bounds)}
+    bounds = {field.name: field for field in msgspec.structs.fields(ConsoleBounds)}
     values: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     for name, text in environment.items():
@@ -99,7 +99,7 @@ def load_console_settings(environment: Mapping[str, str] | None = None, **told: 
     for key, value in told.items():
         if value is not None:
             values[key] = _checked(f"--{key.replace('_', '-')}", value, fields[key].type)
-    settings = ConsoleSettings(**values, bounds=Bounds(**limits))
+    settings = ConsoleSettings(**values, bounds=ConsoleBounds(**limits))
     try:
         ZoneInfo(settings.time_zone)
     except (KeyError, ValueError, OSError) as error:

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from app.demo.view import SHOWN, View, clock, notice_words, plain
+from vigil.app.demo.view import SHOWN, View, clock, notice_words, plain
 
 WIDE: Final = 110
 """Columns from which on tables stand beside each other, and a violation has columns of its own."""

@@ -17,17 +17,17 @@ from aiokafka import AIOKafkaConsumer
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from app.admin import ensure_topics
-from app.brokers import HOST, EmbeddedBroker, end_child, free_port, start_child
-from app.console.server import run_console
-from app.demo.picture import picture
-from app.demo.view import View, lines
-from app.rulebook import Rulebook
-from app.settings import Settings, SettingsError
-from app.simulate import Simulation
-from app.simulate.kafka import produce
-from app.subjects import subjects
-from app.wall_clock import wall_ms
+from vigil.app.console.http.server import run_console
+from vigil.app.demo.picture import picture
+from vigil.app.demo.view import View, lines
+from vigil.app.domain.registry import subjects
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.kafka.admin import ensure_topics
+from vigil.app.kafka.embedded_broker import HOST, EmbeddedBroker, end_child, free_port, start_child
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.wall_clock import wall_ms
+from vigil.app.simulate import Simulation
+from vigil.app.simulate.kafka import produce
 
 BACKLOG_S: Final = 600
 """The demo begins with its last ten minutes, so that the five-minute rules show at once."""
@@ -130,7 +130,9 @@ class Demo:
                 log = folder / "worker.log"
                 with log.open("ab") as output:
                     worker = start_child(
-                        [sys.executable, "-m", "app.cli", "worker"], output, self._environment(broker.address)
+                        [sys.executable, "-m", "vigil", "worker"],
+                        output,
+                        self._environment(broker.address),
                     )
                 serving = asyncio.create_task(self._serve(broker.address)) if self._web else None
                 try:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from app.rulebook import Rulebook
-from app.terminal import replaced
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.observability.terminal import replaced
 
 SHOWN: Final = 8
 

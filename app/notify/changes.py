@@ -7,7 +7,7 @@ from typing import Final, Literal
 import orjson
 from msgspec import Struct
 
-from topics.verdicts import Action, Evidence, Priority, Verdict
+from vigil.topics.verdicts import Action, Evidence, Priority, Verdict
 
 Sort = Literal["condition", "signal", "entry", "action"]
 """A rule's condition; a lost signal; one missed entry; an action whose verdict is not known any more."""
@@ -15,7 +15,7 @@ Sort = Literal["condition", "signal", "entry", "action"]
 Event = Literal["opened", "violation", "action", "resolved", "noted"]
 """`noted` is told once and needs no end: a missed entry."""
 
-Why = Literal["risk-cleared", "signal-back", "violation", "room-ended", "withdrawn", "expired", "evicted"]
+ResolutionReason = Literal["risk-cleared", "signal-back", "violation", "room-ended", "withdrawn", "expired", "evicted"]
 """What ended an incident. `violation`: a warning that stands for several labels became the violation of one."""
 
 SHOWN_EVIDENCE: Final = 12
@@ -53,7 +53,7 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
     evidence: tuple[Evidence, ...] = ()
     action: Action | None = None
     resolved_at: int | None = None
-    why: Why | None = None
+    why: ResolutionReason | None = None
     told: tuple[str, ...] = ()
     """The targets that must hear of its end."""
 
@@ -62,7 +62,7 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.resolved_at is None
 
 
-class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IncidentChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of an incident, with the incident as it stands after it."""
 
     id: str
@@ -88,9 +88,9 @@ def key_of(*parts: str | int | None) -> str:
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
 
 
-def change(incident: Incident, event: Event, at: int, *more: str | int) -> Change:
+def change(incident: Incident, event: Event, at: int, *more: str | int) -> IncidentChange:
     """A step of an incident; `more` tells apart the steps of which an incident can have several."""
-    return Change(id=key_of(incident.id, event, *more), event=event, at=at, incident=incident)
+    return IncidentChange(id=key_of(incident.id, event, *more), event=event, at=at, incident=incident)
 
 
 def tiers_of(verdict: Verdict) -> tuple[str, ...]:

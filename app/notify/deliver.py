@@ -12,10 +12,10 @@ from typing import Final
 
 import structlog
 
-from app.notify.metrics import NotifyMetrics
-from app.notify.outbox import Delivery, Outbox
-from app.notify.routes import Sending
-from app.notify.senders import Later, Outcome, Refused, Sender, Sent
+from vigil.app.notify.metrics import NotifyMetrics
+from vigil.app.notify.outbox import Delivery, Outbox
+from vigil.app.notify.routes import Sending
+from vigil.app.notify.senders import DeliveryRejected, Later, Outcome, Sender, Sent
 
 log: Final = structlog.get_logger("vigil.notify")
 
@@ -31,7 +31,7 @@ def wait_ms(attempts: int, chance: float, first_ms: int = FIRST_WAIT_MS) -> int:
     return round(whole * (0.5 + chance / 2))
 
 
-class Pace:
+class RateLimiter:
     """At most so many a minute: a tenth of them at once, then evenly."""
 
     def __init__(self, per_minute: int, now: int) -> None:
@@ -73,7 +73,7 @@ class Deliverer:
         self._changed = changed
         self._chance = chance
         self._first_wait_ms = first_wait_ms
-        self._pace = Pace(sending.per_minute, wall_ms())
+        self._pace = RateLimiter(sending.per_minute, wall_ms())
         self._paused_until = 0
         self._warned_at = 0
         self._wake = asyncio.Event()
@@ -141,7 +141,7 @@ class Deliverer:
                 self._outbox.done(delivery)
                 self._metrics.delivered.labels(self.name).inc()
                 self._metrics.delay.labels(self.name).observe(max(now - first_at, 0) / 1000)
-            case Refused(why):
+            case DeliveryRejected(why):
                 self._give_up(delivery, why)
             case Later(why, after_s):
                 if after_s is not None:

@@ -20,16 +20,24 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.notify.changes import Change, Incident, Why, change, key_of, shown_evidence, tiers_of
-from topics.fields import HIGH_QUALITY
-from topics.verdicts import Action, Notice, Verdict
+from vigil.app.notify.changes import (
+    Incident,
+    IncidentChange,
+    ResolutionReason,
+    change,
+    key_of,
+    shown_evidence,
+    tiers_of,
+)
+from vigil.topics.fields import HIGH_QUALITY
+from vigil.topics.verdicts import Action, Notice, Verdict
 
 HOUR_MS: Final = 60 * 60 * 1000
 SHORTEST_WARNED_MS: Final = 60_000
 """Rules shorter than this give no warning (specification of `at-risk`)."""
 
 
-class Bounds(Struct, frozen=True, kw_only=True):
+class IncidentBounds(Struct, frozen=True, kw_only=True):
     """How long and how many; times are of the told clock."""
 
     expire_ms: int = 26 * HOUR_MS
@@ -57,10 +65,10 @@ class Ended(Struct, frozen=True, omit_defaults=True):
 class Incidents:
     """All incidents. Every call returns the changes that it makes, in order."""
 
-    def __init__(self, families: Mapping[str, str], bounds: Bounds | None = None) -> None:
+    def __init__(self, families: Mapping[str, str], bounds: IncidentBounds | None = None) -> None:
         """`families`: the family of each rule, which notices do not tell."""
         self._families = families
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds or IncidentBounds()
         self._open: dict[str, Incident] = {}
         """By id, what was heard of longest ago first; so are the next three."""
         self._over: dict[str, Incident] = {}
@@ -86,7 +94,7 @@ class Incidents:
 
     # What comes in.
 
-    def notice(self, notice: Notice, now: int) -> list[Change]:
+    def notice(self, notice: Notice, now: int) -> list[IncidentChange]:
         """A notice came."""
         if notice.kind == "entry-missed":
             return self._entry_missed(notice, now)
@@ -100,7 +108,7 @@ class Incidents:
                 self._put(replace(incident, resolved_at=incident.at, why="room-ended"))
                 return []
             return [self._open_it(incident)]
-        why: Why = "signal-back" if notice.kind == "signal-back" else "risk-cleared"
+        why: ResolutionReason = "signal-back" if notice.kind == "signal-back" else "risk-cleared"
         if known is None:
             self._put(replace(self._of_notice(sort, notice, now), resolved_at=notice.at, why=why))
             return []
@@ -108,7 +116,7 @@ class Incidents:
             return []
         return [self._resolve(known, why, notice.at, now)]
 
-    def verdict(self, verdict: Verdict, now: int) -> list[Change]:
+    def verdict(self, verdict: Verdict, now: int) -> list[IncidentChange]:
         """A verdict came."""
         told_before = self.get(self._of_verdict.get(verdict.verdict_id, ""))
         if told_before is not None and told_before.sort == "condition":
@@ -155,7 +163,7 @@ class Incidents:
             changes.append(self._resolve(self._open[base], "room-ended", self._ended[verdict.room_id].at, now))
         return changes
 
-    def action(self, action: Action, now: int) -> list[Change]:
+    def action(self, action: Action, now: int) -> list[IncidentChange]:
         """An action, or a revision of one, came."""
         known = self.get(self._of_verdict.get(action.action_id, ""))
         if known is None:
@@ -173,7 +181,7 @@ class Incidents:
         self._put(known)
         return [change(known, "action", action.at, action.revision)]
 
-    def room(self, room_id: str, at: int, over: bool, now: int) -> list[Change]:
+    def room(self, room_id: str, at: int, over: bool, now: int) -> list[IncidentChange]:
         """A room's figures came, as of `at`; `over`: its stream was ended, or the room was forgotten (a tombstone)."""
         if not over:
             if room_id in self._of_room:
@@ -187,7 +195,7 @@ class Incidents:
         due = sorted((one for one in incidents if one.at <= at), key=lambda one: (one.since, one.id))
         return [self._resolve(one, "room-ended", at, now) for one in due]
 
-    def tick(self, now: int) -> list[Change]:
+    def tick(self, now: int) -> list[IncidentChange]:
         """The told clock is at `now`: what waited for too long is told or let go."""
         changes = []
         for verdict_id in _older(self._parked, now - self._bounds.orphan_ms):
@@ -255,14 +263,14 @@ class Incidents:
             buyer_id=notice.buyer_id,
         )
 
-    def _entry_missed(self, notice: Notice, now: int) -> list[Change]:
+    def _entry_missed(self, notice: Notice, now: int) -> list[IncidentChange]:
         incident = replace(self._of_notice("entry", notice, now), opened_at=notice.at, resolved_at=notice.at)
         if self.get(incident.id) is not None:
             return []
         self._put(incident)
         return [change(incident, "noted", notice.at)]
 
-    def _end_warning_of_labels(self, verdict: Verdict, now: int) -> list[Change]:
+    def _end_warning_of_labels(self, verdict: Verdict, now: int) -> list[IncidentChange]:
         if verdict.subject is None or verdict.at - verdict.since < SHORTEST_WARNED_MS:
             return []
         id_ = _id("condition", verdict.room_id, verdict.rule, None, verdict.since)
@@ -286,7 +294,7 @@ class Incidents:
         )
         return []
 
-    def _tell_orphan(self, verdict_id: str, now: int) -> Change:
+    def _tell_orphan(self, verdict_id: str, now: int) -> IncidentChange:
         action = self._parked[verdict_id].action
         self._unpark(verdict_id)
         incident = Incident(
@@ -311,12 +319,12 @@ class Incidents:
         ended = self._ended.get(incident.room_id)
         return ended is not None and ended.at >= incident.at
 
-    def _open_it(self, incident: Incident) -> Change:
+    def _open_it(self, incident: Incident) -> IncidentChange:
         incident = replace(incident, opened_at=incident.at)
         self._put(incident)
         return change(incident, "opened", incident.at)
 
-    def _resolve(self, incident: Incident, why: Why, at: int, now: int) -> Change:
+    def _resolve(self, incident: Incident, why: ResolutionReason, at: int, now: int) -> IncidentChange:
         resolved = replace(incident, resolved_at=max(at, incident.at), why=why, heard=now)
         self._put(resolved)
         return change(resolved, "resolved", max(at, incident.at))
@@ -350,7 +358,7 @@ class Incidents:
             del self._of_verdict[incident.verdict_id]
         self._dirty[f"i:{id_}"] = None
 
-    def _within_bounds(self, now: int) -> list[Change]:
+    def _within_bounds(self, now: int) -> list[IncidentChange]:
         most = self._bounds.most
         changes = []
         while len(self._parked) > most:

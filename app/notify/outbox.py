@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from app.notify.changes import Change
+from vigil.app.notify.changes import IncidentChange
 
 
 class Progress(Struct, omit_defaults=True):
@@ -27,11 +27,11 @@ class Progress(Struct, omit_defaults=True):
     first_at: int | None = None
 
 
-class Owed(Struct):
+class PendingDelivery(Struct):
     """A change and those who have not heard of it."""
 
     seq: int
-    change: Change
+    change: IncidentChange
     left: dict[str, Progress]
 
 
@@ -40,7 +40,7 @@ class Delivery(NamedTuple):
 
     target: str
     seq: int
-    change: Change
+    change: IncidentChange
     progress: Progress
 
 
@@ -48,19 +48,19 @@ class Letter(NamedTuple):
     """A delivery that was given up, and why."""
 
     target: str
-    change: Change
+    change: IncidentChange
     attempts: int
     detail: str
 
 
-_owed: Final = msgspec.json.Decoder(Owed)
+_owed: Final = msgspec.json.Decoder(PendingDelivery)
 
 
 class Outbox:
     """All that is owed."""
 
     def __init__(self) -> None:
-        self._owed: dict[str, Owed] = {}
+        self._owed: dict[str, PendingDelivery] = {}
         self._queues: dict[tuple[str, str], deque[str]] = {}
         """By target and incident, the changes in order; the first is the head."""
         self._heads: dict[str, list[tuple[int, int, str]]] = {}
@@ -89,12 +89,14 @@ class Outbox:
         """Is anything of the incident still owed to the target?"""
         return (target, incident) in self._queues
 
-    def add(self, change: Change, when: Mapping[str, int], now: int) -> None:
+    def add(self, change: IncidentChange, when: Mapping[str, int], now: int) -> None:
         """Owe a change to targets, to each from its time on. One that is owed already stays as it is."""
         if not when or change.id in self._owed:
             return
         self._seq += 1
-        self._owed[change.id] = Owed(self._seq, change, {name: Progress(max(at, now)) for name, at in when.items()})
+        self._owed[change.id] = PendingDelivery(
+            self._seq, change, {name: Progress(max(at, now)) for name, at in when.items()}
+        )
         self._staged.append(change.id)
         self._dirty[change.id] = None
         for name in when:
@@ -151,7 +153,7 @@ class Outbox:
         else:
             del self._queues[place]
 
-    def refuse(self, change: Change, target: str, detail: str) -> None:
+    def refuse(self, change: IncidentChange, target: str, detail: str) -> None:
         """A change that is not taken on for a target."""
         self._letters.append(Letter(target, change, 0, detail))
 
@@ -190,13 +192,13 @@ class Outbox:
                 self._held[name] = self._held.get(name, 0) + 1
                 self._enqueue(name, owed)
 
-    def _enqueue(self, target: str, owed: Owed) -> None:
+    def _enqueue(self, target: str, owed: PendingDelivery) -> None:
         queue = self._queues.setdefault((target, owed.change.incident.id), deque())
         queue.append(owed.change.id)
         if len(queue) == 1:
             self._push_head(target, owed)
 
-    def _push_head(self, target: str, owed: Owed) -> None:
+    def _push_head(self, target: str, owed: PendingDelivery) -> None:
         heapq.heappush(self._heads.setdefault(target, []), (owed.left[target].next_at, owed.seq, owed.change.id))
 
     def _is_head(self, target: str, seq: int, id_: str) -> bool:

@@ -9,18 +9,18 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from app.notify.changes import Change
-from app.notify.incidents import Incidents
-from app.notify.outbox import Letter
-from topics.fields import MAX_MESSAGE_BYTES, Refused
-from topics.verdicts import Action, Notice, Verdict
+from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.outbox import Letter
+from vigil.topics.fields import MAX_MESSAGE_BYTES, InvalidEvent
+from vigil.topics.verdicts import Action, Notice, Verdict
 
 READ: Final = ("notice", "verdict", "enforcement", "room-status")
 """In the order in which a room is told of: warnings, violations, what follows, the end."""
 LARGEST: Final = 16 * MAX_MESSAGE_BYTES
 
 
-class Figures(Struct):
+class StatusView(Struct):
     """What is asked of a room's figures: the rest of them is skipped."""
 
     room_id: str
@@ -32,23 +32,23 @@ _DECODERS: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
     "verdict": msgspec.json.Decoder(Verdict),
     "notice": msgspec.json.Decoder(Notice),
     "enforcement": msgspec.json.Decoder(Action),
-    "room-status": msgspec.json.Decoder(Figures),
+    "room-status": msgspec.json.Decoder(StatusView),
 }
 
 
-def take(incidents: Incidents, record: Any, now: int) -> list[Change]:
+def take(incidents: Incidents, record: Any, now: int) -> list[IncidentChange]:
     """Tell the machine one Kafka record; raise Refused where it is none of Vigil's."""
     topic, value = record.topic, record.value
     if value is None:
         if topic != "room-status":
-            raise Refused("the message has no value")
+            raise InvalidEvent("the message has no value")
         return incidents.room(_text(record.key), _told_at(record), True, now)
     if len(value) > LARGEST:
-        raise Refused(f"the message has {len(value)} bytes, more than {LARGEST}")
+        raise InvalidEvent(f"the message has {len(value)} bytes, more than {LARGEST}")
     try:
         said = _DECODERS[topic].decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(str(error)) from error
+        raise InvalidEvent(str(error)) from error
     if topic == "verdict":
         return incidents.verdict(said, now)
     if topic == "notice":
@@ -62,7 +62,7 @@ def _text(key: bytes | None) -> str:
     try:
         return (key or b"").decode()
     except UnicodeDecodeError as error:
-        raise Refused("the key is not UTF-8") from error
+        raise InvalidEvent("the key is not UTF-8") from error
 
 
 def _told_at(record: Any) -> int:

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from app.notify.routes import Alertmanager, Chat, Route, Routing, Target, Webhook
-from app.rulebook.hosts import FAMILIES
-from app.rulebook.lines import Lines, Path
-from app.rulebook.shape import Problem, hint, misfits
-from app.rulebook.zones import no_zone
-from app.settings import SettingsError
+from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.rulebook.lines import Lines, Path
+from vigil.app.domain.rulebook.shape import Problem, hint, misfits
+from vigil.app.domain.rulebook.zones import no_zone
+from vigil.app.kafka.settings import SettingsError
+from vigil.app.notify.routes import Alertmanager, Chat, Route, Routing, Target, Webhook
 
 KINDS: Final[Mapping[str, type[Target]]] = {"alertmanager": Alertmanager, "webhook": Webhook, "chat": Chat}
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")

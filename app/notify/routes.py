@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
-from app.notify.changes import Change, Incident
-from topics.fields import Tier
+from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.topics.fields import Tier
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Kind = Literal["at-risk", "violation", "action", "signal-lost", "entry-missed"]
@@ -153,7 +153,7 @@ class Routing(Struct, frozen=True, kw_only=True):
     targets: Mapping[str, Target]
     routes: tuple[Route, ...]
 
-    def where(self, change: Change, told: Iterable[str], now: int) -> tuple[dict[str, int], tuple[str, ...]]:
+    def where(self, change: IncidentChange, told: Iterable[str], now: int) -> tuple[dict[str, int], tuple[str, ...]]:
         """Whom to tell of a change, each with the time from which on, and who must then hear of its incident's end.
 
         `told`: who must hear of that by now.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from app.settings import SettingsError
+from vigil.app.kafka.settings import SettingsError
 
 PREFIX: Final = "VIGIL_NOTIFY_SECRET_"
 """The secret `ops-chat` is VIGIL_NOTIFY_SECRET_OPS_CHAT in the environment."""

@@ -18,13 +18,13 @@ import aiohttp
 import apprise
 import msgspec
 
-from app.notify import words
-from app.notify.changes import Change, Incident
-from app.notify.reader import wrong_url
-from app.notify.routes import Alertmanager, Chat, Target, Webhook
-from app.notify.secrets import Secrets
-from app.settings import SettingsError
-from topics.envelope import timestamp
+from vigil.app.kafka.settings import SettingsError
+from vigil.app.notify import words
+from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.notify.reader import wrong_url
+from vigil.app.notify.routes import Alertmanager, Chat, Target, Webhook
+from vigil.app.notify.secrets import Secrets
+from vigil.topics.envelope import timestamp
 
 READ_BYTES: Final = 2048
 """So much of an answer is read: it may be of any length, and is only told to people."""
@@ -43,13 +43,13 @@ class Later(NamedTuple):
     after_s: float | None = None
 
 
-class Refused(NamedTuple):
+class DeliveryRejected(NamedTuple):
     """It will never be taken."""
 
     why: str
 
 
-Outcome = Sent | Later | Refused
+Outcome = Sent | Later | DeliveryRejected
 
 
 class Sender(Protocol):
@@ -58,7 +58,7 @@ class Sender(Protocol):
     batch: int
     """How many changes it takes in one go."""
 
-    async def send(self, changes: Sequence[Change]) -> list[Outcome]:
+    async def send(self, changes: Sequence[IncidentChange]) -> list[Outcome]:
         """What came of each."""
 
 
@@ -83,10 +83,10 @@ class Http:
             return Later(self._secrets.redact(f"no answer: {words_}")[:500])
         if 200 <= status < 300:
             return Sent()
-        why = self._secrets.redact(f"HTTP {status}: {words.harmless(said, 300)}".rstrip(": "))
+        why = self._secrets.redact(f"HTTP {status}: {words.escape_control_chars(said, 300)}".rstrip(": "))
         if 300 <= status < 400:
-            return Refused(f"{why} (redirects are not followed: name the address itself)")
-        return Later(why, after) if status in (408, 425, 429) or status >= 500 else Refused(why)
+            return DeliveryRejected(f"{why} (redirects are not followed: name the address itself)")
+        return Later(why, after) if status in (408, 425, 429) or status >= 500 else DeliveryRejected(why)
 
 
 def _after(said: str | None) -> float | None:
@@ -104,7 +104,7 @@ def _after(said: str | None) -> float | None:
     return max((when - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def payload(change: Change) -> bytes:
+def payload(change: IncidentChange) -> bytes:
     """A change as JSON for a webhook: data as it came, to be escaped by whoever shows it."""
     incident = msgspec.to_builtins(change.incident)
     for inner in ("heard", "told"):
@@ -133,10 +133,10 @@ class WebhookSender:
         self._timeout_s = target.timeout_s
         self._http = http
 
-    async def send(self, changes: Sequence[Change]) -> list[Outcome]:
+    async def send(self, changes: Sequence[IncidentChange]) -> list[Outcome]:
         return [await self._one(change) for change in changes]
 
-    async def _one(self, change: Change) -> Outcome:
+    async def _one(self, change: IncidentChange) -> Outcome:
         content, now = payload(change), int(time.time())
         headers = {
             "Content-Type": "application/json",
@@ -170,13 +170,13 @@ class AlertmanagerSender:
     def resend_s(self) -> float:
         return self._target.resolve_timeout_s / 4
 
-    async def send(self, changes: Sequence[Change]) -> list[Outcome]:
+    async def send(self, changes: Sequence[IncidentChange]) -> list[Outcome]:
         async with self._lock:
             for change in changes:
                 if change.event == "resolved":
                     self._over[change.incident.id] = change.incident
             outcome = await self._post([change.incident for change in changes])
-            if isinstance(outcome, Refused) and len(changes) > 1:  # one bad alert spoils all of a request
+            if isinstance(outcome, DeliveryRejected) and len(changes) > 1:  # one bad alert spoils all of a request
                 return [await self._post([change.incident]) for change in changes]
             return [outcome] * len(changes)
 
@@ -206,7 +206,7 @@ class AlertmanagerSender:
             *(self._http.post(url, data, self._headers, self._target.timeout_s) for url in self._urls)
         )
         # Of a cluster one member is enough: it tells the others. The best answer counts.
-        return min(outcomes, key=lambda one: (Sent, Later, Refused).index(type(one)))
+        return min(outcomes, key=lambda one: (Sent, Later, DeliveryRejected).index(type(one)))
 
     def alert(self, incident: Incident) -> dict[str, Any]:
         """The alert of an incident as the API wants it."""
@@ -228,7 +228,7 @@ class AlertmanagerSender:
         violated = incident.violated_at is not None
         annotations = {
             "summary": words.summary(incident),
-            "description": words.body(Change(id="", event="noted", at=incident.at, incident=incident)),
+            "description": words.body(IncidentChange(id="", event="noted", at=incident.at, incident=incident)),
             "stage": "over" if not incident.open else "violation" if violated else "at-risk",
             "severity": "critical" if violated else "warning",
             "steps": words.steps(incident),
@@ -270,10 +270,10 @@ class ChatSender:
         self._target = target
         self._secrets = secrets
 
-    async def send(self, changes: Sequence[Change]) -> list[Outcome]:
+    async def send(self, changes: Sequence[IncidentChange]) -> list[Outcome]:
         return [await self._one(change) for change in changes]
 
-    async def _one(self, change: Change) -> Outcome:
+    async def _one(self, change: IncidentChange) -> Outcome:
         kinds = {"violation": "failure", "resolved": "success", "action": "info"}
         sending = asyncio.to_thread(
             self._service.notify,

@@ -16,22 +16,22 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
-from app.notify.changes import Change, Incident
-from app.notify.deliver import Deliverer
-from app.notify.group import OneTakesAll
-from app.notify.incidents import Bounds, Incidents
-from app.notify.metrics import NotifyMetrics
-from app.notify.outbox import Outbox
-from app.notify.read import READ, letter, refusal, take
-from app.notify.routes import Routing
-from app.notify.secrets import Secrets
-from app.notify.senders import AlertmanagerSender, Http, Sent, make_sender
-from app.notify.store import Names, Store, ensure_topics, needed
-from app.rights import check_rights
-from app.settings import Settings, SettingsError
-from app.wall_clock import wall_ms
-from app.web import Web
-from topics.fields import Refused
+from vigil.app.kafka.acls import check_rights
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.wall_clock import wall_ms
+from vigil.app.notify.assignor import SingleActiveAssignor
+from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.notify.deliver import Deliverer
+from vigil.app.notify.incidents import IncidentBounds, Incidents
+from vigil.app.notify.metrics import NotifyMetrics
+from vigil.app.notify.outbox import Outbox
+from vigil.app.notify.read import READ, letter, refusal, take
+from vigil.app.notify.routes import Routing
+from vigil.app.notify.secrets import Secrets
+from vigil.app.notify.senders import AlertmanagerSender, Http, Sent, make_sender
+from vigil.app.notify.store import IncidentStore, Names, ensure_topics, needed
+from vigil.app.observability.health import HealthServer
+from vigil.topics.fields import InvalidEvent
 
 log: Final = structlog.get_logger("vigil.notify")
 
@@ -68,7 +68,7 @@ class Notify:
         families: Mapping[str, str],
         *,
         from_beginning: bool = False,
-        bounds: Bounds | None = None,
+        bounds: IncidentBounds | None = None,
     ) -> None:
         """`from_beginning`: where the group is new, begin with what is there, and not with what comes."""
         self._settings = settings
@@ -88,7 +88,7 @@ class Notify:
         self._dirty = asyncio.Event()
         self._writing = asyncio.Lock()
         self._deliverers: list[Deliverer] = []
-        self.web = Web(settings, self.metrics.registry, self._not_live, self._not_ready, self._refresh)
+        self.web = HealthServer(settings, self.metrics.registry, self._not_live, self._not_ready, self._refresh)
 
     # For the machines around it.
 
@@ -144,7 +144,7 @@ class Notify:
             group_id=Names.of(self._settings.app_id).group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            partition_assignment_strategy=(OneTakesAll,),
+            partition_assignment_strategy=(SingleActiveAssignor,),
             session_timeout_ms=self._settings.session_timeout_ms,
             heartbeat_interval_ms=max(self._settings.session_timeout_ms // 5, 200),
             fetch_max_wait_ms=100,
@@ -165,7 +165,7 @@ class Notify:
 
     async def _tell(self, consumer: Any, senders: Mapping[str, Any], stop: asyncio.Event) -> None:
         moves = self._moves
-        store = Store(self._settings)
+        store = IncidentStore(self._settings)
         try:
             records = await store.open()
             self._load(records)
@@ -219,7 +219,7 @@ class Notify:
                 self._outbox.dead(delivery, "the routing file has no such target any more")
         log.warning("the routing file lacks a target that was owed changes", target=target)
 
-    async def _begin(self, consumer: Any, store: Store) -> None:
+    async def _begin(self, consumer: Any, store: IncidentStore) -> None:
         """Where the group never was, write down where it begins, so that a restart begins there too."""
         places = sorted(consumer.assignment())
         known = {place: await consumer.committed(place) for place in places}
@@ -232,7 +232,7 @@ class Notify:
         offsets = {place: await consumer.position(place) for place in fresh}
         await store.write([], [], offsets, consumer)
 
-    async def _read(self, consumer: Any, store: Store, moves: int, stop: asyncio.Event) -> None:
+    async def _read(self, consumer: Any, store: IncidentStore, moves: int, stop: asyncio.Event) -> None:
         ticked = 0.0
         while not stop.is_set():
             if self._moves != moves:
@@ -245,7 +245,7 @@ class Notify:
                 ticked = time.monotonic()
                 await self._take(batches, consumer, store)
 
-    async def _take(self, batches: Mapping[TopicPartition, Sequence[Any]], consumer: Any, store: Store) -> None:
+    async def _take(self, batches: Mapping[TopicPartition, Sequence[Any]], consumer: Any, store: IncidentStore) -> None:
         now, letters, offsets = wall_ms(), [], {}
         async with self._writing:
             changes = self._incidents.tick(now)
@@ -256,7 +256,7 @@ class Notify:
                 for record in records:
                     try:
                         changes += take(self._incidents, record, now)
-                    except Refused as refused:
+                    except InvalidEvent as refused:
                         self.metrics.refused.labels(place.topic).inc()
                         letters.append(refusal(record, refused.detail, now))
             changes += self._incidents.tick(now)
@@ -269,7 +269,7 @@ class Notify:
             for deliverer in self._deliverers:
                 deliverer.wake()
 
-    async def _flush(self, consumer: Any, store: Store) -> None:
+    async def _flush(self, consumer: Any, store: IncidentStore) -> None:
         """Store what came of deliveries."""
         while True:
             await self._dirty.wait()
@@ -277,17 +277,17 @@ class Notify:
             self._dirty.clear()
             await self._write(consumer, store, [], {})
 
-    async def _write(self, consumer: Any, store: Store, letters: list[Any], offsets: Mapping[Any, int]) -> None:
+    async def _write(self, consumer: Any, store: IncidentStore, letters: list[Any], offsets: Mapping[Any, int]) -> None:
         async with self._writing:
             await self._store(consumer, store, letters, offsets)
 
-    async def _store(self, consumer: Any, store: Store, letters: list[Any], offsets: Mapping[Any, int]) -> None:
+    async def _store(self, consumer: Any, store: IncidentStore, letters: list[Any], offsets: Mapping[Any, int]) -> None:
         now = wall_ms()
         letters = [*letters, *(letter(one, now) for one in self._outbox.letters())]
         records = [*self._outbox.changed(), *self._incidents.changed()]
         await store.write(letters, records, offsets, consumer)
 
-    def _owe(self, change: Change, now: int) -> None:
+    def _owe(self, change: IncidentChange, now: int) -> None:
         """Owe a change to whom the routes say."""
         known = self._incidents.get(change.incident.id) or change.incident  # the targets told may be more by now
         where, ends = self._routing.where(change, known.told, now)

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from app.admin import Cluster, changelog_config
-from app.rights import Right
-from app.settings import Settings, SettingsError
-from topics.catalog import BY_NAME
+from vigil.app.kafka.acls import Acl
+from vigil.app.kafka.admin import Cluster, changelog_config
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.topics.catalog import BY_NAME
 
 DEAD_LETTER: Final = "notify-dead-letter"
 
@@ -37,12 +37,12 @@ class Names(NamedTuple):
         return cls(f"{app_id}-notify", f"{app_id}-notify-state")
 
 
-def needed(app_id: str, read: Iterable[str]) -> list[Right]:
+def needed(app_id: str, read: Iterable[str]) -> list[Acl]:
     """All rights of `vigil notify` where its own two topics exist. (To create them, it needs Create.)"""
     names = Names.of(app_id)
-    rights = [Right("topic", topic, "Read") for topic in (*read, names.state)]
-    rights += [Right("topic", topic, "Write") for topic in (names.state, DEAD_LETTER)]
-    return [*rights, Right("group", names.group, "Read"), Right("transactional-id", names.group, "Write")]
+    rights = [Acl("topic", topic, "Read") for topic in (*read, names.state)]
+    rights += [Acl("topic", topic, "Write") for topic in (names.state, DEAD_LETTER)]
+    return [*rights, Acl("group", names.group, "Read"), Acl("transactional-id", names.group, "Write")]
 
 
 async def ensure_topics(settings: Settings, read: Iterable[str]) -> None:
@@ -69,7 +69,7 @@ async def ensure_topics(settings: Settings, read: Iterable[str]) -> None:
             await cluster.create(new)
 
 
-class Store:
+class IncidentStore:
     """Reads and writes the state as the one process that may."""
 
     def __init__(self, settings: Settings) -> None:

@@ -2,13 +2,13 @@
 
 import aiohttp
 
-from app.notify.changes import Incident, change, key_of
-from app.notify.routes import Routing
-from app.notify.secrets import Secrets
-from app.notify.senders import Http, Sent, make_sender
-from app.rulebook.shape import hint
-from app.settings import SettingsError
-from app.wall_clock import wall_ms
+from vigil.app.domain.rulebook.shape import hint
+from vigil.app.kafka.settings import SettingsError
+from vigil.app.kafka.wall_clock import wall_ms
+from vigil.app.notify.changes import Incident, change, key_of
+from vigil.app.notify.routes import Routing
+from vigil.app.notify.secrets import Secrets
+from vigil.app.notify.senders import Http, Sent, make_sender
 
 
 async def check_targets(routing: Routing, secrets: Secrets) -> None:

@@ -10,7 +10,7 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Final
 
-from app.notify.changes import Change, Incident
+from vigil.app.notify.changes import Incident, IncidentChange
 
 _MARKUP: Final = frozenset("<>&@*`~|[](){}#!\\$^\"'=+/")
 _PLAIN: Final = _MARKUP - frozenset("()/'+=")
@@ -20,7 +20,7 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 LONGEST: Final = 300
 
 
-def harmless(text: str, longest: int = LONGEST) -> str:
+def escape_control_chars(text: str, longest: int = LONGEST) -> str:
     """Somebody else's text as it may stand in any chat: cut, on one line, and without a sign that does anything."""
     return _DOT.sub("．", _LONE.sub("＿", _signs(text, _MARKUP, longest)))
 
@@ -73,31 +73,32 @@ _ENDS: Final = {
 }
 
 
-def title(change: Change) -> str:
+def title(change: IncidentChange) -> str:
     """The alert on one line, such as `VIOLATION: black screen in room r-17`."""
     incident = change.incident
-    return f"{_head(change)}: {_what(incident)} in room {harmless(incident.room_id, 80)}"
+    return f"{_head(change)}: {_what(incident)} in room {escape_control_chars(incident.room_id, 80)}"
 
 
 def summary(incident: Incident) -> str:
     """What it is, whatever became of it."""
-    return f"{_what(incident)} in room {harmless(incident.room_id, 80)} of host {harmless(incident.host_id, 80)}"
+    room, host = escape_control_chars(incident.room_id, 80), escape_control_chars(incident.host_id, 80)
+    return f"{_what(incident)} in room {room} of host {host}"
 
 
-def body(change: Change, console_url: str | None = None) -> str:
+def body(change: IncidentChange, console_url: str | None = None) -> str:
     """What one needs to know, a line each."""
     incident = change.incident
-    lines = [f"Host {harmless(incident.host_id, 80)}. Since {_time(incident.since)}."]
+    lines = [f"Host {escape_control_chars(incident.host_id, 80)}. Since {_time(incident.since)}."]
     if incident.subject is not None:
-        lines.append(f"Label: {harmless(incident.subject, 120)}")
+        lines.append(f"Label: {escape_control_chars(incident.subject, 120)}")
     if incident.buyer_id is not None:
         tier = " of tier L1 or above" if incident.priority == "high" else ""
-        lines.append(f"Buyer{tier}: {harmless(incident.buyer_id, 80)}")
+        lines.append(f"Buyer{tier}: {escape_control_chars(incident.buyer_id, 80)}")
     if incident.open and incident.violated_at is None and incident.due is not None:
         lines.append(f"Becomes a violation at {_time(incident.due)}.")
     if incident.violated_at is not None:
         lines.append(f"Violation at {_time(incident.violated_at)}.")
-    lines += [f"- {_time(one.at)} {harmless(one.note)}" for one in incident.evidence[:5]]
+    lines += [f"- {_time(one.at)} {escape_control_chars(one.note)}" for one in incident.evidence[:5]]
     if incident.action is not None:
         lines.append(steps(incident))
     if incident.why is not None and incident.resolved_at is not None:
@@ -116,10 +117,11 @@ def steps(incident: Incident) -> str:
         return "The recommendation is withdrawn."
     told = [f"{step} {days} days" if days else step for step, days in action.sanctions]
     choice = "; a moderator's choice" if action.choice else ""
-    return f"Recommended (violation no. {action.count} of {harmless(action.family, 40)}): {', '.join(told)}{choice}."
+    family = escape_control_chars(action.family, 40)
+    return f"Recommended (violation no. {action.count} of {family}): {', '.join(told)}{choice}."
 
 
-def _head(change: Change) -> str:
+def _head(change: IncidentChange) -> str:
     if change.event == "resolved":
         return "Over"
     if change.event == "action":
@@ -133,7 +135,7 @@ def _what(incident: Incident) -> str:
     if incident.sort == "entry":
         return "a buyer not greeted"
     rule = incident.rule or ""
-    return RULE_WORDS.get(rule, harmless(rule, 60))
+    return RULE_WORDS.get(rule, escape_control_chars(rule, 60))
 
 
 def _time(at: int) -> str:

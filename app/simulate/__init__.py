@@ -8,7 +8,7 @@
 Everything but `kafka.py` is a function of the settings: no wall clock, no global randomness.
 """
 
-from app.simulate.message import Fault, Message
-from app.simulate.simulation import NonsenseError, Simulation
+from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.simulation import NonsenseError, Simulation
 
 __all__ = ["Fault", "Message", "NonsenseError", "Simulation"]

@@ -7,22 +7,22 @@ show it. What ends up on either side of a limit by a hair is for the rules' own 
 from collections.abc import Callable
 from typing import Final
 
-from app.simulate import rules, words
-from app.simulate.segment import Room, Said, Segment, one_look, taking_turns
+from vigil.app.simulate import rules, words
+from vigil.app.simulate.segment import Said, Segment, SimulatedRoom, one_look, taking_turns
 
-Plan = Callable[[Room, int], Segment]
+Plan = Callable[[SimulatedRoom, int], Segment]
 
 CLEAR_MS: Final = 6_000
 """A violation's run goes on at least this long after its time."""
 LATE: Final = ((210, 260, 340, 295), (410, 377, 402, 388), (-140, -165, -210, -118))
 
 
-def _length(room: Room, rule: str, more_s: int) -> int:
+def _length(room: SimulatedRoom, rule: str, more_s: int) -> int:
     """A length that violates `rule` for sure: up to `more_s` longer than needed, in ms."""
     return rules.LASTS_S[rule] * 1000 + CLEAR_MS + room.rng.randint(0, more_s * 1000)
 
 
-def greeting_miss(room: Room, start: int) -> Segment:
+def greeting_miss(room: SimulatedRoom, start: int) -> Segment:
     """The host talks to a colleague while buyer after buyer comes in."""
     number = room.rng.choice((3, 3, 4, 5, 7))
     end = start + number * room.rng.randint(6_000, 12_000) + 16_000
@@ -35,7 +35,7 @@ def greeting_miss(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, room.look), False, entered, said, faults)
 
 
-def absence(room: Room, start: int) -> Segment:
+def absence(room: SimulatedRoom, start: int) -> Segment:
     """The host walks away; now and then nothing at all is left to see, which is `no-content` as well."""
     end = start + _length(room, "absence", 90)
     nothing = room.rng.random() < 0.3
@@ -47,7 +47,7 @@ def absence(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, look), False, entered, (), (gone, *faults))
 
 
-def absence_after_words(room: Room, start: int) -> Segment:
+def absence_after_words(room: SimulatedRoom, start: int) -> Segment:
     """The host walks away and calls out once more: the five minutes count from there."""
     called = start + room.rng.randint(40_000, 200_000)
     end = called + _length(room, "absence", 40)
@@ -56,7 +56,7 @@ def absence_after_words(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, room.look.but(face=False)), False, (), said, (gone,))
 
 
-def black_screen(room: Room, start: int) -> Segment:
+def black_screen(room: SimulatedRoom, start: int) -> Segment:
     """The camera shows black while the host talks on."""
     end = start + _length(room, "black-screen", 60)
     look = room.look.but(face=False, black=True, layout=None)
@@ -64,7 +64,7 @@ def black_screen(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, look), faults=(fault,))
 
 
-def black_and_gone(room: Room, start: int) -> Segment:
+def black_and_gone(room: SimulatedRoom, start: int) -> Segment:
     """The lights go out and the host with them."""
     end = start + _length(room, "absence", 60)
     look = room.look.but(face=False, black=True, activity=None, layout=None, offsets=(None,))
@@ -75,7 +75,7 @@ def black_and_gone(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, look), False, (), (), faults)
 
 
-def av_desync(room: Room, start: int) -> Segment:
+def av_desync(room: SimulatedRoom, start: int) -> Segment:
     """Sound and picture come apart, and may change sides on the way."""
     end = start + _length(room, "av-desync", 60)
     looks = taking_turns(room.rng, start, end, [room.look.but(offsets=offsets) for offsets in LATE])
@@ -83,7 +83,7 @@ def av_desync(room: Room, start: int) -> Segment:
     return Segment(start, end, looks, faults=(fault,))
 
 
-def signed_off(room: Room, start: int) -> Segment:
+def signed_off(room: SimulatedRoom, start: int) -> Segment:
     """The host says goodbye but does not end the stream: an empty room goes on."""
     end = start + _length(room, "dead-air", 60)
     look = room.look.but(face=False, activity="signed-off", offsets=(None,))
@@ -93,7 +93,7 @@ def signed_off(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, look), False, entered, (), (dead, gone, *faults))
 
 
-def dropped(room: Room, start: int) -> Segment:
+def dropped(room: SimulatedRoom, start: int) -> Segment:
     """The stream breaks off and is not ended for minutes; who enters meanwhile is not judged."""
     end = start + _length(room, "dead-air", 60)
     look = room.look.but(stream="disconnected", face=False, black=True, activity=None, layout=None, offsets=(None,))
@@ -102,7 +102,7 @@ def dropped(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, look), False, entered, (), (fault,))
 
 
-def signed_off_then_dropped(room: Room, start: int) -> Segment:
+def signed_off_then_dropped(room: SimulatedRoom, start: int) -> Segment:
     """One run of dead air, first live and then disconnected."""
     broke = start + room.rng.randint(60_000, 200_000)
     end = start + _length(room, "dead-air", 60)
@@ -112,7 +112,7 @@ def signed_off_then_dropped(room: Room, start: int) -> Segment:
     return Segment(start, end, ((start, live), (broke, gone)), False, (), (), (fault,))
 
 
-def sleeping(room: Room, start: int) -> Segment:
+def sleeping(room: SimulatedRoom, start: int) -> Segment:
     """The host falls asleep on camera."""
     end = start + _length(room, "sleeping", 30)
     look = room.look.but(activity="sleeping", face=room.rng.random() < 0.5)
@@ -120,7 +120,7 @@ def sleeping(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, look), False, (), (), (fault,))
 
 
-def no_content(room: Room, start: int) -> Segment:
+def no_content(room: SimulatedRoom, start: int) -> Segment:
     """The host does anything but host."""
     end = start + _length(room, "no-content", 60)
     activities = ("equipment", "eating", "chatting", "driving", "none")
@@ -129,7 +129,7 @@ def no_content(room: Room, start: int) -> Segment:
     return Segment(start, end, looks, faults=(fault,))
 
 
-def layout(room: Room, start: int) -> Segment:
+def layout(room: SimulatedRoom, start: int) -> Segment:
     """The canvas breaks one rule after the other."""
     end = start + _length(room, "layout", 50)
     bad = (
@@ -145,7 +145,7 @@ def layout(room: Room, start: int) -> Segment:
 
 
 def _labelled(rule: str, labels: tuple[str, ...], text: str) -> Plan:
-    def plan(room: Room, start: int) -> Segment:
+    def plan(room: SimulatedRoom, start: int) -> Segment:
         label = room.rng.choice(labels)
         end = start + _length(room, rule, 20)
         look = room.look.but(labels=("indoor", label))
@@ -156,7 +156,7 @@ def _labelled(rule: str, labels: tuple[str, ...], text: str) -> Plan:
     return plan
 
 
-def spoken_label(room: Room, start: int) -> Segment:
+def spoken_label(room: SimulatedRoom, start: int) -> Segment:
     """The host says or writes what a label forbids; said again within the hour it does not count."""
     label = room.rng.choice((*words.OFFERS, "abuse", "abuse"))
     rule = "harassment" if label == "abuse" else "rights" if label.startswith("rights:") else "prohibited-goods"
@@ -171,7 +171,7 @@ def spoken_label(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, room.look), said=tuple(said), faults=tuple(faults))
 
 
-def repeated(room: Room, start: int) -> Segment:
+def repeated(room: SimulatedRoom, start: int) -> Segment:
     """The host types nearly the same again and again."""
     number = rules.REPEATS + room.rng.randint(0, 2)
     text = room.rng.choice(words.REPEATED).format(n=room.rng.randint(100, 999))

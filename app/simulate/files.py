@@ -11,8 +11,8 @@ from typing import IO, Final, cast
 import orjson
 import zstandard
 
-from app.simulate.message import Fault, Message
-from app.simulate.partitions import partition_of
+from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.partitions import partition_of
 
 PROGRESS_EVERY: Final = 5_000
 

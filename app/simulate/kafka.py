@@ -12,11 +12,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from app.simulate.message import Fault, Message
-from app.simulate.partitions import partition_of
-from app.simulate.simulation import NonsenseError, Simulation
-from topics.rooms import ROOM_TOPICS
-from topics.suppliers import SUPPLIER_TOPICS
+from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.partitions import partition_of
+from vigil.app.simulate.simulation import NonsenseError, Simulation
+from vigil.topics.rooms import ROOM_TOPICS
+from vigil.topics.suppliers import SUPPLIER_TOPICS
 
 BATCH_BYTES: Final = 256 * 1024
 IN_FLIGHT: Final = 64
@@ -80,7 +80,7 @@ async def produce(
         await producer.start()
         try:
             outbox = _Outbox(producer, partitions)
-            pace = _Pace(began, simulation.start_ms + round(backlog_s * 1000), speed, rate)
+            pace = _SendRate(began, simulation.start_ms + round(backlog_s * 1000), speed, rate)
             for message in simulation.messages(on_fault):
                 if on_backlog_sent and message.sent_at > pace.backlog_end:
                     await outbox.settle()
@@ -133,7 +133,7 @@ async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
         return
 
 
-class _Pace:
+class _SendRate:
     """When each message is due in real time."""
 
     def __init__(self, began: float, backlog_end: int, speed: float | None, rate: float | None) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from topics.rooms import Activity, Stream
+from vigil.topics.rooms import Activity, Stream
 
 GOOD_LAYOUT: Final = (("camera_share", 0.62), ("uncovered_share", 0.0), ("materials", 1))
 

@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from app.simulate.message import Message
-from topics.fields import MAX_MESSAGE_BYTES
-from topics.rooms import ROOM_TOPICS
+from vigil.app.simulate.message import Message
+from vigil.topics.fields import MAX_MESSAGE_BYTES
+from vigil.topics.rooms import ROOM_TOPICS
 
 Fields = dict[str, Any]
 

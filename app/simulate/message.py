@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from topics.verdicts import identity
+from vigil.topics.verdicts import identity
 
 
 class Message(NamedTuple):

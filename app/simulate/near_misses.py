@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from app.simulate import rules, words
-from app.simulate.faults import LATE, Plan
-from app.simulate.looks import Look
-from app.simulate.segment import Room, Said, Segment, one_look
+from vigil.app.simulate import rules, words
+from vigil.app.simulate.faults import LATE, Plan
+from vigil.app.simulate.looks import Look
+from vigil.app.simulate.segment import Said, Segment, SimulatedRoom, one_look
 
 
-def two_misses(room: Room, start: int) -> Segment:
+def two_misses(room: SimulatedRoom, start: int) -> Segment:
     """Two buyers are missed, the third is greeted."""
     end = start + room.rng.randint(28_000, 50_000)
     entered, faults = room.unanswered(start, end, 2)
@@ -16,19 +16,19 @@ def two_misses(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, room.look), False, entered)
 
 
-def off_camera(room: Room, start: int) -> Segment:
+def off_camera(room: SimulatedRoom, start: int) -> Segment:
     """Nobody is seen for longer than the rule allows, but the host keeps answering."""
     end = start + rules.LASTS_S["absence"] * 1000 + room.rng.randint(10_000, 60_000)
     return Segment(start, end, one_look(start, end, room.look.but(face=False)))
 
 
-def short_black(room: Room, start: int) -> Segment:
+def short_black(room: SimulatedRoom, start: int) -> Segment:
     """The picture is black, but not for long enough."""
     end = start + room.rng.randint(20_000, rules.LASTS_S["black-screen"] * 1000 - 15_000)
     return Segment(start, end, one_look(start, end, room.look.but(face=False, black=True, layout=None)))
 
 
-def black_with_a_gap(room: Room, start: int) -> Segment:
+def black_with_a_gap(room: SimulatedRoom, start: int) -> Segment:
     """Black before and after a loss of the signal: missing data is never a violation."""
     lost = start + room.rng.randint(60_000, 100_000)
     back = lost + (rules.MAX_FRAME_GAP_S + room.rng.randint(8, 25)) * 1000
@@ -37,14 +37,14 @@ def black_with_a_gap(room: Room, start: int) -> Segment:
     return _with_a_gap(room, start, lost, back, end, black)
 
 
-def lost_signal(room: Room, start: int) -> Segment:
+def lost_signal(room: SimulatedRoom, start: int) -> Segment:
     """No frames come for a while, and nobody said that the stream was disconnected."""
     lost = start + room.rng.randint(10_000, 30_000)
     back = lost + (rules.MAX_FRAME_GAP_S + room.rng.randint(8, 45)) * 1000
     return _with_a_gap(room, start, lost, back, back + 12_000, room.look)
 
 
-def _with_a_gap(room: Room, start: int, lost: int, back: int, end: int, look: Look) -> Segment:
+def _with_a_gap(room: SimulatedRoom, start: int, lost: int, back: int, end: int, look: Look) -> Segment:
     # A look of one millisecond is exactly one frame: so the last one before the gap is known.
     looks = ((start, look), (lost, look), (lost + 1, None), (back, look))
     at = lost + rules.MAX_FRAME_GAP_S * 1000
@@ -52,7 +52,7 @@ def _with_a_gap(room: Room, start: int, lost: int, back: int, end: int, look: Lo
     return Segment(start, end, looks, faults=(notice,))
 
 
-def drop_out(room: Room, start: int) -> Segment:
+def drop_out(room: SimulatedRoom, start: int) -> Segment:
     """The stream breaks off, black, and comes back in time; who entered meanwhile was not to be greeted."""
     end = start + room.rng.randint(15_000, 240_000)
     look = room.look.but(stream="disconnected", face=False, black=True, activity=None, layout=None, offsets=(None,))
@@ -60,7 +60,7 @@ def drop_out(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, look), False, entered)
 
 
-def short_desync(room: Room, start: int) -> Segment:
+def short_desync(room: SimulatedRoom, start: int) -> Segment:
     """Sound and picture are apart, but not for long enough; or for long, but within the limits."""
     if room.rng.random() < 0.5:
         end = start + room.rng.randint(60_000, rules.LASTS_S["av-desync"] * 1000 - 30_000)
@@ -69,7 +69,7 @@ def short_desync(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, room.look.but(offsets=(170, 150, -75, 120))))
 
 
-def lunch(room: Room, start: int) -> Segment:
+def lunch(room: SimulatedRoom, start: int) -> Segment:
     """The host eats for some minutes, shows something once in between, and eats on."""
     back = start + room.rng.randint(100_000, 250_000)
     end = back + room.rng.randint(100_000, 250_000)
@@ -77,20 +77,20 @@ def lunch(room: Room, start: int) -> Segment:
     return Segment(start, end, ((start, eating), (back, room.look), (back + 3_000, eating)))
 
 
-def nap(room: Room, start: int) -> Segment:
+def nap(room: SimulatedRoom, start: int) -> Segment:
     """The host's eyes fall shut for some seconds."""
     end = start + room.rng.randint(3_000, rules.LASTS_S["sleeping"] * 1000 - 4_000)
     return Segment(start, end, one_look(start, end, room.look.but(activity="sleeping")), False)
 
 
-def flicker(room: Room, start: int) -> Segment:
+def flicker(room: SimulatedRoom, start: int) -> Segment:
     """A label is seen on a frame or two: not long enough to count."""
     label = room.rng.choice(("minor", "illegal-background", *words.RIGHTS, *words.PROHIBITED))
     end = start + 1_900
     return Segment(start, end, one_look(start, end, room.look.but(labels=(label,))), False)
 
 
-def crowded_canvas(room: Room, start: int) -> Segment:
+def crowded_canvas(room: SimulatedRoom, start: int) -> Segment:
     """A full canvas, everything just within the rules."""
     end = start + room.rng.randint(20_000, 90_000)
     full = (
@@ -103,7 +103,7 @@ def crowded_canvas(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, room.look.but(layout=full)))
 
 
-def said_four_times(room: Room, start: int) -> Segment:
+def said_four_times(room: SimulatedRoom, start: int) -> Segment:
     """Nearly the same four times in a minute: once too few; or more often, but slowly."""
     text = room.rng.choice(words.REPEATED).format(n=room.rng.randint(100, 999))
     slow = room.rng.random() < 0.5
@@ -117,7 +117,7 @@ def said_four_times(room: Room, start: int) -> Segment:
     return Segment(start, end, one_look(start, end, room.look), said=tuple(said))
 
 
-def greeted_alike(room: Room, start: int) -> Segment:
+def greeted_alike(room: SimulatedRoom, start: int) -> Segment:
     """The same greeting for everyone, as the first rule demands: no harassment."""
     at = start + 2_000
     said = []

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from app.wall_clock import wall_ms
+from vigil.app.kafka.wall_clock import wall_ms
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 

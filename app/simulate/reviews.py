@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from app.simulate.message import Fault, Message
+from vigil.app.simulate.message import Fault, Message
 
 REASONS: Final = {
     "overturned": ("the host was heard off camera", "a wrong label", "agreed beforehand with operations"),

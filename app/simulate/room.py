@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import orjson
 
-from app.simulate import words
-from app.simulate.looks import endings
-from app.simulate.message import Fault, Message
-from app.simulate.script import Script
-from app.simulate.segment import Said, Segment
-from topics.fields import Tier
+from vigil.app.simulate import words
+from vigil.app.simulate.looks import endings
+from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.script import Script
+from vigil.app.simulate.segment import Said, Segment
+from vigil.topics.fields import Tier
 
 TIERS: Final[tuple[Tier | None, ...]] = (
     "L0", "L0", "L0", "L0", "L0", "L1", "L1", "L1", "L2", "L2", "L3", "L4", None, None,

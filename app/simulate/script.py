@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from app.simulate import words
-from app.simulate.faults import FAULTS, Plan
-from app.simulate.looks import GOOD_LAYOUT, Look
-from app.simulate.near_misses import NEAR_MISSES
-from app.simulate.segment import Room, Segment, one_look
+from vigil.app.simulate import words
+from vigil.app.simulate.faults import FAULTS, Plan
+from vigil.app.simulate.looks import GOOD_LAYOUT, Look
+from vigil.app.simulate.near_misses import NEAR_MISSES
+from vigil.app.simulate.segment import Segment, SimulatedRoom, one_look
 
 SETTLING_MS: Final = 10_000
 """A fault is planned only where as much is left before the end of the simulation: something must come after it."""
@@ -54,7 +54,7 @@ PERSONAS: Final = (
 class Broadcast:
     """One live room as the script has it."""
 
-    room: Room
+    room: SimulatedRoom
     segments: Iterator[Segment]
 
 
@@ -85,14 +85,14 @@ class Script:
             yield Broadcast(room, self._segments(room, at, closing))
             at = self._clock + self.rng.randint(15_000, 90_000)
 
-    def _room(self, number: int) -> Room:
+    def _room(self, number: int) -> SimulatedRoom:
         rng = Random(f"{self.rng.random()}")  # noqa: S311
         look = Look(
             offsets=rng.choice(((12, -8, 21, 3), (40, 55, 38, 61), (-20, -34, -11, -27), (None,))),
             layout=rng.choice((None, GOOD_LAYOUT)),
             labels=rng.choice(((), (), ("indoor",))),
         )
-        return Room(
+        return SimulatedRoom(
             rng=rng,
             room_id=f"room-{self.slot:05d}-{number:03d}",
             host_id=self.host_id,
@@ -101,12 +101,12 @@ class Script:
             counted=set(),
         )
 
-    def _segments(self, room: Room, at: int, closing: int) -> Iterator[Segment]:
+    def _segments(self, room: SimulatedRoom, at: int, closing: int) -> Iterator[Segment]:
         for segment in self._plan(room, at, closing):
             self._clock = segment.end
             yield segment
 
-    def _plan(self, room: Room, at: int, closing: int) -> Iterator[Segment]:
+    def _plan(self, room: SimulatedRoom, at: int, closing: int) -> Iterator[Segment]:
         rng = room.rng
         opening = at + rng.randint(2_000, 6_000)
         early, _ = room.unanswered(at, opening + 12_000, 1)  # before the first frame nothing is judged
@@ -138,7 +138,7 @@ class Script:
     def _over(self, at: int) -> bool:
         return self.end is not None and at >= self.end
 
-    def _calm(self, room: Room, at: int, first: bool, closing: int) -> Segment:
+    def _calm(self, room: SimulatedRoom, at: int, first: bool, closing: int) -> Segment:
         """A stretch in which the host does its work; short lapses in between are no faults."""
         rng = room.rng
         every = 90 if self.fault_every_s is None else self.fault_every_s * self.persona.calm
@@ -161,7 +161,7 @@ class Script:
         over = begins + rng.randint(2_000, min(60_000, end - begins - 6_000))
         return Segment(at, end, ((at, room.look), (begins, lapse), (over, room.look)))
 
-    def _incident(self, room: Room, at: int) -> Segment | None:
+    def _incident(self, room: SimulatedRoom, at: int) -> Segment | None:
         """A fault or a near miss; None where it would not be over in time."""
         rng = room.rng
         plans: dict[str, Plan]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from app.simulate import rules
-from app.simulate.looks import Look
-from app.simulate.message import Fault
-from topics.rooms import Intent
+from vigil.app.simulate import rules
+from vigil.app.simulate.looks import Look
+from vigil.app.simulate.message import Fault
+from vigil.topics.rooms import Intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Segment:
 
 
 @dataclass(slots=True)
-class Room:
+class SimulatedRoom:
     """What the script must remember of one broadcast."""
 
     rng: Random

@@ -8,13 +8,13 @@ from operator import attrgetter
 from random import Random
 from typing import Final
 
-from app.simulate import rules
-from app.simulate.malformed import Malformer
-from app.simulate.message import Fault, Message
-from app.simulate.reviews import Moderators
-from app.simulate.room import RoomPlayer
-from app.simulate.script import Script
-from app.simulate.suppliers import Suppliers
+from vigil.app.simulate import rules
+from vigil.app.simulate.malformed import Malformer
+from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.reviews import Moderators
+from vigil.app.simulate.room import RoomPlayer
+from vigil.app.simulate.script import Script
+from vigil.app.simulate.suppliers import Suppliers
 
 SLICE_MS: Final = 4_000
 """So much time is played at once: what is in memory grows with it and with the number of rooms."""

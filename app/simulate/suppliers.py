@@ -15,16 +15,16 @@ from typing import Any, Final
 
 import orjson
 
-from app.simulate.message import Message
-from app.simulate.script import industry_of
-from topics.fields import Tier
+from vigil.app.simulate.message import Message
+from vigil.app.simulate.script import industry_of
+from vigil.topics.fields import Tier
 
 HOUR_MS: Final = 3_600_000
 TIERS: Final[tuple[Tier, ...]] = ("L0", "L0", "L1", "L1", "L2", "L3", "L4")
 
 
 @dataclass(frozen=True)
-class Pace:
+class ActivityRate:
     """How long things take, on average, in seconds."""
 
     between_quotes: float
@@ -35,7 +35,9 @@ class Pace:
     """In every such stretch one RFQ of each industry draws quotes from many: there pins run out."""
 
 
-HISTORY: Final = Pace(between_quotes=4 * 3600, reply=20 * 3600, pay=30 * 3600, settle=48 * 3600, sought=6 * 3600)
+HISTORY: Final = ActivityRate(
+    between_quotes=4 * 3600, reply=20 * 3600, pay=30 * 3600, settle=48 * 3600, sought=6 * 3600
+)
 
 
 class SupplierPlayer:
@@ -47,7 +49,7 @@ class SupplierPlayer:
         self._key = self._supplier_id.encode()
         self._industry = industry_of(number)
         self._start = start
-        self._on_air = Pace(rfq_every_s, reply=90, pay=150, settle=120, sought=600)
+        self._on_air = ActivityRate(rfq_every_s, reply=90, pay=150, settle=120, sought=600)
         self._disorder = disorder_ms
         self._skill = rng.random()
         """From one who answers late and rarely sells to one whom everybody likes."""
@@ -87,7 +89,7 @@ class SupplierPlayer:
             if what == "replied":
                 self._order_perhaps(at, about)
 
-    def _pace(self, at: int) -> Pace:
+    def _pace(self, at: int) -> ActivityRate:
         return self._on_air if at >= self._start else HISTORY
 
     def _later(self, at: int, what: str, about: dict[str, Any] | None = None) -> None:

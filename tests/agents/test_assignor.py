@@ -3,10 +3,10 @@
 import pytest
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from agents.batches import BatchApp, ShardAssignor
-from app.settings import Settings
-from app.worker import _faust_app
 from tools.group import Group
+from vigil.agents.faust.batches import BatchApp, ShardAssignor
+from vigil.app.kafka.settings import Settings
+from vigil.app.runtime.worker import _faust_app
 
 
 def group_of(workers: int, partitions: int, replicas: int = 0, kind: type = ShardAssignor) -> Group:

@@ -7,13 +7,13 @@ import pytest
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from agents.checkpoint import CATCHING_UP, Checkpoints, Overtaken
-from agents.owner import Owner, Pace, wall_ms
-from app.stream.shard import Shard
-from app.stream.store import Store
-from tests.agents.fakes import FakeFeed, FakeProducer, FakeTable, fetched, restored
-from tests.stream.toys import Ordered
-from topics.catalog import Group
+from tests.support.fakes import FakeFeed, FakeProducer, FakeTable, fetched, restored
+from tests.support.toys import Ordered
+from vigil.agents.checkpointer import CATCHING_UP, Checkpointer, FencedError
+from vigil.agents.shard_manager import ShardManager, WatermarkPolicy, wall_ms
+from vigil.app.engine.changelog import ChangelogStore
+from vigil.app.engine.shard import Shard
+from vigil.topics.catalog import Group
 
 TOPICS = ("entry", "remark", "look")
 ENTRY = TP("entry", 0)
@@ -29,20 +29,20 @@ class Stage:
         self.feed.diary = self.diary
         self.producer = FakeProducer(self.diary, most)
         self.table = FakeTable(CHANGELOG)
-        self.store = Store()
+        self.store = ChangelogStore()
         if log is not None:
             self.producer.log[CHANGELOG] = log
             self.table.ends[0] = len(log)
             self.store = restored(log)
         self.written: list[tuple[float, int]] = []
         self.told: list[str] = []
-        self.owner = Owner(
+        self.owner = ShardManager(
             self.feed,  # type: ignore[arg-type]
-            Pace(lateness_ms=0, idle_after_ms=0, live=False),
+            WatermarkPolicy(lateness_ms=0, idle_after_ms=0, live=False),
             {"rooms": TOPICS},
             self._shard,
         )
-        self.checkpoints = Checkpoints(
+        self.checkpoints = Checkpointer(
             self.owner,
             self.feed,  # type: ignore[arg-type]
             {"rooms": self.table},  # type: ignore[dict-item]
@@ -254,7 +254,7 @@ async def test_a_record_of_somebody_else_in_the_changelog_means_that_the_shard_i
     stage = await Stage().begin()
     stage.log.append((b"foreign", b"x" * 40, []))
     stage.says(1000)
-    with pytest.raises(Overtaken, match=r"the changelog of rooms, partition 0, has \d+ new records"):
+    with pytest.raises(FencedError, match=r"the changelog of rooms, partition 0, has \d+ new records"):
         await stage.due()
     assert "output" not in stage.diary
     assert "commit" not in stage.diary
@@ -264,7 +264,7 @@ async def test_a_take_over_that_did_not_read_the_log_to_its_end_is_noticed_too()
     first = await Stage().begin()
     stage = Stage(log=list(first.log))
     stage.log.append(stage.log[-1])
-    with pytest.raises(Overtaken):
+    with pytest.raises(FencedError):
         await stage.begin()
     assert stage.producer.sent == []
 
@@ -273,7 +273,7 @@ async def test_a_refused_commit_stops_the_worker() -> None:
     stage = await Stage().begin()
     stage.feed.member = False
     stage.says(1000)
-    with pytest.raises(Overtaken, match="the group refused a commit"):
+    with pytest.raises(FencedError, match="the group refused a commit"):
         await stage.due()
 
 

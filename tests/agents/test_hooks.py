@@ -1,6 +1,6 @@
 """Every name of Faust and aiokafka that agents/ leans on and that they do not promise: an upgrade fails here first.
 
-A failure names what has changed. Look there, and at agents/batches.py, before the pins in pyproject.toml move.
+A failure names what has changed. Look there, and at agents/faust/batches.py, before the pins in pyproject.toml move.
 """
 
 import ast
@@ -30,13 +30,13 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
-from agents import batches
-from agents.batches import BatchApp, Feed, MirrorTable, Transfer, batch_message
-from agents.owner import Owner
-from agents.parting import Shell
-from app.settings import Settings
-from app.stream.store import Store
-from app.worker import Worker, _faust_app
+from vigil.agents.faust import batches
+from vigil.agents.faust.batches import BatchApp, FaustSourceFeed, MirrorTable, TransportSettings, batch_message
+from vigil.agents.faust.shutdown import WorkerProcess
+from vigil.agents.shard_manager import ShardManager
+from vigil.app.engine.changelog import ChangelogStore
+from vigil.app.kafka.settings import Settings
+from vigil.app.runtime.worker import Worker, _faust_app
 
 ROOT: Final = Path(__file__).parents[2]
 ENTRY: Final = TP("entry", 0)
@@ -121,7 +121,7 @@ def test_every_override_overrides_something() -> None:
             "on_rebalance",
             "on_recovery_completed",
         },
-        Shell: {"_schedule_shutdown"},
+        WorkerProcess: {"_schedule_shutdown"},
     }
     for owner, names in ours.items():
         (parent, *_) = owner.__mro__[1:]
@@ -149,7 +149,7 @@ def test_the_app_makes_our_consumer_and_producer(app: BatchApp) -> None:
 
 
 def test_a_table_has_our_store_and_the_changelog_that_we_name(app: BatchApp) -> None:
-    table = MirrorTable(app, "rooms-state", 4, Store, "rooms", "vigil-rooms-state")
+    table = MirrorTable(app, "rooms-state", 4, ChangelogStore, "rooms", "vigil-rooms-state")
     assert table.changelog_topic_name == "vigil-rooms-state"
     assert table.changelog_topic is table._changelog_topic
     assert type(table.data) is batches.MirrorStore
@@ -237,7 +237,7 @@ def test_a_partition_that_is_full_is_not_fetched_and_loses_nothing_that_was_drai
 
 def test_a_queue_of_fausts_that_has_room_again_does_not_undo_what_a_shard_holds(app: BatchApp) -> None:
     """The conductor calls on_buffer_drop by itself: ours and its reasons to wait are two."""
-    feed, consumer = Feed(app), app.consumer
+    feed, consumer = FaustSourceFeed(app), app.consumer
     consumer._active_partitions = {ENTRY}
     feed.hold(ENTRY)
     assert consumer._active_partitions == set()
@@ -276,7 +276,7 @@ async def test_what_a_poll_has_fetched_is_not_passed_before_all_of_it_was_handed
     def record(tp: TP, offset: int) -> Any:
         return aiokafka.structs.ConsumerRecord(tp.topic, tp.partition, offset, 1000, 0, b"k", b"v", None, 1, 1, ())
 
-    consumer, feed = app.consumer, Feed(app)
+    consumer, feed = app.consumer, FaustSourceFeed(app)
     consumer._thread, consumer._wait_next_records = Thread(), poll
     app.hooks.batch_topics = {"entry", "look"}
     app.hooks.sought = app.consumer_generation_id
@@ -321,7 +321,7 @@ async def test_nothing_flows_while_the_fetcher_is_put_where_the_shards_are(app: 
     assert "if not self.consumer.flow_active" in source(driver.AIOKafkaConsumerThread._fetch_records)
     app.flow_control.resume()
     app.consumer.resume_flow()
-    Feed(app).stand_still()
+    FaustSourceFeed(app).stand_still()
     assert not app.consumer.flow_active
     assert not app.flow_control.is_active()
     assert "self.feed.stand_still()" in source(Worker._assigned)
@@ -354,7 +354,7 @@ async def test_what_was_passed_is_not_asked_while_partitions_are_dealt_out(app: 
 
 
 async def test_a_partition_that_was_dealt_out_anew_is_not_held(app: BatchApp) -> None:
-    Feed(app).hold(ENTRY)
+    FaustSourceFeed(app).hold(ENTRY)
     original = transport.Consumer.perform_seek
     assert "seek_to_committed" in source(original)
     sought: list[Any] = []
@@ -382,7 +382,7 @@ def test_a_fetch_tells_the_end_before_the_time() -> None:
     """So whoever reads the time first and then the end knows the end as of that time, or a later one."""
     steps = source(fetcher.Fetcher._proc_fetch_request)
     assert steps.index("tp_state.highwater = ") < steps.index("tp_state.timestamp = ")
-    moved = source(Owner._move)
+    moved = source(ShardManager._move)
     assert moved.index("self._answered(") < moved.index("feed.end(")
 
 
@@ -392,7 +392,7 @@ def test_a_fetch_tells_the_end_before_the_time() -> None:
 def test_a_recovery_buffer_of_one_is_special_and_ours_is_not_one(app: BatchApp) -> None:
     """By that number Faust goes on reading the changelogs of active partitions for ever."""
     assert "recovery_buffer_size == 1" in source(recovery.Recovery._restart_recovery.fun)
-    table = MirrorTable(app, "rooms-state", 4, Store, "rooms", "vigil-rooms-state")
+    table = MirrorTable(app, "rooms-state", 4, ChangelogStore, "rooms", "vigil-rooms-state")
     assert (table.recovery_buffer_size, table.standby_buffer_size) == (2, 1)
     assert "len(buf) >= bufsize" in source(recovery.Recovery._slurp_changelogs.fun)
 
@@ -413,7 +413,7 @@ def test_partitions_are_told_of_as_revoked_while_this_worker_is_still_a_member()
 
 
 def test_a_recovery_reads_on_from_the_offset_that_the_store_tells(app: BatchApp) -> None:
-    table = MirrorTable(app, "rooms-state", 4, Store, "rooms", "vigil-rooms-state")
+    table = MirrorTable(app, "rooms-state", 4, ChangelogStore, "rooms", "vigil-rooms-state")
     changelog = TP("vigil-rooms-state", 1)
     assert "persisted_offset" in source(recovery.Recovery._build_offsets) + source(tables.Collection.persisted_offset)
     assert table.persisted_offset(changelog) is None
@@ -421,7 +421,7 @@ def test_a_recovery_reads_on_from_the_offset_that_the_store_tells(app: BatchApp)
     assert table.persisted_offset(changelog) == 7
 
 
-class Told(Store):
+class Told(ChangelogStore):
     """A mirror that remembers the offsets it was given."""
 
     def __init__(self) -> None:
@@ -519,10 +519,10 @@ def test_what_a_standby_has_to_read_is_told_by_group(app: BatchApp) -> None:
 
     app.consumer._thread = Thread()
     app.tables._changelogs[CHANGELOG.topic] = table
-    assert Feed(app).standby_lag() == {}
+    assert FaustSourceFeed(app).standby_lag() == {}
     app.tables.recovery.standby_tps.update(TP(CHANGELOG.topic, partition) for partition in ends)
     table.store.ends.update({1: 30, 2: 12})
-    assert Feed(app).standby_lag() == {"rooms": 10}
+    assert FaustSourceFeed(app).standby_lag() == {"rooms": 10}
 
 
 async def test_a_changelog_that_begins_behind_what_its_mirror_has_is_not_taken_for_lost(app: BatchApp) -> None:
@@ -552,7 +552,7 @@ def test_offsets_are_committed_by_us_and_say_whether_they_were_taken() -> None:
 
 @pytest.mark.parametrize("kafka", [True, False])
 def test_the_broker_waits_for_data_as_long_as_we_say_and_gives_what_is_committed(app: BatchApp, kafka: bool) -> None:
-    app.transfer = Transfer(idempotent=kafka)
+    app.transfer = TransportSettings(idempotent=kafka)
 
     async def made_by_us() -> Any:
         thread = batches._Thread.__new__(batches._Thread)
@@ -566,7 +566,7 @@ def test_the_broker_waits_for_data_as_long_as_we_say_and_gives_what_is_committed
             driver.AIOKafkaConsumerThread._create_worker_consumer = original
 
     consumer = asyncio.run(made_by_us())
-    assert consumer._fetch_max_wait_ms == Transfer().fetch_wait_ms
+    assert consumer._fetch_max_wait_ms == TransportSettings().fetch_wait_ms
     assert consumer._isolation_level == ("read_committed" if kafka else "read_uncommitted")
     assert "isolation_level=self._isolation_level" in source(aiokafka.AIOKafkaConsumer.start)
     assert "self._fetch_max_wait_ms = fetch_max_wait_ms" in source(aiokafka.AIOKafkaConsumer.__init__)
@@ -609,7 +609,7 @@ def test_between_assignments_the_feed_knows_nothing_and_says_so(app: BatchApp) -
             return type("Consumer", (), {"_subscription": type("S", (), {"subscription": None})})
 
     app.consumer._thread = Thread()
-    feed = Feed(app)
+    feed = FaustSourceFeed(app)
     assert (feed.answered(ENTRY), feed.passed(ENTRY), feed.handed_on(ENTRY)) == (0, 0, 0)
 
 

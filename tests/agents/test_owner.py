@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from agents import owner as owner_module
-from agents.batches import Batch, Feed
-from agents.intake import attach
-from agents.owner import ForeignTopic, Held, Owner, Pace
-from app.stream.shard import Shard
-from app.stream.store import Store
-from tests.agents.fakes import FakeFeed, fetched, restored
-from tests.stream.toys import Arrival, Ordered, Toy
-from topics.catalog import Group
+from tests.support.fakes import FakeFeed, fetched, restored
+from tests.support.toys import Arrival, Ordered, Toy
+from vigil.agents import shard_manager as owner_module
+from vigil.agents.faust.agent import attach
+from vigil.agents.faust.batches import Batch, FaustSourceFeed
+from vigil.agents.shard_manager import ShardManager, ShardRunner, TopicMismatch, WatermarkPolicy
+from vigil.app.engine.changelog import ChangelogStore
+from vigil.app.engine.shard import Shard
+from vigil.topics.catalog import Group
 
 TOPICS = ("entry", "remark", "look")
 ENTRY, REMARK, LOOK = (TP(topic, 0) for topic in TOPICS)
@@ -39,7 +39,7 @@ class Stage:
         toy: Toy | None = None,
         group: Group = "rooms",
         upstream: Sequence[Group] = (),
-        store: Store | None = None,
+        store: ChangelogStore | None = None,
         **pace: Any,
     ) -> None:
         self.now = NOW
@@ -47,10 +47,10 @@ class Stage:
         self.feed = FakeFeed(*TOPICS)
         self.store = store
         self.group = group
-        feed: Feed = self.feed  # type: ignore[assignment]
-        self.owner = Owner(
+        feed: FaustSourceFeed = self.feed  # type: ignore[assignment]
+        self.owner = ShardManager(
             feed,
-            Pace(**{"lateness_ms": LATENESS, "idle_after_ms": IDLE, "max_buffered": 10, **pace}),
+            WatermarkPolicy(**{"lateness_ms": LATENESS, "idle_after_ms": IDLE, "max_buffered": 10, **pace}),
             {group: TOPICS},
             self._shard,
             upstream,
@@ -65,7 +65,7 @@ class Stage:
         return self
 
     @property
-    def held(self) -> Held:
+    def held(self) -> ShardRunner:
         return self.owner.shards[self.group, 0]
 
     @property
@@ -206,7 +206,7 @@ async def test_batches_of_partitions_that_went_elsewhere_are_left_alone() -> Non
 # ---- where reading goes on --------------------------------------------------------------------------------------
 
 
-async def stored(offset: int) -> Store:
+async def stored(offset: int) -> ChangelogStore:
     """The state of a shard that has dealt with `offset` entries."""
     stage = await Stage(toy=Arrival()).assign()
     if offset:
@@ -224,7 +224,7 @@ async def test_reading_goes_on_where_the_stored_state_has_come_to() -> None:
 async def test_a_topic_that_ends_before_the_stored_state_is_another_topic() -> None:
     stage = Stage(toy=Arrival(), store=await stored(5))
     stage.feed.told_ends[ENTRY] = 4
-    with pytest.raises(ForeignTopic, match=r"entry, partition 0, ends at 4, before the offset 5 .*`app_id`"):
+    with pytest.raises(TopicMismatch, match=r"entry, partition 0, ends at 4, before the offset 5 .*`app_id`"):
         await stage.assign()
 
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from agents.parting import Parting
+from vigil.agents.faust.shutdown import ShutdownGuard
 
 
 def test_who_does_not_end_of_himself_is_ended_with_the_status_of_that_moment() -> None:
@@ -14,7 +14,7 @@ def test_who_does_not_end_of_himself_is_ended_with_the_status_of_that_moment() -
         told.append(code)
         ended.set()
 
-    parting = Parting(lambda: status, end)
+    parting = ShutdownGuard(lambda: status, end)
     parting.within(0.05)
     status = 0  # the last checkpoint was written meanwhile
     assert ended.wait(5)
@@ -23,7 +23,7 @@ def test_who_does_not_end_of_himself_is_ended_with_the_status_of_that_moment() -
 
 def test_the_first_call_counts() -> None:
     ended = threading.Event()
-    parting = Parting(lambda: 1, lambda code: ended.set())
+    parting = ShutdownGuard(lambda: 1, lambda code: ended.set())
     parting.within(0.05)
     parting.within(3600)
     assert ended.wait(5)
@@ -31,5 +31,5 @@ def test_the_first_call_counts() -> None:
 
 def test_nobody_is_ended_who_was_not_asked_to() -> None:
     ended = threading.Event()
-    Parting(lambda: 1, lambda code: ended.set())
+    ShutdownGuard(lambda: 1, lambda code: ended.set())
     assert not ended.wait(0.2)

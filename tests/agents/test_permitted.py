@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 from faust.types import TP
 
-from agents.owner import Held, Owner, Pace
-from app.stream.clock import Source
-from topics.envelope import Output
+from vigil.agents.shard_manager import ShardManager, ShardRunner, WatermarkPolicy
+from vigil.app.engine.watermark import SourcePosition
+from vigil.topics.envelope import Output
 
 LATENESS, IDLE = 2000, 200
 T = 1_700_000_000_000
@@ -22,7 +22,7 @@ class Told(NamedTuple):
     timestamp: int
 
 
-class Feed:
+class FaustSourceFeed:
     """A broker that always answers, and whose topics end where we have read."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Feed:
     passed = handed_on
 
 
-class Context:
+class OutputCollector:
     def __init__(self) -> None:
         self.emitted: list[Output] = []
         self.counts: dict[str, int] = {}
@@ -52,8 +52,8 @@ class Shard:
     def __init__(self, judged: int, sources: int) -> None:
         self.clock = 0
         self.logic = SimpleNamespace(ordered=True)
-        self.sources = [Source() for _ in range(sources)]
-        self.context = Context()
+        self.sources = [SourcePosition() for _ in range(sources)]
+        self.context = OutputCollector()
         self.buffer: list[Any] = []
         self._judged = judged
 
@@ -67,16 +67,18 @@ class Shard:
         self.clock = max(clock, self.clock)
 
 
-def world(sources: int) -> tuple[Owner, Held, Feed]:
-    feed = Feed()
+def world(sources: int) -> tuple[ShardManager, ShardRunner, FaustSourceFeed]:
+    feed = FaustSourceFeed()
     topics = ("buyer-entry", "comment")[:sources]
-    owner = Owner(feed, Pace(LATENESS, IDLE), {"rooms": topics}, lambda *_: None, wall=lambda: feed.now)  # type: ignore[arg-type]
-    held = Held("rooms", 0, Shard(T, sources), [TP(topic, 0) for topic in topics], [0] * sources, feed.now)
+    owner = ShardManager(
+        feed, WatermarkPolicy(LATENESS, IDLE), {"rooms": topics}, lambda *_: None, wall=lambda: feed.now
+    )  # type: ignore[arg-type]
+    held = ShardRunner("rooms", 0, Shard(T, sources), [TP(topic, 0) for topic in topics], [0] * sources, feed.now)
     owner.shards["rooms", 0] = held
     return owner, held, feed
 
 
-def arrives(owner: Owner, held: Held, rank: int, at: int, came: int) -> None:
+def arrives(owner: ShardManager, held: ShardRunner, rank: int, at: int, came: int) -> None:
     """A record of the event time `at` that the broker has had since `came`."""
     held.shard.sources[rank].max_at = max(held.shard.sources[rank].max_at, at)
     seen = held.shard.sources[rank].seen
@@ -134,7 +136,7 @@ def test_a_silent_partition_that_had_come_so_far_is_not_waited_for() -> None:
 
 def test_recorded_data_is_not_measured() -> None:
     owner, held, feed = world(1)
-    owner._pace = Pace(LATENESS, IDLE, live=False)
+    owner._pace = WatermarkPolicy(LATENESS, IDLE, live=False)
     feed.now = T + LATENESS + 340
     arrives(owner, held, 0, T + LATENESS + 1, came=T)
     assert held.permitted == {}
@@ -203,10 +205,10 @@ def test_many_shards_share_a_moment_and_all_have_their_turn(monkeypatch: pytest.
 
         shard.advance = slowly  # type: ignore[method-assign]
         shard.sources[0].max_at = T + LATENESS
-        owner.shards["rooms", partition] = Held(
+        owner.shards["rooms", partition] = ShardRunner(
             "rooms", partition, shard, [TP("buyer-entry", partition)], [1], feed.now
         )
-    looked: list[Held] = []
+    looked: list[ShardRunner] = []
     move = owner._move
     owner._move = lambda held, *more: (looked.append(held), move(held, *more))  # type: ignore[method-assign]
     for _ in range(30):

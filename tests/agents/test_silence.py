@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import pytest
 from faust.types import TP
 
-from agents.owner import Held, Owner, Pace
-from app.stream.clock import Source
-from app.stream.logic import Context
+from vigil.agents.shard_manager import ShardManager, ShardRunner, WatermarkPolicy
+from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.watermark import SourcePosition
 
 T0 = 1_700_000_000_000
 TPS = (TP("buyer-entry", 0), TP("frame-status", 0))
@@ -37,9 +37,9 @@ class Recorder:
 
     def __init__(self) -> None:
         self.clock = 0
-        self.context = Context()
+        self.context = OutputCollector()
         self.buffer: list[object] = []
-        self.sources = [Source(max_at=T0) for _ in TPS]
+        self.sources = [SourcePosition(max_at=T0) for _ in TPS]
 
     def advance(self, clock: int, most: int) -> None:
         self.clock = max(self.clock, clock)
@@ -51,15 +51,15 @@ def now() -> list[int]:
     return [T0]
 
 
-def quiet_owner(feed: QuietFeed, now: list[int]) -> tuple[Owner, Recorder]:
+def quiet_owner(feed: QuietFeed, now: list[int]) -> tuple[ShardManager, Recorder]:
     shard = Recorder()
     groups = {"rooms": [tp.topic for tp in TPS]}
-    owner = Owner(feed, Pace(), groups, lambda group, partition: shard, wall=lambda: now[0])  # type: ignore[arg-type]
-    owner.shards["rooms", 0] = Held("rooms", 0, shard, TPS, [0, 0], now[0])
+    owner = ShardManager(feed, WatermarkPolicy(), groups, lambda group, partition: shard, wall=lambda: now[0])  # type: ignore[arg-type]
+    owner.shards["rooms", 0] = ShardRunner("rooms", 0, shard, TPS, [0, 0], now[0])
     return owner, shard
 
 
-def tick(owner: Owner, feed: QuietFeed, now: list[int], times: Iterable[int]) -> None:
+def tick(owner: ShardManager, feed: QuietFeed, now: list[int], times: Iterable[int]) -> None:
     """Let the wall clock be at these times, the broker answering a fetch at each."""
     for time in times:
         now[0] = feed.at = time
@@ -93,7 +93,7 @@ def test_after_the_broker_was_away_producers_have_time_to_come_back(
     tick(owner, feed, now, range(T0, T0 + 1000, 20))
     before = shard.clock
     back = T0 + 980 + away_ms
-    idle = back + grace_ms + Pace().idle_after_ms
+    idle = back + grace_ms + WatermarkPolicy().idle_after_ms
     tick(owner, feed, now, range(back, idle, 20))
     # Neither partition releases the clock: what producers held back during the outage is still in time.
     assert shard.clock == before

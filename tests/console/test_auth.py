@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 
-from app.cli import main
-from app.console.auth import COOKIE, Doorkeeper, Person, is_local, new_token, read_tokens
-from app.console.settings import ConsoleSettings, load_console_settings
-from app.settings import SettingsError
-from tests.console.stories import Fed, fed
+from tests.support.console_stories import Fed, fed
+from vigil.app.cli.main import main
+from vigil.app.console.auth.authenticator import COOKIE, Authenticator, Person, is_local, new_token, read_tokens
+from vigil.app.console.settings import ConsoleSettings, load_console_settings
+from vigil.app.kafka.settings import SettingsError
 
 TOKEN, LINE = new_token("mei", "review")
 VIEWER, VIEWER_LINE = new_token("lin", "view")
@@ -39,10 +39,10 @@ def signed_in(console: Fed, token: str) -> TestClient:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "console.example"])
 def test_beyond_this_machine_it_does_not_start_without_a_sign_in(host: str):
     with pytest.raises(SettingsError, match=r"--new-token.*TOKENS_FILE.*PROXY_HEADER"):
-        Doorkeeper(ConsoleSettings(host=host))
-    assert Doorkeeper(ConsoleSettings(host=host, tokens=LINE)).mode == "tokens"
+        Authenticator(ConsoleSettings(host=host))
+    assert Authenticator(ConsoleSettings(host=host, tokens=LINE)).mode == "tokens"
     behind = ConsoleSettings(host=host, proxy_header="X-User", trusted_proxies="10.0.0.1")
-    assert Doorkeeper(behind).mode == "proxy"
+    assert Authenticator(behind).mode == "proxy"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_this_machine_alone_reaches(host: str, local: bool):
 )
 def test_settings_that_let_in_nobody_or_anybody_are_refused(told: dict[str, str], words: str):
     with pytest.raises(SettingsError, match=words):
-        Doorkeeper(ConsoleSettings(**told))
+        Authenticator(ConsoleSettings(**told))
 
 
 def test_a_tokens_file_with_comments(tmp_path: Path):
@@ -78,7 +78,7 @@ def test_a_tokens_file_with_comments(tmp_path: Path):
     assert [token.name for token in read_tokens(file.read_text(), "f")] == ["mei", "lin"]
     file.write_text("# nobody\n")
     with pytest.raises(SettingsError, match="nobody could sign in"):
-        Doorkeeper(ConsoleSettings(tokens_file=str(file)))
+        Authenticator(ConsoleSettings(tokens_file=str(file)))
 
 
 def test_settings_come_from_the_environment_and_wrong_ones_are_named():
@@ -99,7 +99,7 @@ def test_the_command_makes_tokens_and_refuses_to_be_open_to_all():
     made = CliRunner().invoke(main, ["console", "--new-token", "mei", "--role", "review"])
     # The line goes where standard output was led; beside it only the token is told.
     (token,) = re.findall(r"\A.*anywhere\):  (\S+)\n\Z", made.stderr)
-    door = Doorkeeper(ConsoleSettings(tokens=made.stdout))
+    door = Authenticator(ConsoleSettings(tokens=made.stdout))
     assert door.person(None, {}, {COOKIE: door.sign_in(token) or ""}) == Person("mei", "review")
     refused = CliRunner().invoke(main, ["console", "--host", "0.0.0.0", "--broker", "127.0.0.1:1"])
     assert refused.exit_code == 2 and "nobody would have to sign in" in refused.stderr
@@ -140,22 +140,22 @@ def test_a_wrong_token_and_a_form_of_somebody_else_do_not_sign_in():
 
 
 def test_a_forged_an_old_and_a_withdrawn_sign_in_are_worth_nothing(monkeypatch: pytest.MonkeyPatch):
-    door = Doorkeeper(ConsoleSettings(tokens=f"{LINE}\n{VIEWER_LINE}"))
+    door = Authenticator(ConsoleSettings(tokens=f"{LINE}\n{VIEWER_LINE}"))
     cookie = door.sign_in(TOKEN)
     assert cookie is not None and door.person(None, {}, {COOKIE: cookie}) == Person("mei", "review")
     for forged in (cookie[:-4] + "AAAA", cookie[5:], "", "x", "AAAA", "é"):
         assert door.person(None, {}, {COOKIE: forged}) is None
-    other = Doorkeeper(ConsoleSettings(tokens=LINE))  # another start, another secret
+    other = Authenticator(ConsoleSettings(tokens=LINE))  # another start, another secret
     assert other.person(None, {}, {COOKIE: cookie}) is None
-    monkeypatch.setattr("app.console.auth.time.time", lambda: 4e9)
+    monkeypatch.setattr("vigil.app.console.auth.authenticator.time.time", lambda: 4e9)
     assert door.person(None, {}, {COOKIE: cookie}) is None
 
 
 def test_consoles_with_one_secret_share_sign_ins_until_the_token_is_taken_out(tmp_path: Path):
     secret = tmp_path / "secret"
     secret.write_text("s" * 40)
-    one = Doorkeeper(ConsoleSettings(tokens=f"{LINE}\n{VIEWER_LINE}", secret_file=str(secret)))
-    two = Doorkeeper(ConsoleSettings(tokens=LINE, secret_file=str(secret)))
+    one = Authenticator(ConsoleSettings(tokens=f"{LINE}\n{VIEWER_LINE}", secret_file=str(secret)))
+    two = Authenticator(ConsoleSettings(tokens=LINE, secret_file=str(secret)))
     for token, name in ((TOKEN, "mei"), (VIEWER, None)):
         person = two.person(None, {}, {COOKIE: one.sign_in(token) or ""})
         assert (person.name if person else None) == name

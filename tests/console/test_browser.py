@@ -16,15 +16,15 @@ import uvicorn
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from app.console.feed import wall_ms
-from app.console.server import _Web
-from tests.console.stories import HOSTILE, Fed, simulated
 from tests.console.test_auth import LINE, TOKEN
 from tests.console.test_model import verdict
 from tests.console.test_server import hostile
 from tests.console.test_wall import S, status
-from tests.needs import program
-from topics.verdicts import RoomStatus
+from tests.support.console_stories import HOSTILE, Fed, simulated
+from tests.support.needs import program
+from vigil.app.console.http.server import _Web
+from vigil.app.console.ingest.topic_ingest import wall_ms
+from vigil.topics.verdicts import RoomStatus
 
 pytestmark = pytest.mark.timeout(180)
 

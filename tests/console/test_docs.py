@@ -4,15 +4,15 @@ from pathlib import Path
 
 import msgspec
 
-from app.console.feed import READ
-from app.console.settings import Bounds, ConsoleSettings
+from vigil.app.console.ingest.topic_ingest import READ
+from vigil.app.console.settings import ConsoleBounds, ConsoleSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text(encoding="utf-8")
 
 
 def test_every_setting_is_told():
     names = [field.name.upper() for field in msgspec.structs.fields(ConsoleSettings) if field.name != "bounds"]
-    names += [f"MAX_{field.name.upper()}" for field in msgspec.structs.fields(Bounds)]
+    names += [f"MAX_{field.name.upper()}" for field in msgspec.structs.fields(ConsoleBounds)]
     assert [name for name in names if f"`{name}`" not in PAGE] == []
 
 

@@ -12,24 +12,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.brokers import EmbeddedBroker
-from app.console.feed import Feed, backs, wall_ms
-from app.console.hub import Hub
-from app.console.server import run_console
-from app.console.settings import ConsoleSettings
-from app.settings import Settings, SettingsError
-from app.simulate import Simulation
-from app.simulate.message import Message
-from tests.console.stories import RULEBOOK
-from tools.harness import WorkerProcess, log_file, make_topics, read, send
-from topics.reviews import Review
-from topics.rooms import BuyerEntry
+from tests.support.console_stories import RULEBOOK
+from tests.support.harness import WorkerProcess, log_file, make_topics, read, send
+from vigil.app.console.console_state import ConsoleState
+from vigil.app.console.http.server import run_console
+from vigil.app.console.ingest.topic_ingest import TopicIngest, backs, wall_ms
+from vigil.app.console.settings import ConsoleSettings
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.simulate import Simulation
+from vigil.app.simulate.message import Message
+from vigil.topics.reviews import Review
+from vigil.topics.rooms import BuyerEntry
 
 
 @contextlib.asynccontextmanager
-async def following(broker: str, past_ms: int | None = None) -> AsyncIterator[Hub]:
+async def following(broker: str, past_ms: int | None = None) -> AsyncIterator[ConsoleState]:
     """A hub that reads a broker, every topic so far back."""
-    hub = Hub(Settings(broker=broker), ConsoleSettings(), RULEBOOK)
+    hub = ConsoleState(Settings(broker=broker), ConsoleSettings(), RULEBOOK)
     if past_ms is not None:
         hub.feed.backs = dict.fromkeys(hub.feed.backs, past_ms)
     reading = asyncio.create_task(hub.feed.run())
@@ -54,7 +54,7 @@ def get(address: str) -> tuple[int, str]:
 
 
 def test_every_topic_that_is_read_has_its_past():
-    assert set(backs(ConsoleSettings())) == set(Feed.topics)
+    assert set(backs(ConsoleSettings())) == set(TopicIngest.topics)
 
 
 async def test_it_follows_a_worker_and_a_review_changes_what_follows():
@@ -81,7 +81,7 @@ async def test_it_follows_a_worker_and_a_review_changes_what_follows():
                 )
                 await hub.feed.send(review)
 
-                def withdrawn(one: Hub) -> bool:
+                def withdrawn(one: ConsoleState) -> bool:
                     action = one.model.action(verdict.verdict_id)
                     return action is not None and action.status == "withdrawn" and bool(one.model.reviews)
 

@@ -3,14 +3,14 @@
 import msgspec
 import pytest
 
-from app.console.bounded import Bounded
-from app.console.model import Model
-from app.console.settings import Bounds
-from app.console.text import WORDS
-from tests.console.stories import HOSTILE, START, Fed, fed, simulated
-from topics.reviews import Review
-from topics.rooms import ROOM_TOPICS, BuyerEntry
-from topics.verdicts import Action, Notice, Verdict
+from tests.support.console_stories import HOSTILE, START, Fed, fed, simulated
+from vigil.app.console.ingest.bounded import Bounded
+from vigil.app.console.ingest.model import ConsoleModel
+from vigil.app.console.settings import ConsoleBounds
+from vigil.app.console.views.text import WORDS
+from vigil.topics.reviews import Review
+from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry
+from vigil.topics.verdicts import Action, Notice, Verdict
 
 S = 1000
 NOW = START + 3600 * S
@@ -136,13 +136,13 @@ def test_the_whole_recording_in_another_order_of_topics_shows_the_same():
     ],
 )
 def test_what_is_not_what_its_topic_carries_is_counted_and_shows_nowhere(topic: str, value: bytes):
-    model = Model(Bounds(), 15 * S)
+    model = ConsoleModel(ConsoleBounds(), 15 * S)
     model.take(topic, b"r", value, NOW)
     assert model.refused == 1 and not len(model.rooms) and not len(model.tracks)
 
 
 def test_an_event_days_ahead_does_not_push_the_others_out_of_the_timeline():
-    model = Model(Bounds(), 15 * S)
+    model = ConsoleModel(ConsoleBounds(), 15 * S)
     for at in (NOW, NOW + 2 * 86_400 * S):
         entry = BuyerEntry(room_id="r", host_id="h", at=at, buyer_id="b")
         model.take("buyer-entry", b"r", msgspec.json.encode(entry), NOW)
@@ -151,7 +151,7 @@ def test_an_event_days_ahead_does_not_push_the_others_out_of_the_timeline():
 
 
 def test_memory_is_bounded():
-    model = Model(Bounds(rooms=10, verdicts=10, hosts=10, suppliers=10, actions_of_host=10), 15 * S)
+    model = ConsoleModel(ConsoleBounds(rooms=10, verdicts=10, hosts=10, suppliers=10, actions_of_host=10), 15 * S)
     for number in range(100):
         one = verdict(name=f"v{number}", room_id=f"r{number}")
         model.take("verdict", one.room_id.encode(), msgspec.json.encode(one), NOW)
@@ -167,7 +167,7 @@ def test_memory_is_bounded():
 
 
 def test_a_timeline_keeps_only_its_hour():
-    model = Model(Bounds(timeline_ms=60_000), 15 * S)
+    model = ConsoleModel(ConsoleBounds(timeline_ms=60_000), 15 * S)
     for second in range(600):
         entry = BuyerEntry(room_id="r", host_id="h", at=NOW + second * S, buyer_id="b")
         model.take("buyer-entry", b"r", msgspec.json.encode(entry), NOW)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from app.console.notes import _FRAMES, note_in
-from app.console.text import WORDS
-from app.rooms.runs import CONDITIONS
-from app.simulate import Simulation
-from tools.harness import calm
-from topics.verdicts import Verdict
+from tests.support.harness import calm
+from vigil.app.console.views.notes import _FRAMES, note_in
+from vigil.app.console.views.text import WORDS
+from vigil.app.domain.rooms.rules.conditions import CONDITIONS
+from vigil.app.simulate import Simulation
+from vigil.topics.verdicts import Verdict
 
 EN, ZH = WORDS["en"], WORDS["zh"]
 

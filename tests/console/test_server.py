@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.console.stories import HOSTILE, START, Fed, fed
 from tests.console.test_auth import LINE, TOKEN, VIEWER, VIEWER_LINE, client, form_token, signed_in
 from tests.console.test_model import action, notice, verdict
 from tests.console.test_wall import status
-from topics.reviews import Review
-from topics.rooms import BuyerEntry, Comment, FrameStatus
-from topics.scores import PinDecision
-from topics.verdicts import Evidence, Verdict
+from tests.support.console_stories import HOSTILE, START, Fed, fed
+from vigil.topics.reviews import Review
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus
+from vigil.topics.scores import PinDecision
+from vigil.topics.verdicts import Evidence, Verdict
 
 
 def review_form(browser: TestClient, console: Fed) -> tuple[Verdict, dict[str, str]]:

@@ -5,19 +5,19 @@ from fractions import Fraction
 import msgspec
 import pytest
 
-from app.console.advice import cents, outlook
-from app.console.ladders import banned_until, ladders
-from app.console.pages import link, visible
-from app.console.text import _WORDS, WORDS, choose
-from app.console.timeline import LEFT, RIGHT, WIDTH, draw
-from app.console.track import Track
-from app.rulebook.hosts import FAMILIES
-from app.rulebook.rooms import SECTIONS as ROOM_SECTIONS
-from app.suppliers.score import ScoreRules, share_points
-from tests.console.stories import RULEBOOK, START, fed
 from tests.console.test_model import action
-from topics.rooms import FrameStatus
-from topics.scores import SupplierScore
+from tests.support.console_stories import RULEBOOK, START, fed
+from vigil.app.console.ingest.track import Track
+from vigil.app.console.views.advice import cents, outlook
+from vigil.app.console.views.ladders import banned_until, ladders
+from vigil.app.console.views.pages import link, visible
+from vigil.app.console.views.text import _WORDS, WORDS, choose
+from vigil.app.console.views.timeline import LEFT, RIGHT, WIDTH, draw
+from vigil.app.domain.industries.score import ScoreRules, share_points
+from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.rulebook.rooms import SECTIONS as ROOM_SECTIONS
+from vigil.topics.rooms import FrameStatus
+from vigil.topics.scores import SupplierScore
 
 S = 1000
 DAY = 86_400 * S

@@ -5,14 +5,14 @@ from typing import Any
 import orjson
 import pytest
 
-from app.console.settings import Bounds
-from app.console.text import WORDS
-from app.console.wall import AT_RISK, CALM, CRITICAL, WATCH, Changes, array
-from app.settings import Settings
-from tests.console.stories import START, Fed, fed
 from tests.console.test_model import notice
-from topics.rooms import FrameStatus
-from topics.verdicts import CommentCounts, OpenCondition, RoomStatus, WaitingEntry
+from tests.support.console_stories import START, Fed, fed
+from vigil.app.console.settings import ConsoleBounds
+from vigil.app.console.views.text import WORDS
+from vigil.app.console.views.wall import AT_RISK, CALM, CRITICAL, WATCH, Changes, array
+from vigil.app.kafka.settings import Settings
+from vigil.topics.rooms import FrameStatus
+from vigil.topics.verdicts import CommentCounts, OpenCondition, RoomStatus, WaitingEntry
 
 S = 1000
 
@@ -201,7 +201,9 @@ def test_workers_that_stand_still_are_told_while_events_come():
 
 
 def test_a_room_that_made_room_for_others_is_not_said_to_wait():
-    console = Fed(bounds=Bounds(rooms=1)).take("room-status", status(at=99 * S)).take("frame-status", frame(100 * S))
+    console = (
+        Fed(bounds=ConsoleBounds(rooms=1)).take("room-status", status(at=99 * S)).take("frame-status", frame(100 * S))
+    )
     console.take("room-status", status(room_id="other", at=100 * S))
     console.take("frame-status", frame(200 * S))
     assert "r" not in console.hub.model.rooms

@@ -13,15 +13,15 @@ import orjson
 import pytest
 from aiohttp import web
 
-from app.brokers import end_child, free_port, start_child
-from app.notify.changes import Change, Incident
-from app.notify.incidents import Incidents
-from app.notify.routes import Alertmanager
-from app.notify.secrets import Secrets
-from app.notify.senders import AlertmanagerSender, Http, Later, Outcome, Refused, Sent
-from tests.needs import program
-from tests.notify.receiver import Receiver
-from tests.notify.stories import S, action, notice, verdict
+from tests.support.needs import program
+from tests.support.notify_stories import S, action, notice, verdict
+from tests.support.webhook_receiver import Receiver
+from vigil.app.kafka.embedded_broker import end_child, free_port, start_child
+from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.routes import Alertmanager
+from vigil.app.notify.secrets import Secrets
+from vigil.app.notify.senders import AlertmanagerSender, DeliveryRejected, Http, Later, Outcome, Sent
 
 PROGRAM = "prometheus-alertmanager"
 
@@ -85,7 +85,7 @@ async def until(condition: Any, within_s: float = 10) -> Any:
     return found
 
 
-def story(room_id: str) -> tuple[Incidents, list[Change]]:
+def story(room_id: str) -> tuple[Incidents, list[IncidentChange]]:
     """A warning and its violation with its action, now."""
     incidents, begun = Incidents({"black-screen": "low-quality"}), wall_ms() // S - 1_700_000_000 - 130
     found = verdict(begun, begun + 120, room_id=room_id)
@@ -177,7 +177,7 @@ async def test_one_bad_alert_does_not_spoil_the_others() -> None:
     changes = [story(name)[1][0] for name in ("room-1", "room-bad", "room-2")]
     async with Receiver(picky) as receiver, sender(f"http://127.0.0.1:{receiver.port}/prefix/") as am:
         outcomes: list[Outcome] = await am.send(changes)
-    assert [type(outcome) for outcome in outcomes] == [Sent, Refused, Sent]
+    assert [type(outcome) for outcome in outcomes] == [Sent, DeliveryRejected, Sent]
 
 
 async def test_the_token_is_sent_and_not_shown() -> None:

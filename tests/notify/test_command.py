@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli import main
-from app.notify.metrics import NotifyMetrics
-from app.notify.reader import parse_routing
-from app.rulebook import load_rulebook
-from tests.notify.receiver import Receiver
+from tests.support.webhook_receiver import Receiver
+from vigil.app.cli.main import main
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.notify.metrics import NotifyMetrics
+from vigil.app.notify.reader import parse_routing
 
 DOCS = (Path(__file__).parents[2] / "docs" / "notify.md").read_text()
 RULES = {name: "" for name, heading in load_rulebook().headings.items() if "family" in heading}

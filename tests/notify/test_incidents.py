@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.notify.changes import Change
-from app.notify.incidents import HOUR_MS, Bounds, Incidents
-from app.rooms.greeting import Greeting
-from tests.notify.stories import T0, S, action, notice, verdict
-from topics.verdicts import Action, Evidence, Notice, Verdict
+from tests.support.notify_stories import T0, S, action, notice, verdict
+from vigil.app.domain.rooms.rules.greeting import Greeting
+from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.incidents import HOUR_MS, IncidentBounds, Incidents
+from vigil.topics.verdicts import Action, Evidence, Notice, Verdict
 
 FAMILIES = {"black-screen": "low-quality", "absence": "reception", "greeting-miss": "reception"}
 
@@ -30,10 +30,10 @@ class End:
 
 
 def machine(**bounds: int) -> Incidents:
-    return Incidents(FAMILIES, Bounds(**bounds))
+    return Incidents(FAMILIES, IncidentBounds(**bounds))
 
 
-def take(incidents: Incidents, message: Any, now: int = T0) -> list[Change]:
+def take(incidents: Incidents, message: Any, now: int = T0) -> list[IncidentChange]:
     if isinstance(message, Notice):
         return incidents.notice(message, now)
     if isinstance(message, Verdict):
@@ -315,8 +315,8 @@ def messages(draw: Any) -> list[Any]:
     return story
 
 
-def check_each_once(changes: Iterable[Change]) -> None:
-    by_incident: dict[str, list[Change]] = {}
+def check_each_once(changes: Iterable[IncidentChange]) -> None:
+    by_incident: dict[str, list[IncidentChange]] = {}
     ids = set()
     for one in changes:
         assert one.id not in ids, "no step is told twice"

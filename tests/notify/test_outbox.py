@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.notify.changes import Change
-from app.notify.deliver import Pace, wait_ms
-from app.notify.incidents import Incidents
-from app.notify.outbox import Outbox
-from tests.notify.stories import T0, S, action, notice, verdict
+from tests.support.notify_stories import T0, S, action, notice, verdict
+from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.deliver import RateLimiter, wait_ms
+from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.outbox import Outbox
 
 
-def steps(room_id: str = "room-1") -> list[Change]:
+def steps(room_id: str = "room-1") -> list[IncidentChange]:
     """Opened, violation, action, resolved."""
     incidents, found = Incidents({}), verdict(room_id=room_id)
     return [
@@ -24,7 +24,7 @@ def steps(room_id: str = "room-1") -> list[Change]:
     ]
 
 
-def filled(*changes: Change, target: str = "hook", at: int = T0) -> Outbox:
+def filled(*changes: IncidentChange, target: str = "hook", at: int = T0) -> Outbox:
     outbox = Outbox()
     for change in changes:
         outbox.add(change, {target: at}, T0)
@@ -148,7 +148,7 @@ def test_waits_grow_to_five_minutes_and_are_spread() -> None:
 
 @pytest.mark.parametrize("per_minute", [1, 20, 600, 6000])
 def test_the_pace_is_kept_over_any_minute(per_minute: int) -> None:
-    pace, now, gone = Pace(per_minute, 0), 0, []
+    pace, now, gone = RateLimiter(per_minute, 0), 0, []
     while now < 300_000:
         if (ready := pace.ready_at(now)) > now:
             now = ready

@@ -6,14 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.notify.changes import Change
-from app.notify.incidents import Incidents
-from app.notify.reader import load_routing, parse_routing
-from app.notify.routes import Quiet, Routing
-from app.notify.secrets import Secrets, load_secrets
-from app.rulebook import load_rulebook
-from app.settings import SettingsError
-from tests.notify.stories import action, notice, verdict
+from tests.support.notify_stories import action, notice, verdict
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.settings import SettingsError
+from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.reader import load_routing, parse_routing
+from vigil.app.notify.routes import Quiet, Routing
+from vigil.app.notify.secrets import Secrets, load_secrets
 
 RULES = {rule: heading["family"] for rule, heading in load_rulebook().headings.items() if "family" in heading}
 
@@ -50,7 +50,7 @@ def at(day: str, clock: str, zone: str = "Asia/Shanghai") -> int:
 NOW = at("2026-03-02", "12:00")
 
 
-def change(*messages: object) -> Change:
+def change(*messages: object) -> IncidentChange:
     """The last change that the messages make."""
     incidents, told = Incidents(RULES), []
     for message in messages:
@@ -59,7 +59,7 @@ def change(*messages: object) -> Change:
     return told[-1]
 
 
-def to(text: str, what: Change, now: int = NOW) -> set[str]:
+def to(text: str, what: IncidentChange, now: int = NOW) -> set[str]:
     return set(routing(text).where(what, (), now)[0])
 
 
@@ -87,7 +87,7 @@ LOST = change(notice("signal-lost"))
         ('hosts = ["vip-*", "host-2"]', [], [RISK, VIOLATION]),
     ],
 )
-def test_a_route_takes_what_fits_it(route: str, fits: list[Change], not_fits: list[Change]) -> None:
+def test_a_route_takes_what_fits_it(route: str, fits: list[IncidentChange], not_fits: list[IncidentChange]) -> None:
     text = f'[[routes]]\nto = ["hook"]\n{route}'
     assert [one.kind for one in fits if to(text, one) != {"hook"}] == []
     assert [one.kind for one in not_fits if to(text, one)] == []

@@ -15,20 +15,20 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 
-from app.notify.incidents import Incidents
-from app.notify.read import READ
-from app.notify.reader import parse_routing
-from app.notify.secrets import Secrets
-from app.notify.service import Notify, tell
-from app.notify.store import Store, ensure_topics
-from app.rulebook import load_rulebook
-from app.settings import Settings
-from app.simulate import Simulation
-from tests.notify.receiver import Receiver
-from tests.notify.stories import T0, S, action, notice, verdict
-from tools.harness import WorkerProcess, calm, finished, make_topics, read, send
-from topics.envelope import cloud_event_headers
-from topics.verdicts import Action, Notice, Verdict
+from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
+from tests.support.notify_stories import T0, S, action, notice, verdict
+from tests.support.webhook_receiver import Receiver
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.settings import Settings
+from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.read import READ
+from vigil.app.notify.reader import parse_routing
+from vigil.app.notify.secrets import Secrets
+from vigil.app.notify.service import Notify, tell
+from vigil.app.notify.store import IncidentStore, ensure_topics
+from vigil.app.simulate import Simulation
+from vigil.topics.envelope import cloud_event_headers
+from vigil.topics.verdicts import Action, Notice, Verdict
 
 HEADINGS = load_rulebook().headings
 FAMILIES = {rule: heading["family"] for rule, heading in HEADINGS.items() if "family" in heading}
@@ -214,7 +214,7 @@ async def test_a_process_that_wakes_up_after_another_took_over_cannot_write(kafk
     told = Settings(broker=kafka, app_id="fenced")
     await make_topics(kafka, 1)
     await ensure_topics(told, READ)
-    frozen, next_one = Store(told), Store(told)
+    frozen, next_one = IncidentStore(told), IncidentStore(told)
     assert await frozen.open() == {}
     await frozen.write([], [("i:1", b"old")], {}, None)
     try:
@@ -225,7 +225,7 @@ async def test_a_process_that_wakes_up_after_another_took_over_cannot_write(kafk
     finally:
         await frozen.close()
         await next_one.close()
-    last = Store(told)
+    last = IncidentStore(told)
     try:
         assert await last.open() == {"i:1": b"new"}
     finally:
@@ -240,7 +240,7 @@ class NotifyProcess(WorkerProcess):
         routes.write_text(ROUTES.format(url=url, more=""))
         secrets = folder / "secrets.toml"
         secrets.write_text('hook = "whsec-SECRET-123"\n')
-        command = [sys.executable, "-m", "app.cli", "notify", "--routes", str(routes), "--secrets", str(secrets),
+        command = [sys.executable, "-m", "vigil", "notify", "--routes", str(routes), "--secrets", str(secrets),
                    "--from-beginning"]  # fmt: skip
         super().__init__(
             broker,
@@ -359,7 +359,7 @@ def check_told(receiver: Receiver, outputs: dict[str, list[tuple[bytes | None, A
 
 @pytest.fixture
 def broker_of_its_own() -> Any:
-    from app.brokers import EmbeddedBroker
+    from vigil.app.kafka.embedded_broker import EmbeddedBroker
 
     with EmbeddedBroker() as broker:
         yield broker.address

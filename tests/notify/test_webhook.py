@@ -11,15 +11,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from app.notify.changes import Change
-from app.notify.deliver import Deliverer
-from app.notify.metrics import NotifyMetrics
-from app.notify.outbox import Outbox
-from app.notify.routes import Webhook
-from app.notify.secrets import Secrets
-from app.notify.senders import Http, WebhookSender, _after, payload
-from tests.notify.receiver import Receiver, good, huge, reset, signed_well
 from tests.notify.test_outbox import steps
+from tests.support.webhook_receiver import Receiver, good, huge, reset, signed_well
+from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.deliver import Deliverer
+from vigil.app.notify.metrics import NotifyMetrics
+from vigil.app.notify.outbox import Outbox
+from vigil.app.notify.routes import Webhook
+from vigil.app.notify.secrets import Secrets
+from vigil.app.notify.senders import Http, WebhookSender, _after, payload
 
 KEY = "whsec-0123456789"
 
@@ -29,7 +29,7 @@ def wall_ms() -> int:
 
 
 @asynccontextmanager
-async def telling(receiver: Receiver, changes: Iterable[Change], **target: Any) -> AsyncIterator[Outbox]:
+async def telling(receiver: Receiver, changes: Iterable[IncidentChange], **target: Any) -> AsyncIterator[Outbox]:
     """A deliverer at work on the changes."""
     told = {"timeout_s": 0.3, "per_minute": 100_000, "url": receiver.url, "secret": "hook", **target}
     webhook = Webhook(kind="webhook", **told)
@@ -56,7 +56,7 @@ async def emptied(outbox: Outbox, within_s: float = 30) -> None:
             await asyncio.sleep(0.01)
 
 
-def check_order(receiver: Receiver, changes: list[Change]) -> None:
+def check_order(receiver: Receiver, changes: list[IncidentChange]) -> None:
     """Every change was taken, and of each incident first in its order."""
     assert {one["id"] for one in receiver.taken} == {one.id for one in changes}
     taken: dict[str, list[str]] = {}

@@ -10,17 +10,17 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.notify import words
-from app.notify.changes import Change
-from app.notify.incidents import Incidents
-from app.notify.routes import Chat
-from app.notify.secrets import Secrets
-from app.notify.senders import ChatSender, Later, Outcome, Sent
-from app.rulebook import load_rulebook
-from app.settings import SettingsError
-from tests.notify.receiver import Receiver
-from tests.notify.stories import T0, S, action, notice, verdict
-from topics.verdicts import Evidence
+from tests.support.notify_stories import T0, S, action, notice, verdict
+from tests.support.webhook_receiver import Receiver
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.settings import SettingsError
+from vigil.app.notify import words
+from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.routes import Chat
+from vigil.app.notify.secrets import Secrets
+from vigil.app.notify.senders import ChatSender, Later, Outcome, Sent
+from vigil.topics.verdicts import Evidence
 
 HOSTILE = [
     "<!channel>", "<@U012AB3CD>", "@everyone", "@13800000000", "<https://evil.example|click>", "[x](https://evil.example)",
@@ -32,7 +32,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_texts_do_nothing(text: str) -> None:
-    said = words.harmless(text)
+    said = words.escape_control_chars(text)
     assert not set(said) & set("<>&@*`~|[](){}#\\$\n\r\x00\x1b\u202e\u200b")
     assert "://" not in said
     assert not re.search(r"\w\.[a-z]{2,}", said)
@@ -41,7 +41,7 @@ def test_hostile_texts_do_nothing(text: str) -> None:
 
 @given(st.text(max_size=600))
 def test_whatever_the_text_no_sign_of_markup_is_left(text: str) -> None:
-    said = words.harmless(text)
+    said = words.escape_control_chars(text)
     assert not set(said) & set("<>&@*`~|[](){}#!\\$^\"'=+/")
     assert all(sign.isprintable() for sign in said)
     assert len(said) <= 600
@@ -50,7 +50,7 @@ def test_whatever_the_text_no_sign_of_markup_is_left(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["room-17", "host_9", "a1b2c3", "直播间-8", "R:42", "12.5"])
 def test_plain_identifiers_stay_as_they_are(name: str) -> None:
-    assert words.harmless(name) == name
+    assert words.escape_control_chars(name) == name
     assert words.label(name) == name
 
 
@@ -66,7 +66,7 @@ def test_the_rules_of_the_rulebook_have_words() -> None:
     assert words.title(last(verdict(rule="lens-covered"))) == "VIOLATION: lens-covered in room room-1"
 
 
-def last(*messages: Any) -> Change:
+def last(*messages: Any) -> IncidentChange:
     incidents, told = Incidents({}), []
     for message in messages:
         if isinstance(message, int):
@@ -106,7 +106,7 @@ def test_hostile_names_are_harmless_wherever_they_stand() -> None:
     assert said.count("！channel") == 6
 
 
-async def sent(url: str, change: Change, **target: Any) -> Outcome:
+async def sent(url: str, change: IncidentChange, **target: Any) -> Outcome:
     chat = Chat(kind="chat", url_secret="chat", **target)
     [outcome] = await ChatSender("moderators", chat, Secrets({"chat": url})).send([change])
     return outcome

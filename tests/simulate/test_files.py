@@ -17,11 +17,11 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from app.cli import main
-from app.commands.simulate import simulate
-from app.simulate import Message
-from app.simulate.files import line_of
-from app.simulate.partitions import partition_of
+from vigil.app.cli.main import main
+from vigil.app.cli.simulate import simulate
+from vigil.app.simulate import Message
+from vigil.app.simulate.files import line_of
+from vigil.app.simulate.partitions import partition_of
 
 
 def run(*options: str):
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path):
     assert "cannot write" in result.stderr
 
 
-PROGRAM = "from app.commands.simulate import simulate; simulate(prog_name='vigil simulate')"
+PROGRAM = "from vigil.app.cli.simulate import simulate; simulate(prog_name='vigil simulate')"
 
 
 def test_ctrl_c_ends_a_file_cleanly(tmp_path):

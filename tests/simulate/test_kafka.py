@@ -12,11 +12,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner
 
-from app.brokers import EmbeddedBroker
-from app.cli import main
-from app.simulate import NonsenseError, Simulation
-from app.simulate.kafka import CannotProduceError, produce, topics_of
-from app.simulate.partitions import partition_of
+from vigil.app.cli.main import main
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
+from vigil.app.simulate import NonsenseError, Simulation
+from vigil.app.simulate.kafka import CannotProduceError, produce, topics_of
+from vigil.app.simulate.partitions import partition_of
 
 START = 1_662_048_000_000
 PARTITIONS = 3
@@ -150,7 +150,7 @@ async def test_a_pace_that_makes_no_sense_is_refused(setting, value):
 
 async def test_ctrl_c_ends_the_sending_cleanly(own_broker):
     await make_topics(own_broker, topics_of(story()))
-    program = "from app.commands.simulate import simulate; simulate()"
+    program = "from vigil.app.cli.simulate import simulate; simulate()"
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, "--broker", own_broker, "--backlog", "30s"),
         stderr=asyncio.subprocess.PIPE,

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from app.rulebook import load_rulebook
-from app.simulate import Fault, Simulation, rules
-from app.simulate.faults import FAULTS
-from app.simulate.near_misses import NEAR_MISSES
-from topics.fields import Refused
-from topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, RoomEvent, decode_room_event
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.simulate import Fault, Simulation, rules
+from vigil.app.simulate.faults import FAULTS
+from vigil.app.simulate.near_misses import NEAR_MISSES
+from vigil.topics.fields import InvalidEvent
+from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, RoomEvent, decode_room_event
 
 START = 1_662_048_000_000
 S = 1000
@@ -32,7 +32,7 @@ def rooms() -> dict[str, list[RoomEvent]]:
         rank = ROOM_TOPICS.index(message.topic)
         try:
             event = decode_room_event(rank, message.key, message.value)
-        except Refused:
+        except InvalidEvent:
             continue
         events[event.room_id].append((event.at, rank, arrival, event))
     return {room: [event for *_, event in sorted(of, key=lambda e: e[:3])] for room, of in events.items()}

@@ -10,12 +10,12 @@ from itertools import islice
 import orjson
 import pytest
 
-from app.simulate import Message, NonsenseError, Simulation
-from app.simulate.malformed import AHEAD, KINDS
-from topics.fields import Refused
-from topics.reviews import decode_review
-from topics.rooms import ROOM_TOPICS, decode_room_event
-from topics.suppliers import decode_payment, decode_profile, decode_quote
+from vigil.app.simulate import Message, NonsenseError, Simulation
+from vigil.app.simulate.malformed import AHEAD, KINDS
+from vigil.topics.fields import InvalidEvent
+from vigil.topics.reviews import decode_review
+from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
+from vigil.topics.suppliers import decode_payment, decode_profile, decode_quote
 
 START = 1_662_048_000_000
 
@@ -41,7 +41,7 @@ def decode(message: Message) -> object:
 
 def test_the_same_seed_gives_the_same_bytes_in_another_process_with_other_hashes():
     program = (
-        "import hashlib; from app.simulate import Simulation\n"
+        "import hashlib; from vigil.app.simulate import Simulation\n"
         f"s = Simulation(3, 8, 8, {START}, 400, malformed=0.02, reviews=0.5, history_days=2)\n"
         "print(hashlib.sha256(repr(list(s.messages())).encode()).hexdigest())"
     )
@@ -103,7 +103,7 @@ def test_every_malformed_message_is_refused_and_every_kind_comes():
     kinds = defaultdict(set)
     for message in small(malformed=1.0, reviews=1, rooms=40, suppliers=60, duration_s=900, history_days=2).messages():
         if message.malformed is not None:
-            with pytest.raises(Refused):
+            with pytest.raises(InvalidEvent):
                 decode(message)
                 pytest.fail(f"{message.topic}: {message.malformed} was accepted: {message.value[:200]!r}")
             kinds[message.malformed].add(message.topic)

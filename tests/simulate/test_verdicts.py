@@ -2,30 +2,30 @@
 
 import pytest
 
-from app.replay import replay
-from app.rooms import RoomsLogic
-from app.rulebook import load_rulebook
-from app.simulate import Simulation
-from app.simulate.files import line_of
-from app.stream.logic import Context
-from topics.envelope import DeadLetter, Output
-from topics.fields import Refused
-from topics.rooms import ROOM_TOPICS, decode_room_event
-from topics.verdicts import Action, Notice
+from vigil.app.domain.rooms import RoomMachine
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.engine.subject import OutputCollector
+from vigil.app.runtime.replay import replay
+from vigil.app.simulate import Simulation
+from vigil.app.simulate.files import line_of
+from vigil.topics.envelope import DeadLetter, Output
+from vigil.topics.fields import InvalidEvent
+from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
+from vigil.topics.verdicts import Action, Notice
 
 START = 1_662_048_000_000
 
 
 def judged(simulation: Simulation) -> list[Output]:
     """What the rooms say, driven in order of (`at`, rank, arrival) until the largest `at`."""
-    logic = RoomsLogic(load_rulebook())
-    context = Context()
+    logic = RoomMachine(load_rulebook())
+    context = OutputCollector()
     events = []
     for arrival, message in enumerate(simulation.messages()):
         rank = ROOM_TOPICS.index(message.topic)
         try:
             events.append((message.at, rank, arrival, decode_room_event(rank, message.key, message.value)))
-        except Refused:
+        except InvalidEvent:
             assert message.malformed
     events.sort(key=lambda event: event[:3])
     states = {}

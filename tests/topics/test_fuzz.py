@@ -12,12 +12,12 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from app.contracts import PUBLIC, schema_of
-from app.contracts.decoding import decode
-from tests.topics import strategies
-from tests.topics.messages import INPUTS
-from topics.fields import MAX_MESSAGE_BYTES, Refused
-from topics.suppliers import cents_of
+from tests.support import strategies
+from tests.support.messages import INPUTS
+from vigil.topics.contracts import PUBLIC, schema_of
+from vigil.topics.contracts.decoding import decode
+from vigil.topics.fields import MAX_MESSAGE_BYTES, InvalidEvent
+from vigil.topics.suppliers import cents_of
 
 every_topic = pytest.mark.parametrize("topic", INPUTS)
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema_of(PUBLIC[name])) for name in INPUTS}
@@ -27,7 +27,7 @@ def outcome(topic: str, key: bytes | None, value: bytes | None) -> Any:
     """The event, or None where the message is refused. Any other exception is a failure."""
     try:
         return decode(topic, key, value)
-    except Refused as refused:
+    except InvalidEvent as refused:
         assert refused.reason == "malformed"
         assert refused.detail
         refused.detail.encode()  # it goes out as JSON: no lone surrogates
@@ -109,7 +109,7 @@ def test_amounts_in_text_decoder_and_schema_agree(text: str):
     schema = schema_of(PUBLIC["payment"])["properties"]["amount_usd"]
     try:
         cents = cents_of(text)
-    except Refused:
+    except InvalidEvent:
         cents = None
     assert (cents is not None) == jsonschema.Draft202012Validator(schema).is_valid(text)
     if cents is not None:
@@ -125,7 +125,7 @@ def test_amounts_as_numbers_lose_no_cent(cents: int):
 def test_amounts_as_any_number(number: float):
     try:
         cents = cents_of(number)
-    except Refused:
+    except InvalidEvent:
         return
     assert cents >= 1
     assert math.isclose(cents, number * 100, rel_tol=1e-12)

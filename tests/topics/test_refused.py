@@ -6,10 +6,10 @@ import orjson
 import pytest
 from msgspec import UNSET
 
-from app.contracts.decoding import decode
-from tests.topics.messages import INPUTS, KEYS, accepted, good, key_of, put, refusal, written
-from topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, UNKEYED, Refused
-from topics.suppliers import ProfileDeleted
+from tests.support.messages import INPUTS, KEYS, accepted, good, key_of, put, refusal, written
+from vigil.topics.contracts.decoding import decode
+from vigil.topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, UNKEYED, InvalidEvent
+from vigil.topics.suppliers import ProfileDeleted
 
 every_topic = pytest.mark.parametrize("topic", INPUTS)
 
@@ -273,7 +273,7 @@ def test_a_time_is_from_1970_to_the_end_of_the_year_9999(topic: str, field: str)
 def test_a_live_worker_refuses_what_is_more_than_a_day_ahead(topic: str):
     at = good(topic)["at"]
     assert decode(topic, key_of(topic), put(topic), at - MAX_AHEAD_MS).at == at
-    with pytest.raises(Refused, match="ahead"):
+    with pytest.raises(InvalidEvent, match="ahead"):
         decode(topic, key_of(topic), put(topic), at - MAX_AHEAD_MS - 1)
 
 

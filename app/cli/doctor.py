@@ -1,0 +1,58 @@
+"""`vigil doctor`: is everything as a group of workers needs it, and what to do where it is not."""
+
+import asyncio
+import json
+import sys
+from typing import Final
+
+import click
+from rich.text import Text
+
+from vigil.app.cli.common import settings_options
+from vigil.app.kafka.settings import Settings
+from vigil.app.observability.terminal import console, escape_control_chars, quiet_clients
+from vigil.app.runtime.doctor import Check, examine
+
+_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+_LINES: Final = 4
+"""Of what one check says, beside the first."""
+
+
+@click.command()
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def doctor(settings: Settings, as_json: bool) -> None:
+    """Check what workers need: rulebook, broker, topics, group, lag, state, clocks, refused messages.
+
+    It changes nothing, joins no group, and may run beside workers. Each line is ok, warn or fail, with what to do.
+    Exits with 1 where something failed.
+    """
+    quiet_clients()
+    checks = asyncio.run(_all(settings, as_json))
+    if as_json:
+        click.echo(json.dumps([check._asdict() for check in checks], indent=2))
+    if any(check.level == "fail" for check in checks):
+        sys.exit(1)
+
+
+async def _all(settings: Settings, quiet: bool) -> list[Check]:
+    checks = []
+    screen = console()
+    async for check in examine(settings):
+        checks.append(check)
+        if quiet:
+            continue
+        line = Text(f"{check.level:<5}", style=_STYLES[check.level]) + Text(f"{check.name}: ", style="bold")
+        screen.print(line + Text(_lines(check.words)), soft_wrap=True)
+        if check.remedy:
+            screen.print(Text(f"      → {escape_control_chars(check.remedy)}"), soft_wrap=True)
+    return checks
+
+
+def _lines(text: str) -> str:
+    first, *others = (escape_control_chars(line) for line in text.split("\n"))
+    more = len(others) - _LINES
+    if more > 0:
+        others = [*others[:_LINES], f"… and {more} more like it"]
+    return "\n      ".join([first, *others])

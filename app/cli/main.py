@@ -1,0 +1,82 @@
+"""The command `vigil`: parse, call, print. Each command is imported when it is asked for."""
+
+import errno
+import importlib
+import os
+import sys
+from typing import Any, Final
+
+import click
+
+COMMANDS: Final = {
+    "demo": "vigil.app.cli.demo",
+    "worker": "vigil.app.cli.worker",
+    "console": "vigil.app.cli.console",
+    "replay": "vigil.app.cli.replay",
+    "backtest": "vigil.app.cli.backtest",
+    "explain": "vigil.app.cli.explain",
+    "simulate": "vigil.app.cli.simulate",
+    "rules": "vigil.app.cli.rules",
+    "schema": "vigil.app.cli.schema",
+    "topics": "vigil.app.cli.topics",
+    "doctor": "vigil.app.cli.doctor",
+    "dead-letter": "vigil.app.cli.dead_letter",
+    "notify": "vigil.app.cli.notify",
+}
+"""Every command and the module that has it, in the order in which a newcomer meets them."""
+
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""What the system says where a disk is full, or broken."""
+
+
+class _Commands(click.Group):
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command; a disk that is full beneath standard output is told in words, whatever the command."""
+        try:
+            try:
+                return super().main(*args, **options)
+            finally:
+                sys.stdout.flush()  # now, while somebody can still say that it failed
+        except OSError as error:
+            if error.errno not in _NO_ROOM and not isinstance(error, BrokenPipeError):
+                raise
+            # The interpreter flushes once more as it ends: let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+            if error.errno in _NO_ROOM:
+                where = error.filename or "standard output"
+                click.echo(f"Error: cannot write {where}: {error.strerror}; what is there is not whole", err=True)
+            raise SystemExit(1) from None
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[name]), name.replace("-", "_"))
+        return command
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="vigil-live", prog_name="vigil")
+def main() -> None:
+    """Vigil moderates live-commerce rooms and keeps suppliers' RFQ metrics, both in real time.
+
+    Begin with `vigil demo`: it needs nothing but this package, and shows verdicts within a minute.
+    """
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""`vigil notify`: verdicts, actions and notices told to Alertmanager, webhooks and chats."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from vigil.app.cli.common import OperatorError, at_the_end, read_rulebook, settings_options
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.observability.logs import set_up_logs
+
+
+@click.command()
+@settings_options
+@click.option(
+    "--routes",
+    "routes_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="VIGIL_NOTIFY_ROUTES",
+    required=True,
+    metavar="FILE",
+    help="Whom to tell of what, in TOML: see docs/notify.md.",
+)
+@click.option(
+    "--secrets",
+    "secrets_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="VIGIL_NOTIFY_SECRETS",
+    metavar="FILE",
+    help='Secrets of the targets in TOML, name = "value"; VIGIL_NOTIFY_SECRET_… goes before it.',
+)
+@click.option("--from-beginning", is_flag=True, help="Where this group is new: tell also what is in the topics now.")
+@click.option("--check", is_flag=True, help="Only check the files and the secrets.")
+@click.option("--try", "try_target", metavar="TARGET", help="Only send a test message to one target.")
+@click.option("--web-port", type=click.IntRange(0, 65535), help="Where /metrics and /health listen; 0: a free port.")
+def notify(
+    settings: Settings,
+    routes_file: Path,
+    secrets_file: Path | None,
+    from_beginning: bool,
+    check: bool,
+    try_target: str | None,
+    web_port: int | None,
+) -> None:
+    """Tell others: one alert for each condition that opens, is updated, and ends.
+
+    Run one, or several: one tells, the others stand by. SIGTERM or Ctrl-C ends it once what is under way is done;
+    what is owed then is delivered by the next.
+    """
+    import msgspec
+
+    from vigil.app.notify.reader import load_routing
+    from vigil.app.notify.secrets import load_secrets
+    from vigil.app.notify.service import Notify, tell
+    from vigil.app.notify.trial import check_targets, send_trial
+
+    if web_port is not None:
+        settings = msgspec.structs.replace(settings, web_port=web_port)
+    headings = read_rulebook(settings.rulebook).headings
+    families = {rule: heading["family"] for rule, heading in headings.items() if "family" in heading}
+    try:
+        routing = load_routing(routes_file, families)
+        secrets = load_secrets(secrets_file)
+        if check or try_target:
+            asyncio.run(check_targets(routing, secrets))
+            if check:
+                click.echo(
+                    f"{routes_file}: {len(routing.targets)} targets, {len(routing.routes)} routes: as it must be"
+                )
+            if try_target:
+                click.echo(asyncio.run(send_trial(routing, secrets, try_target)))
+            return
+        set_up_logs(settings.log_level, settings.log_format)
+
+        async def run() -> None:
+            stop = asyncio.Event()
+            at_the_end(stop.set)
+            await tell(Notify(settings, routing, secrets, families, from_beginning=from_beginning), stop)
+
+        asyncio.run(run())
+    except SettingsError as error:
+        raise OperatorError(str(error)) from error

@@ -1,0 +1,193 @@
+"""`vigil replay`: recorded events from a file, judged as the worker judges them."""
+
+import contextlib
+import gzip
+import io
+import itertools
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+import zstandard
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vigil.app.cli.common import rulebook_option
+from vigil.app.domain.registry import is_input
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay, written
+
+_STEP: Final = 5000
+"""Lines between two looks at the progress."""
+
+_UNPACK_BYTES: Final = 256 * 1024
+
+
+class UnreadableError(click.ClickException):
+    """EVENTS cannot be read."""
+
+    exit_code = 1
+
+
+class _Frames(io.RawIOBase):
+    """What a .zst file holds, frame after frame; zstandard's own reader takes one that was cut off for a short one."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._left = b""
+        """Read, and not unpacked yet."""
+        self._frame: Any = None
+        """The frame that is being unpacked."""
+        self._out = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        while not self._out:
+            packed = self._left or self._packed.read(_UNPACK_BYTES)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("it ends in the middle of a frame")
+                return 0
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._out = memoryview(frame.decompress(packed))
+            self._left = frame.unused_data
+            self._frame = None if frame.eof else frame
+        size = min(len(into), len(self._out))
+        into[:size] = self._out[:size]
+        self._out = self._out[size:]
+        return size
+
+
+@contextlib.contextmanager
+def open_events(name: str) -> Iterator[tuple[Iterable[bytes], IO[bytes] | None]]:
+    """The lines of a recording, and the file beneath them whose position tells the progress (None: no telling)."""
+    try:
+        if name == "-":
+            yield sys.stdin.buffer, None
+            return
+        with Path(name).open("rb") as raw:
+            if name.endswith(".gz"):
+                yield gzip.GzipFile(fileobj=raw), raw
+            elif name.endswith(".zst"):
+                yield io.BufferedReader(_Frames(raw), _UNPACK_BYTES), raw
+            else:
+                yield raw, raw
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise UnreadableError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def lines_with_progress(name: str, what: str) -> Iterator[bytes]:
+    """The lines of a recording, with a progress bar on standard error where that is a terminal."""
+    with open_events(name) as (lines, raw):
+        if raw is None or not sys.stderr.isatty():
+            yield from lines
+            return
+        bar = Progress(
+            TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True)
+        )
+        with bar:
+            task = bar.add_task(what, total=Path(name).stat().st_size)
+            for number, line in enumerate(lines):
+                if number % _STEP == 0:
+                    bar.update(task, completed=raw.tell())
+                yield line
+            bar.update(task, completed=raw.tell())
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of the output; raise UsageError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--out: cannot make {folder}: {error.strerror}") from error
+
+
+def write_outputs(outputs: Outputs, folder: Path) -> None:
+    """Write each file of a replay's output; raise UsageError where the folder cannot be written."""
+    make_folder(folder)
+    try:
+        for name, told in written(outputs):
+            with (folder / name).open("wb") as file:
+                file.writelines(told)
+    except OSError as error:
+        raise click.UsageError(f"--out: cannot write to {folder}: {error.strerror}") from error
+
+
+def summary(outputs: Outputs) -> Table:
+    """What came in and what came out, for people."""
+    table = Table(title="Replay", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    counts = outputs.counts
+    for name, number in sorted(counts.items()):
+        if name.startswith("events:") and is_input(name.removeprefix("events:")):
+            table.add_row(f"read, {name.removeprefix('events:')}", f"{number:,}")
+    for kind, words in (("duplicates", "duplicates"), ("too_old", "too old to matter")):
+        number = sum(number for name, number in counts.items() if name.split(":")[0] == kind)
+        if number:
+            table.add_row(words, f"{number:,}")
+    table.add_section()
+    by_rule = Counter(verdict.body.rule for verdict in outputs.verdicts)  # type: ignore[union-attr]
+    for rule, number in sorted(by_rule.items()):
+        table.add_row(f"verdicts, {rule}", f"{number:,}")
+    rows: Iterable[tuple[str, int]] = (
+        ("verdicts", len(outputs.verdicts)),
+        ("notices", len(outputs.notices)),
+        ("actions and revisions", len(outputs.actions)),
+        ("suppliers", len(outputs.scores)),
+        ("rooms at the end", len(outputs.statuses)),
+        ("pin decisions", len(outputs.pins)),
+    )
+    for words, number in rows:
+        table.add_row(words, f"{number:,}")
+    table.add_section()
+    table.add_row("refused", f"{len(outputs.refused):,}", style="yellow" if outputs.refused else None)
+    return table
+
+
+@click.command()
+@click.argument("events")
+@rulebook_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("replayed"),
+    show_default=True,
+    help="Folder for the output, one JSON Lines file a topic.",
+)
+@click.option(
+    "--lateness",
+    type=click.IntRange(0),
+    default=LATENESS_MS,
+    show_default=True,
+    metavar="MS",
+    help="How far out of order events may be before they are late.",
+)
+def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
+    """Judge recorded EVENTS and write what came of it.
+
+    EVENTS is a file of JSON Lines, "-" for standard input; .gz and .zst are unpacked. Each line is
+    {"topic": …, "value": {…}}, with optional "key", "partition" and "offset", in order of arrival. The same
+    file gives the same output, byte for byte. Refused lines do not stop it: they are told, and written to
+    dead-letter.jsonl.
+    """
+    lines = lines_with_progress(events, "replaying")
+    first = next(lines, b"")  # or words why EVENTS cannot be read, before anything is made
+    make_folder(out)  # not only at the end: a long replay should not have been in vain
+    run = Replay(rulebook, lateness)
+    run.feed(itertools.chain((first,), lines))
+    outputs = run.end()
+    write_outputs(outputs, out)
+    console = Console(stderr=True)
+    console.print(summary(outputs))
+    number = len(outputs.refused)
+    were = "line was" if number == 1 else "lines were"
+    told: Any = f"{number:,} {were} refused: see {out / 'dead-letter.jsonl'}"
+    console.print(told if outputs.refused else f"written to {out}", markup=False, highlight=False)

@@ -1,0 +1,275 @@
+"""`vigil rules`: what is in force on a day, what changed between two, and whether a file can be used."""
+
+import json
+import shutil
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vigil.app.domain.rulebook import (
+    MAX_TIME,
+    SECTIONS,
+    EffectiveVersion,
+    Rulebook,
+    RulebookError,
+    load_rulebook,
+    midnight,
+)
+from vigil.app.domain.rulebook.changes import LimitChange, between, compared
+from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.rulebook.shape import hint
+from vigil.app.domain.rulebook.words import leaf_words, lines
+from vigil.app.observability.terminal import WIDTH, replaced
+
+_NARROW: Final = 100
+_NUMBERS: Final = 26
+"""Of the column of numbers on a narrow terminal."""
+
+
+class _Day(click.ParamType):
+    """A day as the rulebook writes it, and no other way."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            day = None
+        if day is None or day.isoformat() != value:
+            self.fail(f"{value!r} is no day: write it as YYYY-MM-DD, for example 2022-07-19.", param, ctx)
+        return day
+
+
+_DAY: Final = _Day()
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--on", type=_DAY, metavar="DATE", help="The day, YYYY-MM-DD in the rulebook's time zone. [default: today]"
+)
+@click.option(
+    "--between", "days", type=_DAY, nargs=2, metavar="DATE DATE", help="What changed from one day to another."
+)
+@click.option("--only", multiple=True, metavar="NAME", help="A rule or section by its name; may be given again.")
+@click.option("--rulebook", "file", metavar="FILE", help="A rulebook; the built-in one by default.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.pass_context
+def rules(
+    context: click.Context,
+    on: date | None,
+    days: tuple[date, date] | None,
+    only: tuple[str, ...],
+    file: str | None,
+    as_json: bool,
+) -> None:
+    """Show the rules: what is in force on a day, with every number, since when and by whose word.
+
+    \b
+    vigil rules                                  in force today
+    vigil rules --on 2022-08-01 --only absence   in force on a day
+    vigil rules --between 2022-07-01 2022-09-01  what changed
+    vigil rules check candidate.toml             can it be used, and what would change
+
+    Exits with 1 where a rulebook is refused: each problem is told on a line of its own.
+    """
+    if context.invoked_subcommand is not None:
+        given = [name for name in context.params if context.get_parameter_source(name) != _DEFAULT]
+        if given:
+            raise click.UsageError(f"{context.invoked_subcommand} takes its own options, after its name.")
+        return
+    if on is not None and days is not None:
+        raise click.UsageError("Give either --on or --between.")
+    if days is not None and days[0] > days[1]:
+        raise click.UsageError(f"--between: {days[0]} is after {days[1]}; give the earlier day first.")
+    for name in only:
+        if name not in SECTIONS:
+            raise click.BadParameter(f"{name!r} is no rule or section; {hint(name, SECTIONS)}", param_hint="--only")
+    book = _read(file)
+    shown = [section for section in book.sections if section in only or not only]
+    if days is not None:
+        _tell_changes(book, days, shown, as_json)
+    else:
+        _tell_rules(book, file, on or datetime.now(book.zone).date(), shown, as_json)
+
+
+_DEFAULT: Final = click.core.ParameterSource.DEFAULT
+
+
+@rules.command()
+@click.argument("file")
+@click.option("--against", metavar="FILE", help="The rulebook to compare with; the built-in one by default.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def check(file: str, against: str | None, as_json: bool) -> None:
+    """Read the rulebook FILE as a worker would, and tell what it changes."""
+    book, base = _read(file), _read(against)
+    changes = compared(base, book)
+    versions = sum(len(book.versions(section)) for section in book.sections)
+    if as_json:
+        facts = {"file": file, "digest": book.digest, "time_zone": book.time_zone, "versions": versions}
+        _print_json({**facts, "against": against or "built-in", "changes": [_as_json(change) for change in changes]})
+        return
+    other = against or "the built-in rulebook"
+    console = _console()
+    told = f"{file} can be used: {len(book.sections)} sections, {versions} dated tables,"
+    console.print(_clean(f"{told} days begin in {book.time_zone}, digest {book.digest[:12]}."), soft_wrap=True)
+    if not changes:
+        console.print(_clean(f"It judges as {other} does."), soft_wrap=True)
+        return
+    console.print(_changes_table(changes, f"What is another than in {other}"))
+
+
+def _read(file: str | None) -> Rulebook:
+    """The rulebook of a file; where it is refused, its problems go to standard error and 1 to the shell."""
+    try:
+        return load_rulebook(Path(file)) if file else load_rulebook()
+    except RulebookError as refused:
+        _refuse(str(refused))
+
+
+def _refuse(problems: str) -> NoReturn:
+    click.echo(problems, err=True)
+    raise click.exceptions.Exit(1)
+
+
+# ---- what is in force --------------------------------------------------------------------------------------------
+
+
+def _tell_rules(book: Rulebook, file: str | None, day: date, shown: list[str], as_json: bool) -> None:
+    at = midnight(day, book.zone)
+    if as_json:
+        told = {name: _section(book, name, at) for name in shown}
+        facts = {"on": day.isoformat(), "time_zone": book.time_zone, "file": file or "built-in", "digest": book.digest}
+        _print_json({**facts, "sections": told})
+        return
+    console = _console()
+    console.print(_clean(f"{file or 'The built-in rulebook'} on {day} in {book.time_zone}, digest {book.digest[:12]}"))
+    judged = [name for name in shown if "family" in book.headings[name]]
+    judged.sort(key=lambda name: (FAMILIES.index(book.headings[name]["family"]), name))
+    ladders = [name for name in shown if name.startswith("ladder.")]
+    rooms_and_hosts = [name for name in shown if name in ("rooms", "hosts")]
+    suppliers = [name for name in shown if name not in {*judged, *ladders, *rooms_and_hosts}]
+    for title, first, names in (
+        ("Room rules", "rule", judged),
+        ("Ladders: what the nth violation of a family leads to", "ladder", ladders),
+        ("What holds for every room and host", "section", rooms_and_hosts),
+        ("Suppliers", "section", suppliers),
+    ):
+        if names:
+            console.print()
+            console.print(_rules_table(book, names, at, title, first))
+
+
+def _rules_table(book: Rulebook, names: list[str], at: int, title: str, first_column: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
+    table.add_column(first_column, overflow="fold")
+    table.add_column("says, by whose word", overflow="fold")
+    # Where it is narrow, the words give way first: names of numbers and days stay in one piece.
+    table.add_column("numbers", overflow="fold", width=_NUMBERS if _width() < _NARROW else None)
+    table.add_column("since", no_wrap=True)
+    for name in names:
+        heading, dated = book.headings[name], book.at(name, at)
+        called, says = _clean(name), _clean(dated.says if dated else heading["says"])
+        if "family" in heading:
+            called.append(f"\n{heading['family']}", style="dim")
+        if dated is None:
+            first = book.versions(name)[0]
+            table.add_row(called, says, "not in force", f"from {first.effective}")
+            continue
+        since = Text(dated.effective)
+        if dated.until != MAX_TIME:
+            since.append(f"\nuntil\n{_next(book, name, dated).effective}", style="yellow")
+        numbers = "\n".join(words if key == "rungs" else f"{key}: {words}" for key, words in lines(dated.limits))
+        says.append(_clean(f"\n{dated.source}").plain, style="dim")
+        table.add_row(called, says, _clean(numbers), since)
+    return table
+
+
+def _next(book: Rulebook, name: str, dated: EffectiveVersion[Any]) -> EffectiveVersion[Any]:
+    return next(later for later in book.versions(name) if later.start == dated.until)
+
+
+def _section(book: Rulebook, name: str, at: int) -> dict[str, Any]:
+    dated = book.at(name, at)
+    later = next((version for version in book.versions(name) if version.start > at), None)
+    return {
+        **book.headings[name],
+        **({"says": dated.says} if dated else {}),
+        "since": dated.effective if dated else None,
+        "until": later.effective if later else None,
+        "source": dated.source if dated else None,
+        "limits": msgspec.to_builtins(dated.limits) if dated else None,
+    }
+
+
+# ---- what changed ------------------------------------------------------------------------------------------------
+
+
+def _tell_changes(book: Rulebook, days: tuple[date, date], shown: list[str], as_json: bool) -> None:
+    since, until = (midnight(day, book.zone) for day in days)
+    changes = [change for change in between(book, since, until) if change.section in shown]
+    if as_json:
+        told = [_as_json(change) for change in changes]
+        _print_json({"between": [day.isoformat() for day in days], "time_zone": book.time_zone, "changes": told})
+        return
+    console = _console()
+    if not changes:
+        console.print(f"Nothing changed from {days[0]} to {days[1]}.")
+        return
+    console.print(_changes_table(changes, f"What changed from {days[0]} to {days[1]} in {book.time_zone}"))
+
+
+def _changes_table(changes: list[LimitChange], title: str) -> Table:
+    table = Table(title=_clean(title), title_justify="left", title_style="bold")
+    for column in ("from", "rule", "number", "was", "is", "by whose word"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("from", "rule", "number"))
+    last: tuple[str, str | None] | None = None
+    for change in changes:
+        here = (change.section, change.effective)
+        if last is not None and here != last:
+            table.add_section()
+        new = here != last
+        last = here
+        was, now = ("–" if value is None else leaf_words(change.key, value) for value in (change.was, change.now))
+        table.add_row(
+            (change.effective or "always") if new else "",
+            _clean(change.section) if new else "",
+            _clean(change.key),
+            _clean(was),
+            _clean(now),
+            _clean(change.source or "") if new else "",
+        )
+    return table
+
+
+def _as_json(change: LimitChange) -> dict[str, Any]:
+    told = change._asdict()
+    return {"section": told.pop("section") or None, "from": told.pop("effective"), **told}
+
+
+# ---- telling -----------------------------------------------------------------------------------------------------
+
+
+def _console() -> Console:
+    return Console(width=_width(), highlight=False)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((WIDTH, 40)).columns
+
+
+def _clean(said: str) -> Text:
+    """Words of a file, which may hold anything, as plain text for a terminal."""
+    return Text("\n".join(replaced(line) for line in said.split("\n")))
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    click.echo(json.dumps(told, ensure_ascii=False, indent=2))

@@ -1,0 +1,72 @@
+"""`vigil schema`: the contract for those who write to Vigil's topics or read from them."""
+
+import difflib
+from pathlib import Path
+
+import click
+
+from vigil.app.observability.terminal import console, table
+from vigil.topics.catalog import BY_NAME, Topic
+from vigil.topics.contracts import PUBLIC, VERSION, asyncapi, schema_of
+from vigil.topics.contracts.files import files, pretty
+
+
+@click.command()
+@click.argument("topic", required=False)
+@click.option("--asyncapi", "as_asyncapi", is_flag=True, help="All topics as one AsyncAPI 3 document.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write all of it: asyncapi.json, schemas/TOPIC.json, and a recording to try.",
+)
+def schema(topic: str | None, as_asyncapi: bool, out: Path | None) -> None:
+    """Print the JSON Schema of a TOPIC's messages; without one, list the topics.
+
+    \b
+    vigil schema                    the topics, their keys and what they carry
+    vigil schema verdict            one JSON Schema (2020-12)
+    vigil schema --asyncapi         an AsyncAPI 3 document
+    vigil schema --out contracts    everything, as files
+
+    Consumers of an output see each message at least once; a repeat has the same identity and content.
+    """
+    if sum((topic is not None, as_asyncapi, out is not None)) > 1:
+        raise click.UsageError("Give one of TOPIC, --asyncapi and --out.")
+    if out is not None:
+        _write(out)
+    elif as_asyncapi:
+        click.echo(pretty(asyncapi()), nl=False)
+    elif topic is not None:
+        click.echo(pretty(schema_of(_public(topic))), nl=False)
+    else:
+        rows = table("topic", "", "key", "clean-up", "carries")
+        for each in PUBLIC.values():
+            clean_up = each.config.get("cleanup.policy", "as producers like")
+            if each.retention_days is not None:
+                clean_up += f", {each.retention_days} d"
+            rows.add_row(each.name, each.direction, each.key, clean_up, each.says)
+        screen = console()
+        screen.print(rows)
+        screen.print(f"Contract {VERSION}. One schema: vigil schema TOPIC")
+
+
+def _public(name: str) -> Topic:
+    if name in PUBLIC:
+        return PUBLIC[name]
+    if name in BY_NAME:
+        raise click.UsageError(f"{name!r} is internal: its messages may change with any version of Vigil.")
+    near = difflib.get_close_matches(name, PUBLIC, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "`vigil schema` lists them."
+    raise click.UsageError(f"{name!r} is no topic of Vigil's; {hint}")
+
+
+def _write(folder: Path) -> None:
+    try:
+        for name, text in files().items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise click.UsageError(f"--out: cannot write to {folder}: {error.strerror}") from error
+    click.echo(f"written to {folder}", err=True)

@@ -1,0 +1,97 @@
+"""`vigil topics`: what exists, what is missing and what does not fit, with the remedy."""
+
+import asyncio
+import json
+import sys
+from typing import Any, Final
+
+import click
+from rich.text import Text
+
+from vigil.app.cli.common import OperatorError, settings_options
+from vigil.app.domain.registry import subjects
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.admin import ensure_topics
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.topic_audit import Line, clean_up, judge, survey
+from vigil.app.observability.terminal import console, quiet_clients, table
+
+_STYLES: Final = {"ok": "green", "warn": "yellow", "missing": "yellow", "fail": "bold red"}
+
+
+@click.command()
+@settings_options
+@click.option("--check", is_flag=True, help="Exit with 1 unless every topic exists and fits.")
+@click.option("--create", is_flag=True, help="Create the topics that are missing, as a worker would.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def topics(settings: Settings, check: bool, create: bool, as_json: bool) -> None:
+    """Show Vigil's topics on a broker: partitions, clean-up, what is missing and what does not fit.
+
+    Topics of one group of shards must have the same number of partitions. --create makes what is missing, with the
+    partitions of the rest of its group, or as many as the setting `partitions` says. Nothing that exists is changed.
+    """
+    quiet_clients()
+    lines = asyncio.run(_look(settings, create=create))
+    if as_json:
+        click.echo(json.dumps([_plain(line) for line in lines], indent=2))
+    else:
+        _show(lines)
+    if check and any(line.level in ("fail", "missing") for line in lines):
+        sys.exit(1)
+
+
+async def _look(settings: Settings, *, create: bool) -> list[Line]:
+    logics = subjects(load_rulebook(), None)  # for the topics that each reads: any rulebook will do
+    try:
+        if create:
+            await ensure_topics(settings, logics)
+        found, _ = await survey(settings, logics)
+    except SettingsError as error:
+        raise OperatorError(str(error)) from error
+    return judge(found, settings, {group: logic.topics for group, logic in logics.items()})
+
+
+def _show(lines: list[Line]) -> None:
+    out, rows = console(), table("topic", "", "shards", "partitions", "clean-up", "")
+    for line in lines:
+        found = line.found
+        actual = "" if found is None else "not known" if found.config is None else clean_up(found.config)
+        rows.add_row(
+            line.topic,
+            line.kind,
+            line.group or "",
+            "" if found is None else f"{found.partitions}, {_replicas(found.replicas)}",
+            actual or ("" if found is None else line.clean_up and "the broker's default"),
+            Text(line.level, style=_STYLES[line.level]),
+        )
+    out.print(rows)
+    said = set()
+    for line in lines:
+        for finding in line.findings:
+            if finding.level != "missing" and finding not in said:
+                said.add(finding)
+                where = "" if finding.words.startswith("the topics of") else f"{line.topic}: "
+                out.print(Text(f"{finding.level}: ", style=_STYLES[finding.level]) + f"{where}{finding.words}")
+                out.print(Text(f"      {finding.remedy}"), soft_wrap=True)
+    missing = sum(line.level == "missing" for line in lines)
+    if missing:
+        out.print(f"{missing} of {len(lines)} topics are missing: vigil topics --create makes them.")
+
+
+def _replicas(number: int) -> str:
+    return "1 replica" if number == 1 else f"{number} replicas"
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    found = line.found
+    return {
+        "topic": line.topic,
+        "kind": line.kind,
+        "shards": line.group,
+        "level": line.level,
+        "partitions": None if found is None else found.partitions,
+        "replicas": None if found is None else found.replicas,
+        "config": None if found is None or found.config is None else dict(found.config),
+        "wanted": line.clean_up or None,
+        "findings": [finding._asdict() for finding in line.findings],
+    }

@@ -1,0 +1,317 @@
+"""Folds Vigil's messages into what the pages show: rooms, verdicts, hosts, suppliers. Pure, and bounded in memory.
+
+    verdict, notice, enforcement, room-status, supplier-score, pin-decision, review ──▶ Model ──▶ pages
+    buyer-entry, comment, frame-status ──▶ Track of the room (timeline)                     └──▶ Wall (changes)
+
+It holds no truth of its own: any number of models that read the same topics show the same. Topics may be read in any
+order relative to each other, and a message may come again.
+"""
+
+from collections import deque
+from collections.abc import Container, Iterable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from vigil.app.console.ingest.bounded import Bounded
+from vigil.app.console.ingest.track import Track
+from vigil.app.console.settings import ConsoleBounds
+from vigil.topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, InvalidEvent
+from vigil.topics.reviews import Review, decode_review
+from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
+from vigil.topics.scores import PinDecision, SupplierScore
+from vigil.topics.verdicts import Action, Notice, RoomStatus, Verdict
+
+OUTPUTS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score", "pin-decision")
+"""What the pages are fed from; beside them reviews, and the room topics for timelines."""
+
+_DECODERS: Final[dict[str, Any]] = {
+    "verdict": msgspec.json.Decoder(Verdict),
+    "notice": msgspec.json.Decoder(Notice),
+    "enforcement": msgspec.json.Decoder(Action),
+    "room-status": msgspec.json.Decoder(RoomStatus),
+    "supplier-score": msgspec.json.Decoder(SupplierScore),
+    "pin-decision": msgspec.json.Decoder(PinDecision),
+}
+_RANKS: Final = {topic: rank for rank, topic in enumerate(ROOM_TOPICS)}
+
+
+class RoomView:
+    """What is known of a room."""
+
+    __slots__ = (
+        "ended",
+        "heard",
+        "host_id",
+        "lost_since",
+        "missed",
+        "notices",
+        "risks",
+        "room_id",
+        "status",
+        "verdicts",
+        "violated",
+    )
+
+    def __init__(self, room_id: str, host_id: str) -> None:
+        self.room_id = room_id
+        self.host_id = host_id
+        self.status: RoomStatus | None = None
+        self.ended = False
+        self.heard = 0
+        """The largest `at` of what Vigil said of it."""
+        self.lost_since: int | None = None
+        """The last frame before the signal was lost, while it is."""
+        self.risks: dict[tuple[str, int], Notice] = {}
+        """The `at-risk` that stands, by rule and `since`."""
+        self.missed: deque[tuple[str, int]] = deque(maxlen=500)
+        """Missed entries: buyer and `at`."""
+        self.notices: deque[Notice] = deque(maxlen=200)
+        self.verdicts: deque[str] = deque(maxlen=200)
+        self.violated: deque[tuple[str, int]] = deque(maxlen=200)
+        """Rule and `since` of each verdict: an `at-risk` of the same that is read later stands no more."""
+
+
+class HostView:
+    """What is known of a host: its actions by verdict, and its rooms."""
+
+    __slots__ = ("actions", "rooms")
+
+    def __init__(self, most_actions: int) -> None:
+        self.actions: Bounded[str, Action] = Bounded(most_actions)
+        self.rooms: deque[str] = deque(maxlen=50)
+
+
+class SupplierView:
+    """What is known of a supplier."""
+
+    __slots__ = ("pins", "score", "trail")
+
+    def __init__(self) -> None:
+        self.score: bytes | None = None
+        """As it came: unpacked for its page only."""
+        self.pins: deque[PinDecision] = deque(maxlen=200)
+        self.trail: deque[tuple[int, int]] = deque(maxlen=240)
+        """Predicted scores as they changed: `at`, score."""
+
+
+class SearchResult(NamedTuple):
+    """What a search gave, by kind; at most `most` of each."""
+
+    rooms: list[str]
+    hosts: list[str]
+    suppliers: list[str]
+    verdicts: list[Verdict]
+    more: bool
+
+
+class ConsoleModel:
+    """Everything that the pages show."""
+
+    def __init__(self, bounds: ConsoleBounds, max_gap_ms: int) -> None:
+        """`max_gap_ms`: frames further apart are a gap."""
+        self._bounds = bounds
+        self._max_gap_ms = max_gap_ms
+        self.rooms: Bounded[str, RoomView] = Bounded(bounds.rooms)
+        self.tracks: Bounded[str, Track] = Bounded(bounds.rooms)
+        self.verdicts: Bounded[str, Verdict] = Bounded(bounds.verdicts)
+        self.actions: Bounded[str, str] = Bounded(bounds.verdicts)
+        """The host of each action, by verdict id."""
+        self.reviews: Bounded[str, tuple[Review, ...]] = Bounded(bounds.verdicts)
+        self.hosts: Bounded[str, HostView] = Bounded(bounds.hosts)
+        self.suppliers: Bounded[str, SupplierView] = Bounded(bounds.suppliers)
+        self.newest = 0
+        """The largest `at` of what Vigil said."""
+        self.dirty: set[str] = set()
+        """Rooms of which the wall may show something else now."""
+        self.fresh: list[str] = []
+        """Verdicts that came, or that an action came for, since the wall looked last."""
+        self.changed: set[tuple[str, str]] = set()
+        """Pages that may look different now: kind and id."""
+        self.taken = 0
+        self.refused = 0
+        """Messages that are not what their topic carries; the worker tells of them in `dead-letter`."""
+
+    def take(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
+        """Fold one message in; one that is not what the topic carries is counted, and shows nowhere."""
+        self.taken += 1
+        try:
+            if topic in _RANKS:
+                self._event(topic, key, value, wall_ms)
+            elif topic == "review":
+                self._review(decode_review(key, value))
+            elif value is None:
+                self._tombstone(topic, key)
+            elif topic in _DECODERS and len(value) <= 16 * MAX_MESSAGE_BYTES:
+                self._output(topic, _DECODERS[topic].decode(value), value)
+        except (InvalidEvent, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.refused += 1
+
+    def _event(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
+        event = decode_room_event(_RANKS[topic], key, value)
+        if event.at > wall_ms + MAX_AHEAD_MS:
+            raise InvalidEvent("too far ahead")
+        track = self.tracks.touch(event.room_id, lambda: Track(self._bounds.timeline_ms, self._max_gap_ms))
+        if track.take(event):
+            self.changed.add(("room", event.room_id))
+
+    def _tombstone(self, topic: str, key: bytes | None) -> None:
+        name = (key or b"").decode()
+        if topic == "room-status" and (room := self.rooms.get(name)) is not None:
+            room.ended = True
+            self.tracks.drop(name)
+            self.dirty.add(name)
+
+    def _output(self, topic: str, output: Any, value: bytes) -> None:
+        self.newest = max(self.newest, output.at)
+        if isinstance(output, RoomStatus):
+            room = self._room(output.room_id, output.host_id)
+            if room.status is None or output.at >= room.status.at:
+                room.status = output
+                room.ended = False
+                self._said(room, output.at)
+        elif isinstance(output, Notice):
+            self._notice(output)
+        elif isinstance(output, Verdict):
+            self._verdict(output)
+        elif isinstance(output, Action):
+            self._action(output)
+        elif isinstance(output, SupplierScore):
+            self._score(output, value)
+        elif isinstance(output, PinDecision):
+            self.suppliers.touch(output.supplier_id, SupplierView).pins.append(output)
+            self.changed.add(("supplier", output.supplier_id))
+
+    def _room(self, room_id: str, host_id: str) -> RoomView:
+        room = self.rooms.touch(room_id, lambda: RoomView(room_id, host_id))
+        host = self._host(room.host_id)
+        if room_id not in host.rooms:
+            host.rooms.append(room_id)
+        return room
+
+    def _host(self, host_id: str) -> HostView:
+        return self.hosts.touch(host_id, lambda: HostView(self._bounds.actions_of_host))
+
+    def _said(self, room: RoomView, at: int) -> None:
+        room.heard = max(room.heard, at)
+        self.dirty.add(room.room_id)
+        self.changed.add(("room", room.room_id))
+        self.changed.add(("host", room.host_id))
+
+    def _notice(self, notice: Notice) -> None:
+        room = self._room(notice.room_id, notice.host_id)
+        place = (notice.rule or "", notice.since)
+        if notice.kind == "signal-lost":
+            room.lost_since = notice.since
+        elif notice.kind == "signal-back":
+            room.lost_since = None
+        elif notice.kind == "at-risk":
+            if place not in room.violated:
+                room.risks[place] = notice
+            if len(room.risks) > 64:
+                del room.risks[next(iter(room.risks))]
+        elif notice.kind == "risk-cleared":
+            room.risks.pop(place, None)
+        elif notice.buyer_id is not None and (notice.buyer_id, notice.since) not in room.missed:
+            room.missed.append((notice.buyer_id, notice.since))
+        if all(notice.notice_id != other.notice_id for other in room.notices):
+            room.notices.append(notice)
+        self._said(room, notice.at)
+
+    def _verdict(self, verdict: Verdict) -> None:
+        if verdict.verdict_id not in self.verdicts:
+            self.verdicts.put(verdict.verdict_id, verdict)
+            self.fresh.append(verdict.verdict_id)
+        room = self._room(verdict.room_id, verdict.host_id)
+        room.risks.pop((verdict.rule, verdict.since), None)  # what was at risk has happened
+        room.violated.append((verdict.rule, verdict.since))
+        if verdict.verdict_id not in room.verdicts:
+            room.verdicts.append(verdict.verdict_id)
+        self._said(room, verdict.at)
+        self.changed.add(("verdict", verdict.verdict_id))
+
+    def _action(self, action: Action) -> None:
+        host = self._host(action.host_id)
+        known = host.actions.get(action.action_id)
+        if known is None or action.revision > known.revision:
+            host.actions.put(action.action_id, action)
+            self.actions.put(action.action_id, action.host_id)
+            self.fresh.append(action.action_id)
+        self.changed |= {("host", action.host_id), ("verdict", action.action_id), ("room", action.room_id)}
+
+    def _score(self, score: SupplierScore, value: bytes) -> None:
+        supplier = self.suppliers.touch(score.supplier_id, SupplierView)
+        supplier.score = value
+        if score.predicted is not None and (not supplier.trail or supplier.trail[-1][1] != score.predicted):
+            supplier.trail.append((score.at, score.predicted))
+        self.changed.add(("supplier", score.supplier_id))
+
+    def _review(self, review: Review) -> None:
+        known = self.reviews.get(review.verdict_id) or ()
+        if review not in known:
+            self.reviews.put(review.verdict_id, (*known[-19:], review))
+            self.fresh.append(review.verdict_id)
+        self.changed |= {("verdict", review.verdict_id), ("host", review.host_id)}
+
+    # ---- what pages ask for -----------------------------------------------------------------------------------
+
+    def action(self, verdict_id: str) -> Action | None:
+        """The latest revision of the action that followed from a verdict."""
+        host_id = self.actions.get(verdict_id)
+        host = self.hosts.get(host_id) if host_id is not None else None
+        return host.actions.get(verdict_id) if host is not None else None
+
+    def verdicts_of(self, ids: Iterable[str]) -> list[Verdict]:
+        """Those of the verdicts that are held, latest first."""
+        found = [verdict for name in ids if (verdict := self.verdicts.get(name)) is not None]
+        return sorted(found, key=lambda verdict: (verdict.at, verdict.verdict_id), reverse=True)
+
+    def score(self, supplier_id: str) -> SupplierScore | None:
+        supplier = self.suppliers.get(supplier_id)
+        if supplier is None or supplier.score is None:
+            return None
+        score: SupplierScore = _DECODERS["supplier-score"].decode(supplier.score)
+        return score
+
+    def behind(self, now: int, least_ms: int) -> tuple[int, int]:
+        """How many rooms have events that Vigil has not judged for so long or longer, and the longest of these in ms.
+
+        A room's events are judged up to the `at` of its status, which lags by the allowed lateness and a second. An
+        event that claims to lie in the future counts as of now.
+        """
+        rooms = longest = 0
+        for room_id, track in self.tracks.items():
+            if track.first is None or (track.spans and track.spans[-1].look.stream == "ended"):
+                continue
+            room = self.rooms.get(room_id)
+            if room is None and self.rooms.let_go:
+                continue  # it may be one of those
+            judged = room.status.at if room is not None and room.status is not None else track.first
+            lag = min(track.newest, now) - judged
+            if lag >= least_ms:
+                rooms, longest = rooms + 1, max(longest, lag)
+        return rooms, longest
+
+    def search(self, words: str, rules: Container[str] = (), most: int = 50) -> SearchResult:
+        """Rooms, hosts, suppliers and verdicts whose id has the words in it, whatever their case.
+
+        Of `rules` also the verdicts that were read last.
+        """
+        wanted = words.strip().casefold()
+        if not wanted:
+            return SearchResult([], [], [], [], False)
+        rooms = _matching(self.rooms, wanted, most)
+        hosts = _matching(self.hosts, wanted, most)
+        suppliers = _matching(self.suppliers, wanted, most)
+        verdicts = _matching(self.verdicts, wanted, most)
+        by_rule = [name for name, verdict in self.verdicts.items() if verdict.rule in rules]
+        verdicts = list(dict.fromkeys([*verdicts, *by_rule[: -most - 2 : -1]]))
+        more = any(len(names) > most for names in (rooms, hosts, suppliers, verdicts))
+        return SearchResult(rooms[:most], hosts[:most], suppliers[:most], self.verdicts_of(verdicts[:most]), more)
+
+
+def _matching(names: Iterable[str], wanted: str, most: int) -> list[str]:
+    """At most `most` + 1 of the names; those that begin with the words come first."""
+    found = [name for name in names if wanted in name.casefold()]
+    found.sort(key=lambda name: (not name.casefold().startswith(wanted), name))
+    return found[: most + 1]

@@ -1,0 +1,227 @@
+"""Reads Vigil's topics into a Model: a consumer of its own without a group, from a bounded past; and sends reviews.
+
+It commits nothing and takes no part in any group: any number of consoles can run, and none is noticed by the workers.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from vigil.app.console.ingest.model import OUTPUTS, ConsoleModel
+from vigil.app.console.settings import ConsoleSettings
+from vigil.app.kafka.acls import Acl
+from vigil.app.kafka.admin import Cluster
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.wall_clock import wall_ms
+from vigil.topics.reviews import Review
+from vigil.topics.rooms import ROOM_TOPICS
+
+log: Final = structlog.get_logger("vigil.console")
+
+READ: Final = (*OUTPUTS, "review", *ROOM_TOPICS)
+LOOK_S: Final = 30.0
+"""How often topics and partitions are looked for again."""
+AT_ONCE: Final = 2_000
+"""Messages folded in before pages get their turn."""
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+
+
+def needed(reviews: bool = True) -> list[Acl]:
+    """All rights of a console; `reviews`: it may send them, too."""
+    rights = [Acl("topic", topic, "Read") for topic in READ]
+    return [*rights, Acl("topic", "review", "Write")] if reviews else rights
+
+
+def backs(console: ConsoleSettings) -> Mapping[str, int]:
+    """How far back each topic is read, in ms of the broker's time."""
+    minutes = console.read_minutes * MINUTE_MS
+    verdicts = console.verdict_hours * HOUR_MS
+    actions = console.action_hours * HOUR_MS
+    return {
+        **dict.fromkeys((*ROOM_TOPICS, "room-status"), minutes),
+        "verdict": verdicts,
+        "pin-decision": verdicts,
+        "notice": min(verdicts, 24 * HOUR_MS),
+        "enforcement": actions,
+        "review": actions,
+        "supplier-score": console.score_hours * HOUR_MS,
+    }
+
+
+class TopicIngest:
+    """Keeps a model up to date until it is stopped."""
+
+    topics = READ
+
+    def __init__(self, settings: Settings, console: ConsoleSettings, model: ConsoleModel) -> None:
+        self._settings = settings
+        self.backs = backs(console)
+        self._model = model
+        self._ends: dict[TopicPartition, int] = {}
+        """Where the past ended that was there at start; partitions that were not read so far yet."""
+        self._past = 0
+        """How many messages the past had."""
+        self._read_past = 0
+        self._producer: AIOKafkaProducer | None = None
+        self._producer_lock = asyncio.Lock()
+        self.missing: tuple[str, ...] = READ
+        """Topics that do not exist yet."""
+        self.trouble: str | None = None
+        """Why nothing is read, in words; None while all is well."""
+        self._last = time.monotonic()
+        self.assigned = False
+
+    @property
+    def caught_up(self) -> bool:
+        """Has everything been read that was there at start?"""
+        return self.assigned and not self._ends
+
+    @property
+    def progress(self) -> float:
+        """How much of the past was read, 0–1."""
+        return 1.0 if self.caught_up else min(self._read_past / self._past, 0.99) if self._past else 0.0
+
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds nothing came."""
+        return time.monotonic() - self._last
+
+    async def run(self) -> None:
+        """Read for as long as it is let; what cannot be reached is tried again."""
+        while True:
+            try:
+                await self._read()
+            except (SettingsError, KafkaError, OSError) as error:
+                self.trouble = str(error)
+                log.warning("cannot read", error=str(error))
+                await asyncio.sleep(2)
+
+    async def _read(self) -> None:
+        consumer = AIOKafkaConsumer(
+            client_id=f"{self._settings.app_id}-console",
+            enable_auto_commit=False,
+            auto_offset_reset="latest",  # what is gone by retention is not missed
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=1024 * 1024,
+            **self._settings.kafka(),
+        )
+        try:
+            await consumer.start()
+        except (KafkaError, OSError) as error:
+            await consumer.stop()
+            raise SettingsError(f"cannot reach Kafka at {self._settings.broker}: {error}") from error
+        try:
+            look_at = 0.0
+            while True:
+                if time.monotonic() >= look_at:
+                    await self._assign(consumer)
+                    look_at = time.monotonic() + (1.0 if self.missing else LOOK_S)
+                if not consumer.assignment():
+                    await asyncio.sleep(0.5)
+                    continue
+                batches = await consumer.getmany(timeout_ms=100, max_records=AT_ONCE)
+                self._fold(batches)
+                if self._ends:
+                    await self._mark(consumer)
+                await asyncio.sleep(0)
+        finally:
+            with suppress(KafkaError, OSError):
+                await consumer.stop()
+
+    def _fold(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
+        now = wall_ms()
+        take = self._model.take
+        for tp, records in batches.items():
+            for record in records:
+                take(tp.topic, record.key, record.value, now)
+            if tp in self._ends:
+                self._read_past += len(records)
+        if batches:
+            self._last = time.monotonic()
+            self.trouble = None
+
+    async def _mark(self, consumer: AIOKafkaConsumer) -> None:
+        """Let go of the partitions whose past has been read."""
+        for tp, end in list(self._ends.items()):
+            if await consumer.position(tp) >= end:
+                del self._ends[tp]
+        self._hold_back(consumer)
+        if not self._ends:
+            log.info("caught up", messages=self._model.taken)
+
+    def _hold_back(self, consumer: AIOKafkaConsumer) -> None:
+        """What Vigil said comes first, so that the wall stands within seconds; then the events, for the timelines."""
+        events = [tp for tp in consumer.assignment() if tp.topic in ROOM_TOPICS]
+        behind = any(tp.topic not in ROOM_TOPICS for tp in self._ends)
+        if behind:
+            consumer.pause(*events)
+        else:
+            consumer.resume(*(tp for tp in events if tp in consumer.paused()))
+
+    async def _assign(self, consumer: AIOKafkaConsumer) -> None:
+        """Take the partitions that are there, new ones from where the bounded past begins."""
+        async with Cluster(self._settings) as cluster:
+            counts = await cluster.partitions(READ)
+        self.missing = tuple(topic for topic in READ if topic not in counts)
+        known = consumer.assignment()
+        wanted = {TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)}
+        new = wanted - known
+        if new:
+            places = {tp: await consumer.position(tp) for tp in known}
+            consumer.assign(list(wanted | known))
+            for tp, position in places.items():
+                consumer.seek(tp, position)
+            await self._seek(consumer, new)
+            self._hold_back(consumer)
+        if not self.missing:
+            self.assigned = True
+        self.trouble = None
+
+    async def _seek(self, consumer: AIOKafkaConsumer, new: set[TopicPartition]) -> None:
+        now = wall_ms()
+        found = await consumer.offsets_for_times({tp: now - self.backs[tp.topic] for tp in new})
+        ends = await consumer.end_offsets(list(new))
+        for tp in new:
+            told = found.get(tp)
+            # Nothing so late: None, or (embedded broker) a timestamp of -1.
+            offset = ends[tp] if told is None or told.timestamp < 0 else told.offset
+            consumer.seek(tp, offset)
+            if offset < ends[tp]:
+                self._ends[tp] = ends[tp]
+                self._past += ends[tp] - offset
+
+    async def send(self, review: Review) -> None:
+        """Publish a review; raise KafkaError or OSError where the broker does not take it."""
+        producer = await self._started_producer()
+        fields = {name: getattr(review, name) for name in review.__struct_fields__}
+        await producer.send_and_wait("review", orjson.dumps(fields), key=review.host_id.encode())
+
+    async def _started_producer(self) -> AIOKafkaProducer:
+        async with self._producer_lock:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    client_id=f"{self._settings.app_id}-console", acks="all", **self._settings.kafka()
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def close(self) -> None:
+        """End the producer of reviews."""
+        if self._producer is not None:
+            with suppress(KafkaError, OSError):
+                await self._producer.stop()
+            self._producer = None

@@ -1,0 +1,147 @@
+"""What a room's timeline is drawn from: its events of the last while, frames as spans of equal looks.
+
+A span ends where a frame says something else, or where the next one is further away than frames may be apart: the
+hole is a gap. Everything is bounded: by time (`keep_ms`) and by number.
+"""
+
+import bisect
+from collections import deque
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Final, NamedTuple, TypeVar
+
+from msgspec import Struct
+
+from vigil.app.domain.rooms.room import shows_reception
+from vigil.topics.fields import Tier
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent, Stream
+
+SPANS: Final = 4_000
+MARKS: Final = 2_000
+"""At most so many spans of frames, entries and receptions of one room are held."""
+
+SHOWN: Final = 200
+"""Code points of a comment that are held."""
+
+
+class Look(NamedTuple):
+    """What a frame says, as far as the timeline shows it."""
+
+    stream: Stream
+    face: bool
+    black: bool
+    activity: str | None
+    labels: tuple[str, ...]
+
+
+class Span(Struct):
+    """An unbroken series of frames that say the same."""
+
+    since: int
+    until: int
+    """The `at` of its last frame; drawn up to the next span's begin where there is no gap."""
+    look: Look
+    frames: int = 1
+
+
+class Entered(NamedTuple):
+    """A buyer came in."""
+
+    at: int
+    buyer_id: str
+    tier: Tier | None
+
+
+class Said(NamedTuple):
+    """The host showed reception."""
+
+    at: int
+    text: str
+    via: str
+
+
+_at: Final = attrgetter("at")
+
+
+class Track:
+    """One room's recent events, whatever the order in which the topics are read."""
+
+    __slots__ = ("_gap_ms", "_keep_ms", "entries", "first", "newest", "receptions", "spans")
+
+    def __init__(self, keep_ms: int, max_gap_ms: int) -> None:
+        self._keep_ms = keep_ms
+        self._gap_ms = max_gap_ms
+        self.first: int | None = None
+        """The `at` of what was taken first."""
+        self.newest = 0
+        """The largest `at`."""
+        self.spans: deque[Span] = deque(maxlen=SPANS)
+        self.entries: list[Entered] = []
+        self.receptions: list[Said] = []
+
+    def take(self, event: RoomEvent) -> bool:
+        """Hold an event; does the timeline show it?"""
+        if self.first is None:
+            self.first = event.at
+        if event.at > self.newest:
+            self.newest = event.at
+        if event.at < self.newest - self._keep_ms:
+            return False
+        if isinstance(event, FrameStatus):
+            self._frame(event)
+        elif isinstance(event, BuyerEntry):
+            _insert(self.entries, Entered(event.at, event.buyer_id, event.buyer_tier))
+        elif isinstance(event, Comment) and event.author_role == "host" and shows_reception(event):
+            _insert(self.receptions, Said(event.at, event.text[:SHOWN], event.via))
+        else:
+            return False
+        return True
+
+    def _frame(self, frame: FrameStatus) -> None:
+        labels = tuple(label[:128] for label in frame.labels[:8])
+        look = Look(frame.stream, frame.face, frame.black, frame.activity, labels)
+        last = self.spans[-1] if self.spans else None
+        if last is not None and frame.at <= last.until:
+            return  # out of order: the neighbours tell nearly the same
+        if last is not None and last.look == look and frame.at - last.until <= self._gap_ms:
+            last.until = frame.at
+            last.frames += 1
+        else:
+            self.spans.append(Span(frame.at, frame.at, look))
+        horizon = self.newest - self._keep_ms
+        while self.spans[0].until < horizon:
+            self.spans.popleft()
+
+    def between(self, since: int, until: int) -> Iterator[tuple[Span, int, bool]]:
+        """The spans that touch a time, each with where it ends, and whether a gap follows."""
+        spans = list(self.spans)
+        for index, span in enumerate(spans):
+            end, gap = span.until, False
+            if index + 1 < len(spans):
+                following = spans[index + 1].since
+                gap = following - span.until > self._gap_ms
+                end = span.until if gap else following
+            if end >= since and span.since <= until:
+                yield span, end, gap
+
+    def entries_between(self, since: int, until: int) -> list[Entered]:
+        return _between(self.entries, since, until)
+
+    def receptions_between(self, since: int, until: int) -> list[Said]:
+        return _between(self.receptions, since, until)
+
+
+M = TypeVar("M", Entered, Said)
+
+
+def _insert(marks: list[M], mark: M) -> None:
+    if marks and mark.at < marks[-1].at:
+        bisect.insort(marks, mark, key=_at)
+    else:
+        marks.append(mark)
+    if len(marks) > MARKS:
+        del marks[: MARKS // 10]
+
+
+def _between(marks: list[M], since: int, until: int) -> list[M]:
+    return marks[bisect.bisect_left(marks, since, key=_at) : bisect.bisect_right(marks, until, key=_at)]

@@ -1,9 +1,0 @@
-"""The contract as others read it: JSON Schemas, an AsyncAPI document and examples, made from the types in `topics`."""
-
-from typing import Final
-
-from app.contracts.asyncapi import asyncapi
-from app.contracts.examples import EXAMPLES
-from app.contracts.schemas import DIALECT, PUBLIC, VERSION, schema_of
-
-__all__: Final = ["DIALECT", "EXAMPLES", "PUBLIC", "VERSION", "asyncapi", "schema_of"]

@@ -1,0 +1,183 @@
+"""What each part of Vigil must be allowed in Kafka, and whether a worker is: asked before it starts, told in words.
+
+The lists are the whole of it: a principal with exactly these rights, on topics that exist, runs a worker, a console or
+`vigil notify`. The same lists stand in docs/security.md as commands.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+)
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
+
+from vigil.app.engine.subject import StateMachine
+from vigil.app.kafka.admin import changelog_of
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.topics.catalog import TOPICS, Group
+
+Operation = Literal["Read", "Write"]
+
+BITS: Final[Mapping[Operation, int]] = {"Read": 3, "Write": 4}
+"""Kafka's codes of operations, by which the bits of what is allowed are numbered."""
+
+NOT_TOLD: Final = -(2**31)
+
+ASKED_AGAIN: Final = 20
+
+UNASKABLE: Final = (NotImplementedError, IncompatibleBrokerVersion)
+"""What aiokafka raises where the broker is too old for the question."""
+
+
+class Acl(NamedTuple):
+    """One thing that is done to one resource. Either operation implies Kafka's Describe."""
+
+    kind: Literal["topic", "group", "transactional-id"]
+    name: str
+    operation: Operation
+
+
+def needed(app_id: str, logics: Mapping[Group, StateMachine]) -> list[Acl]:
+    """All rights of a worker whose topics exist. (To create them, it needs Create on the cluster or on their names.)"""
+    rights = [Acl("topic", name, "Read") for logic in logics.values() for name in logic.topics]
+    rights += [Acl("topic", topic.name, "Write") for topic in TOPICS if topic.direction != "in"]
+    for group in logics:
+        rights += [Acl("topic", changelog_of(app_id, group), operation) for operation in BITS]
+    return [*rights, Acl("group", app_id, "Read")]
+
+
+def commands(rights: Sequence[Acl], principal: str) -> str:
+    """The rights as commands of Kafka's, one a kind and operation."""
+    told = []
+    for kind, operation in sorted({(right.kind, right.operation) for right in rights}):
+        names = [right.name for right in rights if (right.kind, right.operation) == (kind, operation)]
+        head = f"kafka-acls --bootstrap-server $KAFKA --add --allow-principal {principal} --operation {operation}"
+        told.append(" \\\n    ".join([head, *(f"--{kind} {name}" for name in names)]))
+    return "\n".join(told) + "\n"
+
+
+async def check_rights(settings: Settings, rights: Sequence[Acl], who: str = "this worker") -> None:
+    """Raise SettingsError with every right that is missing; a broker that does not tell is taken at its silence.
+
+    Topics and the group are asked for. Whether a transactional id may be used is told only to who uses it.
+    """
+    admin = AIOKafkaAdminClient(client_id=f"{settings.app_id}-rights", **settings.kafka())
+    try:
+        await admin.start()
+        allowed = await _allowed_topics(admin, sorted({right.name for right in rights if right.kind == "topic"}))
+        missing = [right for right in rights if right.kind == "topic" and not _allows(allowed, right)]
+        for right in rights:
+            if right.kind == "group" and not await _may_join(admin, right.name):
+                missing.append(right)
+    except (KafkaError, OSError) as error:  # it went away since the topics were asked for
+        raise SettingsError(
+            f"rights: Kafka at {settings.broker} did not tell of them: {error}; is it running and well? "
+            "A supervisor starts this again"
+        ) from error
+    finally:
+        await admin.close()
+    if missing:
+        told = ", ".join(f"{right.operation} on {right.kind} {right.name}" for right in missing)
+        who = settings.sasl_username or who
+        raise SettingsError(f"rights: {who} may not {told}; grant what docs/security.md lists, with kafka-acls")
+
+
+def _allows(allowed: Mapping[str, int], right: Acl) -> bool:
+    bits = allowed.get(right.name, NOT_TOLD)
+    return bits == NOT_TOLD or bool(bits >> BITS[right.operation] & 1)
+
+
+async def _allowed_topics(admin: Any, names: list[str]) -> dict[str, int]:
+    try:
+        response = await admin._send_request(_Metadata(names))
+    except UNASKABLE:
+        return {}
+    return {topic[1]: topic[4] for topic in response.topics if topic[0] == 0}
+
+
+async def _may_join(admin: Any, group: str) -> bool:
+    for _ in range(ASKED_AGAIN):
+        try:
+            await admin.find_coordinator(group)
+            break
+        except GroupAuthorizationFailedError:
+            return False
+        except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet makes room for them first
+            await asyncio.sleep(0.5)
+    else:
+        return True  # not told: the worker will wait for its group, and say so
+    try:
+        (response,) = await admin.describe_consumer_groups([group], include_authorized_operations=True)
+    except GroupAuthorizationFailedError:
+        return False
+    except UNASKABLE:
+        return True
+    (told,) = response.to_object()["groups"]
+    bits: int = told.get("authorized_operations", NOT_TOLD)
+    if told["error_code"] != 0:  # a coordinator that has just come up has more to say than whether one may
+        return bool(told["error_code"] != GroupAuthorizationFailedError.errno)
+    return bits == NOT_TOLD or bool(bits >> BITS["Read"] & 1)
+
+
+class _MetadataResponse(Response):  # type: ignore[misc]
+    """Version 8, the first that tells what one is allowed; aiokafka knows up to 5."""
+
+    API_KEY = 3
+    API_VERSION = 8
+    SCHEMA: ClassVar[Any] = Schema(
+        ("throttle_time_ms", Int32),
+        ("brokers", Array(("node_id", Int32), ("host", String("utf-8")), ("port", Int32), ("rack", String("utf-8")))),
+        ("cluster_id", String("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            Array(
+                ("error_code", Int16),
+                ("topic", String("utf-8")),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    Array(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", Array(Int32)),
+                        ("isr", Array(Int32)),
+                        ("offline_replicas", Array(Int32)),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+            ),
+        ),
+        ("authorized_operations", Int32),
+    )
+
+
+class _MetadataRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 8
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA: ClassVar[Any] = Schema(
+        ("topics", Array(String("utf-8"))),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+    )
+
+
+class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
+    API_KEY = 3
+
+    def __init__(self, topics: list[str]) -> None:
+        self._topics = topics
+
+    def build(self, request_struct_class: Any) -> Any:
+        return request_struct_class(self._topics, False, False, True)

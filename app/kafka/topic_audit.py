@@ -1,0 +1,212 @@
+"""The topics as they are, held against what they must be: what is missing, what does not fit, and what to do.
+
+survey (asks Kafka) ──▶ Found by name ──▶ judge (pure) ──▶ a line a topic
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from vigil.app.kafka.admin import Cluster, changelog_config, changelog_of
+from vigil.app.kafka.settings import Settings
+from vigil.topics.catalog import BY_NAME, TOPICS, Group
+
+Level = Literal["ok", "warn", "fail", "missing"]
+
+_TELLING: Final = ("cleanup.policy", "retention.ms", "retention.bytes", "min.compaction.lag.ms", "max.message.bytes")
+
+
+class Found(NamedTuple):
+    """A topic that exists."""
+
+    partitions: int
+    replicas: int
+    """Of the partition that has the fewest."""
+    leaderless: int
+    """Partitions that nobody can read or write now."""
+    config: Mapping[str, str] | None
+    """What the broker told of it; None where it would not tell (a right is missing)."""
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it must be."""
+
+    level: Level
+    words: str
+    remedy: str
+
+
+class Line(NamedTuple):
+    """One topic as it is, and as it must be."""
+
+    topic: str
+    kind: str
+    """`in`, `out`, `internal`, or `state` for a changelog."""
+    group: Group | None
+    """The shards that read it, or whose state it holds."""
+    clean_up: str
+    """As it must be; empty where its producers decide."""
+    found: Found | None
+    findings: list[Finding]
+
+    @property
+    def level(self) -> Level:
+        """The worst of the findings."""
+        levels = {finding.level for finding in self.findings}
+        worst: tuple[Level, ...] = ("fail", "missing", "warn")
+        return next((level for level in worst if level in levels), "ok")
+
+
+class _Surveyor(Cluster):
+    async def found(self, names: Iterable[str]) -> dict[str, Found]:
+        existing = set(names) & set(await self._admin.list_topics())
+        if not existing:
+            return {}
+        configs = await self._configs(sorted(existing))
+        told: dict[str, Found] = {}
+        for topic in await self._admin.describe_topics(sorted(existing)):
+            partitions = topic["partitions"]
+            if partitions:
+                told[topic["topic"]] = Found(
+                    len(partitions),
+                    min(len(partition["replicas"]) for partition in partitions),
+                    sum(partition["leader"] < 0 for partition in partitions),
+                    configs.get(topic["topic"]),
+                )
+        return told
+
+    async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        try:
+            answers: Any = await self._admin.describe_configs(asked)
+        except KafkaError:
+            return {}  # told as "not known": reading configurations is a right of its own
+        return {
+            resource[3]: {entry[0]: entry[1] for entry in resource[4] if entry[1] is not None}
+            for answer in answers
+            for resource in answer.resources
+            if resource[0] == 0
+        }
+
+    async def brokers(self) -> int:
+        return len((await self._admin.describe_cluster())["brokers"])
+
+
+async def survey(settings: Settings, groups: Iterable[Group]) -> tuple[dict[str, Found], int]:
+    """Every topic of Vigil's that exists, and the number of brokers; raise SettingsError where Kafka is not reached."""
+    names = [topic.name for topic in TOPICS] + [changelog_of(settings.app_id, group) for group in groups]
+    surveyor = _Surveyor(settings)
+    async with surveyor:
+        return await surveyor.found(names), await surveyor.brokers()
+
+
+def judge(found: Mapping[str, Found], settings: Settings, groups: Mapping[Group, Sequence[str]]) -> list[Line]:
+    """A line for each topic; `groups`: the source topics of each group of shards."""
+    lines = []
+    differing = {group: _counts(found, settings, group, topics) for group, topics in groups.items()}
+    for topic in TOPICS:
+        here = found.get(topic.name)
+        findings = _findings(
+            topic.name, here, settings, topic.config, differing.get(topic.group) if topic.group else None
+        )
+        lines.append(Line(topic.name, topic.direction, topic.group, clean_up(topic.config), here, findings))
+    for group in groups:
+        name = changelog_of(settings.app_id, group)
+        config = changelog_config()
+        findings = _findings(name, found.get(name), settings, config, differing[group])
+        lines.append(Line(name, "state", group, clean_up(config), found.get(name), findings))
+    return lines
+
+
+def clean_up(config: Mapping[str, str]) -> str:
+    """`compact`, or `delete` with the days that messages are kept; empty where nothing is said."""
+    policy = config.get("cleanup.policy", "")
+    if "delete" in policy and "retention.ms" in config:
+        kept = int(config["retention.ms"])
+        return f"{policy}, {'for good' if kept < 0 else f'{kept / 86_400_000:g} d'}"
+    return policy
+
+
+def _counts(found: Mapping[str, Found], settings: Settings, group: Group, topics: Sequence[str]) -> Finding | None:
+    """What is wrong with a group whose topics differ in their number of partitions."""
+    names = [*topics, changelog_of(settings.app_id, group)]
+    counts = {name: found[name].partitions for name in names if name in found}
+    if len(set(counts.values())) <= 1:
+        return None
+    told = ", ".join(f"{name} has {count}" for name, count in sorted(counts.items()))
+    return Finding(
+        "fail",
+        f"the topics of the {group} shards differ in their partitions: {told}",
+        "give all of them one number (a topic that holds state cannot grow: see docs/operations.md)",
+    )
+
+
+def _findings(
+    name: str, found: Found | None, settings: Settings, wanted: Mapping[str, str], differing: Finding | None
+) -> list[Finding]:
+    told = [differing] if differing is not None and found is not None else []
+    if found is None:
+        told.append(Finding("missing", "does not exist", "vigil topics --create, or start a worker with the right to"))
+        return told
+    if found.leaderless:
+        told.append(
+            Finding(
+                "fail",
+                f"{found.leaderless} of {found.partitions} partitions have no leader",
+                "bring the brokers back that hold them",
+            )
+        )
+    if found.replicas < settings.replication:
+        told.append(
+            Finding(
+                "warn",
+                f"has {found.replicas} replicas where the setting `replication` says {settings.replication}",
+                "reassign its partitions with kafka-reassign-partitions",
+            )
+        )
+    if wanted and found.config is not None:
+        told += _misfits(name, found.config, wanted)
+    return told
+
+
+def _misfits(name: str, config: Mapping[str, str], wanted: Mapping[str, str]) -> list[Finding]:
+    told = []
+    alter = f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config "
+    state = name not in BY_NAME
+    policy, must = config.get("cleanup.policy"), wanted["cleanup.policy"]
+    if policy is not None and set(policy.replace(" ", "").split(",")) != {must}:
+        why = (
+            "old messages go, and with them what is known of keys that did not change for long"
+            if must == "compact"
+            else "of each key only the last message is kept, and consumers that come later miss the others"
+        )
+        # State that is deleted is lost; elsewhere it is the consumers' loss.
+        told.append(
+            Finding(
+                "fail" if state else "warn",
+                f"cleanup.policy is {policy}, not {must}: {why}",
+                f"{alter}cleanup.policy={must}",
+            )
+        )
+    for key, why in (
+        ("retention.ms", "consumers that were away for long miss messages"),
+        ("min.compaction.lag.ms", "after a crash the next owner may not be able to put state right"),
+        ("max.message.bytes", "the state of a large room or supplier may not be stored, and the worker stops"),
+    ):
+        if key in wanted and key in config and -1 < int(config[key]) < int(wanted[key]):
+            level: Level = "fail" if key == "max.message.bytes" else "warn"
+            told.append(
+                Finding(level, f"{key} is {config[key]}, less than {wanted[key]}: {why}", f"{alter}{key}={wanted[key]}")
+            )
+    key = "retention.bytes"
+    if key in wanted and key in config and int(config[key]) < 0:
+        told.append(
+            Finding(
+                "warn",
+                f"{key} is not set: a flood of bad messages would fill the brokers' disks",
+                f"{alter}{key}={wanted[key]}",
+            )
+        )
+    return told

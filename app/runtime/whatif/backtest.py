@@ -1,0 +1,209 @@
+"""A backtest as figures: by rule, by host, as JSON; and the sensitivity curve of one number. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from vigil.app.runtime.whatif.compare import Comparison, ScoreChange
+from vigil.app.runtime.whatif.impact import Sentence
+from vigil.app.runtime.whatif.multi_replay import Outcome
+from vigil.topics.verdicts import Action, Verdict
+
+
+class Row(NamedTuple):
+    """What would change for one rule or one host; `was` and `now` count verdicts."""
+
+    name: str
+    was: int
+    now: int
+    added: int
+    gone: int
+    moved: int
+    actions_added: int
+    actions_gone: int
+    actions_moved: int
+    actions_changed: int
+    ban_days_was: int
+    ban_days_now: int
+
+    @property
+    def touched(self) -> int:
+        """How much of it is another."""
+        return sum(self[3:10])
+
+
+def by_rule(base: Outcome, other: Outcome, changes: Comparison) -> list[Row]:
+    """A row for each rule that any verdict names."""
+    return _rows("rule", base, other, changes)
+
+
+def by_host(base: Outcome, other: Outcome, changes: Comparison) -> list[Row]:
+    """A row for each host for whom anything would change, the most changed first."""
+    rows = [row for row in _rows("host_id", base, other, changes) if row.touched]
+    return sorted(rows, key=lambda row: (-row.touched, row.name))
+
+
+def _rows(field: str, base: Outcome, other: Outcome, changes: Comparison) -> list[Row]:
+    def each(bodies: Iterable[Verdict | Action]) -> Counter[str]:
+        return Counter(getattr(body, field) for body in bodies)
+
+    def days(outcome: Outcome) -> Counter[str]:
+        told: Counter[str] = Counter()
+        for action in outcome.actions.values():
+            if action.status == "active" and action.ban_days:
+                told[getattr(action, field)] += action.ban_days
+        return told
+
+    verdicts, actions = changes.verdicts, changes.actions
+    columns = (
+        each(base.verdicts.values()),
+        each(other.verdicts.values()),
+        each(verdicts.added),
+        each(verdicts.gone),
+        each(now for _, now in verdicts.moved),
+        each(actions.added),
+        each(actions.gone),
+        each(now for _, now in actions.moved),
+        each(now for _, now in actions.changed),
+        days(base),
+        days(other),
+    )
+    names = sorted({name for column in columns for name in column})
+    return [Row(name, *(column[name] for column in columns)) for name in names]
+
+
+def as_json(base: Outcome, other: Outcome, changes: Comparison, sentences: Sequence[Sentence]) -> dict[str, Any]:
+    """Everything that would change, for machines."""
+    verdicts, actions = changes.verdicts, changes.actions
+    return {
+        "until": base.until,
+        "refused": base.lines_refused,
+        "blast_radius": [{"words": sentence.words, **sentence.facts} for sentence in sentences],
+        "verdicts": {
+            "was": verdicts.was,
+            "now": verdicts.now,
+            "added": _plain(verdicts.added),
+            "gone": _plain(verdicts.gone),
+            "moved": _pairs(verdicts.moved),
+            "restated": _pairs(verdicts.restated),
+        },
+        "actions": {
+            "was": actions.was,
+            "now": actions.now,
+            "added": _plain(actions.added),
+            "gone": _plain(actions.gone),
+            "moved": _pairs(actions.moved),
+            "changed": _pairs(actions.changed),
+        },
+        "by_rule": [_row("rule", row) for row in by_rule(base, other, changes)],
+        "by_host": [_row("host_id", row) for row in by_host(base, other, changes)],
+        "suppliers": [_score(change) for change in changes.scores],
+        "pins": {
+            "changed": _pairs(changes.pins),
+            "added": _plain(changes.pins_added),
+            "gone": _plain(changes.pins_gone),
+        },
+        "notices": {kind: {"was": was, "now": now} for kind, (was, now) in changes.notices.items()},
+    }
+
+
+def _plain(bodies: Iterable[Any]) -> list[Any]:
+    return [_body(body) for body in bodies]
+
+
+def _pairs(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
+    return [{"was": _body(was), "now": _body(now)} for was, now in pairs]
+
+
+def _body(body: Any) -> Any:
+    told = msgspec.to_builtins(body)
+    for name in ("published_at", "revision"):  # neither says anything here
+        told.pop(name, None)
+    return told
+
+
+def _row(name: str, row: Row) -> dict[str, Any]:
+    told = row._asdict()
+    return {name: told.pop("name"), **told}
+
+
+def _score(change: ScoreChange) -> dict[str, Any]:
+    figures = {path: {"was": was, "now": now} for path, (was, now) in change.figures().items()}
+    return {"supplier_id": change.supplier_id, "figures": figures}
+
+
+# ---- the sensitivity of one number -------------------------------------------------------------------------------
+
+
+class Point(NamedTuple):
+    """What one value of the number makes of the recording."""
+
+    value: int | float
+    in_force: bool
+    """Does the base have this value?"""
+    verdicts: int
+    added: int
+    gone: int
+    moved: int
+    actions: int
+    bans: int
+    ban_days: int
+    hosts_banned: int
+    hosts_touched: int
+    """For whom anything is another than under the base."""
+    scores_moved: int
+    predicted: float | None
+    """The suppliers' mean; None where there are none."""
+    assessed: float | None
+    pins_granted: int
+
+
+CURVES: Final[Mapping[str, str]] = {
+    "verdicts": "verdicts",
+    "ban_days": "days of bans",
+    "actions": "actions",
+    "hosts_touched": "hosts touched",
+    "predicted": "mean predicted score",
+    "assessed": "mean assessed score",
+    "scores_moved": "scores that move",
+    "pins_granted": "pins granted",
+    "moved": "verdicts moved",
+}
+"""What a curve may be drawn of: the first of these that is not the same everywhere."""
+
+
+def point(value: int | float, in_force: bool, other: Outcome, changes: Comparison, hosts: int) -> Point:
+    """`hosts`: for how many anything would change."""
+    active = [action for action in other.actions.values() if action.status == "active"]
+    bans = [days for action in active for step, days in action.sanctions if step == "ban"]
+    predicted = [score.predicted for score in other.scores.values() if score.predicted is not None]
+    assessed = [score.assessed.score for score in other.scores.values() if score.assessed is not None]
+    return Point(
+        value=value,
+        in_force=in_force,
+        verdicts=len(other.verdicts),
+        added=len(changes.verdicts.added),
+        gone=len(changes.verdicts.gone),
+        moved=len(changes.verdicts.moved),
+        actions=len(active),
+        bans=len(bans),
+        ban_days=sum(days or 0 for days in bans),
+        hosts_banned=len({action.host_id for action in active if "ban" in action.steps}),
+        hosts_touched=hosts,
+        scores_moved=len(changes.scores),
+        predicted=_mean(predicted),
+        assessed=_mean(assessed),
+        pins_granted=sum(pin.decision == "granted" for pin in other.pins.values()),
+    )
+
+
+def _mean(numbers: Sequence[int]) -> float | None:
+    return round(sum(numbers) / len(numbers), 3) if numbers else None
+
+
+def curve(points: Sequence[Point]) -> str:
+    """The figure that the number moves: a field of Point."""
+    moving = (name for name in CURVES if len({getattr(each, name) for each in points}) > 1)
+    return next(moving, "verdicts")

@@ -1,0 +1,169 @@
+"""Rooms under several rulebooks at once: one shard decodes, orders and knows duplicates, and every judge judges.
+
+    event ──▶ the base's room, which alone is asked what is known and what is shown
+      └─can it matter to the rules judged anew?──▶ each candidate's judge ──▶ its own way out
+
+What is remembered of rooms, and for how long, must be the same under all the rulebooks
+(app/runtime/whatif/replay_plan.py sees to it): so judges forget when the base does.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vigil.app.domain.rooms import RoomMachine, RoomState
+from vigil.app.domain.rooms.limits import GREETING, EffectiveLimits
+from vigil.app.domain.rooms.room import shows_reception
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.watermark import MAX_TIME
+from vigil.topics.envelope import Output
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
+
+
+class CandidateRoom(RoomState):
+    """A room that is asked for the verdicts and notices of some rules alone, never for its figures.
+
+    Without `signals` it need not see what cannot change them: live frames while it is calm in which nothing begins,
+    buyers' comments, and entries where no greeting is judged.
+    """
+
+    __slots__ = ("_signals", "calm_until", "greets")
+
+    def __init__(self, room_id: str, in_force: EffectiveLimits, greets: bool, signals: bool) -> None:
+        self.greets = greets
+        self._signals = signals
+        self.calm_until = 0
+        """On air and no run is running: up to this time a frame matters only where it begins one."""
+        super().__init__(room_id, in_force, False, {})
+
+    def begins(self, frame: FrameStatus) -> bool:
+        """Would a run begin with the frame?"""
+        rules = self._numbers.runs
+        for rule in rules.conditions:
+            if rule.holds(frame, rule.limits):
+                return True
+        return bool(frame.labels) and any(rules.of_label(label) for label in frame.labels)
+
+    def forget(self, at: int, context: OutputCollector) -> None:
+        """The base has forgotten the room."""
+        self._tell.context = context
+        self._forget(at, context)
+
+    def _comment(self, comment: Comment) -> None:
+        at = comment.at
+        if comment.author_role == "host" and self._main.frames:
+            self._speech.comment(comment, self._numbers.spoken)
+            if shows_reception(comment):
+                self._greeting.reception(at)
+                self._runs.reception(at, self._numbers.runs)
+
+    def _look_ahead(self) -> None:
+        runs, main = bool(self._runs), self._main
+        self._forget_at = MAX_TIME
+        self._due = min(self._gap_at if runs or self._signals else MAX_TIME, self._greeting.due)
+        calm = main.stream == "live" and not runs and not self._signals
+        self.calm_until = self._numbers.until if calm else 0
+
+
+class Member:
+    """How a candidate judges rooms, and where what it says goes."""
+
+    def __init__(self, candidate: Rulebook, rules: frozenset[str], signals: bool, context: OutputCollector) -> None:
+        """`signals`: of lost signals, too, notices are wanted."""
+        self.context = context
+        self._in_force = EffectiveLimits(candidate, rules)
+        self._greets = GREETING in rules
+        self._signals = signals
+
+    def judge(self, room_id: str) -> CandidateRoom:
+        """Its judge of a new room."""
+        return CandidateRoom(room_id, self._in_force, self._greets, self._signals)
+
+
+class CandidatePanel:
+    """One room, judged by the base and by every member."""
+
+    __slots__ = ("_base", "_judges", "_theirs")
+
+    def __init__(self, base: RoomState, judges: list[tuple[CandidateRoom, OutputCollector]]) -> None:
+        self._base = base
+        self._judges = judges
+        self._theirs = MAX_TIME
+        """The earliest deadline of a judge."""
+
+    def knows(self, event: RoomEvent) -> bool:
+        return self._base.knows(event)
+
+    def apply(self, event: RoomEvent, clock: int, context: OutputCollector) -> None:
+        new = self._base.forgotten()
+        self._base.apply(event, clock, context)
+        at, applied = event.at, False
+        live = type(event) is FrameStatus and event.stream == "live"
+        entry = type(event) is BuyerEntry
+        if type(event) is Comment and event.author_role == "buyer" and not new:
+            return
+        for judge, own in self._judges:
+            if not new:
+                if live:
+                    if at < judge.calm_until and not judge.begins(event):  # type: ignore[arg-type]
+                        continue
+                elif entry and not judge.greets:
+                    continue
+            own.now = context.now
+            judge.apply(event, clock, own)
+            applied = True
+        if applied:
+            self._look_ahead()
+
+    def deadline(self) -> int:
+        due = self._base.deadline()
+        return due if due < self._theirs else self._theirs
+
+    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+        if self._base.deadline() <= at:
+            self._base.deadline_passed(at, context)
+        for judge, own in self._judges:
+            own.now = context.now
+            if judge.deadline() <= at:
+                judge.deadline_passed(at, own)
+            if self._base.forgotten():
+                judge.forget(at, own)
+        self._look_ahead()
+
+    def status(self, clock: int, final: bool) -> Iterable[Output]:
+        return self._base.status(clock, final)
+
+    def status_owed(self) -> bool:
+        return self._base.status_owed()
+
+    def forgotten(self) -> bool:
+        return self._base.forgotten()
+
+    def dump(self) -> Mapping[bytes, bytes | None]:
+        raise NotImplementedError("a panel lives as long as a replay, and is not stored")
+
+    def _look_ahead(self) -> None:
+        self._theirs = min(judge.deadline() for judge, _ in self._judges)
+
+
+class CandidatePanelMachine:
+    """The shards of rooms under a base and at least one member."""
+
+    topics: tuple[str, ...] = RoomMachine.topics
+    ordered = True
+    refuses_late = True
+
+    def __init__(self, base: RoomMachine, members: Sequence[Member]) -> None:
+        self._base = base
+        self._members = members
+        self.decode = base.decode
+        self.key_of = base.key_of
+        self.natural_id = base.natural_id
+
+    def load(self, key: str, parts: StateChunks) -> CandidatePanel:
+        base = self._base.load(key, parts)
+        return CandidatePanel(base, [(member.judge(key), member.context) for member in self._members])
+
+    def knows(self, state: Any, event: RoomEvent) -> bool:
+        known: bool = state.knows(event)
+        return known

@@ -1,0 +1,145 @@
+"""The blast radius of a candidate in words and numbers: who would be banned, freed, raised or lowered. Pure."""
+
+from collections import Counter
+from typing import Any, Final, NamedTuple
+
+from vigil.app.runtime.whatif.compare import Comparison, Sanction, tally
+from vigil.app.runtime.whatif.multi_replay import Outcome
+
+_NUMBERS: Final = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+"""Written as words in front of -day; what is more is written as a number."""
+_SHARPEST: Final = ("ban", "freeze", "close-past-rooms", "take-offline", "delete-content", "close", "warn")
+"""The order in which sanctions are told."""
+_WORDS: Final = {
+    "ban": ("ban", "bans"),
+    "freeze": ("freeze", "freezes"),
+    "close-past-rooms": ("closing of past rooms", "closings of past rooms"),
+    "take-offline": ("take-down", "take-downs"),
+    "delete-content": ("deletion of content", "deletions of content"),
+    "close": ("closing", "closings"),
+    "warn": ("warning", "warnings"),
+}
+
+
+class Sentence(NamedTuple):
+    """One thing that would be otherwise: for people, and the numbers in it for machines."""
+
+    words: str
+    facts: dict[str, Any]
+
+
+def blast_radius(base: Outcome, other: Outcome, changes: Comparison) -> list[Sentence]:
+    """What the candidate would do to hosts and suppliers, the sharpest first; nothing where it does nothing."""
+    return [*_verdicts(changes), *_hosts(base, other), *_suppliers(changes), *_pins(changes)]
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 host`, `9 hosts`, `1,000 hosts`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def sanction_words(sanction: Sanction, number: int) -> str:
+    """`seven-day bans`, `15-day ban`, `warnings`."""
+    step, days = sanction
+    words = _WORDS.get(step, (step, step))[number != 1]
+    if days is None:
+        return words
+    if step == "close-past-rooms":
+        return f"{words} of the last {count(days, 'day')}"
+    return f"{_NUMBERS[days] if days < len(_NUMBERS) else days}-day {words}"
+
+
+def _verdicts(changes: Comparison) -> list[Sentence]:
+    told = []
+    for kind, verdicts in (("more", changes.verdicts.added), ("fewer", changes.verdicts.gone)):
+        if verdicts:
+            rooms = {verdict.room_id for verdict in verdicts}
+            hosts = {verdict.host_id for verdict in verdicts}
+            where = f"in {count(len(rooms), 'room')} of {count(len(hosts), 'host')}"
+            words = f"{len(verdicts):,} {kind} {'verdict' if len(verdicts) == 1 else 'verdicts'} {where}"
+            facts = {"what": "verdicts", "change": kind, "number": len(verdicts)}
+            told.append(Sentence(words, {**facts, "rooms": len(rooms), "hosts": len(hosts)}))
+    moved = changes.verdicts.moved
+    if moved:
+        shifts = sorted(after.at - before.at for before, after in moved)
+        earlier, later = sum(shift < 0 for shift in shifts), sum(shift > 0 for shift in shifts)
+        typical = abs(shifts[len(shifts) // 2]) / 1000
+        words = f"{count(len(moved), 'verdict')} at another instant: {earlier:,} earlier, {later:,} later"
+        facts = {"what": "verdicts", "change": "moved", "number": len(moved), "earlier": earlier, "later": later}
+        told.append(Sentence(f"{words}, typically by {typical:g} s", {**facts, "typical_s": typical}))
+    return told
+
+
+def _hosts(base: Outcome, other: Outcome) -> list[Sentence]:
+    was, now = tally(base), tally(other)
+    order = sorted({*was, *now}, key=lambda each: (_place(each[0]), -(each[1] or 0), each[0]))
+    told = []
+    for sanction in order:
+        before, after = was.get(sanction, Counter()), now.get(sanction, Counter())
+        for kind, difference in (("more", after - before), ("fewer", before - after)):
+            if difference:
+                number, hosts = difference.total(), len(difference)
+                words = f"{number:,} {kind} {sanction_words(sanction, number)} for {count(hosts, 'host')}"
+                facts = {"what": sanction[0], "days": sanction[1], "change": kind, "number": number, "hosts": hosts}
+                told.append(Sentence(words, facts))
+    banned_was, banned_now = _banned(was), _banned(now)
+    for kind, hosts_, verb in (
+        ("newly", banned_now - banned_was, "would be banned who now {are} not"),
+        ("no longer", banned_was - banned_now, "would not be banned at all who now {are}"),
+    ):
+        if hosts_:
+            words = f"{count(len(hosts_), 'host')} {verb.format(are='is' if len(hosts_) == 1 else 'are')}"
+            told.append(Sentence(words, {"what": "banned hosts", "change": kind, "number": len(hosts_)}))
+    return told
+
+
+def _place(step: str) -> int:
+    return _SHARPEST.index(step) if step in _SHARPEST else len(_SHARPEST)
+
+
+def _banned(tallied: dict[Sanction, Counter[str]]) -> set[str]:
+    return {host for (step, _), hosts in tallied.items() if step == "ban" for host in hosts}
+
+
+def _suppliers(changes: Comparison) -> list[Sentence]:
+    told = []
+    for what, words in (("predicted", "predicted score"), ("assessed.score", "assessed score")):
+        steps = [_step(change.figures().get(what)) for change in changes.scores]
+        up, down = sum(step > 0 for step in steps), sum(step < 0 for step in steps)
+        if up or down:
+            most = max(steps, key=abs)
+            said = f"{count(up + down, words)} would be another: {up:,} higher, {down:,} lower, {most:+d} at most"
+            facts = {"what": what, "change": "moved", "number": up + down, "higher": up, "lower": down, "most": most}
+            told.append(Sentence(said, facts))
+    for prefix, words in (("entitlements", "entitlements"), ("gmv_challenge_rights", "GMV challenge rights")):
+        number = sum(any(path.startswith(prefix) for path in change.figures()) for change in changes.scores)
+        if number:
+            said = f"{count(number, 'supplier')} would have other {words}"
+            told.append(Sentence(said, {"what": prefix, "change": "moved", "number": number}))
+    rest = sum(
+        not any(path.startswith(("predicted", "assessed", "entitle", "gmv_ch")) for path in change.figures())
+        for change in changes.scores
+    )
+    if rest:
+        said = f"{count(rest, 'supplier')} would have other figures, with the same score"
+        told.append(Sentence(said, {"what": "figures", "change": "moved", "number": rest}))
+    return told
+
+
+def _step(pair: tuple[Any, Any] | None) -> int:
+    if pair is None or pair[0] is None or pair[1] is None:
+        return 0
+    return int(pair[1]) - int(pair[0])
+
+
+def _pins(changes: Comparison) -> list[Sentence]:
+    number = len(changes.pins) + len(changes.pins_added) + len(changes.pins_gone)
+    if not number:
+        return []
+    granted = sum(now.decision == "granted" and was.decision != "granted" for was, now in changes.pins)
+    refused = sum(was.decision == "granted" and now.decision != "granted" for was, now in changes.pins)
+    words = (
+        f"{count(number, 'pin decision')} would be another: {granted:,} granted instead, {refused:,} refused instead"
+    )
+    facts = {"what": "pins", "change": "moved", "number": number, "granted": granted, "refused": refused}
+    return [Sentence(words, facts)]

@@ -1,0 +1,189 @@
+"""Candidates: a rulebook with some numbers changed, as a file with these numbers would be read.
+
+    greeting-miss.within_s=8                     the last dated version of the section
+    greeting-miss.from.2022-07-19.within_s=8     that version
+    ladder.reception.rungs[1].ban_days=14        inside a list
+    ladder.reception.window_days=none            as if it were not given
+    absence.family=low-quality                   a rule's family
+    greeting-miss.within_s=8:15                  a sweep: 8, 9, … 15
+    harassment.similarity=0.8:0.95:0.05          a sweep with a step
+
+What a file could not say is refused in the same words, with the change in the place of the file.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from vigil.app.domain.rulebook import SECTIONS, Rulebook, RulebookError
+from vigil.app.domain.rulebook.book import plain
+from vigil.app.domain.rulebook.reader import RULES, read_tables
+from vigil.app.domain.rulebook.shape import hint
+
+MOST_VALUES: Final = 1000
+"""A sweep has no more values than this."""
+
+_PART: Final = re.compile(r"(?P<key>[^.\[\]]+)(?P<indices>(?:\[\d+\])*)")
+_NUMBER: Final = re.compile(r"[+-]?\d+(?:_\d+)*(?:\.\d+)?")
+
+
+class _Place(NamedTuple):
+    """Where a change goes."""
+
+    section: str
+    effective: str | None
+    """The version's day; None for what stands at the section's head."""
+    path: tuple[str | int, ...]
+
+
+def tables(rulebook: Rulebook) -> dict[str, Any]:
+    """The rulebook as the tables of a file."""
+    raw: dict[str, Any] = {"time_zone": rulebook.time_zone}
+    for section in rulebook.sections:
+        table = raw
+        for name in section.split("."):
+            table = table.setdefault(name, {})
+        table.update(rulebook.headings[section])
+        table["from"] = {
+            dated.effective: {
+                **plain(dated.limits),
+                "source": dated.source,
+                **({"says": dated.says} if dated.says != table["says"] else {}),
+            }
+            for dated in rulebook.versions(section)
+        }
+    return raw
+
+
+def patched(base: Rulebook, changes: Iterable[str]) -> Rulebook:
+    """The base with every change made, read strictly; raise RulebookError."""
+    changes = list(changes)
+    raw = tables(base)
+    made: dict[_Place, str] = {}
+    for change in changes:
+        where, value = _split(change)
+        place = _place(base, where, change)
+        if place in made:
+            raise RulebookError(f"{change}: is changed already by {made[place]}: keep one of them")
+        made[place] = change
+        _set(raw, place, _value(value), change)
+    return read_tables(raw, ", ".join(changes) or "no change")
+
+
+def sweep(base: Rulebook, change: str) -> list[tuple[int | float, Rulebook]]:
+    """A candidate for each value of a sweep, ascending; raise RulebookError."""
+    where, _ = _split(change)
+    return [(value, patched(base, [f"{where}={value}"])) for value in sweep_values(change)]
+
+
+def sweep_values(change: str) -> list[int | float]:
+    """The values of `<place>=<first>:<last>[:<step>]`, both ends included; raise RulebookError."""
+    parts = _split(change)[1].split(":")
+    remedy = "write it as 8:15 or, with a step, as 0.8:0.95:0.05"
+    if len(parts) not in (2, 3) or not all(_NUMBER.fullmatch(part) for part in parts):
+        raise RulebookError(f"{change}: {':'.join(parts)!r} is no sweep: {remedy}")
+    first, last, *steps = (Decimal(part.replace("_", "")) for part in parts)
+    if first > last:
+        raise RulebookError(f"{change}: goes down from {first} to {last}: give the smaller one first")
+    if not steps and not all(number == number.to_integral_value() for number in (first, last)):
+        raise RulebookError(f"{change}: fractions need a step: {remedy}")
+    step = steps[0] if steps else Decimal(1)
+    if step <= 0:
+        raise RulebookError(f"{change}: the step is {step}: write one above 0")
+    number = int((last - first) / step) + 1
+    if number > MOST_VALUES:
+        raise RulebookError(f"{change}: {number:,} values are more than {MOST_VALUES:,}: give a larger step")
+    whole = all("." not in part for part in parts)
+    values = [first + index * step for index in range(number)]
+    return [int(value) if whole else float(value) for value in values]
+
+
+def _split(change: str) -> tuple[str, str]:
+    where, equals, value = (part.strip() for part in change.partition("="))
+    if not (where and equals and value):
+        raise RulebookError(f"{change}: is no change: write it as <rule>.<number>=<value>, greeting-miss.within_s=8")
+    return where, value
+
+
+def _place(base: Rulebook, where: str, change: str) -> _Place:
+    section = max((name for name in SECTIONS if where == name or where.startswith(f"{name}.")), key=len, default=None)
+    if section is None:
+        name = where.rpartition(".")[0] or where
+        raise RulebookError(f"{change}: {name!r} is no rule or section; {hint(name, SECTIONS)}")
+    rest = where[len(section) :].removeprefix(".")
+    days = [dated.effective for dated in base.versions(section)]
+    effective: str | None = days[-1]
+    if rest.startswith("from."):
+        effective, _, rest = rest.removeprefix("from.").partition(".")
+        if effective not in days:
+            lack = f"{section} has no version of {effective!r}, but of {', '.join(days)}"
+            raise RulebookError(f"{change}: {lack}; a new day is a new dated table in a file")
+    elif rest == "family" and section in RULES:
+        effective = None
+    if not rest:
+        known = ", ".join(SECTIONS[section].__struct_fields__)
+        raise RulebookError(f"{change}: names no number; known here: {known}")
+    return _Place(section, effective, _path(rest, change))
+
+
+def _path(said: str, change: str) -> tuple[str | int, ...]:
+    path: list[str | int] = []
+    for part in said.split("."):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise RulebookError(f"{change}: {said!r} is no place: write it as rungs[1].ban_days")
+        path += [match["key"], *(int(index) for index in re.findall(r"\[(\d+)\]", match["indices"]))]
+    return tuple(path)
+
+
+def _value(said: str) -> Any:
+    """A value as a file would write it; words need no quotation marks, and `none` is a value that is not given."""
+    if said == "none":
+        return None
+    try:
+        raw = tomllib.loads(f"value = {said}")
+    except (ValueError, RecursionError):
+        return said
+    return raw["value"] if list(raw) == ["value"] else said
+
+
+def _set(raw: dict[str, Any], place: _Place, value: Any, change: str) -> None:
+    """Set one value in the tables; a key that does not fit is left to the reader, a way that leads nowhere is not."""
+    inner: Any = raw
+    for name in place.section.split("."):
+        inner = inner[name]
+    if place.effective is not None:
+        inner = inner["from"][place.effective]
+        inner["source"] = f"{inner['source']}; changed for comparison: {change}"
+    *way, last = place.path
+    for done, key in enumerate(way):
+        there = key in inner if isinstance(inner, dict) else isinstance(key, int) and key < len(inner)
+        if not there or not isinstance(inner[key], dict | list):
+            raise RulebookError(f"{change}: there is no {_shown(place.path[: done + 1])} to change inside of")
+        inner = inner[key]
+    if isinstance(inner, list) != isinstance(last, int):
+        what = f"a list of {len(inner)}: name one as [0]" if isinstance(inner, list) else "no list"
+        raise RulebookError(f"{change}: {_shown(way)} is {what}")
+    if isinstance(inner, list):
+        _set_item(inner, last, value, f"{change}: {_shown(way)}")
+    elif value is None:
+        inner.pop(last, None)
+    else:
+        inner[last] = value
+
+
+def _set_item(items: list[Any], index: Any, value: Any, place: str) -> None:
+    if index >= len(items) + (value is not None):
+        raise RulebookError(f"{place} has {len(items)} items, the last is [{len(items) - 1}]")
+    if value is None:
+        del items[index]
+    elif index == len(items):
+        items.append(value)
+    else:
+        items[index] = value
+
+
+def _shown(path: Iterable[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")

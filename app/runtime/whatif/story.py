@@ -1,0 +1,183 @@
+"""The story around a verdict: the room's recorded events, in the order in which they were judged, in words. Pure.
+
+raw events ──▶ of the room, around the verdict ──▶ in order ──▶ frames that look alike are one moment
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+
+from vigil.app.domain.rooms.limits import GREETING
+from vigil.app.domain.rooms.room import shows_reception
+from vigil.app.domain.rooms.rules.conditions import RESTARTED_BY_RECEPTION, apart, off_air
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.rooms import LayoutLimits
+from vigil.app.domain.rulebook.words import value_words
+from vigil.topics.fields import InvalidEvent
+from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent, decode_room_event
+from vigil.topics.verdicts import Verdict
+
+BEFORE_MS: Final = 30_000
+"""How much of what was before the verdict's `since` belongs to its story."""
+
+AFTER_MS: Final = 15_000
+
+SHOWN: Final = 120
+"""Code points of a comment that are shown."""
+
+
+class Raw(NamedTuple):
+    """One message as it was recorded or read."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    offset: int
+    """Or the number of the line: the order of arrival."""
+    late: bool = False
+    """Was it refused as late?"""
+
+
+class Moment(Struct, frozen=True, kw_only=True):
+    """One line of a timeline."""
+
+    at: int
+    until: int | None = None
+    """Of frames that look alike: when the last one was."""
+    topic: str
+    words: str
+    evidence: bool = False
+    """Does the verdict rest on it?"""
+
+
+def timeline(raws: Iterable[Raw], verdict: Verdict, rulebook: Rulebook) -> list[Moment]:
+    """The moments around a verdict, of the kinds of events that its rule judges. Refused messages are passed over, late
+    ones are told as such."""
+    first = min((verdict.since, *(each.at for each in verdict.evidence)))
+    last = max((verdict.at, *(each.at for each in verdict.evidence)))
+    events: list[tuple[int, int, int, RoomEvent, bool]] = []
+    seen: set[str] = set()
+    for raw in raws:
+        if raw.topic not in ROOM_TOPICS:
+            continue
+        rank = ROOM_TOPICS.index(raw.topic)
+        try:
+            event = decode_room_event(rank, raw.key, raw.value)
+        except InvalidEvent:
+            continue
+        if event.room_id != verdict.room_id or not first - BEFORE_MS <= event.at <= last + AFTER_MS:
+            continue
+        if isinstance(event, Comment) and not raw.late:
+            if event.comment_id in seen:
+                continue
+            seen.add(event.comment_id)
+        events.append((event.at, rank, raw.offset, event, raw.late))
+    events.sort(key=lambda each: each[:3])
+    rests_on = {(each.topic, each.at) for each in verdict.evidence}
+    moments: list[Moment] = []
+    frames: list[FrameStatus] = []
+    for at, rank, _, event, late in events:
+        topic = ROOM_TOPICS[rank]
+        if late:
+            moments.append(Moment(at=at, topic=topic, words="came too late to be judged"))
+        elif isinstance(event, FrameStatus):
+            if frames and not _alike(frames[-1], event, rulebook):
+                moments.append(_frames(frames, verdict, rests_on, rulebook))
+                frames = []
+            frames.append(event)
+        elif _matters(event, verdict):
+            moments.append(Moment(at=at, topic=topic, words=_said(event), evidence=(topic, at) in rests_on))
+    if frames:
+        moments.append(_frames(frames, verdict, rests_on, rulebook))
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def _matters(event: BuyerEntry | Comment, verdict: Verdict) -> bool:
+    """Could the event have had a part in the verdict?"""
+    if isinstance(event, BuyerEntry):
+        return verdict.rule == GREETING
+    judged = verdict.rule == GREETING or verdict.rule in RESTARTED_BY_RECEPTION
+    return event.author_role == "host" and (judged or any(each.topic == "comment" for each in verdict.evidence))
+
+
+def _alike(before: FrameStatus, frame: FrameStatus, rulebook: Rulebook) -> bool:
+    """May two neighbouring frames be told as one moment? Not where a gap is between them that ends a run."""
+    rooms = rulebook.at("rooms", frame.at) or rulebook.versions("rooms")[0]
+    near = frame.at - before.at <= rooms.limits.max_frame_gap_s * 1000
+    return near and _look(before, rulebook) == _look(frame, rulebook)
+
+
+def _look(frame: FrameStatus, rulebook: Rulebook) -> str:
+    """What a frame shows, in words: equal where a rule could see no difference."""
+    said = [frame.stream, "a face" if frame.face else "no face"]
+    if frame.black:
+        said.append("black picture")
+    if frame.activity is not None and frame.activity != "hosting":
+        said.append(f"host {frame.activity}" if frame.activity != "none" else "host does nothing")
+    if frame.av_offset_ms is not None and apart(frame.av_offset_ms, _limits("av-desync", frame.at, rulebook)):
+        said.append(f"sound too {'late' if frame.av_offset_ms > 0 else 'early'}")
+    if faults := layout_faults(frame.layout, _limits("layout", frame.at, rulebook)):
+        said.append(f"bad layout: {' and '.join(faults)}")
+    if off_air(frame) and frame.stream == "live":
+        said.append("off air")
+    said += [f"label {label!r}" for label in frame.labels]
+    return ", ".join(said)
+
+
+def layout_faults(layout: Layout | None, limits: LayoutLimits) -> list[str]:
+    """What makes a layout bad, in words; nothing where it is not."""
+    if layout is None:
+        return []
+    found = {
+        "the camera too small": layout.camera_share <= limits.camera_share_at_most,
+        "too much uncovered": layout.uncovered_share > limits.uncovered_share_over,
+        "too many materials": layout.materials > limits.materials_over,
+        "the camera outside the safe area": layout.camera_in_safe_area is False,
+        "too many videos": layout.videos > limits.videos_over,
+    }
+    return [fault for fault, there in found.items() if there]
+
+
+def _measured(layouts: list[Layout]) -> str:
+    """The measures of some layouts, from the least to the most."""
+    told = []
+    for name in ("camera_share", "uncovered_share", "materials", "videos"):
+        values = [getattr(layout, name) for layout in layouts]
+        ends = dict.fromkeys(value_words(name, value) for value in (min(values), max(values)))
+        told.append(f"{name.removesuffix('_share')} {' to '.join(ends)}")
+    return ", ".join(told)
+
+
+def _limits(rule: str, at: int, rulebook: Rulebook) -> Any:
+    return (rulebook.at(rule, at) or rulebook.versions(rule)[0]).limits
+
+
+def _frames(frames: list[FrameStatus], verdict: Verdict, rests_on: set[tuple[str, int]], rulebook: Rulebook) -> Moment:
+    first, last = frames[0], frames[-1]
+    number = "" if len(frames) == 1 else f"{len(frames)} frames: "
+    offsets = [frame.av_offset_ms for frame in frames if frame.av_offset_ms is not None]
+    words = number + _look(first, rulebook)
+    if verdict.rule == "av-desync" and offsets:
+        words += f" (sound {min(offsets):+d} to {max(offsets):+d} ms)"
+    layouts = [frame.layout for frame in frames if frame.layout is not None]
+    if verdict.rule == "layout" and layouts:
+        words += f" ({_measured(layouts)})"
+    return Moment(
+        at=first.at,
+        until=None if len(frames) == 1 else last.at,
+        topic="frame-status",
+        words=words,
+        evidence=any(("frame-status", frame.at) in rests_on for frame in frames),
+    )
+
+
+def _said(event: BuyerEntry | Comment) -> str:
+    if isinstance(event, BuyerEntry):
+        return f"buyer {event.buyer_id} ({event.buyer_tier or 'no tier'}) entered"
+    how = "said" if event.via == "speech" else "wrote"
+    text = event.text if len(event.text) <= SHOWN else event.text[: SHOWN - 1] + "…"
+    rest = [str(event.intent)] if event.intent else []
+    rest += [f"label {label!r}" for label in event.labels]
+    rest.append("a reception" if shows_reception(event) else "no reception")
+    return f"the host {how} {text!r} ({', '.join(rest)})"

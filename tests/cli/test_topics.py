@@ -1,0 +1,177 @@
+"""`vigil topics`, and the judgement behind it: what is missing, what does not fit, and the remedy."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from tests.support.run_command import run
+from vigil.app.domain.registry import subjects
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
+from vigil.app.kafka.settings import Settings
+from vigil.app.kafka.topic_audit import Found, Line, clean_up, judge
+from vigil.topics.catalog import TOPICS
+
+GROUPS = {group: logic.topics for group, logic in subjects(load_rulebook(), None).items()}
+STATES = {f"vigil-{group}-state" for group in GROUPS}
+
+
+def fitting() -> dict[str, Found]:
+    """Every topic as Vigil makes it."""
+    config: dict[str, Any] = {"cleanup.policy": "compact", "min.compaction.lag.ms": "86400000"}
+    config["max.message.bytes"] = str(8 * 1024 * 1024)
+    return {topic.name: Found(4, 1, 0, topic.config) for topic in TOPICS} | {
+        name: Found(4, 1, 0, config) for name in STATES
+    }
+
+
+def judged(settings: Settings | None = None, **other: Found | None) -> dict[str, Line]:
+    found = fitting()
+    for name, instead in other.items():
+        del found[name.replace("_", "-")]
+        if instead is not None:
+            found[name.replace("_", "-")] = instead
+    return {line.topic: line for line in judge(found, settings or Settings(), GROUPS)}
+
+
+def test_topics_as_vigil_makes_them_fit():
+    assert {line.level for line in judged().values()} == {"ok"}
+    assert set(judged()) == set(fitting())
+
+
+def test_a_missing_topic_is_told_and_the_others_are_fine():
+    lines = judged(verdict=None)
+    assert lines["verdict"].level == "missing"
+    assert {line.level for name, line in lines.items() if name != "verdict"} == {"ok"}
+
+
+def test_a_group_whose_partitions_differ_fails_with_the_numbers():
+    lines = judged(comment=Found(6, 1, 0, {}))
+    for name in ("buyer-entry", "comment", "frame-status", "vigil-rooms-state"):
+        assert lines[name].level == "fail"
+        assert "comment has 6, frame-status has 4" in lines[name].findings[0].words
+    assert lines["quote"].level == "ok"
+
+
+def test_topics_of_other_groups_may_have_other_numbers():
+    changed = {name: Found(12, 1, 0, {}) for name in ("quote_by_rfq", "vigil_rfqs_state", "verdict")}
+    assert {line.level for line in judged(**changed).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    "topic, config, level, words",
+    [
+        ("verdict", {"cleanup.policy": "compact"}, "warn", "only the last message is kept"),
+        (
+            "verdict",
+            {"cleanup.policy": "compact,delete", "retention.ms": "-1"},
+            "warn",
+            "cleanup.policy is compact,delete",
+        ),
+        (
+            "verdict",
+            {"cleanup.policy": "delete", "retention.ms": "3600000"},
+            "warn",
+            "retention.ms is 3600000, less than",
+        ),
+        ("verdict", {"cleanup.policy": "delete", "retention.ms": "-1"}, "ok", ""),
+        ("verdict", {"cleanup.policy": "delete", "retention.ms": "99999999999999"}, "ok", ""),
+        ("dead-letter", {"cleanup.policy": "delete", "retention.bytes": "-1"}, "warn", "would fill the brokers' disks"),
+        ("dead-letter", {"cleanup.policy": "delete", "retention.bytes": "5000000"}, "ok", ""),
+        ("room-status", {"cleanup.policy": "delete"}, "warn", "old messages go"),
+        ("vigil-rooms-state", {"cleanup.policy": "delete"}, "fail", "old messages go"),
+        (
+            "vigil-rooms-state",
+            {"cleanup.policy": "compact", "max.message.bytes": "1048588"},
+            "fail",
+            "may not be stored",
+        ),
+        ("vigil-rooms-state", {"cleanup.policy": "compact", "min.compaction.lag.ms": "0"}, "warn", "after a crash"),
+        ("comment", {"cleanup.policy": "delete", "retention.ms": "1000"}, "ok", ""),
+        ("verdict", None, "ok", ""),
+    ],
+)
+def test_clean_up_that_does_not_fit(topic: str, config: dict[str, str] | None, level: str, words: str):
+    line = judged(**{topic: Found(4, 1, 0, config)})[topic]
+    assert line.level == level
+    assert words in "".join(finding.words for finding in line.findings)
+    if level != "ok":
+        assert f"--entity-name {topic} --add-config " in line.findings[0].remedy
+
+
+def test_partitions_without_a_leader_fail():
+    line = judged(verdict=Found(4, 1, 2, {}))["verdict"]
+    assert (line.level, line.findings[0].words) == ("fail", "2 of 4 partitions have no leader")
+
+
+def test_too_few_replicas_are_told():
+    lines = judged(Settings(replication=3), verdict=Found(4, 3, 0, {}))
+    assert lines["verdict"].level == "ok"
+    assert "has 1 replicas where the setting `replication` says 3" in lines["notice"].findings[0].words
+
+
+@pytest.mark.parametrize(
+    "config, told",
+    [
+        ({"cleanup.policy": "delete", "retention.ms": "604800000"}, "delete, 7 d"),
+        ({"cleanup.policy": "delete", "retention.ms": "-1"}, "delete, for good"),
+        ({"cleanup.policy": "compact"}, "compact"),
+        ({}, ""),
+    ],
+)
+def test_clean_up_in_words(config: dict[str, str], told: str):
+    assert clean_up(config) == told
+
+
+# ---- as it is typed
+
+
+def test_check_fails_until_create_made_them_all():
+    with EmbeddedBroker() as broker:
+        before = run("topics", "--broker", broker.address)
+        assert before.exit_code == 0
+        assert "24 of 24 topics are missing" in before.stdout
+        assert run("topics", "--check", "--broker", broker.address).exit_code == 1
+        made = run("topics", "--create", "--check", "--json", "--broker", broker.address, partitions="3")
+        assert made.exit_code == 0
+        told = {line["topic"]: line for line in json.loads(made.stdout)}
+        assert {line["partitions"] for line in told.values()} == {3}
+        assert told["verdict"]["config"]["retention.ms"] == str(180 * 86_400_000)
+        assert run("topics", "--check", "--broker", broker.address).exit_code == 0
+
+
+async def make(broker: str, **partitions: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    await admin.create_topics([NewTopic(name.replace("_", "-"), count, 1) for name, count in partitions.items()])
+    await admin.close()
+
+
+def test_what_does_not_fit_is_told_once_with_the_remedy_and_not_made_worse():
+    with EmbeddedBroker() as broker:
+        asyncio.run(make(broker.address, comment=2, buyer_entry=3))
+        told = run("topics", "--check", "--broker", broker.address)
+        assert told.exit_code == 1
+        assert told.stdout.count("buyer-entry has 3, comment has 2") == 1
+        assert "give all of them one number" in told.stdout
+        refused = run("topics", "--create", "--broker", broker.address)
+        assert refused.exit_code == 2
+        assert "buyer-entry has 3, comment has 2" in refused.stderr
+
+
+def test_topics_on_real_kafka_fit_once_they_are_created(own_kafka: Any):
+    made = run("topics", "--create", "--check", "--json", "--broker", own_kafka.address)
+    assert made.exit_code == 0, made.output
+    told = {line["topic"]: line for line in json.loads(made.stdout)}
+    assert {line["level"] for line in told.values()} == {"ok"}
+    assert told["vigil-rooms-state"]["config"]["cleanup.policy"] == "compact"
+    assert told["verdict"]["config"]["retention.ms"] == str(180 * 86_400_000)
+
+
+def test_without_a_broker_it_says_so():
+    told = run("topics", "--broker", "127.0.0.1:1")
+    assert told.exit_code == 2
+    assert "cannot reach Kafka at 127.0.0.1:1" in told.stderr

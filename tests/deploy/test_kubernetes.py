@@ -1,0 +1,334 @@
+"""The Kubernetes example: each part fits the others and the code; no cluster runs here."""
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from tests.support.console_stories import Fed
+from vigil.app.cli.notify import notify
+from vigil.app.console.auth.authenticator import Authenticator, new_token
+from vigil.app.console.settings import PREFIX as OF_CONSOLE
+from vigil.app.console.settings import ConsoleSettings, load_console_settings
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.settings import FILE, PREFIX, Settings, load_settings
+from vigil.app.notify.reader import parse_routing
+from vigil.app.notify.routes import Alertmanager
+from vigil.app.notify.secrets import load_secrets
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy/kubernetes"
+READ = [told for file in sorted(FOLDER.rglob("*.yaml")) for told in yaml.safe_load_all(file.read_text())]
+OBJECTS: dict[tuple[str, str], dict[str, Any]] = {(told["kind"], told["metadata"]["name"]): told for told in READ}
+PARTS = ("worker", "console", "notify")
+CONFIG = OBJECTS["ConfigMap", "vigil"]["data"]
+ROUTES = OBJECTS["ConfigMap", "vigil-notify"]["data"]["routes.toml"]
+FAMILIES = {rule: told["family"] for rule, told in load_rulebook().headings.items() if "family" in told}
+
+# What the API server requires of each kind, and takes.
+VERSIONS = {
+    "Deployment": "apps/v1",
+    "PodDisruptionBudget": "policy/v1",
+    "ConfigMap": "v1",
+    "Service": "v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "Ingress": "networking.k8s.io/v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+}
+
+
+def spec(kind: str, part: str) -> dict[str, Any]:
+    """What an object of a part says."""
+    told: dict[str, Any] = OBJECTS[kind, f"vigil-{part}"]["spec"]
+    return told
+
+
+def pod(part: str) -> dict[str, Any]:
+    told: dict[str, Any] = spec("Deployment", part)["template"]["spec"]
+    return told
+
+
+def container(part: str) -> dict[str, Any]:
+    (only,) = pod(part)["containers"]
+    told: dict[str, Any] = only
+    return told
+
+
+def environment(part: str) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container(part)["env"]}
+
+
+def labels(part: str) -> dict[str, str]:
+    told: dict[str, str] = spec("Deployment", part)["template"]["metadata"]["labels"]
+    return told
+
+
+def web_port(part: str) -> int:
+    """Where the part's web server listens, by its settings."""
+    if part == "console":
+        return load_console_settings(environment(part)).port
+    return int(tomllib.loads(CONFIG["vigil.toml"])["web_port"])
+
+
+def test_every_object_has_its_kind_version_and_a_name_of_its_own():
+    assert len(READ) == len(OBJECTS)
+    assert {told["kind"]: told["apiVersion"] for told in READ} == VERSIONS
+    for told in READ:
+        assert set(told) <= {"apiVersion", "kind", "metadata", "spec", "data"}
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", told["metadata"]["name"])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_everything_of_a_part_selects_its_pods(part: str):
+    assert labels(part) == {"app.kubernetes.io/name": "vigil", "app.kubernetes.io/component": part}
+    assert spec("Deployment", part)["selector"]["matchLabels"] == labels(part)
+    assert OBJECTS["Deployment", f"vigil-{part}"]["metadata"]["labels"] == labels(part)
+    assert spec("PodDisruptionBudget", part)["selector"]["matchLabels"] == labels(part)
+    assert spec("NetworkPolicy", part)["podSelector"]["matchLabels"] == labels(part)
+    assert spec("NetworkPolicy", part)["policyTypes"] == ["Ingress", "Egress"]
+    assert spec("Service", part)["selector"] == labels(part)
+    (spread,) = pod(part)["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"] == labels(part)
+
+
+def job(part: str) -> str:
+    """The job by which Prometheus knows a part: the label that the monitor names, else the service's name."""
+    told = OBJECTS["Service", f"vigil-{part}"]["metadata"]
+    name: str = told["labels"].get(spec("ServiceMonitor", part).get("jobLabel"), told["name"])
+    return name
+
+
+def test_the_alerts_find_workers_and_notify_by_the_jobs_that_their_monitors_name():
+    rules = "".join(file.read_text() for file in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
+    assert {job("worker"), job("notify")} == set(re.findall(r'job="([\w-]+)"', rules))
+    assert job("worker") == "vigil"
+    for part in ("worker", "notify"):
+        told = OBJECTS["Service", f"vigil-{part}"]["metadata"]["labels"]
+        assert spec("ServiceMonitor", part)["selector"]["matchLabels"] == told
+        # The monitor is to see those too that are not ready.
+        assert spec("Service", part)["clusterIP"] == "None"
+        assert spec("Service", part)["publishNotReadyAddresses"] is True
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_settings_are_ones_that_it_starts_with(part: str, tmp_path: Path):
+    file = tmp_path / "vigil.toml"
+    file.write_text(CONFIG["vigil.toml"])
+    known = {FILE, *(PREFIX + name.upper() for name in Settings.__struct_fields__)}
+    known |= {OF_CONSOLE + name.upper() for name in ConsoleSettings.__struct_fields__} if part == "console" else set()
+    known |= {str(option.envvar) for option in notify.params if option.envvar} if part == "notify" else set()
+    told = environment(part)
+    assert set(told) <= known
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(part)["volumeMounts"]}
+    assert told["VIGIL_CONFIG"] == f"{mounts['config']}/vigil.toml"
+    settings = load_settings(file, {**told, "VIGIL_CONFIG": str(file)})
+    assert settings.security_protocol == "SASL_SSL"
+    assert settings.ssl_ca_file == f"{mounts['config']}/ca.pem"
+    assert "ca.pem" in CONFIG
+    # Each has a principal of its own.
+    assert settings.sasl_username == {"worker": "vigil"}.get(part, f"vigil-{part}")
+    assert f"User:{settings.sasl_username} " in (ROOT / "docs/security.md").read_text()
+
+
+def test_no_secret_is_in_the_example():
+    assert "password" not in tomllib.loads(CONFIG["vigil.toml"])
+    assert not any(told["kind"] == "Secret" for told in READ)
+    assert "sha256:" not in "".join(file.read_text() for file in FOLDER.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_mount_has_its_volume_and_every_volume_what_it_is_made_of(part: str):
+    told = container(part)["volumeMounts"]
+    assert {mount["name"] for mount in told} == {volume["name"] for volume in pod(part)["volumes"]}
+    for volume in pod(part)["volumes"]:
+        if "configMap" in volume:
+            assert ("ConfigMap", volume["configMap"]["name"]) in OBJECTS
+        elif "secret" in volume:
+            # The pod's group may read it, nobody else.
+            assert volume["secret"]["defaultMode"] == 0o440
+        else:
+            assert set(volume) == {"name", "emptyDir"}
+    assert all(mount["readOnly"] for mount in told if mount["mountPath"] != "/tmp")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_file_tells_how_its_secret_is_made_with_all_that_the_settings_look_for(part: str):
+    (secret,) = (volume["secret"]["secretName"] for volume in pod(part)["volumes"] if "secret" in volume)
+    (command,) = re.findall(rf"kubectl create secret generic {secret} (.*)", (FOLDER / f"{part}.yaml").read_text())
+    made = set(re.findall(r"--from-file=([\w.]+)", command))
+    (mount,) = (
+        mount["mountPath"] for mount in container(part)["volumeMounts"] if mount["name"] in ("secret", "password")
+    )
+    assert {f"{mount}/{key}" for key in made} == {value for value in environment(part).values() if mount in value}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_ports_and_probes_meet_the_web_server(part: str):
+    (named,) = container(part)["ports"]
+    assert (named["name"], named["containerPort"]) == ("web", web_port(part))
+    server = "console/http/server.py" if part == "console" else "observability/health.py"
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        asked = container(part)[probe]["httpGet"]
+        assert asked["port"] == "web"
+        assert f'"{asked["path"]}"' in (ROOT / "app" / server).read_text()
+    # What recovers, or reads the past, for long is alive: it must not be killed for it.
+    alive = {container(part)[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")}
+    assert alive == {"/health/live"}
+    assert container(part)["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+    assert spec("Service", part)["ports"][0]["targetPort"] == "web"
+    if part != "console":
+        scraped = spec("ServiceMonitor", part)["endpoints"][0]
+        assert (scraped["port"], scraped["path"]) == (spec("Service", part)["ports"][0]["name"], "/metrics")
+        # Within the pod; else nobody could ask.
+        assert tomllib.loads(CONFIG["vigil.toml"])["web_host"] == "0.0.0.0"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_network_lets_it_to_the_broker_it_is_told_and_to_names(part: str):
+    broker = tomllib.loads(CONFIG["vigil.toml"])["broker"]
+    host, port = broker.split(":")
+    to_kafka, to_names = spec("NetworkPolicy", part)["egress"][:2]
+    assert to_kafka["ports"] == [{"protocol": "TCP", "port": int(port)}]
+    (peer,) = to_kafka["to"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": host.split(".")[1]}
+    assert {entry["port"] for entry in to_names["ports"]} == {53}
+    if part != "notify":
+        assert len(spec("NetworkPolicy", part)["egress"]) == 2
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_network_lets_in_whom_it_serves_and_nobody_else(part: str):
+    (ingress,) = spec("NetworkPolicy", part)["ingress"]
+    (peer,) = ingress["from"]
+    serves = {"console": "ingress"}.get(part, "monitoring")
+    assert peer == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": serves}}}
+    assert ingress["ports"] == [{"protocol": "TCP", "port": "web"}]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_pod_is_as_confined_as_it_can_be(part: str):
+    assert pod(part)["automountServiceAccountToken"] is False
+    # A service vigil-console would put VIGIL_CONSOLE_PORT=tcp://… into the environment of every pod.
+    assert pod(part)["enableServiceLinks"] is False
+    told = pod(part)["securityContext"]
+    assert (told["runAsNonRoot"], told["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"USER {told['runAsUser']}:{told['runAsGroup']}\n" in dockerfile
+    confined = container(part)["securityContext"]
+    assert confined == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert "cpu" not in container(part)["resources"]["limits"]
+    assert "memory" in container(part)["resources"]["limits"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_roll_out_and_a_drained_node_leave_somebody_and_wait_for_the_stop(part: str):
+    told = spec("Deployment", part)
+    one_at_a_time = {"maxUnavailable": 1, "maxSurge": 0}
+    rolling = {"worker": one_at_a_time, "console": {"maxUnavailable": 0, "maxSurge": 1}, "notify": one_at_a_time}
+    assert told["strategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling[part]}
+    assert told["replicas"] > spec("PodDisruptionBudget", part)["maxUnavailable"] == 1
+    assert pod(part)["terminationGracePeriodSeconds"] >= 10
+
+
+def test_there_are_no_more_workers_than_partitions():
+    assert spec("Deployment", "worker")["replicas"] <= tomllib.loads(CONFIG["vigil.toml"])["partitions"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_image_is_the_one_of_this_version_and_runs_the_command_of_that_name(part: str):
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (container(part)["image"], container(part)["args"]) == (f"vigil:{version}", [part])
+
+
+# ---- the console
+
+
+def mounted(tmp_path: Path, **files: str) -> dict[str, str]:
+    """The console's environment, with the files of its secret in a folder of this machine."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    return {key: value.replace("/run/secrets/vigil", str(tmp_path)) for key, value in environment("console").items()}
+
+
+def test_the_console_starts_with_tokens_and_a_seal_that_all_of_them_share(tmp_path: Path):
+    token, line = new_token("mei", "review")
+    settings = load_console_settings(mounted(tmp_path, tokens=line, seal="s" * 64))
+    assert settings.host == "0.0.0.0"
+    one, other = Authenticator(settings), Authenticator(settings)
+    assert one.mode == "tokens"
+    person = other.person(None, {}, {"vigil_session": one.sign_in(token) or ""})
+    assert person is not None and person.may_review
+
+
+def test_the_console_answers_its_probes_and_the_name_of_the_ingress_and_no_other(tmp_path: Path):
+    told = load_console_settings(mounted(tmp_path, tokens=new_token("mei", "review")[1], seal="s" * 64))
+    browser = TestClient(Fed(allowed_hosts=told.allowed_hosts, host=told.host, tokens_file=told.tokens_file).app)
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        asked = container("console")[probe]["httpGet"]
+        headers = {header["name"]: header["value"] for header in asked["httpHeaders"]}
+        assert browser.get(asked["path"], headers=headers).status_code == 200
+    (rule,) = OBJECTS["Ingress", "vigil-console"]["spec"]["rules"]
+    assert browser.get("/sign-in", headers={"Host": rule["host"]}).status_code == 200
+    assert browser.get("/sign-in", headers={"Host": "10.1.2.3:8080"}).status_code == 421
+
+
+def test_the_ingress_ends_tls_and_leads_to_the_consoles_service():
+    told = spec("Ingress", "console")
+    (rule,) = told["rules"]
+    (tls,) = told["tls"]
+    assert tls["hosts"] == [rule["host"]]
+    (path,) = rule["http"]["paths"]
+    (port,) = spec("Service", "console")["ports"]
+    assert path["backend"]["service"] == {"name": "vigil-console", "port": {"name": port["name"]}}
+    assert load_console_settings(environment("console")).secure_cookies is True
+
+
+# ---- notify
+
+
+def test_the_routes_can_be_used_with_the_secrets_that_they_name(tmp_path: Path):
+    mounts = {mount["name"]: mount["mountPath"] for mount in container("notify")["volumeMounts"]}
+    assert environment("notify")["VIGIL_NOTIFY_ROUTES"] == f"{mounts['routes']}/routes.toml"
+    routing = parse_routing(ROUTES, "routes.toml", FAMILIES)
+    named = {name for target in routing.targets.values() if (name := getattr(target, "url_secret", None))}
+    # As the comment above the routes shows it, but for the dots.
+    (line,) = re.findall(r'is named: (\w+ = ".*")', (FOLDER / "notify.yaml").read_text())
+    (tmp_path / "secrets.toml").write_text(line)
+    assert all(load_secrets(tmp_path / "secrets.toml", {}).of(name) for name in named)
+
+
+def test_of_two_one_tells_and_one_stands_by():
+    assert spec("Deployment", "notify")["replicas"] == 2
+
+
+def test_the_network_lets_notify_to_whom_its_routes_name_and_to_no_network_of_ones_own():
+    _, _, to_alertmanagers, to_the_world = spec("NetworkPolicy", "notify")["egress"]
+    targets = parse_routing(ROUTES, "routes.toml", FAMILIES).targets.values()
+    places = [urlsplit(url) for target in targets if isinstance(target, Alertmanager) for url in target.urls]
+    assert {place.port for place in places} == {entry["port"] for entry in to_alertmanagers["ports"]}
+    (peer,) = to_alertmanagers["to"]
+    namespace = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert {str(place.hostname).split(".")[2] for place in places} == {namespace}
+    assert to_the_world["ports"] == [{"protocol": "TCP", "port": 443}]
+    (block,) = (peer["ipBlock"] for peer in to_the_world["to"])
+    left_out = [ipaddress.ip_network(network) for network in block["except"]]
+    for private in ("10.0.0.1", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"):
+        assert any(ipaddress.ip_address(private) in network for network in left_out)
+
+
+def test_all_consoles_addresses_are_the_same_everywhere():
+    (rule,) = spec("Ingress", "console")["rules"]
+    links = {
+        url for target in parse_routing(ROUTES, "routes.toml", FAMILIES).targets.values()
+        if (url := getattr(target, "console_url", None))
+    }  # fmt: skip
+    assert links == {f"https://{rule['host']}/"}
+    assert load_console_settings(environment("console")).allowed_hosts == rule["host"]

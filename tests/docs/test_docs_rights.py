@@ -1,0 +1,26 @@
+"""The rights that docs/security.md lists are those that a worker asks for, and what a console and notify do."""
+
+from pathlib import Path
+
+import pytest
+
+from vigil.app.console.ingest import topic_ingest as feed
+from vigil.app.domain.registry import subjects
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.acls import Acl, commands, needed
+from vigil.app.notify import store
+from vigil.app.notify.read import READ
+
+PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+
+RIGHTS = {
+    "vigil": needed("vigil", subjects(load_rulebook(), None)),
+    "vigil-console": feed.needed(),
+    "vigil-notify": store.needed("vigil", READ),
+}
+
+
+@pytest.mark.parametrize(("who", "rights"), RIGHTS.items())
+def test_the_page_lists_exactly_the_rights_that_are_needed(who: str, rights: list[Acl]) -> None:
+    wanted = commands(rights, f"User:{who}")
+    assert f"```sh\n{wanted}```\n" in PAGE.read_text(), f"put this into the page:\n{wanted}"

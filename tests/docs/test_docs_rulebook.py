@@ -1,0 +1,100 @@
+"""docs/rulebook.md says what the rulebook says. VIGIL_WRITE_DOCS=1 writes its tables anew."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from vigil.app.domain.rulebook import BUILT_IN, Rulebook, RulebookError, load_rulebook, parse_rulebook
+from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.rulebook.words import lines
+from vigil.app.runtime.whatif.patch import patched, sweep
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "rulebook.md"
+TEXT: Final = PAGE.read_text(encoding="utf-8")
+BOOK: Final = load_rulebook()
+BEGIN, END = "<!-- rules:begin -->\n", "<!-- rules:end -->\n"
+
+
+def tables(book: Rulebook) -> str:
+    """Every section with every version, as Markdown."""
+    rules = [name for name in book.sections if "family" in book.headings[name]]
+    rules.sort(key=lambda name: (FAMILIES.index(book.headings[name]["family"]), name))
+    ladders = [name for name in book.sections if name.startswith("ladder.")]
+    others = [name for name in book.sections if name not in {*rules, *ladders}]
+    told = []
+    for title, names in (("Room rules", rules), ("Ladders", ladders), ("Everything else", others)):
+        told += [f"### {title}\n", "| section | what it says | from | numbers | by whose word |", "| --- " * 5 + "|"]
+        for name in names:
+            heading = book.headings[name]
+            family = f"<br>family {heading['family']}" if "family" in heading else ""
+            said = None
+            called = f"`{name}`{family}"
+            for dated in book.versions(name):
+                numbers = "<br>".join(
+                    words if key == "rungs" else f"`{key}` {words}" for key, words in lines(dated.limits)
+                )
+                says, said = "" if dated.says == said else dated.says, dated.says
+                told.append(f"| {called} | {says} | {dated.effective} | {numbers} | {dated.source} |")
+                called = ""
+        told.append("")
+    return "\n".join(told)
+
+
+def test_the_tables_are_those_of_the_rulebook() -> None:
+    head, _, rest = TEXT.partition(BEGIN)
+    written, _, tail = rest.partition(END)
+    current = tables(BOOK)
+    if os.environ.get("VIGIL_WRITE_DOCS") == "1":
+        PAGE.write_text(f"{head}{BEGIN}{current}{END}{tail}", encoding="utf-8")
+        return
+    assert written == current, (
+        "docs/rulebook.md is out of date: VIGIL_WRITE_DOCS=1 pytest tests/docs/test_docs_rulebook.py"
+    )
+
+
+def test_every_section_and_version_is_in_the_tables() -> None:
+    current = tables(BOOK)
+    for section in BOOK.sections:
+        assert f"| `{section}`" in current
+        for dated in BOOK.versions(section):
+            assert f"| {dated.effective} |" in current
+
+
+def test_what_the_file_shows_of_a_rule_is_what_stands_in_it() -> None:
+    shown = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 2
+    assert shown[0] in BUILT_IN.read_text(encoding="utf-8")
+
+
+def test_the_example_of_a_change_can_be_added_to_the_rulebook() -> None:
+    example = re.search(r"<!-- example -->\n```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert example
+    book = parse_rulebook(BUILT_IN.read_text(encoding="utf-8") + "\n" + example[1], "candidate.toml")
+    assert len(book.versions("black-screen")) == len(BOOK.versions("black-screen")) + 1
+
+
+def test_the_examples_of_refusals_are_what_the_reader_says() -> None:
+    example = re.search(r"^```\n(candidate\.toml:.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert example
+    text = BUILT_IN.read_text(encoding="utf-8") + (
+        '\n[black-screen.from.2027-03-01]\nlast_s = 90\nsource = "x"\n'
+        '\n[greeting-miss.from.2027-03-01]\nwithin_min = 1\nin_a_row = 3\nat_risk_misses = 2\nsource = "x"\n'
+    )
+    with pytest.raises(RulebookError) as refused:
+        parse_rulebook(text, "candidate.toml")
+    assert re.sub(r":\d+:", ":", str(refused.value)) == re.sub(r":\d+:", ":", example[1].strip())
+
+
+def test_the_examples_of_changes_can_be_made() -> None:
+    changes = re.findall(r"^\| `([^`|]*=[^`|]*)` \|", TEXT, re.MULTILINE)
+    assert len(changes) >= 7
+    for change in changes:
+        if re.search(r"=\S*:", change):
+            assert len(sweep(BOOK, change)) > 1
+        else:
+            assert patched(BOOK, [change]).digest != BOOK.digest
+    (option,) = re.findall(r"--sweep (\S+?)`", TEXT)
+    assert len(sweep(BOOK, option)) == 13

@@ -1,0 +1,41 @@
+"""What comes to a shard of hosts as messages: a repeat counts once, and what is keyed by another host is refused."""
+
+from typing import NamedTuple
+
+from tests.support.host_stories import DAY, RULEBOOK, Stage, review, verdict
+from vigil.app.domain.hosts.host import HostMachine
+from vigil.app.engine.shard import Shard
+from vigil.topics.envelope import DeadLetter, encode_body
+from vigil.topics.verdicts import Action, Verdict
+
+
+class Message(NamedTuple):
+    offset: int
+    key: bytes
+    value: bytes | None
+
+
+def told(*verdicts: Verdict, key: bytes = b"host") -> Shard:
+    shard = Shard(HostMachine(RULEBOOK, 2000), 2000)
+    for offset, each in enumerate(verdicts):
+        shard.intake(0, [Message(offset, key, encode_body(each))])
+    return shard
+
+
+def test_a_verdict_that_is_published_twice_counts_once() -> None:
+    shard = told(verdict("absence", 0, "a"), verdict("absence", 0, "a"), verdict("absence", DAY, "b"))
+    actions = [output.body for output in shard.context.emitted if isinstance(output.body, Action)]
+    assert [(action.action_id, action.revision, action.count) for action in actions] == [("a", 1, 1), ("b", 1, 2)]
+    assert shard.context.counts["duplicates:verdict-by-host"] == 1
+
+
+def test_a_verdict_that_is_keyed_by_another_host_is_refused() -> None:
+    [letter] = [output.body for output in told(verdict("absence", 0), key=b"other").context.emitted]
+    assert isinstance(letter, DeadLetter)
+    assert letter.detail == "the key 'other' is not the host_id 'host'"
+
+
+def test_a_host_is_remembered_for_a_verdict_or_for_a_review_that_waits() -> None:
+    assert Stage().state.forgotten()
+    assert not Stage().play(verdict("absence", 0)).state.forgotten()
+    assert not Stage().play(review("nobody's", 0)).state.forgotten()

@@ -1,0 +1,229 @@
+"""Reviews, late verdicts and what they change: revisions, withdrawals, and reviews that name an unknown verdict."""
+
+import base64
+
+import pytest
+
+from tests.support.host_stories import DAY, START, Stage, played, review, verdict
+from vigil.app.engine.watermark import MIN_TIME
+from vigil.topics.verdicts import Action
+
+
+def told(actions: list[Action]) -> list[tuple[str, int, str, int, int | None]]:
+    return [(action.action_id, action.revision, action.status, action.count, action.ban_days) for action in actions]
+
+
+THREE = (verdict("absence", 0, "a"), verdict("absence", DAY, "b"), verdict("absence", 2 * DAY, "c"))
+AS_THEY_CAME = [("a", 1, "active", 1, None), ("b", 1, "active", 2, 7), ("c", 1, "active", 3, 15)]
+
+
+def test_an_overturned_verdict_is_withdrawn_and_later_ones_count_one_less() -> None:
+    assert told(played(*THREE, review("a", 3 * DAY)).actions) == [
+        *AS_THEY_CAME,
+        ("a", 2, "withdrawn", 1, None),
+        ("b", 2, "active", 1, None),
+        ("c", 2, "active", 2, 7),
+    ]
+
+
+def test_overturning_the_last_changes_no_other() -> None:
+    assert told(played(*THREE, review("c", 3 * DAY)).actions) == [*AS_THEY_CAME, ("c", 2, "withdrawn", 3, 15)]
+
+
+def test_a_withdrawn_action_keeps_every_field_of_its_last_active_revision() -> None:
+    actions = played(*THREE, review("a", 3 * DAY), review("b", 4 * DAY)).actions
+    last_active = next(action for action in actions if action.action_id == "b" and action.revision == 2)
+    withdrawn = next(action for action in actions if action.action_id == "b" and action.revision == 3)
+    assert withdrawn.status == "withdrawn"
+    assert last_active.count == 1
+    for field in Action.__struct_fields__:
+        if field not in ("revision", "status"):
+            assert getattr(withdrawn, field) == getattr(last_active, field)
+
+
+def test_a_later_uphold_puts_it_back() -> None:
+    final = played(*THREE, review("a", 3 * DAY), review("a", 4 * DAY, "upheld")).final
+    assert told(list(final.values())) == [
+        ("a", 3, "active", 1, None),
+        ("b", 3, "active", 2, 7),
+        ("c", 3, "active", 3, 15),
+    ]
+
+
+def test_upholding_what_stands_changes_nothing() -> None:
+    assert told(played(*THREE, review("a", 3 * DAY, "upheld")).actions) == AS_THEY_CAME
+
+
+def test_overturning_twice_withdraws_once() -> None:
+    actions = played(*THREE, review("c", 3 * DAY), review("c", 4 * DAY, offset=1)).actions
+    assert [action.status for action in actions].count("withdrawn") == 1
+
+
+def test_the_latest_review_by_time_stands_whichever_came_first() -> None:
+    final = played(*THREE, review("c", 4 * DAY, "upheld", offset=0), review("c", 3 * DAY, offset=1)).final
+    assert final["c"].status == "active"
+
+
+def test_of_two_reviews_of_one_time_the_higher_offset_stands() -> None:
+    overturned, upheld = review("c", 3 * DAY, offset=7), review("c", 3 * DAY, "upheld", offset=8)
+    assert played(*THREE, overturned, upheld).final["c"].status == "active"
+    assert played(*THREE, upheld, overturned).final["c"].status == "active"
+
+
+def test_of_two_reviews_of_one_time_without_offsets_the_later_to_arrive_stands() -> None:
+    overturned, upheld = review("c", 3 * DAY, offset=None), review("c", 3 * DAY, "upheld", offset=None)
+    assert played(*THREE, overturned, upheld).final["c"].status == "active"
+    assert played(*THREE, upheld, overturned).final["c"].status == "withdrawn"
+
+
+def test_an_overturned_ban_no_longer_prolongs_one_of_another_family() -> None:
+    goods = [verdict("prohibited-goods", n, f"goods {n}") for n in range(5)]
+    story = [*goods, verdict("absence", 10, "first"), verdict("absence", 11, "second")]
+    assert played(*story).final["second"].ban_until == START + 4 + 90 * DAY
+    final = played(*story, review("goods 4", DAY)).final
+    # The fourth still bans for 30 days.
+    assert (final["second"].revision, final["second"].ban_until) == (2, START + 3 + 30 * DAY)
+    assert final["first"].revision == 1
+
+
+def test_a_verdict_that_comes_late_changes_those_after_it() -> None:
+    late = verdict("absence", DAY, "b")
+    assert told(played(THREE[0], THREE[2], late).actions) == [
+        ("a", 1, "active", 1, None),
+        ("c", 1, "active", 2, 7),
+        ("b", 1, "active", 2, 7),
+        ("c", 2, "active", 3, 15),
+    ]
+
+
+def test_a_verdict_that_comes_late_leaves_those_beyond_the_last_step_with_another_count_only() -> None:
+    story = [verdict("absence", n, f"{n}") for n in (0, 1, 2, 3, 5)]
+    final = played(*story, verdict("absence", 4, "4")).final
+    assert (final["5"].revision, final["5"].count, final["5"].ban_days) == (2, 6, 30)
+
+
+def test_the_same_verdict_again_has_no_effect() -> None:
+    assert told(played(*THREE, *THREE).actions) == AS_THEY_CAME
+
+
+def test_a_verdict_again_after_it_was_overturned_stays_overturned() -> None:
+    assert played(*THREE, review("c", 3 * DAY), THREE[2]).final["c"].status == "withdrawn"
+
+
+def test_a_review_that_comes_before_its_verdict_is_applied_right_after_it() -> None:
+    early = played(THREE[0], THREE[1], review("c", 2 * DAY), THREE[2])
+    assert told(early.actions) == [*AS_THEY_CAME, ("c", 2, "withdrawn", 3, 15)]
+    assert early.letters == []
+
+
+@pytest.mark.parametrize(("clock", "refused"), [(2000, 0), (2001, 1)])
+def test_a_review_of_an_unknown_verdict_is_refused_once_the_wait_is_over(clock: int, refused: int) -> None:
+    stage = Stage(wait_ms=2000).play(review("nobody's", 0)).advance(START + clock)
+    assert len(stage.told.letters) == refused
+
+
+@pytest.mark.parametrize(
+    ("clock", "refused_at"),
+    [
+        (-2000, 0),  # live and idle: the clock is behind the wall, by which the review comes at 0, by the lateness
+        (-500, 1500),
+        (-DAY, 0),  # a backlog: the verdicts up to the review's own time must have been read
+        (MIN_TIME, 0),  # nothing was read yet
+    ],
+)
+def test_a_review_waits_the_allowed_lateness_from_its_arrival_by_a_clock_that_is_behind(
+    clock: int, refused_at: int
+) -> None:
+    stage = Stage(wait_ms=2000)
+    stage.state.apply(review("nobody's", 0), clock if clock == MIN_TIME else START + clock, stage.context)
+    assert stage.advance(START + refused_at).told.letters == []
+    assert [letter.at for letter in stage.advance(START + refused_at + 1).told.letters] == [START + refused_at]
+
+
+def test_a_refused_review_is_told_as_it_came() -> None:
+    (letter,) = Stage().play(review("nobody's", 0, offset=42)).advance(START + DAY).told.letters
+    assert (letter.topic, letter.partition, letter.offset) == ("review", 3, 42)
+    assert letter.reason == "unknown-verdict"
+    assert "nobody's" in letter.detail
+    assert letter.at == START + 2000
+    assert base64.b64decode(letter.key or "") == b"host"
+    assert base64.b64decode(letter.value or "") == b'{"as":"it came"}'
+
+
+def test_a_refused_review_takes_no_effect_when_its_verdict_comes_after_all() -> None:
+    stage = Stage().play(review("a", 0)).advance(START + DAY)
+    assert stage.play(verdict("absence", 0, "a")).told.final["a"].status == "active"
+
+
+def test_without_a_wait_a_review_is_refused_at_the_end_of_the_input() -> None:
+    stage = Stage(wait_ms=None).play(review("nobody's", 0), review("a", 1)).advance(START + 300 * DAY)
+    assert stage.told.letters == []
+    letters = stage.play(verdict("absence", 300 * DAY, "a")).end().told.letters
+    assert [(letter.detail.split('"')[1], letter.at) for letter in letters] == [("nobody's", START + 300 * DAY)]
+    assert stage.told.final["a"].status == "withdrawn"
+
+
+def test_what_is_older_than_remembered_has_no_effect_and_is_counted() -> None:
+    stage = Stage().play(verdict("absence", 0, "a"), verdict("absence", 400 * DAY, "b"))
+    stage.play(verdict("absence", 0, "on the day")).advance(START + 400 * DAY + 1)
+    stage.play(verdict("absence", 0, "too old"), review("a", 0))
+    assert set(stage.told.final) == {"a", "b", "on the day"}
+    assert stage.told.counts == {"too_old": 2}
+
+
+def test_a_review_of_a_verdict_that_is_forgotten_is_refused() -> None:
+    stage = Stage().play(verdict("rights", 0, "a")).advance(START + 400 * DAY + 1)
+    stage.play(review("a", 400 * DAY + 1)).advance(START + 401 * DAY)
+    assert [letter.reason for letter in stage.told.letters] == ["unknown-verdict"]
+    assert stage.told.final["a"].status == "active"
+
+
+def test_forgetting_a_verdict_publishes_nothing_and_later_recounts_do_not_miss_it() -> None:
+    stage = Stage().play(verdict("rights", 0, "a"), verdict("rights", 300 * DAY, "b"))
+    stage.advance(START + 500 * DAY)  # a is forgotten, b is not
+    stage.play(verdict("rights", 200 * DAY, "late"))
+    final = stage.told.final
+    assert {name: (action.revision, action.count) for name, action in final.items()} == {
+        "a": (1, 1),
+        "b": (2, 3),
+        "late": (1, 2),
+    }
+
+
+def test_a_review_that_waited_in_vain_takes_no_verdict_with_it() -> None:
+    stage = Stage().play(verdict("absence", 0, "a"), review("nobody's", DAY)).advance(START + 2 * DAY)
+    assert [letter.reason for letter in stage.told.letters] == ["unknown-verdict"]
+    assert stage.play(verdict("absence", 2 * DAY, "b")).told.final["b"].count == 2
+
+
+def test_each_verdict_is_deleted_in_its_own_time() -> None:
+    stage = Stage().play(verdict("rights", 0, "a"), verdict("rights", 500 * DAY, "b")).advance(START + 801 * DAY)
+    assert stage.play(verdict("rights", 801 * DAY, "c")).told.final["c"].count == 2
+
+
+def test_nothing_is_left_of_a_host_in_the_end() -> None:
+    stage = Stage(crashes=iter(lambda: True, None)).play(*THREE, review("a", 3 * DAY), review("nobody's", 4 * DAY))
+    assert not stage.state.forgotten()
+    stage.advance(START + 802 * DAY + 1)
+    assert stage.state.forgotten()
+    assert set(stage.stored) <= {b""}
+
+
+def test_nothing_is_left_of_a_host_that_was_never_stored_either() -> None:
+    stage = Stage().play(*THREE).advance(START + 802 * DAY + 1)
+    assert stage.state.forgotten()
+
+
+def test_each_review_waits_its_own_time() -> None:
+    stage = Stage(wait_ms=2000).play(review("x", 0), review("y", 1000)).advance(START + 2500)
+    assert [letter.at for letter in stage.told.letters] == [START + 2000]
+    assert [letter.at for letter in stage.advance(START + 4000).told.letters] == [START + 2000, START + 3000]
+
+
+def test_waiting_reviews_keep_their_order_of_arrival_through_a_crash() -> None:
+    stage = Stage(wait_ms=None)
+    stage.play(*(review("a", 0, "upheld" if n % 2 else "overturned", offset=None) for n in range(12)))
+    parts = {name: part for name, part in stage.state.dump().items() if part is not None}
+    stage.state = stage.logic.load("host", dict(sorted(parts.items(), reverse=True)))
+    stage.play(verdict("absence", 0, "a"))
+    assert [action.status for action in stage.told.actions] == ["active", *["withdrawn", "active"] * 6]

@@ -1,0 +1,77 @@
+"""What a host has stored is read by later versions, and what none has stored is refused."""
+
+from base64 import b64decode
+
+import msgspec
+import pytest
+
+from tests.support.host_stories import RULEBOOK, START, Stage, review, verdict
+from vigil.app.domain.hosts.host import HostMachine, HostState
+from vigil.app.engine.subject import OutputCollector
+from vigil.topics.verdicts import Action
+
+LOGIC = HostMachine(RULEBOOK, 2000)
+
+STORY = (
+    verdict("black-screen", 0),
+    verdict("sleeping", 5000),
+    verdict("absence", 9000),
+    review("black-screen@0", 20_000),
+    review("nobody@1", 21_000),
+)
+
+STORED_1 = {
+    name: b64decode(part)
+    for name, part in {
+        b"": "kgEB",
+        b"vabsence@9000": (
+            "mQGsYWJzZW5jZUA5MDAwp2Fic2VuY2WpcmVjZXB0aW9upHJvb23PAAABgn+1+yjAAZgBkaR3YXJukqR3YXJupWNsb3NlwMDAwMA="
+        ),
+        b"vblack-screen@0": (
+            "mQGuYmxhY2stc2NyZWVuQDCsYmxhY2stc2NyZWVuq2xvdy1xdWFsaXR5pHJvb23PAAABgn+12ACTzwAAAYJ/tiYgAKpvdmVydHVybmVk"
+            "ApgBkaR3YXJukqR3YXJupWNsb3NlwMDAwMA="
+        ),
+        b"vsleeping@5000": (
+            "mQGtc2xlZXBpbmdANTAwMKhzbGVlcGluZ6tsb3ctcXVhbGl0eaRyb29tzwAAAYJ/teuIwAKYAZGlY2xvc2XAwMDAwMA="
+        ),
+        b"w0": (
+            "k88AAAGCf7Yx2IWmcmV2aWV3hqp2ZXJkaWN0X2lkqG5vYm9keUAxp2hvc3RfaWSkaG9zdKhkZWNpc2lvbqpvdmVydHVybmVkomJ5qW1v"
+            "ZGVyYXRvcqZyZWFzb26sbG9va2VkIGFnYWluomF0zwAAAYJ/tioIqXBhcnRpdGlvbgOmb2Zmc2V0AKNrZXnEBGhvc3SldmFsdWXEEHsi"
+            "YXMiOiJpdCBjYW1lIn0B"
+        ),
+    }.items()
+}
+"""What version 1 stores of the story; it stays as long as version 1 may be stored."""
+
+
+def told(state: HostState) -> list[tuple[str, int, int]]:
+    """A further violation, the pardon of the first, and what comes of it: action, count and revision."""
+    context = OutputCollector()
+    state.apply(verdict("black-screen", 30_000), START + 30_000, context)
+    state.apply(review("sleeping@5000", 40_000), START + 40_000, context)
+    bodies = [output.body for output in context.emitted]
+    return [(body.action_id, body.count, body.revision) for body in bodies if isinstance(body, Action)]
+
+
+def test_what_version_1_stored_is_read_and_goes_on() -> None:
+    lived = Stage().play(*STORY).state
+    stored = LOGIC.load("host", STORED_1)
+    goes_on = told(stored)
+    assert goes_on == told(lived)
+    assert len(goes_on) == 3
+    assert stored.deadline() == lived.deadline()
+
+
+def test_it_is_what_is_stored_now() -> None:
+    state = LOGIC.load("host", {})
+    for event in STORY:
+        state.apply(event, START + 21_000, OutputCollector())
+    assert dict(state.dump()) == STORED_1
+
+
+@pytest.mark.parametrize("name", [b"", b"vabsence@9000"])
+def test_another_version_is_refused(name: bytes) -> None:
+    later = msgspec.msgpack.decode(STORED_1[name])
+    later[0] = 2
+    with pytest.raises(ValueError, match="host 'host' is stored in version 2; this is for 1"):
+        LOGIC.load("host", {**STORED_1, name: msgspec.msgpack.encode(later)})

@@ -1,0 +1,280 @@
+"""An industry's shard: when it ranks, what it publishes, who leaves, and what ten thousand suppliers cost."""
+
+import time
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.supplier_stories import (
+    DAY,
+    RULEBOOK,
+    SECOND,
+    Chain,
+    Line,
+    at,
+    deleted,
+    payment,
+    profile,
+    quote,
+    tick,
+)  # fmt: skip
+from vigil.app.domain.industries import industry as module
+from vigil.app.domain.industries.industry import IndustryMachine, IndustryState
+from vigil.app.engine.shard import Shard
+from vigil.app.engine.subject import OutputCollector
+from vigil.topics.envelope import encode_body
+from vigil.topics.internal import SupplierLine, SupplierTotals
+from vigil.topics.scores import SupplierScore
+
+NOON = at("2022-08-20 12:00")
+
+
+def line(supplier: str, when: int = NOON, quotes: int = 1, **fields: Any) -> SupplierLine:
+    figures = SupplierTotals(
+        quotes_month=quotes,
+        rfqs_quoted=quotes,
+        rfqs_in_time=quotes,
+        quotes=quotes,
+        quotes_replied=0,
+        gmv_90d=0,
+        gmv_month=0,
+        prior_gmv_90d=0,
+    )
+    given = {"industry": "toys", "membership": "standard", "stars": 0, "month": None, "figures": figures}
+    return SupplierLine(supplier_id=supplier, at=when, moved_to=None, standing=None, **{**given, **fields})
+
+
+class Arrived(NamedTuple):
+    offset: int
+    key: bytes
+    value: bytes | None
+
+
+class Stage:
+    """One industry and its clock."""
+
+    def __init__(self) -> None:
+        self.logic = IndustryMachine(RULEBOOK)
+        self.state: IndustryState = self.logic.load("toys", {})
+        self.context = OutputCollector()
+        self.stored: dict[bytes, bytes] = {}
+
+    def take(self, *lines: SupplierLine, clock: int = NOON) -> "Stage":
+        for each in lines:
+            self.state.apply(each, clock, self.context)
+        return self
+
+    def shown(self, clock: int, final: bool = False) -> dict[str, SupplierScore]:
+        told = {}
+        for output in self.state.status(clock, final):
+            assert isinstance(output.body, SupplierScore)
+            told[output.body.supplier_id] = output.body
+        return told
+
+    def crash(self) -> "Stage":
+        for name, part in self.state.dump().items():
+            if part is None:
+                self.stored.pop(name, None)
+            else:
+                self.stored[name] = part
+        self.state = self.logic.load("toys", self.stored)
+        return self
+
+
+def test_only_lines_that_changed_are_published() -> None:
+    stage = Stage().take(line("a", quotes=3), line("b", quotes=2), line("c", quotes=0))
+    assert set(stage.shown(NOON)) == {"a", "b", "c"}
+    assert stage.shown(NOON + 10 * SECOND) == {}
+    stage.take(line("b", NOON + 1, quotes=2, stars=1))
+    assert set(stage.shown(NOON + 20 * SECOND)) == {"b"}
+
+
+def test_a_rank_that_changes_by_anothers_quotes_is_published() -> None:
+    stage = Stage().take(line("a", quotes=3), line("b", quotes=2), line("c", quotes=1))
+    stage.shown(NOON)
+    told = stage.take(line("b", NOON + 1, quotes=4)).shown(NOON + 10 * SECOND)
+    assert {name: score.ranks.quotes and score.ranks.quotes.rank for name, score in told.items()} == {"a": 2, "b": 1}
+
+
+def test_ranking_waits_two_seconds_and_what_is_held_back_is_owed() -> None:
+    stage = Stage().take(line("a"))
+    assert set(stage.shown(NOON)) == {"a"}
+    stage.take(line("a", NOON + 1, quotes=2))
+    assert stage.shown(NOON + 2 * SECOND - 1) == {}
+    assert stage.state.status_owed()
+    assert set(stage.shown(NOON + 2 * SECOND)) == {"a"}
+    assert not stage.state.status_owed()
+
+
+def test_what_is_owed_is_still_owed_after_a_restart() -> None:
+    stage = Stage().take(line("a"))
+    stage.shown(NOON)
+    stage.take(line("a", NOON + 1, quotes=2)).crash()
+    assert stage.state.status_owed()
+    assert set(stage.shown(NOON + 2 * SECOND)) == {"a"}
+    assert stage.crash().shown(NOON + 20 * SECOND) == {}
+
+
+def test_a_rank_that_changed_while_another_line_did_is_seen_after_a_restart() -> None:
+    stage = Stage().take(line("a", quotes=3), line("b", quotes=2))
+    stage.shown(NOON)
+    stage.crash().take(line("b", NOON + 1, quotes=4))
+    assert set(stage.shown(NOON + 10 * SECOND)) == {"a", "b"}
+
+
+def test_the_final_status_shows_everything_at_the_clock() -> None:
+    stage = Stage().take(line("a"), line("b"))
+    stage.shown(NOON)
+    told = stage.shown(NOON + DAY, final=True)
+    assert {name: score.at for name, score in told.items()} == {"a": NOON + DAY, "b": NOON + DAY}
+
+
+def test_an_older_line_of_a_supplier_has_no_effect() -> None:
+    stage = Stage().take(line("a", NOON + 1, quotes=2), line("a", NOON, quotes=9))
+    assert stage.shown(NOON)["a"].metrics.quotes_month == 2
+    assert stage.context.counts == {"stale_lines": 1}
+
+
+def test_a_rule_that_comes_into_force_is_shown_at_its_time() -> None:
+    before = at("2022-08-02 23:59")
+    stage = Stage().take(line("a", before), clock=before)
+    assert stage.shown(before)["a"].rulebook == "1970-01-01"
+    due = stage.state.deadline()
+    assert due == at("2022-08-03")
+    stage.state.deadline_passed(due, stage.context)
+    assert stage.shown(due)["a"].rulebook == "2022-08-03"
+    assert stage.state.deadline() > due
+
+
+def test_a_rule_that_comes_into_force_is_shown_for_all_though_a_line_ran_ahead_of_the_clock() -> None:
+    before, start = at("2022-08-02 23:59"), at("2022-08-03")
+    stage = Stage().take(line("a", before), line("b", before), clock=before)
+    assert {score.rulebook for score in stage.shown(before).values()} == {"1970-01-01"}
+    stage.take(line("b", start + SECOND, quotes=2), clock=start - SECOND).shown(start - SECOND)
+    due = stage.state.deadline()
+    assert due == start
+    stage.state.deadline_passed(due, stage.context)
+    told = stage.shown(start + 2 * SECOND)
+    assert {name: score.rulebook for name, score in told.items()} == {"a": "2022-08-03", "b": "2022-08-03"}
+
+
+def test_ten_thousand_suppliers_are_ranked_in_a_moment_and_a_line_stores_little() -> None:
+    stage = Stage().take(*(line(f"s{number}", quotes=1 + number % 50) for number in range(10_000)))
+    while stage.state.status_owed():
+        stage.shown(NOON)
+    stage.state.dump()
+    stage.take(line("s7", NOON + 1, quotes=8))
+    began = time.process_time()
+    assert set(stage.shown(NOON + 10 * SECOND)) == {"s7"}
+    assert time.process_time() - began < 0.5
+    assert set(stage.state.dump()) == {b"", b"ss7"}
+
+
+def test_scores_of_many_suppliers_are_told_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more supplier changes the ranks of all: what else the worker has to say must not wait for all of them."""
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    names = [f"s{number}" for number in range(8)]
+    stage = Stage().take(*(line(name) for name in names))
+    told = [set(stage.shown(NOON + late)) for late in range(3)]
+    assert [len(some) for some in told] == [3, 3, 2]
+    assert set().union(*told) == set(names)
+    assert not stage.state.status_owed()
+    stage.take(line("new", NOON + 1, quotes=9))
+    ranks = {}
+    for late in range(3):
+        assert stage.state.status_owed()
+        ranks |= {name: score.ranks.quotes for name, score in stage.shown(NOON + 10 * SECOND + late).items()}
+    assert {(rank.rank, rank.of) for name, rank in ranks.items() if name != "new" and rank} == {(2, 9)}
+    assert len(ranks) == 9
+    assert not stage.state.status_owed()
+
+
+def test_what_was_told_in_part_is_told_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    stage = Stage().take(*(line(f"s{number}") for number in range(7)))
+    told = set(stage.shown(NOON))
+    stage.crash()
+    while stage.state.status_owed():
+        told |= set(stage.shown(NOON + 10 * SECOND))
+    assert told == {f"s{number}" for number in range(7)}
+    stage.crash()
+    assert stage.shown(NOON + 20 * SECOND) == {}
+
+
+def test_the_rest_of_what_was_told_in_part_is_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    shard = Shard(IndustryMachine(RULEBOOK), 2000, partition=0)
+    lines = [line(f"s{number}") for number in range(5)]
+    shard.intake(0, [Arrived(number, b"toys", encode_body(each)) for number, each in enumerate(lines)])
+    shard.advance(NOON + 1)
+    sizes = []
+    for _ in range(2):
+        snapshot = shard.snapshot()
+        shard.saved(snapshot)
+        sizes.append((len(snapshot.outputs), shard.urgent))
+    assert sizes == [(3, True), (2, False)]
+
+
+# leaving, through the shards -----------------------------------------------------------------------------------------
+
+
+def industries(chain: Chain) -> set[str]:
+    return set(chain.shards[1].keys)
+
+
+def test_a_supplier_that_moves_leaves_its_industry_without_a_tombstone() -> None:
+    chain = Chain().play(profile(NOON, industry="toys"), profile(NOON, "other", industry="toys")).checkpoint()
+    chain.play(profile(NOON + 1, industry="tools"), tick(NOON + DAY)).checkpoint().crash()
+    assert None not in chain.sent("supplier-score")
+    assert {name: score["industry"] for name, score in chain.scores.items()} == {"s": "tools", "other": "toys"}
+
+
+def test_an_industry_that_all_suppliers_left_is_forgotten() -> None:
+    chain = Chain().play(profile(NOON, industry="toys"), profile(NOON + 1, industry="tools")).checkpoint()
+    chain.play(tick(NOON + DAY)).checkpoint().crash()
+    assert industries(chain) == {"tools"}
+
+
+def test_a_supplier_without_a_line_any_more_gets_a_tombstone() -> None:
+    chain = Chain().play(profile(NOON)).checkpoint()
+    assert list(chain.scores) == ["s"]
+    chain.play(deleted()).checkpoint()
+    assert chain.sent("supplier-score")[-1] is None
+    assert chain.scores == {} == chain.end().scores
+
+
+def test_a_supplier_that_comes_back_has_a_line_again() -> None:
+    chain = Chain().play(profile(NOON)).checkpoint().play(deleted()).crash().play(profile(NOON + DAY)).crash()
+    assert list(chain.end().scores) == ["s"]
+
+
+def test_after_a_move_the_line_is_told_once_more() -> None:
+    chain = Chain().play(profile(NOON, industry="toys")).checkpoint().play(profile(NOON + 1, industry="tools"))
+    chain.checkpoint().play(tick(NOON + 50 * SECOND)).checkpoint()
+    before = len(chain.sent("supplier-score"))
+    chain.play(tick(NOON + 70 * SECOND)).checkpoint()
+    assert [score["industry"] for score in chain.sent("supplier-score")[before:]] == ["tools"]
+
+
+def test_thousands_of_events_of_a_supplier_give_few_lines() -> None:
+    chain = Chain().play(*(quote(NOON + number) for number in range(2000))).checkpoint().checkpoint()
+    assert len(chain.sent("supplier-metrics")) <= 2
+
+
+def test_lines_that_say_nothing_new_are_not_sent() -> None:
+    chain = Chain().play(quote(NOON)).checkpoint()
+    lines = len(chain.sent("supplier-metrics"))
+    chain.play(payment(NOON + 1, "settled", 5, rfq=None), quote(NOON + 2, kind="rejected", id_="x")).checkpoint()
+    assert len(chain.sent("supplier-metrics")) == lines
+
+
+def story_of_many() -> list[Line]:
+    names = [f"s{number}" for number in range(12)]
+    return [quote(NOON + number, name) for number, name in enumerate(names) for _ in range(number + 1)]
+
+
+def test_twelve_suppliers_by_the_formula() -> None:
+    told = Chain().play(*story_of_many()).end().scores
+    assert [told[f"s{number}"]["points"]["quotes"] for number in range(12)] == [
+        0, 2, 4, 6, 8, 11, 13, 15, 17, 19, 20, 20,
+    ]  # fmt: skip

@@ -1,0 +1,102 @@
+"""Rooms on a shard: arrival order within the lateness and the cuts of batches change nothing that is said."""
+
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.room_strategies import stories
+from tests.support.stories import HOUR, MIN, ROOMS, START, Stage, comment, frame
+from vigil.app.engine.shard import Shard
+from vigil.topics.envelope import Output
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
+
+LATENESS = 2000
+RANKS = (BuyerEntry, Comment, FrameStatus)
+
+
+class Message(NamedTuple):
+    offset: int
+    key: bytes
+    value: bytes
+
+
+def in_room(event: RoomEvent, room: str, number: int) -> RoomEvent:
+    """The event moved to a room, its id (where it has one) made its own."""
+    changes: dict[str, Any] = {"room_id": room}
+    if isinstance(event, Comment):
+        changes["comment_id"] = f"{room}-{number}"
+    return msgspec.structs.replace(event, **changes)
+
+
+def arrive(events: list[RoomEvent], sizes: list[int]) -> tuple[list[Output], dict[str, Any]]:
+    """What a shard says of events in order of arrival, fed in batches of these sizes; and the rooms' last figures."""
+    shard = Shard(ROOMS, LATENESS)
+    offsets = [0, 0, 0]
+    said: list[Output] = []
+    left, turn = list(events), 0
+    while left:
+        size = sizes[turn % len(sizes)]
+        turn += 1
+        batch, left = left[:size], left[size:]
+        for rank, run in groupby(batch, key=lambda event: RANKS.index(type(event))):
+            messages = []
+            for event in run:
+                messages.append(Message(offsets[rank], event.room_id.encode(), msgspec.json.encode(event)))
+                offsets[rank] += 1
+            shard.intake(rank, messages)
+        shard.advance(min(source.max_at for source in shard.sources) - LATENESS)
+    until = max(event.at for event in events)
+    shard.finish(until)
+    said = shard.context.emitted
+    return said, {output.key.decode(): output.body for output in shard.last_statuses(until) if output.key}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(stories(most=25), min_size=1, max_size=3),
+    st.lists(st.integers(0, LATENESS), min_size=1, max_size=30),
+    st.lists(st.integers(1, 12), min_size=1, max_size=5),
+)
+def test_arrival_and_batches_change_nothing(told: list[list[RoomEvent]], delays: list[int], sizes: list[int]) -> None:
+    events = [in_room(event, f"room-{n}", k) for n, story in enumerate(told) for k, event in enumerate(story)]
+    late = [delays[number % len(delays)] for number in range(len(events))]
+    arrived = [event for _, event in sorted(zip(late, events, strict=True), key=lambda pair: pair[1].at + pair[0])]
+    said, figures = arrive(arrived, sizes)
+    until = max(event.at for event in events) - START
+    expected: list[Output] = []
+    for room in {event.room_id for event in events}:
+        # Of one time and topic, what arrived first is judged first.
+        own = sorted((e for e in arrived if e.room_id == room), key=lambda e: (e.at, RANKS.index(type(e))))
+        stage = Stage(ROOMS, key=room).play(own).until(until)
+        expected += stage.outputs
+        if stage.state.forgotten():
+            assert room not in figures
+        else:
+            assert figures[room] == stage.status(until)
+    assert sorted(said, key=repr) == sorted(expected, key=repr)
+    assert arrive(arrived, [1])[0] == said
+
+
+@pytest.mark.parametrize("sizes", [[1], [9]], ids=["one by one", "all at once"])
+@pytest.mark.parametrize("later, comments", [(HOUR, 1), (HOUR + 1, 2)])
+def test_a_comment_id_is_remembered_for_an_hour_however_batched(sizes: list[int], later: int, comments: int) -> None:
+    events: list[RoomEvent] = [
+        frame(0),
+        comment(1, id_="c"),
+        *(frame(minutes * MIN, "disconnected") for minutes in (20, 40, 59)),
+        comment(1 + later, id_="c"),
+    ]
+    _, figures = arrive(events, sizes)
+    assert figures["room-1"].comments.host == comments
+
+
+@pytest.mark.parametrize("sizes", [[1], [9]], ids=["one by one", "all at once"])
+def test_a_room_forgets_its_comment_ids_with_itself_however_batched(sizes: list[int]) -> None:
+    events: list[RoomEvent] = [frame(0), frame(1, "ended"), comment(30 * MIN, id_="c"), comment(61 * MIN, id_="c")]
+    _, figures = arrive(events, sizes)
+    assert figures["room-1"].comments.host == 1
+    assert figures["room-1"].stream is None

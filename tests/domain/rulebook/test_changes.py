@@ -1,0 +1,157 @@
+"""What changed between two days, what differs between two files, and the words for it."""
+
+from datetime import date
+
+import pytest
+
+from tests.support.rulebook_files import TEXT, dated, read, with_value
+from vigil.app.domain.rulebook import load_rulebook, midnight
+from vigil.app.domain.rulebook.changes import LimitChange, between, compared
+from vigil.app.domain.rulebook.words import flat, leaf_words, lines, value_words
+
+BOOK = load_rulebook()
+
+
+def day(said: str) -> int:
+    return midnight(date.fromisoformat(said), BOOK.zone)
+
+
+def brief(changes: list[LimitChange]) -> list[tuple[str, str | None, str, object, object]]:
+    return [(change.section, change.effective, change.key, change.was, change.now) for change in changes]
+
+
+# ---- between two days ------------------------------------------------------------------------------------------
+
+
+def test_a_change_is_told_with_its_day_and_by_whose_word() -> None:
+    text = dated("absence", "2031-05-01", lasts_s="77", source='"a memo"')
+    was = BOOK.versions("absence")[-1].limits.lasts_s
+    (change,) = between(read(text), day("2031-01-01"), day("2031-12-31"))
+    assert change == ("absence", "2031-05-01", day("2031-05-01"), "lasts_s", was, 77, "a memo")
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "number"),
+    [
+        ("2031-04-30", "2031-05-01", 1),
+        ("2031-05-01", "2031-05-02", 0),
+        ("2031-04-29", "2031-04-30", 0),
+        ("2031-05-01", "2031-05-01", 0),
+    ],
+)
+def test_between_two_days_counts_the_later_one_in(since: str, until: str, number: int) -> None:
+    book = read(dated("absence", "2031-05-01", lasts_s="77"))
+    assert len(between(book, day(since), day(until))) == number
+
+
+def test_a_rule_that_comes_into_force_has_no_number_before() -> None:
+    first = BOOK.versions("absence")[0]
+    changes = [c for c in between(BOOK, first.start - 1, first.start) if c.section == "absence"]
+    assert [(change.key, change.was) for change in changes] == [("lasts_s", None)]
+
+
+def test_changes_are_told_in_order_of_time() -> None:
+    starts = [change.start or 0 for change in between(BOOK, 0, day("2040-01-01"))]
+    assert starts == sorted(starts) and len(set(starts)) > 1
+
+
+# ---- between two files -----------------------------------------------------------------------------------------
+
+
+def test_a_file_is_no_other_than_itself() -> None:
+    assert compared(BOOK, read(TEXT)) == []
+
+
+def test_another_number_is_told_once_though_later_days_have_it_too() -> None:
+    later = dated("absence", "2031-05-01")
+    other = with_value("absence.from", "lasts_s", "77", later)
+    other = with_value("absence.from.2031-05-01", "lasts_s", "77", other)
+    first = BOOK.versions("absence")[0]
+    assert brief(compared(read(later), read(other))) == [
+        ("absence", first.effective, "lasts_s", first.limits.lasts_s, 77)
+    ]
+
+
+def test_a_difference_that_ends_is_told_no_longer() -> None:
+    """A later table that both have stands for itself."""
+    later = dated("absence", "2031-05-01", lasts_s="50")
+    other = with_value("absence.from", "lasts_s", "77", later)
+    assert [change[3:] for change in brief(compared(read(later), read(other)))] == [
+        (BOOK.versions("absence")[0].limits.lasts_s, 77)
+    ]
+
+
+def test_a_version_that_one_of_them_lacks_is_told_from_its_day() -> None:
+    book, was = read(dated("absence", "2031-05-01", lasts_s="77")), BOOK.versions("absence")[-1].limits.lasts_s
+    assert brief(compared(BOOK, book)) == [("absence", "2031-05-01", "lasts_s", was, 77)]
+    assert brief(compared(book, BOOK)) == [("absence", "2031-05-01", "lasts_s", 77, was)]
+
+
+def test_a_family_and_a_time_zone_differ_at_all_times() -> None:
+    other = read(with_value("absence", "family", '"low-quality"', TEXT.replace("America/Los_Angeles", "US/Pacific", 1)))
+    assert brief(compared(BOOK, other)) == [
+        ("", None, "time_zone", "America/Los_Angeles", "US/Pacific"),
+        ("absence", None, "family", "reception", "low-quality"),
+    ]
+
+
+def test_a_rung_more_is_told_by_its_place() -> None:
+    rungs = '[{ steps = ["warn"] }, { steps = ["ban"], ban_days = 7 }]'
+    base = with_value("ladder.obs.from", "rungs", '[{ steps = ["warn"] }]')
+    changes = compared(read(base), read(with_value("ladder.obs.from", "rungs", rungs)))
+    assert [(c.key, c.was, c.now) for c in changes] == [
+        ("rungs[1].ban_days", None, 7),
+        ("rungs[1].steps[0]", None, "ban"),
+    ]
+
+
+# ---- words -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("lasts_s", 10, "10 s"),
+        ("lasts_s", 60, "1 min"),
+        ("lasts_s", 90, "90 s"),
+        ("lasts_s", 300, "5 min"),
+        ("lasts_s", 5430, "1 h 30 min 30 s"),
+        ("forget_s", 86_400, "1 d"),
+        ("latest_ms", -90, "-90 ms"),
+        ("window_days", 90, "90 d"),
+        ("response_within_h", 12, "12 h"),
+        ("at_least_usd", 35_000, "US$ 35,000"),
+        ("fee_cents", 150, "US$ 1.50"),
+        ("top_share", 0.1, "10 %"),
+        ("camera_share_at_most", 1 / 3, "33.33 %"),
+        ("similarity", 0.9, "0.9"),
+        ("in_a_row", 3, "3"),
+        ("silver_early", True, "yes"),
+        ("silver_early", False, "no"),
+        ("gold_verified", "unlimited", "unlimited"),
+        ("freeze_days", {"least": 30, "most": 90}, "30 d to 90 d"),
+        ("reply", {"points": 6, "at_least_share": 0.1}, "at_least_share 10 %, points 6"),
+        ("always_close", ["sleeping", "absence"], "sleeping, absence"),
+        ("always_close", [], "none"),
+        ("window_days", None, "–"),
+    ],
+)
+def test_a_value_is_told_with_its_unit(name: str, value: object, words: str) -> None:
+    assert value_words(name, value) == words
+
+
+def test_a_single_value_is_told_by_its_path() -> None:
+    assert leaf_words("rungs[1].ban_days", 7) == "7 d"
+    assert leaf_words("rungs[1].steps[0]", "ban") == "ban"
+
+
+def test_every_value_has_a_path() -> None:
+    told = flat(BOOK.versions("ladder.minors")[0].limits)
+    assert told["rungs[0].freeze_days.least"] and told["rungs[0].steps[0]"]
+    assert all(not isinstance(value, dict | list) for value in told.values())
+
+
+def test_every_number_of_the_built_in_rulebook_has_words() -> None:
+    for section in BOOK.sections:
+        for version in BOOK.versions(section):
+            assert list(lines(version.limits))

@@ -1,0 +1,220 @@
+"""`vigil rules` as it is typed: what it shows, what it refuses, and with which exit code."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.rulebook_files import FILE, TEXT, dated, line_of, with_line, with_value
+from vigil.app.cli.main import main
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.book import plain
+
+BOOK = load_rulebook()
+FIRST = BOOK.versions("absence")[0].effective
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str, text: str | None = None) -> Result:
+    """Type it; `text` becomes the file that is named."""
+    if text is not None:
+        Path(FILE).write_text(text, encoding="utf-8")
+    return CliRunner().invoke(main, ["rules", *arguments], env={"COLUMNS": "200"})
+
+
+def shown(*arguments: str, text: str | None = None) -> str:
+    result = run(*arguments, text=text)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return " ".join(result.stdout.split())
+
+
+def told(*arguments: str, text: str | None = None) -> Any:
+    result = run(*arguments, "--json", text=text)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+# ---- in force on a day -----------------------------------------------------------------------------------------
+
+
+def test_every_rule_and_section_is_shown() -> None:
+    page = shown("--on", "2030-01-01")
+    for section in BOOK.sections:
+        assert section in page
+
+
+def test_a_rule_is_shown_with_words_numbers_day_and_source() -> None:
+    page = shown("--on", "2022-08-01", "--only", "greeting-miss")
+    for words in ("greeting-miss", "within_s: 10 s", "in_a_row: 3", FIRST, "July 2022", "Three consecutive"):
+        assert words in page
+    assert "absence" not in page
+
+
+def test_a_ladder_is_shown_in_words() -> None:
+    page = shown("--on", "2022-08-01", "--only", "ladder.reception")
+    for words in ("window_days: 90 d", "1st: warn or close", "2nd: close, ban 7 d", "4th and more: close, ban 30 d"):
+        assert words in page
+
+
+def test_a_day_before_the_first_says_from_when_it_holds() -> None:
+    assert f"not in force │ from {FIRST}" in shown("--on", "2000-01-01", "--only", "absence")
+
+
+def test_what_holds_for_a_while_says_until_when(folder: Path) -> None:
+    text = dated("absence", "2031-05-01", lasts_s="77")
+    page = shown("--rulebook", FILE, "--on", "2031-04-30", "--only", "absence", text=text)
+    assert "until" in page and "2031-05-01" in page and "77" not in page
+    page = shown("--rulebook", FILE, "--on", "2031-05-01", "--only", "absence", text=text)
+    assert "until" not in page and "77 s" in page
+
+
+def test_the_words_shown_are_those_of_the_day(folder: Path) -> None:
+    text = with_line("absence.from.2031-05-01", 'says = "A minute."', dated("absence", "2031-05-01", lasts_s="60"))
+    for day, words in (("2031-04-30", "Five continuous minutes"), ("2031-05-01", "A minute.")):
+        assert words in shown("--rulebook", FILE, "--on", day, "--only", "absence", text=text)
+        (folder / FILE).write_text(text)
+        assert words in told("--rulebook", FILE, "--on", day)["sections"]["absence"]["says"]
+
+
+def test_without_a_day_it_is_today_where_the_rulebook_counts_days() -> None:
+    before = datetime.now(BOOK.zone).date().isoformat()
+    day = told()["on"]
+    assert before <= day <= datetime.now(BOOK.zone).date().isoformat()
+
+
+def test_for_machines_there_are_the_numbers_themselves() -> None:
+    page = told("--on", "2022-08-01")
+    assert page["time_zone"] == "America/Los_Angeles"
+    assert page["digest"] == BOOK.digest
+    assert list(page["sections"]) == BOOK.sections
+    greeting = page["sections"]["greeting-miss"]
+    assert (greeting["family"], greeting["since"], greeting["until"]) == ("reception", FIRST, None)
+    assert greeting["limits"]["within_s"] == 10
+    suppliers = page["sections"]["suppliers"]
+    assert (suppliers["limits"]["response_within_h"], suppliers["until"]) == (24, "2022-08-03")
+
+
+def test_for_machines_what_is_not_in_force_is_null() -> None:
+    absence = told("--on", "2000-01-01", "--only", "absence")["sections"]["absence"]
+    assert (absence["limits"], absence["since"], absence["until"]) == (None, None, FIRST)
+
+
+def test_hostile_words_of_a_file_reach_no_terminal(folder: Path) -> None:
+    text = with_value("absence", "says", r'"\u001b[2Jgone [red]not red[/red]"')
+    result = run("--rulebook", FILE, "--only", "absence", text=text)
+    assert "\x1b" not in result.stdout
+    assert "[red]" in result.stdout
+
+
+def test_on_a_terminal_of_80_columns_names_of_numbers_and_days_stay_whole() -> None:
+    page = CliRunner().invoke(main, ["rules", "--on", "2022-08-01"], env={"COLUMNS": "80"}).stdout
+    assert max(map(len, page.splitlines())) <= 80
+    for section in BOOK.sections:
+        version = BOOK.at(section, BOOK.versions("absence")[0].start)
+        if version is not None and not section.startswith("ladder."):
+            assert all(name in page for name in plain(version.limits))
+    assert FIRST in page
+
+
+# ---- between two days ------------------------------------------------------------------------------------------
+
+
+def test_what_changed_is_shown_with_was_and_is() -> None:
+    page = shown("--between", "2022-08-02", "2022-08-03", "--only", "suppliers")
+    assert "2022-08-03 │ suppliers │ response_within_h │ 24 h │ 12 h │" in page
+
+
+def test_what_changed_for_machines() -> None:
+    page = told("--between", "2022-08-02", "2022-08-03", "--only", "suppliers")
+    assert page["between"] == ["2022-08-02", "2022-08-03"]
+    (change,) = page["changes"]
+    source = BOOK.versions("suppliers")[1].source
+    expected = {"section": "suppliers", "from": "2022-08-03", "key": "response_within_h", "was": 24, "now": 12}
+    assert {key: value for key, value in change.items() if key != "start"} == {**expected, "source": source}
+
+
+def test_where_nothing_changed_it_says_so() -> None:
+    assert shown("--between", "2000-01-01", "2000-01-02") == "Nothing changed from 2000-01-01 to 2000-01-02."
+    assert told("--between", "2000-01-01", "2000-01-02")["changes"] == []
+
+
+# ---- check -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_judges_alike_is_told_so(folder: Path) -> None:
+    page = shown("check", FILE, text="# mine\n" + TEXT)
+    assert f"{FILE} can be used" in page and BOOK.digest[:12] in page
+    assert "It judges as the built-in rulebook does." in page
+
+
+def test_a_file_that_judges_otherwise_is_told_where(folder: Path) -> None:
+    page = shown("check", FILE, text=with_value("absence.from", "lasts_s", "77"))
+    assert f"{FIRST} │ absence │ lasts_s │ 5 min │ 77 s │" in page
+
+
+def test_a_file_is_checked_against_another(folder: Path) -> None:
+    Path("base.toml").write_text(with_value("absence.from", "lasts_s", "77"), encoding="utf-8")
+    page = told("check", FILE, "--against", "base.toml", text=with_value("absence.from", "lasts_s", "78"))
+    assert [(change["key"], change["was"], change["now"]) for change in page["changes"]] == [("lasts_s", 77, 78)]
+    assert page["against"] == "base.toml"
+
+
+# ---- refusals --------------------------------------------------------------------------------------------------
+
+BROKEN = with_value("absence.from", "lasts_s", "-1", with_line("greeting-miss.from", "witihn_s = 3"))
+
+
+@pytest.mark.parametrize("arguments", [("--rulebook", FILE), ("check", FILE), ("--rulebook", FILE, "--json")])
+def test_a_refused_rulebook_exits_with_1_and_a_line_for_each_problem(folder: Path, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, text=BROKEN)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert [line.partition(": ")[0] for line in result.stderr.splitlines()] == [
+        f"{FILE}:{line_of('greeting-miss.from') + 1}",
+        f"{FILE}:{line_of('absence.from', 'lasts_s') + 1}",
+    ]
+
+
+def test_a_refused_base_exits_with_1(folder: Path) -> None:
+    Path("base.toml").write_text(BROKEN, encoding="utf-8")
+    assert run("check", FILE, "--against", "base.toml", text=TEXT).exit_code == 1
+
+
+def test_a_file_that_is_not_there_is_refused(folder: Path) -> None:
+    result = run("check", "none.toml")
+    assert (result.exit_code, result.stderr) == (1, "none.toml: cannot be read: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--on", "tomorrow"), "'tomorrow' is no day: write it as YYYY-MM-DD"),
+        (("--on", "20220719"), "'20220719' is no day"),
+        (("--on", "2022-02-30"), "'2022-02-30' is no day"),
+        (("--between", "2022-07-19"), "requires 2 arguments"),
+        (("--between", "2022-07-20", "2022-07-19"), "2022-07-20 is after 2022-07-19; give the earlier day first"),
+        (("--on", "2022-07-19", "--between", "2022-07-19", "2022-07-20"), "Give either --on or --between"),
+        (("--only", "absense"), "'absense' is no rule or section; did you mean absence?"),
+        (("--json", "check", "x.toml"), "check takes its own options, after its name"),
+        (("chek", "x.toml"), "No such command 'chek'"),
+        (("check",), "Missing argument 'FILE'"),
+        (("--nonsense",), "No such option"),
+    ],
+)
+def test_bad_usage_exits_with_2(arguments: tuple[str, ...], said: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_its_help_shows_how_it_is_typed() -> None:
+    page = run("--help").stdout
+    assert "vigil rules --between 2022-07-01 2022-09-01" in page
+    assert "check" in page

@@ -1,0 +1,37 @@
+"""Recorded data has an end: every key says its last word once, and then nothing more is written."""
+
+from typing import NamedTuple
+
+import pytest
+
+from vigil.app.domain.registry import subjects
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.engine.shard import Shard
+from vigil.app.simulate import Simulation
+from vigil.topics.catalog import Group
+
+START = 1_662_048_000_000
+
+
+class Read(NamedTuple):
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+@pytest.mark.parametrize("group, status", [("rooms", "room-status"), ("suppliers", "supplier-metrics")])
+def test_after_the_last_word_nothing_is_left_to_write(group: Group, status: str) -> None:
+    """Rooms that are on the air at the end change with every second that passes, but no second passes any more."""
+    logic = subjects(load_rulebook(), None)[group]
+    shard = Shard(logic, 2000, partition=0)
+    simulation = Simulation(seed=3, rooms=6, suppliers=6, start_ms=START, duration_s=60, history_days=2)
+    for offset, message in enumerate(simulation.messages()):
+        if message.topic in logic.topics:
+            shard.intake(logic.topics.index(message.topic), [Read(offset, message.key, message.value)])
+    shard.finish(START + 60_000)
+    last = shard.snapshot(final=True)
+    shard.saved(last)
+    assert len({output.key for output in last.outputs if output.topic == status}) == 6
+    assert not shard.unsaved
+    again = shard.snapshot(final=True)
+    assert (again.records, again.outputs) == ([], [])

@@ -1,0 +1,55 @@
+"""What a shard keeps does not grow with the number of rooms it has ever seen: in memory, and in its changelog."""
+
+import msgspec
+
+from tests.support.stories import DAY, HOUR, RULEBOOK, START, S, buyer_comment, entry, frame
+from tests.support.toys import SourceRecord
+from vigil.app.domain.rooms import RoomMachine
+from vigil.app.engine.changelog import ChangelogRecord, ChangelogStore
+from vigil.app.engine.shard import Shard
+from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, RoomEvent
+
+
+def rank(event: RoomEvent) -> int:
+    return 0 if isinstance(event, BuyerEntry) else 1 if isinstance(event, Comment) else 2
+
+
+def evening(number: int) -> list[RoomEvent]:
+    """Ten rooms that nobody will see again: half of them end, half just stop."""
+    begin = number * 6 * HOUR
+    told: list[RoomEvent] = []
+    for room in (f"{number}-{place}" for place in range(10)):
+        told += [frame(begin + at * S, room=room) for at in range(5)]
+        told += [entry(begin + S, room=room), buyer_comment(begin + 2 * S, room=room, id_=f"c-{room}")]
+        if room[-1] in "02468":
+            told.append(frame(begin + 6 * S, room=room, stream="ended"))
+    return sorted(told, key=lambda event: event.at)
+
+
+def test_hundreds_of_rooms_later_there_are_as_many_as_are_alive() -> None:
+    store = ChangelogStore()
+    shard = Shard(RoomMachine(RULEBOOK), 2000, partition=0, store=store)
+    log: dict[bytes, ChangelogRecord] = {}
+    offsets = [0] * len(ROOM_TOPICS)
+    sizes = []
+    for number in range(40):
+        for event in evening(number):
+            place = rank(event)
+            message = SourceRecord(offsets[place], event.room_id.encode(), msgspec.json.encode(event))
+            offsets[place] += 1
+            shard.intake(place, [message])
+        shard.advance(START + number * 6 * HOUR + HOUR)
+        snapshot = shard.snapshot()
+        for record in snapshot.changelog():
+            if record.value is None:
+                log.pop(record.key, None)  # as compaction does
+            else:
+                log[record.key] = record
+        shard.saved(snapshot)
+        parts = sum(map(len, store.parts.values()))
+        sizes.append((len(shard.keys), len(shard._heap), len(store.main), parts, len(shard._ids), len(log)))
+    assert max(sizes[20:]) == max(sizes[5:20]), sizes
+    assert sizes[-1][0] <= 50
+    shard.advance(START + 400 * DAY)
+    shard.saved(shard.snapshot())
+    assert not any((shard.keys, shard._heap, store.main, store.parts, shard._ids))

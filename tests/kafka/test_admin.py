@@ -1,0 +1,184 @@
+"""Topics: what is missing is created as it must be, what exists is left alone, and what does not fit is refused."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, get_args
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from vigil.app.domain.registry import subjects
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.acls import check_rights, needed
+from vigil.app.kafka.admin import Cluster, changelog_of, ensure_topics
+from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.topics.catalog import BY_NAME, DAY_MS, TOPICS, Group
+
+LOGICS: Final = subjects(load_rulebook(), None)
+CHANGELOGS: Final = [changelog_of("vigil", group) for group in LOGICS]
+ALL: Final = [*BY_NAME, *CHANGELOGS]
+DAYS: Final = {"verdict": 180, "notice": 7, "enforcement": 180, "pin-decision": 90, "dead-letter": 14}
+COMPACTED: Final = {"room-status", "supplier-score", "supplier-profile"}
+
+
+def settings(broker: str, **rest: Any) -> Settings:
+    return Settings(broker=broker, **{"partitions": 3, **rest})
+
+
+async def make(broker: str, partitions: Mapping[str, int]) -> None:
+    """Create topics as somebody else would."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, count, 1) for name, count in partitions.items()])
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+def embedded() -> Iterator[str]:
+    """An embedded broker without topics."""
+    with EmbeddedBroker() as started:
+        yield started.address
+
+
+async def found(broker: str, names: Iterable[str] = ()) -> dict[str, int]:
+    """Vigil's topics with their numbers of partitions; Kafka tells of new ones after a moment: wait for these."""
+    async with Cluster(settings(broker)) as cluster:
+        while True:
+            told = await cluster.partitions([*BY_NAME, *CHANGELOGS])
+            if told.keys() >= set(names):
+                return told
+            await asyncio.sleep(0.05)
+
+
+async def test_every_topic_is_created_and_a_second_look_changes_nothing(any_broker_of_its_own: str) -> None:
+    broker = any_broker_of_its_own
+    assert await ensure_topics(settings(broker), LOGICS) == dict.fromkeys(get_args(Group), 3)
+    assert await found(broker, ALL) == dict.fromkeys(ALL, 3)
+    assert await ensure_topics(settings(broker, partitions=5), LOGICS) == dict.fromkeys(get_args(Group), 3)
+    assert await found(broker, ALL) == dict.fromkeys(ALL, 3)
+
+
+async def test_topics_are_cleaned_up_as_the_contract_says_or_refused_with_the_brokers_words(own_kafka: Any) -> None:
+    """The embedded broker knows neither clean-up nor replicas."""
+    with pytest.raises(SettingsError, match=r"topic [a-z-]+: cannot be created: .*replication.*create it yourself"):
+        await ensure_topics(settings(own_kafka.address, replication=3), LOGICS)
+    await ensure_topics(settings(own_kafka.address), LOGICS)
+    admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka.address)
+    await admin.start()
+    try:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in [*BY_NAME, *CHANGELOGS]]
+        config = {
+            told[3]: {entry[0]: entry[1] for entry in told[4]}
+            for answer in await admin.describe_configs(asked)
+            for told in answer.resources
+        }
+    finally:
+        await admin.close()
+    for name, days in DAYS.items():
+        assert (config[name]["cleanup.policy"], config[name]["retention.ms"]) == ("delete", str(days * DAY_MS)), name
+    for name in [*COMPACTED, *CHANGELOGS]:
+        assert config[name]["cleanup.policy"] == "compact", name
+    for name in CHANGELOGS:
+        assert int(config[name]["max.message.bytes"]) >= 8 * 1024 * 1024
+        assert int(config[name]["min.compaction.lag.ms"]) > 60_000, "the next owner must find what a crash cut short"
+        assert int(config[name]["delete.retention.ms"]) >= DAY_MS
+    internal = {topic.name for topic in TOPICS if topic.direction == "internal"}
+    assert {config[name]["cleanup.policy"] for name in internal} == {"delete"}
+
+
+async def test_topics_that_exist_are_left_alone_and_the_others_of_their_group_follow_them(
+    any_broker_of_its_own: str,
+) -> None:
+    broker = any_broker_of_its_own
+    await make(broker, {"comment": 2, "quote": 6, "verdict": 1})
+    counts = await ensure_topics(settings(broker), LOGICS)
+    assert counts == {"rooms": 2, "suppliers": 6, "hosts": 3, "industries": 3, "rfqs": 3}
+    told = await found(broker, ALL)
+    assert {told[name] for name in ("buyer-entry", "comment", "frame-status", "vigil-rooms-state")} == {2}
+    assert {told[name] for name in (*LOGICS["suppliers"].topics, "vigil-suppliers-state")} == {6}
+    assert told["verdict"] == 1, "what only goes out may have any number"
+    assert told["notice"] == 3
+
+
+@pytest.mark.parametrize(
+    ("exist", "words"),
+    [
+        ({"comment": 2, "buyer-entry": 3}, "the topics of the rooms shards .* but buyer-entry has 3, comment has 2"),
+        ({"review": 2, "verdict-by-host": 4}, "the topics of the hosts shards .* review has 2, verdict-by-host has 4"),
+        ({"frame-status": 2, "vigil-rooms-state": 4}, "frame-status has 2, vigil-rooms-state has 4"),
+        ({"payment": 1, "supplier-profile": 2, "quote": 1}, "payment has 1, quote has 1, supplier-profile has 2"),
+    ],
+)
+async def test_partitions_that_do_not_fit_are_refused_with_names_numbers_and_remedy_and_nothing_is_created(
+    embedded: str, exist: dict[str, int], words: str
+) -> None:
+    await make(embedded, exist)
+    with pytest.raises(SettingsError, match=words) as refused:
+        await ensure_topics(settings(embedded), LOGICS)
+    assert "create them anew with one number, or correct the one that differs" in str(refused.value)
+    assert await found(embedded) == exist
+
+
+async def test_another_application_shares_the_topics_but_not_the_state(embedded: str) -> None:
+    await ensure_topics(settings(embedded), LOGICS)
+    await ensure_topics(settings(embedded, app_id="second"), LOGICS)
+    async with Cluster(settings(embedded)) as cluster:
+        told = await cluster.partitions([*CHANGELOGS, *(changelog_of("second", group) for group in LOGICS)])
+    assert len(told) == 2 * len(LOGICS)
+
+
+async def test_workers_that_start_at_once_agree_or_are_refused(embedded: str) -> None:
+    broker = embedded
+    same = await asyncio.gather(*(ensure_topics(settings(broker), LOGICS) for _ in range(3)))
+    assert same == [dict.fromkeys(get_args(Group), 3)] * 3
+
+
+async def test_a_topic_that_somebody_made_meanwhile_with_another_number_is_noticed(
+    embedded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = embedded
+    create = Cluster.create
+
+    async def late(self: Cluster, topics: Any) -> None:
+        await make(broker, {"comment": 7})
+        await create(self, topics)
+
+    monkeypatch.setattr(Cluster, "create", late)
+    with pytest.raises(SettingsError, match="comment has 7"):
+        await ensure_topics(settings(broker), LOGICS)
+
+
+async def test_an_error_in_the_middle_is_told_in_words(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(self: Cluster, names: Any) -> dict[str, int]:
+        raise KafkaError("the connection is lost")
+
+    monkeypatch.setattr(Cluster, "partitions", gone)
+    with pytest.raises(SettingsError, match=f"Kafka at {broker} did not tell of them.*the connection is lost"):
+        await ensure_topics(settings(broker), LOGICS)
+
+
+def test_without_a_broker_a_worker_says_so_and_ends_with_2() -> None:
+    broker = f"127.0.0.1:{free_port()}"
+    done = subprocess.run(
+        [sys.executable, "-m", "vigil", "worker", "--broker", broker, "--web-port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert f"Error: broker: cannot reach Kafka at {broker}: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_broker_that_goes_away_while_rights_are_asked_for_is_told_in_words() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(SettingsError, match=rf"^rights: Kafka at {address} did not tell of them: .+; is it running"):
+        await check_rights(settings(address), needed("vigil", LOGICS))

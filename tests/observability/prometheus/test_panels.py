@@ -1,0 +1,133 @@
+"""Every panel's query, asked of a real Prometheus that scrapes a worker and `vigil notify` at work, has data."""
+
+import asyncio
+import json
+import re
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.test_compose import DASHBOARDS, panels
+from tests.observability.prometheus.test_rules import RULES
+from tests.support.harness import WorkerProcess, make_topics
+from tests.support.needs import program
+from vigil.app.kafka.embedded_broker import EmbeddedBroker, end_child, free_port, start_child
+from vigil.app.simulate import Simulation
+from vigil.app.simulate.kafka import produce
+
+ROUTES = """
+[targets.away]
+kind = "alertmanager"
+urls = ["http://127.0.0.1:1"]
+[[routes]]
+to = ["away"]
+"""
+BACKLOG_S = 600
+SCRAPES_S = 75
+"""Long enough for the rates over 30 s and for the events of the live part."""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def prometheus() -> str:
+    return program("PROMETHEUS", "the dashboards' queries are", "prometheus", "prometheus")
+
+
+def ask(port: int, path: str, **arguments: Any) -> Any:
+    """An answer of Prometheus's API."""
+    url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.loads(answer.read())["data"]
+
+
+def all_queries() -> list[tuple[str, str]]:
+    return [
+        (f"{dashboard.stem}: {panel['title']}", target["expr"].replace("$__rate_interval", "30s"))
+        for dashboard in DASHBOARDS
+        for panel in panels(dashboard)
+        for target in panel["targets"]
+    ]
+
+
+@pytest.mark.slow
+async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
+    simulation = Simulation(
+        seed=5, rooms=30, suppliers=30, start_ms=time.time_ns() // 1_000_000 - BACKLOG_S * 1000, duration_s=None,
+        fault_every_s=60.0, history_days=45, rfq_every_s=20.0, malformed=0.01,
+    )  # fmt: skip
+    stop, sent = asyncio.Event(), asyncio.Event()
+    port = free_port()
+    with EmbeddedBroker() as broker:
+        await make_topics(broker.address, 4)
+        sending = asyncio.create_task(
+            produce(simulation, broker.address, backlog_s=BACKLOG_S, on_backlog_sent=sent.set, stop=stop)
+        )
+        await asyncio.wait_for(sent.wait(), 60)
+        worker = WorkerProcess(
+            broker.address, tmp_path / "worker.log", session_timeout_ms=3000, idempotent_producer=False
+        )
+        (tmp_path / "routes.toml").write_text(ROUTES)
+        notify = WorkerProcess(
+            broker.address, tmp_path / "notify.log", session_timeout_ms=3000, idempotent_producer=False,
+            notify_routes=tmp_path / "routes.toml", command=[sys.executable, "-m", "vigil", "notify"],
+        )  # fmt: skip
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(file) for file in RULES],
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{process.web_port}"]}]}
+                for job, process in (("vigil", worker), ("vigil-notify", notify))
+            ],
+        }
+        (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+        with (tmp_path / "prometheus.log").open("wb") as log:
+            server = start_child(
+                [
+                    prometheus,
+                    f"--config.file={tmp_path}/prometheus.yml",
+                    f"--storage.tsdb.path={tmp_path}/data",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                log,
+            )
+        try:
+            await worker.ready()
+            await notify.ready()
+            await asyncio.sleep(SCRAPES_S)
+            empty = [
+                (where, query)
+                for where, query in all_queries()
+                if not has_data(await asyncio.to_thread(ask, port, "query", query=query))
+            ]
+            assert empty == []
+            told = await asyncio.to_thread(ask, port, "rules")
+            broken = [
+                (rule["name"], rule["lastError"])
+                for group in told["groups"]
+                for rule in group["rules"]
+                if rule["health"] != "ok"
+            ]
+            assert broken == []
+            # What the verdicts say does not hang on what this machine is busy with; that they came does.
+            (count,) = ask(port, "query", query="sum(vigil_verdicts_total)")["result"]
+            assert float(count["value"][1]) > 10
+            (owed,) = ask(port, "query", query="sum(vigil_notify_owed)")["result"]
+            assert float(owed["value"][1]) > 0
+        finally:
+            stop.set()
+            end_child(server, within_s=10)
+            notify.stop()
+            worker.stop()
+            await sending
+
+
+def has_data(answer: Any) -> bool:
+    """Is there a series with a number? (0 / 0 is none.)"""
+    return any(not re.fullmatch(r"NaN", series["value"][1]) for series in answer["result"])

@@ -1,0 +1,82 @@
+"""The alerting rules: valid, tested one by one by promtool, each with a section of the runbook."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.test_compose import labels_by_name
+from tests.support.needs import program
+
+ROOT = Path(__file__).parents[3]
+RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
+UNIT_TESTS = sorted(Path(__file__).parent.glob("*_test.yml"))
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+
+
+@pytest.fixture
+def promtool() -> str:
+    return program("PROMETHEUS", "alerting rules are", "prometheus", "promtool")
+
+
+def test_promtool_finds_the_rules_valid(promtool: str):
+    subprocess.run([promtool, "check", "rules", *map(str, RULES)], check=True, capture_output=True, text=True)
+
+
+def test_alerts_fire_when_they_should_and_else_keep_silent(promtool: str, tmp_path: Path):
+    for file in (*RULES, *UNIT_TESTS):
+        shutil.copy(file, tmp_path)
+    run = subprocess.run(
+        [promtool, "test", "rules", *(file.name for file in UNIT_TESTS)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_every_alert_is_seen_firing_by_a_unit_test():
+    fired = {
+        name
+        for file in UNIT_TESTS
+        for test in yaml.safe_load(file.read_text())["tests"]
+        for asked in test["promql_expr_test"]
+        for sample in asked["exp_samples"]
+        for name in re.findall(r'alertname="(\w+)"', sample["labels"])
+    }
+    assert fired == {alert["alert"] for alert in ALERTS}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_every_alert_says_what_it_is_and_links_to_its_section_of_the_runbook(alert: dict[str, Any]):
+    assert alert["labels"]["severity"] in ("page", "ticket")
+    told = alert["annotations"]
+    assert told["summary"] and told["description"].endswith(".")
+    page, _, anchor = told["runbook_url"].partition("#")
+    assert (ROOT / page).is_file()
+    assert anchor == alert["alert"].lower()
+    (section,) = re.findall(rf"^## {alert['alert']}\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
+    assert all(f"**{word}**" in section for word in ("Means", "Look", "Do"))
+
+
+def test_the_runbook_has_no_section_of_an_alert_that_is_none():
+    assert set(re.findall(r"^## (Vigil\w+)$", RUNBOOK, re.MULTILINE)) == {alert["alert"] for alert in ALERTS}
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+def test_rules_ask_only_for_metrics_that_are_there(rule: dict[str, Any]):
+    records = {other["record"] for other in rules() if "record" in other}
+    assert set(re.findall(r"\bvigil_\w+", rule["expr"])) <= set(labels_by_name())
+    assert set(re.findall(r"\bvigil:\w+:\w+", rule["expr"])) <= records

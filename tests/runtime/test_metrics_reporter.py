@@ -1,0 +1,123 @@
+"""What was sent becomes metrics, without a label that an event could multiply."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.engine.changelog import OutboxMessage
+from vigil.app.kafka.settings import Settings
+from vigil.app.observability.metrics import MOST_INDUSTRIES, WorkerMetrics
+from vigil.app.runtime import metrics_reporter as module
+from vigil.app.runtime.metrics_reporter import MetricsReporter
+from vigil.topics.catalog import Group
+
+T = 1_700_000_000_000
+
+
+class World:
+    """A report beside one shard of rooms."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        monkeypatch.setattr(module, "wall_ms", lambda: self.now)
+        self.now = T
+        self.why: str | None = None
+        self.standby_lag: dict[Group, int] = {}
+        self.metrics = WorkerMetrics()
+        shard = SimpleNamespace(context=SimpleNamespace(counts={}), clock=T, sources=[], buffer=[], keys={})
+        self.held = SimpleNamespace(
+            group="rooms", partition=0, shard=shard, permitted={}, held=set(), tps=[], ends=[], ready=True
+        )
+        self.owner: Any = SimpleNamespace(shards={("rooms", 0): self.held})
+        self.report = MetricsReporter(
+            self.metrics, self.owner, Settings(**settings), load_rulebook(), lambda: self.why, lambda: self.standby_lag
+        )
+
+    def sent(self, topic: str, body: str, *, at: int = T, judged: int = T) -> None:
+        self.report.sent(self.held, [OutboxMessage(topic, b"r", "id", at, body.encode(), judged)], self.now)  # type: ignore[arg-type]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def test_the_delay_of_a_verdict_is_told_apart_from_what_the_rules_demand(world: World):
+    world.held.permitted["id"] = T + 2150
+    world.now = T + 2200
+    world.sent("verdict", '{"rule":"absence"}')
+    assert world.value("vigil_judgement_delay_seconds_sum", topic="verdict") == 0.05
+    assert world.value("vigil_publish_delay_seconds_sum") == 2.2
+    assert world.value("vigil_verdicts_total", rule="absence") == 1
+    assert world.held.permitted == {}
+
+
+def test_what_a_former_owner_left_is_measured_from_when_the_lateness_had_passed(world: World):
+    world.now = T + 12_000
+    world.sent("verdict", '{"rule":"absence"}')
+    assert world.value("vigil_judgement_delay_seconds_sum", topic="verdict") == 10
+
+
+def test_recorded_data_has_no_delay_to_tell(monkeypatch: pytest.MonkeyPatch):
+    world = World(monkeypatch, clock="recorded")
+    world.sent("verdict", '{"rule":"absence"}')
+    assert world.value("vigil_judgement_delay_seconds_count", topic="verdict") == 0
+    assert world.value("vigil_verdicts_total", rule="absence") == 1
+
+
+def test_industries_beyond_the_bound_are_other(world: World):
+    body = '{"industry":"%s","predicted":61,"metrics":{"response_rate":%s}}'
+    for number in range(MOST_INDUSTRIES + 20):
+        world.sent("supplier-score", body % (f"industry {number}", "0.5" if number % 2 else "null"))
+    assert world.value("vigil_supplier_score_count", industry="industry 0") == 1
+    assert world.value("vigil_supplier_score_count", industry="other") == 20
+    assert world.value("vigil_supplier_response_ratio_count", industry="other") == 10
+    assert world.value("vigil_supplier_score_count", industry=f"industry {MOST_INDUSTRIES}") is None
+
+
+def test_messages_that_retention_took_first_are_counted(world: World):
+    world.held.shard.context.counts["skipped:comment"] = 7
+    world.report.refresh()
+    assert world.value("vigil_skipped_total", topic="comment") == 7
+
+
+def test_receptions_are_counted_by_tenths_of_seconds(world: World):
+    world.held.shard.context.counts |= {"reception:31": 2, "reception:100": 1}
+    world.report.refresh()
+    assert world.value("vigil_reception_seconds_bucket", le="3.0") == 0
+    assert world.value("vigil_reception_seconds_bucket", le="4.0") == 2
+    assert world.value("vigil_reception_seconds_bucket", le="10.0") == 3
+
+
+def test_rooms_of_a_shard_that_went_away_are_forgotten(world: World):
+    world.sent("room-status", '{"stream":"live","open":[],"waiting":[]}')
+    world.report.refresh()
+    assert world.value("vigil_rooms_on_air") == 1
+    world.owner.shards.clear()
+    world.report.refresh()
+    assert world.value("vigil_rooms_on_air") == 0
+    assert world.report._on_air == {}
+
+
+def test_a_worker_without_shards_is_ready_and_one_that_recovers_is_not(world: World):
+    world.owner.shards.clear()
+    world.report.refresh()
+    assert world.value("vigil_ready") == 1
+    assert world.value("vigil_shards", shards="rooms") == 0
+    world.why = "recovering"
+    world.report.refresh()
+    assert world.value("vigil_ready") == 0
+
+
+def test_what_standbys_have_to_read_is_told_and_goes_with_them(world: World):
+    world.standby_lag = {"rooms": 7}
+    world.report.refresh()
+    assert world.value("vigil_standby_lag", shards="rooms") == 7
+    assert world.value("vigil_standby_lag", shards="hosts") == 0
+    world.standby_lag = {}
+    world.report.refresh()
+    assert world.value("vigil_standby_lag", shards="rooms") == 0

@@ -1,0 +1,295 @@
+"""A worker process from its first breath to its last: health, metrics, logs, and what it refuses to go on with."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.broken_worker import FATAL
+from tests.support.harness import INPUTS, WorkerProcess, calm, differences, finished, make_topics, read, send
+from vigil.app.domain.registry import GROUPS
+from vigil.app.domain.rulebook import BUILT_IN, load_rulebook
+from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePosition, marker_record
+from vigil.app.kafka.admin import changelog_of
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
+from vigil.app.kafka.settings import Settings
+from vigil.app.observability.metrics import WorkerMetrics
+from vigil.app.runtime.replay import Outputs
+from vigil.app.runtime.worker import Worker, tick_s
+from vigil.app.simulate import Simulation
+from vigil.app.simulate.message import Message
+
+PARTITIONS: Final = 2
+PARTING_S: Final = 5.0
+FULL: Final = Path("/dev/full")
+
+
+def simulated(seconds: int = 240, rooms: int = 8) -> list[Message]:
+    simulation = Simulation(
+        seed=5, rooms=rooms, suppliers=6, start_ms=1_662_048_000_000, duration_s=seconds, history_days=2, reviews=0.3
+    )
+    return list(simulation.messages())
+
+
+@pytest.fixture
+def embedded() -> Iterator[str]:
+    """An embedded broker of this test's own."""
+    with EmbeddedBroker() as broker:
+        yield broker.address
+
+
+@pytest.fixture
+async def stored(embedded: str) -> AsyncIterator[str]:
+    """A broker with Vigil's topics and nothing in them."""
+    await make_topics(embedded, PARTITIONS)
+    yield embedded
+
+
+def test_many_shards_are_looked_at_less_often_and_never_too_seldom() -> None:
+    assert [tick_s(shards) for shards in (0, 20, 200, 500, 1000, 10_000)] == [0.01, 0.01, 0.01, 0.025, 0.05, 0.05]
+
+
+async def test_what_holds_the_event_loop_up_is_measured_whoever_does_it() -> None:
+    """Also where it is the clocks or a snapshot themselves, not only somebody else while they sleep."""
+    metrics = WorkerMetrics()
+    one = SimpleNamespace(
+        app=SimpleNamespace(should_stop=False), broken=None, metrics=metrics, _check_stall=lambda gap: None
+    )
+    pulse = asyncio.create_task(Worker._pulse(one))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    time.sleep(0.15)
+    await asyncio.sleep(0.05)
+    one.app.should_stop = True
+    await pulse
+    told = {sample.name: sample.value for family in metrics.loop_gap.collect() for sample in family.samples}
+    assert told["vigil_loop_gap_seconds_sum"] >= 0.1
+
+
+def worker(broker: str, log: Path, **settings: Any) -> WorkerProcess:
+    told = {"session_timeout_ms": 3000, "idempotent_producer": False, "partitions": PARTITIONS, **settings}
+    return WorkerProcess(broker, log, **told)
+
+
+def recorded(expected: Outputs) -> dict[str, Any]:
+    return {"clock": "recorded", "recorded_until": expected.until}
+
+
+def said(log: Path) -> list[dict[str, Any]]:
+    """What a worker's log says: every line of it must be a JSON object with a level, a logger and a time."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        assert line.keys() >= {"level", "logger", "timestamp", "event"}, line
+    return lines
+
+
+def stopped(log: Path) -> str:
+    """Why a worker stopped: told once, in words, with nothing of a traceback and nothing after it."""
+    lines = said(log)
+    (line,) = [line for line in lines if line["event"] == "stopped"]
+    assert line["level"] == "critical"
+    assert not [other for other in lines if "exception" in other]
+    assert lines[-1] is line
+    words: str = line["error"]
+    return words
+
+
+async def ended(running: WorkerProcess, within_s: float = 30) -> int:
+    """The exit status of a worker that ends of itself."""
+    return await asyncio.to_thread(running.process.wait, within_s)
+
+
+async def committed(broker: str, app_id: str = "vigil") -> dict[str, int]:
+    """By topic: how many messages are committed."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        partitions = [TopicPartition(topic, number) for topic in INPUTS for number in range(PARTITIONS)]
+        told = await admin.list_consumer_group_offsets(app_id, partitions=partitions)
+    finally:
+        await admin.close()
+    sums: Counter[str] = Counter()
+    for tp, offset in told.items():
+        sums[tp.topic] += max(0, offset.offset)
+    return dict(sums)
+
+
+# ---- health, metrics, logs, parting -----------------------------------------------------------------------------
+
+
+async def test_a_worker_tells_how_it_is_and_parts_without_a_trace(stored: str, tmp_path: Path) -> None:
+    messages = simulated()
+    expected = calm(messages)
+    assert expected.verdicts
+    await send(stored, messages)
+    log = tmp_path / "worker.log"
+    running = worker(stored, log, **recorded(expected))
+    try:
+        before = set()
+        while (status := running.get("/health/ready"))[0] != 200:
+            assert running.process.poll() is None, log.read_text()
+            if status[0]:
+                before.add(status)
+                assert running.get("/health/live")[0] == 200
+            await asyncio.sleep(0.02)
+        assert {code for code, _ in before} == {503}, "it listens before it judges, and says so"
+        assert json.loads(before.pop()[1]) == {"status": "no", "why": "recovering, or waiting for the group"}
+        assert running.get("/health/live") == (200, '{"status": "ok"}')
+        assert running.get("/nothing")[0] == 404
+
+        await finished(stored, still_s=0.5)
+        status, text = running.get("/metrics")
+        assert status == 200
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        for metric in WorkerMetrics().registry.collect():
+            assert metric.name in families, metric.name
+            assert families[metric.name].documentation == metric.documentation
+            assert families[metric.name].type == metric.type
+        values = {
+            (sample.name, sample.labels.get("topic")): sample.value
+            for family in families.values()
+            for sample in family.samples
+        }
+        assert values["vigil_ready", None] == 1
+        sent = Counter(message.topic for message in messages)
+        for topic in INPUTS:
+            assert values["vigil_events_total", topic] == sent[topic], topic
+        assert values["vigil_outputs_total", "verdict"] == len(expected.verdicts)
+
+        second = worker(stored, tmp_path / "second.log", web_port=running.web_port, **recorded(expected))
+        assert await ended(second) == 2
+        why = (tmp_path / "second.log").read_text()
+        assert f"Error: web_port: cannot listen on 127.0.0.1:{running.web_port}: " in why
+        assert "give each worker a port of its own, or 0 for a free one" in why
+        assert running.get("/health/ready")[0] == 200, "the group does not even notice"
+
+        outputs = await read(stored)
+        assert differences(expected, outputs) == []
+        began = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - began < PARTING_S
+        events = [line["event"] for line in said(log)]
+        assert {"assigned", "stopping"} <= set(events)
+        assert not [line for line in said(log) if line["level"] in ("error", "critical")]
+
+        other = tmp_path / "other.toml"
+        other.write_text(BUILT_IN.read_text() + '\n[black-screen.from.2030-01-01]\nlasts_s = 90\nsource = "a test"\n')
+        refused = worker(stored, tmp_path / "refused.log", rulebook=other, **recorded(expected))
+        assert await ended(refused) == 1
+        words = stopped(tmp_path / "refused.log")
+        assert words.startswith("rulebook: ")
+        assert "rulebook_changed" in words
+
+        meant = {"rulebook": other, "rulebook_changed": True}
+        again = await worker(stored, tmp_path / "again.log", **meant, **recorded(expected)).ready()
+        await finished(stored, still_s=0.5)
+        assert again.stop() == 0
+        after = await read(stored)
+        for topic in ("verdict", "notice", "enforcement", "pin-decision", "dead-letter"):
+            assert len(after[topic]) == len(outputs[topic]), f"{topic} is repeated after a calm restart"
+        assert differences(expected, after) == []
+    finally:
+        running.kill()
+
+
+async def test_a_signal_in_the_middle_of_a_backlog_loses_and_repeats_nothing(stored: str, tmp_path: Path) -> None:
+    messages = simulated(seconds=600, rooms=24)
+    expected = calm(messages)
+    await send(stored, messages)
+    running = await worker(stored, tmp_path / "worker.log", max_poll_records=20, **recorded(expected)).ready()
+    while not re.search(r"^vigil_verdicts_total\{.*\} [1-9]", running.get("/metrics")[1], re.MULTILINE):
+        assert running.process.poll() is None
+    began = time.monotonic()
+    running.signal(signal.SIGTERM)
+    assert await ended(running) == 0
+    assert time.monotonic() - began < PARTING_S
+    done = sum((await committed(stored)).values())
+    assert 0 < done < len(messages), "the signal did not come in the middle"
+    # What it says goes to a disk that is full, where the machine has such a thing: it judges all the same.
+    log = FULL if FULL.exists() else tmp_path / "again.log"
+    again = await worker(stored, log, log_level="debug", **recorded(expected)).ready()
+    try:
+        await finished(stored, still_s=0.5)
+        outputs = await read(stored)
+        assert differences(expected, outputs) == []
+        for topic, identity in (("verdict", "verdict_id"), ("notice", "notice_id")):
+            repeats = {name: n for name, n in Counter(value[identity] for _, value in outputs[topic]).items() if n > 1}
+            assert repeats == {}, topic
+    finally:
+        assert again.stop() == 0
+
+
+async def test_nobody_is_asked_for_topics_after_the_last_checkpoint() -> None:
+    parting = Worker(Settings(broker="127.0.0.1:1"), load_rulebook(), dict.fromkeys(GROUPS, 1))
+    parting._dealt = parting.parted = True
+    async with asyncio.timeout(10):
+        await parting._watch_topics()
+
+
+# ---- what it refuses to go on with ------------------------------------------------------------------------------
+
+
+async def write(broker: str, topic: str, key: bytes, value: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=broker)
+    await producer.start()
+    await producer.send_and_wait(topic, value, key=key, partition=0)
+    await producer.stop()
+
+
+def newer() -> tuple[bytes, bytes]:
+    """A marker as a later version of Vigil would write it."""
+    source = StoredSourcePosition(0, 0, 0, 0)
+    marker = CheckpointMarker(FORMAT + 1, 1, 1, 0, 0, 0, 0, 0, 2000, (source,) * 3, 0, "")
+    record = marker_record(marker)
+    assert record.value is not None
+    return record.key, record.value
+
+
+async def test_state_that_cannot_be_read_is_refused_in_words(stored: str, tmp_path: Path) -> None:
+    await write(stored, changelog_of("vigil", "rooms"), *newer())
+    running = worker(stored, tmp_path / "worker.log")
+    assert await ended(running) == 1
+    words = stopped(tmp_path / "worker.log")
+    assert f"the stored state has format {FORMAT + 1}, this version of Vigil reads up to {FORMAT}" in words
+    assert "upgrade this worker, or roll the group back together" in words
+
+
+async def test_a_bug_in_a_rule_ends_the_worker_with_nothing_lost_and_nothing_half_judged(
+    stored: str, tmp_path: Path
+) -> None:
+    messages = simulated()
+    middle = len(messages) // 2
+    fatal = next(message for message in messages[middle:] if message.topic == "frame-status")
+    assert fatal.key is not None and fatal.value is not None
+    fatal = fatal._replace(key=FATAL.encode(), value=fatal.value.replace(fatal.key, FATAL.encode()))
+    messages.insert(middle, fatal)
+    expected = calm(messages)
+    await send(stored, messages)
+    log = tmp_path / "broken.log"
+    told = {"session_timeout_ms": 3000, "idempotent_producer": False, **recorded(expected)}
+    broken = WorkerProcess(stored, log, command=[sys.executable, "-m", "tests.support.broken_worker"], **told)
+    assert await ended(broken) == 1
+    (line,) = [line for line in said(log) if line["event"] == "stopped"]
+    assert line["error"] == "a bug in a rule"
+    assert "ZeroDivisionError" in line["exception"]
+    before = await committed(stored)
+    whole = Counter(message.topic for message in messages)
+    assert before.get("frame-status", 0) < whole["frame-status"]
+    mended = await worker(stored, tmp_path / "mended.log", **recorded(expected)).ready()
+    try:
+        await finished(stored, still_s=0.5)
+        assert differences(expected, await read(stored)) == []
+    finally:
+        assert mended.stop() == 0

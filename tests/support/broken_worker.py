@@ -1,0 +1,45 @@
+"""A worker with a bug in a rule: it judges as Vigil does, until an event of one room comes. Run as a program."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from vigil.app.domain.registry import subjects
+from vigil.app.domain.rooms import RoomMachine
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.admin import ensure_topics
+from vigil.app.kafka.settings import load_settings
+from vigil.app.observability.logs import set_up_logs
+from vigil.app.runtime.worker import Worker
+
+FATAL: Final = "room-with-the-bug"
+
+
+class Buggy(RoomMachine):
+    """Rooms whose rules divide by nothing in one room."""
+
+    def load(self, key: str, parts: Any) -> Any:
+        room = super().load(key, parts)
+        if key != FATAL:
+            return room
+        apply: Callable[..., None] = room.apply
+
+        class Broken:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(room, name)
+
+            def apply(self, event: Any, clock: int, context: Any) -> None:
+                apply(event, clock, context)
+                context.emit("verdict", key, "half-judged", event.at, None)
+                raise ZeroDivisionError("a bug in a rule")
+
+        return Broken()
+
+
+if __name__ == "__main__":
+    settings = load_settings()
+    rulebook = load_rulebook()
+    set_up_logs(settings.log_level, settings.log_format)
+    logics = {**subjects(rulebook, None), "rooms": Buggy(rulebook)}
+    partitions = asyncio.run(ensure_topics(settings, logics))
+    Worker(settings, rulebook, partitions, logics).run()

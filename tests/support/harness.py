@@ -1,0 +1,282 @@
+"""Runs a recording through worker processes on a broker, and holds what comes out against a calm replay of it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import TopicPartition
+
+from vigil.app.domain.registry import subjects
+from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.kafka.admin import ensure_topics
+from vigil.app.kafka.embedded_broker import free_port, start_child
+from vigil.app.kafka.settings import Settings
+from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay
+from vigil.app.simulate.message import Message
+from vigil.topics.catalog import TOPICS
+
+INPUTS: Final = tuple(topic.name for topic in TOPICS if topic.direction == "in")
+OUTPUTS: Final = tuple(topic.name for topic in TOPICS if topic.direction == "out" and topic.name != "verdict-shadow")
+
+
+def recorded(messages: Iterable[Message]) -> list[bytes]:
+    """The messages as the lines of a recording, malformed ones left out where a line cannot say them."""
+    lines = []
+    for message in messages:
+        value = b"null" if message.value is None else message.value
+        key = None if message.key is None else message.key.decode()
+        lines.append(
+            b'{"topic":' + orjson.dumps(message.topic) + b',"key":' + orjson.dumps(key) + b',"value":' + value + b"}"
+        )
+    return lines
+
+
+def calm(messages: Iterable[Message], lateness: int = LATENESS_MS) -> Outputs:
+    """What a replay of the messages gives."""
+    run = Replay(load_rulebook(), lateness)
+    run.feed(recorded(messages))
+    return run.end()
+
+
+async def make_topics(broker: str, partitions: int, app_id: str = "vigil") -> None:
+    """The topics as a worker would make them."""
+    logics = subjects(load_rulebook(), None)
+    await ensure_topics(Settings(broker=broker, partitions=partitions, app_id=app_id), logics)
+
+
+async def send(broker: str, messages: Iterable[Message], rate: float | None = None) -> int:
+    """Send the messages in order of arrival; `rate`: at most so many a second. Return how many."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5, max_batch_size=256 * 1024, acks="all")
+    await producer.start()
+    began, number, waiting = time.monotonic(), 0, []
+    try:
+        for message in messages:
+            waiting.append(await producer.send(message.topic, message.value, key=message.key))
+            number += 1
+            if len(waiting) >= 5000:
+                await asyncio.gather(*waiting)
+                waiting.clear()
+            if rate and number % 500 == 0:
+                await asyncio.sleep(max(0.0, number / rate - (time.monotonic() - began)))
+        await asyncio.gather(*waiting)
+    finally:
+        await producer.stop()
+    return number
+
+
+class WorkerProcess:
+    """One `vigil worker`, which this process ends if nobody else has."""
+
+    def __init__(self, broker: str, log: Path, *, command: Sequence[str] | None = None, **settings: object) -> None:
+        """`command`: what to run in the place of `vigil worker`; it gets the same environment."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("VIGIL_")}
+        told = {"broker": broker, "web_port": free_port(), **settings}
+        self.web_port: int = told["web_port"]  # type: ignore[assignment]
+        environment |= {f"VIGIL_{name.upper()}": str(value) for name, value in told.items()}
+        self.log = log
+        with log.open("ab") as output:
+            run = list(command or [sys.executable, "-m", "vigil", "worker"])
+            self.process = start_child(run, output, environment)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a page of the worker's; status 0 while it does not listen."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    async def ready(self, within_s: float = 60) -> "WorkerProcess":
+        """Wait until the worker judges."""
+        until = time.monotonic() + within_s
+        while (await asyncio.to_thread(self.get, "/health/ready"))[0] != 200:
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise AssertionError(f"the worker is not ready: {self.log.read_text()[-3000:]}")
+            await asyncio.sleep(0.1)
+        return self
+
+    def signal(self, which: signal.Signals) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(which)
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, within_s: float = 15) -> int:
+        """SIGTERM; return the exit status."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the worker did not stop in {within_s} s") from None
+
+
+async def finished(broker: str, app_id: str = "vigil", within_s: float = 120, still_s: float = 2.0) -> None:
+    """Wait until the group has read, judged and committed everything, its own internal topics too."""
+    logics = subjects(load_rulebook(), None)
+    topics = [topic for logic in logics.values() for topic in logic.topics]
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker)
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await consumer.start()
+    await admin.start()
+    try:
+        partitions = []
+        for topic in topics:
+            await consumer._client._wait_on_metadata(topic)
+            partitions += [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        until = time.monotonic() + within_s
+        still_since, before = time.monotonic(), None
+        while True:
+            committed = await admin.list_consumer_group_offsets(app_id, partitions=partitions)
+            ends = await consumer.end_offsets(partitions)
+            whole = all(end == 0 or (tp in committed and committed[tp].offset >= end) for tp, end in ends.items())
+            state = (whole, sorted(ends.items()))
+            if state != before or not whole:
+                before, still_since = state, time.monotonic()
+            if whole and time.monotonic() - still_since >= still_s:
+                return
+            if time.monotonic() > until:
+                behind = {
+                    f"{tp.topic}/{tp.partition}": (committed[tp].offset if tp in committed else None, end)
+                    for tp, end in ends.items()
+                    if end and (tp not in committed or committed[tp].offset < end)
+                }
+                raise AssertionError(f"not finished: {behind}")
+            await asyncio.sleep(0.2)
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def read(broker: str, topics: Sequence[str] = OUTPUTS) -> dict[str, list[tuple[bytes | None, Any]]]:
+    """Every message of the topics by topic: key and decoded value, partition by partition in order."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
+    await consumer.start()
+    told: dict[str, list[tuple[bytes | None, Any]]] = {topic: [] for topic in topics}
+    try:
+        partitions = []
+        for topic in topics:
+            await consumer._client._wait_on_metadata(topic)
+            partitions += [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = await consumer.end_offsets(partitions)
+        left = {tp for tp, end in ends.items() if end > 0}
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        until = time.monotonic() + 60
+        while left and time.monotonic() < until:
+            for tp, records in (await consumer.getmany(timeout_ms=500)).items():
+                for record in records:
+                    value = None if record.value is None else orjson.loads(record.value)
+                    told[tp.topic].append((record.key, value))
+                if records[-1].offset + 1 >= ends[tp]:
+                    left.discard(tp)
+    finally:
+        await consumer.stop()
+    return told
+
+
+def differences(calm: Outputs, told: dict[str, list[tuple[bytes | None, Any]]]) -> list[str]:
+    """What consumers of the topics would hold differently from the replay; empty where all is the same."""
+    wrong: list[str] = []
+    expected = {
+        topic: [msgspec.to_builtins(output.body) for output in outputs] for topic, outputs in calm.by_topic().items()
+    }
+    for topic, identity in (("verdict", "verdict_id"), ("notice", "notice_id")):
+        wrong += _compare(topic, identity, expected[topic], told[topic])
+    wrong += _compare("pin-decision", "quote_id", expected["pin-decision"], told["pin-decision"])
+    wrong += _compare_actions(expected["enforcement"], told["enforcement"])
+    for topic, identity in (("room-status", "room_id"), ("supplier-score", "supplier_id")):
+        last = dict(told[topic])
+        now = {value[identity]: value for value in last.values() if value is not None}
+        then = {value[identity]: value for value in expected[topic]}
+        wrong += _differ(topic, then, now)
+    before = Counter((body["topic"], body["reason"], body["key"], body["value"]) for body in expected["dead-letter"])
+    places = {(value["topic"], value["partition"], value["offset"]): value for _, value in told["dead-letter"]}
+    after = Counter((body["topic"], body["reason"], body["key"], body["value"]) for body in places.values())
+    wrong += [f"dead-letter: missing {letter}"[:300] for letter in before - after]
+    wrong += [f"dead-letter: too many {letter}"[:300] for letter in after - before]
+    return wrong
+
+
+def _compare(topic: str, identity: str, expected: list[Any], told: list[tuple[bytes | None, Any]]) -> list[str]:
+    wrong = []
+    now: dict[str, Any] = {}
+    for _, value in told:
+        value = {name: content for name, content in value.items() if name != "published_at"}
+        if now.setdefault(value[identity], value) != value:
+            wrong.append(f"{topic}: two contents under one identity: {value} and {now[value[identity]]}")
+    then = {
+        value[identity]: {name: content for name, content in value.items() if name != "published_at"}
+        for value in expected
+    }
+    return wrong + _differ(topic, then, now)
+
+
+OF_ITS_LAST_ACTIVE_REVISION: Final = {
+    "count", "steps", "choice", "ban_days", "ban_until", "freeze_days", "past_days",
+}  # fmt: skip
+"""What a withdrawn action still tells: which revision was the last active one depends on when reviews arrive."""
+
+
+def _compare_actions(expected: list[Any], told: list[tuple[bytes | None, Any]]) -> list[str]:
+    """Actions by their last revision: how often one was revised on the way depends on the order of arrival.
+
+    So does what one that is withdrawn led to before it was: that it is withdrawn does not.
+    """
+    wrong = []
+    revisions: dict[tuple[str, int], Any] = {}
+    for _, value in told:
+        place = (value["action_id"], value["revision"])
+        if revisions.setdefault(place, value) != value:
+            wrong.append(f"enforcement: two contents under one revision: {value} and {revisions[place]}")
+
+    def last(values: Iterable[Any]) -> dict[str, Any]:
+        final: dict[str, Any] = {}
+        for value in sorted(values, key=lambda value: value["revision"]):
+            left_out = {"revision"} | (OF_ITS_LAST_ACTIVE_REVISION if value["status"] == "withdrawn" else set())
+            final[value["action_id"]] = {name: told for name, told in value.items() if name not in left_out}
+        return final
+
+    return wrong + _differ("enforcement", last(expected), last(revisions.values()))
+
+
+def _differ(topic: str, then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    then, now = _plain(then), _plain(now)
+    wrong = [f"{topic}: missing {then[name]}"[:400] for name in sorted(then.keys() - now.keys())]
+    wrong += [f"{topic}: not expected {now[name]}"[:400] for name in sorted(now.keys() - then.keys())]
+    for name in sorted(then.keys() & now.keys()):
+        if then[name] != now[name]:
+            fields = [field for field in then[name] if then[name][field] != now[name].get(field)]
+            told = {field: (then[name][field], now[name].get(field)) for field in fields}
+            wrong.append(f"{topic}: {name} differs (replay, topic): {told}"[:600])
+    return wrong
+
+
+def _plain(values: dict[str, Any]) -> Any:
+    """As JSON would give it: tuples are lists."""
+    return orjson.loads(orjson.dumps(values))
+
+
+def log_file(name: str) -> Path:
+    """A new file for what a worker says."""
+    folder = Path(tempfile.mkdtemp(prefix="vigil-test-"))
+    return folder / f"{name}.log"

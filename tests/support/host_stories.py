@@ -1,0 +1,133 @@
+"""Builders for stories of hosts: verdicts and reviews told briefly, played into a host's state, crash by crash."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from vigil.app.domain.hosts.host import HostEvent, HostMachine, HostState
+from vigil.app.domain.hosts.reviews import ReceivedReview
+from vigil.app.domain.rulebook import Rulebook, load_rulebook
+from vigil.app.engine.subject import OutputCollector
+from vigil.topics.envelope import DeadLetter
+from vigil.topics.reviews import Review
+from vigil.topics.verdicts import Action, Verdict
+
+DAY = 24 * 60 * 60 * 1000
+START = 1_660_000_000_000  # 2022-08-08, after every rule came into force
+RULEBOOK = load_rulebook()
+
+FAMILY_OF = {
+    "greeting-miss": "reception",
+    "absence": "reception",
+    "black-screen": "low-quality",
+    "sleeping": "low-quality",
+    "layout": "obs",
+    "rights": "rights",
+    "harassment": "harassment",
+    "minor": "minors",
+    "prohibited-goods": "prohibited-goods",
+}
+
+
+def verdict(rule: str, at: int, verdict_id: str | None = None) -> Verdict:
+    """A violation `at` ms after START."""
+    return Verdict(
+        verdict_id=verdict_id or f"{rule}@{at}",
+        rule=rule,
+        family=FAMILY_OF[rule],
+        subject=None,
+        rulebook="2022-07-19",
+        room_id="room",
+        host_id="host",
+        since=START + at - 1000,
+        at=START + at,
+        evidence=(),
+    )
+
+
+def review(verdict_id: str, at: int, decision: str = "overturned", offset: int | None = 0) -> ReceivedReview:
+    """A review `at` ms after START."""
+    told = Review(
+        verdict_id=verdict_id,
+        host_id="host",
+        decision=decision,  # type: ignore[arg-type]
+        by="moderator",
+        reason="looked again",
+        at=START + at,
+    )
+    return ReceivedReview(told, 3, offset, b"host", b'{"as":"it came"}')
+
+
+class Played(Struct):
+    """What a story led to."""
+
+    actions: list[Action]
+    letters: list[DeadLetter]
+    counts: dict[str, int]
+    state: HostState
+
+    @property
+    def final(self) -> dict[str, Action]:
+        """The latest revision of each action."""
+        return {action.action_id: action for action in self.actions}
+
+
+class Stage:
+    """A host's state under a rulebook, with a crash (dump, load) after each event when `crash` says so."""
+
+    def __init__(
+        self, rulebook: Rulebook = RULEBOOK, wait_ms: int | None = 2000, crashes: Iterable[bool] | None = None
+    ) -> None:
+        self.logic = HostMachine(rulebook, wait_ms)
+        self.context = OutputCollector()
+        self.stored: dict[bytes, bytes] = {}
+        self.state = self.logic.load("host", {})
+        self.clock = START
+        self._crashes = iter(crashes) if crashes is not None else None
+
+    def play(self, *story: HostEvent) -> "Stage":
+        """Apply events in the order given; the clock is the largest event time so far."""
+        for event in story:
+            self.advance(max(self.clock, event.at))
+            if not self.logic.knows(self.state, event):
+                self.state.apply(event, self.clock, self.context)
+            self._checkpoint()
+        return self
+
+    def advance(self, clock: int) -> "Stage":
+        """Move the clock: the deadlines below it are met one after another."""
+        self.clock = clock
+        while self.state.deadline() < clock:
+            self.state.deadline_passed(self.state.deadline(), self.context)
+            self._checkpoint()
+        return self
+
+    def _checkpoint(self) -> None:
+        if self._crashes is None or not next(self._crashes, True):
+            return
+        for name, part in self.state.dump().items():
+            if part is None:
+                self.stored.pop(name, None)
+            else:
+                self.stored[name] = part
+        self.state = self.logic.load("host", self.stored)
+
+    def end(self) -> "Stage":
+        self.state.finish(self.clock, self.context)
+        self._checkpoint()
+        return self
+
+    @property
+    def told(self) -> Played:
+        bodies = [output.body for output in self.context.emitted]
+        return Played(
+            actions=[body for body in bodies if isinstance(body, Action)],
+            letters=[body for body in bodies if isinstance(body, DeadLetter)],
+            counts=self.context.counts,
+            state=self.state,
+        )
+
+
+def played(*story: HostEvent, rulebook: Rulebook = RULEBOOK) -> Played:
+    """The story played with a crash after every event."""
+    return Stage(rulebook, crashes=iter(lambda: True, None)).play(*story).told

@@ -1,0 +1,48 @@
+"""A broker on which a worker has judged the story of the contract's examples, and what a test may want to ask of it."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from tests.support.harness import WorkerProcess, finished, make_topics, send
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
+from vigil.app.simulate.message import Message
+from vigil.topics.contracts.examples import STORY
+
+UNTIL = max(line["value"]["at"] for line in STORY)
+BAD = b'{"room_id":"room-1","note":"\x1b[31m\xff\xe2\x80\xae"}'
+"""A hostile message: not UTF-8, with a terminal's escape sequence and a sign that turns text round."""
+
+
+def story() -> list[Message]:
+    """The story as messages, and the hostile one."""
+    told = [
+        Message(line["topic"], line["key"].encode(), orjson.dumps(line["value"]), line["value"]["at"], 0)
+        for line in STORY
+    ]
+    return [*told, Message("comment", b"room-1", BAD, UNTIL, 0)]
+
+
+async def judge(broker: str, log: Path) -> None:
+    """Let a worker judge the story, and stop it."""
+    await make_topics(broker, 2)
+    await send(broker, story())
+    worker = await WorkerProcess(
+        broker, log, clock="recorded", recorded_until=UNTIL, session_timeout_ms=3000, idempotent_producer=False
+    ).ready()
+    try:
+        await finished(broker, still_s=0.5)
+    finally:
+        assert worker.stop() == 0
+
+
+@contextmanager
+def judged_broker() -> Iterator[str]:
+    """The address of an embedded broker on which the story was judged."""
+    with EmbeddedBroker() as broker, tempfile.TemporaryDirectory() as folder:
+        asyncio.run(judge(broker.address, Path(folder) / "worker.log"))
+        yield broker.address

@@ -1,0 +1,352 @@
+"""Real Apache Kafka on this machine, one KRaft node on loopback, from Maven's artefacts and the machine's Java.
+
+    python tests/support/kafka.py run --port 9092      a broker to try things on, until Ctrl-C
+    python tests/support/kafka.py fetch                only fill the cache
+
+    fetch_jars ── mvn copy-dependencies ──▶ ~/.cache/vigil/kafka-<version>   once, then reused
+    KafkaBroker ── StorageTool format ──▶ kafka.Kafka                        some 3 s
+
+Maven takes the artefacts from wherever the user's own settings say. VIGIL_KAFKA_CACHE names another cache directory,
+VIGIL_KAFKA_VERSION another version.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vigil.app.kafka.embedded_broker import HOST, BrokerError, end_child, free_port, start_child, wait_until_answers
+
+VERSION = "4.3.1"
+OLDEST_JAVA = 17
+
+# Kafka's library names no logger of its own choice, and its command-line tools (ACLs) are an artefact apart; these need
+# only what the broker brings already.
+_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>vigil</groupId><artifactId>kafka-for-tests</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{version}</version>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
+    </dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+"""
+
+# One node needs no copies; few internal partitions, no wait for further group members, a small cleaner: a quick start.
+_PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",  # a test of fail-over may set a session time-out below Kafka's 6 s
+    # After a kill, the controller takes the broker back only once the dead one's session is over: 9 s by default.
+    # Shorter than this, a busy machine would fence a broker that lives.
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "4000",
+    "log.cleaner.dedupe.buffer.size": str(16 * 2**20),
+}
+
+
+def why_not() -> str | None:
+    """In words, what this machine lacks to run Apache Kafka; None where it has all."""
+    if _program("java") is None:
+        return f"there is no Java here (Kafka {version()} needs {OLDEST_JAVA} or later: `java` on PATH or JAVA_HOME)"
+    if (found := _java_version()) < OLDEST_JAVA:
+        return f"the Java here is version {found} (Kafka {version()} needs {OLDEST_JAVA} or later)"
+    if not _cached().is_dir() and _program("mvn") is None:
+        return f"Kafka's jars are not in {_cached()} and there is no Maven (`mvn`) here to fetch them with"
+    return None
+
+
+def version() -> str:
+    """The version of Kafka in use."""
+    return os.environ.get("VIGIL_KAFKA_VERSION", VERSION)
+
+
+def fetch_jars() -> Path:
+    """The directory with Kafka's jars, fetched by Maven where it is not there yet. Raises `BrokerError`."""
+    jars = _cached()
+    if jars.is_dir():
+        return jars
+    mvn = _program("mvn")
+    if mvn is None:
+        raise BrokerError(f"{jars} does not exist and there is no Maven (`mvn`) on PATH to fill it with")
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    with (jars.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if jars.is_dir():  # another process was quicker
+            return jars
+        with tempfile.TemporaryDirectory(dir=jars.parent, prefix=f".{jars.name}-") as work:
+            pom = Path(work, "pom.xml")
+            pom.write_text(_POM.format(version=version()))
+            asked = [mvn, "-B", "-q", "-f", str(pom), "dependency:copy-dependencies"]
+            run = subprocess.run(
+                [*asked, "-DincludeScope=runtime", f"-DoutputDirectory={work}/jars"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            if run.returncode != 0:
+                raise BrokerError(
+                    f"Maven could not fetch Kafka {version()} ({' '.join(asked)}):\n{run.stdout[-3_000:]}"
+                )
+            Path(work, "jars").rename(jars)  # whole or not at all
+    return jars
+
+
+class KafkaBroker:
+    """One node, broker and controller in one, whose data outlives `stop` and `kill` until the broker is closed.
+
+    `properties` are added to the server's own and win over them. `listeners` adds further listeners on free ports,
+    name → security protocol (`{"SECURE": "SASL_SSL"}`); the listener PLAINTEXT is always there, for the broker itself
+    and for whoever waits for it. `format_options` go to `kafka-storage format` (`["--add-scram", …]`).
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        port: int | None = None,
+        *,
+        properties: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
+        format_options: list[str] | None = None,
+        heap_mb: int = 768,
+    ) -> None:
+        self._own = directory is None
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="vigil-kafka-"))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._controller = f"{HOST}:{free_port()}"
+        self._protocols = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
+        self._addresses = {name: f"{HOST}:{free_port()}" for name in self._protocols}
+        if port is not None:
+            self._addresses["PLAINTEXT"] = f"{HOST}:{port}"
+        self._more = dict(properties or {})
+        self._format_options = format_options or []
+        self._heap_mb = heap_mb
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """`host:port` of the plain listener; the same after a restart."""
+        return self._addresses["PLAINTEXT"]
+
+    def address_of(self, listener: str) -> str:
+        """`host:port` of one of the further listeners."""
+        return self._addresses[listener]
+
+    @property
+    def log(self) -> Path:
+        """What the server printed."""
+        return self.directory / "server.log"
+
+    @property
+    def pid(self) -> int:
+        """The server's process. Raises `BrokerError` where it does not run."""
+        if self._child is None:
+            raise BrokerError("Kafka does not run")
+        return self._child.pid
+
+    def start(self, within_s: float = 60) -> None:
+        """Format the storage where that is new, start, and wait until a client can list the cluster's topics."""
+        if self._child is not None:
+            raise BrokerError(f"Kafka runs already, at {self.address}")
+        if lack := why_not():
+            raise BrokerError(f"Apache Kafka cannot run here: {lack}")
+        settings = self._write_settings()
+        if not (self.directory / "data" / "meta.properties").exists():
+            cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            format_it = ["format", f"--cluster-id={cluster}", f"--config={settings}"]
+            self.tool("kafka.tools.StorageTool", *format_it, *self._format_options)
+        with self.log.open("ab") as output:
+            child = start_child([*self._java(self._heap_mb), "kafka.Kafka", str(settings)], output)
+        if not wait_until_answers(self.address, self._cluster(), child, within_s):
+            ended = child.poll()
+            end_child(child, within_s=5)
+            how = "did not answer in time" if ended is None else f"ended with code {ended}"
+            raise BrokerError(f"Kafka at {self.address} {how}; {self.log} ends:\n{self.log.read_text()[-3_000:]}")
+        self._child = child
+
+    def stop(self, within_s: float = 20) -> None:
+        """Shut down in order (SIGTERM); by force where that takes longer. Harmless where it does not run."""
+        if self._child is not None:
+            end_child(self._child, within_s)
+        self._child = None
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash."""
+        os.kill(self.pid, signal.SIGKILL)
+        if self._child is not None:
+            self._child.wait()
+        self._child = None
+
+    def restart(self) -> None:
+        """Start again with the same data at the same address; an orderly stop first where it still runs."""
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay, nothing is answered. Returns once every thread stands still."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stop, and delete the data unless the caller chose the directory."""
+        self.stop()
+        if self._own:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def tool(self, main: str, *arguments: str) -> str:
+        """Run one of Kafka's command-line tools by its class, and return what it printed. Raises `BrokerError`."""
+        run = subprocess.run(
+            [*self._java(heap_mb=256), "-XX:TieredStopAtLevel=1", main, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if run.returncode != 0:
+            raise BrokerError(f"{main} failed ({run.returncode}): {run.stdout[-3_000:]}")
+        return run.stdout
+
+    def _java(self, heap_mb: int) -> list[str]:
+        scratch = self.directory / "tmp"
+        scratch.mkdir(exist_ok=True)
+        java = _program("java")
+        if java is None:
+            raise BrokerError("there is no Java here")
+        return [
+            java,
+            f"-Xmx{heap_mb}m",
+            "-XX:+UseSerialGC",
+            "-XX:-UsePerfData",  # it would write to /tmp
+            f"-Djava.io.tmpdir={scratch}",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+            "-cp",
+            f"{fetch_jars()}/*",
+        ]
+
+    def _cluster(self) -> str:
+        """The id that the storage was formatted with."""
+        meta = (self.directory / "data" / "meta.properties").read_text()
+        found = re.search(r"^cluster\.id=(.+)$", meta, re.MULTILINE)
+        if found is None:
+            raise BrokerError(
+                f"{self.directory}/data/meta.properties tells no cluster.id; delete {self.directory}/data"
+            )
+        return found[1]
+
+    def _write_settings(self) -> Path:
+        advertised = [f"{name}://{address}" for name, address in self._addresses.items()]
+        protocols = {"CONTROLLER": "PLAINTEXT", **self._protocols}
+        settings = {
+            **_PROPERTIES,
+            "controller.quorum.voters": f"1@{self._controller}",
+            "listeners": ",".join([*advertised, f"CONTROLLER://{self._controller}"]),
+            "advertised.listeners": ",".join(advertised),
+            "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+            "log.dirs": str(self.directory / "data"),
+            **self._more,
+        }
+        file = self.directory / "server.properties"
+        file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        return file
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BrokerError:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _cached() -> Path:
+    root = os.environ.get("VIGIL_KAFKA_CACHE")
+    return (Path(root).resolve() if root else Path.home() / ".cache" / "vigil") / f"kafka-{version()}"
+
+
+def _program(name: str) -> str | None:
+    home = os.environ.get("JAVA_HOME")
+    inside = Path(home, "bin", name) if home and name == "java" else None
+    return str(inside) if inside is not None and os.access(inside, os.X_OK) else shutil.which(name)
+
+
+def _java_version() -> int:
+    """The feature release: 17 for 17.0.15, 8 for 1.8.0; 0 where `java -version` says something else."""
+    said = subprocess.run([_program("java") or "java", "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    return int(found[1]) if found else 0
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Apache Kafka on this machine, for trying and testing.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("fetch", help="fetch Kafka's jars into the cache and print where they are")
+    run = commands.add_parser("run", help="run one broker until Ctrl-C")
+    run.add_argument("--port", type=int, default=9092, help="loopback port (default 9092)")
+    run.add_argument("--data", type=Path, help="directory to keep data in (default: a temporary one)")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "fetch":
+            print(fetch_jars())
+            return 0
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        broker = KafkaBroker(arguments.data, arguments.port)
+        try:
+            broker.start()
+            print(
+                f"Kafka {version()} answers at {broker.address}; its files are in {broker.directory}. Ctrl-C ends it."
+            )
+            signal.pause()
+        except KeyboardInterrupt:
+            print("stopping Kafka")
+        finally:
+            broker.close()
+    except BrokerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

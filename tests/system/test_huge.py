@@ -1,0 +1,34 @@
+"""A message as large as the broker takes, with a huge key, is refused, told, and stops nothing."""
+
+import time
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+
+from tests.support.harness import WorkerProcess, make_topics, read
+
+
+async def test_huge_messages_and_keys_are_refused_and_stop_nothing(any_broker_of_its_own: str, tmp_path: Path) -> None:
+    broker = any_broker_of_its_own
+    await make_topics(broker, 1)
+    producer = AIOKafkaProducer(bootstrap_servers=broker, max_request_size=2**20)
+    await producer.start()
+    await producer.send_and_wait("comment", b"x" * 1_000_000, key=b"room")
+    await producer.send_and_wait("comment", b"{}", key=b"k" * 1_000_000)
+    good = b'{"room_id":"room","host_id":"h","at":%d,"stream":"live","face":true,"black":false}'
+    await producer.send_and_wait("frame-status", good % (time.time_ns() // 1_000_000), key=b"room")
+    await producer.stop()
+    worker = await WorkerProcess(
+        broker, tmp_path / "worker.log", session_timeout_ms=3000, idempotent_producer=False
+    ).ready()
+    try:
+        until = time.monotonic() + 30
+        told = await read(broker, ["dead-letter", "room-status"])
+        while (len(told["dead-letter"]) < 2 or not told["room-status"]) and time.monotonic() < until:
+            told = await read(broker, ["dead-letter", "room-status"])
+        assert [letter["offset"] for _, letter in told["dead-letter"]] == [0, 1]
+        assert "1000000 bytes" in told["dead-letter"][0][1]["detail"]
+        assert told["room-status"]
+        assert worker.process.poll() is None
+    finally:
+        assert worker.stop() == 0

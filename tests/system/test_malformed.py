@@ -1,0 +1,41 @@
+"""Ten thousand malformed messages of every kind among good ones change no verdict and stop nothing."""
+
+from collections import Counter
+from pathlib import Path
+
+from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
+from vigil.app.simulate import Simulation
+
+
+async def test_malformed_messages_change_nothing_and_are_all_told(any_broker_of_its_own: str, tmp_path: Path) -> None:
+    broker = any_broker_of_its_own
+    simulation = Simulation(
+        seed=11, rooms=20, suppliers=10, start_ms=1_662_048_000_000, duration_s=400, malformed=1.0, history_days=5
+    )
+    messages = list(simulation.messages())
+    bad = [message for message in messages if message.malformed is not None]
+    assert len(bad) >= 10_000
+    expected = calm(message for message in messages if message.malformed is None)
+    assert expected.verdicts
+    assert expected.notices
+    assert not expected.refused
+    await make_topics(broker, 4)
+    await send(broker, messages)
+    worker = await WorkerProcess(
+        broker,
+        tmp_path / "worker.log",
+        clock="recorded",
+        recorded_until=expected.until,
+        session_timeout_ms=3000,
+        idempotent_producer=False,
+    ).ready()
+    try:
+        await finished(broker)
+        told = await read(broker)
+    finally:
+        assert worker.stop() == 0
+    letters = told.pop("dead-letter")
+    places = {(letter["topic"], letter["partition"], letter["offset"]) for _, letter in letters}
+    assert Counter(topic for topic, _, _ in places) == Counter(message.topic for message in bad)
+    assert all(letter["reason"] == "malformed" and letter["detail"] for _, letter in letters)
+    assert differences(expected, {**told, "dead-letter": []}) == []

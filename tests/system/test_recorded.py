@@ -1,0 +1,95 @@
+"""The same recording gives the same through a file and through real Kafka, whoever dies in the middle."""
+
+import asyncio
+import time
+from functools import cache
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from tests.support.harness import INPUTS, WorkerProcess, calm, differences, finished, make_topics, read, send
+from tests.support.kafka import KafkaBroker
+from vigil.app.runtime.replay import Outputs
+from vigil.app.simulate import Simulation
+from vigil.app.simulate.message import Message
+
+PARTITIONS = 4
+
+
+@cache
+def recording() -> tuple[list[Message], Outputs]:
+    """Sixty rooms for a quarter of an hour and forty suppliers with a past, and what a replay makes of them."""
+    simulation = Simulation(
+        seed=7,
+        rooms=60,
+        suppliers=40,
+        start_ms=1_662_048_000_000,
+        duration_s=900,
+        history_days=40,
+        reviews=0.2,
+        duplicates=0.01,
+    )
+    messages = list(simulation.messages())
+    return messages, calm(messages)
+
+
+def settings(expected: Outputs) -> dict[str, object]:
+    return {"clock": "recorded", "recorded_until": expected.until, "log_format": "text", "session_timeout_ms": 3000}
+
+
+async def processed(broker: str) -> float:
+    """The share of the input that the group has committed."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker, group_id="vigil", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for topic in INPUTS for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        done = sum([await consumer.committed(tp) or 0 for tp in partitions])
+        return done / sum(ends.values())
+    finally:
+        await consumer.stop()
+
+
+async def test_one_worker_gives_what_the_replay_gives(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+    messages, expected = recording()
+    assert len(expected.verdicts) > 100
+    assert len({output.body.rule for output in expected.verdicts}) == 14  # type: ignore[union-attr]
+    await make_topics(own_kafka.address, PARTITIONS)
+    await send(own_kafka.address, messages)
+    worker = await WorkerProcess(own_kafka.address, tmp_path / "worker.log", **settings(expected)).ready()
+    try:
+        await finished(own_kafka.address)
+        assert differences(expected, await read(own_kafka.address)) == []
+    finally:
+        assert worker.stop() == 0
+
+
+async def test_two_workers_of_which_one_is_killed_give_what_the_replay_gives(
+    own_kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    messages, expected = recording()
+    address = own_kafka.address
+    await make_topics(address, PARTITIONS)
+    await send(address, messages)
+    # In small bites, so that the kill comes in the middle.
+    told = {**settings(expected), "max_poll_records": 50, "checkpoint_interval_ms": 300}
+    both = [WorkerProcess(address, tmp_path / f"worker-{n}.log", **told) for n in (0, 1)]
+    try:
+        for worker in both:
+            await worker.ready()
+        until = time.monotonic() + 60
+        while await processed(address) < 0.1:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+        both[0].kill()
+        assert await processed(address) < 0.9
+        await asyncio.sleep(1)
+        both[0] = WorkerProcess(address, tmp_path / "worker-0.log", **told)
+        await both[0].ready()
+        await finished(address)
+        assert differences(expected, await read(address)) == []
+    finally:
+        for worker in both:
+            worker.stop()

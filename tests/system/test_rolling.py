@@ -1,0 +1,123 @@
+"""A rolling upgrade: workers are replaced one after the other while rooms are on air, and no deadline is missed by more
+than the hand-over takes."""
+
+import asyncio
+import json
+import signal
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
+from tests.support.kafka import KafkaBroker
+from tools.chaos_run import live_differences, send
+from vigil.app.simulate import Simulation
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+PARTITIONS = 4
+LATENESS_MS = 4000
+PAST_S = 300
+ON_AIR_S = 50
+SLACK_MS = 3000
+"""What a machine that others keep busy may add, beyond the hand-over."""
+
+Span = tuple[int, int]
+"""From and until when, ms since the epoch."""
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def told_at(broker: str, topic: str) -> list[tuple[int, dict[str, Any]]]:
+    """Every message of a topic and when it was written."""
+    async with AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest") as consumer:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        ends, told = await consumer.end_offsets(partitions), []
+        for tp in partitions:
+            while await consumer.position(tp) < ends[tp]:
+                for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
+                    told.append((record.timestamp, json.loads(record.value)))
+        return told
+
+
+def assigned(log: Path) -> list[int]:
+    """When a worker was given its shards, or what was left of them."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [
+        round(datetime.fromisoformat(line["timestamp"]).timestamp() * 1000)
+        for line in lines
+        if line["event"] == "assigned"
+    ]
+
+
+async def test_workers_are_replaced_one_by_one_and_no_deadline_waits_longer_than_the_hand_over(
+    own_kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    address, now = own_kafka.address, wall_ms()
+    simulation = Simulation(
+        seed=9, rooms=250, suppliers=4, start_ms=now - PAST_S * 1000, duration_s=PAST_S + ON_AIR_S, fault_every_s=8.0
+    )
+    messages = list(simulation.messages())
+    expected = calm(messages, LATENESS_MS)
+    await make_topics(address, PARTITIONS)
+    past = sum(message.sent_at <= now for message in messages)
+    await send(address, messages[:past])
+    sending = asyncio.create_task(send(address, messages[past:], None))
+
+    def start(name: str) -> WorkerProcess:
+        return WorkerProcess(address, tmp_path / f"{name}.log", allowed_lateness_ms=LATENESS_MS)
+
+    workers = {name: start(name) for name in ("one", "two")}
+    began: list[int] = []
+    stops: list[float] = []
+    try:
+        for worker in workers.values():
+            await worker.ready()
+        await asyncio.sleep(5)
+        for name in ("one", "two"):
+            for step in ("leaves", "comes"):
+                began.append(wall_ms())
+                if step == "leaves":
+                    workers[name].signal(signal.SIGTERM)
+                    assert await asyncio.to_thread(workers[name].process.wait, 15) == 0
+                    stops.append((wall_ms() - began[-1]) / 1000)
+                else:
+                    workers[f"new {name}"] = start(f"new {name}")
+                    await workers[f"new {name}"].ready()
+                await asyncio.sleep(3)
+        rolled = wall_ms()
+        await sending
+        await finished(address, still_s=1.0)
+        outputs = await read(address)
+        delays = [
+            (at, said["at"] + LATENESS_MS, at - said["at"] - LATENESS_MS)
+            for topic in ("verdict", "notice")
+            for at, said in await told_at(address, topic)
+            if began[0] <= said["at"] + LATENESS_MS <= rolled
+        ]
+    finally:
+        sending.cancel()
+        for worker in workers.values():
+            worker.stop()
+    assert live_differences(expected, outputs) == []
+    settled = [at for log in tmp_path.glob("*.log") for at in assigned(log)]
+    hand_overs: list[Span] = []
+    for begin, end in zip(began, [*began[1:], rolled], strict=True):
+        hand_overs.append((begin, max(at for at in settled if begin <= at <= end)))
+    print(f"hand-overs {[end - begin for begin, end in hand_overs]} ms, stops {stops} s")
+    print(f"{len(delays)} outputs meanwhile, the slowest {max(delay for _, _, delay in delays)} ms after it was due")
+    assert len(delays) > 15
+    late = [
+        (at, due)
+        for at, due, delay in delays
+        if delay > SLACK_MS and not any(begin <= due <= end and at <= end + SLACK_MS for begin, end in hand_overs)
+    ]
+    assert late == []

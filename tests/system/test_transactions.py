@@ -1,0 +1,42 @@
+"""Producers that write in transactions: what they take back was never said; what they commit is judged to its end."""
+
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read
+from tests.support.kafka import KafkaBroker
+from vigil.app.simulate import Simulation
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+A_TIME = 400
+"""Messages to a transaction."""
+
+
+async def test_what_a_transaction_takes_back_is_not_judged(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+    simulation = Simulation(seed=9, rooms=8, suppliers=4, start_ms=1_662_048_000_000, duration_s=300)
+    messages = list(simulation.messages())
+    expected = calm(messages)
+    assert expected.verdicts
+    address = own_kafka.address
+    await make_topics(address, 2)
+    async with AIOKafkaProducer(bootstrap_servers=address, transactional_id="producer") as producer:
+        for begin in range(0, len(messages), A_TIME):
+            part = messages[begin : begin + A_TIME]
+            await producer.begin_transaction()
+            for message in part[:50]:
+                await producer.send(message.topic, b"never said", key=message.key)
+            await producer.abort_transaction()
+            async with producer.transaction():
+                for message in part:
+                    await producer.send(message.topic, message.value, key=message.key)
+    worker = await WorkerProcess(
+        address, tmp_path / "worker.log", clock="recorded", recorded_until=expected.until, session_timeout_ms=3000
+    ).ready()
+    try:
+        await finished(address, within_s=30, still_s=1.0)
+        assert differences(expected, await read(address)) == []
+    finally:
+        assert worker.stop() == 0

@@ -1,0 +1,195 @@
+"""Upstream is silent or lies: what a live worker says, and that missing or lying data is never a violation."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+from faust.types import TP
+
+from tests.support.stories import MIN, ROOM, RULEBOOK, START, S, buyer_comment, frame, frames
+from vigil.agents.shard_manager import ShardManager, ShardRunner, WatermarkPolicy
+from vigil.app.domain.rooms import RoomMachine
+from vigil.app.engine.shard import Shard
+from vigil.topics.envelope import DeadLetter
+from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, RoomEvent
+from vigil.topics.verdicts import Notice, Verdict
+
+HOUR = 60 * MIN
+TPS = tuple(TP(topic, 0) for topic in ROOM_TOPICS)
+
+
+class Record(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+
+
+class Live:
+    """One room shard of a live worker, its feed and the wall clock, all in memory; times are ms after START."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.ends = dict.fromkeys(TPS, 0)
+        self.shard = Shard(RoomMachine(RULEBOOK), WatermarkPolicy().lateness_ms, partition=0)
+        groups: Any = {"rooms": ROOM_TOPICS}
+        feed: Any = self
+        self.owner = ShardManager(
+            feed, WatermarkPolicy(), groups, lambda group, partition: self.shard, wall=lambda: self.now
+        )
+        self.owner.shards["rooms", 0] = ShardRunner("rooms", 0, self.shard, TPS, [0] * len(TPS), self.now)
+
+    def end(self, tp: TP) -> int:
+        return self.ends[tp]
+
+    def answered(self, tp: TP) -> int:
+        return self.now
+
+    def position(self, tp: TP) -> int:
+        return self.ends[tp]
+
+    def handed_on(self, tp: TP) -> int:
+        return self.ends[tp]
+
+    def run(self, until: int, arrivals: Iterable[tuple[int, RoomEvent]] = ()) -> None:
+        """Let the wall clock go on to `until`, the events arriving at their times."""
+        coming = sorted(arrivals, key=lambda arrival: arrival[0])
+        while self.now < START + until:
+            self.now += 50
+            while coming and START + coming[0][0] <= self.now:
+                self.arrive(coming.pop(0)[1])
+            self.owner.tick()
+
+    def arrive(self, event: RoomEvent) -> None:
+        topic = ROOM_TOPICS[0 if isinstance(event, BuyerEntry) else 1 if isinstance(event, Comment) else 2]
+        tp = TP(topic, 0)
+        offset, self.ends[tp] = self.ends[tp], self.ends[tp] + 1
+        value = msgspec.json.encode(event)
+        self.owner.take([Record(topic, 0, offset, self.now, event.room_id.encode(), value)])
+
+    def rubbish(self, topic: str) -> None:
+        """What is no event arrives."""
+        tp = TP(topic, 0)
+        offset, self.ends[tp] = self.ends[tp], self.ends[tp] + 1
+        self.owner.take([Record(topic, 0, offset, self.now, b"", b"rubbish")])
+
+    def said(self, kind: type) -> list[Any]:
+        """Bodies of that kind; a verdict goes to its host's shard as well, which is not told here."""
+        emitted = self.shard.context.emitted
+        return [out.body for out in emitted if isinstance(out.body, kind) and out.topic != "verdict-by-host"]
+
+    def notices(self, room: str = ROOM) -> list[tuple[str, int]]:
+        """Kind and time, in order of time and name."""
+        told = [(notice.at - START, notice.kind) for notice in self.said(Notice) if notice.room_id == room]
+        return [(kind, at) for at, kind in sorted(told)]
+
+    @property
+    def clock(self) -> int:
+        return self.shard.clock - START
+
+
+def timely(events: Iterable[RoomEvent]) -> list[tuple[int, RoomEvent]]:
+    """Each event arrives at its own time."""
+    return [(event.at - START, event) for event in events]
+
+
+def test_a_room_whose_frames_stop_has_lost_its_signal_and_done_nothing_wrong() -> None:
+    live = Live()
+    live.run(10 * MIN, timely(frames(0, 60 * S, black=True, face=False)))
+    assert live.notices() == [("at-risk", 60 * S), ("risk-cleared", 75 * S), ("signal-lost", 75 * S)]
+    assert live.said(Verdict) == []
+
+
+def test_topics_without_events_for_hours_hold_nothing_up() -> None:
+    """Frames alone: comments and entries are silent, and black-screen is judged when it is due."""
+    live = Live()
+    live.run(3 * HOUR)
+    first = 3 * HOUR
+    live.run(first + 125 * S, timely(frames(first, first + 130 * S, black=True)))
+    assert [(verdict.rule, verdict.at - START) for verdict in live.said(Verdict)] == [("black-screen", first + 120 * S)]
+
+
+def test_a_frozen_clock_of_one_room_silences_that_room_and_no_other() -> None:
+    """Its frames say the same time for ever: they are late once its neighbours go on, and its signal is lost."""
+    live = Live()
+    good = timely(frames(0, 5 * MIN, room="neighbour", black=True))
+    frozen = timely(frames(0, 30 * S, black=True)) + [
+        (at, frame(30 * S, black=True)) for at in range(31 * S, 300 * S, S)
+    ]
+    live.run(5 * MIN, good + frozen)
+    assert ("signal-lost", 45 * S) in live.notices()
+    assert [(verdict.room_id, verdict.rule) for verdict in live.said(Verdict)] == [("neighbour", "black-screen")]
+    letters = live.said(DeadLetter)
+    assert len(letters) > 200
+    assert {(letter.topic, letter.reason) for letter in letters} == {("frame-status", "late")}
+
+
+def test_a_frozen_clock_of_a_whole_partition_holds_its_shard_and_accuses_nobody() -> None:
+    live = Live()
+    frozen = timely(frames(0, 30 * S, black=True)) + [
+        (at, frame(30 * S, black=True)) for at in range(30 * S, HOUR, 100)
+    ]
+    live.run(HOUR - S, frozen)
+    assert live.clock == 30 * S - 2 * S  # what vigil_clock_delay_seconds shows
+    assert live.said(Verdict) == live.said(DeadLetter) == []
+    live.run(HOUR + 10 * S)  # it falls silent: the wall clock leads again
+    assert live.clock > HOUR
+    assert live.said(Verdict) == []
+    assert live.notices() == [("signal-lost", 45 * S)]
+
+
+def test_a_producer_that_sends_rubbish_alone_is_as_good_as_silent() -> None:
+    """Its messages are told, and hold nobody's clock back: frames are judged as if the other topics were silent."""
+    live = Live()
+    for event in frames(1 * S, 130 * S, black=True):
+        live.run(event.at - START, [(event.at - START, event)])
+        for _ in range(9):
+            live.rubbish("comment")
+            live.rubbish("buyer-entry")
+            live.run(live.now - START + 100)
+    assert [(verdict.rule, verdict.at - START) for verdict in live.said(Verdict)] == [("black-screen", 121 * S)]
+    assert len(live.said(DeadLetter)) > 2000
+    assert {letter.reason for letter in live.said(DeadLetter)} == {"malformed"}
+    assert min(letter.at for letter in live.said(DeadLetter)) >= START - 2 * S  # before the clock had begun
+    assert live.clock > 120 * S
+
+
+def test_a_jump_ahead_within_a_day_makes_late_what_follows_in_its_partition_and_accuses_nobody() -> None:
+    live = Live()
+    ahead = frame(10 * HOUR, room="liar")
+    talk = [buyer_comment(at, id_=f"c{at}") for at in range(0, 5 * MIN, 100)]
+    live.run(5 * MIN, [*timely(frames(0, 5 * MIN, black=True)), *timely(talk), (60 * S, ahead)])
+    assert live.said(Verdict) == []
+    late = live.said(DeadLetter)
+    assert {(letter.topic, letter.reason) for letter in late} == {("frame-status", "late")}
+    assert len(late) >= 235
+    assert live.clock < 5 * MIN  # comments go on, and keep the shard's clock
+    assert live.notices()[-1][0] == "signal-lost"
+
+
+def test_a_jump_ahead_where_all_else_is_silent_takes_the_shard_along_and_accuses_nobody() -> None:
+    live = Live()
+    ahead = frame(10 * HOUR, room="liar")
+    live.run(5 * MIN, [*timely(frames(0, 5 * MIN, black=True)), (60 * S, ahead)])
+    assert live.clock == 10 * HOUR - 2 * S
+    assert live.said(Verdict) == []
+    assert {letter.reason for letter in live.said(DeadLetter)} == {"late"}
+    assert live.notices()[-1][0] == "signal-lost"
+
+
+def test_a_jump_back_is_late_and_changes_nothing() -> None:
+    live = Live()
+    steady = frames(0, 130 * S, black=True)
+    back = [(100 * S + at, frame(at, black=False)) for at in range(0, 20 * S, S)]
+    live.run(135 * S, [*timely(steady), *back])
+    assert [(verdict.rule, verdict.at - START) for verdict in live.said(Verdict)] == [("black-screen", 120 * S)]
+    assert len(live.said(DeadLetter)) == 20
+
+
+def test_more_than_a_day_ahead_is_refused_and_moves_no_clock() -> None:
+    live = Live()
+    live.run(10 * S, [*timely(frames(0, 9 * S)), (5 * S, frame(5 * S + 25 * HOUR))])
+    assert [(letter.reason, letter.topic) for letter in live.said(DeadLetter)] == [("malformed", "frame-status")]
+    assert live.clock < 10 * S

@@ -1,0 +1,157 @@
+"""The AsyncAPI 3 document: every topic with its messages, keys, clean-up and CloudEvents headers."""
+
+from typing import Any, Final
+
+from vigil.topics.catalog import Topic
+from vigil.topics.contracts.examples import EXAMPLES
+from vigil.topics.contracts.schemas import PUBLIC, TOMBSTONES, VERSION, components, major
+from vigil.topics.envelope import SOURCE, cloud_event_headers
+
+BINDING: Final = "0.5.0"
+"""Version of AsyncAPI's Kafka bindings."""
+
+_HEADER_WORDS: Final = {
+    "ce_specversion": "CloudEvents 1.0, binary content mode.",
+    "ce_id": "The output's identity: a repeat carries the same one.",
+    "ce_source": "Who says it.",
+    "ce_type": "What it is, with the major version of its schema.",
+    "ce_time": "The event time, RFC 3339 in UTC.",
+    "content-type": "The value's media type.",
+}
+
+
+def asyncapi() -> dict[str, Any]:
+    """The document, from Vigil's own side: it receives what comes in and sends what goes out."""
+    topics = PUBLIC.values()
+    return {
+        "asyncapi": "3.0.0",
+        "id": f"urn:vigil:contract:v{major()}",
+        "info": {
+            "title": "Vigil",
+            "version": VERSION,
+            "description": (
+                "Judges live rooms and suppliers by the marketplace's published rules. Values are JSON objects (UTF-8, "
+                "at most 64 KiB coming in). An integer is a JSON number without fraction or exponent; unknown fields "
+                "are ignored. Everything that goes out is sent at least once: repeats carry the same identity "
+                "(`ce_id`) and content, but for `published_at`."
+            ),
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "kafka": {
+                "host": "{broker}",
+                "protocol": "kafka",
+                "description": "The Kafka cluster that Vigil is told by VIGIL_BROKER.",
+                "variables": {"broker": {"default": "localhost:9092", "description": "host:port"}},
+            }
+        },
+        "channels": {topic.name: _channel(topic) for topic in topics},
+        "operations": {
+            f"{'receive' if topic.direction == 'in' else 'send'}-{topic.name}": {
+                "action": "receive" if topic.direction == "in" else "send",
+                "summary": topic.says,
+                "channel": {"$ref": f"#/channels/{topic.name}"},
+            }
+            for topic in topics
+        },
+        "components": {
+            "schemas": {name: _as_draft_7(schema) for name, schema in _schemas().items()},
+            "messages": {name: message for topic in topics for name, message in _messages(topic).items()},
+        },
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    return components(PUBLIC.values(), "#/components/schemas/{name}")
+
+
+def _as_draft_7(schema: Any) -> Any:
+    """A reference stands alone there: what stands beside it would be ignored."""
+    if isinstance(schema, list):
+        return [_as_draft_7(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"]}
+    return {name: _as_draft_7(inner) for name, inner in schema.items()}
+
+
+def _channel(topic: Topic) -> dict[str, Any]:
+    kafka: dict[str, Any] = {"topic": topic.name, "bindingVersion": BINDING}
+    if topic.config:
+        settings: dict[str, Any] = {"cleanup.policy": [topic.config["cleanup.policy"]]}
+        for name in ("retention.ms", "retention.bytes"):
+            if name in topic.config:
+                settings[name] = int(topic.config[name])
+        kafka["topicConfiguration"] = settings
+    told = f"Key: the `{topic.key}`." if topic.name != "dead-letter" else "Key: that of the refused message."
+    if topic.group is not None:
+        told += f" One of the topics of the {topic.group} shards, which have the same number of partitions."
+    return {
+        "address": topic.name,
+        "title": topic.says,
+        "description": told,
+        "servers": [{"$ref": "#/servers/kafka"}],
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _messages(topic)},
+        "bindings": {"kafka": kafka},
+    }
+
+
+def _messages(topic: Topic) -> dict[str, Any]:
+    example = EXAMPLES[topic.name]
+    named = {} if topic.direction == "in" else {"headers": _headers(topic)}
+    message: dict[str, Any] = {
+        "name": topic.carries.__name__,
+        "title": topic.says,
+        "contentType": "application/json",
+        **named,
+        "payload": {"$ref": f"#/components/schemas/{topic.carries.__name__}"},
+        "bindings": {"kafka": {"key": _key(topic), "bindingVersion": BINDING}},
+        "examples": [{"name": "example", **_example_headers(topic), "payload": example.value}],
+    }
+    messages = {topic.name: message}
+    if topic.name in TOMBSTONES:
+        messages[f"{topic.name}-tombstone"] = {
+            "name": f"{topic.carries.__name__}Tombstone",
+            "title": TOMBSTONES[topic.name],
+            **named,
+            "payload": {"type": "null"},
+            "bindings": {"kafka": {"key": _key(topic), "bindingVersion": BINDING}},
+        }
+    return messages
+
+
+def _key(topic: Topic) -> dict[str, Any]:
+    if topic.name == "dead-letter":
+        return {"description": "The refused message's key as it came; it may be missing, or not be text."}
+    return {"type": "string", "minLength": 1, "maxLength": 128, "description": f"The `{topic.key}`, UTF-8."}
+
+
+def _headers(topic: Topic) -> dict[str, Any]:
+    fixed = {
+        name: value.decode()
+        for name, value in cloud_event_headers(topic.name, "", 0)
+        if name not in ("ce_id", "ce_time")
+    }
+    return {
+        "type": "object",
+        "properties": {
+            name: {"type": "string", "description": words}
+            | ({"const": fixed[name]} if name in fixed else {})
+            | ({"format": "date-time"} if name == "ce_time" else {})
+            for name, words in _HEADER_WORDS.items()
+        },
+        "required": list(_HEADER_WORDS),
+    }
+
+
+def _example_headers(topic: Topic) -> dict[str, Any]:
+    if topic.direction == "in":
+        return {}
+    example = EXAMPLES[topic.name]
+    made = cloud_event_headers(topic.name, example.id or "", example.value["at"])
+    return {"headers": {name: value.decode() for name, value in made}}
+
+
+__all__ = ["BINDING", "SOURCE", "asyncapi"]

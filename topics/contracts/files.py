@@ -1,0 +1,24 @@
+"""The contract as files: `asyncapi.json`, `schemas/<topic>.json`, and the story of the examples to replay."""
+
+import json
+from typing import Any, Final
+
+from vigil.topics.contracts.asyncapi import asyncapi
+from vigil.topics.contracts.examples import STORY
+from vigil.topics.contracts.schemas import PUBLIC, schema_of
+
+STORY_FILE: Final = "story.jsonl"
+
+
+def pretty(document: Any) -> str:
+    """JSON for people and for diffs: fields in their own order, one line each."""
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def files() -> dict[str, str]:
+    """Every file by its path; the same bytes on any machine."""
+    told = {"asyncapi.json": pretty(asyncapi())}
+    for topic in PUBLIC.values():
+        told[f"schemas/{topic.name}.json"] = pretty(schema_of(topic))
+    told[STORY_FILE] = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in STORY)
+    return told

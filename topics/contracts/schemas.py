@@ -1,0 +1,131 @@
+"""JSON Schemas of everything that comes in or goes out: msgspec's, and the rules that a type alone cannot say."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from vigil.topics.catalog import TOPICS, Topic
+from vigil.topics.contracts.examples import EXAMPLES
+from vigil.topics.contracts.words import words_of
+from vigil.topics.suppliers import MAX_AMOUNT_CENTS
+
+VERSION: Final = "1.0"
+"""Of the contract: the second number rises when something is added, the first when others have to change."""
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+PUBLIC: Final = {topic.name: topic for topic in TOPICS if topic.direction != "internal"}
+"""The topics that others write or read, by name; the internal ones may change with any version."""
+
+Schema = dict[str, Any]
+
+TOMBSTONES: Final = {
+    "supplier-profile": "A null value deletes the profile.",
+    "room-status": "A null value, 1 h after the room ended: Vigil has forgotten it.",
+    "supplier-score": "A null value: the supplier has no line any more.",
+}
+"""What a message without a value means, where there is one."""
+
+
+def schema_of(topic: Topic) -> Schema:
+    """The JSON Schema (2020-12) of a topic's message values; `x-topic` and `x-key` tell where it goes."""
+    parts = components([topic], "#/$defs/{name}")
+    root = parts.pop(topic.carries.__name__)
+    schema: Schema = {
+        "$schema": DIALECT,
+        "$id": f"urn:vigil:{topic.name}:v{major()}",
+        "x-topic": topic.name,
+        "x-direction": topic.direction,
+        "x-key": topic.key,
+        **root,
+        "examples": [EXAMPLES[topic.name].value],
+    }
+    if topic.name in TOMBSTONES:
+        schema["x-tombstone"] = TOMBSTONES[topic.name]
+    if parts:
+        schema["$defs"] = parts
+    return schema
+
+
+def major() -> str:
+    """What `ce_type` and `$id` end in: the version within which nothing breaks."""
+    return VERSION.split(".")[0]
+
+
+def components(topics: Iterable[Topic], ref_template: str) -> dict[str, Schema]:
+    """The schema of every type that the topics' messages are made of, by the type's name."""
+    topics = list(topics)
+    kinds = [topic.carries for topic in topics]
+    _, made = msgspec.json.schema_components(kinds, ref_template=ref_template)
+    types = _types(kinds)
+    said = {kind for topic in topics if topic.direction == "out" for kind in [topic.carries]}
+    told: dict[str, Schema] = {}
+    for name in sorted(made):
+        kind = types[name]
+        schema: Schema = _plain(made[name])
+        for field, of_field in schema["properties"].items():
+            of_field["description"] = words_of(kind, field)
+        told[name] = _with_rules(kind, schema, out=kind in said)
+    return told
+
+
+def _types(kinds: Iterable[type[Struct]]) -> dict[str, type[Struct]]:
+    found: dict[str, type[Struct]] = {}
+    for module in {sys.modules[kind.__module__] for kind in kinds}:
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Struct):
+                found[value.__name__] = value
+    return found
+
+
+def _plain(schema: Any) -> Any:
+    """Lists of fixed length in a form that draft-07, which AsyncAPI speaks, knows too."""
+    if isinstance(schema, list):
+        return [_plain(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {name: _plain(inner) for name, inner in schema.items()}
+    first, *others = schema.pop("prefixItems", None) or [None]
+    if first is not None:
+        if any(other != first for other in others):  # pragma: no cover - none of the contract's
+            raise NotImplementedError("a list of fixed length with items of several types")
+        schema["items"] = first
+    return schema
+
+
+def _with_rules(kind: type[Struct], schema: Schema, *, out: bool) -> Schema:
+    """What the decoders demand, and what outputs promise, beyond the types."""
+    name, fields = kind.__name__, schema["properties"]
+    if name == "Quote":
+        schema["if"] = {"properties": {"kind": {"const": "submitted"}}, "required": ["kind"]}
+        schema["then"] = {"required": ["rfq_at"]}
+    elif name == "Payment":
+        dollars = MAX_AMOUNT_CENTS // 100
+        fields["amount_usd"] = {
+            "description": (
+                f"US dollars, more than 0 and at most {dollars:,}, at most two decimals (trailing zeros aside): "
+                'a string of digits such as "12.50", or a number.'
+            ),
+            "anyOf": [
+                {"type": "string", "pattern": _amount_pattern(dollars)},
+                {"type": "number", "exclusiveMinimum": 0, "maximum": dollars},
+            ],
+        }
+    elif name == "Verdict" and out:
+        # Null only while it waits to be sent.
+        fields["published_at"] = {"type": "integer", "description": fields["published_at"]["description"]}
+        schema["required"] = [*schema["required"], "published_at"]
+    return schema
+
+
+def _amount_pattern(most: int) -> str:
+    """Decimals that `vigil.topics.suppliers.cents_of` takes: above 0, at most `most` (a power of ten), whole cents.
+
+    Some engines let `$` match before a line feed at the end, hence the last look ahead.
+    """
+    digits = len(str(most)) - 1
+    short = r"(?=[0-9]{1,40}(\.[0-9]{1,40})?$)"
+    return rf"^{short}(?=.*[1-9])0*([0-9]{{1,{digits}}}(\.[0-9]{{1,2}}0*)?|{most}(\.0+)?)$(?!\n)"
