@@ -67,7 +67,7 @@ deploy-check: $(LINTERS)/.vigil-installed ## Dockerfile, Compose and Kubernetes 
 	$(LINTERS)/bin/hadolint Dockerfile
 	$(LINTERS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(LINTERS)/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml deploy/kubernetes/optional/ingress.yaml
-	$(LINTERS)/bin/shellcheck .ci/run
+	$(LINTERS)/bin/shellcheck .ci/run tools/ci-packages
 
 $(LINTERS)/.vigil-installed: deploy/linters.lock
 	@test -n "$(PYTHON)" || { echo "error: there is no Python 3.11 to 3.14 on PATH" >&2; exit 1; }
