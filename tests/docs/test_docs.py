@@ -15,7 +15,7 @@ from vigil.app.observability.metrics import WorkerMetrics
 from vigil.topics.catalog import TOPICS
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
