@@ -16,7 +16,7 @@ from faust.types import TP
 
 from vigil.agents.faust.batches import FaustSourceFeed, MirrorTable, changelog_batch
 from vigil.agents.shard_manager import ShardManager, ShardRunner, wall_ms
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import cloud_event_headers, stamp, without_value
 
 STAMPED: Final = frozenset({"verdict", "verdict-shadow"})
@@ -46,7 +46,7 @@ class Checkpointer:
         self,
         owner: ShardManager,
         feed: FaustSourceFeed,
-        tables: dict[Group, MirrorTable],
+        tables: dict[SubjectName, MirrorTable],
         producer: Callable[[], Any],
         recorded: bool = False,
         marker_alone: bool = False,

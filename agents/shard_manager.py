@@ -12,7 +12,7 @@ from typing import Any, Final
 from faust.types import TP
 
 from vigil.agents.faust.batches import Batch, FaustSourceFeed
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 MAX_TIME: Final = 1 << 62
 
@@ -69,7 +69,13 @@ class ShardRunner:
     )  # fmt: skip
 
     def __init__(
-        self, group: Group, partition: int, shard: Any, tps: Sequence[TP], ends: Sequence[int], now: int | None = None
+        self,
+        group: SubjectName,
+        partition: int,
+        shard: Any,
+        tps: Sequence[TP],
+        ends: Sequence[int],
+        now: int | None = None,
     ) -> None:
         now = wall_ms() if now is None else now
         self.group = group
@@ -110,9 +116,9 @@ class ShardManager:
         self,
         feed: FaustSourceFeed,
         pace: WatermarkPolicy,
-        groups: Mapping[Group, Sequence[str]],
-        new_shard: Callable[[Group, int], Any],
-        upstream: Collection[Group] = (),
+        groups: Mapping[SubjectName, Sequence[str]],
+        new_shard: Callable[[SubjectName, int], Any],
+        upstream: Collection[SubjectName] = (),
         wall: Callable[[], int] = wall_ms,
     ) -> None:
         """`groups`: the topics of each group by rank. `new_shard`: a shard from what the group's mirror has restored.
@@ -126,8 +132,8 @@ class ShardManager:
         self._new_shard = new_shard
         self._upstream = upstream
         self._ranks = {topic: (group, rank) for group, topics in groups.items() for rank, topic in enumerate(topics)}
-        self.shards: dict[tuple[Group, int], ShardRunner] = {}
-        self.upstream_done: Callable[[Group], int | None] = lambda group: 0
+        self.shards: dict[tuple[SubjectName, int], ShardRunner] = {}
+        self.upstream_done: Callable[[SubjectName], int | None] = lambda group: 0
         """Recorded data: since when (wall clock, ms) all that flows into the group is written; None: not yet."""
         self.gaps: dict[TP, tuple[int, int]] = {}
         """Offsets that were jumped over, to be looked at: where the last jump began, and where it ended."""

@@ -37,7 +37,7 @@ from vigil.app.engine.changelog import (
 from vigil.app.engine.shard import Shard
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.simulate import Simulation
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 PARTITIONS: Final = 4
 KEYS: Final = tuple(int(text) for text in os.environ.get("VIGIL_BENCH_KEYS", "10000,100000").split(","))
@@ -58,7 +58,7 @@ OF_MEMORY: Final = 1.4
 class Kind(NamedTuple):
     """One sort of state to measure."""
 
-    group: Group
+    group: SubjectName
     history_days: float
 
 

@@ -17,7 +17,7 @@ DAY_MS: Final = 24 * 60 * 60 * 1000
 DEAD_LETTER_BYTES: Final = 1024 * 1024 * 1024
 """So much of a partition of `dead-letter` is kept: a flood of bad messages takes this much disk, and no more."""
 
-Group = Literal["rooms", "hosts", "suppliers", "industries", "rfqs"]
+SubjectName = Literal["rooms", "hosts", "suppliers", "industries", "rfqs"]
 Direction = Literal["in", "out", "internal"]
 
 
@@ -32,7 +32,7 @@ class Topic(NamedTuple):
     says: str
     retention_days: int | None
     """None where the topic is compacted, and for what comes in: its producers decide."""
-    group: Group | None = None
+    group: SubjectName | None = None
     """The shards that read it: topics of one group must have the same number of partitions."""
 
     @property

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from vigil.agents.faust.batches import BatchApp
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 
 def attach(
     app: BatchApp,
-    group: Group,
+    group: SubjectName,
     channel: Any,
     take: Callable[[Sequence[Any]], Sequence[Any]],
     crash: Callable[[BaseException], Awaitable[None]],

@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """The largest record that the changelog topics take: one part of one key's state."""
@@ -74,7 +74,7 @@ class Hooks:
     """Partitions that are not to be fetched, whatever room Faust's own queues have."""
     failed: Callable[[BaseException], Awaitable[None]] = lambda error: _raise(error)
     """Told of what keeps the worker from reading on."""
-    restored: Callable[[Group, int], None] = lambda group, records: None
+    restored: Callable[[SubjectName, int], None] = lambda group, records: None
     """Told of changelog records that were read, in a recovery or as a standby."""
 
 
@@ -411,11 +411,11 @@ class MirrorTable(faust.Table):
         name: str,
         partitions: int,
         new_mirror: Callable[[], Any],
-        group: Group,
+        group: SubjectName,
         changelog: str,
     ) -> None:
         self.new_mirror = new_mirror
-        self.group: Group = group
+        self.group: SubjectName = group
         super().__init__(
             app,
             name=name,
@@ -544,9 +544,9 @@ class FaustSourceFeed:
         """The offset after the last record that was handed on; before the first, where reading begins, or 0."""
         return self._app.hooks.handed_on.get(tp, 0)
 
-    def standby_lag(self) -> dict[Group, int]:
+    def standby_lag(self) -> dict[SubjectName, int]:
         """By group: changelog records that this worker stands by for and has not taken in, as the last fetches told."""
-        lag: dict[Group, int] = {}
+        lag: dict[SubjectName, int] = {}
         for tp in self._app.tables.recovery.standby_tps:
             state = partition_state(self._consumer, tp)
             end = 0 if state is None else state.highwater or 0

@@ -9,14 +9,14 @@ from vigil.app.domain.rooms.shadow import ShadowedRoomMachine
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.suppliers.machine import SupplierMachine
 from vigil.app.engine.subject import StateMachine
-from vigil.topics.catalog import BY_NAME, Group
+from vigil.topics.catalog import BY_NAME, SubjectName
 from vigil.topics.rooms import ROOM_TOPICS
 from vigil.topics.suppliers import SUPPLIER_TOPICS
 
-GROUPS: Final[tuple[Group, ...]] = ("rooms", "hosts", "suppliers", "industries", "rfqs")
+GROUPS: Final[tuple[SubjectName, ...]] = ("rooms", "hosts", "suppliers", "industries", "rfqs")
 """In the order in which outputs flow; `industries` tells `suppliers` the assessed scores."""
 
-UPSTREAM: Final[dict[Group, tuple[str, ...]]] = {
+UPSTREAM: Final[dict[SubjectName, tuple[str, ...]]] = {
     "hosts": ROOM_TOPICS,
     "industries": SUPPLIER_TOPICS,
     "rfqs": SUPPLIER_TOPICS,
@@ -26,12 +26,12 @@ UPSTREAM: Final[dict[Group, tuple[str, ...]]] = {
 
 def subjects(
     rulebook: Rulebook, review_wait_ms: int | None, candidate: Rulebook | None = None
-) -> dict[Group, StateMachine]:
+) -> dict[SubjectName, StateMachine]:
     """A logic for each group; `review_wait_ms`: how long a review waits for its verdict, None to the input's end.
 
     `candidate`: a rulebook that judges rooms in shadow, and causes nothing.
     """
-    logics: dict[Group, StateMachine] = {
+    logics: dict[SubjectName, StateMachine] = {
         "rooms": ShadowedRoomMachine(rulebook, candidate),
         "hosts": HostMachine(rulebook, review_wait_ms),
         "suppliers": SupplierMachine(rulebook),

@@ -21,7 +21,7 @@ from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 from vigil.app.engine.subject import StateMachine
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.topics.catalog import TOPICS, Group
+from vigil.topics.catalog import TOPICS, SubjectName
 
 Operation = Literal["Read", "Write"]
 
@@ -44,7 +44,7 @@ class Acl(NamedTuple):
     operation: Operation
 
 
-def needed(app_id: str, logics: Mapping[Group, StateMachine]) -> list[Acl]:
+def needed(app_id: str, logics: Mapping[SubjectName, StateMachine]) -> list[Acl]:
     """All rights of a worker whose topics exist. (To create them, it needs Create on the cluster or on their names.)"""
     rights = [Acl("topic", name, "Read") for logic in logics.values() for name in logic.topics]
     rights += [Acl("topic", topic.name, "Write") for topic in TOPICS if topic.direction != "in"]

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from vigil.app.engine.subject import StateMachine
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.topics.catalog import BY_NAME, TOPICS, Group
+from vigil.topics.catalog import BY_NAME, TOPICS, SubjectName
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 GRACE_MS: Final = 20 * 60 * 1000
@@ -64,7 +64,7 @@ class Cluster:
                 )
 
 
-def changelog_of(app_id: str, group: Group) -> str:
+def changelog_of(app_id: str, group: SubjectName) -> str:
     """The topic that holds the state of a group's shards."""
     return f"{app_id}-{group}-state"
 
@@ -86,7 +86,7 @@ def changelog_config() -> dict[str, str]:
     }
 
 
-async def ensure_topics(settings: Settings, logics: Mapping[Group, StateMachine]) -> dict[Group, int]:
+async def ensure_topics(settings: Settings, logics: Mapping[SubjectName, StateMachine]) -> dict[SubjectName, int]:
     """Create the topics that are missing; return each group's number of partitions.
 
     Raise SettingsError where topics exist that do not fit: shards are made of partitions of one number, and a group
@@ -111,10 +111,10 @@ async def ensure_topics(settings: Settings, logics: Mapping[Group, StateMachine]
 
 
 def _plan(
-    settings: Settings, logics: Mapping[Group, StateMachine], existing: Mapping[str, int]
-) -> tuple[dict[Group, int], dict[str, tuple[int, dict[str, str]]]]:
+    settings: Settings, logics: Mapping[SubjectName, StateMachine], existing: Mapping[str, int]
+) -> tuple[dict[SubjectName, int], dict[str, tuple[int, dict[str, str]]]]:
     """Each group's number of partitions, and the topics to create; raise SettingsError where they do not fit."""
-    counts: dict[Group, int] = {}
+    counts: dict[SubjectName, int] = {}
     missing: dict[str, tuple[int, dict[str, str]]] = {}
     for group, logic in logics.items():
         changelog = changelog_of(settings.app_id, group)

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from vigil.app.kafka.admin import Cluster, changelog_config, changelog_of
 from vigil.app.kafka.settings import Settings
-from vigil.topics.catalog import BY_NAME, TOPICS, Group
+from vigil.topics.catalog import BY_NAME, TOPICS, SubjectName
 
 Level = Literal["ok", "warn", "fail", "missing"]
 
@@ -44,7 +44,7 @@ class Line(NamedTuple):
     topic: str
     kind: str
     """`in`, `out`, `internal`, or `state` for a changelog."""
-    group: Group | None
+    group: SubjectName | None
     """The shards that read it, or whose state it holds."""
     clean_up: str
     """As it must be; empty where its producers decide."""
@@ -94,7 +94,7 @@ class _Surveyor(Cluster):
         return len((await self._admin.describe_cluster())["brokers"])
 
 
-async def survey(settings: Settings, groups: Iterable[Group]) -> tuple[dict[str, Found], int]:
+async def survey(settings: Settings, groups: Iterable[SubjectName]) -> tuple[dict[str, Found], int]:
     """Every topic of Vigil's that exists, and the number of brokers; raise SettingsError where Kafka is not reached."""
     names = [topic.name for topic in TOPICS] + [changelog_of(settings.app_id, group) for group in groups]
     surveyor = _Surveyor(settings)
@@ -102,7 +102,7 @@ async def survey(settings: Settings, groups: Iterable[Group]) -> tuple[dict[str,
         return await surveyor.found(names), await surveyor.brokers()
 
 
-def judge(found: Mapping[str, Found], settings: Settings, groups: Mapping[Group, Sequence[str]]) -> list[Line]:
+def judge(found: Mapping[str, Found], settings: Settings, groups: Mapping[SubjectName, Sequence[str]]) -> list[Line]:
     """A line for each topic; `groups`: the source topics of each group of shards."""
     lines = []
     differing = {group: _counts(found, settings, group, topics) for group, topics in groups.items()}
@@ -129,7 +129,9 @@ def clean_up(config: Mapping[str, str]) -> str:
     return policy
 
 
-def _counts(found: Mapping[str, Found], settings: Settings, group: Group, topics: Sequence[str]) -> Finding | None:
+def _counts(
+    found: Mapping[str, Found], settings: Settings, group: SubjectName, topics: Sequence[str]
+) -> Finding | None:
     """What is wrong with a group whose topics differ in their number of partitions."""
     names = [*topics, changelog_of(settings.app_id, group)]
     counts = {name: found[name].partitions for name in names if name in found}

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from vigil.app.domain.rulebook.hosts import SECTIONS as LADDERS
 from vigil.app.domain.rulebook.reader import RULES
-from vigil.topics.catalog import TOPICS, Group
+from vigil.topics.catalog import TOPICS, SubjectName
 from vigil.topics.fields import Reason
 from vigil.topics.verdicts import NoticeKind, Priority
 
@@ -205,8 +205,8 @@ class WorkerMetrics:
         _begin(self.outputs, written)
         _begin(self.refused, read, get_args(Reason)[:2])
         self.refused.labels("review", "unknown-verdict")
-        _begin(self.too_old, get_args(Group))
-        _begin(self.restored, get_args(Group))
+        _begin(self.too_old, get_args(SubjectName))
+        _begin(self.restored, get_args(SubjectName))
         _begin(self.verdicts, rules)
         _begin(self.shadow_verdicts, rules, FOUND_BY)
         _begin(self.pins, ("granted", "refused"))

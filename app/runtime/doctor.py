@@ -27,7 +27,7 @@ from vigil.app.kafka.dead_letters import letter_of
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_audit import Found, judge, survey
 from vigil.app.kafka.topic_reader import records
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 from vigil.topics.fields import MAX_AHEAD_MS
 from vigil.topics.rooms import ROOM_TOPICS
 
@@ -43,7 +43,7 @@ AHEAD_MS: Final = 5_000
 _TAILS: Final = (200, 20_000)
 """Records at the end of a changelog partition among which its last marker is looked for."""
 
-Groups = Mapping[Group, tuple[str, ...]]
+Groups = Mapping[SubjectName, tuple[str, ...]]
 
 
 class Check(NamedTuple):

@@ -13,7 +13,7 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.observability.metrics import MOST_INDUSTRIES, WorkerMetrics
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 log: Final = structlog.get_logger("vigil.report")
 
@@ -31,7 +31,7 @@ class MetricsReporter:
         settings: Settings,
         rulebook: Rulebook,
         not_ready: Callable[[], str | None],
-        standby_lag: Callable[[], Mapping[Group, int]] = dict,
+        standby_lag: Callable[[], Mapping[SubjectName, int]] = dict,
     ) -> None:
         """`not_ready`: why the worker does not judge; None where it does. `standby_lag`: records by group."""
         self._metrics = metrics
@@ -43,7 +43,7 @@ class MetricsReporter:
         self._standby_lag = standby_lag
         self._refused: Counter[tuple[str, str]] = Counter()
         """In this minute, by topic and reason."""
-        self._on_air: dict[tuple[Group, int], tuple[ShardRunner, LiveRoomGauges]] = {}
+        self._on_air: dict[tuple[SubjectName, int], tuple[ShardRunner, LiveRoomGauges]] = {}
         """By shard: its rooms on air."""
         self._industries: dict[str, str] = {}
         """The label of each industry that is told apart."""
@@ -157,7 +157,7 @@ class MetricsReporter:
             metrics.buffered.labels(**labels).set(len(shard.buffer))
             metrics.keys.labels(**labels).set(len(shard.keys))
         standby_lag = self._standby_lag()
-        for group in get_args(Group):
+        for group in get_args(SubjectName):
             metrics.shards.labels(group).set(owned[group])
             metrics.standby_lag.labels(group).set(standby_lag.get(group, 0))
             metrics.held_back.labels(group).set(held_back[group])

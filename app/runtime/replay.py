@@ -21,7 +21,7 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.shard import Shard
 from vigil.app.engine.subject import OutputCollector, StateMachine
 from vigil.app.engine.watermark import MIN_TIME, SourcePosition
-from vigil.topics.catalog import BY_NAME, Group
+from vigil.topics.catalog import BY_NAME, SubjectName
 from vigil.topics.envelope import Output
 from vigil.topics.fields import MAX_MESSAGE_BYTES, UNKEYED, why_not_json
 from vigil.topics.verdicts import Action, Verdict
@@ -123,14 +123,14 @@ class Replay:
     """One run over one recording; feed it lines in order of arrival, then end it."""
 
     def __init__(
-        self, rulebook: Rulebook, lateness: int = LATENESS_MS, logics: Mapping[Group, StateMachine] | None = None
+        self, rulebook: Rulebook, lateness: int = LATENESS_MS, logics: Mapping[SubjectName, StateMachine] | None = None
     ) -> None:
         """`lateness`: how far out of order events may arrive, in ms; `logics` in the place of the rulebook's."""
         self._lateness = lateness
         self._file = SourcePosition()
         self._context = OutputCollector()
         self._told: dict[str, list[Output]] = {}
-        self._shards: dict[Group, ReplayShard] = {}
+        self._shards: dict[SubjectName, ReplayShard] = {}
         self._route: dict[str, tuple[ReplayShard, int]] = {}
         self._internal_offsets: dict[str, int] = {}
         self._number = 0

@@ -34,7 +34,7 @@ from vigil.app.observability.health import HealthServer
 from vigil.app.observability.logs import only_our_words
 from vigil.app.observability.metrics import WorkerMetrics
 from vigil.app.runtime.metrics_reporter import MetricsReporter
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 log: Final = structlog.get_logger("vigil.worker")
 
@@ -70,8 +70,8 @@ class Worker:
         self,
         settings: Settings,
         rulebook: Rulebook,
-        partitions: Mapping[Group, int],
-        logics: Mapping[Group, StateMachine] | None = None,
+        partitions: Mapping[SubjectName, int],
+        logics: Mapping[SubjectName, StateMachine] | None = None,
     ) -> None:
         """`partitions` of each group, as `ensure_topics` tells; `logics` in the place of Vigil's own, for tests."""
         self.settings = settings
@@ -201,7 +201,7 @@ class Worker:
 
     # ---- ownership --------------------------------------------------------------------------------------------
 
-    def _new_shard(self, group: Group, partition: int) -> Shard:
+    def _new_shard(self, group: SubjectName, partition: int) -> Shard:
         mirrors = self.tables[group].store
         changelog = TP(changelog_of(self.settings.app_id, group), partition)
         if changelog not in self.feed.assigned({changelog.topic}):
@@ -340,7 +340,7 @@ class Worker:
         """Recorded data: learn by what is committed when all that flows into a group has been written."""
         admin = AIOKafkaAdminClient(client_id=f"{self.settings.app_id}-watch", **self.settings.kafka())
         await admin.start()
-        done: dict[Group, int] = {}
+        done: dict[SubjectName, int] = {}
         upstream = {topic for topics in UPSTREAM.values() for topic in topics}
         self.owner.upstream_done = done.get
         try:
@@ -449,7 +449,7 @@ def _tune() -> None:
     gc.set_threshold(100_000, 50, 100)  # states are looked through again and again in vain
 
 
-async def _prepare(settings: Settings, logics: Mapping[Group, StateMachine]) -> dict[Group, int]:
+async def _prepare(settings: Settings, logics: Mapping[SubjectName, StateMachine]) -> dict[SubjectName, int]:
     partitions = await ensure_topics(settings, logics)
     await check_rights(settings, needed(settings.app_id, logics))
     return partitions

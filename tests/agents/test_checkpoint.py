@@ -13,7 +13,7 @@ from vigil.agents.checkpointer import CATCHING_UP, Checkpointer, FencedError
 from vigil.agents.shard_manager import ShardManager, WatermarkPolicy, wall_ms
 from vigil.app.engine.changelog import ChangelogStore
 from vigil.app.engine.shard import Shard
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 TOPICS = ("entry", "remark", "look")
 ENTRY = TP("entry", 0)
@@ -53,7 +53,7 @@ class Stage:
             **how,
         )
 
-    def _shard(self, group: Group, partition: int) -> Shard:
+    def _shard(self, group: SubjectName, partition: int) -> Shard:
         return Shard(Ordered(), 0, partition=partition, store=self.store, rulebook="rules")
 
     async def begin(self) -> "Stage":

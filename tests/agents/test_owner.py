@@ -21,7 +21,7 @@ from vigil.agents.faust.batches import Batch, FaustSourceFeed
 from vigil.agents.shard_manager import ShardManager, ShardRunner, TopicMismatch, WatermarkPolicy
 from vigil.app.engine.changelog import ChangelogStore
 from vigil.app.engine.shard import Shard
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 TOPICS = ("entry", "remark", "look")
 ENTRY, REMARK, LOOK = (TP(topic, 0) for topic in TOPICS)
@@ -37,8 +37,8 @@ class Stage:
         self,
         *,
         toy: Toy | None = None,
-        group: Group = "rooms",
-        upstream: Sequence[Group] = (),
+        group: SubjectName = "rooms",
+        upstream: Sequence[SubjectName] = (),
         store: ChangelogStore | None = None,
         **pace: Any,
     ) -> None:
@@ -57,7 +57,7 @@ class Stage:
             lambda: self.now,
         )
 
-    def _shard(self, group: Group, partition: int) -> Shard:
+    def _shard(self, group: SubjectName, partition: int) -> Shard:
         return Shard(self.toy, LATENESS, partition=partition, store=self.store)
 
     async def assign(self) -> "Stage":
@@ -397,7 +397,7 @@ async def test_recorded_data_that_goes_on_after_its_end_ends_again() -> None:
 
 async def test_a_group_that_reads_what_others_write_waits_until_all_of_it_is_written() -> None:
     stage = await Stage(live=False, toy=Arrival(), group="hosts", upstream=("hosts",)).assign()
-    done: dict[Group, int] = {}
+    done: dict[SubjectName, int] = {}
     stage.owner.upstream_done = done.get
     stage.take(ENTRY, 9000)
     stage.waits(5000)

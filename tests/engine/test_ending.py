@@ -8,7 +8,7 @@ from vigil.app.domain.registry import subjects
 from vigil.app.domain.rulebook import load_rulebook
 from vigil.app.engine.shard import Shard
 from vigil.app.simulate import Simulation
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 START = 1_662_048_000_000
 
@@ -20,7 +20,7 @@ class Read(NamedTuple):
 
 
 @pytest.mark.parametrize("group, status", [("rooms", "room-status"), ("suppliers", "supplier-metrics")])
-def test_after_the_last_word_nothing_is_left_to_write(group: Group, status: str) -> None:
+def test_after_the_last_word_nothing_is_left_to_write(group: SubjectName, status: str) -> None:
     """Rooms that are on the air at the end change with every second that passes, but no second passes any more."""
     logic = subjects(load_rulebook(), None)[group]
     shard = Shard(logic, 2000, partition=0)

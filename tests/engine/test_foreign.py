@@ -20,7 +20,7 @@ from vigil.app.engine.changelog import (
     store_key,
 )
 from vigil.app.engine.shard import Shard
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 KEY = b"\0\x06room-1"
 
@@ -63,7 +63,7 @@ LOGICS = dict(subjects(load_rulebook(), 2000))
 LENGTHS = {group: len(logic.topics) for group, logic in LOGICS.items()}
 
 
-def poisoned(group: Group, payload: bytes, owed: bytes | None = None) -> Shard:
+def poisoned(group: SubjectName, payload: bytes, owed: bytes | None = None) -> Shard:
     """A shard of which a whole checkpoint is stored, with one key whose state is what is told."""
     marker = CheckpointMarker(
         FORMAT, 1, 1, 0, 0, 0, 0, 10, 2000, (StoredSourcePosition(0, 0, 0, 0),) * LENGTHS[group], 1, ""
@@ -78,7 +78,7 @@ def poisoned(group: Group, payload: bytes, owed: bytes | None = None) -> Shard:
 
 @pytest.mark.parametrize("group", LOGICS)
 @pytest.mark.parametrize("payload", [b"\xc1", b"hello", b"\x91\x63", b"\x81\xa1a\x01", b"\xff" * 30, b"\x93\x01"])
-def test_a_poisoned_state_is_refused_with_a_remedy_that_names_its_key(group: Group, payload: bytes) -> None:
+def test_a_poisoned_state_is_refused_with_a_remedy_that_names_its_key(group: SubjectName, payload: bytes) -> None:
     shard = poisoned(group, payload)
     with pytest.raises(
         StoredStateError, match=r"the stored state of 'room-1' cannot be read: .*restore the topic, or delete"

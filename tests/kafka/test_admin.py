@@ -17,7 +17,7 @@ from vigil.app.kafka.acls import check_rights, needed
 from vigil.app.kafka.admin import Cluster, changelog_of, ensure_topics
 from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.topics.catalog import BY_NAME, DAY_MS, TOPICS, Group
+from vigil.topics.catalog import BY_NAME, DAY_MS, TOPICS, SubjectName
 
 LOGICS: Final = subjects(load_rulebook(), None)
 CHANGELOGS: Final = [changelog_of("vigil", group) for group in LOGICS]
@@ -59,9 +59,9 @@ async def found(broker: str, names: Iterable[str] = ()) -> dict[str, int]:
 
 async def test_every_topic_is_created_and_a_second_look_changes_nothing(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
-    assert await ensure_topics(settings(broker), LOGICS) == dict.fromkeys(get_args(Group), 3)
+    assert await ensure_topics(settings(broker), LOGICS) == dict.fromkeys(get_args(SubjectName), 3)
     assert await found(broker, ALL) == dict.fromkeys(ALL, 3)
-    assert await ensure_topics(settings(broker, partitions=5), LOGICS) == dict.fromkeys(get_args(Group), 3)
+    assert await ensure_topics(settings(broker, partitions=5), LOGICS) == dict.fromkeys(get_args(SubjectName), 3)
     assert await found(broker, ALL) == dict.fromkeys(ALL, 3)
 
 
@@ -137,7 +137,7 @@ async def test_another_application_shares_the_topics_but_not_the_state(embedded:
 async def test_workers_that_start_at_once_agree_or_are_refused(embedded: str) -> None:
     broker = embedded
     same = await asyncio.gather(*(ensure_topics(settings(broker), LOGICS) for _ in range(3)))
-    assert same == [dict.fromkeys(get_args(Group), 3)] * 3
+    assert same == [dict.fromkeys(get_args(SubjectName), 3)] * 3
 
 
 async def test_a_topic_that_somebody_made_meanwhile_with_another_number_is_noticed(

@@ -11,7 +11,7 @@ from vigil.app.kafka.settings import Settings
 from vigil.app.observability.metrics import MOST_INDUSTRIES, WorkerMetrics
 from vigil.app.runtime import metrics_reporter as module
 from vigil.app.runtime.metrics_reporter import MetricsReporter
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
 T = 1_700_000_000_000
 
@@ -23,7 +23,7 @@ class World:
         monkeypatch.setattr(module, "wall_ms", lambda: self.now)
         self.now = T
         self.why: str | None = None
-        self.standby_lag: dict[Group, int] = {}
+        self.standby_lag: dict[SubjectName, int] = {}
         self.metrics = WorkerMetrics()
         shard = SimpleNamespace(context=SimpleNamespace(counts={}), clock=T, sources=[], buffer=[], keys={})
         self.held = SimpleNamespace(

@@ -24,12 +24,12 @@ from vigil.app.engine.watermark import SourcePosition
 from vigil.app.runtime.replay import LATENESS_MS, Line, Outputs, Replay, ReplayShard, in_order
 from vigil.app.runtime.whatif.candidate_panel import CandidatePanelMachine, Member
 from vigil.app.runtime.whatif.replay_plan import ReplayPlan, plan
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import Output
 from vigil.topics.scores import PinDecision, SupplierScore
 from vigil.topics.verdicts import Action, Notice, Verdict
 
-_FROM: Final[dict[str, Group]] = {
+_FROM: Final[dict[str, SubjectName]] = {
     "verdict-by-host": "rooms",
     "quote-by-rfq": "suppliers",
     "supplier-metrics": "suppliers",
@@ -131,7 +131,7 @@ class CandidateRun:
         self.plan = planned
         self.context = OutputCollector()
         self.member = Member(candidate, planned.rules, planned.signals, self.context) if planned.rules else None
-        self.shards: dict[Group, Shard] = {}
+        self.shards: dict[SubjectName, Shard] = {}
         self.told: list[Output] = []
         self._route: dict[str, tuple[Shard, int]] = {}
         self._offsets: dict[str, int] = {}
@@ -192,7 +192,7 @@ class CandidateRun:
             rest = [output for output in theirs if not own(output)]
             return sorted([*rest, *mine], key=in_order)
 
-        def either(group: Group, topic: str, theirs: list[Output]) -> Iterable[Output]:
+        def either(group: SubjectName, topic: str, theirs: list[Output]) -> Iterable[Output]:
             return sorted(told.get(topic, ()), key=in_order) if group in groups else theirs
 
         return _outcome(

@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from vigil.app.domain.rooms.limits import JUDGED
 from vigil.app.domain.rulebook import Rulebook
-from vigil.topics.catalog import Group
+from vigil.topics.catalog import SubjectName
 
-_GROUPS: Final[dict[str, tuple[Group, ...]]] = {
+_GROUPS: Final[dict[str, tuple[SubjectName, ...]]] = {
     "suppliers": ("suppliers", "industries", "rfqs"),
     # Assessed scores go back to the suppliers, which carry them in their lines: both are judged anew.
     "service-score": ("suppliers", "industries"),
@@ -39,7 +39,7 @@ class ReplayPlan(NamedTuple):
     """Judged anew in every room."""
     signals: bool
     """Is the loss of signals judged anew, too?"""
-    groups: frozenset[Group]
+    groups: frozenset[SubjectName]
     """Kinds of shards judged anew as a whole."""
     apart: bool
     """Nothing can be shared but the reading."""
@@ -71,7 +71,7 @@ def plan(base: Rulebook, candidate: Rulebook) -> ReplayPlan:
     signals = changed(_SIGNALS)
     if signals or changed(_RISKS):
         rules = JUDGED
-    groups: set[Group] = set()
+    groups: set[SubjectName] = set()
     for section in sections:
         groups.update(_GROUPS.get(section, ()))
     if rules or any(section.startswith("ladder.") for section in sections):
