@@ -49,7 +49,7 @@ def notify(
     """
     import msgspec
 
-    from vigil.app.notify.reader import load_routing
+    from vigil.app.notify.routing_file import load_routing
     from vigil.app.notify.secrets import load_secrets
     from vigil.app.notify.service import Notify, tell
     from vigil.app.notify.trial import check_targets, send_trial

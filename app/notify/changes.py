@@ -1,4 +1,8 @@
-"""What is told: an incident as it stands, and the one step by which it came to stand so."""
+"""An incident and the changes that are published about it: what is stored, and what targets receive.
+
+Both are stored and sent as JSON objects. The field names in storage and in webhooks are part of the contract:
+where an attribute has another name, `rename` maps it.
+"""
 
 import hashlib
 import re
@@ -9,44 +13,46 @@ from msgspec import Struct
 
 from vigil.topics.verdicts import Action, Evidence, Priority, Verdict
 
-Sort = Literal["condition", "signal", "entry", "action"]
-"""A rule's condition; a lost signal; one missed entry; an action whose verdict is not known any more."""
+IncidentSort = Literal["condition", "signal", "entry", "action"]
+"""A rule's condition; a lost signal; one missed entry; an action whose verdict is no longer known."""
 
-Event = Literal["opened", "violation", "action", "resolved", "noted"]
-"""`noted` is told once and needs no end: a missed entry."""
+ChangeEvent = Literal["opened", "violation", "action", "resolved", "noted"]
+"""`noted` is sent once and is never resolved: a missed entry."""
 
 ResolutionReason = Literal["risk-cleared", "signal-back", "violation", "room-ended", "withdrawn", "expired", "evicted"]
-"""What ended an incident. `violation`: a warning that stands for several labels became the violation of one."""
+"""What ended an incident. `violation`: a warning that covers several labels became the violation of one of them."""
 
-SHOWN_EVIDENCE: Final = 12
-SHOWN_NOTE: Final = 400
+MAX_EVIDENCE: Final = 12
+MAX_NOTE_CHARS: Final = 400
+"""Evidence is stored with its incident and repeated in every alert. Without these bounds a verdict with much evidence
+would grow each of them."""
 
 _TIER: Final = re.compile(r"\((?P<tier>L[0-4])\) entered and had no reception within \d+ s$")
 
 
-class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that began, and may end. Times are event time in ms; `heard` alone is of the told clock."""
+class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"end_targets": "told"}):
+    """Something that begins and may end. Times are event times in ms; only `heard` is wall-clock time."""
 
     id: str
-    """The same for the same condition on every machine and after every restart."""
-    sort: Sort
+    """A function of the condition: the same on every machine and after every restart."""
+    sort: IncidentSort
     room_id: str
     host_id: str
     rule: str | None
     family: str | None
     since: int
     at: int
-    """Of the latest message that says it."""
+    """Event time of the latest message about it."""
     heard: int
-    """When a message last said something of it, by the told clock."""
+    """Wall-clock time at which the latest message about it was read."""
     subject: str | None = None
     due: int | None = None
     priority: Priority = "normal"
     tiers: tuple[str, ...] = ()
-    """Tiers that the buyers concerned have; of an entry of high priority, those that it may have."""
+    """Tiers of the buyers concerned. An entry of high priority has all the tiers that its buyer may have."""
     buyer_id: str | None = None
     opened_at: int | None = None
-    """None: it was over before it was heard of, and was never told."""
+    """None where it had ended before its beginning was read: such an incident is never sent."""
     violated_at: int | None = None
     verdict_id: str | None = None
     rulebook: str | None = None
@@ -54,27 +60,28 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: Action | None = None
     resolved_at: int | None = None
     why: ResolutionReason | None = None
-    told: tuple[str, ...] = ()
-    """The targets that must hear of its end."""
+    end_targets: tuple[str, ...] = ()
+    """Names of the targets that must be notified of its end."""
 
     @property
     def open(self) -> bool:
+        """True until it is resolved."""
         return self.resolved_at is None
 
 
 class IncidentChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One step of an incident, with the incident as it stands after it."""
+    """One step of an incident, with the incident as it is after that step."""
 
     id: str
-    """The idempotency key: the same step has the same, however often it is told."""
-    event: Event
+    """The idempotency key: the same for every delivery of the same step."""
+    event: ChangeEvent
     at: int
-    """The event time of the step."""
+    """Event time of the step in ms."""
     incident: Incident
 
     @property
     def kind(self) -> str:
-        """What routes go by: `at-risk`, `violation`, `action`, `signal-lost`, `entry-missed`, or `resolved`."""
+        """What routes match: `at-risk`, `violation`, `action`, `signal-lost`, `entry-missed`, or `resolved`."""
         if self.event in ("resolved", "action"):
             return self.event
         sort = self.incident.sort
@@ -84,17 +91,20 @@ class IncidentChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def key_of(*parts: str | int | None) -> str:
-    """32 hex digits that stand for the parts; as JSON, so that no identifier can pass for two."""
+    """Return 32 hex digits that identify the parts. They are hashed as JSON, so that no two lists of parts collide."""
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
 
 
-def change(incident: Incident, event: Event, at: int, *more: str | int) -> IncidentChange:
-    """A step of an incident; `more` tells apart the steps of which an incident can have several."""
+def make_change(incident: Incident, event: ChangeEvent, at: int, *more: str | int) -> IncidentChange:
+    """Return a step of an incident at event time `at`.
+
+    `more` distinguishes steps that an incident can have several of, such as the revisions of its action.
+    """
     return IncidentChange(id=key_of(incident.id, event, *more), event=event, at=at, incident=incident)
 
 
 def tiers_of(verdict: Verdict) -> tuple[str, ...]:
-    """The tiers of the buyers whom a greeting-miss is about, as its evidence ends by telling them."""
+    """Return the tiers of the buyers whom a greeting-miss is about, which its evidence notes end with."""
     if verdict.rule != "greeting-miss":
         return ()
     found = [_TIER.search(one.note) for one in verdict.evidence if one.topic == "buyer-entry"]
@@ -102,8 +112,10 @@ def tiers_of(verdict: Verdict) -> tuple[str, ...]:
 
 
 def shown_evidence(verdict: Verdict) -> tuple[Evidence, ...]:
-    """A verdict's evidence, bounded: it is repeated in every alert."""
+    """Return a verdict's evidence, cut to MAX_EVIDENCE pieces of MAX_NOTE_CHARS characters."""
     return tuple(
-        one if len(one.note) <= SHOWN_NOTE else Evidence(topic=one.topic, at=one.at, note=one.note[:SHOWN_NOTE] + "…")
-        for one in verdict.evidence[:SHOWN_EVIDENCE]
+        one
+        if len(one.note) <= MAX_NOTE_CHARS
+        else Evidence(topic=one.topic, at=one.at, note=one.note[:MAX_NOTE_CHARS] + "…")
+        for one in verdict.evidence[:MAX_EVIDENCE]
     )

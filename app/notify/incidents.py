@@ -24,8 +24,8 @@ from vigil.app.notify.changes import (
     Incident,
     IncidentChange,
     ResolutionReason,
-    change,
     key_of,
+    make_change,
     shown_evidence,
     tiers_of,
 )
@@ -147,7 +147,7 @@ class Incidents:
             rulebook=verdict.rulebook,
             evidence=shown_evidence(verdict),
             action=action,
-            told=warned.told if warned else (),
+            end_targets=warned.end_targets if warned else (),
         )
         if action is not None and action.status == "withdrawn":
             if warned is not None:
@@ -158,7 +158,7 @@ class Incidents:
             changes.append(self._open_it(incident))
         else:
             self._put(incident)
-            changes.append(change(incident, "violation", verdict.at))
+            changes.append(make_change(incident, "violation", verdict.at))
         if self._is_over(incident):
             changes.append(self._resolve(self._open[base], "room-ended", self._ended[verdict.room_id].at, now))
         return changes
@@ -179,7 +179,7 @@ class Incidents:
         if known.open and action.status == "withdrawn":
             return [self._resolve(known, "withdrawn", action.at, now)]
         self._put(known)
-        return [change(known, "action", action.at, action.revision)]
+        return [make_change(known, "action", action.at, action.revision)]
 
     def room(self, room_id: str, at: int, over: bool, now: int) -> list[IncidentChange]:
         """A room's figures came, as of `at`; `over`: its stream was ended, or the room was forgotten (a tombstone)."""
@@ -213,12 +213,12 @@ class Incidents:
             self._forget_end(room_id)
         return changes + self._within_bounds(now)
 
-    def tell(self, id_: str, targets: tuple[str, ...]) -> None:
+    def add_end_targets(self, id_: str, targets: tuple[str, ...]) -> None:
         """Write down that these targets must hear of the incident's end."""
         incident = self.get(id_)
-        if incident is not None and (more := tuple(name for name in targets if name not in incident.told)):
+        if incident is not None and (more := tuple(name for name in targets if name not in incident.end_targets)):
             where = self._open if incident.open else self._over
-            where[id_] = replace(incident, told=incident.told + more)
+            where[id_] = replace(incident, end_targets=incident.end_targets + more)
             self._dirty[f"i:{id_}"] = None
 
     # What is stored.
@@ -268,7 +268,7 @@ class Incidents:
         if self.get(incident.id) is not None:
             return []
         self._put(incident)
-        return [change(incident, "noted", notice.at)]
+        return [make_change(incident, "noted", notice.at)]
 
     def _end_warning_of_labels(self, verdict: Verdict, now: int) -> list[IncidentChange]:
         if verdict.subject is None or verdict.at - verdict.since < SHORTEST_WARNED_MS:
@@ -313,7 +313,7 @@ class Incidents:
             resolved_at=action.at,
         )
         self._put(incident)
-        return change(incident, "action", action.at, action.revision)
+        return make_change(incident, "action", action.at, action.revision)
 
     def _is_over(self, incident: Incident) -> bool:
         ended = self._ended.get(incident.room_id)
@@ -322,12 +322,12 @@ class Incidents:
     def _open_it(self, incident: Incident) -> IncidentChange:
         incident = replace(incident, opened_at=incident.at)
         self._put(incident)
-        return change(incident, "opened", incident.at)
+        return make_change(incident, "opened", incident.at)
 
     def _resolve(self, incident: Incident, why: ResolutionReason, at: int, now: int) -> IncidentChange:
         resolved = replace(incident, resolved_at=max(at, incident.at), why=why, heard=now)
         self._put(resolved)
-        return change(resolved, "resolved", max(at, incident.at))
+        return make_change(resolved, "resolved", max(at, incident.at))
 
     def _put(self, incident: Incident) -> None:
         """Keep the incident as it now is, as the one heard of last."""

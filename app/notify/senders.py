@@ -21,8 +21,8 @@ import msgspec
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify import words
 from vigil.app.notify.changes import Incident, IncidentChange
-from vigil.app.notify.reader import wrong_url
 from vigil.app.notify.routes import Alertmanager, Chat, Target, Webhook
+from vigil.app.notify.routing_file import wrong_url
 from vigil.app.notify.secrets import Secrets
 from vigil.topics.envelope import timestamp
 

@@ -21,11 +21,11 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.notify.assignor import SingleActiveAssignor
 from vigil.app.notify.changes import Incident, IncidentChange
-from vigil.app.notify.deliver import Deliverer
+from vigil.app.notify.deliverer import Deliverer
 from vigil.app.notify.incidents import IncidentBounds, Incidents
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.outbox import Outbox
-from vigil.app.notify.read import READ, letter, refusal, take
+from vigil.app.notify.records import READ, letter, refusal, take
 from vigil.app.notify.routes import Routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders import AlertmanagerSender, Http, Sent, make_sender
@@ -290,12 +290,12 @@ class Notify:
     def _owe(self, change: IncidentChange, now: int) -> None:
         """Owe a change to whom the routes say."""
         known = self._incidents.get(change.incident.id) or change.incident  # the targets told may be more by now
-        where, ends = self._routing.where(change, known.told, now)
+        where, ends = self._routing.where(change, known.end_targets, now)
         for name in [name for name in where if self._outbox.owed_to(name) >= self._routing.targets[name].most_owed]:
             del where[name]
             self.metrics.dead.labels(name).inc()
             self._outbox.refuse(change, name, "too much is owed to this target")
-        self._incidents.tell(change.incident.id, tuple(name for name in ends if name in where))
+        self._incidents.add_end_targets(change.incident.id, tuple(name for name in ends if name in where))
         self._outbox.add(change, where, now)
 
     async def _resend(self, name: str, sender: AlertmanagerSender) -> None:
@@ -311,7 +311,7 @@ class Notify:
         return [
             incident
             for incident in self._incidents.open.values()
-            if name in incident.told and not self._outbox.waits(name, incident.id)
+            if name in incident.end_targets and not self._outbox.waits(name, incident.id)
         ]
 
 

@@ -5,7 +5,7 @@ import aiohttp
 from vigil.app.domain.rulebook.shape import hint
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
-from vigil.app.notify.changes import Incident, change, key_of
+from vigil.app.notify.changes import Incident, key_of, make_change
 from vigil.app.notify.routes import Routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders import Http, Sent, make_sender
@@ -39,7 +39,7 @@ async def send_trial(routing: Routing, secrets: Secrets, name: str) -> str:
     )
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         sender = make_sender(name, routing.targets[name], secrets, Http(session, secrets), wall_ms)
-        [outcome] = await sender.send([change(incident, "noted", now)])
+        [outcome] = await sender.send([make_change(incident, "noted", now)])
     if not isinstance(outcome, Sent):
         raise SettingsError(f"{name} did not take the test message: {outcome.why}")
     return f"{name} took the test message"

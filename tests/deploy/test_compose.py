@@ -21,8 +21,8 @@ from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook import load_rulebook
 from vigil.app.kafka.settings import PREFIX, Settings, load_settings
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.reader import load_routing, parse_routing
 from vigil.app.notify.routes import Alertmanager
+from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import load_secrets, variable
 from vigil.app.observability.metrics import WorkerMetrics
 

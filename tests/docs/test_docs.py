@@ -10,7 +10,7 @@ from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.kafka.settings import PREFIX, Settings
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.reader import KINDS
+from vigil.app.notify.routing_file import KINDS
 from vigil.app.observability.metrics import WorkerMetrics
 from vigil.topics.catalog import TOPICS
 

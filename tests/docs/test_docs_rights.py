@@ -9,7 +9,7 @@ from vigil.app.domain.registry import subjects
 from vigil.app.domain.rulebook import load_rulebook
 from vigil.app.kafka.acls import Acl, commands, needed
 from vigil.app.notify import store
-from vigil.app.notify.read import READ
+from vigil.app.notify.records import READ
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 

@@ -10,7 +10,7 @@ from tests.support.webhook_receiver import Receiver
 from vigil.app.cli.main import main
 from vigil.app.domain.rulebook import load_rulebook
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.reader import parse_routing
+from vigil.app.notify.routing_file import parse_routing
 
 DOCS = (Path(__file__).parents[2] / "docs" / "notify.md").read_text()
 RULES = {name: "" for name, heading in load_rulebook().headings.items() if "family" in heading}

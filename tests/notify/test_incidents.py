@@ -415,7 +415,7 @@ def test_what_is_stored_can_be_read_back_as_it_was(which: str) -> None:
         action(found, choice=choice if which == "changes" else ("warn", "close")),
     ):
         take(incidents, message)
-    incidents.tell(next(iter(incidents.open)), ("ops",))
+    incidents.add_end_targets(next(iter(incidents.open)), ("ops",))
     again = restarted(incidents, store)
     assert dict(again.open) == dict(incidents.open)
-    assert next(iter(again.open.values())).told == ("ops",)
+    assert next(iter(again.open.values())).end_targets == ("ops",)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.notify_stories import T0, S, action, notice, verdict
 from vigil.app.notify.changes import IncidentChange
-from vigil.app.notify.deliver import RateLimiter, wait_ms
+from vigil.app.notify.deliverer import RateLimiter, wait_ms
 from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.outbox import Outbox
 

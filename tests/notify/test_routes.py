@@ -11,8 +11,8 @@ from vigil.app.domain.rulebook import load_rulebook
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.reader import load_routing, parse_routing
 from vigil.app.notify.routes import Quiet, Routing
+from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import Secrets, load_secrets
 
 RULES = {rule: heading["family"] for rule, heading in load_rulebook().headings.items() if "family" in heading}
@@ -105,9 +105,9 @@ def test_the_end_goes_to_those_who_were_told_of_the_beginning() -> None:
     when, ends = routes.where(opened, (), NOW)
     assert set(when) == {"hook", "chat", "ops"}
     assert ends == ("hook", "ops"), "an Alertmanager always hears of the end"
-    incidents.tell(opened.incident.id, ends)
+    incidents.add_end_targets(opened.incident.id, ends)
     [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)
-    assert set(routes.where(resolved, resolved.incident.told, NOW)[0]) == {"hook", "ops"}
+    assert set(routes.where(resolved, resolved.incident.end_targets, NOW)[0]) == {"hook", "ops"}
 
 
 NIGHT = '[[routes]]\nto = ["hook"]\nquiet = [{ from = "22:00", until = "08:00", time_zone = "Asia/Shanghai" }]'
@@ -157,7 +157,7 @@ def test_quiet_hours_can_drop_and_a_route_that_is_awake_goes_first() -> None:
 def test_an_end_in_quiet_hours_waits_and_is_never_dropped() -> None:
     incidents = Incidents(RULES)
     [opened] = incidents.notice(notice("at-risk"), NOW)
-    incidents.tell(opened.incident.id, ("hook",))
+    incidents.add_end_targets(opened.incident.id, ("hook",))
     [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)
     night = at("2026-03-02", "23:00")
     assert routing(NIGHT).where(resolved, ("hook",), night)[0] == {"hook": at("2026-03-03", "08:00")}

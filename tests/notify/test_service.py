@@ -21,8 +21,8 @@ from tests.support.webhook_receiver import Receiver
 from vigil.app.domain.rulebook import load_rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.read import READ
-from vigil.app.notify.reader import parse_routing
+from vigil.app.notify.records import READ
+from vigil.app.notify.routing_file import parse_routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.service import Notify, tell
 from vigil.app.notify.store import IncidentStore, ensure_topics

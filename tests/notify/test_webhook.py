@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.notify.test_outbox import steps
 from tests.support.webhook_receiver import Receiver, good, huge, reset, signed_well
 from vigil.app.notify.changes import IncidentChange
-from vigil.app.notify.deliver import Deliverer
+from vigil.app.notify.deliverer import Deliverer
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.outbox import Outbox
 from vigil.app.notify.routes import Webhook

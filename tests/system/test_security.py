@@ -24,8 +24,8 @@ from vigil.app.kafka.acls import Acl, needed
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.notify import store
-from vigil.app.notify.read import READ
-from vigil.app.notify.reader import parse_routing
+from vigil.app.notify.records import READ
+from vigil.app.notify.routing_file import parse_routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.service import Notify, tell
 from vigil.app.simulate import Simulation
