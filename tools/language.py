@@ -39,7 +39,7 @@ class Banned(NamedTuple):
     instead: str
 
 
-class Finding(NamedTuple):
+class WordUse(NamedTuple):
     """One use of a banned word."""
 
     path: Path
@@ -96,27 +96,27 @@ class Checker:
             word = " ".join(match[0].replace("#", " ").lower().split())
             yield text.count("\n", 0, match.start()), self._in_text[word]
 
-    def in_page(self, path: Path) -> Iterator[Finding]:
+    def in_page(self, path: Path) -> Iterator[WordUse]:
         """The findings of a Markdown page; the glossary's own list is left out."""
         text = path.read_text().partition(SECTION)[0]
         text = _FENCED.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
         for line, entry in self.in_text(text):
-            yield Finding(path, line + 1, entry.word, entry.instead)
+            yield WordUse(path, line + 1, entry.word, entry.instead)
 
-    def in_module(self, path: Path) -> Iterator[Finding]:
+    def in_module(self, path: Path) -> Iterator[WordUse]:
         """The findings of a Python file: names, docstrings (also those below attributes) and comments."""
         source = path.read_text()
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type == tokenize.NAME and not keyword.iskeyword(token.string):
                 entry = self.in_name(token.string)
                 if entry is not None:
-                    yield Finding(path, token.start[0], token.string, entry.instead)
+                    yield WordUse(path, token.start[0], token.string, entry.instead)
             elif token.type == tokenize.COMMENT:
                 for _, entry in self.in_text(token.string):
-                    yield Finding(path, token.start[0], entry.word, entry.instead)
+                    yield WordUse(path, token.start[0], entry.word, entry.instead)
         for text in docstrings(ast.parse(source)):
             for line, entry in self.in_text(str(text.value)):
-                yield Finding(path, text.lineno + line, entry.word, entry.instead)
+                yield WordUse(path, text.lineno + line, entry.word, entry.instead)
 
 
 def parts(name: str) -> tuple[str, ...]:
@@ -138,10 +138,10 @@ def files(root: Path) -> list[Path]:
     return sorted(modules) + sorted(pages)
 
 
-def findings(paths: Iterable[Path]) -> list[Finding]:
+def findings(paths: Iterable[Path]) -> list[WordUse]:
     """The findings in these files, in their order."""
     checker = Checker(banned(GLOSSARY.read_text()))
-    found: list[Finding] = []
+    found: list[WordUse] = []
     for path in paths:
         found += sorted(checker.in_page(path) if path.suffix == ".md" else checker.in_module(path))
     return found
