@@ -1,64 +1,116 @@
-"""Reads a topic once, from its beginning to where it ends now, for the commands that look into topics."""
+"""Reads topics without a consumer group: from a chosen offset to where the topic ends now, or on from there."""
 
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from vigil.app.kafka.admin import Cluster
+from vigil.app.kafka.clients import new_consumer
 from vigil.app.kafka.settings import Settings, SettingsError
 
-_PATIENCE: Final = 30
-"""Fetches in a row that may bring nothing before the broker is taken not to answer."""
+MAX_EMPTY_POLLS: Final = 30
+"""Empty polls of a second each, in a row, after which the broker counts as not answering. Fewer would give up on a
+broker that elects a leader; with more, a command would seem to hang where a partition is offline."""
+
+
+class TopicReader:
+    """Assigns partitions to a started consumer, and knows which of them were read to the end that they had then.
+
+    An end counts as reached by the consumer's position, not by the offset of the last record: the last offsets may
+    belong to no record (compaction, or the markers of transactions).
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._ends: dict[TopicPartition, int] = {}
+
+    @property
+    def pending(self) -> Collection[TopicPartition]:
+        """The partitions that were not read to their end yet."""
+        return self._ends.keys()
+
+    @property
+    def caught_up(self) -> bool:
+        """True once every partition was read to the end that it had when it was added."""
+        return not self._ends
+
+    async def add(
+        self,
+        partitions: Collection[TopicPartition],
+        since: Mapping[TopicPartition, int] | None = None,
+        last: int | None = None,
+    ) -> int:
+        """Assign more partitions; those assigned before go on where they are. Return how many offsets are to be read.
+
+        Reading starts at the beginning of each partition, or at its first record that was written at `since` (ms) or
+        later, and at most `last` offsets before its end.
+        """
+        known = self._consumer.assignment()
+        positions = {tp: await self._consumer.position(tp) for tp in known}
+        self._consumer.assign([*known, *partitions])
+        for tp, position in positions.items():
+            self._consumer.seek(tp, position)
+        starts = await self._consumer.beginning_offsets(list(partitions))
+        ends = await self._consumer.end_offsets(list(partitions))
+        if since is not None:
+            found = await self._consumer.offsets_for_times({tp: since[tp] for tp in partitions})
+            # No record is that late: Kafka answers None, the embedded broker an offset with the timestamp -1.
+            starts = {
+                tp: ends[tp] if (at := found.get(tp)) is None or at.timestamp < 0 else at.offset for tp in partitions
+            }
+        if last is not None:
+            starts = {tp: max(starts[tp], ends[tp] - last) for tp in partitions}
+        for tp in partitions:
+            self._consumer.seek(tp, starts[tp])
+            if starts[tp] < ends[tp]:
+                self._ends[tp] = ends[tp]
+        return sum(max(0, ends[tp] - starts[tp]) for tp in partitions)
+
+    async def update(self) -> None:
+        """Look which partitions have been read to their end by now."""
+        for tp, end in list(self._ends.items()):
+            if await self._consumer.position(tp) >= end:
+                del self._ends[tp]
 
 
 async def partitions_of(settings: Settings, topic: str) -> int:
-    """The topic's number of partitions; raise SettingsError where there is no such topic, or no broker."""
+    """Return the topic's number of partitions; raise SettingsError where there is no such topic, or no broker."""
     async with Cluster(settings) as cluster:
-        told = await cluster.partitions([topic])
-    if topic not in told:
+        counts = await cluster.partitions([topic])
+    if topic not in counts:
         raise SettingsError(f"topic {topic}: does not exist on {settings.broker}; `vigil topics` shows what does")
-    return told[topic]
+    return counts[topic]
 
 
 async def records(
     settings: Settings, topic: str, last: int | None = None, since: int | None = None
-) -> AsyncIterator[Any]:
-    """Every record of a topic, partition by partition in order; `last`: only so many at the end of each partition.
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield every record of a topic up to where it ends now; records of one partition come in order.
 
-    `since`: only those written at this time (ms) or later. Raise SettingsError where it cannot be read.
+    `last` limits this to so many offsets at the end of each partition, `since` to records that were written at this
+    time (ms) or later. Raise SettingsError where the topic cannot be read.
     """
     count = await partitions_of(settings, topic)
     tps = [TopicPartition(topic, partition) for partition in range(count)]
-    # Short waits at the end of a topic: whoever asked looks at it once, and is waiting.
-    consumer = AIOKafkaConsumer(
-        client_id=f"{settings.app_id}-reader", enable_auto_commit=False, fetch_max_wait_ms=50, **settings.kafka()
-    )
+    # Short waits at the end of a topic: a command that reads it once is being waited for.
+    consumer = new_consumer(settings, "reader", fetch_max_wait_ms=50)
     try:
         await consumer.start()
-        consumer.assign(tps)
-        begins = await consumer.beginning_offsets(tps)
-        ends = await consumer.end_offsets(tps)
-        if since is not None:
-            found = await consumer.offsets_for_times(dict.fromkeys(tps, since))
-            begins = {tp: ends[tp] if (at := found.get(tp)) is None else at.offset for tp in tps}
-        left = {tp for tp in tps if ends[tp] > begins[tp]}
-        for tp in tps:
-            begin = begins[tp] if last is None else max(begins[tp], ends[tp] - last)
-            consumer.seek(tp, begin)
-        waited = 0
-        while left:
-            batches = await consumer.getmany(*left, timeout_ms=1000)
-            waited = 0 if batches else waited + 1
-            if waited > _PATIENCE:
-                raise SettingsError(f"topic {topic}: the broker does not give its messages; is a partition offline?")
+        reader = TopicReader(consumer)
+        await reader.add(tps, None if since is None else dict.fromkeys(tps, since), last)
+        empty_polls = 0
+        while not reader.caught_up:
+            batches = await consumer.getmany(*reader.pending, timeout_ms=1000)
+            empty_polls = 0 if batches else empty_polls + 1
+            if empty_polls > MAX_EMPTY_POLLS:
+                raise SettingsError(f"topic {topic}: the broker does not return its messages; is a partition offline?")
             for batch in batches.values():
                 for record in batch:
                     yield record
-            # By position: the last offsets may belong to no message (compaction, markers of transactions).
-            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+            await reader.update()
     except (KafkaError, OSError) as error:
         raise SettingsError(f"topic {topic}: cannot be read: {error}") from error
     finally:

@@ -1,0 +1,27 @@
+"""Kafka clients as every part of Vigil makes them: the operator's connection settings, and a client id by role.
+
+The client id `<app_id>-<role>` is what a broker's logs and quotas show. Clients are returned before they are started:
+the caller starts and stops them.
+"""
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from vigil.app.kafka.settings import Settings
+
+
+def new_consumer(settings: Settings, role: str, **options: object) -> AIOKafkaConsumer:
+    """Return a consumer that never commits by itself: an offset is committed only after its effects are stored."""
+    return AIOKafkaConsumer(
+        client_id=f"{settings.app_id}-{role}", enable_auto_commit=False, **options, **settings.kafka()
+    )
+
+
+def new_producer(settings: Settings, role: str, **options: object) -> AIOKafkaProducer:
+    """Return a producer whose messages count as sent once all in-sync replicas have them."""
+    return AIOKafkaProducer(client_id=f"{settings.app_id}-{role}", acks="all", **options, **settings.kafka())
+
+
+def new_admin(settings: Settings, role: str) -> AIOKafkaAdminClient:
+    """Return an admin client."""
+    return AIOKafkaAdminClient(client_id=f"{settings.app_id}-{role}", **settings.kafka())

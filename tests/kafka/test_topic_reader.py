@@ -1,0 +1,114 @@
+"""A topic is read from where one wants to where it ends, on the embedded broker and on Apache Kafka."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import TopicPartition
+
+from vigil.app.kafka.admin import Cluster
+from vigil.app.kafka.clients import new_consumer, new_producer
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.topic_reader import TopicReader, records
+
+T0 = 1_700_000_000_000
+
+
+async def written(broker: str, topic: str, partitions: int = 2) -> Settings:
+    """A topic with the values 0 to 5 a second apart, even ones in partition 0, odd ones in partition 1."""
+    settings = Settings(broker=broker, replication=1)
+    async with Cluster(settings) as cluster:
+        await cluster.create({topic: (partitions, {})})
+    async with AIOKafkaProducer(bootstrap_servers=broker) as producer:
+        for number in range(6):
+            await producer.send_and_wait(
+                topic, str(number).encode(), partition=number % 2, timestamp_ms=T0 + number * 1000
+            )
+    return settings
+
+
+@asynccontextmanager
+async def consuming(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = new_consumer(settings, "test", fetch_max_wait_ms=50)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def test_all_records_come_in_order_within_their_partition(any_broker: str) -> None:
+    settings = await written(any_broker, "reader-all")
+    values = [(record.partition, record.value) async for record in records(settings, "reader-all")]
+    assert [value for partition, value in values if partition == 0] == [b"0", b"2", b"4"]
+    assert [value for partition, value in values if partition == 1] == [b"1", b"3", b"5"]
+
+
+EVERYTHING = {b"0", b"1", b"2", b"3", b"4", b"5"}
+FAR_AHEAD = T0 + 10**12
+
+
+@pytest.mark.parametrize(
+    ("since", "last", "expected"),
+    [
+        (None, 1, {b"4", b"5"}),
+        (None, 99, EVERYTHING),
+        (T0, None, EVERYTHING),
+        (T0, 1, {b"4", b"5"}),
+        (FAR_AHEAD, None, set()),
+    ],
+)
+async def test_reading_begins_so_many_before_the_end(
+    any_broker: str, since: int | None, last: int | None, expected: set[bytes]
+) -> None:
+    topic = f"reader-{since}-{last}"
+    settings = await written(any_broker, topic)
+    assert {record.value async for record in records(settings, topic, last, since)} == expected
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "expected"),
+    [(3000, {b"3", b"4", b"5"}), (3001, {b"4", b"5"}), (5000, {b"5"}), (5001, set())],
+)
+async def test_reading_begins_at_a_time(kafka: str, after_ms: int, expected: set[bytes]) -> None:
+    """On Apache Kafka only: the embedded broker looks for its own time of writing, by segments."""
+    topic = f"reader-after-{after_ms}"
+    settings = await written(kafka, topic)
+    assert {record.value async for record in records(settings, topic, since=T0 + after_ms)} == expected
+
+
+async def test_a_topic_that_does_not_exist_is_refused_by_its_name(any_broker: str) -> None:
+    with pytest.raises(SettingsError, match="topic no-such: does not exist"):
+        [_ async for _ in records(Settings(broker=any_broker), "no-such")]
+
+
+async def test_partitions_added_later_do_not_move_those_that_were_read(any_broker: str) -> None:
+    settings = await written(any_broker, "reader-later")
+    first, second = TopicPartition("reader-later", 0), TopicPartition("reader-later", 1)
+    async with consuming(settings) as consumer:
+        reader = TopicReader(consumer)
+        assert await reader.add([first]) == 3
+        assert (reader.caught_up, set(reader.pending)) == (False, {first})
+        [one] = (await consumer.getmany(timeout_ms=5000, max_records=1))[first]
+        assert one.value == b"0"
+        assert await reader.add([second], last=1) == 1
+        found = set()
+        while not reader.caught_up:
+            for batch in (await consumer.getmany(timeout_ms=200)).values():
+                found |= {record.value for record in batch}
+            await reader.update()
+        assert found == {b"2", b"4", b"5"}
+
+
+async def test_the_marker_of_a_transaction_does_not_keep_a_reader_waiting(kafka: str) -> None:
+    settings = await written(kafka, "reader-marked", 2)
+    producer = new_producer(settings, "test", transactional_id="reader-marked")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait("reader-marked", b"6", partition=0)
+    finally:
+        await producer.stop()
+    values = {record.value async for record in records(settings, "reader-marked")}
+    assert values == {b"0", b"1", b"2", b"3", b"4", b"5", b"6"}
