@@ -61,7 +61,7 @@ def test_options_on_the_pages_exist():
 def test_the_dead_letters_fields_and_retention():
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", PAGES["dead-letters.md"], re.MULTILINE)
     assert [field for row in rows[:5] for field in re.findall(r"\w+", row)] == list(DeadLetter.__struct_fields__)
-    assert f"kept {BY_NAME['dead-letter'].retention_days} days" in PAGES["dead-letters.md"]
+    assert f"kept for {BY_NAME['dead-letter'].retention_days} days" in PAGES["dead-letters.md"]
 
 
 def test_the_exported_line_on_the_page_is_refused_as_it_says_and_can_be_repaired():
