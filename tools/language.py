@@ -2,6 +2,7 @@
 
     python -m tools.language               files that must be clean and are not; exit status 1 if there are any
     python -m tools.language app/engine    every finding below these paths, also in files that are still allowed
+    python -m tools.language --shrink      take files that are clean or gone off the list of those that are allowed
 
 Names are checked in every Python file of the product, its tools and its tests; text in docstrings, comments and
 Markdown pages. Code in backquotes is not text: wire names and quoted outputs stay.
@@ -154,8 +155,23 @@ def allowed() -> set[str]:
     return {line for line in ALLOWED.read_text().splitlines() if line and not line.startswith("#")}
 
 
+def shrink() -> int:
+    """Take the files that are clean or gone off the list; it is deleted once it names none."""
+    lines = ALLOWED.read_text().splitlines() if ALLOWED.exists() else []
+    dirty = {use.path.relative_to(ROOT).as_posix() for use in findings(files(ROOT))}
+    kept = [line for line in lines if line.startswith("#") or line in dirty]
+    if all(line.startswith("#") for line in kept):
+        ALLOWED.unlink(missing_ok=True)
+    else:
+        ALLOWED.write_text("\n".join(kept) + "\n")
+    print(f"{len(lines) - len(kept)} off the list, {sum(not line.startswith('#') for line in kept)} left")
+    return 0
+
+
 def main(args: list[str]) -> int:
     """Print the findings; 1 if there are any."""
+    if args == ["--shrink"]:
+        return shrink()
     wanted = [Path(arg).resolve() for arg in args]
     exempt = set() if wanted else allowed()
     found = [
