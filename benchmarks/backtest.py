@@ -7,7 +7,7 @@ import time
 
 from benchmarks.common import machine
 from tests.support.harness import recorded
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.runtime.replay import replay
 from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay, outcome
 from vigil.app.runtime.whatif.patch import sweep

@@ -13,7 +13,7 @@ from typing import Any
 import faust
 
 from vigil.app.domain.rooms import RoomMachine
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.subject import OutputCollector
 from vigil.topics.rooms import ROOM_TOPICS
 

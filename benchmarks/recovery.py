@@ -21,8 +21,8 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.common import cpu_seconds, local_broker, machine, memory_mib
 from tests.support.harness import WorkerProcess, make_topics
 from vigil.agents.faust.batches import MAX_RECORD_BYTES, changelog_batch
-from vigil.app.domain.registry import GROUPS, subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import (
     FORMAT,
     HEADER,
@@ -88,7 +88,7 @@ def played(kind: Kind) -> tuple[list[Template], int]:
         seed=9, rooms=40, suppliers=40, start_ms=end - 900_000, duration_s=900, history_days=kind.history_days,
         rfq_every_s=600,
     )  # fmt: skip
-    logic = subjects(load_rulebook(), None)[kind.group]
+    logic = REGISTRY.machines(load_rulebook())[kind.group]
     shard = Shard(logic, 2000, partition=0)
     offsets = dict.fromkeys(logic.topics, 0)
     for message in simulation.messages():
@@ -126,7 +126,7 @@ async def fill(broker: str, app_id: str, kind: Kind, number: int) -> tuple[int, 
     One checkpoint, as in a log that was compacted: of all its markers the last is left.
     """
     templates, clock = played(kind)
-    sources = len(subjects(load_rulebook(), None)[kind.group].topics)
+    sources = len(REGISTRY.machines(load_rulebook())[kind.group].topics)
     marker = CheckpointMarker(
         FORMAT, 1, 1, 0, 0, 0, 0, clock, 2000,
         tuple(StoredSourcePosition(0, 0, clock + 2000, clock + 2000) for _ in range(sources)), 0,
@@ -226,7 +226,7 @@ async def take_over(broker: str, app_id: str, kafka: bool, standbys: int, stored
         before = _told(heir, "vigil_restored_records_total")
         began = time.monotonic()
         killed.kill()
-        while _told(heir, "vigil_shards") < len(GROUPS) * PARTITIONS or heir.get("/health/ready")[0] != 200:
+        while _told(heir, "vigil_shards") < len(REGISTRY.subjects) * PARTITIONS or heir.get("/health/ready")[0] != 200:
             if heir.process.poll() is not None or time.monotonic() - began > 900:
                 raise RuntimeError(f"nobody took over: {heir.log.read_text()[-2000:]}")
             await asyncio.sleep(0.05)

@@ -6,7 +6,7 @@ import msgspec
 
 from benchmarks.common import machine
 from tests.support.harness import recorded
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.runtime.replay import Replay
 from vigil.app.simulate import Simulation
 

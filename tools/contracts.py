@@ -13,6 +13,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from vigil.app.domain.registry import REGISTRY  # noqa: E402
 from vigil.topics.catalog import TOPICS  # noqa: E402
 from vigil.topics.contracts import EXAMPLES, PUBLIC  # noqa: E402
 from vigil.topics.contracts.files import files, pretty  # noqa: E402
@@ -30,7 +31,7 @@ def topics_table() -> str:
             kept += f", {topic.retention_days} d"
         key = "that of the refused message" if topic.name == "dead-letter" else f"`{topic.key}`"
         schema = f"[{topic.carries.__name__}](contracts/schemas/{topic.name}.json)" if topic.name in PUBLIC else "–"
-        rows.append(f"| `{topic.name}` | {topic.direction} | {key} | {kept} | {topic.says} | {schema} |")
+        rows.append(f"| `{topic.name}` | {topic.direction} | {key} | {kept} | {topic.description} | {schema} |")
     return "\n".join(rows)
 
 
@@ -73,7 +74,7 @@ def page(text: str) -> str:
 
 def wanted() -> dict[Path, str]:
     """Every file that must be there, and what must stand in it."""
-    told = {FOLDER / name: text for name, text in files().items()}
+    told = {FOLDER / name: text for name, text in files(REGISTRY.readers).items()}
     told[PAGE] = page(PAGE.read_text(encoding="utf-8"))
     return told
 

@@ -12,15 +12,15 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 from yarl import URL
 
 from vigil.agents.faust.batches import ShardAssignor
-from vigil.app.domain.registry import GROUPS
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.worker import Worker
 
 
 def faust_app(partitions: int) -> tuple[Any, set[str]]:
     """A worker's Faust app with its tables, never started, and all topics that it subscribes to."""
-    worker = Worker(Settings(), load_rulebook(), dict.fromkeys(GROUPS, partitions))
+    worker = Worker(Settings(), load_rulebook(), dict.fromkeys(REGISTRY.subjects, partitions))
     topics = {topic for logic in worker.logics.values() for topic in logic.topics}
     return worker.app, topics | set(worker.app.tables.changelog_topics)
 

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from prometheus_client.metrics import MetricWrapperBase
-
-from vigil.app.observability.metrics import WorkerMetrics
+from vigil.app.runtime.metrics_reporter import worker_metrics
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "metrics.md"
 
@@ -21,13 +19,10 @@ _SUFFIX: Final = {"counter": "_total", "histogram": "", "gauge": ""}
 def page() -> str:
     """The page as it must be: what stands before the table is written by hand."""
     rows = []
-    for metric in vars(WorkerMetrics()).values():
-        if isinstance(metric, MetricWrapperBase):
-            (family,) = metric.describe()
-            labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"
-            rows.append(
-                f"| `{family.name}{_SUFFIX[family.type]}` | {family.type} | {labels} | {family.documentation} |\n"
-            )
+    for metric in worker_metrics().all():
+        (family,) = metric.describe()
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"
+        rows.append(f"| `{family.name}{_SUFFIX[family.type]}` | {family.type} | {labels} | {family.documentation} |\n")
     return PAGE.read_text().partition(_TABLE)[0] + _TABLE + "".join(rows)
 
 

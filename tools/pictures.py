@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from rich.console import Console
 
 from vigil.app.demo.run import Demo
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.observability.logs import set_up_logs
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"

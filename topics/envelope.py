@@ -9,6 +9,7 @@ import orjson
 from msgspec import Struct
 
 from vigil.topics.fields import UNKEYED, Reason
+from vigil.topics.topic import Example, Topic
 
 SOURCE: Final = "/vigil"
 """CloudEvents `source` of everything that Vigil publishes."""
@@ -29,9 +30,13 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     topic: str | None
     """Null where it is missing or unknown (replay)."""
     partition: int | None
+    """Where it stood: with topic and offset its identity. Null in a replay."""
     offset: int | None
+    """Where it stood; in a replay the number of the line where none was given."""
     reason: Reason
+    """`malformed`, `late`, or a review of an `unknown-verdict`."""
     detail: str
+    """What is wrong with it, in words for people."""
     at: int
     """The clock when it was refused."""
     key: str | None
@@ -106,3 +111,39 @@ def cloud_event_headers(topic: str, id_: str, at: int) -> list[tuple[str, bytes]
 def base64_or_none(raw: bytes | None) -> str | None:
     """The original bytes in base64, None where there were none."""
     return None if raw is None or raw is UNKEYED else base64.b64encode(raw).decode()
+
+
+DEAD_LETTER_BYTES: Final = 1024 * 1024 * 1024
+"""Bytes of a partition of `dead-letter` that are kept: a flood of bad messages takes this much disk, and no more."""
+
+DEAD_LETTER_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""A rejected message in base64 is a third larger than it was."""
+
+TOPICS: Final = (
+    Topic(
+        "dead-letter",
+        "out",
+        "key",
+        DeadLetter,
+        "a message that was refused",
+        retention_days=14,
+        more_config={"max.message.bytes": str(DEAD_LETTER_MESSAGE_BYTES), "retention.bytes": str(DEAD_LETTER_BYTES)},
+        examples=(
+            Example(
+                "room-1",
+                {
+                    "topic": "buyer-entry",
+                    "partition": 0,
+                    "offset": 11,
+                    "reason": "malformed",
+                    "detail": "Expected `str` of length >= 1 - at `$.buyer_id`",
+                    "at": 1662048007000,
+                    "key": "cm9vbS0x",
+                    "value": "eyJyb29tX2lkIjoicm9vbS0xIiwiaG9zdF9pZCI6Im1lcmNoYW50LTciLCJhdCI6"
+                    "MTY2MjA0ODAxNDAwMCwiYnV5ZXJfaWQiOiIiLCJidXllcl90aWVyIjoiTDIifQ==",
+                },
+                id="buyer-entry/0/11",
+            ),
+        ),
+    ),
+)

@@ -1,8 +1,13 @@
 """What Vigil's own shards tell each other through Kafka; nobody else should read these topics."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from vigil.topics.scores import Membership
+from vigil.topics.suppliers import Quote
+from vigil.topics.topic import Topic
+from vigil.topics.verdicts import Verdict
 
 
 class SupplierTotals(Struct, frozen=True, kw_only=True):
@@ -50,3 +55,25 @@ class SupplierLine(Struct, frozen=True, kw_only=True):
     """Where `figures` is null: the industry that it went to; null when it is gone from all."""
     standing: SupplierStanding | None
     """The latest assessed score, carried along with the current line."""
+
+
+TOPICS: Final = (
+    Topic("verdict-by-host", "internal", "host_id", Verdict, "verdicts on their way to the ladders", retention_days=7),
+    Topic(
+        "quote-by-rfq",
+        "internal",
+        "rfq_id",
+        Quote,
+        "pin requests and rejections on their way to pins",
+        retention_days=7,
+    ),
+    Topic("supplier-metrics", "internal", "industry", SupplierLine, "metrics on their way to ranks", retention_days=7),
+    Topic(
+        "supplier-standing",
+        "internal",
+        "supplier_id",
+        SupplierStanding,
+        "assessed scores on their way back",
+        retention_days=7,
+    ),
+)

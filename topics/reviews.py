@@ -6,16 +6,21 @@ import msgspec
 from msgspec import Struct
 
 from vigil.topics.fields import At, Id, check_key, decode_json
+from vigil.topics.topic import Example, Topic
 
 
 class Review(Struct, frozen=True, kw_only=True):
     """A moderator upheld or overturned a verdict."""
 
     verdict_id: Id
+    """The verdict reviewed."""
     host_id: Id
     decision: Literal["upheld", "overturned"]
+    """`overturned` takes the verdict out of the counts; a later `upheld` puts it back."""
     by: str
+    """Who decided, for people."""
     reason: str
+    """Why, for people."""
     at: At
 
 
@@ -27,3 +32,28 @@ def decode_review(key: bytes | None, value: bytes | None) -> Review:
     review = decode_json(_DECODER, value)
     check_key(key, "host_id", review.host_id)
     return review
+
+
+TOPICS: Final = (
+    Topic(
+        "review",
+        "in",
+        "host_id",
+        Review,
+        "a moderator upheld or overturned a verdict",
+        decode=lambda key, value, now: decode_review(key, value),
+        examples=(
+            Example(
+                "merchant-7",
+                {
+                    "verdict_id": "20672b91cfe722dbd41689f8a76ed603",
+                    "host_id": "merchant-7",
+                    "decision": "upheld",
+                    "by": "moderator-2",
+                    "reason": "Watched the recording: nobody was greeted.",
+                    "at": 1662048021000,
+                },
+            ),
+        ),
+    ),
+)

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from vigil.topics.fields import At, Id, Tier, check_key, decode_json
+from vigil.topics.topic import Decode, Example, Topic
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
@@ -33,22 +34,34 @@ class Comment(Struct, frozen=True, kw_only=True):
     host_id: Id
     at: At
     comment_id: Id
+    """The comment, within its room: a repeat of it has no effect."""
     author_id: Id
+    """Who said it."""
     author_role: Literal["host", "buyer"]
+    """In what capacity."""
     text: Text
+    """What was said, at most 4,096 code points."""
     via: Literal["text", "speech"] = "text"
+    """Typed, or transcribed from the host's speech in segments of at most 5 s."""
     intent: Intent | None = None
+    """What an upstream classifier made of it; null: not classified."""
     labels: tuple[str, ...] = ()
+    """Upstream labels, such as `abuse`, `prohibited:medicine`, `rights:trademark`."""
 
 
 class Layout(Struct, frozen=True, kw_only=True):
     """How the broadcast canvas is shared out; shares are 0–1 of the canvas."""
 
     camera_share: Share
+    """The camera picture's share of the canvas."""
     uncovered_share: Share
+    """The share of the canvas that shows black because nothing covers it."""
     materials: Count
+    """Overlays beside the camera."""
     camera_in_safe_area: bool | None = None
+    """Is the camera picture within the safe area? Null: not known."""
     videos: Count = 0
+    """Demonstration videos among the materials."""
 
 
 class FrameStatus(Struct, frozen=True, kw_only=True):
@@ -58,12 +71,19 @@ class FrameStatus(Struct, frozen=True, kw_only=True):
     host_id: Id
     at: At
     stream: Stream
+    """Is the stream being pushed? `ended` once the host pressed End."""
     face: bool
+    """A face with its key parts (eyes or mouth) is visible."""
     black: bool
+    """The picture is black."""
     av_offset_ms: int | None = None
+    """Sound minus picture in ms; positive: the sound is late. Null: not measured."""
     activity: Activity | None = None
+    """What the host is doing; null: not known."""
     layout: Layout | None = None
+    """How the canvas is shared out; null: not known."""
     labels: tuple[str, ...] = ()
+    """Of upstream: `theme-mismatch`, `minor`, `illegal-background`, `rights:…` or `prohibited:…`."""
 
 
 RoomEvent = BuyerEntry | Comment | FrameStatus
@@ -81,3 +101,120 @@ def decode_room_event(rank: int, key: bytes | None, value: bytes | None) -> Room
     if key != event.room_id.encode():
         check_key(key, "room_id", event.room_id)
     return event
+
+
+def _decoder(source_index: int) -> Decode:
+    return lambda key, value, now: decode_room_event(source_index, key, value)
+
+
+TOPICS: Final = (
+    Topic(
+        "buyer-entry",
+        "in",
+        "room_id",
+        BuyerEntry,
+        "a buyer entered a room",
+        decode=_decoder(0),
+        examples=(
+            Example(
+                "room-1",
+                {
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "at": 1662048001000,
+                    "buyer_id": "buyer-3",
+                    "buyer_tier": "L1",
+                },
+            ),
+            Example(
+                "room-1",
+                {
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "at": 1662048003000,
+                    "buyer_id": "buyer-4",
+                    "buyer_tier": None,
+                },
+            ),
+            Example(
+                "room-1", {"room_id": "room-1", "host_id": "merchant-7", "at": 1662048005000, "buyer_id": "buyer-5"}
+            ),
+            Example(
+                "room-1",
+                {"room_id": "room-1", "host_id": "merchant-7", "at": 1662048014000, "buyer_id": "", "buyer_tier": "L2"},
+            ),
+        ),
+    ),
+    Topic(
+        "comment",
+        "in",
+        "room_id",
+        Comment,
+        "the host or a buyer said something",
+        decode=_decoder(1),
+        examples=(
+            Example(
+                "room-1",
+                {
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "at": 1662048000500,
+                    "comment_id": "comment-1",
+                    "author_id": "buyer-2",
+                    "author_role": "buyer",
+                    "via": "text",
+                    "text": "Is the lamp dimmable?",
+                    "intent": "ask",
+                    "labels": [],
+                },
+            ),
+        ),
+    ),
+    Topic(
+        "frame-status",
+        "in",
+        "room_id",
+        FrameStatus,
+        "what a look at the picture said",
+        decode=_decoder(2),
+        examples=(
+            Example(
+                "room-1",
+                {
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "at": 1662048000000,
+                    "stream": "live",
+                    "face": True,
+                    "black": False,
+                    "av_offset_ms": 20,
+                    "activity": "hosting",
+                    "layout": {"camera_share": 0.75, "uncovered_share": 0, "materials": 1, "camera_in_safe_area": True},
+                    "labels": [],
+                },
+            ),
+            Example(
+                "room-1",
+                {
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "at": 1662048009000,
+                    "stream": "live",
+                    "face": True,
+                    "black": False,
+                },
+            ),
+            Example(
+                "room-1",
+                {
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "at": 1662048020000,
+                    "stream": "live",
+                    "face": True,
+                    "black": True,
+                },
+            ),
+        ),
+    ),
+)

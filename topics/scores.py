@@ -1,8 +1,10 @@
 """What Vigil says of suppliers and RFQs, out: `supplier-score` and `pin-decision`."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
+
+from vigil.topics.topic import Example, Topic
 
 Membership = Literal["verified", "standard"]
 
@@ -11,32 +13,46 @@ class Metrics(Struct, frozen=True, kw_only=True):
     """A supplier's RFQ metrics; rates are 0–1 rounded to 6 places or null, amounts strings with two decimals (US$)."""
 
     quotes_month: int
+    """Distinct RFQs quoted in the current calendar month (America/Los_Angeles)."""
     response_rate: float | None
+    """Share of the RFQs quoted in the last 30 days that were quoted in time."""
     reply_rate: float | None
+    """Share of the quotes submitted in the last 30 days to which the buyer has replied."""
     gmv_90d: str
+    """Settled minus refunded US$ of the last 90 days, linked to an RFQ; never below 0."""
     gmv_month: str
+    """Paid minus refunded US$ of the current calendar month, linked to an RFQ; never below 0."""
 
 
 class Points(Struct, frozen=True, kw_only=True):
     """The service score by factor."""
 
     quotes: int
+    """For the quotes of this month, by rank."""
     response: int
+    """For the response rate, by rank."""
     reply: int
+    """For the reply rate."""
     gmv: int
+    """For the GMV of 90 days."""
     bonus: int
+    """For verified members."""
 
 
 class Rank(Struct, frozen=True, kw_only=True):
     """Place among the suppliers of the same industry that quoted this month."""
 
     rank: int
+    """1 is the best; equal values share the best rank."""
     of: int
+    """How many are ranked."""
 
 
 class Ranks(Struct, frozen=True, kw_only=True):
     quotes: Rank | None
+    """By quotes this month; null: not ranked."""
     response: Rank | None
+    """By response rate; null: not ranked."""
 
 
 class Assessed(Struct, frozen=True, kw_only=True):
@@ -45,6 +61,7 @@ class Assessed(Struct, frozen=True, kw_only=True):
     month: str
     """Such as `2022-08`."""
     score: int
+    """The service score of that month."""
 
 
 class Entitlements(Struct, frozen=True, kw_only=True):
@@ -53,18 +70,26 @@ class Entitlements(Struct, frozen=True, kw_only=True):
     gold_rfqs: int | None
     """Null is unlimited."""
     pinned_quotes: int
+    """Quotes that may be pinned."""
     free_pass_quotes: int
+    """Free-pass quotes."""
     silver_early: bool
+    """Silver RFQs six working hours early."""
     star_points: int
+    """Star marketing points."""
 
 
 class Counts(Struct, frozen=True, kw_only=True):
     """What the two rates are made of."""
 
     rfqs_quoted: int
+    """RFQs first quoted in the last 30 days."""
     rfqs_in_time: int
+    """Of these, quoted in time."""
     quotes: int
+    """Quotes submitted in the last 30 days."""
     quotes_replied: int
+    """Of these, replied to by the buyer."""
 
 
 class SupplierScore(Struct, frozen=True, kw_only=True):
@@ -72,17 +97,26 @@ class SupplierScore(Struct, frozen=True, kw_only=True):
 
     supplier_id: str
     at: int
+    """What the figures are as of, ms since the epoch."""
     industry: str
     membership: Membership
     stars: int
     metrics: Metrics
+    """What the points are given for."""
     points: Points | None
+    """The service score by factor; null: not scored yet."""
     ranks: Ranks
+    """Places in the industry."""
     predicted: int | None
+    """The score as of now: the sum of the points."""
     assessed: Assessed | None
+    """The last score that was fixed; null before the first."""
     entitlements: Entitlements | None
+    """What the assessed score entitles to; null before the first."""
     gmv_challenge_rights: int
+    """Quote rights earned in the GMV challenge this month."""
     counts: Counts
+    """What the two rates are made of."""
     rulebook: str
 
 
@@ -94,5 +128,72 @@ class PinDecision(Struct, frozen=True, kw_only=True):
     supplier_id: str
     at: int
     decision: Literal["granted", "refused"]
+    """Is the quote pinned?"""
     place: int | None
+    """1 to 3, in order of request; null: refused."""
     reason: Literal["rejected", "full"] | None
+    """Why it was refused; null: granted."""
+
+
+TOPICS: Final = (
+    Topic(
+        "supplier-score",
+        "out",
+        "supplier_id",
+        SupplierScore,
+        "a supplier's metrics and scores",
+        compacted=True,
+        tombstone="A null value: the supplier has no line any more.",
+        examples=(
+            Example(
+                "merchant-7",
+                {
+                    "supplier_id": "merchant-7",
+                    "at": 1662048021000,
+                    "industry": "lighting",
+                    "membership": "verified",
+                    "stars": 4,
+                    "metrics": {
+                        "quotes_month": 1,
+                        "response_rate": 1.0,
+                        "reply_rate": 0.0,
+                        "gmv_90d": "1250.00",
+                        "gmv_month": "0.00",
+                    },
+                    "points": {"quotes": 20, "response": 20, "reply": 0, "gmv": 10, "bonus": 0},
+                    "ranks": {"quotes": {"rank": 1, "of": 1}, "response": {"rank": 1, "of": 1}},
+                    "predicted": 50,
+                    "assessed": None,
+                    "entitlements": None,
+                    "gmv_challenge_rights": 0,
+                    "counts": {"rfqs_quoted": 1, "rfqs_in_time": 1, "quotes": 1, "quotes_replied": 0},
+                    "rulebook": "2022-08-03",
+                },
+                id="c403945f5d4c088a4ff858b21f215eb8",
+            ),
+        ),
+    ),
+    Topic(
+        "pin-decision",
+        "out",
+        "rfq_id",
+        PinDecision,
+        "whether a quote is pinned",
+        retention_days=90,
+        examples=(
+            Example(
+                "rfq-9",
+                {
+                    "rfq_id": "rfq-9",
+                    "quote_id": "quote-31",
+                    "supplier_id": "merchant-7",
+                    "at": 1662044500000,
+                    "decision": "granted",
+                    "place": 1,
+                    "reason": None,
+                },
+                id="0f96f204359f48346b831f1a6944922b",
+            ),
+        ),
+    ),
+)

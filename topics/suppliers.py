@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from vigil.topics.fields import At, Id, InvalidEvent, Tier, check_key, decode_json
+from vigil.topics.topic import Example, Topic
 
 MAX_AMOUNT_CENTS = 10**17
 """More than this is taken for a mistake (decided: a quadrillion dollars)."""
@@ -21,6 +22,7 @@ class Quote(Struct, frozen=True, kw_only=True):
     supplier_id: Id
     at: At
     kind: Literal["submitted", "replied", "rejected", "pinned"]
+    """What happened to the quote; `pinned` is the supplier's request that it be pinned."""
     quote_id: Id
     rfq_id: Id
     buyer_id: Id
@@ -35,8 +37,11 @@ class Payment(Struct, frozen=True, kw_only=True):
     supplier_id: Id
     at: At
     kind: Literal["paid", "settled", "refunded"]
+    """`paid` by the buyer, `settled` once credited, `refunded` when money went back."""
     payment_id: Id
+    """The payment; `payment_id` and `kind` together are told once."""
     order_id: Id
+    """The order paid for."""
     buyer_id: Id
     amount_usd: str | int | float
     """US dollars, more than 0, at most two decimals; see `cents_of`."""
@@ -119,3 +124,86 @@ def decode_profile(key: bytes | None, value: bytes | None, clock: int) -> Suppli
     profile = decode_json(_PROFILE, value)
     check_key(key, "supplier_id", profile.supplier_id)
     return profile
+
+
+TOPICS: Final = (
+    Topic(
+        "quote",
+        "in",
+        "supplier_id",
+        Quote,
+        "what became of a quote",
+        decode=lambda key, value, now: decode_quote(key, value),
+        examples=(
+            Example(
+                "merchant-7",
+                {
+                    "supplier_id": "merchant-7",
+                    "at": 1662044400000,
+                    "kind": "submitted",
+                    "quote_id": "quote-31",
+                    "rfq_id": "rfq-9",
+                    "buyer_id": "buyer-1",
+                    "rfq_at": 1662037200000,
+                    "buyer_tier": "L2",
+                },
+            ),
+            Example(
+                "merchant-7",
+                {
+                    "supplier_id": "merchant-7",
+                    "at": 1662044500000,
+                    "kind": "pinned",
+                    "quote_id": "quote-31",
+                    "rfq_id": "rfq-9",
+                    "buyer_id": "buyer-1",
+                },
+            ),
+        ),
+    ),
+    Topic(
+        "payment",
+        "in",
+        "supplier_id",
+        Payment,
+        "what became of a payment",
+        decode=lambda key, value, now: decode_payment(key, value),
+        examples=(
+            Example(
+                "merchant-7",
+                {
+                    "supplier_id": "merchant-7",
+                    "at": 1662046200000,
+                    "kind": "settled",
+                    "payment_id": "payment-5",
+                    "order_id": "order-12",
+                    "buyer_id": "buyer-1",
+                    "amount_usd": "1250.00",
+                    "rfq_id": "rfq-9",
+                },
+            ),
+        ),
+    ),
+    Topic(
+        "supplier-profile",
+        "in",
+        "supplier_id",
+        SupplierProfile,
+        "reference data",
+        compacted=True,
+        tombstone="A null value deletes the profile.",
+        decode=decode_profile,
+        examples=(
+            Example(
+                "merchant-7",
+                {
+                    "supplier_id": "merchant-7",
+                    "industry": "lighting",
+                    "membership": "verified",
+                    "stars": 4,
+                    "at": 1661961600000,
+                },
+            ),
+        ),
+    ),
+)

@@ -1,12 +1,13 @@
 """What Vigil says of rooms and hosts, out: `verdict`, `notice`, `room-status` and `enforcement`."""
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from vigil.topics.fields import Tier
 from vigil.topics.rooms import Stream
+from vigil.topics.topic import Example, Topic
 
 Priority = Literal["normal", "high"]
 NoticeKind = Literal["entry-missed", "signal-lost", "signal-back", "at-risk", "risk-cleared"]
@@ -23,8 +24,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """One event that a verdict rests on: where it came in, when it happened and what it says, in words."""
 
     topic: str
+    """The topic that the event came in by."""
     at: int
     note: str
+    """What the event says, in words for people."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -45,6 +48,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     at: int
     """When the violation occurred."""
     evidence: tuple[Evidence, ...]
+    """What it rests on: the missed entries, the comment, or the run's first and last frame."""
     published_at: int | None = None
     """When it was sent; the only field that may differ between repeats."""
 
@@ -55,11 +59,15 @@ class Notice(Struct, frozen=True, kw_only=True):
     notice_id: str
     """`identity(kind, rule, buyer_id, room_id, since, at)`."""
     kind: NoticeKind
+    """What is to be seen coming, or is over."""
     rule: str | None
+    """The rule concerned; null for `signal-lost` and `signal-back`."""
     room_id: str
     host_id: str
     buyer_id: str | None
+    """The buyer who was missed; null unless `kind` is `entry-missed`."""
     priority: Priority
+    """`high` where the buyer's tier is L1 or above."""
     since: int
     at: int
     due: int | None
@@ -70,14 +78,18 @@ class ReceptionSeconds(Struct, frozen=True, kw_only=True):
     """Time from entry to reception in seconds, by nearest rank, three decimals."""
 
     p50: float
+    """The median."""
     p95: float
+    """The 95th percentile."""
 
 
 class CommentCounts(Struct, frozen=True, kw_only=True):
     """Comments so far, by the author's role."""
 
     host: int
+    """By the host."""
     buyer: int
+    """By buyers."""
 
 
 class OpenCondition(Struct, frozen=True, kw_only=True):
@@ -106,20 +118,31 @@ class RoomStatus(Struct, frozen=True, kw_only=True):
     stream: Stream | None
     """What the latest frame said; null before the first."""
     entries: int
+    """Buyer entries judged: made while live, by a buyer without an undecided entry."""
     received: int
+    """Entries that the host received in time."""
     missed: int
+    """Entries that the host missed."""
     reception_seconds: ReceptionSeconds | None
+    """Null before the first reception."""
     buyers_now: int
     """Buyers with an entry or comment in the last 5 minutes."""
     engaged_buyers: int
     """Buyers with at least three comments."""
     comments: CommentCounts
+    """Comments so far."""
     on_air_seconds: float
+    """Seconds on air."""
     absent_seconds: float
+    """Seconds on air without a visible face."""
     black_seconds: float
+    """Seconds on air with a black picture."""
     open: tuple[OpenCondition, ...]
+    """Runs that will give a violation if they go on."""
     waiting: tuple[WaitingEntry, ...]
+    """Buyers whom nobody has received yet."""
     verdicts: int
+    """Violations so far."""
 
 
 class Action(Struct, frozen=True, kw_only=True):
@@ -130,6 +153,7 @@ class Action(Struct, frozen=True, kw_only=True):
     revision: int
     """From 1; the highest revision of an `action_id` stands."""
     status: Literal["active", "withdrawn"]
+    """`withdrawn` when the verdict was overturned."""
     host_id: str
     room_id: str
     rule: str
@@ -137,16 +161,172 @@ class Action(Struct, frozen=True, kw_only=True):
     count: int
     """Which violation within the window this is."""
     steps: tuple[Step, ...]
+    """What the marketplace is to do; Vigil closes no stream itself."""
     choice: tuple[str, ...] | dict[str, tuple[int, int]] | None
     """What a moderator may choose from; the other fields carry the mildest."""
     ban_days: int | None
+    """Length of the ban; null: none."""
     ban_until: int | None
+    """End of the ban, ms since the epoch: of this one, or of a longer one that still runs."""
     freeze_days: int | None
+    """For how many days to freeze the account; null: not at all."""
     past_days: int | None
+    """Close the rooms of so many past days; null: none."""
     at: int
+    """When the violation occurred."""
 
     @property
     def sanctions(self) -> list[tuple[str, int | None]]:
         """The steps, each with its days where it has some; the mildest where a moderator may choose."""
         days = {"ban": self.ban_days, "freeze": self.freeze_days, "close-past-rooms": self.past_days}
         return [(step, days.get(step)) for step in self.steps]
+
+
+TOPICS: Final = (
+    Topic(
+        "verdict",
+        "out",
+        "room_id",
+        Verdict,
+        "one violation",
+        retention_days=180,
+        examples=(
+            Example(
+                "room-1",
+                {
+                    "verdict_id": "20672b91cfe722dbd41689f8a76ed603",
+                    "rule": "greeting-miss",
+                    "family": "reception",
+                    "subject": None,
+                    "rulebook": "2022-07-19",
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "since": 1662048001000,
+                    "at": 1662048015000,
+                    "evidence": [
+                        {
+                            "topic": "buyer-entry",
+                            "at": 1662048001000,
+                            "note": "buyer buyer-3 (L1) entered and had no reception within 10 s",
+                        },
+                        {
+                            "topic": "buyer-entry",
+                            "at": 1662048003000,
+                            "note": "buyer buyer-4 (no tier) entered and had no reception within 10 s",
+                        },
+                        {
+                            "topic": "buyer-entry",
+                            "at": 1662048005000,
+                            "note": "buyer buyer-5 (no tier) entered and had no reception within 10 s",
+                        },
+                    ],
+                    "published_at": 1662048017087,
+                },
+                id="20672b91cfe722dbd41689f8a76ed603",
+            ),
+        ),
+    ),
+    Topic(
+        "notice",
+        "out",
+        "room_id",
+        Notice,
+        "what moderators want to see coming",
+        retention_days=7,
+        examples=(
+            Example(
+                "room-1",
+                {
+                    "notice_id": "fd373504c085aeb1bf960cd515b60b61",
+                    "kind": "entry-missed",
+                    "rule": "greeting-miss",
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "buyer_id": "buyer-3",
+                    "priority": "high",
+                    "since": 1662048001000,
+                    "at": 1662048011000,
+                    "due": None,
+                },
+                id="fd373504c085aeb1bf960cd515b60b61",
+            ),
+        ),
+    ),
+    Topic(
+        "enforcement",
+        "out",
+        "host_id",
+        Action,
+        "one action of the ladder",
+        retention_days=180,
+        examples=(
+            Example(
+                "merchant-7",
+                {
+                    "action_id": "20672b91cfe722dbd41689f8a76ed603",
+                    "revision": 1,
+                    "status": "active",
+                    "host_id": "merchant-7",
+                    "room_id": "room-1",
+                    "rule": "greeting-miss",
+                    "family": "reception",
+                    "count": 1,
+                    "steps": ["warn"],
+                    "choice": ["warn", "close"],
+                    "ban_days": None,
+                    "ban_until": None,
+                    "freeze_days": None,
+                    "past_days": None,
+                    "at": 1662048015000,
+                },
+                id="20672b91cfe722dbd41689f8a76ed603:1",
+            ),
+        ),
+    ),
+    Topic(
+        "room-status",
+        "out",
+        "room_id",
+        RoomStatus,
+        "a room's figures",
+        compacted=True,
+        tombstone="A null value, 1 h after the room ended: Vigil has forgotten it.",
+        examples=(
+            Example(
+                "room-1",
+                {
+                    "room_id": "room-1",
+                    "host_id": "merchant-7",
+                    "at": 1662048021000,
+                    "stream": "live",
+                    "entries": 3,
+                    "received": 0,
+                    "missed": 3,
+                    "reception_seconds": None,
+                    "buyers_now": 4,
+                    "engaged_buyers": 0,
+                    "comments": {"host": 0, "buyer": 1},
+                    "on_air_seconds": 20.0,
+                    "absent_seconds": 0.0,
+                    "black_seconds": 0.0,
+                    "open": [{"rule": "black-screen", "since": 1662048020000, "due": 1662048140000}],
+                    "waiting": [],
+                    "verdicts": 1,
+                },
+                id="room-1@1662048021000",
+            ),
+        ),
+    ),
+)
+
+SHADOW_TOPICS: Final = (
+    Topic(
+        "verdict-shadow",
+        "out",
+        "room_id",
+        Verdict,
+        "a verdict of a candidate rulebook",
+        retention_days=7,
+        examples=TOPICS[0].examples,
+    ),
+)

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from vigil.app.domain.rulebook import Rulebook, RulebookError, load_rulebook
+from vigil.app.domain.rulebook import Rulebook, RulebookError
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings, SettingsError, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])

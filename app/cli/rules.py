@@ -12,17 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vigil.app.domain.rulebook import (
-    MAX_TIME,
-    SECTIONS,
-    EffectiveVersion,
-    Rulebook,
-    RulebookError,
-    load_rulebook,
-    midnight,
-)
+from vigil.app.domain.rulebook import MAX_TIME, EffectiveVersion, Rulebook, RulebookError, midnight
 from vigil.app.domain.rulebook.changes import LimitChange, between, compared
 from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.rulebook.reader import SECTIONS, load_rulebook
 from vigil.app.domain.rulebook.shape import hint
 from vigil.app.domain.rulebook.words import leaf_words, lines
 from vigil.app.observability.terminal import WIDTH, replaced

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.observability.terminal import console, table
 from vigil.topics.catalog import BY_NAME, Topic
 from vigil.topics.contracts import PUBLIC, VERSION, asyncapi, schema_of
@@ -36,7 +37,7 @@ def schema(topic: str | None, as_asyncapi: bool, out: Path | None) -> None:
     if out is not None:
         _write(out)
     elif as_asyncapi:
-        click.echo(pretty(asyncapi()), nl=False)
+        click.echo(pretty(asyncapi(REGISTRY.readers)), nl=False)
     elif topic is not None:
         click.echo(pretty(schema_of(_public(topic))), nl=False)
     else:
@@ -45,7 +46,7 @@ def schema(topic: str | None, as_asyncapi: bool, out: Path | None) -> None:
             clean_up = each.config.get("cleanup.policy", "as producers like")
             if each.retention_days is not None:
                 clean_up += f", {each.retention_days} d"
-            rows.add_row(each.name, each.direction, each.key, clean_up, each.says)
+            rows.add_row(each.name, each.direction, each.key, clean_up, each.description)
         screen = console()
         screen.print(rows)
         screen.print(f"Contract {VERSION}. One schema: vigil schema TOPIC")
@@ -63,7 +64,7 @@ def _public(name: str) -> Topic:
 
 def _write(folder: Path) -> None:
     try:
-        for name, text in files().items():
+        for name, text in files(REGISTRY.readers).items():
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8", newline="\n")

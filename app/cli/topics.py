@@ -9,8 +9,7 @@ import click
 from rich.text import Text
 
 from vigil.app.cli.common import OperatorError, settings_options
-from vigil.app.domain.registry import subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_audit import Line, clean_up, judge, survey
@@ -41,14 +40,13 @@ def topics(settings: Settings, check: bool, create: bool, as_json: bool) -> None
 
 
 async def _look(settings: Settings, *, create: bool) -> list[Line]:
-    logics = subjects(load_rulebook(), None)  # for the topics that each reads: any rulebook will do
     try:
         if create:
-            await ensure_topics(settings, logics)
-        found, _ = await survey(settings, logics)
+            await ensure_topics(settings, REGISTRY.sources)
+        found, _ = await survey(settings, REGISTRY.sources)
     except SettingsError as error:
         raise OperatorError(str(error)) from error
-    return judge(found, settings, {group: logic.topics for group, logic in logics.items()})
+    return judge(found, settings, REGISTRY.sources)
 
 
 def _show(lines: list[Line]) -> None:
@@ -59,7 +57,7 @@ def _show(lines: list[Line]) -> None:
         rows.add_row(
             line.topic,
             line.kind,
-            line.group or "",
+            line.subject or "",
             "" if found is None else f"{found.partitions}, {_replicas(found.replicas)}",
             actual or ("" if found is None else line.clean_up and "the broker's default"),
             Text(line.level, style=_STYLES[line.level]),
@@ -87,7 +85,7 @@ def _plain(line: Line) -> dict[str, Any]:
     return {
         "topic": line.topic,
         "kind": line.kind,
-        "shards": line.group,
+        "shards": line.subject,
         "level": line.level,
         "partitions": None if found is None else found.partitions,
         "replicas": None if found is None else found.replicas,

@@ -20,7 +20,7 @@ from rich.live import Live
 from vigil.app.console.http.server import run_console
 from vigil.app.demo.picture import picture
 from vigil.app.demo.view import View, lines
-from vigil.app.domain.registry import subjects
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.embedded_broker import HOST, EmbeddedBroker, end_child, free_port, start_child
@@ -100,7 +100,7 @@ class Demo:
         with EmbeddedBroker() as broker:
             say(f"broker      {broker.address} (embedded, in memory)", highlight=False)
             settings = Settings(broker=broker.address, session_timeout_ms=SESSION_MS)
-            await ensure_topics(settings, subjects(self._rulebook, None))
+            await ensure_topics(settings, REGISTRY.sources)
             rooms, suppliers, seed = self._simulated
             say(
                 f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}: first their last ten minutes",

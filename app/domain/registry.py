@@ -1,46 +1,116 @@
-"""What Vigil watches: each group of shards with the logic that judges it; the worker and the replay run the same."""
+"""All subjects, and what derives from their declarations. The worker, the replay and all tools run the same ones."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from vigil.app.domain.hosts.host import HostMachine
-from vigil.app.domain.industries.industry import IndustryMachine
-from vigil.app.domain.rfqs.rfq import RfqMachine
-from vigil.app.domain.rooms.shadow import ShadowedRoomMachine
-from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.suppliers.machine import SupplierMachine
+from msgspec import Struct
+
+from vigil.app.domain.hosts.subject import SUBJECT as HOSTS
+from vigil.app.domain.industries.subject import SUBJECT as INDUSTRIES
+from vigil.app.domain.rfqs.subject import SUBJECT as RFQS
+from vigil.app.domain.rooms.subject import SUBJECT as ROOMS
+from vigil.app.domain.rulebook.book import Rulebook
+from vigil.app.domain.subject import MachineContext, OutputTopic, Subject
+from vigil.app.domain.suppliers.subject import SUBJECT as SUPPLIERS
 from vigil.app.engine.subject import StateMachine
-from vigil.topics.catalog import BY_NAME, SubjectName
-from vigil.topics.rooms import ROOM_TOPICS
-from vigil.topics.suppliers import SUPPLIER_TOPICS
+from vigil.topics.catalog import TOPICS, SubjectName, Topic
 
-GROUPS: Final[tuple[SubjectName, ...]] = ("rooms", "hosts", "suppliers", "industries", "rfqs")
-"""In the order in which outputs flow; `industries` tells `suppliers` the assessed scores."""
+SUBJECTS: Final = (ROOMS, HOSTS, SUPPLIERS, INDUSTRIES, RFQS)
+"""In the order in which outputs flow. A subject that reads what a later one writes is fed back: it does not wait."""
 
-UPSTREAM: Final[dict[SubjectName, tuple[str, ...]]] = {
-    "hosts": ROOM_TOPICS,
-    "industries": SUPPLIER_TOPICS,
-    "rfqs": SUPPLIER_TOPICS,
-}
-"""Groups that read what other shards write, and the topics from which these do."""
+DEAD_LETTER: Final = "dead-letter"
+"""The one output of all subjects: their shards write to it what they reject."""
 
 
-def subjects(
-    rulebook: Rulebook, review_wait_ms: int | None, candidate: Rulebook | None = None
-) -> dict[SubjectName, StateMachine]:
-    """A logic for each group; `review_wait_ms`: how long a review waits for its verdict, None to the input's end.
+class Registry:
+    """Subjects, and the look-ups that derive from their declarations."""
 
-    `candidate`: a rulebook that judges rooms in shadow, and causes nothing.
-    """
-    logics: dict[SubjectName, StateMachine] = {
-        "rooms": ShadowedRoomMachine(rulebook, candidate),
-        "hosts": HostMachine(rulebook, review_wait_ms),
-        "suppliers": SupplierMachine(rulebook),
-        "industries": IndustryMachine(rulebook),
-        "rfqs": RfqMachine(rulebook),
-    }
-    return logics
+    def __init__(self, subjects: Iterable[Subject], topics: Iterable[Topic] = TOPICS) -> None:
+        """`topics`: the catalogue. Raise ValueError where declarations and catalogue do not fit together."""
+        self.subjects: Final[Mapping[SubjectName, Subject]] = {subject.name: subject for subject in subjects}
+        self.topics: Final[Mapping[str, Topic]] = {topic.name: topic for topic in topics}
+        self.sources: Final = {name: subject.sources for name, subject in self.subjects.items()}
+        """By subject: the topics that it reads, in order of precedence."""
+        self.readers: Final = _by_topic(self.sources)
+        """By topic: the subject that reads it."""
+        self.writers: Final = _by_topic({name: _topics(subject) for name, subject in self.subjects.items()})
+        """By topic: the subject that writes it."""
+        self._check()
+        declared = {output.topic: output for subject in self.subjects.values() for output in subject.outputs}
+        self.outputs: Final[Mapping[str, OutputTopic]] = {
+            name: declared[name] for name in self.topics if name in declared
+        }
+        """By topic, in the order of the catalogue: every output but dead letters."""
+        self.replayed: Final = tuple(output for output in self.outputs.values() if output.replayed)
+        """The outputs that consumers see, in the order of the catalogue."""
+        self.depends_on: Final = {name: self._dependencies(name) for name in self.subjects}
+        """By subject: the subjects that write its internal sources, but for those that feed back."""
+        self.upstream: Final = {name: feeding for name in self.subjects if (feeding := self._upstream(name))}
+        """By subject that depends on others: every topic from which what it reads is made."""
+        self.sections: Final[Mapping[str, type[Struct]]] = {
+            name: kind for subject in self.subjects.values() for name, kind in subject.sections.items()
+        }
+        """The rulebook's sections, and the types of their limits."""
+
+    def machines(
+        self, rulebook: Rulebook, review_wait_ms: int | None = None, candidate: Rulebook | None = None
+    ) -> dict[SubjectName, StateMachine]:
+        """A state machine for each subject; for the arguments see MachineContext. Raise RulebookError."""
+        context = MachineContext(rulebook, review_wait_ms, candidate)
+        return {name: subject.machine(context) for name, subject in self.subjects.items()}
+
+    def is_input(self, topic: str) -> bool:
+        """True if others write the topic."""
+        return topic in self.topics and self.topics[topic].direction == "in"
+
+    def _dependencies(self, name: SubjectName) -> tuple[SubjectName, ...]:
+        order = list(self.subjects)
+        writers = (self.writers[topic] for topic in self.sources[name] if topic in self.writers)
+        return tuple(writer for writer in writers if order.index(writer) < order.index(name))
+
+    def _upstream(self, name: SubjectName) -> tuple[str, ...]:
+        order = list(self.subjects)
+        topics: list[str] = []
+        for writer in self.depends_on[name]:
+            fed_back = {
+                topic
+                for topic in self.sources[writer]
+                if topic in self.writers and order.index(self.writers[topic]) >= order.index(writer)
+            }
+            topics += [topic for topic in self.sources[writer] if topic not in fed_back]
+            topics += self._upstream(writer)
+        return tuple(dict.fromkeys(topics))
+
+    def _check(self) -> None:
+        for topic in self.topics.values():
+            if topic.direction != "out" and topic.name not in self.readers:
+                raise ValueError(f"no subject reads the topic {topic.name}")
+            if topic.direction == "in" or topic.name == DEAD_LETTER:
+                continue
+            if topic.name not in self.writers:
+                raise ValueError(f"no subject writes the topic {topic.name}")
+        for topic_name in {*self.readers, *self.writers}:
+            if topic_name not in self.topics:
+                raise ValueError(f"the topic {topic_name} is not in the catalogue")
 
 
-def is_input(topic: str) -> bool:
-    """Does the topic come in from outside?"""
-    return topic in BY_NAME and BY_NAME[topic].direction == "in"
+def _topics(subject: Subject) -> tuple[str, ...]:
+    return tuple(output.topic for output in subject.outputs)
+
+
+def _by_topic(topics: Mapping[SubjectName, Iterable[str]]) -> dict[str, SubjectName]:
+    found: dict[str, SubjectName] = {}
+    for subject, names in topics.items():
+        for name in names:
+            if name in found:
+                raise ValueError(f"the topic {name} belongs to two subjects: {found[name]} and {subject}")
+            found[name] = subject
+    return found
+
+
+REGISTRY: Final = Registry(SUBJECTS)
+
+GROUPS: Final = tuple(REGISTRY.subjects)
+UPSTREAM: Final = REGISTRY.upstream
+subjects = REGISTRY.machines
+is_input = REGISTRY.is_input

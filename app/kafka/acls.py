@@ -1,11 +1,11 @@
-"""What each part of Vigil must be allowed in Kafka, and whether a worker is: asked before it starts, told in words.
+"""The ACLs that each part of Vigil needs in Kafka, and a check that a worker has them, before it starts.
 
-The lists are the whole of it: a principal with exactly these rights, on topics that exist, runs a worker, a console or
-`vigil notify`. The same lists stand in docs/security.md as commands.
+The lists are complete: a principal with exactly these rights, on topics that exist, runs a worker, a console or
+`vigil notify`. docs/security.md has the same lists as commands.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -18,55 +18,59 @@ from aiokafka.errors import (
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
-from vigil.app.engine.subject import StateMachine
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.topics.catalog import TOPICS, SubjectName
+from vigil.topics.catalog import TOPICS, SubjectName, Topic, written
 
 Operation = Literal["Read", "Write"]
 
 BITS: Final[Mapping[Operation, int]] = {"Read": 3, "Write": 4}
-"""Kafka's codes of operations, by which the bits of what is allowed are numbered."""
+"""Kafka's codes of operations: the numbers of the bits in a set of allowed operations."""
 
-NOT_TOLD: Final = -(2**31)
+UNKNOWN_OPERATIONS: Final = -(2**31)
+"""What a broker answers that does not say which operations are allowed."""
 
-ASKED_AGAIN: Final = 20
+COORDINATOR_TRIES: Final = 20
+"""At half a second each: a new cluster takes some seconds to make its topic of consumer groups."""
 
-UNASKABLE: Final = (NotImplementedError, IncompatibleBrokerVersion)
-"""What aiokafka raises where the broker is too old for the question."""
+UNSUPPORTED: Final = (NotImplementedError, IncompatibleBrokerVersion)
+"""Raised by aiokafka where the broker is too old for the request."""
 
 
 class Acl(NamedTuple):
-    """One thing that is done to one resource. Either operation implies Kafka's Describe."""
+    """One operation on one resource. Either operation implies Kafka's Describe."""
 
     kind: Literal["topic", "group", "transactional-id"]
     name: str
     operation: Operation
 
 
-def needed(app_id: str, logics: Mapping[SubjectName, StateMachine]) -> list[Acl]:
-    """All rights of a worker whose topics exist. (To create them, it needs Create on the cluster or on their names.)"""
-    rights = [Acl("topic", name, "Read") for logic in logics.values() for name in logic.topics]
-    rights += [Acl("topic", topic.name, "Write") for topic in TOPICS if topic.direction != "in"]
-    for group in logics:
-        rights += [Acl("topic", changelog_of(app_id, group), operation) for operation in BITS]
+def needed(app_id: str, sources: Mapping[SubjectName, Sequence[str]], topics: Iterable[Topic] = TOPICS) -> list[Acl]:
+    """All rights of a worker whose topics exist. (To create them, it needs Create on the cluster or on their names.)
+
+    `sources`: the topics that each subject reads; `topics`: the catalogue, for those that Vigil writes.
+    """
+    rights = [Acl("topic", name, "Read") for names in sources.values() for name in names]
+    rights += [Acl("topic", name, "Write") for name in written(topics)]
+    for subject in sources:
+        rights += [Acl("topic", changelog_of(app_id, subject), operation) for operation in BITS]
     return [*rights, Acl("group", app_id, "Read")]
 
 
 def commands(rights: Sequence[Acl], principal: str) -> str:
-    """The rights as commands of Kafka's, one a kind and operation."""
-    told = []
+    """The rights as Kafka's own commands, one for each kind and operation."""
+    lines = []
     for kind, operation in sorted({(right.kind, right.operation) for right in rights}):
         names = [right.name for right in rights if (right.kind, right.operation) == (kind, operation)]
         head = f"kafka-acls --bootstrap-server $KAFKA --add --allow-principal {principal} --operation {operation}"
-        told.append(" \\\n    ".join([head, *(f"--{kind} {name}" for name in names)]))
-    return "\n".join(told) + "\n"
+        lines.append(" \\\n    ".join([head, *(f"--{kind} {name}" for name in names)]))
+    return "\n".join(lines) + "\n"
 
 
 async def check_rights(settings: Settings, rights: Sequence[Acl], who: str = "this worker") -> None:
-    """Raise SettingsError with every right that is missing; a broker that does not tell is taken at its silence.
+    """Raise SettingsError with every right that is missing; where a broker does not say, the right is assumed.
 
-    Topics and the group are asked for. Whether a transactional id may be used is told only to who uses it.
+    Topics and the group are checked. Whether a transactional id may be used shows only in its use.
     """
     admin = AIOKafkaAdminClient(client_id=f"{settings.app_id}-rights", **settings.kafka())
     try:
@@ -84,50 +88,50 @@ async def check_rights(settings: Settings, rights: Sequence[Acl], who: str = "th
     finally:
         await admin.close()
     if missing:
-        told = ", ".join(f"{right.operation} on {right.kind} {right.name}" for right in missing)
+        listed = ", ".join(f"{right.operation} on {right.kind} {right.name}" for right in missing)
         who = settings.sasl_username or who
-        raise SettingsError(f"rights: {who} may not {told}; grant what docs/security.md lists, with kafka-acls")
+        raise SettingsError(f"rights: {who} may not {listed}; grant what docs/security.md lists, with kafka-acls")
 
 
 def _allows(allowed: Mapping[str, int], right: Acl) -> bool:
-    bits = allowed.get(right.name, NOT_TOLD)
-    return bits == NOT_TOLD or bool(bits >> BITS[right.operation] & 1)
+    bits = allowed.get(right.name, UNKNOWN_OPERATIONS)
+    return bits == UNKNOWN_OPERATIONS or bool(bits >> BITS[right.operation] & 1)
 
 
 async def _allowed_topics(admin: Any, names: list[str]) -> dict[str, int]:
     try:
         response = await admin._send_request(_Metadata(names))
-    except UNASKABLE:
+    except UNSUPPORTED:
         return {}
     return {topic[1]: topic[4] for topic in response.topics if topic[0] == 0}
 
 
 async def _may_join(admin: Any, group: str) -> bool:
-    for _ in range(ASKED_AGAIN):
+    for _ in range(COORDINATOR_TRIES):
         try:
             await admin.find_coordinator(group)
             break
         except GroupAuthorizationFailedError:
             return False
-        except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet makes room for them first
+        except GroupCoordinatorNotAvailableError:  # a new cluster first makes its topic of groups
             await asyncio.sleep(0.5)
     else:
-        return True  # not told: the worker will wait for its group, and say so
+        return True  # not known: the worker will wait for its group, and log that
     try:
         (response,) = await admin.describe_consumer_groups([group], include_authorized_operations=True)
     except GroupAuthorizationFailedError:
         return False
-    except UNASKABLE:
+    except UNSUPPORTED:
         return True
-    (told,) = response.to_object()["groups"]
-    bits: int = told.get("authorized_operations", NOT_TOLD)
-    if told["error_code"] != 0:  # a coordinator that has just come up has more to say than whether one may
-        return bool(told["error_code"] != GroupAuthorizationFailedError.errno)
-    return bits == NOT_TOLD or bool(bits >> BITS["Read"] & 1)
+    (described,) = response.to_object()["groups"]
+    bits: int = described.get("authorized_operations", UNKNOWN_OPERATIONS)
+    if described["error_code"] != 0:  # of a coordinator that has just started: it is loading, or not available
+        return bool(described["error_code"] != GroupAuthorizationFailedError.errno)
+    return bits == UNKNOWN_OPERATIONS or bool(bits >> BITS["Read"] & 1)
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]
-    """Version 8, the first that tells what one is allowed; aiokafka knows up to 5."""
+    """Version 8, the first that says which operations are allowed; aiokafka has up to 5."""
 
     API_KEY = 3
     API_VERSION = 8

@@ -1,17 +1,16 @@
-"""The topics as they must be: created where they are missing, refused where they do not fit together."""
+"""Creates the topics that are missing, and rejects topics that do not fit together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from vigil.app.engine.subject import StateMachine
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.topics.catalog import BY_NAME, TOPICS, SubjectName
+from vigil.topics.catalog import DAY_MS, TOPICS, SubjectName, Topic
 
-DAY_MS: Final = 24 * 60 * 60 * 1000
 GRACE_MS: Final = 20 * 60 * 1000
+"""How long a changelog keeps superseded records; see `changelog_config`."""
 
 
 class Cluster:
@@ -39,15 +38,18 @@ class Cluster:
     async def partitions(self, names: Iterable[str]) -> dict[str, int]:
         """The number of partitions of those topics that exist."""
         wanted = set(names)
-        # Asked for all topics: a broker may create a topic that it is asked for by name.
+        # Lists all topics: a broker may create a topic that it is asked for by name.
         existing = wanted & set(await self._admin.list_topics())
         if not existing:
             return {}
-        told = await self._admin.describe_topics(sorted(existing))
-        return {topic["topic"]: len(topic["partitions"]) for topic in told if topic["partitions"]}
+        described = await self._admin.describe_topics(sorted(existing))
+        return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["partitions"]}
 
     async def create(self, topics: Mapping[str, tuple[int, dict[str, str]]]) -> None:
-        """Create topics: by name, partitions and configuration. One that somebody made meanwhile is fine."""
+        """Create topics: by name, partitions and configuration. One that exists by now is left as it is.
+
+        Raise SettingsError where a topic cannot be created.
+        """
         new = [
             NewTopic(name, partitions, self._settings.replication, topic_configs=config)
             for name, (partitions, config) in sorted(topics.items())
@@ -64,16 +66,17 @@ class Cluster:
                 )
 
 
-def changelog_of(app_id: str, group: SubjectName) -> str:
-    """The topic that holds the state of a group's shards."""
-    return f"{app_id}-{group}-state"
+def changelog_of(app_id: str, subject: SubjectName) -> str:
+    """The topic that holds the state of a subject's shards."""
+    return f"{app_id}-{subject}-state"
 
 
 def changelog_config() -> dict[str, str]:
-    """A changelog keeps the latest of each key.
+    """The configuration of a changelog: it keeps the latest record of each key.
 
-    The grace before that lets the next owner heal what a crash cut short (a checkpoint of more than one batch), and
-    is what a restart has to read beyond the keys themselves: minutes, not days. Tombstones stay for a day.
+    Superseded records stay for GRACE_MS: the next owner repairs from them what a crash cut short (a checkpoint of more
+    than one batch). They are what a restart reads beyond the keys themselves: minutes, not days. Tombstones stay for a
+    day.
     """
     return {
         "cleanup.policy": "compact",
@@ -86,22 +89,27 @@ def changelog_config() -> dict[str, str]:
     }
 
 
-async def ensure_topics(settings: Settings, logics: Mapping[SubjectName, StateMachine]) -> dict[SubjectName, int]:
-    """Create the topics that are missing; return each group's number of partitions.
+async def ensure_topics(
+    settings: Settings, sources: Mapping[SubjectName, Sequence[str]], topics: Iterable[Topic] = TOPICS
+) -> dict[SubjectName, int]:
+    """Create the topics that are missing; return each subject's number of partitions.
 
-    Raise SettingsError where topics exist that do not fit: shards are made of partitions of one number, and a group
-    whose topics differ in how many they have would silently be cut apart.
+    `sources`: the topics that each subject reads; `topics`: the catalogue. Raise SettingsError where existing topics do
+    not fit: a shard is made of partitions of one number, and a subject whose topics differ in their number of
+    partitions would silently be cut apart.
     """
-    names = [topic.name for topic in TOPICS] + [changelog_of(settings.app_id, group) for group in logics]
+    catalogue = {topic.name: topic.config for topic in topics}
+    names = [*catalogue, *(changelog_of(settings.app_id, subject) for subject in sources)]
     async with Cluster(settings) as cluster:
         try:
             existing = await cluster.partitions(names)
-            counts, missing = _plan(settings, logics, existing)
+            counts, missing = _plan(settings, sources, catalogue, existing)
             if missing:
                 await cluster.create(missing)
-                # Another worker may have made some meanwhile, with numbers of its own.
+                # Another worker may have created some meanwhile, with another number of partitions.
                 made = {name: count for name, (count, _) in missing.items()}
-                counts, _ = _plan(settings, logics, {**existing, **made, **await cluster.partitions(missing)})
+                existing = {**existing, **made, **await cluster.partitions(missing)}
+                counts, _ = _plan(settings, sources, catalogue, existing)
         except KafkaError as error:
             raise SettingsError(
                 f"topics: Kafka at {settings.broker} did not tell of them, or did not create them: {error}; "
@@ -111,27 +119,29 @@ async def ensure_topics(settings: Settings, logics: Mapping[SubjectName, StateMa
 
 
 def _plan(
-    settings: Settings, logics: Mapping[SubjectName, StateMachine], existing: Mapping[str, int]
+    settings: Settings,
+    sources: Mapping[SubjectName, Sequence[str]],
+    catalogue: Mapping[str, dict[str, str]],
+    existing: Mapping[str, int],
 ) -> tuple[dict[SubjectName, int], dict[str, tuple[int, dict[str, str]]]]:
-    """Each group's number of partitions, and the topics to create; raise SettingsError where they do not fit."""
+    """Each subject's number of partitions, and the topics to create; raise SettingsError where they do not fit."""
     counts: dict[SubjectName, int] = {}
     missing: dict[str, tuple[int, dict[str, str]]] = {}
-    for group, logic in logics.items():
-        changelog = changelog_of(settings.app_id, group)
-        of_group = [*logic.topics, changelog]
-        found = {name: existing[name] for name in of_group if name in existing}
+    for subject, source_topics in sources.items():
+        changelog = changelog_of(settings.app_id, subject)
+        names = [*source_topics, changelog]
+        found = {name: existing[name] for name in names if name in existing}
         if len(set(found.values())) > 1:
-            told = ", ".join(f"{name} has {count}" for name, count in sorted(found.items()))
+            listed = ", ".join(f"{name} has {count}" for name, count in sorted(found.items()))
             raise SettingsError(
-                f"topics: the topics of the {group} shards must have the same number of partitions, but {told}; "
+                f"topics: the topics of the {subject} shards must have the same number of partitions, but {listed}; "
                 "create them anew with one number, or correct the one that differs"
             )
-        count = counts[group] = next(iter(found.values()), settings.partitions)
-        for name in of_group:
+        count = counts[subject] = next(iter(found.values()), settings.partitions)
+        for name in names:
             if name not in existing:
-                config = changelog_config() if name == changelog else BY_NAME[name].config
-                missing[name] = (count, config)
-    for topic in TOPICS:
-        if topic.name not in existing and topic.name not in missing:
-            missing[topic.name] = (settings.partitions, topic.config)
+                missing[name] = (count, changelog_config() if name == changelog else catalogue[name])
+    for name, config in catalogue.items():
+        if name not in existing and name not in missing:
+            missing[name] = (settings.partitions, config)
     return counts, missing

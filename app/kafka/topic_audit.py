@@ -1,9 +1,9 @@
-"""The topics as they are, held against what they must be: what is missing, what does not fit, and what to do.
+"""Compares the topics as they are with what they must be: what is missing, what does not fit, and what to do.
 
-survey (asks Kafka) ──▶ Found by name ──▶ judge (pure) ──▶ a line a topic
+survey (asks Kafka) ──▶ Found by name ──▶ judge (pure) ──▶ a line for each topic
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -11,11 +11,9 @@ from aiokafka.errors import KafkaError
 
 from vigil.app.kafka.admin import Cluster, changelog_config, changelog_of
 from vigil.app.kafka.settings import Settings
-from vigil.topics.catalog import BY_NAME, TOPICS, SubjectName
+from vigil.topics.catalog import TOPICS, SubjectName, Topic
 
 Level = Literal["ok", "warn", "fail", "missing"]
-
-_TELLING: Final = ("cleanup.policy", "retention.ms", "retention.bytes", "min.compaction.lag.ms", "max.message.bytes")
 
 
 class Found(NamedTuple):
@@ -27,7 +25,7 @@ class Found(NamedTuple):
     leaderless: int
     """Partitions that nobody can read or write now."""
     config: Mapping[str, str] | None
-    """What the broker told of it; None where it would not tell (a right is missing)."""
+    """None where the broker does not show it (a right is missing)."""
 
 
 class Finding(NamedTuple):
@@ -44,8 +42,8 @@ class Line(NamedTuple):
     topic: str
     kind: str
     """`in`, `out`, `internal`, or `state` for a changelog."""
-    group: SubjectName | None
-    """The shards that read it, or whose state it holds."""
+    subject: SubjectName | None
+    """The subject that reads it, or whose state it holds."""
     clean_up: str
     """As it must be; empty where its producers decide."""
     found: Found | None
@@ -65,24 +63,24 @@ class _Surveyor(Cluster):
         if not existing:
             return {}
         configs = await self._configs(sorted(existing))
-        told: dict[str, Found] = {}
+        found: dict[str, Found] = {}
         for topic in await self._admin.describe_topics(sorted(existing)):
             partitions = topic["partitions"]
             if partitions:
-                told[topic["topic"]] = Found(
+                found[topic["topic"]] = Found(
                     len(partitions),
                     min(len(partition["replicas"]) for partition in partitions),
                     sum(partition["leader"] < 0 for partition in partitions),
                     configs.get(topic["topic"]),
                 )
-        return told
+        return found
 
     async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         try:
             answers: Any = await self._admin.describe_configs(asked)
         except KafkaError:
-            return {}  # told as "not known": reading configurations is a right of its own
+            return {}  # shown as "not known": reading configurations is a right of its own
         return {
             resource[3]: {entry[0]: entry[1] for entry in resource[4] if entry[1] is not None}
             for answer in answers
@@ -94,29 +92,35 @@ class _Surveyor(Cluster):
         return len((await self._admin.describe_cluster())["brokers"])
 
 
-async def survey(settings: Settings, groups: Iterable[SubjectName]) -> tuple[dict[str, Found], int]:
+async def survey(
+    settings: Settings, subjects: Iterable[SubjectName], topics: Iterable[Topic] = TOPICS
+) -> tuple[dict[str, Found], int]:
     """Every topic of Vigil's that exists, and the number of brokers; raise SettingsError where Kafka is not reached."""
-    names = [topic.name for topic in TOPICS] + [changelog_of(settings.app_id, group) for group in groups]
+    names = [topic.name for topic in topics] + [changelog_of(settings.app_id, subject) for subject in subjects]
     surveyor = _Surveyor(settings)
     async with surveyor:
         return await surveyor.found(names), await surveyor.brokers()
 
 
-def judge(found: Mapping[str, Found], settings: Settings, groups: Mapping[SubjectName, Sequence[str]]) -> list[Line]:
-    """A line for each topic; `groups`: the source topics of each group of shards."""
+def judge(
+    found: Mapping[str, Found],
+    settings: Settings,
+    sources: Mapping[SubjectName, Sequence[str]],
+    topics: Iterable[Topic] = TOPICS,
+) -> list[Line]:
+    """A line for each topic; `sources`: the topics that each subject reads."""
     lines = []
-    differing = {group: _counts(found, settings, group, topics) for group, topics in groups.items()}
-    for topic in TOPICS:
-        here = found.get(topic.name)
-        findings = _findings(
-            topic.name, here, settings, topic.config, differing.get(topic.group) if topic.group else None
-        )
-        lines.append(Line(topic.name, topic.direction, topic.group, clean_up(topic.config), here, findings))
-    for group in groups:
-        name = changelog_of(settings.app_id, group)
+    differing = {subject: _counts(found, settings, subject, names) for subject, names in sources.items()}
+    readers = {name: subject for subject, names in sources.items() for name in names}
+    for topic in topics:
+        here, reader = found.get(topic.name), readers.get(topic.name)
+        findings = _findings(topic.name, here, settings, topic.config, differing.get(reader) if reader else None)
+        lines.append(Line(topic.name, topic.direction, reader, clean_up(topic.config), here, findings))
+    for subject in sources:
+        name = changelog_of(settings.app_id, subject)
         config = changelog_config()
-        findings = _findings(name, found.get(name), settings, config, differing[group])
-        lines.append(Line(name, "state", group, clean_up(config), found.get(name), findings))
+        findings = _findings(name, found.get(name), settings, config, differing[subject], state=True)
+        lines.append(Line(name, "state", subject, clean_up(config), found.get(name), findings))
     return lines
 
 
@@ -130,30 +134,35 @@ def clean_up(config: Mapping[str, str]) -> str:
 
 
 def _counts(
-    found: Mapping[str, Found], settings: Settings, group: SubjectName, topics: Sequence[str]
+    found: Mapping[str, Found], settings: Settings, subject: SubjectName, source_topics: Sequence[str]
 ) -> Finding | None:
-    """What is wrong with a group whose topics differ in their number of partitions."""
-    names = [*topics, changelog_of(settings.app_id, group)]
+    """What is wrong with a subject whose topics differ in their number of partitions."""
+    names = [*source_topics, changelog_of(settings.app_id, subject)]
     counts = {name: found[name].partitions for name in names if name in found}
     if len(set(counts.values())) <= 1:
         return None
-    told = ", ".join(f"{name} has {count}" for name, count in sorted(counts.items()))
+    listed = ", ".join(f"{name} has {count}" for name, count in sorted(counts.items()))
     return Finding(
         "fail",
-        f"the topics of the {group} shards differ in their partitions: {told}",
+        f"the topics of the {subject} shards differ in their partitions: {listed}",
         "give all of them one number (a topic that holds state cannot grow: see docs/operations.md)",
     )
 
 
 def _findings(
-    name: str, found: Found | None, settings: Settings, wanted: Mapping[str, str], differing: Finding | None
+    name: str,
+    found: Found | None,
+    settings: Settings,
+    wanted: Mapping[str, str],
+    differing: Finding | None,
+    state: bool = False,
 ) -> list[Finding]:
-    told = [differing] if differing is not None and found is not None else []
+    """`state`: the topic is a changelog."""
     if found is None:
-        told.append(Finding("missing", "does not exist", "vigil topics --create, or start a worker with the right to"))
-        return told
+        return [Finding("missing", "does not exist", "vigil topics --create, or start a worker with the right to")]
+    findings = [differing] if differing is not None else []
     if found.leaderless:
-        told.append(
+        findings.append(
             Finding(
                 "fail",
                 f"{found.leaderless} of {found.partitions} partitions have no leader",
@@ -161,7 +170,7 @@ def _findings(
             )
         )
     if found.replicas < settings.replication:
-        told.append(
+        findings.append(
             Finding(
                 "warn",
                 f"has {found.replicas} replicas where the setting `replication` says {settings.replication}",
@@ -169,46 +178,51 @@ def _findings(
             )
         )
     if wanted and found.config is not None:
-        told += _misfits(name, found.config, wanted)
-    return told
+        alter = f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config "
+        findings += [*_clean_up(found.config, wanted, alter, state), *_too_small(found.config, wanted, alter)]
+        findings += _unlimited(found.config, wanted, alter)
+    return findings
 
 
-def _misfits(name: str, config: Mapping[str, str], wanted: Mapping[str, str]) -> list[Finding]:
-    told = []
-    alter = f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config "
-    state = name not in BY_NAME
+def _clean_up(config: Mapping[str, str], wanted: Mapping[str, str], alter: str, state: bool) -> Iterator[Finding]:
+    """A clean-up policy that is not the wanted one: of state that loses data, elsewhere consumers miss messages."""
     policy, must = config.get("cleanup.policy"), wanted["cleanup.policy"]
-    if policy is not None and set(policy.replace(" ", "").split(",")) != {must}:
-        why = (
-            "old messages go, and with them what is known of keys that did not change for long"
-            if must == "compact"
-            else "of each key only the last message is kept, and consumers that come later miss the others"
-        )
-        # State that is deleted is lost; elsewhere it is the consumers' loss.
-        told.append(
-            Finding(
-                "fail" if state else "warn",
-                f"cleanup.policy is {policy}, not {must}: {why}",
-                f"{alter}cleanup.policy={must}",
-            )
-        )
-    for key, why in (
-        ("retention.ms", "consumers that were away for long miss messages"),
-        ("min.compaction.lag.ms", "after a crash the next owner may not be able to put state right"),
-        ("max.message.bytes", "the state of a large room or supplier may not be stored, and the worker stops"),
-    ):
+    if policy is None or set(policy.replace(" ", "").split(",")) == {must}:
+        return
+    why = (
+        "old messages go, and with them what is known of keys that did not change for long"
+        if must == "compact"
+        else "of each key only the last message is kept, and consumers that come later miss the others"
+    )
+    yield Finding(
+        "fail" if state else "warn",
+        f"cleanup.policy is {policy}, not {must}: {why}",
+        f"{alter}cleanup.policy={must}",
+    )
+
+
+_TOO_SMALL: Final = (
+    ("retention.ms", "consumers that were away for long miss messages"),
+    ("min.compaction.lag.ms", "after a crash the next owner may not be able to put state right"),
+    ("max.message.bytes", "the state of a large room or supplier may not be stored, and the worker stops"),
+)
+"""What happens where a number is smaller than the wanted one."""
+
+
+def _too_small(config: Mapping[str, str], wanted: Mapping[str, str], alter: str) -> Iterator[Finding]:
+    for key, why in _TOO_SMALL:
         if key in wanted and key in config and -1 < int(config[key]) < int(wanted[key]):
             level: Level = "fail" if key == "max.message.bytes" else "warn"
-            told.append(
-                Finding(level, f"{key} is {config[key]}, less than {wanted[key]}: {why}", f"{alter}{key}={wanted[key]}")
+            yield Finding(
+                level, f"{key} is {config[key]}, less than {wanted[key]}: {why}", f"{alter}{key}={wanted[key]}"
             )
+
+
+def _unlimited(config: Mapping[str, str], wanted: Mapping[str, str], alter: str) -> Iterator[Finding]:
     key = "retention.bytes"
     if key in wanted and key in config and int(config[key]) < 0:
-        told.append(
-            Finding(
-                "warn",
-                f"{key} is not set: a flood of bad messages would fill the brokers' disks",
-                f"{alter}{key}={wanted[key]}",
-            )
+        yield Finding(
+            "warn",
+            f"{key} is not set: a flood of bad messages would fill the brokers' disks",
+            f"{alter}{key}={wanted[key]}",
         )
-    return told

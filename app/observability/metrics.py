@@ -1,57 +1,77 @@
-"""Every Prometheus metric of Vigil, named and explained in one place; docs/metrics.md is made from it.
+"""Every Prometheus metric of a worker, named and explained in one place; docs/metrics.md is made from it.
 
-Names go by Prometheus's conventions: the prefix of the application, base units (seconds), `_total` for what only rises,
-`_info` for what is always 1. Counters whose labels are known begin at 0, so that the first event is seen as a rise.
-Labels never carry what an event brought in, but for industries, of which only so many are told apart.
+Metrics that only one subject has are declared by the subject, and come in by argument.
+
+Names follow Prometheus's conventions: the prefix of the application, base units (seconds), `_total` for what only
+rises, `_info` for what is always 1. Counters whose labels are known begin at 0, so that the first event is a rise.
+Labels never carry what an event brought in, but for a bounded number of values, such as the names of industries.
 """
 
-from collections.abc import Iterable
-from typing import Final, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-
-from vigil.app.domain.rulebook.hosts import SECTIONS as LADDERS
-from vigil.app.domain.rulebook.reader import RULES
-from vigil.topics.catalog import TOPICS, SubjectName
-from vigil.topics.fields import Reason
-from vigil.topics.verdicts import NoticeKind, Priority
+from prometheus_client.metrics import MetricWrapperBase
 
 DELAYS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60)
-"""Half a second is the promise: it must stay a bucket's bound."""
+"""Upper bounds in seconds. The latency promise is half a second: it must stay the bound of a bucket."""
 
-SCORES: Final = (0, 10, 20, 30, 40, 50, 59, 69, 79, 89, 100, 120)
-"""Bounds just below the whole scores at which entitlements begin."""
+MAX_LABEL_VALUES: Final = 30
+"""Values of a label that come from events: further ones are `other`, so that events cannot multiply series."""
 
-RATES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+MAX_LABEL_LENGTH: Final = 64
 
-MOST_INDUSTRIES: Final = 30
-"""Industries that are told apart; those that come later are `other`."""
 
-FOUND_BY: Final = ("both", "only_shadow", "only_in_force")
+class DeclaredMetric(Protocol):
+    """One metric that a subject declares; see `vigil.app.domain.subject.Metric`."""
+
+    @property
+    def kind(self) -> Literal["counter", "gauge", "histogram"]: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def help(self) -> str: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def buckets(self) -> tuple[float, ...]: ...
+    @property
+    def initial(self) -> tuple[tuple[str, ...], ...]: ...
 
 
 class WorkerMetrics:
     """The metrics of one worker, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Sequence[str]],
+        written: Sequence[str],
+        rejections: Iterable[tuple[str, str]],
+        measured: Iterable[str],
+        declared: Sequence[DeclaredMetric],
+    ) -> None:
+        """`sources`: the topics that each subject reads; `written`: the topics that Vigil writes.
+
+        `rejections`: topic and reason of what can be rejected; `measured`: the topics with a latency promise;
+        `declared`: the subjects' own metrics.
+        """
         registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self.rules = sorted(RULES)
 
         # ---- what comes in ----
-        self.events = Counter("vigil_events", "Messages read, refused ones included.", ["topic"], registry=registry)
+        self.events = Counter("vigil_events", "Messages read, rejected ones included.", ["topic"], registry=registry)
         self.refused = Counter(
-            "vigil_refused", "Messages refused and sent to dead-letter.", ["topic", "reason"], registry=registry
+            "vigil_refused", "Messages rejected and sent to dead-letter.", ["topic", "reason"], registry=registry
         )
         self.duplicates = Counter(
-            "vigil_duplicates", "Messages that had come before and had no effect.", ["topic"], registry=registry
+            "vigil_duplicates", "Messages that came before and had no effect.", ["topic"], registry=registry
         )
         self.too_old = Counter(
             "vigil_too_old", "Events older than what is remembered; they had no effect.", ["shards"], registry=registry
         )
         self.skipped = Counter(
             "vigil_skipped",
-            "Messages that were gone by retention before they could be read: they were never judged.",
+            "Messages that retention deleted before they could be read: they were never judged.",
             ["topic"],
             registry=registry,
         )
@@ -62,63 +82,9 @@ class WorkerMetrics:
 
         # ---- what goes out ----
         self.outputs = Counter("vigil_outputs", "Messages published.", ["topic"], registry=registry)
-        self.verdicts = Counter("vigil_verdicts", "Violations published.", ["rule"], registry=registry)
-        self.shadow_verdicts = Counter(
-            "vigil_shadow_verdicts",
-            "Verdicts of the candidate rulebook, by whether the rulebook in force says the same (both, only_shadow) "
-            "or says it alone (only_in_force).",
-            ["rule", "found_by"],
-            registry=registry,
-        )
-        self.notices = Counter("vigil_notices", "Notices published.", ["kind", "rule"], registry=registry)
-        self.actions = Counter(
-            "vigil_actions", "Actions and revisions published.", ["family", "status"], registry=registry
-        )
 
-        # ---- rooms ----
-        self.rooms_on_air = Gauge(
-            "vigil_rooms_on_air", "Rooms whose latest published status says live.", registry=registry
-        )
-        self.rooms_open = Gauge(
-            "vigil_rooms_with_open_conditions", "Rooms with a condition that runs.", registry=registry
-        )
-        self.rooms_at_risk = Gauge(
-            "vigil_rooms_at_risk",
-            "Rooms in which a condition of a minute or more has passed half of its time and is no violation yet.",
-            ["rule"],
-            registry=registry,
-        )
-        self.buyers_waiting = Gauge(
-            "vigil_buyers_waiting",
-            "Buyers who entered and wait for the host's reception; high are those of tier L1 and above.",
-            ["priority"],
-            registry=registry,
-        )
-        self.reception = Histogram(
-            "vigil_reception_seconds",
-            "Time from a buyer's entry to the host's reception, of entries received in time.",
-            buckets=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 30, 60),
-            registry=registry,
-        )
-
-        # ---- suppliers ----
-        self.scores = Histogram(
-            "vigil_supplier_score",
-            "Predicted service scores as they are published.",
-            ["industry"],
-            buckets=SCORES,
-            registry=registry,
-        )
-        self.response_rates = Histogram(
-            "vigil_supplier_response_ratio",
-            "Response rates (0-1) as they are published.",
-            ["industry"],
-            buckets=RATES,
-            registry=registry,
-        )
-        self.pins = Counter(
-            "vigil_pin_decisions", "Requests to pin a quote, by what was decided.", ["decision"], registry=registry
-        )
+        # ---- of single subjects ----
+        self.declared = {metric.name: _new(metric, registry) for metric in declared}
 
         # ---- time ----
         self.judgement_delay = Histogram(
@@ -144,7 +110,7 @@ class WorkerMetrics:
         )
         self.loop_gap = Histogram(
             "vigil_loop_gap_seconds",
-            "How long the event loop came round to nothing else: a moment's work, or a process that was stopped.",
+            "How long the event loop was busy with one thing: a time slice of work, or a process that was stopped.",
             buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
             registry=registry,
         )
@@ -160,7 +126,7 @@ class WorkerMetrics:
             "vigil_checkpoint_records", "Records written to the changelogs.", registry=registry
         )
         self.buffered = Gauge(
-            "vigil_buffered_events", "Events that wait for their order.", ["shards", "partition"], registry=registry
+            "vigil_buffered_events", "Events in the reorder buffers.", ["shards", "partition"], registry=registry
         )
         self.held_back = Gauge(
             "vigil_held_back_partitions",
@@ -193,38 +159,78 @@ class WorkerMetrics:
         self.rulebook = Gauge(
             "vigil_rulebook_info", "The rulebook in force, by its digest.", ["digest"], registry=registry
         )
-        self._begin_at_0()
+        self._label_values: dict[str, dict[str, str]] = {}
+        """By label whose values come from events: the values that are shown, cut to length."""
+        self._unknown_labels = {
+            metric.name: metric.labels for metric in declared if metric.labels and not metric.initial
+        }
+        self._begin_at_0(sources, written, rejections, measured)
+        for metric in declared:
+            _begin(self.declared[metric.name], metric.initial)
 
-    def _begin_at_0(self) -> None:
-        rules = self.rules
-        read = [topic.name for topic in TOPICS if topic.group is not None]
-        written = [topic.name for topic in TOPICS if topic.direction != "in"]
-        _begin(self.events, read)
-        _begin(self.duplicates, read)
-        _begin(self.skipped, read)
-        _begin(self.outputs, written)
-        _begin(self.refused, read, get_args(Reason)[:2])
-        self.refused.labels("review", "unknown-verdict")
-        _begin(self.too_old, get_args(SubjectName))
-        _begin(self.restored, get_args(SubjectName))
-        _begin(self.verdicts, rules)
-        _begin(self.shadow_verdicts, rules, FOUND_BY)
-        _begin(self.pins, ("granted", "refused"))
-        _begin(self.judgement_delay, ("verdict", "notice"))
-        _begin(self.rooms_at_risk, rules)
-        _begin(self.buyers_waiting, get_args(Priority))
-        families = [name.removeprefix("ladder.") for name in LADDERS if name.startswith("ladder.")]
-        _begin(self.actions, families, ("active", "withdrawn"))
-        for kind in get_args(NoticeKind):
-            if kind.startswith("signal"):
-                self.notices.labels(kind, "")
-            elif kind == "entry-missed":
-                self.notices.labels(kind, "greeting-miss")
-            else:
-                _begin(self.notices, (kind,), rules)
+    def all(self) -> Iterator[MetricWrapperBase]:
+        """Every metric, in the order in which the documentation lists them."""
+        for value in vars(self).values():
+            if isinstance(value, MetricWrapperBase):
+                yield value
+            elif value is self.declared:
+                yield from self.declared.values()
+
+    def add(self, name: str, value: float, labels: Sequence[str]) -> None:
+        """Add a value to a subject's counter, or observe it in its histogram."""
+        metric = self._child(name, labels)
+        if isinstance(metric, Histogram):
+            metric.observe(value)
+        elif isinstance(metric, Counter):
+            metric.inc(value)
+
+    def set(self, name: str, value: float, labels: Sequence[str]) -> None:
+        """Set a subject's gauge."""
+        metric = self._child(name, labels)
+        if isinstance(metric, Gauge):
+            metric.set(value)
+
+    def _child(self, name: str, labels: Sequence[str]) -> MetricWrapperBase:
+        metric = self.declared[name]
+        if not labels:
+            return metric
+        if unknown := self._unknown_labels.get(name):
+            labels = [self._bounded(label, value) for label, value in zip(unknown, labels, strict=True)]
+        return metric.labels(*labels)
+
+    def _bounded(self, label: str, value: str) -> str:
+        values = self._label_values.setdefault(label, {})
+        shown = values.get(value)
+        if shown is None:
+            if len(values) >= MAX_LABEL_VALUES:
+                return "other"
+            shown = values[value] = value[:MAX_LABEL_LENGTH]
+        return shown
+
+    def _begin_at_0(
+        self,
+        sources: Mapping[str, Sequence[str]],
+        written: Sequence[str],
+        rejections: Iterable[tuple[str, str]],
+        measured: Iterable[str],
+    ) -> None:
+        read = [(topic,) for topics in sources.values() for topic in topics]
+        for by_topic in (self.events, self.duplicates, self.skipped):
+            _begin(by_topic, read)
+        _begin(self.outputs, ((topic,) for topic in written))
+        _begin(self.refused, rejections)
+        for by_subject in (self.too_old, self.restored):
+            _begin(by_subject, ((subject,) for subject in sources))
+        _begin(self.judgement_delay, ((topic,) for topic in measured))
 
 
-def _begin(metric: Counter | Gauge | Histogram, first: Iterable[str], second: Iterable[str] | None = None) -> None:
-    for one in first:
-        for labels in [(one,)] if second is None else [(one, other) for other in second]:
-            metric.labels(*labels)
+def _new(metric: DeclaredMetric, registry: CollectorRegistry) -> MetricWrapperBase:
+    if metric.kind == "histogram":
+        return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry)
+    kind = Counter if metric.kind == "counter" else Gauge
+    return kind(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def _begin(metric: MetricWrapperBase, labels: Iterable[tuple[str, ...]]) -> None:
+    for values in labels:
+        metric.labels(*values)

@@ -17,9 +17,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.structs import TopicPartition
 
-from vigil.app.domain.registry import is_input, subjects
-from vigil.app.domain.rulebook import Rulebook, RulebookError, load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.agreement import disagreement
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import ChangelogStore, CheckpointMarker, StoredStateError
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.dead_letters import TOPIC as DEAD_LETTER
@@ -43,7 +44,7 @@ AHEAD_MS: Final = 5_000
 _TAILS: Final = (200, 20_000)
 """Records at the end of a changelog partition among which its last marker is looked for."""
 
-Groups = Mapping[SubjectName, tuple[str, ...]]
+Sources = Mapping[SubjectName, tuple[str, ...]]
 
 
 class Check(NamedTuple):
@@ -61,11 +62,10 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
     for check, told in _rulebooks(settings):
         book = book or told
         yield check
-    logics = subjects(book or load_rulebook(), None)
-    groups: Groups = {group: logic.topics for group, logic in logics.items()}
+    sources = REGISTRY.sources
     began = time.monotonic()
     try:
-        found, brokers = await survey(settings, groups)
+        found, brokers = await survey(settings, sources)
     except SettingsError as error:
         yield Check(
             "broker",
@@ -83,12 +83,12 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
         + (f", fewer than the setting replication ({settings.replication})" if few else ""),
         "lower `replication`, or bring the other brokers up: topics cannot be created" if few else "",
     )
-    for check in _topics(found, settings, groups):
+    for check in _topics(found, settings, sources):
         yield check
     at = round(now() * 1000)
     for name, look in (
-        ("group", _group(settings, found, groups)),
-        ("state", _state(settings, found, groups, book, at)),
+        ("group", _group(settings, found, sources)),
+        ("state", _state(settings, found, sources, book, at)),
         ("input", _input(settings, found, at)),
         ("refused", _refused(settings, found, at)),
     ):
@@ -121,8 +121,8 @@ def _rulebooks(settings: Settings) -> list[tuple[Check, Rulebook | None]]:
     return told
 
 
-def _topics(found: Mapping[str, Found], settings: Settings, groups: Groups) -> list[Check]:
-    lines = judge(found, settings, groups)
+def _topics(found: Mapping[str, Found], settings: Settings, sources: Sources) -> list[Check]:
+    lines = judge(found, settings, sources)
     told = []
     for finding, topic in {finding: line.topic for line in reversed(lines) for finding in line.findings}.items():
         if finding.level in ("warn", "fail"):
@@ -146,8 +146,8 @@ async def _once_there(ask: Callable[[], Awaitable[Any]], tries: int = 20, wait_s
     return await ask()
 
 
-async def _group(settings: Settings, found: Mapping[str, Found], groups: Groups) -> list[Check]:
-    topics = sorted({topic for names in groups.values() for topic in names if topic in found})
+async def _group(settings: Settings, found: Mapping[str, Found], sources: Sources) -> list[Check]:
+    topics = sorted({topic for names in sources.values() for topic in names if topic in found})
     tps = [TopicPartition(topic, partition) for topic in topics for partition in range(found[topic].partitions)]
     admin = AIOKafkaAdminClient(client_id=f"{settings.app_id}-doctor", **settings.kafka())
     consumer = AIOKafkaConsumer(client_id=f"{settings.app_id}-doctor", **settings.kafka())
@@ -183,12 +183,12 @@ async def _group(settings: Settings, found: Mapping[str, Found], groups: Groups)
 
 
 async def _state(
-    settings: Settings, found: Mapping[str, Found], groups: Groups, book: Rulebook | None, now: int
+    settings: Settings, found: Mapping[str, Found], sources: Sources, book: Rulebook | None, now: int
 ) -> list[Check]:
     markers: list[CheckpointMarker] = []
     shards = 0
-    for group in groups:
-        name = changelog_of(settings.app_id, group)
+    for subject in sources:
+        name = changelog_of(settings.app_id, subject)
         if name not in found:
             continue
         shards += found[name].partitions
@@ -238,7 +238,7 @@ async def _input(settings: Settings, found: Mapping[str, Found], now: int) -> li
         return [Check("input", "ok", "recorded: no clock to compare with")]
     newest: dict[str, int] = {}
     for topic in found:
-        if is_input(topic):
+        if REGISTRY.is_input(topic):
             async for record in records(settings, topic, 1):
                 at = _at(record.value)
                 if at is not None:

@@ -1,24 +1,43 @@
-"""What the shards counted and the checkpoints sent, as metrics and, where it is bad, in the log."""
+"""Turns what the shards count and the checkpoints send into metrics and, where something is wrong, log lines."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
 
 import orjson
 import structlog
 
 from vigil.agents.shard_manager import ShardManager, ShardRunner
-from vigil.app.domain.rooms.live_rooms import LiveRoomGauges
+from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.subject import Body, Sample, ShardGauges
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
-from vigil.app.observability.metrics import MOST_INDUSTRIES, WorkerMetrics
-from vigil.topics.catalog import SubjectName
+from vigil.app.observability.metrics import WorkerMetrics
+from vigil.topics.catalog import SubjectName, written
+from vigil.topics.fields import Reason
 
 log: Final = structlog.get_logger("vigil.report")
 
-READ: Final = frozenset({"verdict", "notice", "enforcement", "room-status", "supplier-score", "pin-decision"})
-"""Outputs that are looked into."""
+EVERYWHERE: Final = get_args(Reason)[:2]
+"""The reasons for which a message of any topic can be rejected."""
+
+Gauges = dict[tuple[str, tuple[str, ...]], float]
+"""By metric and labels."""
+
+
+def worker_metrics(registry: Registry = REGISTRY) -> WorkerMetrics:
+    """The metrics of a worker that runs these subjects."""
+    subjects = registry.subjects.values()
+    rejections = [(topic, reason) for topic in registry.readers for reason in EVERYWHERE]
+    rejections += [rejection for subject in subjects for rejection in subject.metrics.rejections]
+    return WorkerMetrics(
+        registry.sources,
+        written(registry.topics.values()),
+        rejections,
+        [output.topic for output in registry.outputs.values() if output.latency_promised],
+        [metric for subject in subjects for metric in subject.metrics.metrics],
+    )
 
 
 class MetricsReporter:
@@ -32,8 +51,9 @@ class MetricsReporter:
         rulebook: Rulebook,
         not_ready: Callable[[], str | None],
         standby_lag: Callable[[], Mapping[SubjectName, int]] = dict,
+        registry: Registry = REGISTRY,
     ) -> None:
-        """`not_ready`: why the worker does not judge; None where it does. `standby_lag`: records by group."""
+        """`not_ready`: why the worker does not judge; None where it does. `standby_lag`: records by subject."""
         self._metrics = metrics
         self._owner = owner
         self._settings = settings
@@ -41,16 +61,21 @@ class MetricsReporter:
         self._live = settings.clock == "live"
         self._not_ready = not_ready
         self._standby_lag = standby_lag
+        self._registry = registry
         self._refused: Counter[tuple[str, str]] = Counter()
         """In this minute, by topic and reason."""
-        self._on_air: dict[tuple[SubjectName, int], tuple[ShardRunner, LiveRoomGauges]] = {}
-        """By shard: its rooms on air."""
-        self._industries: dict[str, str] = {}
-        """The label of each industry that is told apart."""
+        self._gauges: dict[tuple[SubjectName, int], tuple[ShardRunner, ShardGauges]] = {}
+        """By shard: what its published states add up to."""
+        subjects = registry.subjects.values()
+        self._of_outputs = {topic: read for each in subjects for topic, read in each.metrics.of_outputs.items()}
+        self._of_counts = {name: read for each in subjects for name, read in each.metrics.of_counts.items()}
+        self._gauge_topics = {topic for each in subjects for topic in each.metrics.gauge_topics}
+        self._measured = {output.topic for output in registry.outputs.values() if output.latency_promised}
+        self._published_at = {topic.name for topic in registry.topics.values() if topic.stamped} & self._measured
         metrics.rulebook.labels(digest=rulebook.digest[:12]).set(1)
 
     def written(self, seconds: float, records: int) -> None:
-        """A checkpoint was written in so many seconds."""
+        """A checkpoint of so many records took so many seconds to write."""
         self._metrics.checkpoint.observe(seconds)
         self._metrics.checkpoint_records.inc(records)
 
@@ -61,83 +86,63 @@ class MetricsReporter:
             self._metrics.outputs.labels(topic).inc(number)
         acked = wall_ms()
         for output in outputs:
-            if output.topic not in READ:
+            if output.topic in self._gauge_topics:
+                self._shard_gauges(held).update(output.topic, output.key.decode(), output.payload)
+            if output.payload is None:
                 continue
-            if output.topic == "room-status":
-                self._rooms(held).told(output.key.decode(), output.payload)
-            elif output.payload is not None:
-                self._read(held, output, orjson.loads(output.payload), acked)
+            if (read := self._of_outputs.get(output.topic)) is not None:
+                body: Body = orjson.loads(output.payload)
+                self._add(read(body))
+            if output.topic in self._measured:
+                self._measure(held, output, acked)
 
-    def _read(self, held: ShardRunner, output: Any, body: dict[str, Any], acked: int) -> None:
-        metrics, topic = self._metrics, output.topic
-        if topic == "enforcement":
-            metrics.actions.labels(body["family"], body["status"]).inc()
-        elif topic == "pin-decision":
-            metrics.pins.labels(body["decision"]).inc()
-        elif topic == "supplier-score":
-            industry = self._industry(body["industry"])
-            if body["predicted"] is not None:
-                metrics.scores.labels(industry).observe(body["predicted"])
-            if body["metrics"]["response_rate"] is not None:
-                metrics.response_rates.labels(industry).observe(body["metrics"]["response_rate"])
-        else:
-            if topic == "verdict":
-                metrics.verdicts.labels(body["rule"]).inc()
-                if self._live:
-                    metrics.publish_delay.observe(max(0, acked - output.at) / 1000)
-            else:
-                metrics.notices.labels(body["kind"], body["rule"] or "").inc()
-            # What a former owner left to be sent is measured from the earliest moment: its delay is ours as well.
-            earliest = output.judged + self._settings.allowed_lateness_ms
-            permitted = held.permitted.pop(output.id, earliest)
-            if self._live and output.judged:
-                metrics.judgement_delay.labels(topic).observe(max(0, acked - permitted) / 1000)
+    def _measure(self, held: ShardRunner, output: Any, acked: int) -> None:
+        """How long after its event time, and after the earliest moment at which it could be judged, it came out."""
+        # What a former owner left to be sent is measured from the earliest moment: its delay is ours as well.
+        earliest = output.judged + self._settings.allowed_lateness_ms
+        permitted = held.permitted.pop(output.id, earliest)
+        if not self._live:
+            return
+        if output.topic in self._published_at:
+            self._metrics.publish_delay.observe(max(0, acked - output.at) / 1000)
+        if output.judged:
+            self._metrics.judgement_delay.labels(output.topic).observe(max(0, acked - permitted) / 1000)
 
-    def _industry(self, name: str) -> str:
-        """The label of an industry: names come from outside, and their number is not ours to bound."""
-        label = self._industries.get(name)
-        if label is None:
-            if len(self._industries) >= MOST_INDUSTRIES:
-                return "other"
-            label = self._industries[name] = name[:64]
-        return label
+    def _add(self, samples: Iterable[Sample]) -> None:
+        for sample in samples:
+            self._metrics.add(sample.metric, sample.value, sample.labels)
 
-    def _rooms(self, held: ShardRunner) -> LiveRoomGauges:
+    def _shard_gauges(self, held: ShardRunner) -> ShardGauges:
         place = (held.group, held.partition)
-        known = self._on_air.get(place)
+        known = self._gauges.get(place)
         if known is None or known[0] is not held:
-            known = self._on_air[place] = (held, LiveRoomGauges(self._rulebook))
+            new = self._registry.subjects[held.group].metrics.gauges
+            assert new is not None  # noqa: S101 - a subject with gauge topics has gauges
+            known = self._gauges[place] = (held, new(self._rulebook))
         return known[1]
 
     def _counted(self, held: ShardRunner) -> None:
         """Move a shard's own counts over to the metrics."""
         metrics, counts = self._metrics, held.shard.context.counts
+        by_topic = {"events": metrics.events, "duplicates": metrics.duplicates, "skipped": metrics.skipped}
         for name, number in counts.items():
             kind, _, rest = name.partition(":")
             if not number:
                 continue
-            if kind == "events":
-                metrics.events.labels(rest).inc(number)
-            elif kind == "duplicates":
-                metrics.duplicates.labels(rest).inc(number)
-            elif kind == "skipped":
-                metrics.skipped.labels(rest).inc(number)
+            if kind in by_topic:
+                by_topic[kind].labels(rest).inc(number)
             elif kind == "refused":
                 topic, _, reason = rest.partition(":")
                 metrics.refused.labels(topic, reason).inc(number)
                 self._refused[topic, reason] += number
             elif kind == "too_old":
                 metrics.too_old.labels(held.group).inc(number)
-            elif kind == "shadow":
-                rule, _, found_by = rest.partition(":")
-                metrics.shadow_verdicts.labels(rule, found_by).inc(number)
-            elif kind == "reception":
-                for _ in range(number):
-                    metrics.reception.observe(int(rest) / 10)
+            elif kind in self._of_counts:
+                self._add(self._of_counts[kind](rest, number))
         counts.clear()
 
     def refresh(self) -> None:
-        """Bring the gauges up to date: asked for when the metrics are read."""
+        """Bring the gauges up to date: called when the metrics are read."""
         metrics, now = self._metrics, wall_ms()
         for gauge in (metrics.lag, metrics.clock_delay, metrics.buffered, metrics.keys, metrics.shards):
             gauge.clear()
@@ -147,46 +152,49 @@ class MetricsReporter:
             self._counted(held)
             owned[held.group] += 1
             held_back[held.group] += len(held.held)
-            partition = str(held.partition)
-            shard = held.shard
-            for tp, end, source in zip(held.tps, held.ends, shard.sources, strict=True):
-                metrics.lag.labels(topic=tp.topic, partition=partition).set(max(0, end - source.seen))
-            labels = {"shards": held.group, "partition": partition}
-            if shard.clock > 0:
-                metrics.clock_delay.labels(**labels).set((now - shard.clock) / 1000)
-            metrics.buffered.labels(**labels).set(len(shard.buffer))
-            metrics.keys.labels(**labels).set(len(shard.keys))
+            self._refresh_shard(held, now)
         standby_lag = self._standby_lag()
-        for group in get_args(SubjectName):
-            metrics.shards.labels(group).set(owned[group])
-            metrics.standby_lag.labels(group).set(standby_lag.get(group, 0))
-            metrics.held_back.labels(group).set(held_back[group])
+        for subject in self._registry.subjects:
+            metrics.shards.labels(subject).set(owned[subject])
+            metrics.standby_lag.labels(subject).set(standby_lag.get(subject, 0))
+            metrics.held_back.labels(subject).set(held_back[subject])
         metrics.ready.set(1 if self._not_ready() is None else 0)
-        self._refresh_rooms(now)
+        self._refresh_gauges(now)
 
-    def _refresh_rooms(self, now: int) -> None:
-        metrics = self._metrics
+    def _refresh_shard(self, held: ShardRunner, now: int) -> None:
+        metrics, shard, partition = self._metrics, held.shard, str(held.partition)
+        for tp, end, source in zip(held.tps, held.ends, shard.sources, strict=True):
+            metrics.lag.labels(topic=tp.topic, partition=partition).set(max(0, end - source.seen))
+        labels = {"shards": held.group, "partition": partition}
+        if shard.clock > 0:
+            metrics.clock_delay.labels(**labels).set((now - shard.clock) / 1000)
+        metrics.buffered.labels(**labels).set(len(shard.buffer))
+        metrics.keys.labels(**labels).set(len(shard.keys))
+
+    def _refresh_gauges(self, now: int) -> None:
+        """The subjects' own gauges: sums over the shards of this worker."""
         shards = self._owner.shards
-        self._on_air = {place: known for place, known in self._on_air.items() if shards.get(place) is known[0]}
-        totals: Counter[str] = Counter()
-        at_risk: Counter[str] = Counter()
-        for held, on_air in self._on_air.values():
-            clock = min(now, held.shard.clock)
-            totals.update(on_air.totals())
-            at_risk.update(on_air.at_risk(clock))
-        metrics.rooms_on_air.set(totals["on_air"])
-        metrics.rooms_open.set(totals["open"])
-        metrics.buyers_waiting.labels("normal").set(totals["normal"])
-        metrics.buyers_waiting.labels("high").set(totals["high"])
-        for rule in self._metrics.rules:
-            metrics.rooms_at_risk.labels(rule).set(at_risk[rule])
+        self._gauges = {place: known for place, known in self._gauges.items() if shards.get(place) is known[0]}
+        totals: Gauges = {
+            (metric.name, labels): 0
+            for subject in self._registry.subjects.values()
+            for metric in subject.metrics.metrics
+            if metric.kind == "gauge"
+            for labels in metric.initial or ((),)
+        }
+        for held, gauges in self._gauges.values():
+            for sample in gauges.samples(min(now, held.shard.clock)):
+                place = (sample.metric, sample.labels)
+                totals[place] = totals.get(place, 0) + sample.value
+        for (name, labels), value in totals.items():
+            self._metrics.set(name, value, labels)
 
     def minute(self) -> None:
-        """Say what was refused in the last minute."""
+        """Log what was rejected in the last minute."""
         if not self._refused:
             return
         total = sum(self._refused.values())
-        told = {f"{topic} {reason}": number for (topic, reason), number in sorted(self._refused.items())}
-        say = log.error if total >= self._settings.refused_per_minute_alarm else log.warning
-        say("refused", messages=total, by=told, hint="see the topic dead-letter")
+        by_place = {f"{topic} {reason}": number for (topic, reason), number in sorted(self._refused.items())}
+        write = log.error if total >= self._settings.refused_per_minute_alarm else log.warning
+        write("refused", messages=total, by=by_place, hint="see the topic dead-letter")
         self._refused.clear()

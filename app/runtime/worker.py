@@ -21,7 +21,7 @@ from vigil.agents.faust.agent import attach
 from vigil.agents.faust.batches import BatchApp, FaustSourceFeed, MirrorTable, TransportSettings, batches
 from vigil.agents.faust.shutdown import CRASHED_S, ShutdownGuard, WorkerProcess
 from vigil.agents.shard_manager import ShardManager, TopicMismatch, WatermarkPolicy
-from vigil.app.domain.registry import UPSTREAM, subjects
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.changelog import ChangelogStore, StoredStateError
 from vigil.app.engine.shard import Shard
@@ -32,8 +32,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.observability.health import HealthServer
 from vigil.app.observability.logs import only_our_words
-from vigil.app.observability.metrics import WorkerMetrics
-from vigil.app.runtime.metrics_reporter import MetricsReporter
+from vigil.app.runtime.metrics_reporter import MetricsReporter, worker_metrics
 from vigil.topics.catalog import SubjectName
 
 log: Final = structlog.get_logger("vigil.worker")
@@ -76,9 +75,9 @@ class Worker:
         """`partitions` of each group, as `ensure_topics` tells; `logics` in the place of Vigil's own, for tests."""
         self.settings = settings
         self.rulebook = rulebook
-        self.metrics = WorkerMetrics()
+        self.metrics = worker_metrics()
         live = settings.clock == "live"
-        self.logics = dict(logics or subjects(rulebook, settings.allowed_lateness_ms if live else None))
+        self.logics = dict(logics or REGISTRY.machines(rulebook, settings.allowed_lateness_ms if live else None))
         self.broken: BaseException | None = None
         """Why the worker stops, where it stops for an error."""
         self.app = _faust_app(settings)
@@ -107,7 +106,7 @@ class Worker:
             ),
             {group: logic.topics for group, logic in self.logics.items()},
             self._new_shard,
-            UPSTREAM,
+            REGISTRY.upstream,
         )
         self.report = MetricsReporter(
             self.metrics, self.owner, settings, rulebook, self.not_ready, self.feed.standby_lag
@@ -341,7 +340,7 @@ class Worker:
         admin = AIOKafkaAdminClient(client_id=f"{self.settings.app_id}-watch", **self.settings.kafka())
         await admin.start()
         done: dict[SubjectName, int] = {}
-        upstream = {topic for topics in UPSTREAM.values() for topic in topics}
+        upstream = {topic for topics in REGISTRY.upstream.values() for topic in topics}
         self.owner.upstream_done = done.get
         try:
             while not self.app.should_stop:
@@ -361,7 +360,7 @@ class Worker:
                     done.clear()
                     continue
                 offsets = {(tp.topic, tp.partition): told.offset for tp, told in committed.items()}
-                for group, topics in UPSTREAM.items():
+                for group, topics in REGISTRY.upstream.items():
                     whole = all(
                         end == 0 or offsets.get((topic, partition), -1) >= end
                         for (topic, partition), end in ends.items()
@@ -449,9 +448,9 @@ def _tune() -> None:
     gc.set_threshold(100_000, 50, 100)  # states are looked through again and again in vain
 
 
-async def _prepare(settings: Settings, logics: Mapping[SubjectName, StateMachine]) -> dict[SubjectName, int]:
-    partitions = await ensure_topics(settings, logics)
-    await check_rights(settings, needed(settings.app_id, logics))
+async def _prepare(settings: Settings) -> dict[SubjectName, int]:
+    partitions = await ensure_topics(settings, REGISTRY.sources)
+    await check_rights(settings, needed(settings.app_id, REGISTRY.sources))
     return partitions
 
 
@@ -461,6 +460,6 @@ def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | Non
     `candidate`: a rulebook that judges rooms in shadow.
     """
     _tune()
-    logics = subjects(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None, candidate)
-    partitions = asyncio.run(_prepare(settings, logics))
+    logics = REGISTRY.machines(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None, candidate)
+    partitions = asyncio.run(_prepare(settings))
     Worker(settings, rulebook, partitions, logics).run()

@@ -15,7 +15,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from tests.support.harness import WorkerProcess, finished, make_topics, send
 from tests.support.judged import UNTIL, story
 from tests.support.run_command import run
-from vigil.app.domain.rulebook import BUILT_IN
+from vigil.app.domain.rulebook.reader import BUILT_IN
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.doctor import Check, _once_there, _refused, examine

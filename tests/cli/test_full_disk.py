@@ -64,7 +64,7 @@ def test_a_replay(tmp_path: Path) -> None:
 
 
 def test_schemas(tmp_path: Path) -> None:
-    for name in files():
+    for name in files({}):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(FULL)
     assert f"cannot write to {tmp_path}" in said("schema", "--out", str(tmp_path))

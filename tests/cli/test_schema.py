@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.run_command import run
+from vigil.app.domain.registry import REGISTRY
 from vigil.topics.contracts import PUBLIC, asyncapi, schema_of
 from vigil.topics.contracts.files import files
 
@@ -26,12 +27,12 @@ def test_the_schema_of_a_topic(topic: str):
 
 
 def test_asyncapi():
-    assert json.loads(run("schema", "--asyncapi").stdout) == json.loads(json.dumps(asyncapi()))
+    assert json.loads(run("schema", "--asyncapi").stdout) == json.loads(json.dumps(asyncapi(REGISTRY.readers)))
 
 
 def test_everything_as_files(tmp_path: Path):
     assert run("schema", "--out", str(tmp_path / "new")).exit_code == 0
-    for name, text in files().items():
+    for name, text in files(REGISTRY.readers).items():
         assert (tmp_path / "new" / name).read_text() == text
 
 

@@ -8,15 +8,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.support.run_command import run
-from vigil.app.domain.registry import subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_audit import Found, Line, clean_up, judge
 from vigil.topics.catalog import TOPICS
 
-GROUPS = {group: logic.topics for group, logic in subjects(load_rulebook(), None).items()}
-STATES = {f"vigil-{group}-state" for group in GROUPS}
+STATES = {f"vigil-{subject}-state" for subject in REGISTRY.subjects}
 
 
 def fitting() -> dict[str, Found]:
@@ -34,7 +32,7 @@ def judged(settings: Settings | None = None, **other: Found | None) -> dict[str,
         del found[name.replace("_", "-")]
         if instead is not None:
             found[name.replace("_", "-")] = instead
-    return {line.topic: line for line in judge(found, settings or Settings(), GROUPS)}
+    return {line.topic: line for line in judge(found, settings or Settings(), REGISTRY.sources)}
 
 
 def test_topics_as_vigil_makes_them_fit():

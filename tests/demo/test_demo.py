@@ -14,7 +14,7 @@ from rich.console import Console
 from vigil.app.demo.picture import picture
 from vigil.app.demo.run import DemoError, Parts
 from vigil.app.demo.view import View, plain
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import SettingsError
 
 

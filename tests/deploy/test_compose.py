@@ -18,13 +18,13 @@ from vigil.app.cli.notify import notify
 from vigil.app.console.auth.authenticator import Authenticator, new_token
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import PREFIX, Settings, load_settings
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.routes import Alertmanager
 from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import load_secrets, variable
-from vigil.app.observability.metrics import WorkerMetrics
+from vigil.app.runtime.metrics_reporter import worker_metrics
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -369,7 +369,7 @@ def test_dashboards_ask_only_for_metrics_and_labels_that_vigil_has(dashboard: Pa
 def labels_by_name() -> dict[str, set[str]]:
     """Every series that a worker or `vigil notify` can tell, with the labels it bears."""
     series: dict[str, set[str]] = {}
-    for metric in (*vars(WorkerMetrics()).values(), *vars(NotifyMetrics()).values()):
+    for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values()):
         if isinstance(metric, MetricWrapperBase):
             (family,) = metric.describe()
             suffixes, more = SUFFIXES[family.type]

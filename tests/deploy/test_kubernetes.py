@@ -16,7 +16,7 @@ from vigil.app.cli.notify import notify
 from vigil.app.console.auth.authenticator import Authenticator, new_token
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import FILE, PREFIX, Settings, load_settings
 from vigil.app.notify.routes import Alertmanager
 from vigil.app.notify.routing_file import parse_routing

@@ -11,7 +11,7 @@ from vigil.app.console.settings import ConsoleSettings
 from vigil.app.kafka.settings import PREFIX, Settings
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.routing_file import KINDS
-from vigil.app.observability.metrics import WorkerMetrics
+from vigil.app.runtime.metrics_reporter import worker_metrics
 from vigil.topics.catalog import TOPICS
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ _OF_METRICS = ("", "_total", "_bucket", "_count", "_sum")
 
 def names() -> dict[str, set[str]]:
     """What the code has, by kind."""
-    registries = (WorkerMetrics().registry, NotifyMetrics().registry)
+    registries = (worker_metrics().registry, NotifyMetrics().registry)
     metrics = {metric.name for registry in registries for metric in registry.collect()}
     fields = {name for topic in TOPICS for name in topic.carries.__struct_fields__}
     settings = {*Settings.__struct_fields__, *ConsoleSettings.__struct_fields__}

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from vigil.app.console.ingest import topic_ingest as feed
-from vigil.app.domain.registry import subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.acls import Acl, commands, needed
 from vigil.app.notify import store
 from vigil.app.notify.records import READ
@@ -14,7 +13,7 @@ from vigil.app.notify.records import READ
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 
 RIGHTS = {
-    "vigil": needed("vigil", subjects(load_rulebook(), None)),
+    "vigil": needed("vigil", REGISTRY.sources),
     "vigil-console": feed.needed(),
     "vigil-notify": store.needed("vigil", READ),
 }

@@ -7,8 +7,9 @@ from typing import Final
 
 import pytest
 
-from vigil.app.domain.rulebook import BUILT_IN, Rulebook, RulebookError, load_rulebook, parse_rulebook
+from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook, parse_rulebook
 from vigil.app.domain.rulebook.words import lines
 from vigil.app.runtime.whatif.patch import patched, sweep
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import pytest
 
-from vigil.app.domain.registry import subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.shard import Shard
 from vigil.app.simulate import Simulation
 from vigil.topics.catalog import SubjectName
@@ -22,7 +22,7 @@ class Read(NamedTuple):
 @pytest.mark.parametrize("group, status", [("rooms", "room-status"), ("suppliers", "supplier-metrics")])
 def test_after_the_last_word_nothing_is_left_to_write(group: SubjectName, status: str) -> None:
     """Rooms that are on the air at the end change with every second that passes, but no second passes any more."""
-    logic = subjects(load_rulebook(), None)[group]
+    logic = REGISTRY.machines(load_rulebook(), None)[group]
     shard = Shard(logic, 2000, partition=0)
     simulation = Simulation(seed=3, rooms=6, suppliers=6, start_ms=START, duration_s=60, history_days=2)
     for offset, message in enumerate(simulation.messages()):

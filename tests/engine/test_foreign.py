@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from vigil.app.domain.registry import subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import (
     EPOCHS,
     FORMAT,
@@ -59,7 +59,7 @@ def test_a_newer_format_is_refused_with_a_remedy() -> None:
         ChangelogStore().read([marker_record(marker)])
 
 
-LOGICS = dict(subjects(load_rulebook(), 2000))
+LOGICS = dict(REGISTRY.machines(load_rulebook(), 2000))
 LENGTHS = {group: len(logic.topics) for group, logic in LOGICS.items()}
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from tests.support.toys import SourceRecord
 from vigil.agents.faust.batches import MAX_RECORD_BYTES
-from vigil.app.domain.registry import subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.shard import Shard
 from vigil.app.kafka.admin import changelog_config
 from vigil.topics.catalog import BY_NAME
@@ -27,7 +27,7 @@ HEADERS = 1000
     ],
 )
 def test_a_letter_fits_its_topic_and_the_changelog(key: bytes, value: bytes, whole: bool) -> None:
-    shard = Shard(subjects(load_rulebook(), 2000)["rooms"], 2000, partition=0)
+    shard = Shard(REGISTRY.machines(load_rulebook(), 2000)["rooms"], 2000, partition=0)
     shard.intake(1, [SourceRecord(0, key, value)])
     snapshot = shard.snapshot()
     (output,) = snapshot.outputs

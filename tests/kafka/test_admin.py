@@ -4,23 +4,22 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from vigil.app.domain.registry import subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.acls import check_rights, needed
 from vigil.app.kafka.admin import Cluster, changelog_of, ensure_topics
 from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.topics.catalog import BY_NAME, DAY_MS, TOPICS, SubjectName
+from vigil.topics.catalog import BY_NAME, DAY_MS, TOPICS
 
-LOGICS: Final = subjects(load_rulebook(), None)
-CHANGELOGS: Final = [changelog_of("vigil", group) for group in LOGICS]
+SOURCES: Final = REGISTRY.sources
+CHANGELOGS: Final = [changelog_of("vigil", group) for group in SOURCES]
 ALL: Final = [*BY_NAME, *CHANGELOGS]
 DAYS: Final = {"verdict": 180, "notice": 7, "enforcement": 180, "pin-decision": 90, "dead-letter": 14}
 COMPACTED: Final = {"room-status", "supplier-score", "supplier-profile"}
@@ -59,17 +58,17 @@ async def found(broker: str, names: Iterable[str] = ()) -> dict[str, int]:
 
 async def test_every_topic_is_created_and_a_second_look_changes_nothing(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
-    assert await ensure_topics(settings(broker), LOGICS) == dict.fromkeys(get_args(SubjectName), 3)
+    assert await ensure_topics(settings(broker), SOURCES) == dict.fromkeys(SOURCES, 3)
     assert await found(broker, ALL) == dict.fromkeys(ALL, 3)
-    assert await ensure_topics(settings(broker, partitions=5), LOGICS) == dict.fromkeys(get_args(SubjectName), 3)
+    assert await ensure_topics(settings(broker, partitions=5), SOURCES) == dict.fromkeys(SOURCES, 3)
     assert await found(broker, ALL) == dict.fromkeys(ALL, 3)
 
 
 async def test_topics_are_cleaned_up_as_the_contract_says_or_refused_with_the_brokers_words(own_kafka: Any) -> None:
     """The embedded broker knows neither clean-up nor replicas."""
     with pytest.raises(SettingsError, match=r"topic [a-z-]+: cannot be created: .*replication.*create it yourself"):
-        await ensure_topics(settings(own_kafka.address, replication=3), LOGICS)
-    await ensure_topics(settings(own_kafka.address), LOGICS)
+        await ensure_topics(settings(own_kafka.address, replication=3), SOURCES)
+    await ensure_topics(settings(own_kafka.address), SOURCES)
     admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka.address)
     await admin.start()
     try:
@@ -98,11 +97,11 @@ async def test_topics_that_exist_are_left_alone_and_the_others_of_their_group_fo
 ) -> None:
     broker = any_broker_of_its_own
     await make(broker, {"comment": 2, "quote": 6, "verdict": 1})
-    counts = await ensure_topics(settings(broker), LOGICS)
+    counts = await ensure_topics(settings(broker), SOURCES)
     assert counts == {"rooms": 2, "suppliers": 6, "hosts": 3, "industries": 3, "rfqs": 3}
     told = await found(broker, ALL)
     assert {told[name] for name in ("buyer-entry", "comment", "frame-status", "vigil-rooms-state")} == {2}
-    assert {told[name] for name in (*LOGICS["suppliers"].topics, "vigil-suppliers-state")} == {6}
+    assert {told[name] for name in (*SOURCES["suppliers"].topics, "vigil-suppliers-state")} == {6}
     assert told["verdict"] == 1, "what only goes out may have any number"
     assert told["notice"] == 3
 
@@ -121,23 +120,23 @@ async def test_partitions_that_do_not_fit_are_refused_with_names_numbers_and_rem
 ) -> None:
     await make(embedded, exist)
     with pytest.raises(SettingsError, match=words) as refused:
-        await ensure_topics(settings(embedded), LOGICS)
+        await ensure_topics(settings(embedded), SOURCES)
     assert "create them anew with one number, or correct the one that differs" in str(refused.value)
     assert await found(embedded) == exist
 
 
 async def test_another_application_shares_the_topics_but_not_the_state(embedded: str) -> None:
-    await ensure_topics(settings(embedded), LOGICS)
-    await ensure_topics(settings(embedded, app_id="second"), LOGICS)
+    await ensure_topics(settings(embedded), SOURCES)
+    await ensure_topics(settings(embedded, app_id="second"), SOURCES)
     async with Cluster(settings(embedded)) as cluster:
-        told = await cluster.partitions([*CHANGELOGS, *(changelog_of("second", group) for group in LOGICS)])
-    assert len(told) == 2 * len(LOGICS)
+        told = await cluster.partitions([*CHANGELOGS, *(changelog_of("second", group) for group in SOURCES)])
+    assert len(told) == 2 * len(SOURCES)
 
 
 async def test_workers_that_start_at_once_agree_or_are_refused(embedded: str) -> None:
     broker = embedded
-    same = await asyncio.gather(*(ensure_topics(settings(broker), LOGICS) for _ in range(3)))
-    assert same == [dict.fromkeys(get_args(SubjectName), 3)] * 3
+    same = await asyncio.gather(*(ensure_topics(settings(broker), SOURCES) for _ in range(3)))
+    assert same == [dict.fromkeys(SOURCES, 3)] * 3
 
 
 async def test_a_topic_that_somebody_made_meanwhile_with_another_number_is_noticed(
@@ -152,7 +151,7 @@ async def test_a_topic_that_somebody_made_meanwhile_with_another_number_is_notic
 
     monkeypatch.setattr(Cluster, "create", late)
     with pytest.raises(SettingsError, match="comment has 7"):
-        await ensure_topics(settings(broker), LOGICS)
+        await ensure_topics(settings(broker), SOURCES)
 
 
 async def test_an_error_in_the_middle_is_told_in_words(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +160,7 @@ async def test_an_error_in_the_middle_is_told_in_words(broker: str, monkeypatch:
 
     monkeypatch.setattr(Cluster, "partitions", gone)
     with pytest.raises(SettingsError, match=f"Kafka at {broker} did not tell of them.*the connection is lost"):
-        await ensure_topics(settings(broker), LOGICS)
+        await ensure_topics(settings(broker), SOURCES)
 
 
 def test_without_a_broker_a_worker_says_so_and_ends_with_2() -> None:
@@ -181,4 +180,4 @@ def test_without_a_broker_a_worker_says_so_and_ends_with_2() -> None:
 async def test_a_broker_that_goes_away_while_rights_are_asked_for_is_told_in_words() -> None:
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(SettingsError, match=rf"^rights: Kafka at {address} did not tell of them: .+; is it running"):
-        await check_rights(settings(address), needed("vigil", LOGICS))
+        await check_rights(settings(address), needed("vigil", SOURCES))

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.webhook_receiver import Receiver
 from vigil.app.cli.main import main
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.routing_file import parse_routing
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.notify_stories import action, notice, verdict
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents

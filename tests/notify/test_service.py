@@ -18,7 +18,7 @@ from aiokafka.errors import ProducerFenced
 from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
 from tests.support.notify_stories import T0, S, action, notice, verdict
 from tests.support.webhook_receiver import Receiver
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.records import READ

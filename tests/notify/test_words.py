@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.notify_stories import T0, S, action, notice, verdict
 from tests.support.webhook_receiver import Receiver
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify import words
 from vigil.app.notify.changes import IncidentChange

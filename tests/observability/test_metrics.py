@@ -11,6 +11,7 @@ from tests.support.needs import program
 from tools.metrics_page import PAGE, page
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.observability.metrics import DELAYS, WorkerMetrics
+from vigil.app.runtime.metrics_reporter import worker_metrics
 
 
 def test_the_page_says_what_the_code_says():
@@ -19,8 +20,7 @@ def test_the_page_says_what_the_code_says():
 
 EVERY = [
     metric
-    for metrics in (WorkerMetrics(), NotifyMetrics())
-    for metric in vars(metrics).values()
+    for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values())
     if isinstance(metric, MetricWrapperBase)
 ]
 
@@ -41,7 +41,7 @@ def test_the_promise_is_a_bound_of_its_histogram():
 
 
 def test_a_fresh_worker_tells_counters_at_0_so_that_the_first_event_is_a_rise():
-    registry = WorkerMetrics().registry
+    registry = worker_metrics().registry
     assert registry.get_sample_value("vigil_verdicts_total", {"rule": "absence"}) == 0
     assert registry.get_sample_value("vigil_refused_total", {"topic": "comment", "reason": "late"}) == 0
     assert registry.get_sample_value("vigil_actions_total", {"family": "obs", "status": "active"}) == 0
@@ -54,7 +54,7 @@ def test_a_fresh_vigil_notify_tells_what_becomes_of_each_target_at_0():
         assert metrics.registry.get_sample_value(f"vigil_notify_{name}_total", {"target": "ops", **labels}) == 0
 
 
-@pytest.mark.parametrize("metrics", [WorkerMetrics(), NotifyMetrics()], ids=["worker", "notify"])
+@pytest.mark.parametrize("metrics", [worker_metrics(), NotifyMetrics()], ids=["worker", "notify"])
 def test_promtool_has_no_complaint(metrics: WorkerMetrics | NotifyMetrics):
     promtool = program("PROMETHEUS", "the metrics' form is", "prometheus", "promtool")
     told = subprocess.run(

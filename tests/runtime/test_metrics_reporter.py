@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import OutboxMessage
 from vigil.app.kafka.settings import Settings
-from vigil.app.observability.metrics import MOST_INDUSTRIES, WorkerMetrics
+from vigil.app.observability.metrics import MAX_LABEL_VALUES
 from vigil.app.runtime import metrics_reporter as module
-from vigil.app.runtime.metrics_reporter import MetricsReporter
+from vigil.app.runtime.metrics_reporter import MetricsReporter, worker_metrics
 from vigil.topics.catalog import SubjectName
 
 T = 1_700_000_000_000
@@ -24,7 +24,7 @@ class World:
         self.now = T
         self.why: str | None = None
         self.standby_lag: dict[SubjectName, int] = {}
-        self.metrics = WorkerMetrics()
+        self.metrics = worker_metrics()
         shard = SimpleNamespace(context=SimpleNamespace(counts={}), clock=T, sources=[], buffer=[], keys={})
         self.held = SimpleNamespace(
             group="rooms", partition=0, shard=shard, permitted={}, held=set(), tps=[], ends=[], ready=True
@@ -71,12 +71,12 @@ def test_recorded_data_has_no_delay_to_tell(monkeypatch: pytest.MonkeyPatch):
 
 def test_industries_beyond_the_bound_are_other(world: World):
     body = '{"industry":"%s","predicted":61,"metrics":{"response_rate":%s}}'
-    for number in range(MOST_INDUSTRIES + 20):
+    for number in range(MAX_LABEL_VALUES + 20):
         world.sent("supplier-score", body % (f"industry {number}", "0.5" if number % 2 else "null"))
     assert world.value("vigil_supplier_score_count", industry="industry 0") == 1
     assert world.value("vigil_supplier_score_count", industry="other") == 20
     assert world.value("vigil_supplier_response_ratio_count", industry="other") == 10
-    assert world.value("vigil_supplier_score_count", industry=f"industry {MOST_INDUSTRIES}") is None
+    assert world.value("vigil_supplier_score_count", industry=f"industry {MAX_LABEL_VALUES}") is None
 
 
 def test_messages_that_retention_took_first_are_counted(world: World):
@@ -100,7 +100,7 @@ def test_rooms_of_a_shard_that_went_away_are_forgotten(world: World):
     world.owner.shards.clear()
     world.report.refresh()
     assert world.value("vigil_rooms_on_air") == 0
-    assert world.report._on_air == {}
+    assert world.report._gauges == {}
 
 
 def test_a_worker_without_shards_is_ready_and_one_that_recovers_is_not(world: World):

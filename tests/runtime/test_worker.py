@@ -20,13 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.broken_worker import FATAL
 from tests.support.harness import INPUTS, WorkerProcess, calm, differences, finished, make_topics, read, send
-from vigil.app.domain.registry import GROUPS
-from vigil.app.domain.rulebook import BUILT_IN, load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook
 from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePosition, marker_record
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
-from vigil.app.observability.metrics import WorkerMetrics
+from vigil.app.runtime.metrics_reporter import worker_metrics
 from vigil.app.runtime.replay import Outputs
 from vigil.app.runtime.worker import Worker, tick_s
 from vigil.app.simulate import Simulation
@@ -64,7 +64,7 @@ def test_many_shards_are_looked_at_less_often_and_never_too_seldom() -> None:
 
 async def test_what_holds_the_event_loop_up_is_measured_whoever_does_it() -> None:
     """Also where it is the clocks or a snapshot themselves, not only somebody else while they sleep."""
-    metrics = WorkerMetrics()
+    metrics = worker_metrics()
     one = SimpleNamespace(
         app=SimpleNamespace(should_stop=False), broken=None, metrics=metrics, _check_stall=lambda gap: None
     )
@@ -153,7 +153,7 @@ async def test_a_worker_tells_how_it_is_and_parts_without_a_trace(stored: str, t
         status, text = running.get("/metrics")
         assert status == 200
         families = {family.name: family for family in text_string_to_metric_families(text)}
-        for metric in WorkerMetrics().registry.collect():
+        for metric in worker_metrics().registry.collect():
             assert metric.name in families, metric.name
             assert families[metric.name].documentation == metric.documentation
             assert families[metric.name].type == metric.type
@@ -232,7 +232,7 @@ async def test_a_signal_in_the_middle_of_a_backlog_loses_and_repeats_nothing(sto
 
 
 async def test_nobody_is_asked_for_topics_after_the_last_checkpoint() -> None:
-    parting = Worker(Settings(broker="127.0.0.1:1"), load_rulebook(), dict.fromkeys(GROUPS, 1))
+    parting = Worker(Settings(broker="127.0.0.1:1"), load_rulebook(), dict.fromkeys(REGISTRY.subjects, 1))
     parting._dealt = parting.parted = True
     async with asyncio.timeout(10):
         await parting._watch_topics()

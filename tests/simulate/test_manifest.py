@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.simulate import Fault, Simulation, rules
 from vigil.app.simulate.faults import FAULTS
 from vigil.app.simulate.near_misses import NEAR_MISSES

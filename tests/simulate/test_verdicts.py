@@ -3,7 +3,7 @@
 import pytest
 
 from vigil.app.domain.rooms import RoomMachine
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.subject import OutputCollector
 from vigil.app.runtime.replay import replay
 from vigil.app.simulate import Simulation

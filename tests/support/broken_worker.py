@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from vigil.app.domain.registry import subjects
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rooms import RoomMachine
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.settings import load_settings
 from vigil.app.observability.logs import set_up_logs
@@ -40,6 +40,6 @@ if __name__ == "__main__":
     settings = load_settings()
     rulebook = load_rulebook()
     set_up_logs(settings.log_level, settings.log_format)
-    logics = {**subjects(rulebook, None), "rooms": Buggy(rulebook)}
-    partitions = asyncio.run(ensure_topics(settings, logics))
+    logics = {**REGISTRY.machines(rulebook), "rooms": Buggy(rulebook)}
+    partitions = asyncio.run(ensure_topics(settings, REGISTRY.sources))
     Worker(settings, rulebook, partitions, logics).run()

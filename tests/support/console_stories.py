@@ -12,7 +12,7 @@ from vigil.app.console.auth.authenticator import Authenticator
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.server import ConsoleServer
 from vigil.app.console.settings import ConsoleSettings
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.replay import Outputs
 from vigil.app.simulate import Simulation

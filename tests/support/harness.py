@@ -19,8 +19,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from vigil.app.domain.registry import subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.embedded_broker import free_port, start_child
 from vigil.app.kafka.settings import Settings
@@ -53,8 +53,7 @@ def calm(messages: Iterable[Message], lateness: int = LATENESS_MS) -> Outputs:
 
 async def make_topics(broker: str, partitions: int, app_id: str = "vigil") -> None:
     """The topics as a worker would make them."""
-    logics = subjects(load_rulebook(), None)
-    await ensure_topics(Settings(broker=broker, partitions=partitions, app_id=app_id), logics)
+    await ensure_topics(Settings(broker=broker, partitions=partitions, app_id=app_id), REGISTRY.sources)
 
 
 async def send(broker: str, messages: Iterable[Message], rate: float | None = None) -> int:
@@ -132,8 +131,7 @@ class WorkerProcess:
 
 async def finished(broker: str, app_id: str = "vigil", within_s: float = 120, still_s: float = 2.0) -> None:
     """Wait until the group has read, judged and committed everything, its own internal topics too."""
-    logics = subjects(load_rulebook(), None)
-    topics = [topic for logic in logics.values() for topic in logic.topics]
+    topics = list(REGISTRY.readers)
     consumer = AIOKafkaConsumer(bootstrap_servers=broker)
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await consumer.start()

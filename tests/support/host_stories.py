@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from vigil.app.domain.hosts.host import HostEvent, HostMachine, HostState
 from vigil.app.domain.hosts.reviews import ReceivedReview
-from vigil.app.domain.rulebook import Rulebook, load_rulebook
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.subject import OutputCollector
 from vigil.topics.envelope import DeadLetter
 from vigil.topics.reviews import Review

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from vigil.app.domain.rulebook import BUILT_IN, Rulebook, RulebookError, parse_rulebook
+from vigil.app.domain.rulebook import Rulebook, RulebookError
+from vigil.app.domain.rulebook.reader import BUILT_IN, parse_rulebook
 
 TEXT = BUILT_IN.read_text(encoding="utf-8")
 FILE = "rules.toml"

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from vigil.app.domain.rooms import RoomMachine
-from vigil.app.domain.rulebook import BUILT_IN, Rulebook, load_rulebook, parse_rulebook
-from vigil.app.domain.rulebook.reader import RULES
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.reader import BUILT_IN, RULES, load_rulebook, parse_rulebook
 from vigil.app.engine.subject import OutputCollector, StateMachine
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent

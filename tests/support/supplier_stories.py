@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from vigil.app.domain.industries.industry import IndustryMachine
 from vigil.app.domain.rfqs.rfq import RfqMachine
-from vigil.app.domain.rulebook import Rulebook, load_rulebook
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.domain.suppliers.machine import SupplierMachine
 from vigil.app.engine.changelog import ChangelogStore
 from vigil.app.engine.shard import Shard

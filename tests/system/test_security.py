@@ -18,8 +18,8 @@ from tests.support.webhook_receiver import Receiver
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.ingest import topic_ingest as feed
 from vigil.app.console.settings import ConsoleSettings
-from vigil.app.domain.registry import GROUPS, subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.acls import Acl, needed
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.settings import Settings, SettingsError
@@ -112,7 +112,7 @@ def allow(broker: KafkaBroker, rights: list[Acl], *, principal: str = PRINCIPAL,
 
 
 def rights_of(app_id: str) -> list[Acl]:
-    return needed(app_id, subjects(load_rulebook(), None))
+    return needed(app_id, REGISTRY.sources)
 
 
 def refused(broker: str, log: Path, **settings: object) -> str:
@@ -290,7 +290,7 @@ async def test_a_worker_without_one_of_the_rights_says_which(
     lacks = [
         Acl("topic", "verdict-by-host", "Read"),
         Acl("topic", "verdict-by-host", "Write"),
-        Acl("topic", changelog_of(app_id, GROUPS[0]), "Write"),
+        Acl("topic", changelog_of(app_id, "rooms"), "Write"),
         Acl("group", app_id, "Read"),
     ]
     for number, lack in enumerate(lacks):

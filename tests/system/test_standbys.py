@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaProducer
 from tests.support.harness import WorkerProcess, differences, finished, make_topics, read, send
 from tests.support.kafka import KafkaBroker
 from tests.system.test_recorded import PARTITIONS, processed, recording, settings
-from vigil.app.domain.registry import GROUPS, subjects
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import (
     FORMAT,
     CheckpointMarker,
@@ -48,7 +48,7 @@ async def two(address: str, tmp_path: Path, **options: object) -> tuple[WorkerPr
 async def until_it_has_all(heir: WorkerProcess) -> None:
     """Wait until a worker has every shard."""
     until = time.monotonic() + 60
-    while await asyncio.to_thread(told, heir, "vigil_shards") < len(GROUPS) * PARTITIONS:
+    while await asyncio.to_thread(told, heir, "vigil_shards") < len(REGISTRY.subjects) * PARTITIONS:
         assert time.monotonic() < until
         await asyncio.sleep(0.05)
     await heir.ready()
@@ -114,7 +114,7 @@ async def test_what_a_standby_goes_on_with_gives_what_the_replay_gives(own_kafka
 
 async def remember(address: str, number: int) -> None:
     """Write the stored state of so many suppliers, each once, as it lies in a changelog that was compacted."""
-    logic = subjects(load_rulebook(), None)["suppliers"]
+    logic = REGISTRY.machines(load_rulebook())["suppliers"]
     sources = tuple(StoredSourcePosition(0, 0, 1, 1) for _ in logic.topics)
     marker = CheckpointMarker(FORMAT, 1, 1, 0, 0, 0, 0, 1, 2000, sources, 0, load_rulebook().digest)
     producer = AIOKafkaProducer(bootstrap_servers=address, acks="all")

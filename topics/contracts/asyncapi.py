@@ -1,10 +1,10 @@
 """The AsyncAPI 3 document: every topic with its messages, keys, clean-up and CloudEvents headers."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from vigil.topics.catalog import Topic
-from vigil.topics.contracts.examples import EXAMPLES
-from vigil.topics.contracts.schemas import PUBLIC, TOMBSTONES, VERSION, components, major
+from vigil.topics.catalog import TOPICS, VERSION, SubjectName, Topic
+from vigil.topics.contracts.schemas import components, major, public
 from vigil.topics.envelope import SOURCE, cloud_event_headers
 
 BINDING: Final = "0.5.0"
@@ -20,9 +20,12 @@ _HEADER_WORDS: Final = {
 }
 
 
-def asyncapi() -> dict[str, Any]:
-    """The document, from Vigil's own side: it receives what comes in and sends what goes out."""
-    topics = PUBLIC.values()
+def asyncapi(readers: Mapping[str, SubjectName], topics: Iterable[Topic] = TOPICS) -> dict[str, Any]:
+    """The document, from Vigil's own side: it receives inputs and sends outputs.
+
+    `readers`: the subject that reads each topic, by the topic's name.
+    """
+    topics = public(topics).values()
     return {
         "asyncapi": "3.0.0",
         "id": f"urn:vigil:contract:v{major()}",
@@ -46,24 +49,22 @@ def asyncapi() -> dict[str, Any]:
                 "variables": {"broker": {"default": "localhost:9092", "description": "host:port"}},
             }
         },
-        "channels": {topic.name: _channel(topic) for topic in topics},
+        "channels": {topic.name: _channel(topic, readers.get(topic.name)) for topic in topics},
         "operations": {
             f"{'receive' if topic.direction == 'in' else 'send'}-{topic.name}": {
                 "action": "receive" if topic.direction == "in" else "send",
-                "summary": topic.says,
+                "summary": topic.description,
                 "channel": {"$ref": f"#/channels/{topic.name}"},
             }
             for topic in topics
         },
         "components": {
-            "schemas": {name: _as_draft_7(schema) for name, schema in _schemas().items()},
+            "schemas": {
+                name: _as_draft_7(schema) for name, schema in components(topics, "#/components/schemas/{name}").items()
+            },
             "messages": {name: message for topic in topics for name, message in _messages(topic).items()},
         },
     }
-
-
-def _schemas() -> dict[str, Any]:
-    return components(PUBLIC.values(), "#/components/schemas/{name}")
 
 
 def _as_draft_7(schema: Any) -> Any:
@@ -77,7 +78,7 @@ def _as_draft_7(schema: Any) -> Any:
     return {name: _as_draft_7(inner) for name, inner in schema.items()}
 
 
-def _channel(topic: Topic) -> dict[str, Any]:
+def _channel(topic: Topic, reader: SubjectName | None) -> dict[str, Any]:
     kafka: dict[str, Any] = {"topic": topic.name, "bindingVersion": BINDING}
     if topic.config:
         settings: dict[str, Any] = {"cleanup.policy": [topic.config["cleanup.policy"]]}
@@ -86,11 +87,11 @@ def _channel(topic: Topic) -> dict[str, Any]:
                 settings[name] = int(topic.config[name])
         kafka["topicConfiguration"] = settings
     told = f"Key: the `{topic.key}`." if topic.name != "dead-letter" else "Key: that of the refused message."
-    if topic.group is not None:
-        told += f" One of the topics of the {topic.group} shards, which have the same number of partitions."
+    if reader is not None:
+        told += f" One of the topics of the {reader} shards, which have the same number of partitions."
     return {
         "address": topic.name,
-        "title": topic.says,
+        "title": topic.description,
         "description": told,
         "servers": [{"$ref": "#/servers/kafka"}],
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _messages(topic)},
@@ -99,22 +100,21 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 
 def _messages(topic: Topic) -> dict[str, Any]:
-    example = EXAMPLES[topic.name]
     named = {} if topic.direction == "in" else {"headers": _headers(topic)}
     message: dict[str, Any] = {
         "name": topic.carries.__name__,
-        "title": topic.says,
+        "title": topic.description,
         "contentType": "application/json",
         **named,
         "payload": {"$ref": f"#/components/schemas/{topic.carries.__name__}"},
         "bindings": {"kafka": {"key": _key(topic), "bindingVersion": BINDING}},
-        "examples": [{"name": "example", **_example_headers(topic), "payload": example.value}],
+        "examples": [{"name": "example", **_example_headers(topic), "payload": topic.examples[0].value}],
     }
     messages = {topic.name: message}
-    if topic.name in TOMBSTONES:
+    if topic.tombstone is not None:
         messages[f"{topic.name}-tombstone"] = {
             "name": f"{topic.carries.__name__}Tombstone",
-            "title": TOMBSTONES[topic.name],
+            "title": topic.tombstone,
             **named,
             "payload": {"type": "null"},
             "bindings": {"kafka": {"key": _key(topic), "bindingVersion": BINDING}},
@@ -149,7 +149,7 @@ def _headers(topic: Topic) -> dict[str, Any]:
 def _example_headers(topic: Topic) -> dict[str, Any]:
     if topic.direction == "in":
         return {}
-    example = EXAMPLES[topic.name]
+    example = topic.examples[0]
     made = cloud_event_headers(topic.name, example.id or "", example.value["at"])
     return {"headers": {name: value.decode() for name, value in made}}
 

@@ -1,27 +1,20 @@
-"""Would Vigil take this message? The decoder of each topic that comes in, by the topic's name."""
+"""Decodes a message of any input topic as a worker would: to check messages that nobody has sent yet."""
 
 from typing import Any
 
+from vigil.topics.catalog import BY_NAME
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
-from vigil.topics.reviews import decode_review
-from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
-from vigil.topics.suppliers import decode_payment, decode_profile, decode_quote
 
 
 def decode(topic: str, key: bytes | None, value: bytes | None, now: int | None = None) -> Any:
-    """The event of a message, or Refused; with `now` (ms) also where it lies too far ahead, as a live worker does."""
-    if topic in ROOM_TOPICS:
-        event: Any = decode_room_event(ROOM_TOPICS.index(topic), key, value)
-    elif topic == "quote":
-        event = decode_quote(key, value)
-    elif topic == "payment":
-        event = decode_payment(key, value)
-    elif topic == "supplier-profile":
-        event = decode_profile(key, value, now or 0)
-    elif topic == "review":
-        event = decode_review(key, value)
-    else:
+    """The event of a message; raise InvalidEvent.
+
+    With `now` (ms) an event that lies too far ahead of it is refused, too, as by a live worker.
+    """
+    known = BY_NAME.get(topic)
+    if known is None or known.decode is None:
         raise InvalidEvent(f"{topic!r} is no topic that Vigil reads from outside")
+    event = known.decode(key, value, now or 0)
     if now is not None and event.at > now + MAX_AHEAD_MS:
         raise InvalidEvent(f"at {event.at} is more than a day ahead of the clock, {now}")
     return event

@@ -1,26 +1,27 @@
-"""One example of each message, all from one story (examples.json): a test replays what comes in, and compares."""
+"""One example of each message, all from one story: a test replays the inputs, and compares the outputs."""
 
-import importlib.resources
-import json
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Final
 
-
-class Example(NamedTuple):
-    """A message as it stands in its topic."""
-
-    key: str
-    value: dict[str, Any]
-    id: str | None
-    """What an output carries as `ce_id`."""
+from vigil.topics.catalog import TOPICS
+from vigil.topics.topic import Example, Topic
 
 
-_TOLD: Final = json.loads(importlib.resources.files(__package__).joinpath("examples.json").read_text())
+def story(topics: Iterable[Topic] = TOPICS) -> list[dict[str, Any]]:
+    """The inputs in order of event time, as the lines of a recording.
 
-STORY: Final[list[dict[str, Any]]] = _TOLD["in"]
-"""What comes in, as the lines of a recording: a host greets nobody, and one buyer entry has an empty id."""
+    A host greets nobody, and one buyer entry has an empty id.
+    """
+    lines = [
+        {"topic": topic.name, "key": example.key, "value": example.value}
+        for topic in topics
+        if topic.direction == "in"
+        for example in topic.examples
+    ]
+    return sorted(lines, key=lambda line: line["value"]["at"])
 
-EXAMPLES: Final[dict[str, Example]] = {}
+
+STORY: Final = story()
+
+EXAMPLES: Final[dict[str, Example]] = {topic.name: topic.examples[0] for topic in TOPICS if topic.examples}
 """The first message of each topic."""
-
-for _said in _TOLD["in"] + _TOLD["out"]:
-    EXAMPLES.setdefault(_said["topic"], Example(_said["key"], _said["value"], _said.get("id")))

@@ -1,11 +1,13 @@
 """The contract as files: `asyncapi.json`, `schemas/<topic>.json`, and the story of the examples to replay."""
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from vigil.topics.catalog import TOPICS, SubjectName, Topic
 from vigil.topics.contracts.asyncapi import asyncapi
-from vigil.topics.contracts.examples import STORY
-from vigil.topics.contracts.schemas import PUBLIC, schema_of
+from vigil.topics.contracts.examples import story
+from vigil.topics.contracts.schemas import public, schema_of
 
 STORY_FILE: Final = "story.jsonl"
 
@@ -15,10 +17,13 @@ def pretty(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def files() -> dict[str, str]:
-    """Every file by its path; the same bytes on any machine."""
-    told = {"asyncapi.json": pretty(asyncapi())}
-    for topic in PUBLIC.values():
+def files(readers: Mapping[str, SubjectName], topics: Iterable[Topic] = TOPICS) -> dict[str, str]:
+    """Every file by its path; the same bytes on any machine. `readers`: the subject that reads each topic."""
+    topics = tuple(topics)
+    told = {"asyncapi.json": pretty(asyncapi(readers, topics))}
+    for topic in public(topics).values():
         told[f"schemas/{topic.name}.json"] = pretty(schema_of(topic))
-    told[STORY_FILE] = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in STORY)
+    told[STORY_FILE] = "".join(
+        json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in story(topics)
+    )
     return told

@@ -7,27 +7,21 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from vigil.topics.catalog import TOPICS, Topic
-from vigil.topics.contracts.examples import EXAMPLES
+from vigil.topics.catalog import TOPICS, VERSION, Topic
 from vigil.topics.contracts.words import words_of
 from vigil.topics.suppliers import MAX_AMOUNT_CENTS
 
-VERSION: Final = "1.0"
-"""Of the contract: the second number rises when something is added, the first when others have to change."""
-
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-
-PUBLIC: Final = {topic.name: topic for topic in TOPICS if topic.direction != "internal"}
-"""The topics that others write or read, by name; the internal ones may change with any version."""
 
 Schema = dict[str, Any]
 
-TOMBSTONES: Final = {
-    "supplier-profile": "A null value deletes the profile.",
-    "room-status": "A null value, 1 h after the room ended: Vigil has forgotten it.",
-    "supplier-score": "A null value: the supplier has no line any more.",
-}
-"""What a message without a value means, where there is one."""
+
+def public(topics: Iterable[Topic] = TOPICS) -> dict[str, Topic]:
+    """The topics that others write or read, by name; the internal ones may change with any version."""
+    return {topic.name: topic for topic in topics if topic.direction != "internal"}
+
+
+PUBLIC: Final = public()
 
 
 def schema_of(topic: Topic) -> Schema:
@@ -41,10 +35,10 @@ def schema_of(topic: Topic) -> Schema:
         "x-direction": topic.direction,
         "x-key": topic.key,
         **root,
-        "examples": [EXAMPLES[topic.name].value],
+        "examples": [topic.examples[0].value],
     }
-    if topic.name in TOMBSTONES:
-        schema["x-tombstone"] = TOMBSTONES[topic.name]
+    if topic.tombstone is not None:
+        schema["x-tombstone"] = topic.tombstone
     if parts:
         schema["$defs"] = parts
     return schema

@@ -30,7 +30,8 @@ from vigil.app.console.settings import ConsoleSettings
 from vigil.app.console.views.pages import HERE, PARTS, link
 from vigil.app.console.views.text import WORDS
 from vigil.app.console.views.wall import BANDS
-from vigil.app.domain.rulebook import Rulebook, load_rulebook
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 
 log: Final = structlog.get_logger("vigil.console")

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.suppliers import (
-    SCORE_SECTIONS,
+    INDUSTRY_SECTIONS,
     AmountStep,
     BonusLimits,
     ChallengeLimits,
@@ -102,7 +102,7 @@ class ScoreRules:
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
         self._earliest = rulebook.versions("service-score")[0]
-        self._changes = sorted({dated.start for section in SCORE_SECTIONS for dated in rulebook.versions(section)})
+        self._changes = sorted({dated.start for section in INDUSTRY_SECTIONS for dated in rulebook.versions(section)})
 
     def next_change(self, after: int) -> int:
         """The next time at which a score may change by the rules alone."""

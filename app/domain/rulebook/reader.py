@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from vigil.app.domain.rulebook import hosts, rooms, suppliers
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook import hosts, rooms
 from vigil.app.domain.rulebook.book import MAX_TIME, EffectiveVersion, Rulebook, RulebookError, midnight
 from vigil.app.domain.rulebook.lines import Lines, Path
 from vigil.app.domain.rulebook.shape import Problem, hint, misfits
@@ -26,7 +27,7 @@ from vigil.app.domain.rulebook.zones import no_zone
 
 BUILT_IN: Final = FilePath(__file__).with_name("rulebook.toml")
 
-SECTIONS: Final[Mapping[str, type[Struct]]] = {**rooms.SECTIONS, **hosts.SECTIONS, **suppliers.SECTIONS}
+SECTIONS: Final[Mapping[str, type[Struct]]] = REGISTRY.sections
 """Every section of the file and the type of its dated limits."""
 
 RULES: Final = frozenset(rooms.SECTIONS) - {"rooms"}

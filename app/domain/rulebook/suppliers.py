@@ -1,6 +1,6 @@
 """The numbers of the suppliers part of the rulebook, as types: amounts in US$, shares 0–1."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
@@ -159,14 +159,14 @@ class PinLimits(Struct, frozen=True, forbid_unknown_fields=True):
     keep_days: Days
 
 
-SECTIONS: Final[Mapping[str, type[Struct]]] = {
-    "suppliers": SupplierLimits,
+SUPPLIER_SECTIONS: Final[Mapping[str, type[Struct]]] = {"suppliers": SupplierLimits}
+
+INDUSTRY_SECTIONS: Final[Mapping[str, type[Struct]]] = {
     "service-score": ScoreLimits,
     "verified-bonus": BonusLimits,
     "entitlements": EntitlementLimits,
     "gmv-challenge": ChallengeLimits,
-    "pins": PinLimits,
 }
-
-SCORE_SECTIONS: Final[Sequence[str]] = ("service-score", "verified-bonus", "entitlements", "gmv-challenge")
 """What decides a score once the metrics are known."""
+
+RFQ_SECTIONS: Final[Mapping[str, type[Struct]]] = {"pins": PinLimits}

@@ -20,7 +20,8 @@ from vigil.app.domain.rooms import limits as in_force
 from vigil.app.domain.rooms.limits import JUDGED, EffectiveLimits
 from vigil.app.domain.rooms.rules import conditions as runs
 from vigil.app.domain.rooms.rules.conditions import Condition
-from vigil.app.domain.rulebook import BUILT_IN, Rulebook, RulebookError, parse_rulebook, reader
+from vigil.app.domain.rulebook import Rulebook, RulebookError, reader
+from vigil.app.domain.rulebook.reader import BUILT_IN, parse_rulebook
 from vigil.app.domain.rulebook.rooms import SECTIONS, RunLimits
 
 LENS_COVERED = """

@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.rulebook_files import TEXT, dated, header, read, with_line, with_value
-from vigil.app.domain.rulebook import MAX_TIME, load_rulebook, midnight
+from vigil.app.domain.rulebook import MAX_TIME, midnight
 from vigil.app.domain.rulebook.book import plain
 from vigil.app.domain.rulebook.hosts import Ladder, Range, Rung
+from vigil.app.domain.rulebook.reader import load_rulebook
 
 BOOK = load_rulebook()
 HOUR = 60 * 60 * 1000

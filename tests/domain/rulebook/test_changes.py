@@ -5,8 +5,9 @@ from datetime import date
 import pytest
 
 from tests.support.rulebook_files import TEXT, dated, read, with_value
-from vigil.app.domain.rulebook import load_rulebook, midnight
+from vigil.app.domain.rulebook import midnight
 from vigil.app.domain.rulebook.changes import LimitChange, between, compared
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.domain.rulebook.words import flat, leaf_words, lines, value_words
 
 BOOK = load_rulebook()

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.rulebook_files import FILE, TEXT
-from vigil.app.domain.rulebook import RulebookError, parse_rulebook
+from vigil.app.domain.rulebook import RulebookError
+from vigil.app.domain.rulebook.reader import parse_rulebook
 
 LINES = TEXT.splitlines()
 VALUES = [n for n, line in enumerate(LINES) if re.match(r"[\w-]+ = ", line)]

@@ -20,9 +20,9 @@ from tests.support.rulebook_files import (
     with_value,
     without,
 )
-from vigil.app.domain.rulebook import BUILT_IN, SECTIONS, RulebookError, load_rulebook, parse_rulebook
+from vigil.app.domain.rulebook import RulebookError
 from vigil.app.domain.rulebook.hosts import FAMILIES
-from vigil.app.domain.rulebook.reader import RULES
+from vigil.app.domain.rulebook.reader import BUILT_IN, RULES, SECTIONS, load_rulebook, parse_rulebook
 
 GREETING = "greeting-miss.from"
 OBS = "ladder.obs.from"

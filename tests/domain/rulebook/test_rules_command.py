@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 from tests.support.rulebook_files import FILE, TEXT, dated, line_of, with_line, with_value
 from vigil.app.cli.main import main
-from vigil.app.domain.rulebook import load_rulebook
 from vigil.app.domain.rulebook.book import plain
+from vigil.app.domain.rulebook.reader import load_rulebook
 
 BOOK = load_rulebook()
 FIRST = BOOK.versions("absence")[0].effective

@@ -5,10 +5,12 @@ import re
 import pytest
 
 from tests.support.supplier_stories import DAY, HOUR, RULEBOOK, at, ended, metrics, payment, pinned, quote, score, tick
-from vigil.app.domain.rulebook import BUILT_IN, RulebookError, parse_rulebook
-from vigil.app.domain.rulebook.suppliers import SECTIONS
+from vigil.app.domain.rulebook import RulebookError
+from vigil.app.domain.rulebook.reader import BUILT_IN, parse_rulebook
+from vigil.app.domain.rulebook.suppliers import INDUSTRY_SECTIONS, RFQ_SECTIONS, SUPPLIER_SECTIONS
 
 TEXT = BUILT_IN.read_text()
+SECTIONS = [*SUPPLIER_SECTIONS, *INDUSTRY_SECTIONS, *RFQ_SECTIONS]
 
 
 def changed(*pairs: tuple[str, str]) -> str:

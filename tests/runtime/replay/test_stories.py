@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.runtime.replay import json_line, replay
 
 STORIES = sorted(

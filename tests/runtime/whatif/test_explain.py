@@ -30,7 +30,8 @@ from tests.support.stories import (
     rulebook_with,
 )
 from vigil.app.domain.rooms.rules.conditions import bad_layout
-from vigil.app.domain.rulebook import BUILT_IN, Rulebook, parse_rulebook
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.reader import BUILT_IN, parse_rulebook
 from vigil.app.runtime.replay import replay
 from vigil.app.runtime.whatif.explain import Explanation, explain
 from vigil.app.runtime.whatif.patch import patched

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.rulebook_files import dated, read, with_line
-from vigil.app.domain.rulebook import Rulebook, RulebookError, load_rulebook, midnight
+from vigil.app.domain.rulebook import Rulebook, RulebookError, midnight
 from vigil.app.domain.rulebook.changes import compared
-from vigil.app.domain.rulebook.reader import read_tables
+from vigil.app.domain.rulebook.reader import load_rulebook, read_tables
 from vigil.app.runtime.whatif.patch import MOST_VALUES, patched, sweep, sweep_values, tables
 
 BASE = load_rulebook()

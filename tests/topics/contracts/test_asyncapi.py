@@ -13,10 +13,11 @@ import jsonschema
 import pytest
 
 from tests.support.needs import lacking
+from vigil.app.domain.registry import REGISTRY
 from vigil.topics.contracts import EXAMPLES, PUBLIC, asyncapi
 from vigil.topics.envelope import cloud_event_headers
 
-DOCUMENT = asyncapi()
+DOCUMENT = asyncapi(REGISTRY.readers)
 UNTESTED = "the AsyncAPI document against its official schema is"
 SPECS = "6.11.1"
 """The version of npm's @asyncapi/specs that has the official schemas."""

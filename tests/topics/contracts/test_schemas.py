@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from tests.support.harness import calm
-from vigil.app.domain.rulebook import load_rulebook
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.runtime.replay import json_line, replay
 from vigil.app.simulate import Simulation
 from vigil.topics.catalog import TOPICS
@@ -74,7 +75,7 @@ def test_an_output_without_its_time_of_publishing_does_not_fit():
 
 def test_the_story_leads_to_the_examples():
     """What comes in leads to exactly what the examples say goes out."""
-    told = replay(files()[STORY_FILE].encode().splitlines(), load_rulebook()).by_topic()
+    told = replay(files(REGISTRY.readers)[STORY_FILE].encode().splitlines(), load_rulebook()).by_topic()
     for topic, outputs in told.items():
         example = EXAMPLES[topic]
         said = json.loads(json_line(outputs[0]))

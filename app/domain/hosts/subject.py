@@ -1,0 +1,52 @@
+"""The subject `hosts`: the enforcement ladders of each host, by the verdicts of its rooms and the reviews of them."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from vigil.app.domain.hosts.host import HostMachine
+from vigil.app.domain.rulebook.hosts import FAMILIES, SECTIONS
+from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
+
+OF_ITS_LAST_ACTIVE_REVISION: Final = frozenset(
+    {"count", "steps", "choice", "ban_days", "ban_until", "freeze_days", "past_days"}
+)
+"""What a withdrawn action still says."""
+
+
+def _order_dependent(body: Body) -> frozenset[str]:
+    """Which revision of a withdrawn action was the last active one depends on when reviews arrive."""
+    return OF_ITS_LAST_ACTIVE_REVISION if body["status"] == "withdrawn" else frozenset()
+
+
+def _action(body: Body) -> Iterable[Sample]:
+    yield Sample("vigil_actions", labels=(str(body["family"]), str(body["status"])))
+
+
+SUBJECT: Final = Subject(
+    name="hosts",
+    sources=("verdict-by-host", "review"),
+    outputs=(
+        OutputTopic(
+            "enforcement",
+            identity="action_id",
+            revision="revision",
+            summary="actions and revisions",
+            order_dependent=_order_dependent,
+        ),
+    ),
+    machine=lambda context: HostMachine(context.rulebook, context.review_wait_ms),
+    sections=SECTIONS,
+    metrics=SubjectMetrics(
+        (
+            Metric(
+                "counter",
+                "vigil_actions",
+                "Actions and revisions published.",
+                ("family", "status"),
+                initial=tuple((family, status) for family in FAMILIES for status in ("active", "withdrawn")),
+            ),
+        ),
+        of_outputs={"enforcement": _action},
+        rejections=(("review", "unknown-verdict"),),
+    ),
+)

@@ -1,0 +1,109 @@
+"""The metrics of rooms: what is published, how fast buyers are received, and how the rooms on air are."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, get_args
+
+from vigil.app.domain.rooms.live_rooms import LiveRoomGauges
+from vigil.app.domain.rulebook.book import Rulebook
+from vigil.app.domain.rulebook.rooms import SECTIONS
+from vigil.app.domain.subject import Body, Metric, Sample, SubjectMetrics
+from vigil.topics.verdicts import NoticeKind, Priority
+
+RULES: Final = tuple(sorted(set(SECTIONS) - {"rooms"}))
+
+FOUND_BY: Final = ("both", "only_shadow", "only_in_force")
+
+_EACH_RULE: Final = tuple((rule,) for rule in RULES)
+
+
+def _notice_labels() -> Iterator[tuple[str, str]]:
+    """The kinds of notices, each with the rules that it can name."""
+    for kind in get_args(NoticeKind):
+        if kind.startswith("signal"):
+            yield kind, ""
+        elif kind == "entry-missed":
+            yield kind, "greeting-miss"
+        else:
+            yield from ((kind, rule) for rule in RULES)
+
+
+METRICS: Final = (
+    Metric("counter", "vigil_verdicts", "Violations published.", ("rule",), initial=_EACH_RULE),
+    Metric(
+        "counter",
+        "vigil_shadow_verdicts",
+        "Verdicts of the candidate rulebook, by whether the rulebook in force says the same (both, only_shadow) "
+        "or says it alone (only_in_force).",
+        ("rule", "found_by"),
+        initial=tuple((rule, found_by) for rule in RULES for found_by in FOUND_BY),
+    ),
+    Metric("counter", "vigil_notices", "Notices published.", ("kind", "rule"), initial=tuple(_notice_labels())),
+    Metric("gauge", "vigil_rooms_on_air", "Rooms whose latest published status says live."),
+    Metric("gauge", "vigil_rooms_with_open_conditions", "Rooms with a condition that runs."),
+    Metric(
+        "gauge",
+        "vigil_rooms_at_risk",
+        "Rooms in which a condition of a minute or more has passed half of its time and is no violation yet.",
+        ("rule",),
+        initial=_EACH_RULE,
+    ),
+    Metric(
+        "gauge",
+        "vigil_buyers_waiting",
+        "Buyers who entered and wait for the host's reception; high are those of tier L1 and above.",
+        ("priority",),
+        initial=tuple((priority,) for priority in get_args(Priority)),
+    ),
+    Metric(
+        "histogram",
+        "vigil_reception_seconds",
+        "Time from a buyer's entry to the host's reception, of entries received in time.",
+        buckets=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 30, 60),
+    ),
+)
+
+
+class RoomGauges:
+    """The gauges of one shard of rooms."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rooms = LiveRoomGauges(rulebook)
+
+    def update(self, topic: str, key: str, payload: bytes | None) -> None:
+        self._rooms.told(key, payload)
+
+    def samples(self, now: int) -> Iterator[Sample]:
+        totals = self._rooms.totals()
+        yield Sample("vigil_rooms_on_air", totals["on_air"])
+        yield Sample("vigil_rooms_with_open_conditions", totals["open"])
+        for priority in get_args(Priority):
+            yield Sample("vigil_buyers_waiting", totals[priority], (priority,))
+        for rule in self._rooms.at_risk(now):
+            yield Sample("vigil_rooms_at_risk", 1, (rule,))
+
+
+def _verdict(body: Body) -> Iterable[Sample]:
+    yield Sample("vigil_verdicts", labels=(str(body["rule"]),))
+
+
+def _notice(body: Body) -> Iterable[Sample]:
+    yield Sample("vigil_notices", labels=(str(body["kind"]), str(body["rule"] or "")))
+
+
+def _shadow(name: str, number: int) -> Iterable[Sample]:
+    rule, _, found_by = name.partition(":")
+    yield Sample("vigil_shadow_verdicts", number, (rule, found_by))
+
+
+def _reception(name: str, number: int) -> Iterable[Sample]:
+    """`name` is the time in tenths of a second."""
+    return [Sample("vigil_reception_seconds", int(name) / 10)] * number
+
+
+ROOM_METRICS: Final = SubjectMetrics(
+    METRICS,
+    of_outputs={"verdict": _verdict, "notice": _notice},
+    of_counts={"shadow": _shadow, "reception": _reception},
+    gauges=RoomGauges,
+    gauge_topics=frozenset({"room-status"}),
+)

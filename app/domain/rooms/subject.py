@@ -1,0 +1,24 @@
+"""The subject `rooms`: live rooms by id, judged in event time."""
+
+from typing import Final
+
+from vigil.app.domain.rooms.metrics import ROOM_METRICS
+from vigil.app.domain.rooms.shadow import ShadowedRoomMachine
+from vigil.app.domain.rulebook.rooms import SECTIONS
+from vigil.app.domain.subject import OutputTopic, Subject
+from vigil.topics.rooms import ROOM_TOPICS
+
+SUBJECT: Final = Subject(
+    name="rooms",
+    sources=ROOM_TOPICS,
+    outputs=(
+        OutputTopic("verdict", identity="verdict_id", summary="verdicts", latency_promised=True),
+        OutputTopic("notice", identity="notice_id", summary="notices", latency_promised=True),
+        OutputTopic("room-status", "state", identity="room_id", summary="rooms at the end", in_backtest=False),
+        OutputTopic("verdict-shadow", "shadow"),
+        OutputTopic("verdict-by-host", "internal"),
+    ),
+    machine=lambda context: ShadowedRoomMachine(context.rulebook, context.candidate),
+    sections=SECTIONS,
+    metrics=ROOM_METRICS,
+)

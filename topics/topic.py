@@ -1,0 +1,64 @@
+"""What the contract says about one topic: its key, its messages, its clean-up, and an example of a message."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+from msgspec import Struct
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
+
+Direction = Literal["in", "out", "internal"]
+
+Decode = Callable[[bytes | None, bytes | None, int], Any]
+"""Decodes key and value of a message that arrives at a time (ms); raises InvalidEvent."""
+
+
+class Example(NamedTuple):
+    """A message as it stands in its topic."""
+
+    key: str
+    value: dict[str, Any]
+    id: str | None = None
+    """The `ce_id` header of an output."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic of the contract."""
+
+    name: str
+    direction: Direction
+    key: str
+    """The field that the Kafka message key repeats (of a dead letter: the rejected message's key)."""
+    carries: type[Struct]
+    description: str
+    retention_days: int | None = None
+    """None where the topic is compacted, and for inputs: their producers decide."""
+    compacted: bool = False
+    more_config: Mapping[str, str] = field(default_factory=dict)
+    """Further topic configuration that Vigil creates it with."""
+    tombstone: str | None = None
+    """What a message without a value means; None where there is none."""
+    decode: Decode | None = None
+    """Of inputs."""
+    examples: tuple[Example, ...] = ()
+    """The first one stands in the contract's documents; together they make one story. None of internal topics."""
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The topic configuration that Vigil creates it with."""
+        if self.compacted:
+            return {"cleanup.policy": "compact", **self.more_config}
+        if self.retention_days is None:
+            return dict(self.more_config)
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_days * DAY_MS),
+            **self.more_config,
+        }
+
+    @property
+    def stamped(self) -> bool:
+        """True if its messages carry `published_at`."""
+        return "published_at" in self.carries.__struct_fields__
