@@ -12,8 +12,8 @@ from rich.text import Text
 from vigil.app.cli.common import OperatorError, read_rulebook
 from vigil.app.cli.replay import lines_with_progress
 from vigil.app.domain.rulebook import Rulebook, RulebookError
-from vigil.app.domain.rulebook.changes import LimitChange, compared
-from vigil.app.domain.rulebook.words import leaf_words
+from vigil.app.domain.rulebook.changes import LimitChange, compare_rulebooks
+from vigil.app.domain.rulebook.formatting import format_leaf
 from vigil.app.observability.terminal import console, escape_control_chars, table
 from vigil.app.runtime.replay import LATENESS_MS
 from vigil.app.runtime.whatif.backtest import CURVES, Point, Row, as_json, by_host, by_rule, curve, point
@@ -88,7 +88,7 @@ def backtest(
         ]
         _tell_sweep(swept, points, names, as_machine)
     else:
-        _tell(names, compared(in_force, candidate), was, outcomes[0], as_machine, hosts)
+        _tell(names, compare_rulebooks(in_force, candidate), was, outcomes[0], as_machine, hosts)
 
 
 def _name(file: str | None, book: Rulebook, changes: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _tell(
     changes = compare(was, now)
     sentences = blast_radius(was, now, changes)
     if as_machine:
-        differences = [{**change._asdict(), "section": change.section or None} for change in numbers]
+        differences = [_change_as_json(change) for change in numbers]
         _print_json({**names, "rulebook_changes": differences, **as_json(was, now, changes, sentences)})
         return
     out = console()
@@ -136,6 +136,18 @@ def _tell(
         out.print(f"\n{told}: `vigil replay` tells why.")
 
 
+def _change_as_json(change: LimitChange) -> dict[str, Any]:
+    return {
+        "section": change.section or None,
+        "effective": change.effective_date,
+        "start": change.start,
+        "key": change.key,
+        "was": change.was,
+        "now": change.now,
+        "source": change.citation,
+    }
+
+
 def _tell_numbers(out: Console, numbers: list[LimitChange]) -> None:
     if not numbers:
         out.print("Both rulebooks judge alike: give another one by --with, or a change by --set.")
@@ -143,11 +155,11 @@ def _tell_numbers(out: Console, numbers: list[LimitChange]) -> None:
     made = table("from", "section", "number", "was", "is")
     for change in numbers:
         cells = (
-            change.effective or "always",
+            change.effective_date or "always",
             change.section,
             change.key,
-            "–" if change.was is None else leaf_words(change.key, change.was),
-            "–" if change.now is None else leaf_words(change.key, change.now),
+            "–" if change.was is None else format_leaf(change.key, change.was),
+            "–" if change.now is None else format_leaf(change.key, change.now),
         )
         made.add_row(*(Text(escape_control_chars(cell)) for cell in cells))
     _print_table(out, made, "What is another in the rulebook")

@@ -56,8 +56,7 @@ def notify(
 
     if web_port is not None:
         settings = msgspec.structs.replace(settings, web_port=web_port)
-    headings = read_rulebook(settings.rulebook).headings
-    families = {rule: heading["family"] for rule, heading in headings.items() if "family" in heading}
+    families = read_rulebook(settings.rulebook).families
     try:
         routing = load_routing(routes_file, families)
         secrets = load_secrets(secrets_file)

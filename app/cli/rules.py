@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vigil.app.domain.rulebook import MAX_TIME, EffectiveVersion, Rulebook, RulebookError, midnight
-from vigil.app.domain.rulebook.changes import LimitChange, between, compared
+from vigil.app.domain.rulebook import EffectiveVersion, Rulebook, RulebookError, midnight
+from vigil.app.domain.rulebook.changes import LimitChange, changes_between, compare_rulebooks
+from vigil.app.domain.rulebook.formatting import format_leaf, limit_lines
 from vigil.app.domain.rulebook.hosts import FAMILIES
 from vigil.app.domain.rulebook.reader import SECTIONS, load_rulebook
-from vigil.app.domain.rulebook.shape import hint
-from vigil.app.domain.rulebook.words import leaf_words, lines
+from vigil.app.domain.rulebook.validation import hint
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.observability.terminal import WIDTH, replaced
 
 _NARROW: Final = 100
@@ -104,7 +105,7 @@ _DEFAULT: Final = click.core.ParameterSource.DEFAULT
 def check(file: str, against: str | None, as_json: bool) -> None:
     """Read the rulebook FILE as a worker would, and tell what it changes."""
     book, base = _read(file), _read(against)
-    changes = compared(base, book)
+    changes = compare_rulebooks(base, book)
     versions = sum(len(book.versions(section)) for section in book.sections)
     if as_json:
         facts = {"file": file, "digest": book.digest, "time_zone": book.time_zone, "versions": versions}
@@ -145,8 +146,8 @@ def _tell_rules(book: Rulebook, file: str | None, day: date, shown: list[str], a
         return
     console = _console()
     console.print(_clean(f"{file or 'The built-in rulebook'} on {day} in {book.time_zone}, digest {book.digest[:12]}"))
-    judged = [name for name in shown if "family" in book.headings[name]]
-    judged.sort(key=lambda name: (FAMILIES.index(book.headings[name]["family"]), name))
+    judged = [name for name in shown if name in book.families]
+    judged.sort(key=lambda name: (FAMILIES.index(book.families[name]), name))
     ladders = [name for name in shown if name.startswith("ladder.")]
     rooms_and_hosts = [name for name in shown if name in ("rooms", "hosts")]
     suppliers = [name for name in shown if name not in {*judged, *ladders, *rooms_and_hosts}]
@@ -170,18 +171,18 @@ def _rules_table(book: Rulebook, names: list[str], at: int, title: str, first_co
     table.add_column("since", no_wrap=True)
     for name in names:
         heading, dated = book.headings[name], book.at(name, at)
-        called, says = _clean(name), _clean(dated.says if dated else heading["says"])
-        if "family" in heading:
-            called.append(f"\n{heading['family']}", style="dim")
+        called, says = _clean(name), _clean(dated.description if dated else heading.description)
+        if heading.family is not None:
+            called.append(f"\n{heading.family}", style="dim")
         if dated is None:
             first = book.versions(name)[0]
-            table.add_row(called, says, "not in force", f"from {first.effective}")
+            table.add_row(called, says, "not in force", f"from {first.effective_date}")
             continue
-        since = Text(dated.effective)
+        since = Text(dated.effective_date)
         if dated.until != MAX_TIME:
-            since.append(f"\nuntil\n{_next(book, name, dated).effective}", style="yellow")
-        numbers = "\n".join(words if key == "rungs" else f"{key}: {words}" for key, words in lines(dated.limits))
-        says.append(_clean(f"\n{dated.source}").plain, style="dim")
+            since.append(f"\nuntil\n{_next(book, name, dated).effective_date}", style="yellow")
+        numbers = "\n".join(words if key == "rungs" else f"{key}: {words}" for key, words in limit_lines(dated.limits))
+        says.append(_clean(f"\n{dated.citation}").plain, style="dim")
         table.add_row(called, says, _clean(numbers), since)
     return table
 
@@ -193,12 +194,13 @@ def _next(book: Rulebook, name: str, dated: EffectiveVersion[Any]) -> EffectiveV
 def _section(book: Rulebook, name: str, at: int) -> dict[str, Any]:
     dated = book.at(name, at)
     later = next((version for version in book.versions(name) if version.start > at), None)
+    heading = book.headings[name]
     return {
-        **book.headings[name],
-        **({"says": dated.says} if dated else {}),
-        "since": dated.effective if dated else None,
-        "until": later.effective if later else None,
-        "source": dated.source if dated else None,
+        "says": dated.description if dated else heading.description,
+        **({} if heading.family is None else {"family": heading.family}),
+        "since": dated.effective_date if dated else None,
+        "until": later.effective_date if later else None,
+        "source": dated.citation if dated else None,
         "limits": msgspec.to_builtins(dated.limits) if dated else None,
     }
 
@@ -208,7 +210,7 @@ def _section(book: Rulebook, name: str, at: int) -> dict[str, Any]:
 
 def _tell_changes(book: Rulebook, days: tuple[date, date], shown: list[str], as_json: bool) -> None:
     since, until = (midnight(day, book.zone) for day in days)
-    changes = [change for change in between(book, since, until) if change.section in shown]
+    changes = [change for change in changes_between(book, since, until) if change.section in shown]
     if as_json:
         told = [_as_json(change) for change in changes]
         _print_json({"between": [day.isoformat() for day in days], "time_zone": book.time_zone, "changes": told})
@@ -226,26 +228,33 @@ def _changes_table(changes: list[LimitChange], title: str) -> Table:
         table.add_column(column, overflow="fold", no_wrap=column in ("from", "rule", "number"))
     last: tuple[str, str | None] | None = None
     for change in changes:
-        here = (change.section, change.effective)
+        here = (change.section, change.effective_date)
         if last is not None and here != last:
             table.add_section()
         new = here != last
         last = here
-        was, now = ("–" if value is None else leaf_words(change.key, value) for value in (change.was, change.now))
+        was, now = ("–" if value is None else format_leaf(change.key, value) for value in (change.was, change.now))
         table.add_row(
-            (change.effective or "always") if new else "",
+            (change.effective_date or "always") if new else "",
             _clean(change.section) if new else "",
             _clean(change.key),
             _clean(was),
             _clean(now),
-            _clean(change.source or "") if new else "",
+            _clean(change.citation or "") if new else "",
         )
     return table
 
 
 def _as_json(change: LimitChange) -> dict[str, Any]:
-    told = change._asdict()
-    return {"section": told.pop("section") or None, "from": told.pop("effective"), **told}
+    return {
+        "section": change.section or None,
+        "from": change.effective_date,
+        "start": change.start,
+        "key": change.key,
+        "was": change.was,
+        "now": change.now,
+        "source": change.citation,
+    }
 
 
 # ---- telling -----------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class View:
         evidence = verdict["evidence"]
         notes = evidence[-1:] if len(evidence) == 2 else evidence
         told = "; ".join(plain(f"{clock(item['at'])} {item['note']}", 110) for item in notes)
-        return f"{self._rulebook.says(verdict['rule'], verdict['rulebook'])}{span} {told}."
+        return f"{self._rulebook.description_of(verdict['rule'], verdict['rulebook'])}{span} {told}."
 
     def action(self, verdict: dict[str, Any]) -> str:
         """What the ladder makes of a verdict, in words; empty until it is known."""

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vigil.app.domain.rulebook.hosts import FAMILIES
-from vigil.app.domain.rulebook.lines import Lines, Path
-from vigil.app.domain.rulebook.shape import Problem, hint, misfits
-from vigil.app.domain.rulebook.zones import no_zone
+from vigil.app.domain.rulebook.toml_positions import Path, TomlPositions
+from vigil.app.domain.rulebook.validation import Problem, hint, validate
+from vigil.app.domain.rulebook.zones import zone_problem
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify.routes import Alertmanager, Chat, Route, Routing, Target, Webhook
 
@@ -47,7 +47,7 @@ def parse_routing(text: str, name: str, rules: Mapping[str, str]) -> Routing:
         raise SettingsError(f"{name}: not valid TOML: {error}") from error
     problems = list(_problems(raw, rules))
     if problems:
-        lines = Lines(text)
+        lines = TomlPositions(text)
         told = []
         for problem in problems:
             line = _line(text, lines, problem.path)
@@ -97,7 +97,7 @@ def _target(name: str, table: Any) -> Iterator[Problem]:
     if kind == "chat" and "url" in table:
         yield Problem((*path, "url"), "is not known here: such a URL is a secret: give its name as url_secret")
         return
-    problems = misfits(table, KINDS[kind], path)
+    problems = validate(table, KINDS[kind], path)
     yield from problems
     if problems:
         return
@@ -135,7 +135,7 @@ def wrong_url(said: str) -> str | None:
 
 
 def _route(path: Path, table: Any, targets: Mapping[str, Any], rules: Mapping[str, str]) -> Iterator[Problem]:
-    problems = misfits(table, Route, path)
+    problems = validate(table, Route, path)
     yield from problems
     if problems:
         return
@@ -152,14 +152,14 @@ def _route(path: Path, table: Any, targets: Mapping[str, Any], rules: Mapping[st
 
 
 def _zone(said: Any, path: Path) -> Iterator[Problem]:
-    if wrong := no_zone(said, "Asia/Shanghai"):
+    if wrong := zone_problem(said, "Asia/Shanghai"):
         yield Problem(path, wrong)
 
 
-def _line(text: str, lines: Lines, path: Path) -> int | None:
+def _line(text: str, lines: TomlPositions, path: Path) -> int | None:
     """The line of a path; of what stands in the nth [[routes]], the key's own line below that heading."""
     if path[:1] != ("routes",) or len(path) < 2 or not isinstance(path[1], int):
-        return lines.of(path)
+        return lines.line_of(path)
     found = -1
     heading = None
     keys = [str(part) for part in path[2:] if isinstance(part, str)]

@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from vigil.app.domain.rulebook.shape import hint
+from vigil.app.domain.rulebook.validation import hint
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.notify.changes import Incident, key_of, make_change

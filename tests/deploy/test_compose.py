@@ -34,7 +34,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PROMETHEUS = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
 SCRAPES = {scrape["job_name"]: scrape["dns_sd_configs"][0] for scrape in PROMETHEUS["scrape_configs"]}
 ROUTES = ROOT / "deploy/notify/routes.toml"
-FAMILIES = {rule: told["family"] for rule, told in load_rulebook().headings.items() if "family" in told}
+FAMILIES = load_rulebook().families
 DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 
 # What Prometheus's clients append to the name of a metric of each type, and the labels that they add.

@@ -29,7 +29,7 @@ OBJECTS: dict[tuple[str, str], dict[str, Any]] = {(told["kind"], told["metadata"
 PARTS = ("worker", "console", "notify")
 CONFIG = OBJECTS["ConfigMap", "vigil"]["data"]
 ROUTES = OBJECTS["ConfigMap", "vigil-notify"]["data"]["routes.toml"]
-FAMILIES = {rule: told["family"] for rule, told in load_rulebook().headings.items() if "family" in told}
+FAMILIES = load_rulebook().families
 
 # What the API server requires of each kind, and takes.
 VERSIONS = {

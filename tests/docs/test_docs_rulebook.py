@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from vigil.app.domain.rulebook import Rulebook, RulebookError
+from vigil.app.domain.rulebook.formatting import limit_lines
 from vigil.app.domain.rulebook.hosts import FAMILIES
 from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook, parse_rulebook
-from vigil.app.domain.rulebook.words import lines
 from vigil.app.runtime.whatif.patch import patched, sweep
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "rulebook.md"
@@ -21,24 +21,23 @@ BEGIN, END = "<!-- rules:begin -->\n", "<!-- rules:end -->\n"
 
 def tables(book: Rulebook) -> str:
     """Every section with every version, as Markdown."""
-    rules = [name for name in book.sections if "family" in book.headings[name]]
-    rules.sort(key=lambda name: (FAMILIES.index(book.headings[name]["family"]), name))
+    rules = [name for name in book.sections if name in book.families]
+    rules.sort(key=lambda name: (FAMILIES.index(book.families[name]), name))
     ladders = [name for name in book.sections if name.startswith("ladder.")]
     others = [name for name in book.sections if name not in {*rules, *ladders}]
     told = []
     for title, names in (("Room rules", rules), ("Ladders", ladders), ("Everything else", others)):
         told += [f"### {title}\n", "| section | what it says | from | numbers | by whose word |", "| --- " * 5 + "|"]
         for name in names:
-            heading = book.headings[name]
-            family = f"<br>family {heading['family']}" if "family" in heading else ""
+            family = f"<br>family {book.families[name]}" if name in book.families else ""
             said = None
             called = f"`{name}`{family}"
             for dated in book.versions(name):
                 numbers = "<br>".join(
-                    words if key == "rungs" else f"`{key}` {words}" for key, words in lines(dated.limits)
+                    words if key == "rungs" else f"`{key}` {words}" for key, words in limit_lines(dated.limits)
                 )
-                says, said = "" if dated.says == said else dated.says, dated.says
-                told.append(f"| {called} | {says} | {dated.effective} | {numbers} | {dated.source} |")
+                says, said = "" if dated.description == said else dated.description, dated.description
+                told.append(f"| {called} | {says} | {dated.effective_date} | {numbers} | {dated.citation} |")
                 called = ""
         told.append("")
     return "\n".join(told)
@@ -61,7 +60,7 @@ def test_every_section_and_version_is_in_the_tables() -> None:
     for section in BOOK.sections:
         assert f"| `{section}`" in current
         for dated in BOOK.versions(section):
-            assert f"| {dated.effective} |" in current
+            assert f"| {dated.effective_date} |" in current
 
 
 def test_what_the_file_shows_of_a_rule_is_what_stands_in_it() -> None:

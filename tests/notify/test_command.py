@@ -13,7 +13,7 @@ from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.routing_file import parse_routing
 
 DOCS = (Path(__file__).parents[2] / "docs" / "notify.md").read_text()
-RULES = {name: "" for name, heading in load_rulebook().headings.items() if "family" in heading}
+RULES = dict.fromkeys(load_rulebook().families, "")
 
 
 def run(folder: Path, routes: str, *options: str, **environment: str) -> Result:

@@ -15,7 +15,7 @@ from vigil.app.notify.routes import Quiet, Routing
 from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import Secrets, load_secrets
 
-RULES = {rule: heading["family"] for rule, heading in load_rulebook().headings.items() if "family" in heading}
+RULES = load_rulebook().families
 
 TARGETS = """
 [targets.ops]

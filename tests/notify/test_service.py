@@ -30,8 +30,7 @@ from vigil.app.simulate import Simulation
 from vigil.topics.envelope import cloud_event_headers
 from vigil.topics.verdicts import Action, Notice, Verdict
 
-HEADINGS = load_rulebook().headings
-FAMILIES = {rule: heading["family"] for rule, heading in HEADINGS.items() if "family" in heading}
+FAMILIES = load_rulebook().families
 
 ROUTES = """
 [targets.hook]

@@ -82,7 +82,7 @@ def judging_all() -> Rulebook:
     """The built-in rulebook with every room rule in force from the first day on, also one that came later."""
     text = BUILT_IN.read_text(encoding="utf-8")
     for rule in RULES:
-        text = text.replace(f"[{rule}.from.{RULEBOOK.versions(rule)[0].effective}]", f"[{rule}.from.2022-07-19]")
+        text = text.replace(f"[{rule}.from.{RULEBOOK.versions(rule)[0].effective_date}]", f"[{rule}.from.2022-07-19]")
     return parse_rulebook(text, "test.toml")
 
 

@@ -142,7 +142,7 @@ def _gmv(limits: ScoreLimits, score: SupplierScore) -> list[Advice]:
     now = amount_points(limits.gmv, held)
     for step in limits.gmv:
         if step.points > now:
-            needed = step.begins * 100 + (0 if step.at_least_usd is not None else 1)
+            needed = step.threshold * 100 + (0 if step.at_least_usd is not None else 1)
             return [Advice("gmv.more", {"amount": dollars(needed - held)}, step.points - now)]
     return []
 

@@ -160,7 +160,7 @@ class Pages:
         pad = max(AROUND_MS, (max(times) - min(times)) // 6)
         return {
             "verdict": verdict,
-            "says": self._hub.rulebook.says(verdict.rule, verdict.rulebook),
+            "says": self._hub.rulebook.description_of(verdict.rule, verdict.rulebook),
             "action": model.action(verdict_id),
             "reviews": list(reversed(model.reviews.get(verdict_id) or ())),
             "timeline": draw(

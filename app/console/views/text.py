@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from vigil.app.domain.rulebook.hosts import Range, Rung
+from vigil.app.domain.rulebook.hosts import DayRange, Rung
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[dict[Language, str]] = {"en": "English", "zh": "中文"}
@@ -389,14 +389,14 @@ class Words:
     def steps(
         self,
         steps: "tuple[str, ...]",
-        days: "Mapping[str, int | Range | None] | None" = None,
+        days: "Mapping[str, int | DayRange | None] | None" = None,
         choice: "tuple[str, ...] | None" = None,
     ) -> str:
         """Steps of a ladder, with the days of a ban, freeze or look back, and what a moderator may choose."""
         told = []
         for step in steps:
             span = (days or {}).get(step)
-            length = f"{span.least}–{span.most}" if isinstance(span, Range) else str(span) if span else ""
+            length = f"{span.least}–{span.most}" if isinstance(span, DayRange) else str(span) if span else ""
             names = choice if choice and step == choice[0] else (step,)
             name = self("or").join(self(f"step.{one}") for one in names)
             told.append(name + (self("days", n=length) if length else ""))

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.rulebook.hosts import Ladder, Range, Rung
+from vigil.app.domain.rulebook.hosts import DayRange, Ladder, Rung
 from vigil.topics.verdicts import Step
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -55,8 +55,8 @@ def remembered_ms(rulebook: Rulebook, when: int) -> int:
     return int(dated.limits.remember_days) * DAY_MS
 
 
-def _days(days: int | Range | None) -> int | None:
-    return days.least if isinstance(days, Range) else days
+def _days(days: int | DayRange | None) -> int | None:
+    return days.least if isinstance(days, DayRange) else days
 
 
 def conclude(violation: Violation, count: int, ladder: Ladder, banned_until: int) -> Conclusion:
@@ -68,7 +68,7 @@ def conclude(violation: Violation, count: int, ladder: Ladder, banned_until: int
     ranges = {
         name: [days.least, days.most]
         for name, days in (("freeze_days", rung.freeze_days), ("past_days", rung.past_days))
-        if isinstance(days, Range)
+        if isinstance(days, DayRange)
     }
     return Conclusion(
         count=count,

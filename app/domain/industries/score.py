@@ -47,7 +47,7 @@ def share_points(steps: Sequence[ShareStep], part: int, whole: int) -> int:
     if not whole:
         return 0
     for step in reversed(steps):
-        numerator, denominator = exactly(step.begins)
+        numerator, denominator = exactly(step.threshold)
         above = part * denominator - numerator * whole
         if above > 0 or (above == 0 and step.at_least_share is not None):
             return step.points
@@ -57,7 +57,7 @@ def share_points(steps: Sequence[ShareStep], part: int, whole: int) -> int:
 def amount_points(steps: Sequence[AmountStep], cents: int) -> int:
     """Points of an amount in cents."""
     for step in reversed(steps):
-        begins = step.begins * CENTS
+        begins = step.threshold * CENTS
         if cents > begins or (cents == begins and step.at_least_usd is not None):
             return step.points
     return 0
@@ -126,7 +126,7 @@ class ScoreRules:
 
     def effective(self, at: int) -> str:
         """The effective date of the rules of the score at `at`."""
-        return (self._rulebook.at("service-score", at) or self._earliest).effective
+        return (self._rulebook.at("service-score", at) or self._earliest).effective_date
 
     def _bonus(self, at: int, figures: SupplierTotals, membership: Membership) -> int:
         limits: BonusLimits | None = self._in_force("verified-bonus", at)

@@ -13,9 +13,10 @@ from vigil.app.domain.rooms.rules.conditions import (
     ConditionRules,
 )
 from vigil.app.domain.rooms.rules.speech import REPEATS, SPOKEN, SpokenRule
-from vigil.app.domain.rulebook import MAX_TIME, EffectiveVersion, Rulebook, RulebookError
+from vigil.app.domain.rulebook import EffectiveVersion, Rulebook, RulebookError
 from vigil.app.domain.rulebook.rooms import GreetingLimits, RoomLimits
-from vigil.app.domain.rulebook.shape import nearest
+from vigil.app.domain.rulebook.validation import nearest
+from vigil.app.engine.watermark import MAX_TIME
 
 GREETING: Final = "greeting-miss"
 
@@ -77,7 +78,7 @@ class EffectiveLimits:
         self.longest_again_ms = max((rule.again_ms for rule in spoken), default=0)
         self.repeats: list[EffectiveVersion[Any]] = rulebook.versions(REPEATS) if REPEATS in self._rules else []
         """The limits of near-identical comments, oldest first."""
-        self.repeats_family = rulebook.headings[REPEATS]["family"]
+        self.repeats_family = rulebook.families[REPEATS]
 
     def at(self, when: int) -> LimitsAt:
         """What holds at the event time `when`."""
@@ -121,8 +122,8 @@ class EffectiveLimits:
             status_every_ms=rooms.status_every_s * 1000,
             waiting_shown=rooms.waiting_shown,
             greeting=GreetingRule(
-                family=self._rulebook.headings[GREETING]["family"],
-                effective=dated.effective,
+                family=self._rulebook.families[GREETING],
+                effective=dated.effective_date,
                 in_force=in_force and GREETING in self._rules,
                 within_ms=greeting.within_s * 1000,
                 in_a_row=greeting.in_a_row,
@@ -141,8 +142,8 @@ class EffectiveLimits:
             spoken={
                 label: SpokenRule(
                     rule,
-                    self._rulebook.headings[rule]["family"],
-                    self._dated(rule, start)[0].effective,
+                    self._rulebook.families[rule],
+                    self._dated(rule, start)[0].effective_date,
                     self._dated(rule, start)[1],
                     self._dated(rule, start)[0].limits.again_s * 1000,
                 )
@@ -160,11 +161,11 @@ class EffectiveLimits:
         warned = dated.limits.lasts_s >= rooms.at_risk_from_s
         return ConditionRule(
             rule=rule,
-            family=self._rulebook.headings[rule]["family"],
+            family=self._rulebook.families[rule],
             words=words,
             holds=holds,
             limits=dated.limits,
-            effective=dated.effective,
+            effective=dated.effective_date,
             in_force=in_force,
             lasts_ms=lasts_ms,
             at_risk_ms=round(lasts_ms * rooms.at_risk_share) if warned else None,
@@ -174,7 +175,7 @@ class EffectiveLimits:
 
 def _check(rulebook: Rulebook) -> None:
     """Every rule needs numbers, and all numbers a judge."""
-    tabled = {name for name, heading in rulebook.headings.items() if "family" in heading}
+    tabled = set(rulebook.families)
     problems = []
     for rule in sorted(JUDGED ^ tabled):
         if rule in tabled:

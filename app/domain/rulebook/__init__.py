@@ -1,8 +1,8 @@
-"""The rulebook: every number by the date from which it holds. `reader.py` reads it strictly from one data file.
+"""The rulebook: every number of every rule by the date from which it is effective. `reader.py` reads the data file.
 
-The reader stands apart, for it knows the sections of all subjects, whose modules import this package.
+The reader is not imported here: it needs the sections of all subjects, whose modules import this package.
 """
 
-from vigil.app.domain.rulebook.book import MAX_TIME, EffectiveVersion, Rulebook, RulebookError, midnight
+from vigil.app.domain.rulebook.book import DatedSection, EffectiveVersion, Rulebook, RulebookError, midnight
 
-__all__ = ["MAX_TIME", "EffectiveVersion", "Rulebook", "RulebookError", "midnight"]
+__all__ = ["DatedSection", "EffectiveVersion", "Rulebook", "RulebookError", "midnight"]

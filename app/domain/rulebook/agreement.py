@@ -1,87 +1,89 @@
-"""Do two workers judge by the same rulebook? And where not: what differs, from when on, and what to do about it.
+"""Whether two workers judge by the same rulebook; if not, what differs, from when on, and what to do about it.
 
-A worker writes the digest of its rulebook into every checkpoint, and may keep its fingerprint beside it. One that takes
-a shard over compares these with its own before it judges: two rulebooks in one group would let a verdict depend on
-which worker happened to own the room. A day to come counts as well: every worker must have it before it begins.
+A verdict must not depend on which worker happened to own the room, so all workers of a group need rulebooks that judge
+alike. A worker writes the digest of its rulebook into every checkpoint and may store its fingerprint with it. A worker
+that acquires a shard compares both with its own before it judges. Effective dates in the future count as well: every
+worker must have them before they begin.
 """
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final, NamedTuple
 
-from vigil.app.domain.rulebook.book import MAX_TIME, EffectiveVersion, Rulebook, digest_of, midnight, plain
+from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, digest_of, midnight, plain
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 
-_SHORT: Final = 16
-"""Hex digits of a digest in a fingerprint: enough to tell versions of one table apart."""
-
-_BEGINNING: Final = -MAX_TIME
+_DIGEST_DIGITS: Final = 16
+"""Hex digits of a version's digest in a fingerprint: 64 bits are enough to tell the versions of one section apart, and
+the fingerprint, which may be stored with a shard's state, stays short."""
 
 
 def fingerprint(rulebook: Rulebook) -> dict[str, str]:
-    """What can change a judgement, piece by piece: a short digest of each dated table, the families, the time zone.
+    """Everything that can change a judgement, item by item: the time zone, the families, a digest of each version.
 
-    Keys are `time_zone`, `<rule>.family` and `<section>.from.<YYYY-MM-DD>`, as in the file. It is equal for two
-    rulebooks if and only if their digests are.
+    Keys are `time_zone`, `<rule>.family` and `<section>.from.<YYYY-MM-DD>`, as in the file. The fingerprints of two
+    rulebooks are equal if and only if their digests are.
     """
-    pieces = {"time_zone": rulebook.time_zone}
+    items = {"time_zone": rulebook.time_zone}
     for section in rulebook.sections:
-        family = rulebook.headings[section].get("family")
+        family = rulebook.headings[section].family
         if family is not None:
-            pieces[f"{section}.family"] = family
-        for dated in rulebook.versions(section):
-            pieces[_name(section, dated)] = digest_of(plain(dated.limits))[:_SHORT]
-    return pieces
+            items[f"{section}.family"] = family
+        for version in rulebook.versions(section):
+            items[_name(section, version)] = digest_of(plain(version.limits))[:_DIGEST_DIGITS]
+    return items
 
 
-def _name(section: str, dated: EffectiveVersion[Any]) -> str:
-    return f"{section}.from.{dated.effective}"
+def _name(section: str, version: EffectiveVersion[Any]) -> str:
+    return f"{section}.from.{version.effective_date}"
 
 
 def differences(own: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
-    """Each piece in which two fingerprints differ, in words; none when the two judge alike."""
-    told = []
-    for piece in sorted({*own, *theirs}):
-        mine, other = own.get(piece), theirs.get(piece)
+    """One clause for each item in which two fingerprints differ; empty if the two rulebooks judge alike."""
+    clauses = []
+    for item in sorted({*own, *theirs}):
+        mine, other = own.get(item), theirs.get(item)
         if mine == other:
             continue
-        if ".from." not in piece:
-            told.append(f"{piece} is {mine or 'not given'} here, {other or 'not given'} in the group")
+        if ".from." not in item:
+            clauses.append(f"{item} is {mine or 'not given'} here, {other or 'not given'} in the group")
         elif other is None:
-            told.append(f"[{piece}] is here, and not in the group")
+            clauses.append(f"[{item}] is here, and not in the group")
         elif mine is None:
-            told.append(f"[{piece}] is in the group, and not here")
+            clauses.append(f"[{item}] is in the group, and not here")
         else:
-            told.append(f"[{piece}] has other numbers here than in the group")
-    return told
+            clauses.append(f"[{item}] has other numbers here than in the group")
+    return clauses
 
 
 def alike_until(own: Rulebook, theirs: Mapping[str, str]) -> int:
-    """The event time before which both judge alike: NEVER when they always do, −NEVER when at no time.
+    """The event time before which both rulebooks judge alike: MAX_TIME if always, MIN_TIME if at no time.
 
-    A dated table makes a difference from its day on; another time zone or family makes one at all times.
+    A version makes a difference from its effective date on; another time zone or family makes one at all times.
     """
     mine = fingerprint(own)
     until = MAX_TIME
-    for piece in {*mine, *theirs}:
-        if mine.get(piece) == theirs.get(piece):
+    for item in {*mine, *theirs}:
+        if mine.get(item) == theirs.get(item):
             continue
-        day = piece.rpartition(".from.")[2] if ".from." in piece else None
-        until = min(until, _BEGINNING if day is None else _day(day, own))
+        day = item.rpartition(".from.")[2] if ".from." in item else None
+        until = min(until, MIN_TIME if day is None else _start_of(day, own))
     return until
 
 
-def _day(said: str, rulebook: Rulebook) -> int:
+def _start_of(day: str, rulebook: Rulebook) -> int:
     try:
-        return midnight(date.fromisoformat(said), rulebook.zone)
+        return midnight(date.fromisoformat(day), rulebook.zone)
     except ValueError:
-        return _BEGINNING  # a piece that a later Vigil writes otherwise: better too early than too late
+        # A later Vigil may write the items in another form. Too early is safe, too late would judge differently.
+        return MIN_TIME
 
 
 class Disagreement(NamedTuple):
     """Two rulebooks that do not judge alike."""
 
     until: int
-    """The event time before which they do; −NEVER when that is not known, or at no time."""
+    """The event time before which they do; MIN_TIME if that is not known, or at no time."""
     words: str
     """For the operator: what differs and what to do."""
 
@@ -89,10 +91,10 @@ class Disagreement(NamedTuple):
 def disagreement(
     own: Rulebook, group_digest: str, group_fingerprint: Mapping[str, str] | None = None
 ) -> Disagreement | None:
-    """None when the group judges by a rulebook equal to one's own; else how it differs, and the remedy.
+    """How the group's rulebook differs from this worker's, with the remedy; None if they judge alike.
 
-    `group_digest` is what the group's checkpoints carry ("" where none was written yet: that agrees with anything);
-    `group_fingerprint` lets the differences be named.
+    `group_digest` is what the group's checkpoints carry. It is "" where no checkpoint was written yet; that agrees
+    with every rulebook. With `group_fingerprint` the differences are named.
     """
     if group_digest in ("", own.digest):
         return None
@@ -103,7 +105,7 @@ def disagreement(
         "VIGIL_RULEBOOK_CHANGED=1; see docs/rulebook.md."
     )
     if group_fingerprint is None:
-        return Disagreement(_BEGINNING, f"{head}. {remedy}")
+        return Disagreement(MIN_TIME, f"{head}. {remedy}")
     named = "; ".join(differences(fingerprint(own), group_fingerprint))
     until = alike_until(own, group_fingerprint)
     return Disagreement(until, f"{head}: {named}. {remedy}")

@@ -1,4 +1,12 @@
-"""The rulebook in memory: what was in force when, by whose word, and the fingerprint two workers compare."""
+"""The rulebook in memory: which limits are effective at an event time, and a digest by which rulebooks are compared.
+
+    [absence.from.2022-07-19]          [absence.from.2023-01-01]
+    ├──────── one version ─────────────┼──────── the next version ─ ─ ─▶ event time
+    start                              until = start of the next
+
+A verdict is a function of events and limits. An event is therefore judged by the limits of its own event time, however
+late it is read; a replay of last year's recording gives last year's verdicts.
+"""
 
 import bisect
 import hashlib
@@ -6,78 +14,122 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
 
 T = TypeVar("T", bound=Struct)
-
-MAX_TIME: Final = 1 << 62
-"""The `until` of what no later version replaces."""
+L = TypeVar("L", bound=Struct)
 
 
 class RulebookError(Exception):
-    """The operator's: the rulebook cannot be used; the text names file, place and a remedy, a problem a line."""
+    """The operator's error: the rulebook cannot be used. The text has one problem a line: file, place and remedy."""
+
+
+class SectionHeading(NamedTuple):
+    """The head of a section in the file."""
+
+    description: str
+    """The key `says`: what the section means."""
+    family: str | None
+    """The key `family`: the ladder that counts the violations of a room rule; None for other sections."""
 
 
 @dataclass(frozen=True)
 class EffectiveVersion(Generic[T]):
-    """One section's limits, in force from `start` until before `until` (ms of event time)."""
+    """One dated table of a section: its limits are effective while start ≤ event time < until (milliseconds)."""
 
     limits: T
-    effective: str
-    """The day from which they hold, `YYYY-MM-DD`."""
+    effective_date: str
+    """The first day on which they are effective, `YYYY-MM-DD`."""
     start: int
     until: int
-    source: str
-    """By whose word."""
-    says: str
-    """What the section means with these limits: their own words, or those at its head."""
+    """The start of the next version; MAX_TIME for the last one."""
+    citation: str
+    """The key `source`: the announcement or decision that sets these limits."""
+    description: str
+    """The key `says` of the version where it has one, otherwise that of the section's head."""
+
+
+class DatedSection(Generic[T]):
+    """The versions of one section, oldest first; at least one."""
+
+    def __init__(self, versions: Sequence[EffectiveVersion[T]]) -> None:
+        self.versions = list(versions)
+        self._starts = [version.start for version in versions]
+
+    def at(self, when: int) -> EffectiveVersion[T] | None:
+        """The version that is effective at the event time `when`; None before the first one."""
+        index = bisect.bisect_right(self._starts, when) - 1
+        return self.versions[index] if index >= 0 else None
+
+    def limits_at(self, when: int) -> T | None:
+        """The limits that are effective at the event time `when`; None before the first version."""
+        version = self.at(when)
+        return None if version is None else version.limits
+
+    def at_or_first(self, when: int) -> EffectiveVersion[T]:
+        """The version that is effective at the event time `when`; before the first one, the first."""
+        return self.at(when) or self.versions[0]
 
 
 class Rulebook:
-    """All sections with all their dated limits."""
+    """All sections with all their versions. It does not change: another rulebook is another object."""
 
     def __init__(
         self,
         sections: Mapping[str, Sequence[EffectiveVersion[Any]]],
-        headings: Mapping[str, Mapping[str, str]],
+        headings: Mapping[str, SectionHeading],
         zone: ZoneInfo,
     ) -> None:
-        self._sections = {name: list(versions) for name, versions in sections.items()}
-        self._starts = {name: [dated.start for dated in versions] for name, versions in sections.items()}
+        self._sections: dict[str, DatedSection[Any]] = {
+            name: DatedSection(versions) for name, versions in sections.items()
+        }
         self.headings = headings
-        """What stands at the head of each section: `says`, and `family` of a room rule."""
+        """The head of each section."""
+        self.families = {name: heading.family for name, heading in headings.items() if heading.family is not None}
+        """Every room rule with its family."""
         self.zone = zone
-        """Where the days begin from which limits hold, and in which days and months are counted."""
+        """The time zone in which days begin, for effective dates and for the calendar of supplier metrics."""
         self.time_zone = zone.key
         self.digest = self._digest()
-        """SHA-256 of everything that can change a judgement. Comments, layout and words (`says`, `source`) do not
+        """SHA-256 of everything that can change a judgement. Comments, layout, descriptions and citations do not
         count: two files with the same digest judge alike."""
 
+    def section(self, name: str, kind: type[L]) -> DatedSection[L]:
+        """A section with the type of its limits; raise TypeError where its limits have another type."""
+        section = self._sections[name]
+        if not isinstance(section.versions[0].limits, kind):
+            raise TypeError(f"the limits of [{name}] are no {kind.__name__}")
+        return section
+
     def at(self, section: str, when: int) -> EffectiveVersion[Any] | None:
-        """What was in force at the event time `when`; None before the section's first date."""
-        index = bisect.bisect_right(self._starts[section], when) - 1
-        return self._sections[section][index] if index >= 0 else None
+        """The version of a section that is effective at the event time `when`; None before its first date."""
+        return self._sections[section].at(when)
 
     def versions(self, section: str) -> list[EffectiveVersion[Any]]:
-        """All dated limits of a section, oldest first."""
-        return self._sections[section]
+        """All versions of a section, oldest first."""
+        return self._sections[section].versions
 
-    def effective(self, section: str, day: str) -> EffectiveVersion[Any] | None:
-        """The limits that hold from a day, as a verdict names it; None where the rulebook has none of that day."""
-        return next((dated for dated in self._sections.get(section, ()) if dated.effective == day), None)
+    def version_of(self, section: str, day: str) -> EffectiveVersion[Any] | None:
+        """The version with this effective date, as a verdict names it; None if the rulebook has no such version."""
+        if section not in self._sections:
+            return None
+        return next((version for version in self.versions(section) if version.effective_date == day), None)
 
-    def says(self, section: str, day: str) -> str:
-        """What a section means with the limits of a day, in words; where there are none, what its head says."""
-        dated = self.effective(section, day)
-        return dated.says if dated else self.headings.get(section, {}).get("says", "")
+    def description_of(self, section: str, day: str) -> str:
+        """What a section means by its version of this effective date; if there is none, what its head says."""
+        version = self.version_of(section, day)
+        if version is not None:
+            return version.description
+        heading = self.headings.get(section)
+        return "" if heading is None else heading.description
 
     @property
     def sections(self) -> list[str]:
-        """The names of all sections, in the order in which they are told."""
+        """The names of all sections, in the order in which they are shown."""
         return list(self._sections)
 
     def _digest(self) -> str:
@@ -86,19 +138,19 @@ class Rulebook:
                 "time_zone": self.time_zone,
                 "sections": {
                     name: {
-                        "family": self.headings[name].get("family"),
-                        "from": {dated.effective: plain(dated.limits) for dated in versions},
+                        "family": self.headings[name].family,
+                        "from": {version.effective_date: plain(version.limits) for version in section.versions},
                     }
-                    for name, versions in self._sections.items()
+                    for name, section in self._sections.items()
                 },
             }
         )
 
 
 def plain(limits: Struct) -> dict[str, Any]:
-    """Limits as a table of the file would have them: what is left at its default is left out.
+    """Limits as a table of the file; values at their default are left out.
 
-    So a digest stays as it was when a later version of Vigil knows one more number that is not set.
+    So the digest stays the same when a later version of Vigil adds an optional number, as long as it is not set.
     """
     return {
         field.encode_name: _plain(value)
@@ -107,7 +159,7 @@ def plain(limits: Struct) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Struct):
         return plain(value)
     if isinstance(value, tuple | list):
@@ -115,11 +167,11 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def digest_of(content: Any) -> str:
-    """SHA-256 of numbers, words, lists and tables, whatever the order of their keys."""
+def digest_of(content: object) -> str:
+    """SHA-256 of numbers, strings, lists and tables; the order of keys does not count."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def midnight(day: date, zone: ZoneInfo) -> int:
-    """The event time at which a day begins in a time zone."""
+    """The event time (ms) at which a day begins in a time zone."""
     return round(datetime.combine(day, time(), zone).timestamp() * 1000)

@@ -1,71 +1,75 @@
-"""What changes: from one day to another within a rulebook, and from one rulebook to another."""
+"""What changes: between two days within one rulebook, and from one rulebook to another."""
 
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook
-from vigil.app.domain.rulebook.words import flat
+from vigil.app.domain.rulebook.formatting import flatten
 
 
 class LimitChange(NamedTuple):
-    """One value that is another from a day on. None: the value is not given, or the section not in force."""
+    """One value that changes on a day. A value of None is not given, or its section is not effective yet."""
 
     section: str
     """Empty for the time zone."""
-    effective: str | None
-    """The day, `YYYY-MM-DD`; None where it is another at all times."""
+    effective_date: str | None
+    """The day of the change, `YYYY-MM-DD`; None where the value differs at all times."""
     start: int | None
-    """That day's beginning, ms of event time (of the rulebook that has it)."""
+    """The beginning of that day in ms of event time, by the rulebook that has the version."""
     key: str
-    """`within_s`, `rungs[1].ban_days`."""
+    """Path of the value: `within_s`, `rungs[1].ban_days`."""
     was: Any
     now: Any
-    source: str | None
-    """By whose word it is so now."""
+    citation: str | None
+    """The citation of the version that sets the new value."""
 
 
-def between(rulebook: Rulebook, since: int, until: int) -> list[LimitChange]:
-    """What came into force at since < t ≤ until, in order of time."""
+def changes_between(rulebook: Rulebook, since: int, until: int) -> list[LimitChange]:
+    """What becomes effective at since < t ≤ until (ms of event time), ordered by time."""
     found = []
     for section in rulebook.sections:
         before: EffectiveVersion[Any] | None = None
-        for dated in rulebook.versions(section):
-            if since < dated.start <= until:
-                found += list(_values(section, before, dated, dated))
-            before = dated
+        for version in rulebook.versions(section):
+            if since < version.start <= until:
+                found += list(_value_changes(section, before, version, version))
+            before = version
     return sorted(found, key=lambda change: change.start or 0)
 
 
-def compared(base: Rulebook, other: Rulebook) -> list[LimitChange]:
-    """What is another in `other` than in `base`, told once, for the day from which it is."""
+def compare_rulebooks(base: Rulebook, other: Rulebook) -> list[LimitChange]:
+    """What differs in `other` from `base`; a difference that lasts is listed once, for the day on which it begins."""
     found: list[LimitChange] = []
     if base.time_zone != other.time_zone:
         found.append(LimitChange("", None, None, "time_zone", base.time_zone, other.time_zone, None))
     for section in other.sections:
-        was, now = base.headings[section].get("family"), other.headings[section].get("family")
+        was, now = base.headings[section].family, other.headings[section].family
         if was != now:
             found.append(LimitChange(section, None, None, "family", was, now, None))
-        days = {dated.start: dated for book in (base, other) for dated in book.versions(section)}
-        told: dict[str, tuple[Any, Any]] = {}
-        for start in sorted(days):
-            changes = list(_values(section, base.at(section, start), other.at(section, start), days[start]))
-            found += [change for change in changes if told.get(change.key) != (change.was, change.now)]
-            told = {change.key: (change.was, change.now) for change in changes}
+        by_start = {version.start: version for book in (base, other) for version in book.versions(section)}
+        previous: dict[str, tuple[Any, Any]] = {}
+        for start in sorted(by_start):
+            changes = list(_value_changes(section, base.at(section, start), other.at(section, start), by_start[start]))
+            found += [change for change in changes if previous.get(change.key) != (change.was, change.now)]
+            previous = {change.key: (change.was, change.now) for change in changes}
     return found
 
 
-def _natural(key: str) -> list[str | int]:
-    """`gmv[10]` after `gmv[9]`."""
+def _natural_order(key: str) -> list[str | int]:
+    """A sort key by which `gmv[10]` comes after `gmv[9]`."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", key)]
 
 
-def _values(
-    section: str, before: EffectiveVersion[Any] | None, after: EffectiveVersion[Any] | None, on: EffectiveVersion[Any]
+def _value_changes(
+    section: str,
+    before: EffectiveVersion[Any] | None,
+    after: EffectiveVersion[Any] | None,
+    dated: EffectiveVersion[Any],
 ) -> Iterator[LimitChange]:
-    was = flat(before.limits) if before else {}
-    now = flat(after.limits) if after else {}
-    source = after.source if after else None
-    for key in sorted({**was, **now}, key=_natural):
+    """The values that differ between two versions, listed under the date of a third."""
+    was = flatten(before.limits) if before else {}
+    now = flatten(after.limits) if after else {}
+    citation = after.citation if after else None
+    for key in sorted({**was, **now}, key=_natural_order):
         if was.get(key) != now.get(key):
-            yield LimitChange(section, on.effective, on.start, key, was.get(key), now.get(key), source)
+            yield LimitChange(section, dated.effective_date, dated.start, key, was.get(key), now.get(key), citation)

@@ -1,18 +1,18 @@
-"""The numbers of the hosts part of the rulebook, as types: the enforcement ladder of each family."""
+"""The hosts part of the rulebook as types: the enforcement ladder of each family, and how long verdicts count."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from msgspec import Meta, Struct
 
-from vigil.app.domain.rulebook.book import EffectiveVersion
+from vigil.app.domain.rulebook.book import EffectiveVersion, SectionHeading
 from vigil.topics.verdicts import Step
 
 Days = Annotated[int, Meta(gt=0, le=36_500)]
 
 
-class Range(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a moderator may choose between; the least is the default."""
+class DayRange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The days among which a moderator may choose; the least is the default."""
 
     # Not tuple[Days, Days]: msgspec 0.22 crashes in the garbage collector on a fixed-length tuple in a union with a
     # constrained number.
@@ -28,22 +28,22 @@ _ORDINALS: Final = {1: "st", 2: "nd", 3: "rd"}
 
 
 class Rung(Struct, frozen=True, forbid_unknown_fields=True):
-    """What one violation leads to: its steps, the mildest where a moderator may choose."""
+    """What one violation leads to: its steps; where a moderator may choose, the mildest."""
 
     steps: Annotated[tuple[Step, ...], Meta(min_length=1)]
     choice: tuple[Step, ...] | None = None
-    """Of which a moderator picks one; `steps` carries the mildest, the first."""
+    """The steps of which a moderator picks one, the mildest first; `steps` contains the mildest."""
     ban_days: Days | None = None
-    freeze_days: Days | Range | None = None
-    past_days: Days | Range | None = None
-    """How far back the host's rooms are closed."""
+    freeze_days: Days | DayRange | None = None
+    past_days: Days | DayRange | None = None
+    """How many past days of the host's rooms are closed."""
 
     def __post_init__(self) -> None:
         if len(set(self.steps)) < len(self.steps):
             raise ValueError("steps names a step twice: keep one of them")
         if self.choice is not None and (len(self.choice) < 2 or self.choice[0] not in self.steps):
             raise ValueError("choice names at least two steps, the mildest first, and the mildest is among the steps")
-        if self.choice is not None and (isinstance(self.freeze_days, Range) or isinstance(self.past_days, Range)):
+        if self.choice is not None and (isinstance(self.freeze_days, DayRange) or isinstance(self.past_days, DayRange)):
             raise ValueError("a moderator chooses among steps or among days, not both: leave out choice or the ranges")
         for step, name in (("ban", "ban_days"), ("freeze", "freeze_days"), ("close-past-rooms", "past_days")):
             days = getattr(self, name)
@@ -51,35 +51,38 @@ class Rung(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"the step {step} and the number {name} belong together: give both or neither")
 
     def words(self) -> str:
-        """The rung in a policy owner's words: `close, ban 7 d`."""
-        days: dict[str, int | Range | None] = {
+        """The rung as a person reads it: `close, ban 7 d`."""
+        days: dict[str, int | DayRange | None] = {
             "ban": self.ban_days,
             "freeze": self.freeze_days,
             "close-past-rooms": self.past_days,
         }
-        said = []
-        for step in self.steps:
-            span = days.get(step)
-            told = f" {span.least}–{span.most} d" if isinstance(span, Range) else f" {span} d" if span else ""
-            if self.choice and step == self.choice[0]:
-                said.append(" or ".join(self.choice) + told)
-            else:
-                said.append(step.replace("-", " ") + told)
-        return ", ".join(said)
+        return ", ".join(self._step_name(step) + _days_words(days.get(step)) for step in self.steps)
+
+    def _step_name(self, step: Step) -> str:
+        if self.choice and step == self.choice[0]:
+            return " or ".join(self.choice)
+        return step.replace("-", " ")
+
+
+def _days_words(days: "int | DayRange | None") -> str:
+    if isinstance(days, DayRange):
+        return f" {days.least}–{days.most} d"
+    return f" {days} d" if days else ""
 
 
 class Ladder(Struct, frozen=True, forbid_unknown_fields=True):
     """What the nth violation of a family within a rolling window leads to."""
 
     rungs: Annotated[tuple[Rung, ...], Meta(min_length=1)]
-    """By count from 1; counts beyond the last rung stay on it."""
+    """The first rung belongs to the first violation; counts beyond the last rung stay on it."""
     window_days: Days | None = None
     """None: every violation that is remembered counts."""
     always_close: tuple[str, ...] = ()
-    """Rules after which the room is closed even where others of the family may be let off with a warning."""
+    """Rules after which the room is closed even on a rung that only warns."""
 
     def words(self) -> list[str]:
-        """One line a rung."""
+        """A line for each rung, and one for `always_close`."""
         lines = [f"{n}{_ORDINALS.get(n, 'th')}: {rung.words()}" for n, rung in enumerate(self.rungs, start=1)]
         lines[-1] = lines[-1].replace(":", " and more:" if len(lines) > 1 else " and every other:", 1)
         if self.always_close:
@@ -87,8 +90,8 @@ class Ladder(Struct, frozen=True, forbid_unknown_fields=True):
         return lines
 
 
-class Memory(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long verdicts and reviews count, are recognised when they come again, and can be reviewed."""
+class HostMemory(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long verdicts count, can be reviewed, and are recognised as duplicates; likewise for reviews."""
 
     remember_days: Days
 
@@ -105,25 +108,40 @@ FAMILIES: Final = (
 
 SECTIONS: Final[Mapping[str, type[Struct]]] = {
     **{f"ladder.{family}": Ladder for family in FAMILIES},
-    "hosts": Memory,
+    "hosts": HostMemory,
 }
 
 
+class Conflict(NamedTuple):
+    """A place where two sections contradict each other."""
+
+    section: str
+    effective_date: str
+    key: str
+    text: str
+    """What is wrong, to be read after the key."""
+
+
 def conflicts(
-    sections: Mapping[str, Sequence[EffectiveVersion[Any]]], headings: Mapping[str, Mapping[str, str]]
-) -> Iterator[tuple[str, str, str, str]]:
-    """Where sections contradict each other: section, effective date, key and what to do about it."""
-    shortest = min(dated.limits.remember_days for dated in sections["hosts"])
-    remembered = f"than verdicts are remembered: [hosts] remember_days = {shortest}"
+    sections: Mapping[str, Sequence[EffectiveVersion[Any]]], headings: Mapping[str, SectionHeading]
+) -> Iterator[Conflict]:
+    """Where the ladders contradict [hosts] or the room rules.
+
+    A window or a ban must not be longer than verdicts are remembered, or it would end early. Names in `always_close`
+    must be rules of the ladder's family: a misspelled one would have no effect.
+    """
+    remember_days = min(version.limits.remember_days for version in sections["hosts"])
+    remembered = f"than verdicts are remembered: [hosts] remember_days = {remember_days}"
     for family in FAMILIES:
         name = f"ladder.{family}"
-        for dated in sections[name]:
-            ladder: Ladder = dated.limits
-            if ladder.window_days is not None and ladder.window_days > shortest:
-                yield name, dated.effective, "window_days", f"is {ladder.window_days}, longer {remembered}"
-            if any(rung.ban_days is not None and rung.ban_days > shortest for rung in ladder.rungs):
-                yield name, dated.effective, "rungs", f"has a ban longer {remembered}"
+        for version in sections[name]:
+            ladder: Ladder = version.limits
+            day = version.effective_date
+            if ladder.window_days is not None and ladder.window_days > remember_days:
+                yield Conflict(name, day, "window_days", f"is {ladder.window_days}, longer {remembered}")
+            if any(rung.ban_days is not None and rung.ban_days > remember_days for rung in ladder.rungs):
+                yield Conflict(name, day, "rungs", f"has a ban longer {remembered}")
             for rule in ladder.always_close:
-                if headings.get(rule, {}).get("family") != family:
+                if rule not in headings or headings[rule].family != family:
                     text = f"names {rule!r}, which is no rule of the family {family}"
-                    yield name, dated.effective, "always_close", text
+                    yield Conflict(name, day, "always_close", text)

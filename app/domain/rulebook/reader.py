@@ -1,18 +1,19 @@
-"""The strict reader: one TOML text in, a Rulebook out, or every problem with its file, line, place and remedy.
+"""The strict reader: a TOML text in, a Rulebook out, or every problem with its file, line, place and remedy.
 
     [<section>]                       says = "…" (and family = "…" of a room rule)
-    [<section>.from.<YYYY-MM-DD>]     the limits in force from that day, and source = "…"
+    [<section>.from.<YYYY-MM-DD>]     the limits that are effective from that day, and source = "…"
 
-A section's name may have dots ([ladder.reception]). What the file may hold is told by the types in rooms.py, hosts.py
-and suppliers.py; a rule that no type knows has no judge, a type without a section has no numbers: both are refused.
+A section's name may have dots ([ladder.reception]). The types in rooms.py, hosts.py and suppliers.py define what the
+file may hold. Both directions are checked: a section that no type knows would be judged by nothing, and a type without
+a section would have no numbers.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,25 +21,26 @@ from msgspec import Struct
 
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import hosts, rooms
-from vigil.app.domain.rulebook.book import MAX_TIME, EffectiveVersion, Rulebook, RulebookError, midnight
-from vigil.app.domain.rulebook.lines import Lines, Path
-from vigil.app.domain.rulebook.shape import Problem, hint, misfits
-from vigil.app.domain.rulebook.zones import no_zone
+from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, RulebookError, SectionHeading, midnight
+from vigil.app.domain.rulebook.toml_positions import Path, TomlPositions
+from vigil.app.domain.rulebook.validation import Problem, hint, validate
+from vigil.app.domain.rulebook.zones import zone_problem
+from vigil.app.engine.watermark import MAX_TIME
 
 BUILT_IN: Final = FilePath(__file__).with_name("rulebook.toml")
 
 SECTIONS: Final[Mapping[str, type[Struct]]] = REGISTRY.sections
-"""Every section of the file and the type of its dated limits."""
+"""Every section of the file and the type of its limits."""
 
 RULES: Final = frozenset(rooms.SECTIONS) - {"rooms"}
-"""The sections that are room rules: each belongs to a family, whose ladder says what follows."""
+"""The sections that are room rules. Each belongs to a family, whose ladder says what follows a violation."""
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _REMEDY: Final = "start from a copy of the built-in rulebook"
 
 
 def load_rulebook(path: FilePath | None = None) -> Rulebook:
-    """Read a rulebook (the built-in one by default); raise RulebookError."""
+    """Read a rulebook, the built-in one by default; raise RulebookError."""
     path = path or BUILT_IN
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -58,41 +60,41 @@ def parse_rulebook(text: str, name: str) -> Rulebook:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"\(at line (\d+), column \d+\)", str(error))
         place = f"{name}:{line[1]}" if line else name
-        raise RulebookError(f"{place}: {_invalid(str(error))}") from error
+        raise RulebookError(f"{place}: {_syntax_problem(str(error))}") from error
     except RecursionError as error:
         raise RulebookError(f"{name}: not valid TOML that we read: it is nested too deeply") from error
-    except ValueError as error:  # tomllib lets int's own refusal of thousands of digits through
+    except ValueError as error:  # int() refuses numbers of thousands of digits, and tomllib passes that on
         raise RulebookError(f"{name}: not valid TOML that we read: {error}") from error
-    lines: list[Lines] = []  # found only when something is wrong
+    positions: list[TomlPositions] = []  # the second scan is only made when there is a problem to place
 
-    def place_of(path: Path) -> int | None:
-        if not lines:
-            lines.append(Lines(text))
-        return lines[0].of(path)
+    def line_of(path: Path) -> int | None:
+        if not positions:
+            positions.append(TomlPositions(text))
+        return positions[0].line_of(path)
 
-    return read_tables(raw, name, place_of)
+    return read_tables(raw, name, line_of)
 
 
 def read_tables(raw: dict[str, Any], name: str, line_of: Callable[[Path], int | None] = lambda path: None) -> Rulebook:
-    """The rulebook of the tables of a file; raise RulebookError. `line_of` tells on which line a path stands."""
+    """The rulebook of the tables of a file; raise RulebookError. `line_of` gives the line on which a path stands."""
     reading = _Reading()
     book = reading.book(raw)
     if book is None:
-        told = []
+        lines = []
         for problem in reading.problems:
-            line = line_of(problem.path)
-            place = name if line is None else f"{name}:{line}"
-            told.append((line or 0, f"{place}: {_shown(problem.path)} {problem.text}"))
-        raise RulebookError("\n".join(text for _, text in sorted(told)))
+            number = line_of(problem.path)
+            place = name if number is None else f"{name}:{number}"
+            lines.append((number or 0, f"{place}: {_shown(problem.path)} {problem.text}"))
+        raise RulebookError("\n".join(line for _, line in sorted(lines)))
     return book
 
 
-def _invalid(said: str) -> str:
-    """What tomllib refuses, in words; a table that stands twice is what a hurried change looks like."""
-    if twice := re.match(r"Cannot declare \((?P<keys>.*)\) twice", said):
+def _syntax_problem(text: str) -> str:
+    """What tomllib refuses. A table that stands twice has its own text: it is the usual slip of a hurried change."""
+    if twice := re.match(r"Cannot declare \((?P<keys>.*)\) twice", text):
         keys = re.findall(r"'([^']*)'", twice["keys"])
         return f"the table [{'.'.join(keys)}] stands twice: keep one; a change has a date of its own"
-    return f"not valid TOML: {said}"
+    return f"not valid TOML: {text}"
 
 
 def _shown(path: Path) -> str:
@@ -110,12 +112,25 @@ def _shown(path: Path) -> str:
 
 def _key(part: str | int) -> str:
     """A key as it can be shown on one line."""
-    said = str(part)
-    return said if said.isprintable() and said else repr(said)
+    text = str(part)
+    return text if text.isprintable() and text else repr(text)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+class _DatedTable(NamedTuple):
+    """The limits of one dated table, before it is known until when they are effective."""
+
+    day: date
+    limits: Struct
+    citation: str
+    description: str
 
 
 class _Reading:
-    """One pass over a parsed file that collects every problem instead of stopping at the first."""
+    """One pass over a parsed file. It collects every problem instead of stopping at the first."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -127,11 +142,11 @@ class _Reading:
         """The rulebook; None when there are problems."""
         zone = self.zone(raw)
         tables = {name: table for name, table in raw.items() if name != "time_zone"}
-        found: dict[str, dict[str, Any] | None] = {}  # None: it is there, and told to be no table
-        self.sort_out(tables, (), found)
+        found: dict[str, dict[str, Any] | None] = {}  # None: it is there, and was refused because it is not a table
+        self.find_sections(tables, (), found)
         sections: dict[str, list[EffectiveVersion[Any]]] = {}
-        headings: dict[str, dict[str, str]] = {}
-        for name, kind in SECTIONS.items():
+        headings: dict[str, SectionHeading] = {}
+        for name in SECTIONS:
             path = tuple(name.split("."))
             if name not in found:
                 what = "a rule without numbers cannot be judged" if name in RULES else "its numbers are needed"
@@ -140,26 +155,27 @@ class _Reading:
             table = found[name]
             if table is not None:
                 headings[name] = self.heading(name, path, table)
-                sections[name] = self.versions(path, table, kind, zone, headings[name].get("says", ""))
+                dated = self.dated_tables(name, path, table, headings[name].description)
+                sections[name] = [] if zone is None else _versions(dated, zone)
         if not self.problems:
-            for section, effective, key, text in hosts.conflicts(sections, headings):
-                self.refuse((*section.split("."), "from", effective, key), text)
+            for section, effective_date, key, text in hosts.conflicts(sections, headings):
+                self.refuse((*section.split("."), "from", effective_date, key), text)
         if self.problems or zone is None:
             return None
         return Rulebook(sections, headings, zone)
 
     def zone(self, raw: dict[str, Any]) -> ZoneInfo | None:
-        said = raw.get("time_zone")
-        if said is None:
+        name = raw.get("time_zone")
+        if name is None:
             self.refuse(("time_zone",), 'is missing: say where days begin, time_zone = "America/Los_Angeles"')
             return None
-        if wrong := no_zone(said, "America/Los_Angeles"):
-            self.refuse(("time_zone",), wrong)
+        if problem := zone_problem(name, "America/Los_Angeles"):
+            self.refuse(("time_zone",), problem)
             return None
-        return ZoneInfo(said)
+        return ZoneInfo(name)
 
-    def sort_out(self, table: dict[str, Any], above: Path, found: dict[str, dict[str, Any] | None]) -> None:
-        """Find the sections among the tables (a section's name may have dots)."""
+    def find_sections(self, table: dict[str, Any], above: Path, found: dict[str, dict[str, Any] | None]) -> None:
+        """Put the sections among the tables into `found`; a section's name may have dots."""
         for key, value in table.items():
             path = (*above, key)
             name = ".".join(str(part) for part in path)
@@ -170,79 +186,86 @@ class _Reading:
                     self.refuse(path, f"must be a table: [{name}] and [{name}.from.YYYY-MM-DD]")
                     found[name] = None
             elif isinstance(value, dict) and any(section.startswith(f"{name}.") for section in SECTIONS):
-                self.sort_out(value, path, found)
+                self.find_sections(value, path, found)
             else:
                 siblings = [section for section in SECTIONS if section.startswith(".".join(map(str, above)))]
                 self.refuse(path, f"is not known: nothing judges by it; {hint(name, siblings)}")
 
-    def heading(self, name: str, path: Path, table: dict[str, Any]) -> dict[str, str]:
+    def heading(self, name: str, path: Path, table: dict[str, Any]) -> SectionHeading:
+        """The head of a section; where a key is refused, its text is empty."""
         allowed = ("says", "family") if name in RULES else ("says",)
         for key in table:
-            if key in (*allowed, "from"):
-                continue
-            if _DAY.fullmatch(key):
-                self.refuse((*path, key), f"a date stands under from: [{name}.from.{key}]")
-            elif key in SECTIONS[name].__struct_fields__ or key == "source":
-                self.refuse((*path, key), f"needs its date: put it under [{name}.from.YYYY-MM-DD]")
-            else:
-                self.refuse((*path, key), f"is not known here; {hint(key, (*allowed, 'from'))}")
-        heading: dict[str, str] = {}
+            if key not in (*allowed, "from"):
+                self.refuse((*path, key), _misplaced(name, key, (*allowed, "from")))
+        texts: dict[str, str] = {}
         for key in allowed:
-            said = table.get(key)
-            if not isinstance(said, str) or not said.strip():
+            text = table.get(key)
+            if _is_text(text):
+                texts[key] = str(text)
+            else:
                 remedy = "what it means, in words" if key == "says" else f"one of {', '.join(hosts.FAMILIES)}"
                 self.refuse((*path, key), f"is missing: give it as text, {remedy}")
-                continue
-            heading[key] = said
-        family = heading.get("family")
+        family = texts.get("family")
         if family is not None and family not in hosts.FAMILIES:
             self.refuse((*path, "family"), f"{family!r} has no ladder; {hint(family, hosts.FAMILIES)}")
-        return heading
+        return SectionHeading(texts.get("says", ""), family)
 
-    def versions(
-        self, path: Path, table: dict[str, Any], kind: type[Struct], zone: ZoneInfo | None, head: str
-    ) -> list[EffectiveVersion[Any]]:
-        """The dated limits of one section, oldest first; what the `head` says holds where a table says nothing else."""
-        name = ".".join(str(part) for part in path)
+    def dated_tables(self, name: str, path: Path, table: dict[str, Any], description: str) -> list[_DatedTable]:
+        """The dated tables of a section, oldest first. `description`: that of tables without one of their own."""
         under = table.get("from")
         if not isinstance(under, dict) or not under:
             remedy = f"put them under [{name}.from.YYYY-MM-DD], the day from which they hold"
             self.refuse((*path, "from"), f"must be a table of dated limits: {remedy}")
             return []
-        dated: dict[date, tuple[Any, str, str]] = {}
+        found: dict[date, _DatedTable] = {}
         for day, limits in under.items():
             here = (*path, "from", day)
             when = self.day(day, here)
             if not isinstance(limits, dict):
                 self.refuse(here, f"must be a table of limits: [{name}.from.{day}]")
                 continue
-            numbers = {key: value for key, value in limits.items() if key not in ("source", "says")}
-            source = limits.get("source")
-            if not isinstance(source, str) or not source.strip():
-                self.refuse((*here, "source"), "is missing: say by whose word these numbers hold")
-            says = limits.get("says", head)
-            if "says" in limits and (not isinstance(says, str) or not says.strip()):
+            values = self.limits(SECTIONS[name], here, limits)
+            own = limits.get("says", description)
+            if "says" in limits and not _is_text(own):
                 self.refuse((*here, "says"), "must be text: what these numbers mean, in words (or leave it out)")
-            problems = misfits(numbers, kind, here)
-            self.problems += problems
-            if when is not None and not problems:
-                dated[when] = (msgspec.convert(numbers, kind), str(source), str(says))
-        if zone is None or not dated:
-            return []
-        days = sorted(dated)
-        starts = [midnight(day, zone) for day in days]
-        return [
-            EffectiveVersion(dated[day][0], day.isoformat(), start, until, *dated[day][1:])
-            for day, start, until in zip(days, starts, [*starts[1:], MAX_TIME], strict=True)
-        ]
+            if when is not None and values is not None:
+                found[when] = _DatedTable(when, values, str(limits.get("source")), str(own))
+        return [found[when] for when in sorted(found)]
 
-    def day(self, said: str, path: Path) -> date | None:
+    def limits(self, kind: type[Struct], path: Path, table: dict[str, Any]) -> Struct | None:
+        """The limits of one dated table; None if they cannot be used."""
+        numbers = {key: value for key, value in table.items() if key not in ("source", "says")}
+        if not _is_text(table.get("source")):
+            self.refuse((*path, "source"), "is missing: say by whose word these numbers hold")
+        problems = validate(numbers, kind, path)
+        self.problems += problems
+        return None if problems else msgspec.convert(numbers, kind)
+
+    def day(self, text: str, path: Path) -> date | None:
         # date.fromisoformat alone would take 20220719 and 2022-W29-2 for the same day as 2022-07-19.
         try:
-            if _DAY.fullmatch(said):
-                return date.fromisoformat(said)
+            if _DAY.fullmatch(text):
+                return date.fromisoformat(text)
         except ValueError as error:
             self.refuse(path, f"is no date ({error}): write a day that exists")
             return None
         self.refuse(path, "is no date: write the day as YYYY-MM-DD, for example 2022-07-19")
         return None
+
+
+def _misplaced(name: str, key: str, allowed: Sequence[str]) -> str:
+    """The text for a key that does not belong into the head of the section `name`."""
+    if _DAY.fullmatch(key):
+        return f"a date stands under from: [{name}.from.{key}]"
+    if key in SECTIONS[name].__struct_fields__ or key == "source":
+        return f"needs its date: put it under [{name}.from.YYYY-MM-DD]"
+    return f"is not known here; {hint(key, allowed)}"
+
+
+def _versions(tables: Sequence[_DatedTable], zone: ZoneInfo) -> list[EffectiveVersion[Any]]:
+    """Each dated table from its day until the day of the next one."""
+    starts = [midnight(table.day, zone) for table in tables]
+    return [
+        EffectiveVersion(table.limits, table.day.isoformat(), start, until, table.citation, table.description)
+        for table, start, until in zip(tables, starts, [*starts, MAX_TIME][1:], strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""The numbers of the room rules, as types; durations carry their unit in their name."""
+"""The room part of the rulebook as types. Fields are keys of the file: their names end with the unit of the value."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,49 +13,49 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class RoomLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What holds for every room, whatever the rule."""
+    """Limits of every room, whatever the rule."""
 
     max_frame_gap_s: Seconds
-    """Frames further apart than this are no run; after as long without one the signal is lost."""
+    """Frames further apart than this do not continue a condition; after as long without a frame the signal is lost."""
     forget_ended_s: Seconds
-    """A room is forgotten this long after the first of its last unbroken series of `ended` frames."""
+    """A room expires this long after the first of its last unbroken series of `ended` frames."""
     forget_silent_s: Seconds
-    """A room is forgotten this long after its last event."""
+    """A room expires this long after its last event."""
     comment_memory_s: Seconds
-    """How long a `comment_id` is remembered, to know its duplicates."""
+    """How long a `comment_id` is remembered, to recognise duplicates."""
     presence_s: Seconds
-    """A buyer is present this long after an entry or a comment."""
+    """A buyer counts as present this long after an entry or a comment."""
     engaged_comments: Count
-    """A buyer with this many comments is engaged."""
+    """A buyer with this many comments counts as engaged."""
     status_every_s: Seconds
-    """A room's figures are published at most this often."""
+    """A room's `room-status` is published at most once in this time."""
     waiting_shown: Count
-    """A room's figures list at most this many undecided entries, so that a rush does not outgrow a message."""
+    """A `room-status` lists at most this many undecided entries, so that a rush does not outgrow a message."""
     at_risk_from_s: Seconds
-    """Rules of this length and more tell when a condition comes near its violation."""
+    """Only rules of at least this duration publish an at-risk notice."""
     at_risk_share: Share
-    """After which share of the rule's time they do."""
+    """The share of the rule's duration after which they publish it."""
 
 
 class GreetingLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """Buyer after buyer came in and nobody greeted them."""
+    """Buyer after buyer enters and the host greets none of them."""
 
     within_s: Seconds
-    """How long the host has to greet an entry."""
+    """How long the host has to greet a buyer who entered."""
     in_a_row: Count
     """How many consecutive misses make a violation."""
     at_risk_misses: Count
-    """After how many the room is at risk."""
+    """After how many consecutive misses the room is at risk."""
 
 
-class RunLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule that says "for N continuous seconds" and no more."""
+class DurationLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule that has one number: a condition is a violation once it lasts this long without interruption."""
 
     lasts_s: Seconds
 
 
 class AvLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """Sound and picture are together from `earliest_ms` to `latest_ms` (sound minus picture), both included."""
+    """Sound and picture are in sync while sound minus picture is from `earliest_ms` to `latest_ms`, both included."""
 
     lasts_s: Seconds
     earliest_ms: int
@@ -63,35 +63,35 @@ class AvLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LayoutLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a broadcast canvas must not show."""
+    """From when on the layout of a broadcast canvas is a violation."""
 
     lasts_s: Seconds
     camera_share_at_most: Share
-    """A camera picture of this share of the canvas is too small yet."""
+    """A camera picture of this share of the canvas or less is too small."""
     uncovered_share_over: Share
     materials_over: Annotated[int, Meta(ge=0)]
     videos_over: Annotated[int, Meta(ge=0)]
 
 
 class LabelLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """A label on a run of frames, or at once on a host comment."""
+    """A label that is a violation after some time on frames, and at once on a host comment."""
 
     lasts_s: Seconds
     again_s: Seconds
-    """In comments, the same label counts again after this time."""
+    """In comments, the same label is a violation again only after this time."""
 
 
 class HarassmentLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """A label on a host comment, or near-identical host comments."""
+    """A label on a host comment, or repeated near-identical host comments."""
 
     again_s: Seconds
     repeats: Annotated[int, Meta(ge=2)]
     """How many near-identical comments are a violation."""
     within_s: Seconds
     similarity: Share
-    """From which share of equal text on two comments are near-identical."""
+    """Two comments are near-identical from this share of equal text on."""
     shortest: Count
-    """Comments shorter than this many code points after folding are left out."""
+    """Comments of fewer code points than this after folding do not count."""
 
 
 _TYPES: Final[Mapping[str, type[Struct]]] = {
@@ -103,17 +103,17 @@ _TYPES: Final[Mapping[str, type[Struct]]] = {
     "harassment": HarassmentLimits,
     "prohibited-goods": LabelLimits,
 }
-"""What has numbers of its own; every other rule says no more than how long its condition lasts."""
+"""Sections with a type of their own; every other rule has DurationLimits."""
 
 
 def _sections() -> dict[str, type[Struct]]:
-    """The room sections: the rules are those that the built-in rulebook has, so that a new one is named once."""
+    """The room sections. A rule is whatever the built-in rulebook gives a family, so that a new rule is named once."""
     try:
         tables = tomllib.loads(Path(__file__).with_name("rulebook.toml").read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError:
-        tables = {}  # the reader will tell where
+        tables = {}  # the reader reports where
     rules = (name for name, table in tables.items() if isinstance(table, dict) and "family" in table)
-    return {**_TYPES, **{name: _TYPES.get(name, RunLimits) for name in rules}}
+    return {**_TYPES, **{name: _TYPES.get(name, DurationLimits) for name in rules}}
 
 
 SECTIONS: Final[Mapping[str, type[Struct]]] = _sections()

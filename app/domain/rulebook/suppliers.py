@@ -1,4 +1,4 @@
-"""The numbers of the suppliers part of the rulebook, as types: amounts in US$, shares 0–1."""
+"""The suppliers part of the rulebook as types. Amounts are US dollars, shares 0–1."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 Seconds = Annotated[int, Meta(gt=0)]
 Hours = Annotated[int, Meta(gt=0, le=10_000)]
 Days = Annotated[int, Meta(gt=0, le=36_500)]
-Points = Annotated[int, Meta(ge=0)]
+PointCount = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Dollars = Annotated[int, Meta(ge=0)]
 
@@ -22,46 +22,50 @@ def _ascending(values: Iterable[float], what: str) -> None:
 
 
 class SupplierLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a supplier's metrics are counted, and how long its events are remembered."""
+    """How a supplier's metrics are counted, and how long its events are remembered.
+
+    A rolling window has one key, `…_days`; suppliers/metrics.py names the key of each total's window.
+    """
 
     response_within_h: Hours
-    """A quote this long after the RFQ, or sooner, is in time."""
+    """A quote at most this long after the RFQ is in time."""
     response_days: Days
-    """The window of the response rate, over the RFQs by the supplier's first quote to each."""
+    """The window of the response rate. An RFQ is in it by the supplier's first quote to that RFQ."""
     reply_days: Days
-    """The window of the reply rate, over the quotes."""
+    """The window of the reply rate. A quote is in it by the time of its submission."""
     gmv_days: Days
     """The window of settled minus refunded amounts."""
     quote_memory_days: Days
     payment_memory_days: Days
     forget_silent_days: Days
-    """A supplier without a profile is forgotten this long after the last that was heard of it."""
+    """A supplier without a profile expires this long after its latest event."""
     assessed_after_h: Hours
     """A month's assessment is due this long after the month's end."""
     rerank_every_s: Seconds
-    """Ranks of an industry are renewed at most this often."""
+    """An industry is ranked at most once in this time."""
 
     def __post_init__(self) -> None:
         if self.quote_memory_days < max(self.response_days, self.reply_days):
             raise ValueError("quote_memory_days must cover response_days and reply_days")
-        # A bonus looks at the 90 days before the last month's end, an assessment at those before the month's.
+        # The bonus needs the GMV of the window that ended with the previous month. An assessment, which is made
+        # assessed_after_h after its month's end, needs that of the window that ended with the month.
         needed = self.gmv_days + _LONGEST_MONTH_DAYS + -(-self.assessed_after_h // 24)
         if self.payment_memory_days < needed:
             raise ValueError(f"payment_memory_days must be at least {needed}: gmv_days, a month and assessed_after_h")
 
 
 class RankPoints(Struct, frozen=True, forbid_unknown_fields=True):
-    """Points by rank within the industry: the top share get the most, the rest from `rest_points` down to 0."""
+    """Points by rank within the industry: the top share gets `top_points`, the others from `rest_points` down to 0."""
 
     top_share: Share
-    top_points: Points
-    rest_points: Points
+    top_points: PointCount
+    rest_points: PointCount
 
 
 class ShareStep(Struct, frozen=True, forbid_unknown_fields=True):
-    """Points from a share on: at or above `at_least_share`, or above `over_share`."""
+    """Points for a share at or above `at_least_share`, or above `over_share`."""
 
-    points: Points
+    points: PointCount
     at_least_share: Share | None = None
     over_share: Share | None = None
 
@@ -70,14 +74,14 @@ class ShareStep(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a step begins either at_least_share or over_share: give one of them")
 
     @property
-    def begins(self) -> float:
+    def threshold(self) -> float:
         return self.at_least_share if self.at_least_share is not None else self.over_share or 0.0
 
 
 class AmountStep(Struct, frozen=True, forbid_unknown_fields=True):
-    """Points from an amount on: at or above `at_least_usd`, or above `over_usd`."""
+    """Points for an amount at or above `at_least_usd`, or above `over_usd`."""
 
-    points: Points
+    points: PointCount
     at_least_usd: Dollars | None = None
     over_usd: Dollars | None = None
 
@@ -86,12 +90,12 @@ class AmountStep(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a step begins either at_least_usd or over_usd: give one of them")
 
     @property
-    def begins(self) -> int:
+    def threshold(self) -> int:
         return self.at_least_usd if self.at_least_usd is not None else self.over_usd or 0
 
 
 class ScoreLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """The service score's factors; the highest step that is reached counts."""
+    """The factors of the service score; of a list of steps, the highest one that is reached counts."""
 
     quotes: RankPoints
     response: RankPoints
@@ -99,35 +103,35 @@ class ScoreLimits(Struct, frozen=True, forbid_unknown_fields=True):
     gmv: Annotated[tuple[AmountStep, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
-        _ascending((step.begins for step in self.reply), "shares of reply")
-        _ascending((step.begins for step in self.gmv), "amounts of gmv")
+        _ascending((step.threshold for step in self.reply), "shares of reply")
+        _ascending((step.threshold for step in self.gmv), "amounts of gmv")
 
 
 class BonusLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """Extra points of a verified supplier."""
 
-    points: Points
+    points: PointCount
     least_gmv_usd: Dollars | None = None
-    """With a smaller `gmv_90d` at the end of a month there are none in the following one; without it, no such test."""
+    """With a smaller `gmv_90d` at the end of a month there are none in the following month. None: no such condition."""
 
 
 class Band(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an assessed score of at least `score` entitles to."""
+    """The entitlements of an assessed score of at least `score`."""
 
-    score: Points
-    gold_verified: Points | Literal["unlimited"]
-    gold_standard: Points | Literal["unlimited"]
-    pinned_quotes: Points
-    free_pass_quotes: Points
+    score: PointCount
+    gold_verified: PointCount | Literal["unlimited"]
+    gold_standard: PointCount | Literal["unlimited"]
+    pinned_quotes: PointCount
+    free_pass_quotes: PointCount
     silver_early: bool
-    star_points: Points
+    star_points: PointCount
 
 
 class EntitlementLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the assessed score entitles to until the next one."""
+    """The entitlements of an assessed score, until the next one is assessed."""
 
     gold_standard_stars: Annotated[int, Meta(ge=0, le=5)]
-    """A standard supplier has a gold quota from this many stars on."""
+    """A standard supplier has a gold-RFQ quota from this many stars on."""
     bands: Annotated[tuple[Band, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
@@ -137,10 +141,10 @@ class EntitlementLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Prize(Struct, frozen=True, forbid_unknown_fields=True):
-    """Quote rights from an amount of `gmv_month` on."""
+    """Quote rights for a `gmv_month` of at least this amount."""
 
     at_least_usd: Dollars
-    rights: Points
+    rights: PointCount
 
 
 class ChallengeLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,7 +157,7 @@ class ChallengeLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PinLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many quotes of one RFQ are pinned, and how long an RFQ is kept after its last event."""
+    """How many quotes of one RFQ are pinned, and how long an RFQ is remembered after its last event."""
 
     places: Annotated[int, Meta(gt=0)]
     keep_days: Days

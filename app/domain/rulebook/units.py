@@ -1,4 +1,4 @@
-"""Units of the rulebook's numbers: a field's name ends with its unit."""
+"""Units of the rulebook's numbers. A key's name ends with its unit, so that no number can be read in the wrong one."""
 
 from typing import Final
 
@@ -13,9 +13,9 @@ NAMES: Final = {
     "cents": "US cents",
     "share": "shares of the whole (0–1)",
 }
-"""The unit that stands at the end of a name, and its word."""
+"""The suffix of a key's name, and the unit in words."""
 
-_ALSO: Final = {
+_ALTERNATIVES: Final = {
     "ms": "millis milliseconds msec",
     "s": "sec secs second seconds",
     "min": "m mins minute minutes",
@@ -26,11 +26,13 @@ _ALSO: Final = {
     "cents": "cent",
     "share": "percent pct ratio",
 }
-_SPELLINGS: Final = {spelling: unit for unit, also in _ALSO.items() for spelling in (unit, *also.split())}
+"""How people write a unit by mistake: for the hint in a problem, such as `within_m` for `within_s`."""
+
+_SPELLINGS: Final = {spelling: unit for unit, also in _ALTERNATIVES.items() for spelling in (unit, *also.split())}
 
 
 def split_unit(name: str) -> tuple[str, str | None]:
-    """A name without its unit, and the unit as NAMES knows it: `within_m` gives (`within`, `min`)."""
+    """The name without its unit, and the unit as in NAMES: `within_m` gives (`within`, `min`)."""
     stem, _, suffix = name.rpartition("_")
     unit = _SPELLINGS.get(suffix)
     return (stem, unit) if stem and unit else (name, None)

@@ -3,10 +3,10 @@
 import bisect
 from typing import Final, NamedTuple
 
-from vigil.app.domain.rulebook import MAX_TIME, Rulebook
+from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.suppliers import SupplierLimits
 from vigil.app.domain.suppliers.calendar import Calendar
-from vigil.app.engine.watermark import MIN_TIME
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 
 SECOND_MS: Final = 1000
 HOUR_MS: Final = 3600 * SECOND_MS

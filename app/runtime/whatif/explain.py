@@ -11,9 +11,10 @@ from typing import Any
 from msgspec import Struct
 
 from vigil.app.domain.hosts.ladder import DAY_MS, LadderCounts, Violation, remembered_ms
-from vigil.app.domain.rulebook import MAX_TIME, EffectiveVersion, Rulebook
+from vigil.app.domain.rulebook import EffectiveVersion, Rulebook
+from vigil.app.domain.rulebook.formatting import limit_lines
 from vigil.app.domain.rulebook.hosts import Ladder
-from vigil.app.domain.rulebook.words import lines
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.runtime.whatif.prevention import prevention, spoken
 from vigil.app.runtime.whatif.story import Moment, Raw, timeline
 from vigil.topics.verdicts import Action, Evidence, Verdict
@@ -130,7 +131,7 @@ def _judged_by(verdict: Verdict, rulebook: Rulebook, caveats: list[str]) -> Effe
     if verdict.rule not in rulebook.sections:
         caveats.append(f"The rulebook given here has no rule {verdict.rule!r}.")
         return None
-    dated = rulebook.effective(verdict.rule, verdict.rulebook)
+    dated = rulebook.version_of(verdict.rule, verdict.rulebook)
     if dated is not None:
         return dated
     caveats.append(
@@ -146,11 +147,11 @@ def _limits(verdict: Verdict, dated: EffectiveVersion[Any] | None, rulebook: Rul
     later = next((each for each in rulebook.versions(verdict.rule) if each.start == dated.until != MAX_TIME), None)
     return Limits(
         rule=verdict.rule,
-        says=dated.says,
-        effective=dated.effective,
-        until=later.effective if later else None,
-        source=dated.source,
-        numbers=dict(lines(dated.limits)),
+        says=dated.description,
+        effective=dated.effective_date,
+        until=later.effective_date if later else None,
+        source=dated.citation,
+        numbers=dict(limit_lines(dated.limits)),
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.book import plain
 from vigil.app.domain.rulebook.reader import RULES, SECTIONS, read_tables
-from vigil.app.domain.rulebook.shape import hint
+from vigil.app.domain.rulebook.validation import hint
 
 MOST_VALUES: Final = 1000
 """A sweep has no more values than this."""
@@ -45,12 +45,15 @@ def tables(rulebook: Rulebook) -> dict[str, Any]:
         table = raw
         for name in section.split("."):
             table = table.setdefault(name, {})
-        table.update(rulebook.headings[section])
+        heading = rulebook.headings[section]
+        table["says"] = heading.description
+        if heading.family is not None:
+            table["family"] = heading.family
         table["from"] = {
-            dated.effective: {
+            dated.effective_date: {
                 **plain(dated.limits),
-                "source": dated.source,
-                **({"says": dated.says} if dated.says != table["says"] else {}),
+                "source": dated.citation,
+                **({"says": dated.description} if dated.description != table["says"] else {}),
             }
             for dated in rulebook.versions(section)
         }
@@ -113,7 +116,7 @@ def _place(base: Rulebook, where: str, change: str) -> _Place:
         name = where.rpartition(".")[0] or where
         raise RulebookError(f"{change}: {name!r} is no rule or section; {hint(name, SECTIONS)}")
     rest = where[len(section) :].removeprefix(".")
-    days = [dated.effective for dated in base.versions(section)]
+    days = [dated.effective_date for dated in base.versions(section)]
     effective: str | None = days[-1]
     if rest.startswith("from."):
         effective, _, rest = rest.removeprefix("from.").partition(".")

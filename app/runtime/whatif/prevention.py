@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from vigil.app.domain.rooms.limits import GREETING
 from vigil.app.domain.rooms.rules.conditions import RESTARTED_BY_RECEPTION, THROUGH_DISCONNECTED
+from vigil.app.domain.rulebook.formatting import format_value
 from vigil.app.domain.rulebook.rooms import LayoutLimits
-from vigil.app.domain.rulebook.words import value_words
 from vigil.topics.fields import HIGH_QUALITY
 from vigil.topics.verdicts import Verdict
 
@@ -30,7 +30,7 @@ def prevention(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
 
 def _greeting(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
     windows = [f"from {clock(entry.at)} to {clock(entry.at + limits.within_s * 1000)}" for entry in verdict.evidence]
-    within = value_words("within_s", limits.within_s)
+    within = format_value("within_s", limits.within_s)
     told = [
         f"A reception by the host within {within} of any one of the {len(windows)} entries, typed or spoken and more "
         f"than chat: {'; or '.join(windows)}. The count of misses would have begun at 0 again."
@@ -42,7 +42,7 @@ def _greeting(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
 
 def _run(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
     last = verdict.evidence[-1].at if verdict.evidence else verdict.at
-    lasts = value_words("lasts_s", limits.lasts_s)
+    lasts = format_value("lasts_s", limits.lasts_s)
     told = [
         f"Any live frame after {clock(verdict.since)}, up to the one at {clock(last)} that published it, with "
         f"{_instead(verdict, limits)}: the run would have ended before it had lasted {lasts}."
@@ -68,8 +68,8 @@ def _instead(verdict: Verdict, limits: Any) -> str:
             f"sound and picture together (sound from {limits.earliest_ms} to {limits.latest_ms} ms after the picture)"
         )
     if isinstance(limits, LayoutLimits):
-        camera = value_words("share", limits.camera_share_at_most)
-        bare = value_words("share", limits.uncovered_share_over)
+        camera = format_value("share", limits.camera_share_at_most)
+        bare = format_value("share", limits.uncovered_share_over)
         return (
             f"a good layout (camera above {camera} of the canvas and in the safe area, at most {bare} uncovered, "
             f"materials at most {limits.materials_over}, videos at most {limits.videos_over})"
@@ -87,7 +87,7 @@ _INSTEAD: Final = {
 
 
 def _labelled(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
-    again, later = value_words("again_s", limits.again_s), verdict.at + limits.again_s * 1000
+    again, later = format_value("again_s", limits.again_s), verdict.at + limits.again_s * 1000
     return [
         f"Not saying it: a host's comment labelled {verdict.subject!r} is a violation at once.",
         f"In comments, the same label counts again in this room {again} later, from {clock(later)} on.",
@@ -95,7 +95,7 @@ def _labelled(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
 
 
 def _repeated(limits: Any) -> list[str]:
-    within, alike = value_words("within_s", limits.within_s), value_words("share", limits.similarity)
+    within, alike = format_value("within_s", limits.within_s), format_value("share", limits.similarity)
     return [
         f"One of the {limits.repeats} comments less: said more than {within} apart, less than {alike} alike, shorter "
         f"than {limits.shortest} characters, or meant (and classified) as a greeting, question, introduction or answer."

@@ -51,13 +51,13 @@ def differing(base: Rulebook, other: Rulebook) -> tuple[str, ...]:
         section
         for section in base.sections
         if base.time_zone != other.time_zone
-        or base.headings[section].get("family") != other.headings[section].get("family")
+        or base.headings[section].family != other.headings[section].family
         or _by_day(base, section) != _by_day(other, section)
     )
 
 
 def _by_day(book: Rulebook, section: str) -> list[tuple[str, Any]]:
-    return [(dated.effective, dated.limits) for dated in book.versions(section)]
+    return [(dated.effective_date, dated.limits) for dated in book.versions(section)]
 
 
 def plan(base: Rulebook, candidate: Rulebook) -> ReplayPlan:

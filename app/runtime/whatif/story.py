@@ -12,8 +12,8 @@ from vigil.app.domain.rooms.limits import GREETING
 from vigil.app.domain.rooms.room import shows_reception
 from vigil.app.domain.rooms.rules.conditions import RESTARTED_BY_RECEPTION, apart, off_air
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.formatting import format_value
 from vigil.app.domain.rulebook.rooms import LayoutLimits
-from vigil.app.domain.rulebook.words import value_words
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent, decode_room_event
 from vigil.topics.verdicts import Verdict
@@ -144,7 +144,7 @@ def _measured(layouts: list[Layout]) -> str:
     told = []
     for name in ("camera_share", "uncovered_share", "materials", "videos"):
         values = [getattr(layout, name) for layout in layouts]
-        ends = dict.fromkeys(value_words(name, value) for value in (min(values), max(values)))
+        ends = dict.fromkeys(format_value(name, value) for value in (min(values), max(values)))
         told.append(f"{name.removesuffix('_share')} {' to '.join(ends)}")
     return ", ".join(told)
 

@@ -22,7 +22,7 @@ from vigil.app.domain.rooms.rules import conditions as runs
 from vigil.app.domain.rooms.rules.conditions import Condition
 from vigil.app.domain.rulebook import Rulebook, RulebookError, reader
 from vigil.app.domain.rulebook.reader import BUILT_IN, parse_rulebook
-from vigil.app.domain.rulebook.rooms import SECTIONS, RunLimits
+from vigil.app.domain.rulebook.rooms import SECTIONS, DurationLimits
 
 LENS_COVERED = """
 [lens-covered]
@@ -45,7 +45,7 @@ ANNOUNCED = {
 def test_all_fourteen_rules_are_judged_from_their_first_day() -> None:
     assert set(SECTIONS) == JUDGED | {"rooms"}
     assert ANNOUNCED <= JUDGED
-    assert {RULEBOOK.versions(rule)[0].effective for rule in ANNOUNCED} == {"2022-07-19"}
+    assert {RULEBOOK.versions(rule)[0].effective_date for rule in ANNOUNCED} == {"2022-07-19"}
 
 
 def test_before_the_first_day_nothing_is_in_force() -> None:
@@ -91,7 +91,7 @@ def test_a_condition_without_a_table_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def with_lens_covered(monkeypatch: pytest.MonkeyPatch) -> Rulebook:
     """The built-in rulebook with one table more, as if it stood in the file: the sections are read from it."""
-    monkeypatch.setattr(reader, "SECTIONS", {**reader.SECTIONS, "lens-covered": RunLimits})
+    monkeypatch.setattr(reader, "SECTIONS", {**reader.SECTIONS, "lens-covered": DurationLimits})
     monkeypatch.setattr(reader, "RULES", reader.RULES | {"lens-covered"})
     return parse_rulebook(BUILT_IN.read_text(encoding="utf-8") + LENS_COVERED, "test.toml")
 

@@ -5,9 +5,10 @@ from datetime import date
 import pytest
 
 from tests.support.rulebook_files import TEXT, dated, header, read, with_value
-from vigil.app.domain.rulebook import MAX_TIME, midnight
+from vigil.app.domain.rulebook import midnight
 from vigil.app.domain.rulebook.agreement import alike_until, differences, disagreement, fingerprint
 from vigil.app.domain.rulebook.reader import load_rulebook
+from vigil.app.engine.watermark import MAX_TIME
 
 OWN = load_rulebook()
 TO_COME = "2031-05-01"

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.rulebook_files import TEXT, dated, header, read, with_line, with_value
-from vigil.app.domain.rulebook import MAX_TIME, midnight
+from vigil.app.domain.rulebook import midnight
 from vigil.app.domain.rulebook.book import plain
-from vigil.app.domain.rulebook.hosts import Ladder, Range, Rung
+from vigil.app.domain.rulebook.hosts import DayRange, Ladder, Rung
 from vigil.app.domain.rulebook.reader import load_rulebook
+from vigil.app.engine.watermark import MAX_TIME
 
 BOOK = load_rulebook()
 HOUR = 60 * 60 * 1000
@@ -58,7 +59,7 @@ def test_a_version_holds_from_the_first_millisecond_of_its_day_and_not_before(da
     before, after = book.at("absence", begins - 1), book.at("absence", begins)
     assert before and after
     assert (before.until, after.start, after.until) == (begins, begins, MAX_TIME)
-    assert (after.effective, after.limits.lasts_s) == (day, 77)
+    assert (after.effective_date, after.limits.lasts_s) == (day, 77)
     assert before.limits.lasts_s != 77
 
 
@@ -142,7 +143,7 @@ def test_a_ladder_is_told_in_words() -> None:
         rungs=(
             Rung(steps=("warn",), choice=("warn", "close")),
             Rung(steps=("close", "ban"), ban_days=7),
-            Rung(steps=("warn", "freeze", "close-past-rooms"), freeze_days=Range(30, 90), past_days=15),
+            Rung(steps=("warn", "freeze", "close-past-rooms"), freeze_days=DayRange(30, 90), past_days=15),
         ),
         always_close=("sleeping",),
     )

@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.rulebook_files import TEXT, dated, read, with_value
 from vigil.app.domain.rulebook import midnight
-from vigil.app.domain.rulebook.changes import LimitChange, between, compared
+from vigil.app.domain.rulebook.changes import LimitChange, changes_between, compare_rulebooks
+from vigil.app.domain.rulebook.formatting import flatten, format_leaf, format_value, limit_lines
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.domain.rulebook.words import flat, leaf_words, lines, value_words
 
 BOOK = load_rulebook()
 
@@ -18,7 +18,7 @@ def day(said: str) -> int:
 
 
 def brief(changes: list[LimitChange]) -> list[tuple[str, str | None, str, object, object]]:
-    return [(change.section, change.effective, change.key, change.was, change.now) for change in changes]
+    return [(change.section, change.effective_date, change.key, change.was, change.now) for change in changes]
 
 
 # ---- between two days ------------------------------------------------------------------------------------------
@@ -27,7 +27,7 @@ def brief(changes: list[LimitChange]) -> list[tuple[str, str | None, str, object
 def test_a_change_is_told_with_its_day_and_by_whose_word() -> None:
     text = dated("absence", "2031-05-01", lasts_s="77", source='"a memo"')
     was = BOOK.versions("absence")[-1].limits.lasts_s
-    (change,) = between(read(text), day("2031-01-01"), day("2031-12-31"))
+    (change,) = changes_between(read(text), day("2031-01-01"), day("2031-12-31"))
     assert change == ("absence", "2031-05-01", day("2031-05-01"), "lasts_s", was, 77, "a memo")
 
 
@@ -42,17 +42,17 @@ def test_a_change_is_told_with_its_day_and_by_whose_word() -> None:
 )
 def test_between_two_days_counts_the_later_one_in(since: str, until: str, number: int) -> None:
     book = read(dated("absence", "2031-05-01", lasts_s="77"))
-    assert len(between(book, day(since), day(until))) == number
+    assert len(changes_between(book, day(since), day(until))) == number
 
 
 def test_a_rule_that_comes_into_force_has_no_number_before() -> None:
     first = BOOK.versions("absence")[0]
-    changes = [c for c in between(BOOK, first.start - 1, first.start) if c.section == "absence"]
+    changes = [c for c in changes_between(BOOK, first.start - 1, first.start) if c.section == "absence"]
     assert [(change.key, change.was) for change in changes] == [("lasts_s", None)]
 
 
 def test_changes_are_told_in_order_of_time() -> None:
-    starts = [change.start or 0 for change in between(BOOK, 0, day("2040-01-01"))]
+    starts = [change.start or 0 for change in changes_between(BOOK, 0, day("2040-01-01"))]
     assert starts == sorted(starts) and len(set(starts)) > 1
 
 
@@ -60,7 +60,7 @@ def test_changes_are_told_in_order_of_time() -> None:
 
 
 def test_a_file_is_no_other_than_itself() -> None:
-    assert compared(BOOK, read(TEXT)) == []
+    assert compare_rulebooks(BOOK, read(TEXT)) == []
 
 
 def test_another_number_is_told_once_though_later_days_have_it_too() -> None:
@@ -68,8 +68,8 @@ def test_another_number_is_told_once_though_later_days_have_it_too() -> None:
     other = with_value("absence.from", "lasts_s", "77", later)
     other = with_value("absence.from.2031-05-01", "lasts_s", "77", other)
     first = BOOK.versions("absence")[0]
-    assert brief(compared(read(later), read(other))) == [
-        ("absence", first.effective, "lasts_s", first.limits.lasts_s, 77)
+    assert brief(compare_rulebooks(read(later), read(other))) == [
+        ("absence", first.effective_date, "lasts_s", first.limits.lasts_s, 77)
     ]
 
 
@@ -77,20 +77,20 @@ def test_a_difference_that_ends_is_told_no_longer() -> None:
     """A later table that both have stands for itself."""
     later = dated("absence", "2031-05-01", lasts_s="50")
     other = with_value("absence.from", "lasts_s", "77", later)
-    assert [change[3:] for change in brief(compared(read(later), read(other)))] == [
+    assert [change[3:] for change in brief(compare_rulebooks(read(later), read(other)))] == [
         (BOOK.versions("absence")[0].limits.lasts_s, 77)
     ]
 
 
 def test_a_version_that_one_of_them_lacks_is_told_from_its_day() -> None:
     book, was = read(dated("absence", "2031-05-01", lasts_s="77")), BOOK.versions("absence")[-1].limits.lasts_s
-    assert brief(compared(BOOK, book)) == [("absence", "2031-05-01", "lasts_s", was, 77)]
-    assert brief(compared(book, BOOK)) == [("absence", "2031-05-01", "lasts_s", 77, was)]
+    assert brief(compare_rulebooks(BOOK, book)) == [("absence", "2031-05-01", "lasts_s", was, 77)]
+    assert brief(compare_rulebooks(book, BOOK)) == [("absence", "2031-05-01", "lasts_s", 77, was)]
 
 
 def test_a_family_and_a_time_zone_differ_at_all_times() -> None:
     other = read(with_value("absence", "family", '"low-quality"', TEXT.replace("America/Los_Angeles", "US/Pacific", 1)))
-    assert brief(compared(BOOK, other)) == [
+    assert brief(compare_rulebooks(BOOK, other)) == [
         ("", None, "time_zone", "America/Los_Angeles", "US/Pacific"),
         ("absence", None, "family", "reception", "low-quality"),
     ]
@@ -99,7 +99,7 @@ def test_a_family_and_a_time_zone_differ_at_all_times() -> None:
 def test_a_rung_more_is_told_by_its_place() -> None:
     rungs = '[{ steps = ["warn"] }, { steps = ["ban"], ban_days = 7 }]'
     base = with_value("ladder.obs.from", "rungs", '[{ steps = ["warn"] }]')
-    changes = compared(read(base), read(with_value("ladder.obs.from", "rungs", rungs)))
+    changes = compare_rulebooks(read(base), read(with_value("ladder.obs.from", "rungs", rungs)))
     assert [(c.key, c.was, c.now) for c in changes] == [
         ("rungs[1].ban_days", None, 7),
         ("rungs[1].steps[0]", None, "ban"),
@@ -138,16 +138,16 @@ def test_a_rung_more_is_told_by_its_place() -> None:
     ],
 )
 def test_a_value_is_told_with_its_unit(name: str, value: object, words: str) -> None:
-    assert value_words(name, value) == words
+    assert format_value(name, value) == words
 
 
 def test_a_single_value_is_told_by_its_path() -> None:
-    assert leaf_words("rungs[1].ban_days", 7) == "7 d"
-    assert leaf_words("rungs[1].steps[0]", "ban") == "ban"
+    assert format_leaf("rungs[1].ban_days", 7) == "7 d"
+    assert format_leaf("rungs[1].steps[0]", "ban") == "ban"
 
 
 def test_every_value_has_a_path() -> None:
-    told = flat(BOOK.versions("ladder.minors")[0].limits)
+    told = flatten(BOOK.versions("ladder.minors")[0].limits)
     assert told["rungs[0].freeze_days.least"] and told["rungs[0].steps[0]"]
     assert all(not isinstance(value, dict | list) for value in told.values())
 
@@ -155,4 +155,4 @@ def test_every_value_has_a_path() -> None:
 def test_every_number_of_the_built_in_rulebook_has_words() -> None:
     for section in BOOK.sections:
         for version in BOOK.versions(section):
-            assert list(lines(version.limits))
+            assert list(limit_lines(version.limits))

@@ -39,14 +39,14 @@ def at(table: str, key: str = "", shown: str = "") -> str:
 def test_the_built_in_rulebook_loads_with_every_section_and_a_ladder_for_every_family() -> None:
     book = load_rulebook()
     assert book.sections == list(SECTIONS)
-    assert {book.headings[rule]["family"] for rule in RULES} == set(FAMILIES)
+    assert {book.families[rule] for rule in RULES} == set(FAMILIES)
     assert all(book.versions(section) for section in SECTIONS)
     assert all(f"ladder.{family}" in SECTIONS for family in FAMILIES)
 
 
 def test_every_number_of_the_built_in_rulebook_has_a_source() -> None:
     book = load_rulebook()
-    assert all(dated.source for section in SECTIONS for dated in book.versions(section))
+    assert all(dated.citation for section in SECTIONS for dated in book.versions(section))
 
 
 def test_a_file_is_read_as_text_is(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_whole_number_will_do_where_a_fraction_may_stand() -> None:
 
 def test_versions_stand_in_order_of_their_dates_wherever_they_stand_in_the_file() -> None:
     text = dated("absence", "2020-01-01")
-    days = [version.effective for version in read(text).versions("absence")]
+    days = [version.effective_date for version in read(text).versions("absence")]
     assert days == sorted(days) and days[0] == "2020-01-01"
 
 
@@ -252,10 +252,13 @@ def test_a_table_may_say_in_its_own_words_what_its_numbers_mean() -> None:
     day = "2031-05-01"
     book = read(with_line(f"absence.from.{day}", 'says = "A minute."', dated("absence", day, lasts_s="60")))
     before, after = book.versions("absence")
-    assert (before.says, after.says) == (book.headings["absence"]["says"], "A minute.")
-    assert (book.says("absence", before.effective), book.says("absence", day)) == (before.says, "A minute.")
-    assert book.says("absence", "2000-01-01") == before.says
-    assert book.says("nothing", day) == ""
+    assert (before.description, after.description) == (book.headings["absence"].description, "A minute.")
+    assert (book.description_of("absence", before.effective_date), book.description_of("absence", day)) == (
+        before.description,
+        "A minute.",
+    )
+    assert book.description_of("absence", "2000-01-01") == before.description
+    assert book.description_of("nothing", day) == ""
     assert book.digest == read(dated("absence", day, lasts_s="60")).digest
 
 

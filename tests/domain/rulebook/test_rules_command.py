@@ -14,7 +14,7 @@ from vigil.app.domain.rulebook.book import plain
 from vigil.app.domain.rulebook.reader import load_rulebook
 
 BOOK = load_rulebook()
-FIRST = BOOK.versions("absence")[0].effective
+FIRST = BOOK.versions("absence")[0].effective_date
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_what_changed_for_machines() -> None:
     page = told("--between", "2022-08-02", "2022-08-03", "--only", "suppliers")
     assert page["between"] == ["2022-08-02", "2022-08-03"]
     (change,) = page["changes"]
-    source = BOOK.versions("suppliers")[1].source
+    source = BOOK.versions("suppliers")[1].citation
     expected = {"section": "suppliers", "from": "2022-08-03", "key": "response_within_h", "was": 24, "now": 12}
     assert {key: value for key, value in change.items() if key != "start"} == {**expected, "source": source}
 

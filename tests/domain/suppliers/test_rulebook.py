@@ -23,12 +23,12 @@ def changed(*pairs: tuple[str, str]) -> str:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_number_has_its_source_and_every_section_says_what_it_is(section: str) -> None:
-    assert RULEBOOK.headings[section]["says"]
-    assert all(dated.source for dated in RULEBOOK.versions(section))
+    assert RULEBOOK.headings[section].description
+    assert all(dated.citation for dated in RULEBOOK.versions(section))
 
 
 def test_what_was_in_force_before_stays() -> None:
-    days = {section: [dated.effective for dated in RULEBOOK.versions(section)] for section in SECTIONS}
+    days = {section: [dated.effective_date for dated in RULEBOOK.versions(section)] for section in SECTIONS}
     assert days == {
         "suppliers": ["1970-01-01", "2022-08-03"],
         "service-score": ["1970-01-01", "2022-08-03"],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.rulebook_files import dated, read, with_line
 from vigil.app.domain.rulebook import Rulebook, RulebookError, midnight
-from vigil.app.domain.rulebook.changes import compared
+from vigil.app.domain.rulebook.changes import compare_rulebooks
 from vigil.app.domain.rulebook.reader import load_rulebook, read_tables
 from vigil.app.runtime.whatif.patch import MOST_VALUES, patched, sweep, sweep_values, tables
 
@@ -17,7 +17,9 @@ GREETING = BASE.versions("greeting-miss")[-1]
 
 
 def changed(candidate: Rulebook, base: Rulebook = BASE) -> list[tuple[str, str | None, str, object]]:
-    return [(change.section, change.effective, change.key, change.now) for change in compared(base, candidate)]
+    return [
+        (change.section, change.effective_date, change.key, change.now) for change in compare_rulebooks(base, candidate)
+    ]
 
 
 def refusal(*changes: str) -> str:
@@ -43,7 +45,7 @@ def test_no_change_is_the_base() -> None:
 
 def test_a_change_goes_to_the_last_version_and_the_base_stays() -> None:
     candidate = patched(BASE, ["greeting-miss.within_s=8"])
-    assert changed(candidate) == [("greeting-miss", GREETING.effective, "within_s", 8)]
+    assert changed(candidate) == [("greeting-miss", GREETING.effective_date, "within_s", 8)]
     assert GREETING.limits.within_s != 8
     assert load_rulebook().digest == BASE.digest
 
@@ -51,9 +53,9 @@ def test_a_change_goes_to_the_last_version_and_the_base_stays() -> None:
 def test_of_two_versions_the_last_is_changed_unless_another_is_named() -> None:
     base = read(dated("greeting-miss", "2031-05-01"))
     last = patched(base, ["greeting-miss.within_s=8"])
-    first = patched(base, [f"greeting-miss.from.{GREETING.effective}.within_s=8"])
+    first = patched(base, [f"greeting-miss.from.{GREETING.effective_date}.within_s=8"])
     assert changed(last, base) == [("greeting-miss", "2031-05-01", "within_s", 8)]
-    assert changed(first, base) == [("greeting-miss", GREETING.effective, "within_s", 8)]
+    assert changed(first, base) == [("greeting-miss", GREETING.effective_date, "within_s", 8)]
     begins = midnight(date(2031, 5, 1), base.zone)
     assert [first.at("greeting-miss", begins + by).limits.within_s == 8 for by in (-1, 0)] == [True, False]  # type: ignore[union-attr]
 
@@ -110,8 +112,8 @@ def test_a_family_is_another_at_all_times() -> None:
 
 
 def test_a_candidate_says_so_where_it_tells_by_whose_word() -> None:
-    source = patched(BASE, ["greeting-miss.within_s=8"]).versions("greeting-miss")[-1].source
-    assert source == f"{GREETING.source}; changed for comparison: greeting-miss.within_s=8"
+    source = patched(BASE, ["greeting-miss.within_s=8"]).versions("greeting-miss")[-1].citation
+    assert source == f"{GREETING.citation}; changed for comparison: greeting-miss.within_s=8"
 
 
 def test_the_same_value_is_the_same_rulebook() -> None:
@@ -120,7 +122,7 @@ def test_the_same_value_is_the_same_rulebook() -> None:
 
 # ---- refusals --------------------------------------------------------------------------------------------------
 
-PLACE = f"[greeting-miss.from.{GREETING.effective}]"
+PLACE = f"[greeting-miss.from.{GREETING.effective_date}]"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ PLACE = f"[greeting-miss.from.{GREETING.effective}]"
         ("greeting-mis.within_s=8", "'greeting-mis' is no rule or section; did you mean greeting-miss?"),
         ("ladder.miners.window_days=8", "'ladder.miners' is no rule or section; did you mean ladder.minors?"),
         ("greeting-miss=8", "names no number; known here: within_s"),
-        (f"greeting-miss.from.{GREETING.effective}=8", "names no number; known here: within_s"),
+        (f"greeting-miss.from.{GREETING.effective_date}=8", "names no number; known here: within_s"),
         ("greeting-miss.from.2019-01-01.within_s=8", "greeting-miss has no version of '2019-01-01', but of "),
         ("greeting-miss.within_s", "is no change: write it as <rule>.<number>=<value>"),
         ("greeting-miss.within_s=", "is no change"),
@@ -159,7 +161,7 @@ def test_what_a_file_could_not_say_is_refused_with_the_change_and_a_remedy(chang
 
 
 def test_one_place_changed_twice_is_refused() -> None:
-    told = refusal("greeting-miss.within_s=8", f"greeting-miss.from.{GREETING.effective}.within_s=9")
+    told = refusal("greeting-miss.within_s=8", f"greeting-miss.from.{GREETING.effective_date}.within_s=9")
     assert told.endswith("is changed already by greeting-miss.within_s=8: keep one of them")
 
 
@@ -210,8 +212,8 @@ def test_a_sweep_of_a_share_and_of_a_value_inside_a_list() -> None:
 
 
 def test_a_sweep_of_a_version_by_its_day() -> None:
-    (_, book), *_ = sweep(BASE, f"greeting-miss.from.{GREETING.effective}.within_s=8:9")
-    assert changed(book) == [("greeting-miss", GREETING.effective, "within_s", 8)]
+    (_, book), *_ = sweep(BASE, f"greeting-miss.from.{GREETING.effective_date}.within_s=8:9")
+    assert changed(book) == [("greeting-miss", GREETING.effective_date, "within_s", 8)]
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ class Speech:
             )
         )
         since = alike[0][0]
-        self._tell.verdict(REPEATS, self._family, None, dated.effective, since, comment.at, tuple(evidence))
+        self._tell.verdict(REPEATS, self._family, None, dated.effective_date, since, comment.at, tuple(evidence))
 
 
 def folded(text: str) -> str:

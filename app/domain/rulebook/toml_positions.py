@@ -1,4 +1,4 @@
-"""Where in a TOML text a key stands: tomllib keeps no line numbers, so a problem's place is searched."""
+"""The line on which a key of a TOML text stands. tomllib keeps no line numbers, so they are found by a second scan."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ _KEY: Final = re.compile(r"\s*(?P<key>[^=#]+?)\s*=")
 
 
 def _keys(written: str) -> Path | None:
-    """A dotted key, taken apart by tomllib's own rules; None when it is none."""
+    """The keys of a dotted key, split by tomllib's own rules; None if it is not a key."""
     try:
         value = tomllib.loads(f"{written} = 0")
     except tomllib.TOMLDecodeError:
@@ -25,8 +25,8 @@ def _keys(written: str) -> Path | None:
     return tuple(keys)
 
 
-class Lines:
-    """The line on which each table and key of a TOML text begins, from 1."""
+class TomlPositions:
+    """The line on which each table and key of a TOML text begins, counted from 1."""
 
     def __init__(self, text: str) -> None:
         self._found: dict[Path, int] = {}
@@ -43,8 +43,8 @@ class Lines:
                 self._found.setdefault((*table, *(_keys(key["key"]) or ())), number)
                 quote = next((sign for sign in ('"""', "'''") if line.count(sign) % 2), "")
 
-    def of(self, path: Sequence[str | int]) -> int | None:
-        """The line of the value at `path`, or of the nearest table around it."""
+    def line_of(self, path: Sequence[str | int]) -> int | None:
+        """The line of the value at `path`, or of the nearest table around it; None if there is none."""
         for length in range(len(path), 0, -1):
             prefix = tuple(path[:length])
             if prefix in self._found:
