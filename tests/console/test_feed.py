@@ -107,9 +107,9 @@ async def test_what_is_older_than_the_bounded_past_is_not_read():
             assert list(hub.model.tracks) == ["old"]
         async with following(broker.address, past_ms=-60_000) as hub:
             await until(lambda: hub.feed.caught_up)
-            assert hub.model.taken == 0
+            assert hub.model.ingested == 0
             await send(broker.address, [entered("new")])
-            await until(lambda: hub.model.taken == 1)
+            await until(lambda: hub.model.ingested == 1)
             assert list(hub.model.tracks) == ["new"]
 
 

@@ -110,7 +110,7 @@ def test_the_whole_recording_in_another_order_of_topics_shows_the_same():
     for topic, told in reversed(outputs.by_topic().items()):
         for output in told:
             value = None if output.body is None else msgspec.json.encode(output.body)
-            other.hub.model.take(topic, output.key, value, NOW)
+            other.hub.model.ingest(topic, output.key, value, NOW)
     other.hub.tick()
 
     def shown(console: Fed) -> dict[str, object]:
@@ -137,28 +137,28 @@ def test_the_whole_recording_in_another_order_of_topics_shows_the_same():
 )
 def test_what_is_not_what_its_topic_carries_is_counted_and_shows_nowhere(topic: str, value: bytes):
     model = ConsoleModel(ConsoleBounds(), 15 * S)
-    model.take(topic, b"r", value, NOW)
-    assert model.refused == 1 and not len(model.rooms) and not len(model.tracks)
+    model.ingest(topic, b"r", value, NOW)
+    assert model.rejected == 1 and not len(model.rooms) and not len(model.tracks)
 
 
 def test_an_event_days_ahead_does_not_push_the_others_out_of_the_timeline():
     model = ConsoleModel(ConsoleBounds(), 15 * S)
     for at in (NOW, NOW + 2 * 86_400 * S):
         entry = BuyerEntry(room_id="r", host_id="h", at=at, buyer_id="b")
-        model.take("buyer-entry", b"r", msgspec.json.encode(entry), NOW)
+        model.ingest("buyer-entry", b"r", msgspec.json.encode(entry), NOW)
     track = model.tracks.get("r")
-    assert model.refused == 1 and track is not None and [one.at for one in track.entries] == [NOW]
+    assert model.rejected == 1 and track is not None and [one.at for one in track.entries] == [NOW]
 
 
 def test_memory_is_bounded():
     model = ConsoleModel(ConsoleBounds(rooms=10, verdicts=10, hosts=10, suppliers=10, actions_of_host=10), 15 * S)
     for number in range(100):
         one = verdict(name=f"v{number}", room_id=f"r{number}")
-        model.take("verdict", one.room_id.encode(), msgspec.json.encode(one), NOW)
+        model.ingest("verdict", one.room_id.encode(), msgspec.json.encode(one), NOW)
         told = action(f"v{number}")
-        model.take("enforcement", b"h", msgspec.json.encode(told), NOW)
+        model.ingest("enforcement", b"h", msgspec.json.encode(told), NOW)
         entry = BuyerEntry(room_id=f"r{number}", host_id="h", at=NOW, buyer_id="b")
-        model.take("buyer-entry", f"r{number}".encode(), msgspec.json.encode(entry), NOW)
+        model.ingest("buyer-entry", f"r{number}".encode(), msgspec.json.encode(entry), NOW)
     host = model.hosts.get("h")
     assert host is not None
     sizes = [len(held) for held in (model.rooms, model.tracks, model.verdicts, model.actions, host.actions)]
@@ -170,7 +170,7 @@ def test_a_timeline_keeps_only_its_hour():
     model = ConsoleModel(ConsoleBounds(timeline_ms=60_000), 15 * S)
     for second in range(600):
         entry = BuyerEntry(room_id="r", host_id="h", at=NOW + second * S, buyer_id="b")
-        model.take("buyer-entry", b"r", msgspec.json.encode(entry), NOW)
+        model.ingest("buyer-entry", b"r", msgspec.json.encode(entry), NOW)
     track = model.tracks.get("r")
     assert track is not None and len(track.entries) <= 600
     assert len(track.entries_between(NOW + 590 * S, NOW + 599 * S)) == 10
@@ -182,7 +182,7 @@ def test_touched_last_stays_longest():
     held.put("b", 2)
     held.touch("a", lambda: 0)
     held.put("c", 3)
-    assert list(held) == ["a", "c"] and held.let_go == 1
+    assert list(held) == ["a", "c"] and held.evicted == 1
 
 
 def test_search_by_rule_finds_its_latest_verdicts_in_either_language():

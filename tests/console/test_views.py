@@ -214,7 +214,7 @@ def test_everything_is_drawn_inside_the_picture_and_evidence_on_its_verdict():
 def test_a_hole_of_more_than_frames_may_be_apart_is_a_gap(silence: int, gaps: int):
     track = Track(3600 * S, 15 * S)
     for second in (0, 1, 2, 2 + silence, 3 + silence):
-        track.take(FrameStatus(room_id="r", host_id="h", at=START + second * S, stream="live", face=True, black=False))
+        track.ingest(FrameStatus(room_id="r", host_id="h", at=START + second * S, stream="live", face=True, black=False))
     end = START + (3 + silence) * S
     told = draw(None, track, [], since=START, until=end, now=end, words=WORDS["en"], zone=fed().hub.zone)
     live = [shape for shape in told.shapes if shape.look == "live"]
@@ -223,7 +223,7 @@ def test_a_hole_of_more_than_frames_may_be_apart_is_a_gap(silence: int, gaps: in
 
 def test_a_signal_that_is_gone_is_a_gap_up_to_now():
     track = Track(3600 * S, 15 * S)
-    track.take(FrameStatus(room_id="r", host_id="h", at=START, stream="live", face=True, black=False))
+    track.ingest(FrameStatus(room_id="r", host_id="h", at=START, stream="live", face=True, black=False))
     now = START + 20 * S
     told = draw(None, track, [], since=START, until=now, now=now, words=WORDS["en"], zone=fed().hub.zone)
     (gap,) = [shape for shape in told.shapes if shape.look == "gap"]
@@ -243,7 +243,7 @@ def test_only_labels_that_a_rule_judges_are_marked(labels: tuple[str, ...], look
     track = Track(3600 * S, 15 * S)
     for at in (START, START + 5 * S):
         picture = {"stream": "live", "face": True, "black": False, "activity": "hosting", "labels": labels}
-        track.take(FrameStatus(room_id="r", host_id="h", at=at, **picture))
+        track.ingest(FrameStatus(room_id="r", host_id="h", at=at, **picture))
     told = draw(None, track, [], since=START, until=START + 5 * S, now=START, words=WORDS["en"], zone=fed().hub.zone)
     lane = next(lane for lane in told.lanes if lane.name == WORDS["en"]("lane.activity"))
     (shape,) = [shape for shape in told.shapes if shape.y == lane.y]

@@ -58,7 +58,7 @@ class Fed:
         if key is None and body is not None:
             names = ("host_id",) if topic in ("review", "enforcement") else ("room_id", "supplier_id", "rfq_id")
             key = next(getattr(body, name) for name in names if hasattr(body, name))
-        self.hub.model.take(topic, (key or "").encode(), value, int(time.time() * 1000))
+        self.hub.model.ingest(topic, (key or "").encode(), value, int(time.time() * 1000))
         if tick:
             self.hub.tick()
         return self
@@ -68,11 +68,11 @@ class Fed:
         now = int(time.time() * 1000)
         for message in messages:
             if message.topic in (*ROOM_TOPICS, "review"):
-                self.hub.model.take(message.topic, message.key, message.value, now)
+                self.hub.model.ingest(message.topic, message.key, message.value, now)
         for topic, told in outputs.by_topic().items():
             for output in told:
                 value = None if output.body is None else msgspec.json.encode(output.body)
-                self.hub.model.take(topic, output.key, value, now)
+                self.hub.model.ingest(topic, output.key, value, now)
         self.hub.tick()
         return self
 

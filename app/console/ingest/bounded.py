@@ -1,4 +1,4 @@
-"""Memory with an upper bound: what was touched longest ago is let go first, and how much was let go is counted."""
+"""A mapping with an upper bound: the entry that was touched longest ago is evicted first, and evictions are counted."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -13,43 +13,43 @@ class Bounded(Generic[K, V]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._held: OrderedDict[K, V] = OrderedDict()
-        self.let_go = 0
-        """How many entries made room for others."""
+        self._entries: OrderedDict[K, V] = OrderedDict()
+        self.evicted = 0
+        """How many entries were evicted."""
 
     def get(self, key: K) -> V | None:
-        return self._held.get(key)
+        return self._entries.get(key)
 
     def put(self, key: K, value: V) -> None:
-        """Hold a value as the one touched last."""
-        self._held[key] = value
-        self._held.move_to_end(key)
-        if len(self._held) > self._most:
-            self._held.popitem(last=False)
-            self.let_go += 1
+        """Store a value as the one touched last."""
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+            self.evicted += 1
 
     def touch(self, key: K, new: Callable[[], V]) -> V:
         """The value of a key, made where there is none, as the one touched last."""
-        value = self._held.get(key)
+        value = self._entries.get(key)
         if value is None:
             value = new()
             self.put(key, value)
         else:
-            self._held.move_to_end(key)
+            self._entries.move_to_end(key)
         return value
 
     def drop(self, key: K) -> None:
-        self._held.pop(key, None)
+        self._entries.pop(key, None)
 
     def items(self) -> Iterator[tuple[K, V]]:
         """From the one touched longest ago to the one touched last."""
-        return iter(self._held.items())
+        return iter(self._entries.items())
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._held)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._entries)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._held
+        return key in self._entries

@@ -1,14 +1,15 @@
 """Folds Vigil's messages into what the pages show: rooms, verdicts, hosts, suppliers. Pure, and bounded in memory.
 
-    verdict, notice, enforcement, room-status, supplier-score, pin-decision, review ──▶ Model ──▶ pages
-    buyer-entry, comment, frame-status ──▶ Track of the room (timeline)                     └──▶ Wall (changes)
+    outputs of all subjects, review ──▶ ConsoleModel ──▶ pages
+    buyer-entry, comment, frame-status ──▶ Track of the room (timeline)
+                                              └──▶ Wall (changes)
 
-It holds no truth of its own: any number of models that read the same topics show the same. Topics may be read in any
+It has no state of its own: any number of models that read the same topics show the same. Topics may be read in any
 order relative to each other, and a message may come again.
 """
 
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,24 +17,21 @@ import msgspec
 from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.track import Track
 from vigil.app.console.settings import ConsoleBounds
+from vigil.app.domain.registry import REGISTRY
 from vigil.topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, InvalidEvent
 from vigil.topics.reviews import Review, decode_review
 from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
 from vigil.topics.scores import PinDecision, SupplierScore
 from vigil.topics.verdicts import Action, Notice, RoomStatus, Verdict
 
-OUTPUTS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score", "pin-decision")
-"""What the pages are fed from; beside them reviews, and the room topics for timelines."""
+OUTPUTS: Final = tuple(output.topic for output in REGISTRY.replayed)
+"""The outputs that the console reads: all of every subject. Beside them reviews, and the room topics for timelines."""
 
-_DECODERS: Final[dict[str, Any]] = {
-    "verdict": msgspec.json.Decoder(Verdict),
-    "notice": msgspec.json.Decoder(Notice),
-    "enforcement": msgspec.json.Decoder(Action),
-    "room-status": msgspec.json.Decoder(RoomStatus),
-    "supplier-score": msgspec.json.Decoder(SupplierScore),
-    "pin-decision": msgspec.json.Decoder(PinDecision),
-}
-_RANKS: Final = {topic: rank for rank, topic in enumerate(ROOM_TOPICS)}
+MAX_OUTPUT_BYTES: Final = 16 * MAX_MESSAGE_BYTES
+"""A larger message is no output of a worker's, and is not decoded."""
+
+_DECODERS: Final[dict[str, Any]] = {topic: msgspec.json.Decoder(REGISTRY.topics[topic].carries) for topic in OUTPUTS}
+_SOURCE_INDEX: Final = {topic: index for index, topic in enumerate(ROOM_TOPICS)}
 
 
 class RoomView:
@@ -41,8 +39,8 @@ class RoomView:
 
     __slots__ = (
         "ended",
-        "heard",
         "host_id",
+        "latest_at",
         "lost_since",
         "missed",
         "notices",
@@ -58,18 +56,18 @@ class RoomView:
         self.host_id = host_id
         self.status: RoomStatus | None = None
         self.ended = False
-        self.heard = 0
-        """The largest `at` of what Vigil said of it."""
+        self.latest_at = 0
+        """The largest `at` of the outputs about it."""
         self.lost_since: int | None = None
         """The last frame before the signal was lost, while it is."""
         self.risks: dict[tuple[str, int], Notice] = {}
-        """The `at-risk` that stands, by rule and `since`."""
+        """The `at-risk` notices that are valid, by rule and `since`."""
         self.missed: deque[tuple[str, int]] = deque(maxlen=500)
         """Missed entries: buyer and `at`."""
         self.notices: deque[Notice] = deque(maxlen=200)
         self.verdicts: deque[str] = deque(maxlen=200)
         self.violated: deque[tuple[str, int]] = deque(maxlen=200)
-        """Rule and `since` of each verdict: an `at-risk` of the same that is read later stands no more."""
+        """Rule and `since` of each verdict: an `at-risk` notice of the same that is read later is not valid."""
 
 
 class HostView:
@@ -89,14 +87,14 @@ class SupplierView:
 
     def __init__(self) -> None:
         self.score: bytes | None = None
-        """As it came: unpacked for its page only."""
+        """Its JSON: decoded for its page only."""
         self.pins: deque[PinDecision] = deque(maxlen=200)
         self.trail: deque[tuple[int, int]] = deque(maxlen=240)
         """Predicted scores as they changed: `at`, score."""
 
 
 class SearchResult(NamedTuple):
-    """What a search gave, by kind; at most `most` of each."""
+    """What a search found, by kind; at most `most` of each."""
 
     rooms: list[str]
     hosts: list[str]
@@ -121,38 +119,47 @@ class ConsoleModel:
         self.hosts: Bounded[str, HostView] = Bounded(bounds.hosts)
         self.suppliers: Bounded[str, SupplierView] = Bounded(bounds.suppliers)
         self.newest = 0
-        """The largest `at` of what Vigil said."""
+        """The largest `at` of all outputs."""
         self.dirty: set[str] = set()
-        """Rooms of which the wall may show something else now."""
+        """Rooms that the wall may have to show differently."""
         self.fresh: list[str] = []
-        """Verdicts that came, or that an action came for, since the wall looked last."""
+        """Verdicts that came, or that an action came for, since the wall was last updated."""
         self.changed: set[tuple[str, str]] = set()
         """Pages that may look different now: kind and id."""
-        self.taken = 0
-        self.refused = 0
-        """Messages that are not what their topic carries; the worker tells of them in `dead-letter`."""
+        self.others: dict[str, Bounded[str, Any]] = {}
+        """Outputs that no page has a view of yet: by topic, the latest message of each key (state) or identity."""
+        self.ingested = 0
+        self.rejected = 0
+        """Messages that are not what their topic carries; the worker reports them in `dead-letter`."""
+        self._fold: Mapping[str, Callable[[Any], None]] = {
+            "room-status": self._status,
+            "notice": self._notice,
+            "verdict": self._verdict,
+            "enforcement": self._action,
+            "pin-decision": self._pin,
+        }
 
-    def take(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
-        """Fold one message in; one that is not what the topic carries is counted, and shows nowhere."""
-        self.taken += 1
+    def ingest(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
+        """Fold one message in; one that is not what its topic carries is counted, and shown nowhere."""
+        self.ingested += 1
         try:
-            if topic in _RANKS:
+            if topic in _SOURCE_INDEX:
                 self._event(topic, key, value, wall_ms)
             elif topic == "review":
                 self._review(decode_review(key, value))
             elif value is None:
                 self._tombstone(topic, key)
-            elif topic in _DECODERS and len(value) <= 16 * MAX_MESSAGE_BYTES:
+            elif topic in _DECODERS and len(value) <= MAX_OUTPUT_BYTES:
                 self._output(topic, _DECODERS[topic].decode(value), value)
         except (InvalidEvent, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.refused += 1
+            self.rejected += 1
 
     def _event(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
-        event = decode_room_event(_RANKS[topic], key, value)
+        event = decode_room_event(_SOURCE_INDEX[topic], key, value)
         if event.at > wall_ms + MAX_AHEAD_MS:
             raise InvalidEvent("too far ahead")
         track = self.tracks.touch(event.room_id, lambda: Track(self._bounds.timeline_ms, self._max_gap_ms))
-        if track.take(event):
+        if track.ingest(event):
             self.changed.add(("room", event.room_id))
 
     def _tombstone(self, topic: str, key: bytes | None) -> None:
@@ -161,26 +168,29 @@ class ConsoleModel:
             room.ended = True
             self.tracks.drop(name)
             self.dirty.add(name)
+        elif topic in self.others:
+            self.others[topic].drop(name)
 
     def _output(self, topic: str, output: Any, value: bytes) -> None:
         self.newest = max(self.newest, output.at)
-        if isinstance(output, RoomStatus):
-            room = self._room(output.room_id, output.host_id)
-            if room.status is None or output.at >= room.status.at:
-                room.status = output
-                room.ended = False
-                self._said(room, output.at)
-        elif isinstance(output, Notice):
-            self._notice(output)
-        elif isinstance(output, Verdict):
-            self._verdict(output)
-        elif isinstance(output, Action):
-            self._action(output)
-        elif isinstance(output, SupplierScore):
+        if topic == "supplier-score":
             self._score(output, value)
-        elif isinstance(output, PinDecision):
-            self.suppliers.touch(output.supplier_id, SupplierView).pins.append(output)
-            self.changed.add(("supplier", output.supplier_id))
+        elif (fold := self._fold.get(topic)) is not None:
+            fold(output)
+        else:
+            kept = self.others.setdefault(topic, Bounded(self._bounds.verdicts))
+            kept.put(str(getattr(output, REGISTRY.outputs[topic].identity)), output)
+
+    def _status(self, status: RoomStatus) -> None:
+        room = self._room(status.room_id, status.host_id)
+        if room.status is None or status.at >= room.status.at:
+            room.status = status
+            room.ended = False
+            self._touch(room, status.at)
+
+    def _pin(self, pin: PinDecision) -> None:
+        self.suppliers.touch(pin.supplier_id, SupplierView).pins.append(pin)
+        self.changed.add(("supplier", pin.supplier_id))
 
     def _room(self, room_id: str, host_id: str) -> RoomView:
         room = self.rooms.touch(room_id, lambda: RoomView(room_id, host_id))
@@ -192,8 +202,8 @@ class ConsoleModel:
     def _host(self, host_id: str) -> HostView:
         return self.hosts.touch(host_id, lambda: HostView(self._bounds.actions_of_host))
 
-    def _said(self, room: RoomView, at: int) -> None:
-        room.heard = max(room.heard, at)
+    def _touch(self, room: RoomView, at: int) -> None:
+        room.latest_at = max(room.latest_at, at)
         self.dirty.add(room.room_id)
         self.changed.add(("room", room.room_id))
         self.changed.add(("host", room.host_id))
@@ -216,18 +226,18 @@ class ConsoleModel:
             room.missed.append((notice.buyer_id, notice.since))
         if all(notice.notice_id != other.notice_id for other in room.notices):
             room.notices.append(notice)
-        self._said(room, notice.at)
+        self._touch(room, notice.at)
 
     def _verdict(self, verdict: Verdict) -> None:
         if verdict.verdict_id not in self.verdicts:
             self.verdicts.put(verdict.verdict_id, verdict)
             self.fresh.append(verdict.verdict_id)
         room = self._room(verdict.room_id, verdict.host_id)
-        room.risks.pop((verdict.rule, verdict.since), None)  # what was at risk has happened
+        room.risks.pop((verdict.rule, verdict.since), None)
         room.violated.append((verdict.rule, verdict.since))
         if verdict.verdict_id not in room.verdicts:
             room.verdicts.append(verdict.verdict_id)
-        self._said(room, verdict.at)
+        self._touch(room, verdict.at)
         self.changed.add(("verdict", verdict.verdict_id))
 
     def _action(self, action: Action) -> None:
@@ -262,7 +272,7 @@ class ConsoleModel:
         return host.actions.get(verdict_id) if host is not None else None
 
     def verdicts_of(self, ids: Iterable[str]) -> list[Verdict]:
-        """Those of the verdicts that are held, latest first."""
+        """Those of the verdicts that the model has, latest first."""
         found = [verdict for name in ids if (verdict := self.verdicts.get(name)) is not None]
         return sorted(found, key=lambda verdict: (verdict.at, verdict.verdict_id), reverse=True)
 
@@ -274,18 +284,18 @@ class ConsoleModel:
         return score
 
     def behind(self, now: int, least_ms: int) -> tuple[int, int]:
-        """How many rooms have events that Vigil has not judged for so long or longer, and the longest of these in ms.
+        """How many rooms have events that have not been judged for `least_ms` or longer, and the longest such time, ms.
 
         A room's events are judged up to the `at` of its status, which lags by the allowed lateness and a second. An
-        event that claims to lie in the future counts as of now.
+        event whose time is in the future counts as of now.
         """
         rooms = longest = 0
         for room_id, track in self.tracks.items():
             if track.first is None or (track.spans and track.spans[-1].look.stream == "ended"):
                 continue
             room = self.rooms.get(room_id)
-            if room is None and self.rooms.let_go:
-                continue  # it may be one of those
+            if room is None and self.rooms.evicted:
+                continue  # it may be one of the evicted ones
             judged = room.status.at if room is not None and room.status is not None else track.first
             lag = min(track.newest, now) - judged
             if lag >= least_ms:
@@ -293,9 +303,9 @@ class ConsoleModel:
         return rooms, longest
 
     def search(self, words: str, rules: Container[str] = (), most: int = 50) -> SearchResult:
-        """Rooms, hosts, suppliers and verdicts whose id has the words in it, whatever their case.
+        """Rooms, hosts, suppliers and verdicts whose id contains the words, in upper or lower case.
 
-        Of `rules` also the verdicts that were read last.
+        Also the verdicts of `rules`, those that were read last first.
         """
         wanted = words.strip().casefold()
         if not wanted:
@@ -311,7 +321,7 @@ class ConsoleModel:
 
 
 def _matching(names: Iterable[str], wanted: str, most: int) -> list[str]:
-    """At most `most` + 1 of the names; those that begin with the words come first."""
+    """At most `most` + 1 of the names; those that start with the words come first."""
     found = [name for name in names if wanted in name.casefold()]
     found.sort(key=lambda name: (not name.casefold().startswith(wanted), name))
     return found[: most + 1]

@@ -1,6 +1,6 @@
-"""Reads Vigil's topics into a Model: a consumer of its own without a group, from a bounded past; and sends reviews.
+"""Reads Vigil's topics into a ConsoleModel, from a bounded past on, and publishes reviews.
 
-It commits nothing and takes no part in any group: any number of consoles can run, and none is noticed by the workers.
+Its consumer is in no group and commits nothing: any number of consoles can run without an effect on the workers.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 
 from vigil.app.console.ingest.model import OUTPUTS, ConsoleModel
 from vigil.app.console.settings import ConsoleSettings
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.acls import Acl
 from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.settings import Settings, SettingsError
@@ -27,16 +28,16 @@ from vigil.topics.rooms import ROOM_TOPICS
 log: Final = structlog.get_logger("vigil.console")
 
 READ: Final = (*OUTPUTS, "review", *ROOM_TOPICS)
-LOOK_S: Final = 30.0
-"""How often topics and partitions are looked for again."""
-AT_ONCE: Final = 2_000
-"""Messages folded in before pages get their turn."""
+REFRESH_S: Final = 30.0
+"""How often new topics and partitions are looked for."""
+BATCH: Final = 2_000
+"""The most messages that are folded in before pages are served again."""
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 
 
 def needed(reviews: bool = True) -> list[Acl]:
-    """All rights of a console; `reviews`: it may send them, too."""
+    """All rights of a console; `reviews`: it may publish them, too."""
     rights = [Acl("topic", topic, "Read") for topic in READ]
     return [*rights, Acl("topic", "review", "Write")] if reviews else rights
 
@@ -46,10 +47,11 @@ def backs(console: ConsoleSettings) -> Mapping[str, int]:
     minutes = console.read_minutes * MINUTE_MS
     verdicts = console.verdict_hours * HOUR_MS
     actions = console.action_hours * HOUR_MS
+    # Unless stated otherwise events go back as far as verdicts; states as far as actions, for a key's may be that old.
+    back = {output.topic: verdicts if output.kind == "event" else actions for output in REGISTRY.replayed}
     return {
+        **back,
         **dict.fromkeys((*ROOM_TOPICS, "room-status"), minutes),
-        "verdict": verdicts,
-        "pin-decision": verdicts,
         "notice": min(verdicts, 24 * HOUR_MS),
         "enforcement": actions,
         "review": actions,
@@ -58,7 +60,7 @@ def backs(console: ConsoleSettings) -> Mapping[str, int]:
 
 
 class TopicIngest:
-    """Keeps a model up to date until it is stopped."""
+    """Keeps a model up to date until it is cancelled."""
 
     topics = READ
 
@@ -67,36 +69,36 @@ class TopicIngest:
         self.backs = backs(console)
         self._model = model
         self._ends: dict[TopicPartition, int] = {}
-        """Where the past ended that was there at start; partitions that were not read so far yet."""
+        """By partition that was not read to there yet: its end when it was assigned."""
         self._past = 0
-        """How many messages the past had."""
+        """How many messages there were when the partitions were assigned."""
         self._read_past = 0
         self._producer: AIOKafkaProducer | None = None
         self._producer_lock = asyncio.Lock()
         self.missing: tuple[str, ...] = READ
         """Topics that do not exist yet."""
         self.trouble: str | None = None
-        """Why nothing is read, in words; None while all is well."""
+        """Why nothing is read, for people; None while there is no trouble."""
         self._last = time.monotonic()
         self.assigned = False
 
     @property
     def caught_up(self) -> bool:
-        """Has everything been read that was there at start?"""
+        """True once everything has been read that was there at start."""
         return self.assigned and not self._ends
 
     @property
     def progress(self) -> float:
-        """How much of the past was read, 0–1."""
+        """The share of the past that was read, 0–1."""
         return 1.0 if self.caught_up else min(self._read_past / self._past, 0.99) if self._past else 0.0
 
     @property
     def silent_s(self) -> float:
-        """For how many seconds nothing came."""
+        """Seconds since the last message."""
         return time.monotonic() - self._last
 
     async def run(self) -> None:
-        """Read for as long as it is let; what cannot be reached is tried again."""
+        """Read until cancelled; where the broker cannot be reached, try again."""
         while True:
             try:
                 await self._read()
@@ -109,7 +111,7 @@ class TopicIngest:
         consumer = AIOKafkaConsumer(
             client_id=f"{self._settings.app_id}-console",
             enable_auto_commit=False,
-            auto_offset_reset="latest",  # what is gone by retention is not missed
+            auto_offset_reset="latest",  # where retention has deleted the position: read what comes
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=1024 * 1024,
             **self._settings.kafka(),
@@ -120,15 +122,15 @@ class TopicIngest:
             await consumer.stop()
             raise SettingsError(f"cannot reach Kafka at {self._settings.broker}: {error}") from error
         try:
-            look_at = 0.0
+            refresh_at = 0.0
             while True:
-                if time.monotonic() >= look_at:
+                if time.monotonic() >= refresh_at:
                     await self._assign(consumer)
-                    look_at = time.monotonic() + (1.0 if self.missing else LOOK_S)
+                    refresh_at = time.monotonic() + (1.0 if self.missing else REFRESH_S)
                 if not consumer.assignment():
                     await asyncio.sleep(0.5)
                     continue
-                batches = await consumer.getmany(timeout_ms=100, max_records=AT_ONCE)
+                batches = await consumer.getmany(timeout_ms=100, max_records=BATCH)
                 self._fold(batches)
                 if self._ends:
                     await self._mark(consumer)
@@ -139,10 +141,10 @@ class TopicIngest:
 
     def _fold(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
         now = wall_ms()
-        take = self._model.take
+        ingest = self._model.ingest
         for tp, records in batches.items():
             for record in records:
-                take(tp.topic, record.key, record.value, now)
+                ingest(tp.topic, record.key, record.value, now)
             if tp in self._ends:
                 self._read_past += len(records)
         if batches:
@@ -150,16 +152,16 @@ class TopicIngest:
             self.trouble = None
 
     async def _mark(self, consumer: AIOKafkaConsumer) -> None:
-        """Let go of the partitions whose past has been read."""
+        """Forget the ends of the partitions that have been read up to them."""
         for tp, end in list(self._ends.items()):
             if await consumer.position(tp) >= end:
                 del self._ends[tp]
-        self._hold_back(consumer)
+        self._pause_events(consumer)
         if not self._ends:
-            log.info("caught up", messages=self._model.taken)
+            log.info("caught up", messages=self._model.ingested)
 
-    def _hold_back(self, consumer: AIOKafkaConsumer) -> None:
-        """What Vigil said comes first, so that the wall stands within seconds; then the events, for the timelines."""
+    def _pause_events(self, consumer: AIOKafkaConsumer) -> None:
+        """Read the outputs first, so that the wall is complete within seconds, then the events of the timelines."""
         events = [tp for tp in consumer.assignment() if tp.topic in ROOM_TOPICS]
         behind = any(tp.topic not in ROOM_TOPICS for tp in self._ends)
         if behind:
@@ -168,7 +170,7 @@ class TopicIngest:
             consumer.resume(*(tp for tp in events if tp in consumer.paused()))
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> None:
-        """Take the partitions that are there, new ones from where the bounded past begins."""
+        """Assign all partitions that exist, new ones from the beginning of the bounded past."""
         async with Cluster(self._settings) as cluster:
             counts = await cluster.partitions(READ)
         self.missing = tuple(topic for topic in READ if topic not in counts)
@@ -176,12 +178,12 @@ class TopicIngest:
         wanted = {TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)}
         new = wanted - known
         if new:
-            places = {tp: await consumer.position(tp) for tp in known}
+            positions = {tp: await consumer.position(tp) for tp in known}
             consumer.assign(list(wanted | known))
-            for tp, position in places.items():
+            for tp, position in positions.items():
                 consumer.seek(tp, position)
             await self._seek(consumer, new)
-            self._hold_back(consumer)
+            self._pause_events(consumer)
         if not self.missing:
             self.assigned = True
         self.trouble = None
@@ -191,9 +193,9 @@ class TopicIngest:
         found = await consumer.offsets_for_times({tp: now - self.backs[tp.topic] for tp in new})
         ends = await consumer.end_offsets(list(new))
         for tp in new:
-            told = found.get(tp)
-            # Nothing so late: None, or (embedded broker) a timestamp of -1.
-            offset = ends[tp] if told is None or told.timestamp < 0 else told.offset
+            first = found.get(tp)
+            # Where no message is so recent: None, or (embedded broker) a timestamp of -1.
+            offset = ends[tp] if first is None or first.timestamp < 0 else first.offset
             consumer.seek(tp, offset)
             if offset < ends[tp]:
                 self._ends[tp] = ends[tp]
@@ -220,7 +222,7 @@ class TopicIngest:
             return self._producer
 
     async def close(self) -> None:
-        """End the producer of reviews."""
+        """Stop the producer of reviews."""
         if self._producer is not None:
             with suppress(KafkaError, OSError):
                 await self._producer.stop()

@@ -1,7 +1,7 @@
-"""What a room's timeline is drawn from: its events of the last while, frames as spans of equal looks.
+"""What a room's timeline is drawn from: its recent events, with frames as spans of equal looks.
 
-A span ends where a frame says something else, or where the next one is further away than frames may be apart: the
-hole is a gap. Everything is bounded: by time (`keep_ms`) and by number.
+A span ends where a frame shows something else, or where the next frame is further away than frames may be apart: that
+is a gap. Everything is bounded, by time (`keep_ms`) and by number.
 """
 
 import bisect
@@ -18,14 +18,14 @@ from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent, Stre
 
 SPANS: Final = 4_000
 MARKS: Final = 2_000
-"""At most so many spans of frames, entries and receptions of one room are held."""
+"""The most spans of frames, and the most entries and receptions, of one room."""
 
 SHOWN: Final = 200
-"""Code points of a comment that are held."""
+"""Code points of a comment that are kept."""
 
 
 class Look(NamedTuple):
-    """What a frame says, as far as the timeline shows it."""
+    """What a frame shows, as far as the timeline has it."""
 
     stream: Stream
     face: bool
@@ -35,7 +35,7 @@ class Look(NamedTuple):
 
 
 class Span(Struct):
-    """An unbroken series of frames that say the same."""
+    """An unbroken series of frames that show the same."""
 
     since: int
     until: int
@@ -72,15 +72,15 @@ class Track:
         self._keep_ms = keep_ms
         self._gap_ms = max_gap_ms
         self.first: int | None = None
-        """The `at` of what was taken first."""
+        """The `at` of the first event that was read."""
         self.newest = 0
         """The largest `at`."""
         self.spans: deque[Span] = deque(maxlen=SPANS)
         self.entries: list[Entered] = []
         self.receptions: list[Said] = []
 
-    def take(self, event: RoomEvent) -> bool:
-        """Hold an event; does the timeline show it?"""
+    def ingest(self, event: RoomEvent) -> bool:
+        """Keep an event; True if the timeline shows it."""
         if self.first is None:
             self.first = event.at
         if event.at > self.newest:
@@ -102,7 +102,7 @@ class Track:
         look = Look(frame.stream, frame.face, frame.black, frame.activity, labels)
         last = self.spans[-1] if self.spans else None
         if last is not None and frame.at <= last.until:
-            return  # out of order: the neighbours tell nearly the same
+            return  # out of order: its neighbours show nearly the same
         if last is not None and last.look == look and frame.at - last.until <= self._gap_ms:
             last.until = frame.at
             last.frames += 1
@@ -113,7 +113,7 @@ class Track:
             self.spans.popleft()
 
     def between(self, since: int, until: int) -> Iterator[tuple[Span, int, bool]]:
-        """The spans that touch a time, each with where it ends, and whether a gap follows."""
+        """The spans that overlap a time, each with its end, and True if a gap follows."""
         spans = list(self.spans)
         for index, span in enumerate(spans):
             end, gap = span.until, False

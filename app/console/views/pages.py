@@ -112,7 +112,7 @@ class Pages:
         span = span_of(query.get("span"))
         verdicts = model.verdicts_of(room.verdicts)
         ended = room.ended or (room.status is not None and room.status.stream == "ended")
-        newest = max(room.heard, track.newest if track is not None else 0)
+        newest = max(room.latest_at, track.newest if track is not None else 0)
         # A room that is over is shown as it was at its end; time left of what is open has its place on the right.
         edge = min(newest, now) if ended or self._hub.recorded else now
         ahead = 0 if ended else span * 60_000 // 6

@@ -252,7 +252,7 @@ def overdue_in(due: int | None, now: int) -> bool:
 
 def on_air(room: RoomView, now: int) -> bool:
     """Is the room one for the wall: live, or dropped out without having ended?"""
-    if room.ended or room.heard < now - FORGET_MS:
+    if room.ended or room.latest_at < now - FORGET_MS:
         return False
     if room.status is None:
         return room.lost_since is not None or bool(room.risks)
