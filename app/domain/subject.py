@@ -40,7 +40,7 @@ class OutputTopic:
     topic: str
     kind: OutputKind = "event"
     identity: str = ""
-    """The field that tells messages apart: two messages with the same one have the same content. (A state's key; of an
+    """The field that distinguishes messages: two messages with the same one have the same content. (A state's key; of an
     output with `revision`: what is revised.) Events and states have one."""
     revision: str | None = None
     """The field that counts the revisions of one identity; the highest one is valid."""
