@@ -22,8 +22,8 @@ IMPURE = {
 }  # fmt: skip
 """What would let time, chance, files, the network or the environment into a judgement."""
 
-OWN_FILE = ("vigil.app.domain.rulebook.reader", "vigil.app.domain.rulebook.rooms")
-"""They may open rulebook.toml, which lies beside them."""
+OWN_FILE = ("vigil.app.domain.rulebook.reader", "vigil.app.domain.rulebook.rooms", "vigil.app.messages.catalogue")
+"""They may open the TOML files that lie beside them."""
 
 CLOCKS = {"open", "print", "input"}
 """Builtins that reach outside."""

@@ -1,6 +1,7 @@
 """What the pages say beside the wall: ladders, what would raise a score, the timeline's shapes, the words."""
 
 from fractions import Fraction
+from typing import get_args
 
 import msgspec
 import pytest
@@ -11,12 +12,12 @@ from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import cents, outlook
 from vigil.app.console.views.ladders import banned_until, ladders
 from vigil.app.console.views.pages import link, visible
-from vigil.app.console.views.text import _WORDS, WORDS, choose
+from vigil.app.console.views.text import WORDS, choose
 from vigil.app.console.views.timeline import LEFT, RIGHT, WIDTH, draw
 from vigil.app.domain.industries.score import ScoreRules, share_points
 from vigil.app.domain.rulebook.hosts import FAMILIES
 from vigil.app.domain.rulebook.rooms import SECTIONS as ROOM_SECTIONS
-from vigil.topics.rooms import FrameStatus
+from vigil.topics.rooms import Activity, FrameStatus
 from vigil.topics.scores import SupplierScore
 
 S = 1000
@@ -214,7 +215,9 @@ def test_everything_is_drawn_inside_the_picture_and_evidence_on_its_verdict():
 def test_a_hole_of_more_than_frames_may_be_apart_is_a_gap(silence: int, gaps: int):
     track = Track(3600 * S, 15 * S)
     for second in (0, 1, 2, 2 + silence, 3 + silence):
-        track.ingest(FrameStatus(room_id="r", host_id="h", at=START + second * S, stream="live", face=True, black=False))
+        track.ingest(
+            FrameStatus(room_id="r", host_id="h", at=START + second * S, stream="live", face=True, black=False)
+        )
     end = START + (3 + silence) * S
     told = draw(None, track, [], since=START, until=end, now=end, words=WORDS["en"], zone=fed().hub.zone)
     live = [shape for shape in told.shapes if shape.look == "live"]
@@ -258,20 +261,28 @@ def test_a_picture_of_nothing_has_its_lanes():
 # ---- words
 
 
-def test_both_languages_say_everything_with_the_same_places_to_fill():
-    for key, (english, chinese) in _WORDS.items():
-        assert english and chinese, key
-        places = [{part.split("}")[0] for part in text.split("{")[1:]} for text in (english, chinese)]
-        assert places[0] == places[1], key
-
-
-def test_every_rule_and_family_has_its_words():
-    """A rule that is new may come without: it is shown by its name."""
-    told = {name.removeprefix("rule.") for name in _WORDS if name.startswith("rule.")}
-    assert len(told) >= 14
-    assert told <= set(ROOM_SECTIONS)
-    assert {f"family.{family}" for family in FAMILIES} <= set(_WORDS)
+def test_every_rule_has_its_words_and_one_of_a_later_version_its_own_name():
+    """A rule that the catalogue does not know is shown by its id."""
+    assert set(WORDS["en"].rules()) == set(WORDS["zh"].rules()) == set(ROOM_SECTIONS) - {"rooms"}
     assert WORDS["zh"].rule("lens-covered") == "lens-covered"
+    assert WORDS["zh"]("activity.juggling") == "juggling"
+
+
+def test_rules_are_found_by_their_name_in_both_languages():
+    assert WORDS["en"].rules_called("SOUND and") == WORDS["zh"].rules_called("音画") == {"av-desync"}
+    assert WORDS["zh"].rules_called("black-scr") == {"black-screen"}
+    assert WORDS["en"].rules_called(" ") == set()
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_every_activity_that_frames_may_show_has_its_words(language: str):
+    assert set(WORDS[language].activities()) == set(get_args(Activity))
+
+
+def test_scripts_get_the_names_of_rules_steps_and_bands():
+    words = WORDS["zh"].script()
+    assert words["rule.absence"] == "主播离开" and words["step.ban"] == "封禁" and words["band.calm"] == "正常"
+    assert not any(code.endswith(".say") for code in words)
 
 
 @pytest.mark.parametrize(

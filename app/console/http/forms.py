@@ -13,8 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from vigil.app.console.auth.authenticator import COOKIE, LASTS_S
 from vigil.app.console.http.request_context import YEAR_S, RequestContext, form_of, local_path, signed_in
 from vigil.app.console.views.pages import link
-from vigil.app.console.views.text import LANGUAGES
 from vigil.app.kafka.wall_clock import wall_ms
+from vigil.app.messages import LANGUAGES
 from vigil.topics.reviews import Review
 
 log: Final = structlog.get_logger("vigil.console")

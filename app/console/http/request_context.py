@@ -11,7 +11,8 @@ from starlette.responses import HTMLResponse, Response
 from vigil.app.console.auth.authenticator import VISITOR, Authenticator, Person
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.views.pages import Pages, safe_json
-from vigil.app.console.views.text import LANGUAGES, WORDS, Words, choose
+from vigil.app.console.views.text import WORDS, Words, choose
+from vigil.app.messages import LANGUAGES
 
 FORM_BYTES: Final = 64 * 1024
 YEAR_S: Final = 365 * 24 * 3600

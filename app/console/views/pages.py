@@ -13,7 +13,6 @@ from markupsafe import Markup
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.views.advice import cents, dollars, outlook
 from vigil.app.console.views.ladders import banned_until, ladders
-from vigil.app.console.views.notes import note_in
 from vigil.app.console.views.text import Words
 from vigil.app.console.views.timeline import clock, draw, length
 from vigil.topics.verdicts import Action, Verdict
@@ -80,7 +79,7 @@ class Pages:
             "thousands": lambda number: f"{number:,}",
         }
         self._templates.filters.update(filters)
-        self._templates.globals |= {"link": link, "note_in": note_in, "zone": zone.key, "spans": SPANS}
+        self._templates.globals |= {"link": link, "zone": zone.key, "spans": SPANS}
         self._views: dict[str, Callable[[str, Words, Mapping[str, str]], View | None]] = {
             "room": self._room,
             "host": self._host,

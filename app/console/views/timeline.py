@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from vigil.app.console.ingest.model import RoomView
 from vigil.app.console.ingest.track import Look, Track
-from vigil.app.console.views.notes import note_in
 from vigil.app.console.views.text import Words
 from vigil.app.domain.rooms.rules.conditions import LABELS
 from vigil.app.domain.rooms.rules.labels import of_label
@@ -140,7 +139,7 @@ def draw(
     for verdict in verdicts:
         chosen = verdict.verdict_id == selected
         for one in verdict.evidence:
-            hint = f"{canvas.clock(one.at)} {note_in(words, one.note)[:300]}"
+            hint = f"{canvas.clock(one.at)} {words.note(one.note)[:300]}"
             look = "evidence chosen" if chosen else "evidence"
             canvas.point("tick", rules[verdict.rule], one.at, look, hint)
             if chosen:
@@ -196,9 +195,7 @@ def _frames(canvas: _Canvas, track: Track | None, now: int) -> float:
     faces = {"yes": ("ok", t("face.yes")), "no": ("bad", t("face.no"))}
     runs(face, faces, lambda look: None if look.stream != "live" else "yes" if look.face else "no")
     runs(black, {"black": ("black", t("black.yes"))}, lambda look: "black" if look.black else None)
-    activities = {"hosting": ("quiet", t("activity.hosting"))}
-    for name in ("signed-off", "sleeping", "equipment", "eating", "chatting", "driving", "none"):
-        activities[name] = ("odd", t(f"activity.{name}"))
+    activities = {name: ("quiet" if name == "hosting" else "odd", t(f"activity.{name}")) for name in t.activities()}
     runs(seen, activities, _seen)
     for index, (_, end, gap) in enumerate(spans):
         if gap and index + 1 < len(spans):
