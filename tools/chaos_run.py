@@ -15,20 +15,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read
+from tests.support.comparison import Consumed, differences, identities
+from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
 from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import READY_S, Action, Plan
 from vigil.agents.shard_manager import wall_ms
-from vigil.app.runtime.replay import Outputs
 from vigil.app.simulate.message import Message
-from vigil.topics.scores import SupplierScore
 
 BEGIN_S: Final = 40
 FINISHED_S: Final = 60
@@ -191,7 +189,7 @@ class Run:
             except AssertionError as error:  # what came out all the same tells more
                 self.outcome.wrong.append(f"{type(error).__name__}: {error}"[:2000])
             told = await read(address)
-            self.outcome.wrong += live_differences(expected, told) if live else differences(expected, told)
+            self.outcome.wrong += differences(expected, told, live=live)
             self._count(told)
         except (AssertionError, TimeoutError) as error:
             self.outcome.wrong.append(f"{type(error).__name__}: {error}"[:2000])
@@ -270,36 +268,10 @@ class Run:
                 await asyncio.to_thread(self.broker.start, BROKER_S)
             self.broker_away = False
 
-    def _count(self, told: dict[str, list[tuple[bytes | None, Any]]]) -> None:
-        identities: Counter[tuple[object, ...]] = Counter()
-        for topic, identity in (
-            ("verdict", ("verdict_id",)),
-            ("notice", ("notice_id",)),
-            ("enforcement", ("action_id", "revision")),
-            ("pin-decision", ("quote_id",)),
-            ("dead-letter", ("topic", "partition", "offset")),
-        ):
-            identities.update((topic, *(value[name] for name in identity)) for _, value in told[topic])
-        self.outcome.outputs = len(identities)
-        self.outcome.repeats = identities.total() - len(identities)
-
-
-def live_differences(calm: Outputs, told: dict[str, list[tuple[bytes | None, Any]]]) -> list[str]:
-    """As `differences`, of what was to be said up to the end of the input: a live clock goes on after it.
-
-    The states are left out where the time that went on shows in them: all of room-status, `at` of supplier-score. So
-    are pin decisions: where one shard is held up for longer than the lateness, the requests reach an RFQ late.
-    """
-    until = calm.until
-    for topic in ("verdict", "notice", "enforcement"):
-        told[topic] = [(key, value) for key, value in told[topic] if value["at"] <= until]
-    told["room-status"] = told["pin-decision"] = []
-    told["supplier-score"] = [(key, value and {**value, "at": until}) for key, value in told["supplier-score"]]
-    scores = []
-    for output in calm.scores:
-        assert isinstance(output.body, SupplierScore)
-        scores.append(output._replace(body=msgspec.structs.replace(output.body, at=until)))
-    return differences(calm._replace(statuses=[], pins=[], scores=scores), told)
+    def _count(self, told: Consumed) -> None:
+        published = identities(told)
+        self.outcome.outputs = len(published)
+        self.outcome.repeats = published.total() - len(published)
 
 
 async def send(broker: str, messages: Sequence[Message], over_s: float | None = 0.0) -> None:

@@ -19,7 +19,8 @@ from aiokafka.structs import TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.broken_worker import FATAL
-from tests.support.harness import INPUTS, WorkerProcess, calm, differences, finished, make_topics, read, send
+from tests.support.comparison import differences
+from tests.support.harness import INPUTS, WorkerProcess, calm, finished, make_topics, read, send
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook
 from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePosition, marker_record

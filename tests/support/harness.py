@@ -8,28 +8,26 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.registry import DEAD_LETTER, REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.embedded_broker import free_port, start_child
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay
 from vigil.app.simulate.message import Message
-from vigil.topics.catalog import TOPICS
+from vigil.topics.catalog import inputs
 
-INPUTS: Final = tuple(topic.name for topic in TOPICS if topic.direction == "in")
-OUTPUTS: Final = tuple(topic.name for topic in TOPICS if topic.direction == "out" and topic.name != "verdict-shadow")
+INPUTS: Final = inputs()
+OUTPUTS: Final = (*(output.topic for output in REGISTRY.replayed), DEAD_LETTER)
 
 
 def recorded(messages: Iterable[Message]) -> list[bytes]:
@@ -190,88 +188,6 @@ async def read(broker: str, topics: Sequence[str] = OUTPUTS) -> dict[str, list[t
     finally:
         await consumer.stop()
     return told
-
-
-def differences(calm: Outputs, told: dict[str, list[tuple[bytes | None, Any]]]) -> list[str]:
-    """What consumers of the topics would hold differently from the replay; empty where all is the same."""
-    wrong: list[str] = []
-    expected = {
-        topic: [msgspec.to_builtins(output.body) for output in outputs] for topic, outputs in calm.by_topic().items()
-    }
-    for topic, identity in (("verdict", "verdict_id"), ("notice", "notice_id")):
-        wrong += _compare(topic, identity, expected[topic], told[topic])
-    wrong += _compare("pin-decision", "quote_id", expected["pin-decision"], told["pin-decision"])
-    wrong += _compare_actions(expected["enforcement"], told["enforcement"])
-    for topic, identity in (("room-status", "room_id"), ("supplier-score", "supplier_id")):
-        last = dict(told[topic])
-        now = {value[identity]: value for value in last.values() if value is not None}
-        then = {value[identity]: value for value in expected[topic]}
-        wrong += _differ(topic, then, now)
-    before = Counter((body["topic"], body["reason"], body["key"], body["value"]) for body in expected["dead-letter"])
-    places = {(value["topic"], value["partition"], value["offset"]): value for _, value in told["dead-letter"]}
-    after = Counter((body["topic"], body["reason"], body["key"], body["value"]) for body in places.values())
-    wrong += [f"dead-letter: missing {letter}"[:300] for letter in before - after]
-    wrong += [f"dead-letter: too many {letter}"[:300] for letter in after - before]
-    return wrong
-
-
-def _compare(topic: str, identity: str, expected: list[Any], told: list[tuple[bytes | None, Any]]) -> list[str]:
-    wrong = []
-    now: dict[str, Any] = {}
-    for _, value in told:
-        value = {name: content for name, content in value.items() if name != "published_at"}
-        if now.setdefault(value[identity], value) != value:
-            wrong.append(f"{topic}: two contents under one identity: {value} and {now[value[identity]]}")
-    then = {
-        value[identity]: {name: content for name, content in value.items() if name != "published_at"}
-        for value in expected
-    }
-    return wrong + _differ(topic, then, now)
-
-
-OF_ITS_LAST_ACTIVE_REVISION: Final = {
-    "count", "steps", "choice", "ban_days", "ban_until", "freeze_days", "past_days",
-}  # fmt: skip
-"""What a withdrawn action still tells: which revision was the last active one depends on when reviews arrive."""
-
-
-def _compare_actions(expected: list[Any], told: list[tuple[bytes | None, Any]]) -> list[str]:
-    """Actions by their last revision: how often one was revised on the way depends on the order of arrival.
-
-    So does what one that is withdrawn led to before it was: that it is withdrawn does not.
-    """
-    wrong = []
-    revisions: dict[tuple[str, int], Any] = {}
-    for _, value in told:
-        place = (value["action_id"], value["revision"])
-        if revisions.setdefault(place, value) != value:
-            wrong.append(f"enforcement: two contents under one revision: {value} and {revisions[place]}")
-
-    def last(values: Iterable[Any]) -> dict[str, Any]:
-        final: dict[str, Any] = {}
-        for value in sorted(values, key=lambda value: value["revision"]):
-            left_out = {"revision"} | (OF_ITS_LAST_ACTIVE_REVISION if value["status"] == "withdrawn" else set())
-            final[value["action_id"]] = {name: told for name, told in value.items() if name not in left_out}
-        return final
-
-    return wrong + _differ("enforcement", last(expected), last(revisions.values()))
-
-
-def _differ(topic: str, then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    then, now = _plain(then), _plain(now)
-    wrong = [f"{topic}: missing {then[name]}"[:400] for name in sorted(then.keys() - now.keys())]
-    wrong += [f"{topic}: not expected {now[name]}"[:400] for name in sorted(now.keys() - then.keys())]
-    for name in sorted(then.keys() & now.keys()):
-        if then[name] != now[name]:
-            fields = [field for field in then[name] if then[name][field] != now[name].get(field)]
-            told = {field: (then[name][field], now[name].get(field)) for field in fields}
-            wrong.append(f"{topic}: {name} differs (replay, topic): {told}"[:600])
-    return wrong
-
-
-def _plain(values: dict[str, Any]) -> Any:
-    """As JSON would give it: tuples are lists."""
-    return orjson.loads(orjson.dumps(values))
 
 
 def log_file(name: str) -> Path:

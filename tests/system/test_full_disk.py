@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read
+from tests.support.comparison import differences
+from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
 from tests.support.kafka import KafkaBroker
 from tools.chaos_run import send
 from vigil.app.simulate import Simulation

@@ -3,7 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
+from tests.support.comparison import differences
+from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
 from vigil.app.simulate import Simulation
 
 

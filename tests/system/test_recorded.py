@@ -8,7 +8,8 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from tests.support.harness import INPUTS, WorkerProcess, calm, differences, finished, make_topics, read, send
+from tests.support.comparison import differences
+from tests.support.harness import INPUTS, WorkerProcess, calm, finished, make_topics, read, send
 from tests.support.kafka import KafkaBroker
 from vigil.app.runtime.replay import Outputs
 from vigil.app.simulate import Simulation

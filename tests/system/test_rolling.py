@@ -13,9 +13,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
+from tests.support.comparison import differences
 from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
 from tests.support.kafka import KafkaBroker
-from tools.chaos_run import live_differences, send
+from tools.chaos_run import send
 from vigil.app.simulate import Simulation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -107,7 +108,7 @@ async def test_workers_are_replaced_one_by_one_and_no_deadline_waits_longer_than
         sending.cancel()
         for worker in workers.values():
             worker.stop()
-    assert live_differences(expected, outputs) == []
+    assert differences(expected, outputs, live=True) == []
     settled = [at for log in tmp_path.glob("*.log") for at in assigned(log)]
     hand_overs: list[Span] = []
     for begin, end in zip(began, [*began[1:], rolled], strict=True):

@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from tests.notify.test_service import ROUTES, message, publish
-from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
+from tests.support.comparison import differences
+from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
 from tests.support.kafka import KafkaBroker
 from tests.support.notify_stories import verdict
 from tests.support.webhook_receiver import Receiver

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tests.support.harness import WorkerProcess, differences, finished, make_topics, read, send
+from tests.support.comparison import differences
+from tests.support.harness import WorkerProcess, finished, make_topics, read, send
 from tests.support.kafka import KafkaBroker
 from tests.system.test_recorded import PARTITIONS, processed, recording, settings
 from vigil.app.domain.registry import REGISTRY

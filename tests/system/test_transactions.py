@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read
+from tests.support.comparison import differences
+from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
 from tests.support.kafka import KafkaBroker
 from vigil.app.simulate import Simulation
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import orjson
 
-from tests.support.harness import OUTPUTS, WorkerProcess, calm, differences, finished, make_topics, read, recorded, send
+from tests.support.comparison import differences
+from tests.support.harness import OUTPUTS, WorkerProcess, calm, finished, make_topics, read, recorded, send
 from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.runtime.replay import replay

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.harness import WorkerProcess, calm, differences, finished, make_topics, read, send
+from tests.support.comparison import differences
+from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
 from tests.support.kafka import KafkaBroker
-from tools.chaos_run import live_differences
 from tools.chaos_run import send as evenly
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.message import Message
@@ -155,7 +155,7 @@ async def test_twenty_times_as_many_rooms_as_a_worker_can_carry(own_kafka: Kafka
         done.set()
         peaks, after = await watching, now(worker)
         print(f"{len(messages)} messages; {before_it} … {peaks} … {after}; {before:.0f} MB at first")
-        assert live_differences(expected, await read(address)) == []
+        assert differences(expected, await read(address), live=True) == []
     finally:
         done.set()
         assert worker.stop() == 0

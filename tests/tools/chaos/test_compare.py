@@ -1,18 +1,22 @@
-"""What a chaos run compares of actions: all of their last revision, but of a withdrawn one only what does not depend on
-the order in which reviews arrive."""
+"""What a chaos run compares of actions: their last revision, but of a withdrawn one only what does not depend on the
+order in which reviews arrive."""
 
 from typing import Any
 
-from tests.support.harness import _compare_actions
+from tests.support.comparison import compare_events, compare_states
+from vigil.app.domain.registry import REGISTRY
+
+ACTIONS = REGISTRY.outputs["enforcement"]
+SCORES = REGISTRY.outputs["supplier-score"]
 
 
-def action(**told: Any) -> dict[str, Any]:
+def action(**changed: Any) -> dict[str, Any]:
     fields = {"action_id": "a", "revision": 1, "status": "active", "host_id": "h", "count": 3, "steps": ["close"]}
-    return {**fields, "ban_days": None, **told}
+    return {**fields, "ban_days": None, **changed}
 
 
 def compared(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
-    return _compare_actions(then, [(b"h", value) for value in now])
+    return compare_events(ACTIONS, then, [(b"h", value) for value in now])
 
 
 def test_an_active_action_is_compared_by_what_it_leads_to() -> None:
@@ -27,3 +31,11 @@ def test_a_withdrawn_action_is_withdrawn_whatever_it_led_to_before() -> None:
     assert compared(then, now) == []
     assert compared(then, now[:1]), "it was not withdrawn"
     assert compared(then, [action(), action(revision=2, status="withdrawn", host_id="other")])
+
+
+def test_a_state_is_compared_by_the_last_message_of_its_key() -> None:
+    score = {"supplier_id": "s", "at": 5, "predicted": 60}
+    assert compare_states(SCORES, [score], [(b"s", {**score, "predicted": 50}), (b"s", score)]) == []
+    assert compare_states(SCORES, [score], [(b"s", score), (b"s", None)]), "it was deleted"
+    assert compare_states(SCORES, [score], [(b"s", {**score, "at": 9})]), "another time"
+    assert compare_states(SCORES, [score], [(b"s", {**score, "at": 9})], ["at"]) == []
