@@ -1,4 +1,4 @@
-"""Chaos: seeded runs on real Kafka in which workers and broker suffer, each held against a calm replay.
+"""Chaos: seeded runs on a real Kafka with faults in workers and broker, each compared with a replay without faults.
 
     python -m tools.chaos                       the long form: 50 seeds, those that stand in the table left out
     python -m tools.chaos --seed 17             one seed again
@@ -36,36 +36,36 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="leave out the seeds that stand in the table")
     parser.add_argument("--logs", type=Path, help="where the workers' logs go (default: a temporary folder)")
     parser.add_argument("--fault", choices=FAULTS, help="run the workers without a safeguard until a run differs")
-    told = parser.parse_args(arguments)
-    long_form = told.runs is None and not any(word.startswith("--seed") for word in arguments or sys.argv[1:])
-    runs = told.runs or (50 if long_form else 1)
-    seeds = list(range(told.seed, told.seed + runs))
-    if (told.resume or long_form) and told.fault is None:
-        done = seeds_in(told.table)
+    options = parser.parse_args(arguments)
+    long_form = options.runs is None and not any(word.startswith("--seed") for word in arguments or sys.argv[1:])
+    runs = options.runs or (50 if long_form else 1)
+    seeds = list(range(options.seed, options.seed + runs))
+    if (options.resume or long_form) and options.fault is None:
+        done = seeds_in(options.table)
         seeds = [seed for seed in seeds if seed not in done]
-    logs = told.logs or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
-    draw = zombie if told.fault == "no-fence" else partial(plan, clock=told.clock)
+    logs = options.logs or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
+    draw = zombie if options.fault == "no-fence" else partial(plan, clock=options.clock)
     ran = bad = 0
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of the sender, while the broker is away
     with KafkaBroker() as broker:
         for seed in seeds:
             folder = logs / f"seed-{seed}"
             shutil.rmtree(folder, ignore_errors=True)
-            outcome = asyncio.run(Run(draw(seed), broker, folder, told.fault).do())
-            tell(outcome, folder)
-            if told.fault is None:
-                write(told.table, outcome)
+            outcome = asyncio.run(Run(draw(seed), broker, folder, options.fault).do())
+            report(outcome, folder)
+            if options.fault is None:
+                write(options.table, outcome)
             ran += 1
             bad += not outcome.good
-            if told.fault is not None and bad:
+            if options.fault is not None and bad:
                 break
             if outcome.good:
                 shutil.rmtree(folder, ignore_errors=True)
     print(f"{ran} runs, {bad} differ")
-    return int(bool(bad) == (told.fault is None))
+    return int(bool(bad) == (options.fault is None))
 
 
-def tell(outcome: Outcome, folder: Path) -> None:
+def report(outcome: Outcome, folder: Path) -> None:
     """Print a run."""
     line = summary(outcome)
     print(" · ".join(f"{name} {value}" for name, value in line.items() if value != ""), flush=True)

@@ -1,4 +1,4 @@
-"""One chaos run: workers under a supervisor, a broker that suffers, and what came out against a calm replay.
+"""One chaos run: workers under a supervisor, a broker with faults, and a comparison of the outputs with a replay.
 
 sender ─▶ broker ◀─▶ worker 0 … 2, each started again when it ends, as a supervisor would
             ▲            ▲
@@ -31,28 +31,28 @@ from vigil.app.simulate.message import Message
 BEGIN_S: Final = 40
 FINISHED_S: Final = 60
 BROKER_S: Final = 180
-"""A broker may take so long to come back: a machine that others keep busy is nothing to be held against a run."""
+"""The longest time a broker takes to come back: a machine that is busy with other things must not fail a run."""
 STOP_S: Final = 5.0
-"""A worker that is asked to stop has so long."""
+"""The longest time a worker takes to stop after SIGTERM."""
 SLOW_STOP_S: Final = 2.0
-"""So much longer where it was told to wait between the steps of a checkpoint."""
+"""Additional time where it waits between the steps of a checkpoint."""
 
 CLEAN: Final = frozenset({0, 1, -signal.SIGKILL, -signal.SIGTERM})
-"""How a worker may end: as it was told to, by an error of which it has told, killed, or asked before it listens."""
+"""How a worker may end: on SIGTERM, by an error that it has logged, killed, or on SIGTERM before it handles it."""
 
 UNREACHABLE: Final = re.compile(r"cannot reach Kafka|Kafka at \S+ did not tell of them")
-"""What a worker says that could not start because the broker was away."""
+"""What a worker logs that cannot start because the broker is away."""
 
 
 @dataclass
 class Outcome:
-    """What a run gave."""
+    """The result of a run."""
 
     plan: Plan
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
     crashes: Counter[str] = field(default_factory=Counter)
-    """Why workers stopped of themselves."""
+    """Why workers stopped by themselves."""
     starts: int = 0
     repeats: int = 0
     """Outputs that were published more than once."""
@@ -66,7 +66,7 @@ class Outcome:
 
 
 class Supervised:
-    """One worker's place: whoever stands there is started again when it ends."""
+    """One worker under a supervisor: it is started again when it ends."""
 
     def __init__(self, name: int, run: "Run") -> None:
         self.name = name
@@ -82,7 +82,7 @@ class Supervised:
         self._hold = 0.0
 
     def tend(self) -> None:
-        """Look after it; call it often."""
+        """Start it, and start it again when it has ended; call this often."""
         run, process = self._run, self.process
         if process is not None and process.process.poll() is not None:
             code = process.process.returncode
@@ -98,7 +98,7 @@ class Supervised:
             self.process = run.launch(self.name)
 
     async def suffer(self, action: Action) -> None:
-        """Do to it what the action says."""
+        """Carry out an action on it."""
         process = self.process
         if process is None:
             if action.kind == "leave":
@@ -118,7 +118,7 @@ class Supervised:
             await self.stop(strict=not self._run.broker_away)
 
     async def stop(self, strict: bool = True) -> None:
-        """SIGTERM, and measure how long it takes; `strict`: it must keep to the time it has."""
+        """SIGTERM, and measure how long it takes; `strict`: a longer time than it has is a finding."""
         process = self.process
         if process is None or process.process.poll() is not None:
             return
@@ -140,7 +140,7 @@ class Supervised:
 
 
 class Run:
-    """A plan on a broker."""
+    """One plan, carried out on a broker."""
 
     def __init__(self, plan: Plan, broker: KafkaBroker, folder: Path, fault: str | None = None) -> None:
         """`folder` takes the workers' logs; `fault`: a safeguard that the workers are run without."""
@@ -156,7 +156,7 @@ class Run:
         self._until = 0
 
     async def do(self) -> Outcome:
-        """Run it on a broker without topics, and leave that so."""
+        """Carry it out; all topics of the broker are deleted first."""
         began = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
         address = self.broker.address
@@ -186,11 +186,11 @@ class Run:
             await sending
             try:
                 await finished(address, self.app_id, within_s=FINISHED_S, still_s=1.0)
-            except AssertionError as error:  # what came out all the same tells more
+            except AssertionError as error:  # compare all the same: differences explain more
                 self.outcome.wrong.append(f"{type(error).__name__}: {error}"[:2000])
-            told = await read(address)
-            self.outcome.wrong += differences(expected, told, live=live)
-            self._count(told)
+            consumed = await read(address)
+            self.outcome.wrong += differences(expected, consumed, live=live)
+            self._count(consumed)
         except (AssertionError, TimeoutError) as error:
             self.outcome.wrong.append(f"{type(error).__name__}: {error}"[:2000])
         finally:
@@ -209,16 +209,16 @@ class Run:
     def launch(self, name: int) -> WorkerProcess:
         """Start a worker at a place."""
         self.outcome.starts += 1
-        told: dict[str, object] = {"clock": self.plan.clock, "app_id": self.app_id, "log_format": "text"}
+        settings: dict[str, object] = {"clock": self.plan.clock, "app_id": self.app_id, "log_format": "text"}
         if self.plan.clock == "recorded":
-            told["recorded_until"] = self._until
+            settings["recorded_until"] = self._until
         command = [sys.executable, "-m", "tools.chaos_worker"]
         if self.plan.slow or self._fault not in (None, "no-fence"):
             command.append(f"--slow={1000 * self.plan.seed + self.outcome.starts}")
         if self._fault is not None:
             command.append(f"--fault={self._fault}")
         log = self.folder / f"worker-{name}.log"
-        return WorkerProcess(self.broker.address, log, command=command, **told, **self.plan.settings)
+        return WorkerProcess(self.broker.address, log, command=command, **settings, **self.plan.settings)
 
     def _worker(self, name: int) -> Supervised:
         return self._crew.setdefault(name, Supervised(name, self))
@@ -268,8 +268,8 @@ class Run:
                 await asyncio.to_thread(self.broker.start, BROKER_S)
             self.broker_away = False
 
-    def _count(self, told: Consumed) -> None:
-        published = identities(told)
+    def _count(self, consumed: Consumed) -> None:
+        published = identities(consumed)
         self.outcome.outputs = len(published)
         self.outcome.repeats = published.total() - len(published)
 
@@ -321,9 +321,9 @@ _STOPPED: Final = re.compile(r"stopped\s.*?error=('[^']*'|\"[^\"]*\"|\S+)")
 
 
 def reason(log: Path) -> str:
-    """Why the last worker that wrote to the log stopped of itself, in short."""
-    told = _STOPPED.findall(log.read_text(errors="replace"))
-    return re.sub(r"[0-9.]+", "N", told[-1].strip("'\""))[:120] if told else "unknown: " + tail(log)
+    """Why the last worker that wrote to the log stopped by itself, in short."""
+    reasons = _STOPPED.findall(log.read_text(errors="replace"))
+    return re.sub(r"[0-9.]+", "N", reasons[-1].strip("'\""))[:120] if reasons else "unknown: " + tail(log)
 
 
 def tail(log: Path) -> str:

@@ -1,4 +1,4 @@
-"""The contract's files under docs/, written anew, or held against the code.
+"""Writes the contract's files under docs/, or compares them with the code.
 
 python tools/contracts.py write             docs/contracts/… and the tables of docs/contracts.md
 python tools/contracts.py check             are they current?
@@ -73,21 +73,21 @@ def page(text: str) -> str:
 
 
 def wanted() -> dict[Path, str]:
-    """Every file that must be there, and what must stand in it."""
-    told = {FOLDER / name: text for name, text in files(REGISTRY.readers).items()}
-    told[PAGE] = page(PAGE.read_text(encoding="utf-8"))
-    return told
+    """Every file that must exist, and its content."""
+    contents = {FOLDER / name: text for name, text in files(REGISTRY.readers).items()}
+    contents[PAGE] = page(PAGE.read_text(encoding="utf-8"))
+    return contents
 
 
 def stale() -> list[str]:
-    """The files that are not as they must be, or too many."""
-    told = wanted()
+    """The files that are not as they must be, or should not exist."""
+    contents = wanted()
     problems = []
-    for file, text in told.items():
+    for file, text in contents.items():
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             problems.append(str(file.relative_to(ROOT)))
     problems += [
-        f"{file.relative_to(ROOT)} (no such topic)" for file in (FOLDER / "schemas").glob("*") if file not in told
+        f"{file.relative_to(ROOT)} (no such topic)" for file in (FOLDER / "schemas").glob("*") if file not in contents
     ]
     return problems
 

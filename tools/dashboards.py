@@ -1,11 +1,14 @@
 """Makes dashboards/*.json: `python -m tools.dashboards` writes them, a test holds them together."""
 
-# ruff: noqa: E501 - what a panel says and asks stays on one line
+# ruff: noqa: E501 - a panel's description and queries stays on one line
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from vigil.app.domain.registry import REGISTRY, Registry
 
 FOLDER: Final = Path(__file__).parents[1] / "dashboards"
 SOURCE: Final = {"type": "prometheus", "uid": "prometheus"}
@@ -20,7 +23,7 @@ class Dashboard:
     """Rows of panels, from left to right."""
 
     def __init__(self, uid: str, title: str, description: str) -> None:
-        self._told = (uid, title, description)
+        self._head = (uid, title, description)
         self._panels: list[dict[str, Any]] = []
         self._x = self._y = self._height = 0
 
@@ -82,21 +85,25 @@ class Dashboard:
         self._x += width
         self._height = max(self._height, height) if panel["type"] != "row" else 0
 
+    def expressions(self) -> str:
+        """The expressions of all panels."""
+        return "\n".join(target["expr"] for panel in self._panels for target in panel.get("targets", ()))
+
     def text(self) -> str:
         """The file."""
-        uid, title, description = self._told
+        uid, title, description = self._head
         others = {"type": "dashboards", "title": "Vigil", "tags": ["vigil"], "asDropdown": True, "includeVars": False}
-        told = {
+        content = {
             "uid": uid, "title": title, "description": description, "tags": ["vigil"], "schemaVersion": 41, "version": 1,
             "editable": False, "graphTooltip": 1, "refresh": "5s", "time": {"from": "now-30m", "to": "now"},
             "timezone": "browser", "templating": {"list": []}, "annotations": {"list": []}, "links": [others],
             "panels": self._panels,
         }  # fmt: skip
-        return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def rate(metric: str, by: str = "", more: str = "") -> str:
-    """A counter's rise a second."""
+    """How much a counter rises in a second."""
     return f"sum{f' by ({by})' if by else ''} (rate({metric}{more}{RATE}))"
 
 
@@ -111,7 +118,6 @@ def quantiles(metric: str, more: str = "") -> list[Query]:
 
 
 VERDICTS: Final = '{topic="verdict"}'
-ROOMS: Final = '{topic=~"buyer-entry|comment|frame-status"}'
 
 
 def operations() -> Dashboard:
@@ -154,8 +160,8 @@ def operations() -> Dashboard:
             "run ahead.",
             [("sum by (shards) (vigil_buffered_events)", "{{shards}}"),
              ("sum by (shards) (vigil_held_back_partitions)", "{{shards}}: partitions held back")], "short")  # fmt: skip
-    d.lines("Event loop: longest gaps", "How long a worker did not come round to its clocks, 99th percentile. It adds to the "
-            "delay of deadlines.", [(quantile(0.99, "vigil_loop_gap_seconds", "instance"), "{{instance}}")], "s")  # fmt: skip
+    d.lines("Event loop: longest gaps", "How long a worker did not look at its shards, 99th percentile. It adds to the "
+            "delay of timers.", [(quantile(0.99, "vigil_loop_gap_seconds", "instance"), "{{instance}}")], "s")  # fmt: skip
     d.row("State")
     d.lines("Time of a checkpoint", "State written, then outputs sent.", quantiles("vigil_checkpoint_seconds"), "s")
     d.lines("Checkpoints and what they write", "A second.",
@@ -179,12 +185,12 @@ def operations() -> Dashboard:
     d.lines("Up for", "Time since a worker started.",
             [('time() - process_start_time_seconds{job="vigil"}', "{{instance}}")], "s", width=6)  # fmt: skip
     d.row("Alerts for others: vigil notify (empty where none runs)")
-    d.lines("Waiting to be told, by target", "Steps of incidents that were not delivered yet, those that wait for the end of "
+    d.lines("Waiting for delivery, by target", "Changes of incidents that were not delivered yet, those that wait for the end of "
             "quiet hours included.", [("sum by (target) (vigil_notify_owed)", "{{target}}")], "short")  # fmt: skip
-    d.lines("Longest wait, by target", "For how long what was due first waits by now; quiet hours do not count. While it "
-            "grows, the target does not answer, or takes less than there is to tell.",
+    d.lines("Longest wait, by target", "How long the oldest change that is due has been waiting; quiet hours do not count. While it "
+            "grows, the target does not answer, or takes less than there is to deliver.",
             [("max by (target) (vigil_notify_late_seconds)", "{{target}}")], "s")  # fmt: skip
-    d.lines("Told and given up, by target", "Steps a minute; what was given up lies in notify-dead-letter.",
+    d.lines("Delivered and given up, by target", "Changes a minute; what was given up is in notify-dead-letter.",
             [(rate("vigil_notify_delivered_total", "target") + " * 60", "{{target}}"),
              (rate("vigil_notify_dead_letters_total", "target") + " * 60", "{{target}}: given up")], "cpm")  # fmt: skip
     return d
@@ -280,9 +286,37 @@ def suppliers() -> Dashboard:
     return d
 
 
-ALL: Final = {"operations": operations, "moderation": moderation, "suppliers": suppliers}
+def subject_rows(d: Dashboard, shown: str, registry: Registry = REGISTRY) -> None:
+    """A row for each subject that declares metrics which no panel shows. `shown`: the expressions of all panels."""
+    for subject in registry.subjects.values():
+        missing = [metric for metric in subject.metrics.metrics if not re.search(rf"{metric.name}(_|\b)", shown)]
+        if missing:
+            d.row(f"Subject: {subject.name}")
+        for metric in missing:
+            labels = ", ".join(metric.labels)
+            legend = ", ".join(f"{{{{{label}}}}}" for label in metric.labels)
+            if metric.kind == "counter":
+                d.lines(
+                    metric.name, f"{metric.help} A second.", [(rate(f"{metric.name}_total", labels), legend)], "ops"
+                )
+            elif metric.kind == "gauge":
+                d.lines(
+                    metric.name,
+                    metric.help,
+                    [(f"sum{f' by ({labels})' if labels else ''} ({metric.name})", legend)],
+                    "short",
+                )
+            else:
+                d.lines(metric.name, metric.help, quantiles(metric.name), "short")
+
+
+def all_dashboards(registry: Registry = REGISTRY) -> dict[str, Dashboard]:
+    """Every dashboard by the name of its file."""
+    made = {"operations": operations(), "moderation": moderation(), "suppliers": suppliers()}
+    subject_rows(made["operations"], "\n".join(each.expressions() for each in made.values()), registry)
+    return made
 
 
 if __name__ == "__main__":
-    for name, made in ALL.items():
-        (FOLDER / f"{name}.json").write_text(made().text())
+    for name, dashboard in all_dashboards().items():
+        (FOLDER / f"{name}.json").write_text(dashboard.text())

@@ -40,8 +40,8 @@ class OutputTopic:
     topic: str
     kind: OutputKind = "event"
     identity: str = ""
-    """The field that distinguishes messages: two messages with the same one have the same content. (A state's key; of an
-    output with `revision`: what is revised.) Events and states have one."""
+    """The field that identifies a message: two messages with the same identity have the same content. It is a state's
+    key, and of an output with `revision` what is revised. Events and states have one."""
     revision: str | None = None
     """The field that counts the revisions of one identity; the highest one is valid."""
     summary: str | None = None

@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from tests.support.kafka import VERSION as TESTED_KAFKA
 from tests.support.needs import program
-from tools.dashboards import ALL as MADE
+from tools.dashboards import all_dashboards
 from vigil.app.cli.notify import notify
 from vigil.app.console.auth.authenticator import Authenticator, new_token
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
@@ -323,9 +323,9 @@ def test_grafana_is_given_prometheus_and_the_dashboards():
 
 
 def test_the_dashboards_are_what_their_code_makes():
-    assert {dashboard.stem for dashboard in DASHBOARDS} == set(MADE)
+    assert {dashboard.stem for dashboard in DASHBOARDS} == set(all_dashboards())
     for dashboard in DASHBOARDS:
-        assert dashboard.read_text() == MADE[dashboard.stem]().text(), "make them anew: python -m tools.dashboards"
+        assert dashboard.read_text() == all_dashboards()[dashboard.stem].text(), "run python -m tools.dashboards"
 
 
 def test_no_two_dashboards_share_an_identity():
