@@ -14,7 +14,7 @@ from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, digest_of
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 
 _DIGEST_DIGITS: Final = 16
-"""Hex digits of a version's digest in a fingerprint: 64 bits are enough to tell the versions of one section apart, and
+"""Hex digits of a version's digest in a fingerprint: 64 bits are enough to distinguish the versions of one section, and
 the fingerprint, which may be stored with a shard's state, stays short."""
 
 

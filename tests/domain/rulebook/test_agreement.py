@@ -1,4 +1,4 @@
-"""Two workers compare their rulebooks: alike or not, what differs, from when on, and what to do."""
+"""Two workers compare their rulebooks: whether they judge alike, what differs, from when on, and the remedy."""
 
 from datetime import date
 
@@ -33,23 +33,23 @@ def test_fingerprints_are_equal_exactly_when_digests_are(text: str) -> None:
     assert (fingerprint(other) == fingerprint(OWN)) == (other.digest == OWN.digest)
 
 
-def test_a_fingerprint_names_pieces_as_the_file_does() -> None:
-    pieces = fingerprint(OWN)
-    assert pieces["time_zone"] == "America/Los_Angeles"
-    assert pieces["absence.family"] == "reception"
-    assert header("absence.from").strip("[]") in pieces
+def test_the_items_of_a_fingerprint_are_named_as_in_the_file() -> None:
+    items = fingerprint(OWN)
+    assert items["time_zone"] == "America/Los_Angeles"
+    assert items["absence.family"] == "reception"
+    assert header("absence.from").strip("[]") in items
 
 
-def test_the_same_rulebook_agrees_and_so_does_one_in_other_words() -> None:
+def test_a_rulebook_agrees_with_itself_and_with_one_whose_descriptions_differ() -> None:
     assert disagreement(OWN, OWN.digest) is None
     assert disagreement(OWN, read(OTHERS["a word"]).digest) is None
 
 
-def test_a_group_that_has_not_begun_agrees_with_anything() -> None:
+def test_a_group_without_a_checkpoint_agrees_with_every_rulebook() -> None:
     assert disagreement(OWN, "") is None
 
 
-def told(text: str) -> str:
+def described(text: str) -> str:
     other = read(text)
     found = disagreement(OWN, other.digest, fingerprint(other))
     assert found
@@ -57,24 +57,24 @@ def told(text: str) -> str:
 
 
 def test_what_differs_is_named_with_both_digests_and_a_remedy() -> None:
-    words = told(CHANGED)
+    words = described(CHANGED)
     assert f"{header('absence.from')} has other numbers here than in the group" in words
     assert OWN.digest[:12] in words and read(CHANGED).digest[:12] in words
     assert "VIGIL_RULEBOOK_CHANGED=1" in words
 
 
 def test_a_table_that_only_one_side_has_is_named() -> None:
-    assert f"[absence.from.{TO_COME}] is in the group, and not here" in told(MORE)
+    assert f"[absence.from.{TO_COME}] is in the group, and not here" in described(MORE)
     mine, theirs = fingerprint(read(MORE)), fingerprint(OWN)
     assert differences(mine, theirs) == [f"[absence.from.{TO_COME}] is here, and not in the group"]
 
 
-def test_families_and_zones_are_told_as_they_are() -> None:
-    assert "absence.family is reception here, low-quality in the group" in told(OTHERS["a family"])
-    assert "time_zone is America/Los_Angeles here, US/Pacific in the group" in told(OTHERS["a zone"])
+def test_families_and_time_zones_are_named_with_both_values() -> None:
+    assert "absence.family is reception here, low-quality in the group" in described(OTHERS["a family"])
+    assert "time_zone is America/Los_Angeles here, US/Pacific in the group" in described(OTHERS["a zone"])
 
 
-def test_without_a_fingerprint_the_digests_and_the_remedy_are_told() -> None:
+def test_without_a_fingerprint_only_the_digests_and_the_remedy_are_named() -> None:
     found = disagreement(OWN, "0" * 64)
     assert found
     assert found.words.startswith(
@@ -98,5 +98,5 @@ def test_two_rulebooks_judge_alike_until_the_first_day_that_differs(other: str, 
     assert alike_until(read(OTHERS[other]), fingerprint(OWN)) == until
 
 
-def test_a_piece_that_cannot_be_read_makes_a_difference_at_all_times() -> None:
+def test_an_item_that_cannot_be_read_makes_a_difference_at_all_times() -> None:
     assert alike_until(OWN, {**fingerprint(OWN), "absence.from.someday": "00"}) == -MAX_TIME

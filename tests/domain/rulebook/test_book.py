@@ -1,4 +1,4 @@
-"""What was in force when, to the millisecond, and when two rulebooks are the same one."""
+"""Which limits are effective when, to the millisecond, and which changes leave the digest of a rulebook."""
 
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -53,7 +53,7 @@ def test_the_first_and_the_last_day_that_can_be_written_have_a_midnight(zone: st
 
 
 @pytest.mark.parametrize("day", ["2023-03-12", "2023-03-13", "2023-11-05", "2023-11-06", "2023-06-01"])
-def test_a_version_holds_from_the_first_millisecond_of_its_day_and_not_before(day: str) -> None:
+def test_a_version_is_effective_from_the_first_millisecond_of_its_day(day: str) -> None:
     book = read(dated("absence", day, lasts_s="77"))
     begins = midnight(date.fromisoformat(day), PACIFIC)
     before, after = book.at("absence", begins - 1), book.at("absence", begins)
@@ -63,21 +63,21 @@ def test_a_version_holds_from_the_first_millisecond_of_its_day_and_not_before(da
     assert before.limits.lasts_s != 77
 
 
-def test_before_its_first_day_a_rule_has_no_limits() -> None:
+def test_before_its_first_version_a_rule_has_no_limits() -> None:
     first = BOOK.versions("absence")[0]
     assert first.start == utc(2022, 7, 19, 7)
     assert BOOK.at("absence", first.start - 1) is None
     assert BOOK.at("absence", first.start) is first
 
 
-def test_the_score_changes_on_its_day_and_the_rules_before_it_are_still_known() -> None:
+def test_the_score_changes_on_its_day_and_the_earlier_rules_are_kept() -> None:
     changed = utc(2022, 8, 3, 7)
     before, after = BOOK.at("suppliers", changed - 1), BOOK.at("suppliers", changed)
     assert before and after
     assert (before.limits.response_within_h, after.limits.response_within_h) == (24, 12)
 
 
-def test_another_time_zone_moves_every_day() -> None:
+def test_another_time_zone_moves_the_start_of_every_version() -> None:
     tokyo = read(TEXT.replace("America/Los_Angeles", "Asia/Tokyo", 1))
     assert tokyo.versions("absence")[0].start == utc(2022, 7, 18, 15)
     assert tokyo.time_zone == "Asia/Tokyo"
@@ -128,8 +128,8 @@ def test_what_may_change_a_judgement_changes_the_digest(text: str) -> None:
     assert read(text).digest != BOOK.digest
 
 
-def test_a_number_at_its_default_counts_as_one_that_is_not_there() -> None:
-    """So that a later Vigil, which knows a new number, agrees with an older one as long as it is not set."""
+def test_a_number_at_its_default_leaves_the_digest() -> None:
+    """A later Vigil with an additional number agrees with an older one as long as that number is not set."""
     assert read(with_line("ladder.reception.from", "always_close = []")).digest == BOOK.digest
     assert plain(Ladder(rungs=(Rung(steps=("warn",)),))) == {"rungs": [{"steps": ["warn"]}]}
 
@@ -137,7 +137,7 @@ def test_a_number_at_its_default_counts_as_one_that_is_not_there() -> None:
 # ---- words -----------------------------------------------------------------------------------------------------
 
 
-def test_a_ladder_is_told_in_words() -> None:
+def test_a_ladder_is_described_rung_by_rung() -> None:
     ladder = Ladder(
         window_days=90,
         rungs=(
@@ -155,5 +155,5 @@ def test_a_ladder_is_told_in_words() -> None:
     ]
 
 
-def test_a_ladder_of_one_rung_says_so() -> None:
+def test_a_ladder_of_one_rung_is_described_as_such() -> None:
     assert Ladder(rungs=(Rung(steps=("close",)),)).words() == ["1st and every other: close"]

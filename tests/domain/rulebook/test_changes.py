@@ -24,7 +24,7 @@ def brief(changes: list[LimitChange]) -> list[tuple[str, str | None, str, object
 # ---- between two days ------------------------------------------------------------------------------------------
 
 
-def test_a_change_is_told_with_its_day_and_by_whose_word() -> None:
+def test_a_change_has_its_effective_date_and_its_citation() -> None:
     text = dated("absence", "2031-05-01", lasts_s="77", source='"a memo"')
     was = BOOK.versions("absence")[-1].limits.lasts_s
     (change,) = changes_between(read(text), day("2031-01-01"), day("2031-12-31"))
@@ -40,18 +40,18 @@ def test_a_change_is_told_with_its_day_and_by_whose_word() -> None:
         ("2031-05-01", "2031-05-01", 0),
     ],
 )
-def test_between_two_days_counts_the_later_one_in(since: str, until: str, number: int) -> None:
+def test_changes_between_two_days_include_the_later_one(since: str, until: str, number: int) -> None:
     book = read(dated("absence", "2031-05-01", lasts_s="77"))
     assert len(changes_between(book, day(since), day(until))) == number
 
 
-def test_a_rule_that_comes_into_force_has_no_number_before() -> None:
+def test_a_rule_has_no_number_before_its_first_version() -> None:
     first = BOOK.versions("absence")[0]
     changes = [c for c in changes_between(BOOK, first.start - 1, first.start) if c.section == "absence"]
     assert [(change.key, change.was) for change in changes] == [("lasts_s", None)]
 
 
-def test_changes_are_told_in_order_of_time() -> None:
+def test_changes_are_ordered_by_time() -> None:
     starts = [change.start or 0 for change in changes_between(BOOK, 0, day("2040-01-01"))]
     assert starts == sorted(starts) and len(set(starts)) > 1
 
@@ -59,11 +59,11 @@ def test_changes_are_told_in_order_of_time() -> None:
 # ---- between two files -----------------------------------------------------------------------------------------
 
 
-def test_a_file_is_no_other_than_itself() -> None:
+def test_a_file_does_not_differ_from_itself() -> None:
     assert compare_rulebooks(BOOK, read(TEXT)) == []
 
 
-def test_another_number_is_told_once_though_later_days_have_it_too() -> None:
+def test_a_number_that_differs_in_several_versions_is_listed_once() -> None:
     later = dated("absence", "2031-05-01")
     other = with_value("absence.from", "lasts_s", "77", later)
     other = with_value("absence.from.2031-05-01", "lasts_s", "77", other)
@@ -73,7 +73,7 @@ def test_another_number_is_told_once_though_later_days_have_it_too() -> None:
     ]
 
 
-def test_a_difference_that_ends_is_told_no_longer() -> None:
+def test_a_difference_that_ends_is_not_listed_for_later_days() -> None:
     """A later table that both have stands for itself."""
     later = dated("absence", "2031-05-01", lasts_s="50")
     other = with_value("absence.from", "lasts_s", "77", later)
@@ -82,7 +82,7 @@ def test_a_difference_that_ends_is_told_no_longer() -> None:
     ]
 
 
-def test_a_version_that_one_of_them_lacks_is_told_from_its_day() -> None:
+def test_a_version_that_one_file_lacks_is_listed_from_its_day() -> None:
     book, was = read(dated("absence", "2031-05-01", lasts_s="77")), BOOK.versions("absence")[-1].limits.lasts_s
     assert brief(compare_rulebooks(BOOK, book)) == [("absence", "2031-05-01", "lasts_s", was, 77)]
     assert brief(compare_rulebooks(book, BOOK)) == [("absence", "2031-05-01", "lasts_s", 77, was)]
@@ -96,7 +96,7 @@ def test_a_family_and_a_time_zone_differ_at_all_times() -> None:
     ]
 
 
-def test_a_rung_more_is_told_by_its_place() -> None:
+def test_an_additional_rung_is_listed_by_its_path() -> None:
     rungs = '[{ steps = ["warn"] }, { steps = ["ban"], ban_days = 7 }]'
     base = with_value("ladder.obs.from", "rungs", '[{ steps = ["warn"] }]')
     changes = compare_rulebooks(read(base), read(with_value("ladder.obs.from", "rungs", rungs)))
@@ -137,22 +137,22 @@ def test_a_rung_more_is_told_by_its_place() -> None:
         ("window_days", None, "–"),
     ],
 )
-def test_a_value_is_told_with_its_unit(name: str, value: object, words: str) -> None:
+def test_a_value_is_formatted_with_its_unit(name: str, value: object, words: str) -> None:
     assert format_value(name, value) == words
 
 
-def test_a_single_value_is_told_by_its_path() -> None:
+def test_a_leaf_is_formatted_by_the_last_key_of_its_path() -> None:
     assert format_leaf("rungs[1].ban_days", 7) == "7 d"
     assert format_leaf("rungs[1].steps[0]", "ban") == "ban"
 
 
 def test_every_value_has_a_path() -> None:
-    told = flatten(BOOK.versions("ladder.minors")[0].limits)
-    assert told["rungs[0].freeze_days.least"] and told["rungs[0].steps[0]"]
-    assert all(not isinstance(value, dict | list) for value in told.values())
+    leaves = flatten(BOOK.versions("ladder.minors")[0].limits)
+    assert leaves["rungs[0].freeze_days.least"] and leaves["rungs[0].steps[0]"]
+    assert all(not isinstance(value, dict | list) for value in leaves.values())
 
 
-def test_every_number_of_the_built_in_rulebook_has_words() -> None:
+def test_every_number_of_the_built_in_rulebook_can_be_formatted() -> None:
     for section in BOOK.sections:
         for version in BOOK.versions(section):
             assert list(limit_lines(version.limits))

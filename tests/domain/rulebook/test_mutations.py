@@ -1,4 +1,4 @@
-"""Whatever a hand slips on, the reader gives a rulebook or a RulebookError that names the file: nothing else."""
+"""Whatever is mistyped, the reader returns a rulebook or raises a RulebookError that names the file; nothing else."""
 
 import re
 
@@ -37,41 +37,41 @@ ANY_VALUE = st.recursive(
 )
 
 
-def survives(text: str) -> None:
+def is_read_or_refused(text: str) -> None:
     try:
         book = parse_rulebook(text, FILE)
-    except RulebookError as refused:
-        told = str(refused).splitlines()
-        assert told
-        for line in told:
+    except RulebookError as error:
+        problems = str(error).splitlines()
+        assert problems
+        for line in problems:
             assert re.match(rf"{re.escape(FILE)}(:\d+)?: \S", line), line
             assert 0 <= int((re.match(r"[^:]+:(\d+)", line) or [0, 0])[1]) <= text.count("\n") + 1
     else:
         assert len(book.digest) == 64
         for section in book.sections:
-            for dated in book.versions(section):
-                assert book.at(section, dated.start) is dated
+            for version in book.versions(section):
+                assert book.at(section, version.start) is version
 
 
 @settings(max_examples=250, deadline=None)
 @given(st.integers(0, len(TEXT) - 1), CHARACTERS, st.sampled_from(["insert", "replace", "delete"]))
 def test_any_slip_of_one_character(place: int, character: str, how: str) -> None:
     head, tail = TEXT[:place], TEXT[place:]
-    survives(head + (character if how != "delete" else "") + (tail if how == "insert" else tail[1:]))
+    is_read_or_refused(head + (character if how != "delete" else "") + (tail if how == "insert" else tail[1:]))
 
 
 @settings(max_examples=250, deadline=None)
 @given(st.sampled_from(VALUES), ANY_VALUE)
 def test_any_value_of_any_key(number: int, value: str) -> None:
     key = LINES[number].partition(" = ")[0]
-    survives("\n".join([*LINES[:number], f"{key} = {value}", *LINES[number + 1 :]]))
+    is_read_or_refused("\n".join([*LINES[:number], f"{key} = {value}", *LINES[number + 1 :]]))
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(range(len(LINES))), st.sampled_from(["twice", "gone", "to the top"]))
 def test_any_line_twice_gone_or_elsewhere(number: int, how: str) -> None:
     line, rest = LINES[number], [*LINES[:number], *LINES[number + 1 :]]
-    survives(
+    is_read_or_refused(
         "\n".join({"twice": [*LINES[:number], line, *LINES[number:]], "gone": rest, "to the top": [line, *rest]}[how])
     )
 
@@ -79,4 +79,4 @@ def test_any_line_twice_gone_or_elsewhere(number: int, how: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(TABLES), st.lists(st.sampled_from(["a", "from", "2022-07-19", "ladder", "absence", '"x.y"'])))
 def test_any_name_of_any_table(number: int, names: list[str]) -> None:
-    survives("\n".join([*LINES[:number], f"[{'.'.join(names)}]", *LINES[number + 1 :]]))
+    is_read_or_refused("\n".join([*LINES[:number], f"[{'.'.join(names)}]", *LINES[number + 1 :]]))

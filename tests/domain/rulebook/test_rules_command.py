@@ -1,4 +1,4 @@
-"""`vigil rules` as it is typed: what it shows, what it refuses, and with which exit code."""
+"""The command `vigil rules`: what it shows, what it refuses, and its exit codes."""
 
 import json
 from datetime import datetime
@@ -36,7 +36,7 @@ def shown(*arguments: str, text: str | None = None) -> str:
     return " ".join(result.stdout.split())
 
 
-def told(*arguments: str, text: str | None = None) -> Any:
+def machine_output(*arguments: str, text: str | None = None) -> Any:
     result = run(*arguments, "--json", text=text)
     assert (result.exit_code, result.stderr) == (0, "")
     return json.loads(result.stdout)
@@ -51,24 +51,24 @@ def test_every_rule_and_section_is_shown() -> None:
         assert section in page
 
 
-def test_a_rule_is_shown_with_words_numbers_day_and_source() -> None:
+def test_a_rule_is_shown_with_description_numbers_date_and_citation() -> None:
     page = shown("--on", "2022-08-01", "--only", "greeting-miss")
     for words in ("greeting-miss", "within_s: 10 s", "in_a_row: 3", FIRST, "July 2022", "Three consecutive"):
         assert words in page
     assert "absence" not in page
 
 
-def test_a_ladder_is_shown_in_words() -> None:
+def test_a_ladder_is_shown_rung_by_rung() -> None:
     page = shown("--on", "2022-08-01", "--only", "ladder.reception")
     for words in ("window_days: 90 d", "1st: warn or close", "2nd: close, ban 7 d", "4th and more: close, ban 30 d"):
         assert words in page
 
 
-def test_a_day_before_the_first_says_from_when_it_holds() -> None:
+def test_a_rule_before_its_first_version_is_shown_with_its_start() -> None:
     assert f"not in force │ from {FIRST}" in shown("--on", "2000-01-01", "--only", "absence")
 
 
-def test_what_holds_for_a_while_says_until_when(folder: Path) -> None:
+def test_limits_with_a_successor_are_shown_with_their_end(folder: Path) -> None:
     text = dated("absence", "2031-05-01", lasts_s="77")
     page = shown("--rulebook", FILE, "--on", "2031-04-30", "--only", "absence", text=text)
     assert "until" in page and "2031-05-01" in page and "77" not in page
@@ -76,22 +76,22 @@ def test_what_holds_for_a_while_says_until_when(folder: Path) -> None:
     assert "until" not in page and "77 s" in page
 
 
-def test_the_words_shown_are_those_of_the_day(folder: Path) -> None:
+def test_the_description_shown_is_that_of_the_day(folder: Path) -> None:
     text = with_line("absence.from.2031-05-01", 'says = "A minute."', dated("absence", "2031-05-01", lasts_s="60"))
     for day, words in (("2031-04-30", "Five continuous minutes"), ("2031-05-01", "A minute.")):
         assert words in shown("--rulebook", FILE, "--on", day, "--only", "absence", text=text)
         (folder / FILE).write_text(text)
-        assert words in told("--rulebook", FILE, "--on", day)["sections"]["absence"]["says"]
+        assert words in machine_output("--rulebook", FILE, "--on", day)["sections"]["absence"]["says"]
 
 
-def test_without_a_day_it_is_today_where_the_rulebook_counts_days() -> None:
+def test_the_day_defaults_to_today_in_the_time_zone_of_the_rulebook() -> None:
     before = datetime.now(BOOK.zone).date().isoformat()
-    day = told()["on"]
+    day = machine_output()["on"]
     assert before <= day <= datetime.now(BOOK.zone).date().isoformat()
 
 
-def test_for_machines_there_are_the_numbers_themselves() -> None:
-    page = told("--on", "2022-08-01")
+def test_json_has_the_numbers_themselves() -> None:
+    page = machine_output("--on", "2022-08-01")
     assert page["time_zone"] == "America/Los_Angeles"
     assert page["digest"] == BOOK.digest
     assert list(page["sections"]) == BOOK.sections
@@ -102,12 +102,12 @@ def test_for_machines_there_are_the_numbers_themselves() -> None:
     assert (suppliers["limits"]["response_within_h"], suppliers["until"]) == (24, "2022-08-03")
 
 
-def test_for_machines_what_is_not_in_force_is_null() -> None:
-    absence = told("--on", "2000-01-01", "--only", "absence")["sections"]["absence"]
+def test_json_is_null_for_a_rule_without_effective_limits() -> None:
+    absence = machine_output("--on", "2000-01-01", "--only", "absence")["sections"]["absence"]
     assert (absence["limits"], absence["since"], absence["until"]) == (None, None, FIRST)
 
 
-def test_hostile_words_of_a_file_reach_no_terminal(folder: Path) -> None:
+def test_control_characters_of_a_file_do_not_reach_the_terminal(folder: Path) -> None:
     text = with_value("absence", "says", r'"\u001b[2Jgone [red]not red[/red]"')
     result = run("--rulebook", FILE, "--only", "absence", text=text)
     assert "\x1b" not in result.stdout
@@ -132,8 +132,8 @@ def test_what_changed_is_shown_with_was_and_is() -> None:
     assert "2022-08-03 │ suppliers │ response_within_h │ 24 h │ 12 h │" in page
 
 
-def test_what_changed_for_machines() -> None:
-    page = told("--between", "2022-08-02", "2022-08-03", "--only", "suppliers")
+def test_changes_as_json() -> None:
+    page = machine_output("--between", "2022-08-02", "2022-08-03", "--only", "suppliers")
     assert page["between"] == ["2022-08-02", "2022-08-03"]
     (change,) = page["changes"]
     source = BOOK.versions("suppliers")[1].citation
@@ -141,28 +141,28 @@ def test_what_changed_for_machines() -> None:
     assert {key: value for key, value in change.items() if key != "start"} == {**expected, "source": source}
 
 
-def test_where_nothing_changed_it_says_so() -> None:
+def test_it_says_that_nothing_changed() -> None:
     assert shown("--between", "2000-01-01", "2000-01-02") == "Nothing changed from 2000-01-01 to 2000-01-02."
-    assert told("--between", "2000-01-01", "2000-01-02")["changes"] == []
+    assert machine_output("--between", "2000-01-01", "2000-01-02")["changes"] == []
 
 
 # ---- check -----------------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_judges_alike_is_told_so(folder: Path) -> None:
+def test_check_says_that_a_file_judges_alike(folder: Path) -> None:
     page = shown("check", FILE, text="# mine\n" + TEXT)
     assert f"{FILE} can be used" in page and BOOK.digest[:12] in page
     assert "It judges as the built-in rulebook does." in page
 
 
-def test_a_file_that_judges_otherwise_is_told_where(folder: Path) -> None:
+def test_check_lists_what_a_file_judges_differently(folder: Path) -> None:
     page = shown("check", FILE, text=with_value("absence.from", "lasts_s", "77"))
     assert f"{FIRST} │ absence │ lasts_s │ 5 min │ 77 s │" in page
 
 
 def test_a_file_is_checked_against_another(folder: Path) -> None:
     Path("base.toml").write_text(with_value("absence.from", "lasts_s", "77"), encoding="utf-8")
-    page = told("check", FILE, "--against", "base.toml", text=with_value("absence.from", "lasts_s", "78"))
+    page = machine_output("check", FILE, "--against", "base.toml", text=with_value("absence.from", "lasts_s", "78"))
     assert [(change["key"], change["was"], change["now"]) for change in page["changes"]] == [("lasts_s", 77, 78)]
     assert page["against"] == "base.toml"
 
@@ -214,7 +214,7 @@ def test_bad_usage_exits_with_2(arguments: tuple[str, ...], said: str) -> None:
     assert said in result.stderr
 
 
-def test_its_help_shows_how_it_is_typed() -> None:
+def test_its_help_has_examples() -> None:
     page = run("--help").stdout
     assert "vigil rules --between 2022-07-01 2022-09-01" in page
     assert "check" in page
