@@ -1,1 +1,1 @@
-"""The contract: every message that comes in or goes out, as msgspec types, and the topics that carry them."""
+"""The contract: every message that Vigil reads or writes, as msgspec types, and the topics that carry them."""

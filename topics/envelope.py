@@ -1,4 +1,4 @@
-"""How messages go out: one output with its identity, its JSON, and its CloudEvents 1.0 headers (binary mode)."""
+"""The form of outputs: a message with its identity, its JSON, and CloudEvents 1.0 headers (binary mode)."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -14,31 +14,31 @@ from vigil.topics.topic import Example, Topic
 SOURCE: Final = "/vigil"
 """CloudEvents `source` of everything that Vigil publishes."""
 
-MOST_CARRIED: Final = 1_500_000
-"""Bytes of a refused message, key and value together, up to which its dead letter carries it.
+MAX_CARRIED_BYTES: Final = 1_500_000
+"""Maximum size of a rejected message, key and value together, that its dead letter contains.
 
-A compressed batch may hold messages of any size, whatever size of batches its topic takes. A letter with the key, and
-both in base64, stays below what `dead-letter` and the changelogs take (4 and 8 MiB).
+A compressed batch may hold messages of any size, whatever batch size its topic accepts. Key and value in base64, each a
+third larger, stay below what `dead-letter` and the changelogs accept (4 and 8 MiB).
 """
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A refused message as it came, and why."""
+    """A rejected message in its original bytes, and why it was rejected."""
 
     topic: str | None
-    """Null where it is missing or unknown (replay)."""
+    """Null where it is missing or not known (replay)."""
     partition: int | None
-    """Where it stood: with topic and offset its identity. Null in a replay."""
+    """The partition; with topic and offset the identity of the message. Null in a replay."""
     offset: int | None
-    """Where it stood; in a replay the number of the line where none was given."""
+    """The offset; in a replay the number of the line where the recording has no offset."""
     reason: Reason
     """`malformed`, `late`, or a review of an `unknown-verdict`."""
     detail: str
-    """What is wrong with it, in words for people."""
+    """What is wrong with the message, in English."""
     at: int
-    """The clock when it was refused."""
+    """The watermark when it was rejected."""
     key: str | None
     """The original bytes, base64."""
     value: str | None
@@ -55,11 +55,11 @@ class Output(NamedTuple):
     body: Struct | None
     """None is a tombstone."""
     judged: int = 0
-    """The event time at which it was said; not part of the message."""
+    """The event time that was being judged when it was published; not part of the message."""
 
 
 def encode_body(body: Struct | None) -> bytes | None:
-    """An output's JSON as it is stored until it is sent; `published_at` is left out (see `stamp`)."""
+    """An output's JSON as it is stored until it is sent, without `published_at` (see `stamp`); None is a tombstone."""
     if body is None:
         return None
     fields: dict[str, Any] = msgspec.to_builtins(body)
@@ -68,21 +68,21 @@ def encode_body(body: Struct | None) -> bytes | None:
 
 
 def stamp(payload: bytes, published_at: int) -> bytes:
-    """Add the one field that may differ between repeats to a stored payload."""
+    """Add `published_at` (ms), the one field that may differ between repeats, to a stored payload."""
     return payload[:-1] + b',"published_at":%d}' % published_at
 
 
 def without_value(payload: bytes) -> bytes:
-    """A dead letter's payload with neither the message nor its key, for one that is too large for the topic."""
+    """A dead letter's payload without the message and its key, for a message that is too large for the topic."""
     letter = orjson.loads(payload)
     letter["detail"] += _left_out(len(letter["value"] or "") * 3 // 4)
     return orjson.dumps({**letter, "key": None, "value": None})
 
 
 def carried(detail: str, key: bytes | None, value: bytes | None) -> tuple[str, bytes | None, bytes | None]:
-    """What the dead letter of a message says: the message and its key are left out where they are too large."""
+    """Detail, key and value of a dead letter; key and value are left out where they are too large together."""
     size = len(key or b"") + len(value or b"")
-    if size <= MOST_CARRIED:
+    if size <= MAX_CARRIED_BYTES:
         return detail, key, value
     return detail + _left_out(size), None, None
 
@@ -97,7 +97,7 @@ def timestamp(at: int) -> str:
 
 
 def cloud_event_headers(topic: str, id_: str, at: int) -> list[tuple[str, bytes]]:
-    """CloudEvents attributes of an output as Kafka headers."""
+    """The CloudEvents attributes of an output as Kafka headers."""
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", id_.encode()),
@@ -109,12 +109,12 @@ def cloud_event_headers(topic: str, id_: str, at: int) -> list[tuple[str, bytes]
 
 
 def base64_or_none(raw: bytes | None) -> str | None:
-    """The original bytes in base64, None where there were none."""
+    """The original bytes in base64; None where there were none."""
     return None if raw is None or raw is UNKEYED else base64.b64encode(raw).decode()
 
 
 DEAD_LETTER_BYTES: Final = 1024 * 1024 * 1024
-"""Bytes of a partition of `dead-letter` that are kept: a flood of bad messages takes this much disk, and no more."""
+"""Bytes of a partition of `dead-letter` that are kept, so that a flood of bad messages cannot fill the disk."""
 
 DEAD_LETTER_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """A rejected message in base64 is a third larger than it was."""

@@ -1,4 +1,4 @@
-"""Field types that the events share, and the refusal that a bad message meets."""
+"""Field types that the events share, and how messages are decoded, or rejected with InvalidEvent."""
 
 import json
 from typing import Annotated, Final, Literal, NoReturn, TypeVar
@@ -19,13 +19,13 @@ HIGH_QUALITY: Final[tuple[Tier, ...]] = ("L1", "L2", "L3", "L4")
 """The tiers whose misses moderators see first."""
 
 Reason = Literal["malformed", "late", "unknown-verdict"]
-"""Why a message stands in `dead-letter`."""
+"""Why a message is in `dead-letter`."""
 
 MAX_MESSAGE_BYTES = 64 * 1024
-"""A larger message is refused unread."""
+"""A larger message is rejected without being decoded."""
 
 MAX_AHEAD_MS = 24 * 60 * 60 * 1000
-"""An event further than this ahead of the worker's clock is refused (live only)."""
+"""An event further than this ahead of the worker's wall clock is rejected (live only)."""
 
 
 class _Unkeyed(bytes):
@@ -33,12 +33,12 @@ class _Unkeyed(bytes):
 
 
 UNKEYED: Final[bytes] = _Unkeyed()
-"""The key of a recorded message that was written down without one: it is taken to be right. (A message that came
-from Kafka without a key has the key None, and is refused.)"""
+"""The key of a message of a recording that has no keys: it is not checked. A message that Kafka delivers without a key
+has the key None and is rejected."""
 
 
 class InvalidEvent(Exception):
-    """The message is not one we judge: its text is the `detail` told in `dead-letter`."""
+    """The message cannot be judged. The text becomes the `detail` of its dead letter, so it must help the producer."""
 
     def __init__(self, detail: str, reason: Reason = "malformed") -> None:
         super().__init__(detail)
@@ -50,9 +50,9 @@ S = TypeVar("S", bound=Struct)
 
 
 def decode_json(decoder: "msgspec.json.Decoder[S]", value: bytes | None) -> S:
-    """Decode one message strictly, or raise Refused with words that help its producer.
+    """Decode one message strictly; raise InvalidEvent.
 
-    The text is checked to be UTF-8 as a whole first: msgspec skips over unknown fields without looking inside.
+    The value is first checked to be UTF-8 as a whole: msgspec skips unknown fields without looking into them.
     """
     if value is None:
         raise InvalidEvent("the message has no value (a tombstone is not an event here)")
@@ -71,7 +71,7 @@ def decode_json(decoder: "msgspec.json.Decoder[S]", value: bytes | None) -> S:
 
 
 def why_not_json(error: msgspec.DecodeError, text: bytes) -> str:
-    """Why a text is not JSON that we read; msgspec speaks of an end or an escape where a lone surrogate stands."""
+    """Why a text is not accepted as JSON; for a lone surrogate msgspec reports a wrong end or a wrong escape."""
     try:
         json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -84,7 +84,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def check_key(key: bytes | None, field: str, expected: str) -> None:
-    """Refuse a message whose Kafka key is missing or differs from the field that it must repeat."""
+    """Raise InvalidEvent if the Kafka key is missing or differs from the field that it must repeat."""
     if key is UNKEYED or key == expected.encode():
         return
     if key is None:

@@ -1,4 +1,4 @@
-"""What Vigil's own shards tell each other through Kafka; nobody else should read these topics."""
+"""Messages between Vigil's own shards. They may change with any version; nobody else should read these topics."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Human reviews of verdicts, in: `review`, keyed by `host_id`."""
+"""Input events of moderators: `review`, keyed by `host_id`."""
 
 from typing import Final, Literal
 
@@ -13,14 +13,14 @@ class Review(Struct, frozen=True, kw_only=True):
     """A moderator upheld or overturned a verdict."""
 
     verdict_id: Id
-    """The verdict reviewed."""
+    """The verdict that was reviewed."""
     host_id: Id
     decision: Literal["upheld", "overturned"]
     """`overturned` takes the verdict out of the counts; a later `upheld` puts it back."""
     by: str
-    """Who decided, for people."""
+    """Who decided; not interpreted."""
     reason: str
-    """Why, for people."""
+    """Why; not interpreted."""
     at: At
 
 
@@ -28,7 +28,7 @@ _DECODER: Final = msgspec.json.Decoder(Review)
 
 
 def decode_review(key: bytes | None, value: bytes | None) -> Review:
-    """Decode a message of `review`; raise Refused when it is malformed or its key is not the `host_id`."""
+    """Decode a message of `review`; raise InvalidEvent if it is malformed or its key is not the `host_id`."""
     review = decode_json(_DECODER, value)
     check_key(key, "host_id", review.host_id)
     return review

@@ -1,4 +1,4 @@
-"""Events of live rooms, in: `buyer-entry`, `comment` and `frame-status`, keyed by `room_id`."""
+"""Input events of live rooms: `buyer-entry`, `comment` and `frame-status`, keyed by `room_id`."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -34,44 +34,44 @@ class Comment(Struct, frozen=True, kw_only=True):
     host_id: Id
     at: At
     comment_id: Id
-    """The comment, within its room: a repeat of it has no effect."""
+    """Identifies the comment within its room: a repeat has no effect."""
     author_id: Id
     """Who said it."""
     author_role: Literal["host", "buyer"]
-    """In what capacity."""
+    """The author's role in the room."""
     text: Text
     """What was said, at most 4,096 code points."""
     via: Literal["text", "speech"] = "text"
     """Typed, or transcribed from the host's speech in segments of at most 5 s."""
     intent: Intent | None = None
-    """What an upstream classifier made of it; null: not classified."""
+    """The class that an upstream classifier gave it; null: not classified."""
     labels: tuple[str, ...] = ()
     """Upstream labels, such as `abuse`, `prohibited:medicine`, `rights:trademark`."""
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """How the broadcast canvas is shared out; shares are 0–1 of the canvas."""
+    """What the broadcast canvas shows; shares are 0–1 of the canvas."""
 
     camera_share: Share
     """The camera picture's share of the canvas."""
     uncovered_share: Share
     """The share of the canvas that shows black because nothing covers it."""
     materials: Count
-    """Overlays beside the camera."""
+    """Number of overlays beside the camera picture."""
     camera_in_safe_area: bool | None = None
-    """Is the camera picture within the safe area? Null: not known."""
+    """True if the camera picture is within the safe area; null: not known."""
     videos: Count = 0
-    """Demonstration videos among the materials."""
+    """Number of demonstration videos among the materials."""
 
 
 class FrameStatus(Struct, frozen=True, kw_only=True):
-    """What one look at the picture said, about once a second."""
+    """The state of the picture at one time; sent about once a second."""
 
     room_id: Id
     host_id: Id
     at: At
     stream: Stream
-    """Is the stream being pushed? `ended` once the host pressed End."""
+    """`live` while the stream is being pushed, `ended` once the host pressed End."""
     face: bool
     """A face with its key parts (eyes or mouth) is visible."""
     black: bool
@@ -81,23 +81,26 @@ class FrameStatus(Struct, frozen=True, kw_only=True):
     activity: Activity | None = None
     """What the host is doing; null: not known."""
     layout: Layout | None = None
-    """How the canvas is shared out; null: not known."""
+    """What the canvas shows; null: not known."""
     labels: tuple[str, ...] = ()
-    """Of upstream: `theme-mismatch`, `minor`, `illegal-background`, `rights:…` or `prohibited:…`."""
+    """Upstream labels: `theme-mismatch`, `minor`, `illegal-background`, `rights:…` or `prohibited:…`."""
 
 
 RoomEvent = BuyerEntry | Comment | FrameStatus
 
 ROOM_TOPICS: Final = ("buyer-entry", "comment", "frame-status")
-"""The three room topics in the order of their rank: of events at one time, entries are judged first."""
+"""The room topics in the order of their source index: of events with one event time, entries are judged first."""
 
 _TYPES: Final = (BuyerEntry, Comment, FrameStatus)
 _DECODERS: Final[tuple[Any, ...]] = tuple(msgspec.json.Decoder(kind) for kind in _TYPES)
 
 
-def decode_room_event(rank: int, key: bytes | None, value: bytes | None) -> RoomEvent:
-    """Decode a message of ROOM_TOPICS[rank]; raise Refused when it is malformed or its key is not the `room_id`."""
-    event: RoomEvent = decode_json(_DECODERS[rank], value)
+def decode_room_event(source_index: int, key: bytes | None, value: bytes | None) -> RoomEvent:
+    """Decode a message of ROOM_TOPICS[source_index].
+
+    Raise InvalidEvent if it is malformed or its key is not the `room_id`.
+    """
+    event: RoomEvent = decode_json(_DECODERS[source_index], value)
     if key != event.room_id.encode():
         check_key(key, "room_id", event.room_id)
     return event

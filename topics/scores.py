@@ -1,4 +1,4 @@
-"""What Vigil says of suppliers and RFQs, out: `supplier-score` and `pin-decision`."""
+"""Outputs about suppliers and RFQs: `supplier-score` and `pin-decision`."""
 
 from typing import Final, Literal
 
@@ -40,15 +40,17 @@ class Points(Struct, frozen=True, kw_only=True):
 
 
 class Rank(Struct, frozen=True, kw_only=True):
-    """Place among the suppliers of the same industry that quoted this month."""
+    """A place among the suppliers of the same industry that quoted this month."""
 
     rank: int
     """1 is the best; equal values share the best rank."""
     of: int
-    """How many are ranked."""
+    """Number of suppliers that are ranked."""
 
 
 class Ranks(Struct, frozen=True, kw_only=True):
+    """A supplier's places in its industry."""
+
     quotes: Rank | None
     """By quotes this month; null: not ranked."""
     response: Rank | None
@@ -56,7 +58,7 @@ class Ranks(Struct, frozen=True, kw_only=True):
 
 
 class Assessed(Struct, frozen=True, kw_only=True):
-    """The score of a month that is fixed, 48 h after its end."""
+    """The score of a month, fixed 48 h after the month's end."""
 
     month: str
     """Such as `2022-08`."""
@@ -65,22 +67,22 @@ class Assessed(Struct, frozen=True, kw_only=True):
 
 
 class Entitlements(Struct, frozen=True, kw_only=True):
-    """What the assessed score entitles to until the next one."""
+    """The entitlements of the assessed score, until the next one is assessed."""
 
     gold_rfqs: int | None
     """Null is unlimited."""
     pinned_quotes: int
-    """Quotes that may be pinned."""
+    """Number of quotes that may be pinned."""
     free_pass_quotes: int
-    """Free-pass quotes."""
+    """Number of free-pass quotes."""
     silver_early: bool
-    """Silver RFQs six working hours early."""
+    """True if silver RFQs are visible six working hours early."""
     star_points: int
     """Star marketing points."""
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """What the two rates are made of."""
+    """The numbers from which the two rates are computed."""
 
     rfqs_quoted: int
     """RFQs first quoted in the last 30 days."""
@@ -97,16 +99,16 @@ class SupplierScore(Struct, frozen=True, kw_only=True):
 
     supplier_id: str
     at: int
-    """What the figures are as of, ms since the epoch."""
+    """The time of which the metrics are, ms since the epoch."""
     industry: str
     membership: Membership
     stars: int
     metrics: Metrics
-    """What the points are given for."""
+    """The values for which points are given."""
     points: Points | None
     """The service score by factor; null: not scored yet."""
     ranks: Ranks
-    """Places in the industry."""
+    """Its places in the industry."""
     predicted: int | None
     """The score as of now: the sum of the points."""
     assessed: Assessed | None
@@ -116,7 +118,7 @@ class SupplierScore(Struct, frozen=True, kw_only=True):
     gmv_challenge_rights: int
     """Quote rights earned in the GMV challenge this month."""
     counts: Counts
-    """What the two rates are made of."""
+    """The numbers from which the two rates are computed."""
     rulebook: str
 
 
@@ -128,7 +130,7 @@ class PinDecision(Struct, frozen=True, kw_only=True):
     supplier_id: str
     at: int
     decision: Literal["granted", "refused"]
-    """Is the quote pinned?"""
+    """`granted` if the quote is pinned."""
     place: int | None
     """1 to 3, in order of request; null: refused."""
     reason: Literal["rejected", "full"] | None

@@ -1,4 +1,4 @@
-"""Events of suppliers, in: `quote` and `payment`, and the `supplier-profile` reference data, keyed by `supplier_id`."""
+"""Input events of suppliers: `quote`, `payment` and the reference data `supplier-profile`, keyed by `supplier_id`."""
 
 import re
 from decimal import Decimal
@@ -11,7 +11,7 @@ from vigil.topics.fields import At, Id, InvalidEvent, Tier, check_key, decode_js
 from vigil.topics.topic import Example, Topic
 
 MAX_AMOUNT_CENTS = 10**17
-"""More than this is taken for a mistake (decided: a quadrillion dollars)."""
+"""A larger amount is rejected as a mistake (decided: a quadrillion dollars)."""
 
 _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
 
@@ -39,9 +39,9 @@ class Payment(Struct, frozen=True, kw_only=True):
     kind: Literal["paid", "settled", "refunded"]
     """`paid` by the buyer, `settled` once credited, `refunded` when money went back."""
     payment_id: Id
-    """The payment; `payment_id` and `kind` together are told once."""
+    """The payment; a repeat of `payment_id` and `kind` together has no effect."""
     order_id: Id
-    """The order paid for."""
+    """The order that is paid for."""
     buyer_id: Id
     amount_usd: str | int | float
     """US dollars, more than 0, at most two decimals; see `cents_of`."""
@@ -55,7 +55,7 @@ class Payment(Struct, frozen=True, kw_only=True):
 
 
 class SupplierProfile(Struct, frozen=True, kw_only=True):
-    """What the marketplace knows of a supplier; `verified` is the paid, third-party-verified tier."""
+    """What the marketplace knows about a supplier; `verified` is the paid, third-party-verified tier."""
 
     supplier_id: Id
     industry: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -65,7 +65,7 @@ class SupplierProfile(Struct, frozen=True, kw_only=True):
 
 
 class ProfileDeleted(Struct, frozen=True, kw_only=True):
-    """A tombstone in `supplier-profile`: takes effect at the clock of its arrival."""
+    """A tombstone in `supplier-profile`; `at` is the watermark at its arrival, when it takes effect."""
 
     supplier_id: Id
     at: int
@@ -74,7 +74,7 @@ class ProfileDeleted(Struct, frozen=True, kw_only=True):
 SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted
 
 SUPPLIER_TOPICS: Final = ("quote", "payment", "supplier-profile")
-"""What comes in of suppliers, in the order of its rank."""
+"""The supplier topics in the order of their source index."""
 
 _QUOTE: Final = msgspec.json.Decoder(Quote)
 _PAYMENT: Final = msgspec.json.Decoder(Payment)
@@ -82,7 +82,7 @@ _PROFILE: Final = msgspec.json.Decoder(SupplierProfile)
 
 
 def cents_of(amount: str | int | float) -> int:
-    """US cents of an amount written as a decimal; raise Refused unless it is above 0 with at most two decimals."""
+    """US cents of an amount written as a decimal; raise InvalidEvent unless it is above 0 with at most two decimals."""
     text = amount if isinstance(amount, str) else None
     if text is not None and not _DECIMAL.fullmatch(text):
         raise InvalidEvent(f"amount_usd {text[:64]!r} is not a decimal such as '12.50'")
@@ -95,7 +95,7 @@ def cents_of(amount: str | int | float) -> int:
 
 
 def decode_quote(key: bytes | None, value: bytes | None) -> Quote:
-    """Decode a message of `quote`; raise Refused when it is malformed or its key is not the `supplier_id`."""
+    """Decode a message of `quote`; raise InvalidEvent if it is malformed or its key is not the `supplier_id`."""
     quote = decode_json(_QUOTE, value)
     check_key(key, "supplier_id", quote.supplier_id)
     if quote.kind == "submitted" and quote.rfq_at is UNSET:
@@ -104,15 +104,15 @@ def decode_quote(key: bytes | None, value: bytes | None) -> Quote:
 
 
 def decode_payment(key: bytes | None, value: bytes | None) -> Payment:
-    """Decode a message of `payment`; raise Refused when it is malformed or its key is not the `supplier_id`."""
+    """Decode a message of `payment`; raise InvalidEvent if it is malformed or its key is not the `supplier_id`."""
     payment = decode_json(_PAYMENT, value)
     check_key(key, "supplier_id", payment.supplier_id)
     cents_of(payment.amount_usd)
     return payment
 
 
-def decode_profile(key: bytes | None, value: bytes | None, clock: int) -> SupplierProfile | ProfileDeleted:
-    """Decode a message of `supplier-profile`; a tombstone deletes the profile at `clock`, the clock of its arrival."""
+def decode_profile(key: bytes | None, value: bytes | None, watermark: int) -> SupplierProfile | ProfileDeleted:
+    """Decode a message of `supplier-profile`; a tombstone deletes the profile at the `watermark` of its arrival."""
     if value is None:
         try:
             supplier_id = (key or b"").decode()
@@ -120,7 +120,7 @@ def decode_profile(key: bytes | None, value: bytes | None, clock: int) -> Suppli
             raise InvalidEvent("the key of a tombstone must be a supplier_id in UTF-8") from error
         if not 1 <= len(supplier_id) <= 128:
             raise InvalidEvent("the key of a tombstone must be a supplier_id of 1 to 128 characters")
-        return ProfileDeleted(supplier_id=supplier_id, at=clock)
+        return ProfileDeleted(supplier_id=supplier_id, at=watermark)
     profile = decode_json(_PROFILE, value)
     check_key(key, "supplier_id", profile.supplier_id)
     return profile

@@ -1,4 +1,4 @@
-"""What Vigil says of rooms and hosts, out: `verdict`, `notice`, `room-status` and `enforcement`."""
+"""Outputs about rooms and hosts: `verdict`, `notice`, `room-status` and `enforcement`."""
 
 import hashlib
 from typing import Final, Literal
@@ -21,13 +21,13 @@ def identity(*parts: str | int | None) -> str:
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """One event that a verdict rests on: where it came in, when it happened and what it says, in words."""
+    """One event on which a verdict rests: its topic, its time and what it says."""
 
     topic: str
-    """The topic that the event came in by."""
+    """The topic of the event."""
     at: int
     note: str
-    """What the event says, in words for people."""
+    """What the event says, in English."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -38,28 +38,28 @@ class Verdict(Struct, frozen=True, kw_only=True):
     rule: str
     family: str
     subject: str | None
-    """The label judged, where a label decides the rule."""
+    """The label that was judged; null where the rule does not depend on a label."""
     rulebook: str
-    """The effective date of the limits that judged it."""
+    """The effective date of the limits by which it was judged."""
     room_id: str
     host_id: str
     since: int
-    """Start of the run, or the first missed entry's `at`."""
+    """When the condition began, or the `at` of the first missed entry."""
     at: int
     """When the violation occurred."""
     evidence: tuple[Evidence, ...]
-    """What it rests on: the missed entries, the comment, or the run's first and last frame."""
+    """On what it rests: the missed entries, the comment, or the first and last frame of the condition."""
     published_at: int | None = None
-    """When it was sent; the only field that may differ between repeats."""
+    """When it was published; the only field that may differ between repeats."""
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """Something a moderator wants to see coming; never a violation."""
+    """A warning for moderators; never a violation."""
 
     notice_id: str
     """`identity(kind, rule, buyer_id, room_id, since, at)`."""
     kind: NoticeKind
-    """What is to be seen coming, or is over."""
+    """What happened, what may become a violation, or what is over."""
     rule: str | None
     """The rule concerned; null for `signal-lost` and `signal-back`."""
     room_id: str
@@ -71,7 +71,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     since: int
     at: int
     due: int | None
-    """When it becomes a violation, where it does."""
+    """When it becomes a violation; null where it does not."""
 
 
 class ReceptionSeconds(Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class CommentCounts(Struct, frozen=True, kw_only=True):
 
 
 class OpenCondition(Struct, frozen=True, kw_only=True):
-    """A running run that has not given its violation, and when it will."""
+    """A condition that holds and is not a violation yet, and when it becomes one."""
 
     rule: str
     since: int
@@ -101,7 +101,7 @@ class OpenCondition(Struct, frozen=True, kw_only=True):
 
 
 class WaitingEntry(Struct, frozen=True, kw_only=True):
-    """An undecided buyer entry, and when it will be missed."""
+    """A buyer entry without reception so far, and when it counts as missed."""
 
     buyer_id: str
     buyer_tier: Tier | None
@@ -110,13 +110,13 @@ class WaitingEntry(Struct, frozen=True, kw_only=True):
 
 
 class RoomStatus(Struct, frozen=True, kw_only=True):
-    """A room's figures at `at`."""
+    """The state of a room at the event time `at`."""
 
     room_id: str
     host_id: str
     at: int
     stream: Stream | None
-    """What the latest frame said; null before the first."""
+    """The stream by the latest frame; null before the first."""
     entries: int
     """Buyer entries judged: made while live, by a buyer without an undecided entry."""
     received: int
@@ -138,7 +138,7 @@ class RoomStatus(Struct, frozen=True, kw_only=True):
     black_seconds: float
     """Seconds on air with a black picture."""
     open: tuple[OpenCondition, ...]
-    """Runs that will give a violation if they go on."""
+    """Conditions that become violations if they go on."""
     waiting: tuple[WaitingEntry, ...]
     """Buyers whom nobody has received yet."""
     verdicts: int
@@ -151,7 +151,7 @@ class Action(Struct, frozen=True, kw_only=True):
     action_id: str
     """The verdict's id."""
     revision: int
-    """From 1; the highest revision of an `action_id` stands."""
+    """Counts from 1; the highest revision of an `action_id` is the valid one."""
     status: Literal["active", "withdrawn"]
     """`withdrawn` when the verdict was overturned."""
     host_id: str
@@ -159,7 +159,7 @@ class Action(Struct, frozen=True, kw_only=True):
     rule: str
     family: str
     count: int
-    """Which violation within the window this is."""
+    """The number of this violation within the window."""
     steps: tuple[Step, ...]
     """What the marketplace is to do; Vigil closes no stream itself."""
     choice: tuple[str, ...] | dict[str, tuple[int, int]] | None
@@ -169,15 +169,15 @@ class Action(Struct, frozen=True, kw_only=True):
     ban_until: int | None
     """End of the ban, ms since the epoch: of this one, or of a longer one that still runs."""
     freeze_days: int | None
-    """For how many days to freeze the account; null: not at all."""
+    """Days for which the account is frozen; null: none."""
     past_days: int | None
-    """Close the rooms of so many past days; null: none."""
+    """Number of past days whose rooms are closed; null: none."""
     at: int
     """When the violation occurred."""
 
     @property
     def sanctions(self) -> list[tuple[str, int | None]]:
-        """The steps, each with its days where it has some; the mildest where a moderator may choose."""
+        """Each step with its days, None where it has none; where a moderator may choose, the mildest."""
         days = {"ban": self.ban_days, "freeze": self.freeze_days, "close-past-rooms": self.past_days}
         return [(step, days.get(step)) for step in self.steps]
 

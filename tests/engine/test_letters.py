@@ -10,7 +10,7 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.shard import Shard
 from vigil.app.kafka.admin import changelog_config
 from vigil.topics.catalog import BY_NAME
-from vigil.topics.envelope import MOST_CARRIED, DeadLetter
+from vigil.topics.envelope import MAX_CARRIED_BYTES, DeadLetter
 
 HEADERS = 1000
 """Bytes of a record beside its key and value, at most."""
@@ -19,9 +19,9 @@ HEADERS = 1000
 @pytest.mark.parametrize(
     "key, value, whole",
     [
-        (b"room", b"x" * (MOST_CARRIED - 4), True),
-        (b"room", b"x" * (MOST_CARRIED - 3), False),
-        (b"k" * (MOST_CARRIED - 2), b"{}", True),
+        (b"room", b"x" * (MAX_CARRIED_BYTES - 4), True),
+        (b"room", b"x" * (MAX_CARRIED_BYTES - 3), False),
+        (b"k" * (MAX_CARRIED_BYTES - 2), b"{}", True),
         (b"k" * 20_000_000, b"{}", False),
         (b"room", b"x" * 20_000_000, False),
     ],
