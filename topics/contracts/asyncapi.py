@@ -21,7 +21,7 @@ _HEADER_WORDS: Final = {
 
 
 def asyncapi(readers: Mapping[str, SubjectName], topics: Iterable[Topic] = TOPICS) -> dict[str, Any]:
-    """The document, from Vigil's own side: it receives inputs and sends outputs.
+    """The document, from Vigil's point of view: it receives inputs and sends outputs.
 
     `readers`: the subject that reads each topic, by the topic's name.
     """
@@ -68,7 +68,7 @@ def asyncapi(readers: Mapping[str, SubjectName], topics: Iterable[Topic] = TOPIC
 
 
 def _as_draft_7(schema: Any) -> Any:
-    """A reference stands alone there: what stands beside it would be ignored."""
+    """A reference has no other keys there: they would be ignored."""
     if isinstance(schema, list):
         return [_as_draft_7(inner) for inner in schema]
     if not isinstance(schema, dict):
@@ -86,13 +86,13 @@ def _channel(topic: Topic, reader: SubjectName | None) -> dict[str, Any]:
             if name in topic.config:
                 settings[name] = int(topic.config[name])
         kafka["topicConfiguration"] = settings
-    told = f"Key: the `{topic.key}`." if topic.name != "dead-letter" else "Key: that of the refused message."
+    text = f"Key: the `{topic.key}`." if topic.name != "dead-letter" else "Key: that of the refused message."
     if reader is not None:
-        told += f" One of the topics of the {reader} shards, which have the same number of partitions."
+        text += f" One of the topics of the {reader} shards, which have the same number of partitions."
     return {
         "address": topic.name,
         "title": topic.description,
-        "description": told,
+        "description": text,
         "servers": [{"$ref": "#/servers/kafka"}],
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _messages(topic)},
         "bindings": {"kafka": kafka},

@@ -1,7 +1,7 @@
-"""Is a new version of a schema compatible? What goes out may not surprise, what comes in may not be narrowed.
+"""Is a new version of a schema compatible? Outputs may only get narrower, inputs only wider.
 
-out   every message of the new version must be one that the old version allowed
-in    every message that the old version took must be taken by the new one
+out   every message of the new version must be one that the old version allows
+in    every message that the old version accepts must be accepted by the new one
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any, Final
 Schema = Mapping[str, Any]
 
 _FIXED: Final = ("$id", "x-topic", "x-direction", "x-key", "x-tombstone")
-"""What routes and identifies messages: any change of it is a break."""
+"""What routes and identifies messages: any change of it breaks."""
 
 _LOWER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 _UPPER: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
@@ -21,15 +21,15 @@ _UNDERSTOOD: Final = frozenset(
 
 
 def breaks(old: Schema, new: Schema) -> list[str]:
-    """What of a topic's new schema breaks those who go by the old one, in words; empty when nothing does."""
-    told = [
+    """What in a topic's new schema breaks users of the old one, for people; empty when nothing does."""
+    found = [
         f"{name} was {old.get(name)!r} and is {new.get(name)!r}" for name in _FIXED if old.get(name) != new.get(name)
     ]
     if old["x-direction"] == "in":
-        told += [f"{place}: {words}" for place, words in _Comparison(old, new, out=False).escapes()]
+        found += [f"{place}: {words}" for place, words in _Comparison(old, new, out=False).escapes()]
     else:
-        told += [f"{place}: {words}" for place, words in _Comparison(new, old, out=True).escapes()]
-    return told
+        found += [f"{place}: {words}" for place, words in _Comparison(new, old, out=True).escapes()]
+    return found
 
 
 class _Comparison:
@@ -46,7 +46,7 @@ class _Comparison:
         choices = _alternatives(inner, self._roots[0])
         allowed = _alternatives(outer, self._roots[1])
         for one in choices:
-            # The alternative of the other side that fits best says what is wrong.
+            # Report what is wrong by the alternative of the other side that fits best.
             verdicts = [list(self._one(place, one, other)) for other in allowed]
             best = min(verdicts, key=len)
             if best and all(_types(one).isdisjoint(_types(other)) for other in allowed):
@@ -64,19 +64,24 @@ class _Comparison:
             kinds = " or ".join(sorted(foreign))
             yield place, self._says(f"may be {kinds}", f"may not be {kinds} any more")
             return
-        given, taken = _enumerated(inner), _enumerated(outer)
-        if taken is not None and given is None:
-            yield place, self._says("is no longer one of a list", "must be one of a list now")
-        elif taken is not None and given is not None:
-            for value in given:
-                if value not in taken:
-                    yield place, self._says(f"has the new value {value!r}", f"does not take {value!r} any more")
+        yield from self._enums(place, inner, outer)
         yield from self._bounds(place, inner, outer)
         if "properties" in outer or "properties" in inner:
             yield from self._object(place, inner, outer)
         for name, below in (("items", "[]"), ("additionalProperties", ".*")):
             if isinstance(outer.get(name), Mapping):
                 yield from self._values(f"{place}{below}", inner.get(name) or {}, outer[name])
+
+    def _enums(self, place: str, inner: Schema, outer: Schema) -> Iterator[tuple[str, str]]:
+        given, taken = _enumerated(inner), _enumerated(outer)
+        if taken is None:
+            return
+        if given is None:
+            yield place, self._says("is no longer one of a list", "must be one of a list now")
+            return
+        for value in given:
+            if value not in taken:
+                yield place, self._says(f"has the new value {value!r}", f"does not take {value!r} any more")
 
     def _bounds(self, place: str, inner: Schema, outer: Schema) -> Iterator[tuple[str, str]]:
         new, old = (inner, outer) if self._out else (outer, inner)
@@ -90,18 +95,17 @@ class _Comparison:
     def _object(self, place: str, inner: Schema, outer: Schema) -> Iterator[tuple[str, str]]:
         has, wants = inner.get("properties", {}), outer.get("properties", {})
         sure, must = set(inner.get("required", ())), set(outer.get("required", ()))
-        for name, schema in wants.items():
-            where = f"{place}.{name}"
-            if name in has:
-                if name in must and name not in sure:
-                    yield where, self._says("may be missing", "is required now")
-                yield from self._values(where, has[name], schema)
-            elif self._out:
-                yield where, "is gone"
+        for name in sorted(wants.keys() & has.keys()):
+            if name in must and name not in sure:
+                yield f"{place}.{name}", self._says("may be missing", "is required now")
+            yield from self._values(f"{place}.{name}", has[name], wants[name])
+        for name in sorted(wants.keys() - has.keys()):
+            if self._out:
+                yield f"{place}.{name}", "is gone"
             elif name in must:
-                yield where, "is new and required"
+                yield f"{place}.{name}", "is new and required"
         if not self._out:
-            for name in has.keys() - wants.keys():
+            for name in sorted(has.keys() - wants.keys()):
                 yield f"{place}.{name}", "is not read any more"
 
     def _says(self, of_output: str, of_input: str) -> str:
@@ -141,15 +145,15 @@ def _enumerated(schema: Schema) -> list[Any] | None:
 
 
 def without_words(schema: Any) -> Any:
-    """A schema, or a part of one, without what is said for people only."""
+    """A schema, or a part of one, without what is for people only."""
     if isinstance(schema, list):
         return [without_words(inner) for inner in schema]
     if not isinstance(schema, Mapping):
         return schema
-    told = {}
+    kept = {}
     for name, inner in schema.items():
-        if name in ("properties", "$defs"):  # below stand names of fields and types
-            told[name] = {each: without_words(of) for each, of in inner.items()}
+        if name in ("properties", "$defs"):  # their keys are names of fields and types
+            kept[name] = {each: without_words(of) for each, of in inner.items()}
         elif name not in _WORDS:
-            told[name] = without_words(inner)
-    return told
+            kept[name] = without_words(inner)
+    return kept

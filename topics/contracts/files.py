@@ -20,10 +20,10 @@ def pretty(document: Any) -> str:
 def files(readers: Mapping[str, SubjectName], topics: Iterable[Topic] = TOPICS) -> dict[str, str]:
     """Every file by its path; the same bytes on any machine. `readers`: the subject that reads each topic."""
     topics = tuple(topics)
-    told = {"asyncapi.json": pretty(asyncapi(readers, topics))}
+    contents = {"asyncapi.json": pretty(asyncapi(readers, topics))}
     for topic in public(topics).values():
-        told[f"schemas/{topic.name}.json"] = pretty(schema_of(topic))
-    told[STORY_FILE] = "".join(
+        contents[f"schemas/{topic.name}.json"] = pretty(schema_of(topic))
+    contents[STORY_FILE] = "".join(
         json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in story(topics)
     )
-    return told
+    return contents

@@ -1,4 +1,4 @@
-"""JSON Schemas of everything that comes in or goes out: msgspec's, and the rules that a type alone cannot say."""
+"""JSON Schemas of all inputs and outputs: msgspec's, with the rules that a type alone cannot express."""
 
 import sys
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ PUBLIC: Final = public()
 
 
 def schema_of(topic: Topic) -> Schema:
-    """The JSON Schema (2020-12) of a topic's message values; `x-topic` and `x-key` tell where it goes."""
+    """The JSON Schema (2020-12) of a topic's message values; `x-topic` and `x-key` say where it goes."""
     parts = components([topic], "#/$defs/{name}")
     root = parts.pop(topic.carries.__name__)
     schema: Schema = {
@@ -45,7 +45,7 @@ def schema_of(topic: Topic) -> Schema:
 
 
 def major() -> str:
-    """What `ce_type` and `$id` end in: the version within which nothing breaks."""
+    """The end of `ce_type` and `$id`: within one major version nothing breaks."""
     return VERSION.split(".")[0]
 
 
@@ -55,15 +55,15 @@ def components(topics: Iterable[Topic], ref_template: str) -> dict[str, Schema]:
     kinds = [topic.carries for topic in topics]
     _, made = msgspec.json.schema_components(kinds, ref_template=ref_template)
     types = _types(kinds)
-    said = {kind for topic in topics if topic.direction == "out" for kind in [topic.carries]}
-    told: dict[str, Schema] = {}
+    outputs = {kind for topic in topics if topic.direction == "out" for kind in [topic.carries]}
+    schemas: dict[str, Schema] = {}
     for name in sorted(made):
         kind = types[name]
         schema: Schema = _plain(made[name])
         for field, of_field in schema["properties"].items():
             of_field["description"] = words_of(kind, field)
-        told[name] = _with_rules(kind, schema, out=kind in said)
-    return told
+        schemas[name] = _with_rules(kind, schema, out=kind in outputs)
+    return schemas
 
 
 def _types(kinds: Iterable[type[Struct]]) -> dict[str, type[Struct]]:
@@ -91,7 +91,7 @@ def _plain(schema: Any) -> Any:
 
 
 def _with_rules(kind: type[Struct], schema: Schema, *, out: bool) -> Schema:
-    """What the decoders demand, and what outputs promise, beyond the types."""
+    """Adds what decoders require, and what outputs guarantee, beyond the types."""
     name, fields = kind.__name__, schema["properties"]
     if name == "Quote":
         schema["if"] = {"properties": {"kind": {"const": "submitted"}}, "required": ["kind"]}
@@ -109,7 +109,7 @@ def _with_rules(kind: type[Struct], schema: Schema, *, out: bool) -> Schema:
             ],
         }
     elif name == "Verdict" and out:
-        # Null only while it waits to be sent.
+        # Null only in the outbox, before it is published.
         fields["published_at"] = {"type": "integer", "description": fields["published_at"]["description"]}
         schema["required"] = [*schema["required"], "published_at"]
     return schema

@@ -1,6 +1,6 @@
-"""What each field means, in a sentence: from the docstrings of the types, and from here where a name needs no more.
+"""The meaning of each field: the docstring below it in its type, or the shared meaning of its name.
 
-A test sees to it that every field of the contract has words.
+Every field of the contract has one: tests/topics/contracts/test_schemas.py.
 """
 
 import ast
@@ -30,11 +30,11 @@ _SHARED: Final = {
     "stars": "The supplier's star level, 0 to 5.",
     "rulebook": "The effective date of the limits applied, such as `2022-07-19`.",
 }
-"""By field name, wherever the type has no words of its own for it."""
+"""By field name, for fields without a docstring."""
 
 
 def words_of(kind: type[Struct], field: str) -> str:
-    """What a field means; raise KeyError where nobody has said."""
+    """What a field means; raise KeyError where it has neither a docstring nor a shared name."""
     own = docstrings(kind).get(field) or _SHARED.get(field)
     if own is None:
         raise KeyError(f"{kind.__name__}.{field} has no words: give the field a docstring")
@@ -43,8 +43,8 @@ def words_of(kind: type[Struct], field: str) -> str:
 
 @functools.cache
 def docstrings(kind: type[Struct]) -> dict[str, str]:
-    """The strings that stand below a type's fields, on one line each."""
-    told: dict[str, str] = {}
+    """The docstrings of a type's fields, on one line each."""
+    found: dict[str, str] = {}
     tree = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
     body: list[Any] = next(
         node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__
@@ -56,5 +56,5 @@ def docstrings(kind: type[Struct]) -> dict[str, str]:
             and isinstance(below, ast.Expr)
             and isinstance(below.value, ast.Constant)
         ):
-            told[field.target.id] = " ".join(str(below.value.value).split())
-    return told
+            found[field.target.id] = " ".join(str(below.value.value).split())
+    return found
