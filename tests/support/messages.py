@@ -1,4 +1,4 @@
-"""A good message of each topic that comes in, to be spoilt."""
+"""A valid message of each input topic, to be changed by tests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def good(topic: str) -> dict[str, Any]:
-    """The fields of a good message (a copy)."""
+    """The fields of a valid message (a copy)."""
     fields: dict[str, Any] = orjson.loads(orjson.dumps(EXAMPLES[topic].value))
     return fields
 
@@ -28,17 +28,17 @@ def key_of(topic: str) -> bytes:
 
 
 def put(topic: str, **fields: Any) -> bytes:
-    """A good message's bytes with other fields."""
+    """The bytes of a valid message with some fields changed."""
     return orjson.dumps(good(topic) | fields)
 
 
 def written(topic: str, field: str, raw: bytes) -> bytes:
-    """A good message in which a field is written in a way that no JSON library would."""
+    """A valid message in which a field is written in a way that no JSON library would."""
     return put(topic, **{field: "@@"}).replace(b'"@@"', raw)
 
 
-def refusal(topic: str, value: bytes | None, key: bytes | None = b"@good") -> str:
-    """The words with which a message is refused."""
+def rejection(topic: str, value: bytes | None, key: bytes | None = b"@good") -> str:
+    """The detail with which a message is rejected."""
     with pytest.raises(InvalidEvent) as caught:
         decode(topic, key_of(topic) if key == b"@good" else key, value)
     assert caught.value.reason == "malformed"
@@ -46,5 +46,5 @@ def refusal(topic: str, value: bytes | None, key: bytes | None = b"@good") -> st
 
 
 def accepted(topic: str, value: bytes | None, key: bytes | None = b"@good") -> Any:
-    """The event of a message that must be taken."""
+    """The event of a message that must be accepted."""
     return decode(topic, key_of(topic) if key == b"@good" else key, value)

@@ -1,4 +1,4 @@
-"""Whatever comes in, a decoder gives an event or refuses it with words; and it says the same as the JSON Schema."""
+"""A decoder returns an event or raises InvalidEvent for any input, and agrees with the JSON Schema."""
 
 import contextlib
 import math
@@ -24,14 +24,14 @@ VALIDATORS = {name: jsonschema.Draft202012Validator(schema_of(PUBLIC[name])) for
 
 
 def outcome(topic: str, key: bytes | None, value: bytes | None) -> Any:
-    """The event, or None where the message is refused. Any other exception is a failure."""
+    """The event, or None if the message is rejected. Any other exception is a failure."""
     try:
         return decode(topic, key, value)
-    except InvalidEvent as refused:
-        assert refused.reason == "malformed"
-        assert refused.detail
-        refused.detail.encode()  # it goes out as JSON: no lone surrogates
-        assert len(refused.detail) < 2000
+    except InvalidEvent as error:
+        assert error.reason == "malformed"
+        assert error.detail
+        error.detail.encode()  # it goes out as JSON: no lone surrogates
+        assert len(error.detail) < 2000
         return None
 
 
@@ -53,14 +53,14 @@ def test_mangled_messages(topic: str, data: st.DataObject):
 
 @every_topic
 @given(data=st.data())
-def test_valid_events_are_always_taken_as_they_were_sent(topic: str, data: st.DataObject):
+def test_valid_events_are_accepted_as_they_were_sent(topic: str, data: st.DataObject):
     fields = data.draw(strategies.events[topic])
     value = orjson.dumps(fields)
     assume(len(value) <= MAX_MESSAGE_BYTES)
     VALIDATORS[topic].validate(fields)
     event = msgspec.to_builtins(decode(topic, strategies.key(topic, fields), value))
     assert {name: event[name] for name in fields if name != "layout"} == {
-        name: tuple(told) if isinstance(told, list) else told for name, told in fields.items() if name != "layout"
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items() if name != "layout"
     }
 
 

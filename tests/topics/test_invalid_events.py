@@ -1,4 +1,4 @@
-"""What is refused, kind by kind, with words that name the field and what is wrong with it."""
+"""Messages that are rejected: each detail names the field and what is wrong with it."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import orjson
 import pytest
 from msgspec import UNSET
 
-from tests.support.messages import INPUTS, KEYS, accepted, good, key_of, put, refusal, written
+from tests.support.messages import INPUTS, KEYS, accepted, good, key_of, put, rejection, written
 from vigil.topics.contracts.decoding import decode
 from vigil.topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, UNKEYED, InvalidEvent
 from vigil.topics.suppliers import ProfileDeleted
@@ -55,7 +55,7 @@ NULL_WHERE_SAID = {
 
 
 @every_topic
-def test_a_good_message_is_taken(topic: str):
+def test_a_valid_message_is_accepted(topic: str):
     assert accepted(topic, put(topic)).at == good(topic)["at"]
 
 
@@ -65,119 +65,119 @@ def test_unknown_fields_are_ignored(topic: str):
 
 
 @pytest.mark.parametrize("topic", [topic for topic in INPUTS if topic != "supplier-profile"])
-def test_a_tombstone_is_no_event(topic: str):
-    assert "no value" in refusal(topic, None)
+def test_a_tombstone_is_rejected_where_it_means_nothing(topic: str):
+    assert "no value" in rejection(topic, None)
 
 
-def test_a_tombstone_of_a_profile_deletes_it_at_the_clock_of_its_arrival():
+def test_a_tombstone_of_a_profile_deletes_it_at_the_watermark_of_its_arrival():
     assert decode("supplier-profile", b"merchant-7", None, 5) == ProfileDeleted(supplier_id="merchant-7", at=5)
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"x" * 129])
-def test_a_tombstone_without_a_supplier_is_refused(key: bytes | None):
-    assert "supplier_id" in refusal("supplier-profile", None, key)
+def test_a_tombstone_without_a_supplier_is_rejected(key: bytes | None):
+    assert "supplier_id" in rejection("supplier-profile", None, key)
 
 
 @every_topic
 @pytest.mark.parametrize(
     "value", [b"", b" ", b"{", b"nonsense", b"{'at': 1}", b'{"at": NaN}', b'{"at": Infinity}', b'{"at": 01}']
 )
-def test_what_is_not_json_is_refused(topic: str, value: bytes):
-    assert refusal(topic, value).startswith("not valid JSON: ")
+def test_a_value_that_is_not_json_is_rejected(topic: str, value: bytes):
+    assert rejection(topic, value).startswith("not valid JSON: ")
 
 
 @every_topic
 @pytest.mark.parametrize("tail", [b"{}", b"x", b"\x00", b","])
 def test_nothing_may_follow_the_object(topic: str, tail: bytes):
-    assert refusal(topic, put(topic) + tail).startswith("not valid JSON: ")
+    assert rejection(topic, put(topic) + tail).startswith("not valid JSON: ")
     assert accepted(topic, put(topic) + b" \r\n\t")
 
 
 @every_topic
 @pytest.mark.parametrize("value, kind", [(b"[]", "array"), (b"null", "null"), (b'"at"', "str"), (b"7", "int")])
-def test_json_that_is_no_object_is_refused(topic: str, value: bytes, kind: str):
-    assert refusal(topic, value) == f"Expected `object`, got `{kind}`"
+def test_json_other_than_an_object_is_rejected(topic: str, value: bytes, kind: str):
+    assert rejection(topic, value) == f"Expected `object`, got `{kind}`"
 
 
 @every_topic
 def test_a_byte_order_mark_is_not_json(topic: str):
-    assert refusal(topic, b"\xef\xbb\xbf" + put(topic)).startswith("not valid JSON: ")
+    assert rejection(topic, b"\xef\xbb\xbf" + put(topic)).startswith("not valid JSON: ")
 
 
 @every_topic
-def test_other_encodings_are_refused(topic: str):
-    assert refusal(topic, put(topic).decode().encode("utf-16"))
+def test_other_encodings_are_rejected(topic: str):
+    assert rejection(topic, put(topic).decode().encode("utf-16"))
 
 
 @every_topic
 @pytest.mark.parametrize(
     "bad", [b"\xff", b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"], ids=lambda bad: bad.hex()
 )
-def test_bad_utf_8_is_refused_also_in_unknown_fields(topic: str, bad: bytes):
-    assert refusal(topic, put(topic)[:-1] + b',"extra":"' + bad + b'"}').startswith("not UTF-8: ")
-    assert refusal(topic, put(topic)[:-1] + b',"' + bad + b'":1}').startswith("not UTF-8: ")
+def test_bad_utf_8_is_rejected_also_in_unknown_fields(topic: str, bad: bytes):
+    assert rejection(topic, put(topic)[:-1] + b',"extra":"' + bad + b'"}').startswith("not UTF-8: ")
+    assert rejection(topic, put(topic)[:-1] + b',"' + bad + b'":1}').startswith("not UTF-8: ")
 
 
 @every_topic
-def test_lone_surrogates_are_refused(topic: str):
+def test_lone_surrogates_are_rejected(topic: str):
     for escaped in (b"\\ud800", b"\\udc00", b"\\ud800\\ud800", b"\\udc00\\ud800", b"\\ud800x"):
-        assert "a lone surrogate" in refusal(topic, written(topic, KEYS[topic], b'"%b"' % escaped))
-        assert "a lone surrogate" in refusal(topic, put(topic)[:-1] + b',"extra":"' + escaped + b'"}')
+        assert "a lone surrogate" in rejection(topic, written(topic, KEYS[topic], b'"%b"' % escaped))
+        assert "a lone surrogate" in rejection(topic, put(topic)[:-1] + b',"extra":"' + escaped + b'"}')
 
 
 @every_topic
-def test_a_pair_of_surrogates_is_one_sign(topic: str):
+def test_a_pair_of_surrogates_is_one_character(topic: str):
     value = written(topic, KEYS[topic], b'"\\ud83d\\ude00"')
     assert getattr(accepted(topic, value, "😀".encode()), KEYS[topic]) == "😀"
 
 
 @every_topic
-def test_deep_nesting_is_refused(topic: str):
+def test_deep_nesting_is_rejected(topic: str):
     for deep in (b"[" * 30_000 + b"]" * 30_000, b'{"a":' * 8_000 + b"1" + b"}" * 8_000):
-        assert "nested too deeply" in refusal(topic, put(topic)[:-1] + b',"extra":' + deep + b"}")
+        assert "nested too deeply" in rejection(topic, put(topic)[:-1] + b',"extra":' + deep + b"}")
 
 
 @every_topic
-def test_64_kib_are_taken_and_a_byte_more_is_not(topic: str):
+def test_64_kib_are_accepted_and_a_byte_more_is_rejected(topic: str):
     empty = len(put(topic, extra=""))
     whole = put(topic, extra="x" * (MAX_MESSAGE_BYTES - empty))
     assert len(whole) == 64 * 1024
     assert accepted(topic, whole)
-    assert refusal(topic, whole[:-2] + b'x"}') == "the message has 65537 bytes, more than 65536"
+    assert rejection(topic, whole[:-2] + b'x"}') == "the message has 65537 bytes, more than 65536"
 
 
 @every_topic
-def test_of_a_field_that_comes_twice_the_last_counts(topic: str):
+def test_the_last_of_duplicate_fields_counts(topic: str):
     """As most JSON libraries have it; the key is checked against what counts."""
     raw = put(topic)
     assert accepted(topic, raw[:-1] + b',"at":7}').at == 7
-    assert "is not the" in refusal(topic, raw[:-1] + b',"%b":"another"}' % KEYS[topic].encode())
+    assert "is not the" in rejection(topic, raw[:-1] + b',"%b":"another"}' % KEYS[topic].encode())
 
 
 # ---- keys
 
 
 @every_topic
-def test_a_missing_key_is_refused(topic: str):
-    assert refusal(topic, put(topic), None) == (
+def test_a_missing_key_is_rejected(topic: str):
+    assert rejection(topic, put(topic), None) == (
         f"the message has no key; it must be the {KEYS[topic]}, {key_of(topic).decode()!r}"
     )
 
 
 @every_topic
 @pytest.mark.parametrize("key", [b"", b"other", b"\xff\xfe", b'"room-1"'])
-def test_another_key_is_refused(topic: str, key: bytes):
-    assert f"is not the {KEYS[topic]} {key_of(topic).decode()!r}" in refusal(topic, put(topic), key)
+def test_another_key_is_rejected(topic: str, key: bytes):
+    assert f"is not the {KEYS[topic]} {key_of(topic).decode()!r}" in rejection(topic, put(topic), key)
 
 
 @every_topic
-def test_a_key_may_be_left_out_of_a_recording(topic: str):
+def test_a_recording_may_leave_out_the_key(topic: str):
     assert accepted(topic, put(topic), UNKEYED)
 
 
 @every_topic
 def test_a_huge_key_is_not_repeated_in_full(topic: str):
-    assert len(refusal(topic, put(topic), b"\x00" * 60_000)) < 1000
+    assert len(rejection(topic, put(topic), b"\x00" * 60_000)) < 1000
 
 
 # ---- fields
@@ -187,10 +187,10 @@ def test_a_huge_key_is_not_repeated_in_full(topic: str):
 def test_a_missing_field_is_named(topic: str, field: str):
     fields = good(topic)
     del fields[field]
-    assert f"missing required field `{field}`" in refusal(topic, orjson.dumps(fields))
+    assert f"missing required field `{field}`" in rejection(topic, orjson.dumps(fields))
 
 
-def test_the_lists_of_fields_here_are_whole():
+def test_the_lists_of_fields_in_this_module_are_complete():
     for topic, fields in REQUIRED.items():
         optional = {field for name, field in OPTIONAL if name == topic}
         assert {*fields} | optional >= set(good(topic))
@@ -199,36 +199,36 @@ def test_the_lists_of_fields_here_are_whole():
 @pytest.mark.parametrize(
     "topic, field", [*[(topic, field) for topic, fields in REQUIRED.items() for field in fields], *OPTIONAL]
 )
-def test_null_is_taken_only_where_said(topic: str, field: str):
+def test_null_is_accepted_only_where_the_contract_allows_it(topic: str, field: str):
     value = put(topic, **{field: None})
     if (topic, field) in NULL_WHERE_SAID:
         assert accepted(topic, value)
     else:
-        words = refusal(topic, value)
+        words = rejection(topic, value)
         assert "got `null`" in words
         assert f"`$.{field}`" in words
 
 
 @pytest.mark.parametrize("topic, field", [*OPTIONAL])
 def test_optional_fields_are_checked_too(topic: str, field: str):
-    assert f"`$.{field}" in refusal(topic, put(topic, **{field: 3.5}))
+    assert f"`$.{field}" in rejection(topic, put(topic, **{field: 3.5}))
 
 
 @pytest.mark.parametrize("topic, field", IDS)
 def test_an_identifier_has_1_to_128_code_points(topic: str, field: str):
     assert accepted(topic, put(topic, **{field: "x"}))
     assert accepted(topic, put(topic, **{field: "😀" * 128}))
-    assert refusal(topic, put(topic, **{field: ""})) == f"Expected `str` of length >= 1 - at `$.{field}`"
-    assert refusal(topic, put(topic, **{field: "😀" * 129})) == f"Expected `str` of length <= 128 - at `$.{field}`"
-    assert refusal(topic, put(topic, **{field: 7})).startswith("Expected `str")
+    assert rejection(topic, put(topic, **{field: ""})) == f"Expected `str` of length >= 1 - at `$.{field}`"
+    assert rejection(topic, put(topic, **{field: "😀" * 129})) == f"Expected `str` of length <= 128 - at `$.{field}`"
+    assert rejection(topic, put(topic, **{field: 7})).startswith("Expected `str")
 
 
 @every_topic
 def test_the_key_is_an_identifier_too(topic: str):
     field = KEYS[topic]
     assert accepted(topic, put(topic, **{field: "é" * 128}), ("é" * 128).encode())
-    assert f"`$.{field}`" in refusal(topic, put(topic, **{field: ""}), b"")
-    assert f"`$.{field}`" in refusal(topic, put(topic, **{field: "x" * 129}), b"x" * 129)
+    assert f"`$.{field}`" in rejection(topic, put(topic, **{field: ""}), b"")
+    assert f"`$.{field}`" in rejection(topic, put(topic, **{field: "x" * 129}), b"x" * 129)
 
 
 INTS = [(topic, "at") for topic in INPUTS] + [
@@ -256,7 +256,7 @@ INTS = [(topic, "at") for topic in INPUTS] + [
     ids=lambda raw: raw.decode() if isinstance(raw, bytes) else "",
 )
 def test_an_int_is_a_number_without_fraction_or_exponent_and_no_bool(topic: str, field: str, raw: bytes, got: str):
-    words = refusal(topic, written(topic, field, raw))
+    words = rejection(topic, written(topic, field, raw))
     assert got in words
     assert field in words or got == "out of range"
 
@@ -266,11 +266,11 @@ def test_a_time_is_from_1970_to_the_end_of_the_year_9999(topic: str, field: str)
     assert accepted(topic, put(topic, **{field: 0}))
     assert accepted(topic, put(topic, **{field: 253_402_300_799_999}))
     for raw in (b"-1", b"253402300800000", b"9223372036854775808", b"1" + b"0" * 300):
-        assert "`int`" in refusal(topic, written(topic, field, raw)) or b"0" * 300 in raw
+        assert "`int`" in rejection(topic, written(topic, field, raw)) or b"0" * 300 in raw
 
 
 @every_topic
-def test_a_live_worker_refuses_what_is_more_than_a_day_ahead(topic: str):
+def test_a_live_worker_rejects_events_more_than_a_day_ahead(topic: str):
     at = good(topic)["at"]
     assert decode(topic, key_of(topic), put(topic), at - MAX_AHEAD_MS).at == at
     with pytest.raises(InvalidEvent, match="ahead"):
@@ -299,31 +299,31 @@ CLOSED: list[tuple[str, str, list[Any]]] = [
 
 
 @pytest.mark.parametrize("topic, field, values", CLOSED)
-def test_closed_values(topic: str, field: str, values: list[str]):
+def test_enumerations_accept_only_their_values(topic: str, field: str, values: list[str]):
     for value in values:
         assert getattr(accepted(topic, put(topic, **{field: value})), field) == value
     for value in (values[0].upper() + "x", values[0] + " ", ""):
-        words = refusal(topic, put(topic, **{field: value}))
+        words = rejection(topic, put(topic, **{field: value}))
         assert words == f"Invalid enum value {value!r} - at `$.{field}`"
-    assert "got `int`" in refusal(topic, put(topic, **{field: 1}))
+    assert "got `int`" in rejection(topic, put(topic, **{field: 1}))
 
 
 @pytest.mark.parametrize("field", ["face", "black"])
 @pytest.mark.parametrize("value", [0, 1, "true", None, []])
 def test_a_bool_is_true_or_false(field: str, value: Any):
-    assert "Expected `bool`" in refusal("frame-status", put("frame-status", **{field: value}))
+    assert "Expected `bool`" in rejection("frame-status", put("frame-status", **{field: value}))
 
 
 def test_text_has_at_most_4096_code_points():
     assert len(accepted("comment", put("comment", text="长" * 4096)).text) == 4096
     assert accepted("comment", put("comment", text="")).text == ""
-    assert "`$.text`" in refusal("comment", put("comment", text="长" * 4097))
+    assert "`$.text`" in rejection("comment", put("comment", text="长" * 4097))
 
 
 @pytest.mark.parametrize("topic", ["comment", "frame-status"])
 @pytest.mark.parametrize("labels", [None, "abuse", {"abuse": 1}, [1], [None], [["abuse"]]])
 def test_labels_are_a_list_of_texts(topic: str, labels: Any):
-    assert "`$.labels" in refusal(topic, put(topic, labels=labels))
+    assert "`$.labels" in rejection(topic, put(topic, labels=labels))
 
 
 LAYOUT: dict[str, Any] = {"camera_share": 0.5, "uncovered_share": 0, "materials": 2}
@@ -332,7 +332,7 @@ LAYOUT: dict[str, Any] = {"camera_share": 0.5, "uncovered_share": 0, "materials"
 @pytest.mark.parametrize("part", LAYOUT)
 def test_the_first_three_parts_of_a_layout_are_required(part: str):
     rest = {name: value for name, value in LAYOUT.items() if name != part}
-    assert f"missing required field `{part}` - at `$.layout`" in refusal(
+    assert f"missing required field `{part}` - at `$.layout`" in rejection(
         "frame-status", put("frame-status", layout=rest)
     )
 
@@ -363,7 +363,7 @@ def test_the_other_parts_of_a_layout_have_defaults():
     ],
 )
 def test_parts_of_a_layout_out_of_range(part: str, value: Any):
-    assert f"`$.layout.{part}`" in refusal("frame-status", put("frame-status", layout={**LAYOUT, part: value}))
+    assert f"`$.layout.{part}`" in rejection("frame-status", put("frame-status", layout={**LAYOUT, part: value}))
 
 
 @pytest.mark.parametrize("share", [0, 1, 0.5, 1e-3])
@@ -376,7 +376,7 @@ def test_a_layout_is_an_object(value: Any):
     if value is LAYOUT:
         assert accepted("frame-status", put("frame-status", layout=value))
     else:
-        assert "`$.layout`" in refusal("frame-status", put("frame-status", layout=value))
+        assert "`$.layout`" in rejection("frame-status", put("frame-status", layout=value))
 
 
 @pytest.mark.parametrize("stars", [0, 5])
@@ -386,7 +386,7 @@ def test_stars_from_0_to_5(stars: int):
 
 @pytest.mark.parametrize("stars", [-1, 6])
 def test_stars_out_of_range(stars: int):
-    assert "`$.stars`" in refusal("supplier-profile", put("supplier-profile", stars=stars))
+    assert "`$.stars`" in rejection("supplier-profile", put("supplier-profile", stars=stars))
 
 
 @pytest.mark.parametrize("kind", ["replied", "rejected", "pinned"])
@@ -394,7 +394,7 @@ def test_rfq_at_is_required_of_submissions_alone(kind: str):
     fields = good("quote") | {"kind": kind}
     del fields["rfq_at"]
     assert accepted("quote", orjson.dumps(fields)).rfq_at is UNSET
-    assert refusal("quote", orjson.dumps(fields | {"rfq_at": None})) == "Expected `int`, got `null` - at `$.rfq_at`"
+    assert rejection("quote", orjson.dumps(fields | {"rfq_at": None})) == "Expected `int`, got `null` - at `$.rfq_at`"
 
 
 # ---- amounts
@@ -462,7 +462,7 @@ def test_amounts_in_whole_cents(raw: bytes, cents: int):
     ],
     ids=lambda raw: raw.decode()[:20] if isinstance(raw, bytes) else "",
 )
-def test_amounts_that_are_refused(raw: bytes, words: str):
-    told = refusal("payment", written("payment", "amount_usd", raw))
-    assert words in told
-    assert len(told) < 300
+def test_amounts_that_are_rejected(raw: bytes, words: str):
+    detail = rejection("payment", written("payment", "amount_usd", raw))
+    assert words in detail
+    assert len(detail) < 300
