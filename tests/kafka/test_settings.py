@@ -1,4 +1,7 @@
-"""Settings: where they come from, who wins, how each mistake is refused. VIGIL_WRITE_DOCS=1 writes the table anew."""
+"""Where settings come from, which source wins, and how each mistake is rejected.
+
+With VIGIL_WRITE_DOCS=1 the table of docs/settings.md is written instead of compared.
+"""
 
 import ast
 import contextlib
@@ -28,36 +31,36 @@ PASSWORD: Final = "correct-horse"
 SASL: Final = {"VIGIL_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "VIGIL_SASL_USERNAME": "vigil"}
 
 
-def load(tmp_path: Path, text: str, environment: dict[str, str] | None = None, **told: Any) -> Settings:
-    """Settings of a file with this text."""
+def load(tmp_path: Path, text: str, environment: dict[str, str] | None = None, **options: Any) -> Settings:
+    """Load settings from a file with this text."""
     file = tmp_path / "vigil.toml"
     file.write_text(text, encoding="utf-8")
-    return load_settings(file, environment or {}, **told)
+    return load_settings(file, environment or {}, **options)
 
 
-def refusal(file: Path | None = None, environment: dict[str, str] | None = None, **told: Any) -> str:
-    """The words with which settings are refused."""
-    with pytest.raises(SettingsError) as refused:
-        load_settings(file, environment or {}, **told)
-    return str(refused.value)
+def rejection(file: Path | None = None, environment: dict[str, str] | None = None, **options: Any) -> str:
+    """The message with which settings are rejected."""
+    with pytest.raises(SettingsError) as rejected:
+        load_settings(file, environment or {}, **options)
+    return str(rejected.value)
 
 
-# ---- who wins ---------------------------------------------------------------------------------------------------
+# ---- precedence --------------------------------------------------------------------------------------------------
 
 
-def test_without_anything_told_the_defaults_hold() -> None:
+def test_without_any_source_the_defaults_hold() -> None:
     assert load_settings(None, {}) == Settings()
 
 
-def test_the_environment_goes_before_the_file_and_the_command_line_before_both(tmp_path: Path) -> None:
+def test_the_command_line_overrides_the_environment_and_that_the_file(tmp_path: Path) -> None:
     file, environment = 'broker = "file:1"', {"VIGIL_BROKER": "environment:1"}
     assert load(tmp_path, file).broker == "file:1"
     assert load(tmp_path, file, environment).broker == "environment:1"
-    assert load(tmp_path, file, environment, broker="told:1").broker == "told:1"
+    assert load(tmp_path, file, environment, broker="option:1").broker == "option:1"
     assert load(tmp_path, file, environment, broker=None).broker == "environment:1"
 
 
-def test_the_environment_names_the_file_where_the_command_line_does_not(tmp_path: Path) -> None:
+def test_vigil_config_names_the_file_unless_the_command_line_does(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).write_text(f'app_id = "{name}"')
     environment = {FILE: str(tmp_path / "one")}
@@ -77,16 +80,16 @@ def test_the_environment_names_the_file_where_the_command_line_does_not(tmp_path
         ("LOG_LEVEL", "debug", "debug"),
     ],
 )
-def test_numbers_and_booleans_are_read_out_of_the_environments_text(name: str, text: str, value: object) -> None:
+def test_numbers_and_booleans_are_parsed_from_the_environment(name: str, text: str, value: object) -> None:
     assert getattr(load_settings(None, {PREFIX + name: text}), name.lower()) == value
 
 
-def test_variables_of_others_that_begin_alike_are_left_alone() -> None:
+def test_other_variables_with_the_same_prefix_are_ignored() -> None:
     kubernetes = {"VIGIL_SERVICE_HOST": "10.0.0.1", "VIGIL_PORT_6066_TCP": "tcp://10.0.0.1:6066", "VIGILANTE": "1"}
     assert load_settings(None, kubernetes) == Settings()
 
 
-# ---- what is refused, and with what words -----------------------------------------------------------------------
+# ---- rejections -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -126,22 +129,22 @@ def test_variables_of_others_that_begin_alike_are_left_alone() -> None:
         ("web_port", "is not TOML: Expected '=' after a key"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_the_file_is_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
+def test_a_mistake_in_the_file_is_rejected_with_its_place(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "vigil.toml"
     file.write_text(text, encoding="utf-8")
-    told = refusal(file)
-    assert words in told
-    assert PASSWORD not in told
-    if "missing" not in told:
-        assert told.startswith(f"{file}: ")
+    message = rejection(file)
+    assert words in message
+    assert PASSWORD not in message
+    if "missing" not in message:
+        assert message.startswith(f"{file}: ")
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "none.toml") == f"{tmp_path / 'none.toml'}: cannot be read: No such file or directory"
-    assert refusal(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    assert rejection(tmp_path / "none.toml") == f"{tmp_path / 'none.toml'}: cannot be read: No such file or directory"
+    assert rejection(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
     latin = tmp_path / "latin.toml"
     latin.write_bytes('app_id = "vigíl"'.encode("latin-1"))
-    assert refusal(latin).startswith(f"{latin}: is not TOML: ")
+    assert rejection(latin).startswith(f"{latin}: is not TOML: ")
 
 
 @pytest.mark.parametrize(
@@ -157,23 +160,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("VIGIL_RECORDED_UNTIL", "5", "VIGIL_RECORDED_UNTIL: only for a recorded clock"),
     ],
 )
-def test_a_mistake_in_the_environment_is_refused_by_name(name: str, text: str, words: str) -> None:
-    assert refusal(None, {name: text}).startswith(words)
+def test_a_mistake_in_the_environment_is_rejected_with_the_variable(name: str, text: str, words: str) -> None:
+    assert rejection(None, {name: text}).startswith(words)
 
 
-def test_a_mistake_on_the_command_line_is_refused_by_name() -> None:
-    assert refusal(None, {"VIGIL_BROKER": "a:1"}, broker="kafka").startswith("--broker: 'kafka' is not host:port")
+def test_a_mistake_on_the_command_line_is_rejected_with_the_option() -> None:
+    assert rejection(None, {"VIGIL_BROKER": "a:1"}, broker="kafka").startswith("--broker: 'kafka' is not host:port")
 
 
 @pytest.mark.parametrize("servers", ["a:1", "a:1, b:2", "[::1]:9092", "10.0.0.1:9092"])
-def test_servers_that_clients_understand_are_taken(servers: str) -> None:
+def test_servers_that_clients_accept_are_accepted(servers: str) -> None:
     assert load_settings(None, {"VIGIL_BROKER": servers}).broker == servers
 
 
 # ---- secrets ----------------------------------------------------------------------------------------------------
 
 
-def test_a_password_is_in_no_repr_but_reaches_the_client() -> None:
+def test_the_password_reaches_the_client_and_no_repr() -> None:
     settings = load_settings(None, {**SASL, "VIGIL_SASL_PASSWORD": PASSWORD})
     for shown in (repr(settings), str(settings), f"{settings}", str([settings]), str(settings.__rich_repr__())):
         assert PASSWORD not in shown
@@ -182,12 +185,12 @@ def test_a_password_is_in_no_repr_but_reaches_the_client() -> None:
     assert settings.kafka()["sasl_mechanism"] == "SCRAM-SHA-512"
 
 
-def test_a_password_that_looks_like_something_else_stays_text() -> None:
+def test_a_password_that_looks_like_a_number_or_boolean_stays_text() -> None:
     for text in ("null", "true", "12", "1e5"):
         assert load_settings(None, {**SASL, "VIGIL_SASL_PASSWORD": text}).password() == text
 
 
-def test_a_password_comes_from_its_file_without_the_white_space_around_it(tmp_path: Path) -> None:
+def test_white_space_around_the_password_in_its_file_is_ignored(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(f"{PASSWORD}\n")
     assert load_settings(None, {**SASL, "VIGIL_SASL_PASSWORD_FILE": str(file)}).password() == PASSWORD
@@ -196,28 +199,28 @@ def test_a_password_comes_from_its_file_without_the_white_space_around_it(tmp_pa
 @pytest.mark.parametrize(
     ("content", "words"), [(None, "cannot read"), (b" \n", "is empty"), (b"\xffpass", "is not UTF-8")]
 )
-def test_a_password_file_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_an_unusable_password_file_is_rejected(tmp_path: Path, content: bytes | None, words: str) -> None:
     file = tmp_path / "password"
     if content is not None:
         file.write_bytes(content)
     settings = load_settings(None, {**SASL, "VIGIL_SASL_PASSWORD_FILE": str(file)})
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SettingsError) as rejected:
         settings.kafka()
-    assert words in str(refused.value)
-    assert str(file) in str(refused.value)
-    assert refused.value.__cause__ is None or isinstance(refused.value.__cause__, OSError)
+    assert words in str(rejected.value)
+    assert str(file) in str(rejected.value)
+    assert rejected.value.__cause__ is None or isinstance(rejected.value.__cause__, OSError)
 
 
-def test_two_passwords_are_one_too_many() -> None:
-    told = refusal(None, {**SASL, "VIGIL_SASL_PASSWORD": PASSWORD, "VIGIL_SASL_PASSWORD_FILE": "file"})
-    assert "both given" in told
-    assert PASSWORD not in told
+def test_a_password_and_a_password_file_exclude_each_other() -> None:
+    message = rejection(None, {**SASL, "VIGIL_SASL_PASSWORD": PASSWORD, "VIGIL_SASL_PASSWORD_FILE": "file"})
+    assert "both given" in message
+    assert PASSWORD not in message
 
 
 # ---- TLS --------------------------------------------------------------------------------------------------------
 
 
-def test_tls_trusts_the_system_and_checks_names_unless_told_otherwise() -> None:
+def test_tls_trusts_the_system_and_checks_host_names_by_default() -> None:
     context = load_settings(None, {"VIGIL_SECURITY_PROTOCOL": "SSL"}).ssl_context()
     assert context is not None
     assert context.verify_mode is ssl.CERT_REQUIRED
@@ -226,7 +229,7 @@ def test_tls_trusts_the_system_and_checks_names_unless_told_otherwise() -> None:
 
 
 @pytest.mark.parametrize("name", ["VIGIL_SSL_CA_FILE", "VIGIL_SSL_CERT_FILE"])
-def test_a_certificate_that_cannot_be_used_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_unusable_certificate_is_rejected(tmp_path: Path, name: str) -> None:
     file = tmp_path / "not-a-certificate.pem"
     for content in (None, "nothing"):
         if content is not None:
@@ -236,7 +239,7 @@ def test_a_certificate_that_cannot_be_used_is_refused(tmp_path: Path, name: str)
             settings.ssl_context()
 
 
-KEY_UNDER_A_PHRASE: Final = """
+KEY_WITH_A_PASS_PHRASE: Final = """
 import sys
 from vigil.app.kafka.settings import Settings, SettingsError
 try:
@@ -246,7 +249,7 @@ except SettingsError as error:
 """
 
 
-def test_a_key_under_a_pass_phrase_is_refused_rather_than_asked_for(tmp_path: Path) -> None:
+def test_a_key_with_a_pass_phrase_is_rejected_without_a_prompt(tmp_path: Path) -> None:
     certificate, key = f"{tmp_path}/cert.pem", f"{tmp_path}/key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=vigil", "-passout", f"pass:{PASSWORD}",
@@ -254,60 +257,60 @@ def test_a_key_under_a_pass_phrase_is_refused_rather_than_asked_for(tmp_path: Pa
     )  # fmt: skip
     child, terminal = pty.fork()
     if child == 0:
-        os.execv(sys.executable, [sys.executable, "-c", KEY_UNDER_A_PHRASE, certificate, key])
-    said = b""
-    with contextlib.suppress(OSError):  # how the end of a terminal is told
-        while b"phrase" not in said and (more := os.read(terminal, 4096)):
-            said += more
+        os.execv(sys.executable, [sys.executable, "-c", KEY_WITH_A_PASS_PHRASE, certificate, key])
+    output = b""
+    with contextlib.suppress(OSError):  # raised at the end of a pseudo-terminal
+        while b"phrase" not in output and (more := os.read(terminal, 4096)):
+            output += more
     os.close(terminal)
     os.waitpid(child, 0)
-    assert b"phrase" not in said
-    assert b"ssl_key_file cannot be used" in said
+    assert b"phrase" not in output
+    assert b"ssl_key_file cannot be used" in output
 
 
 # ---- the page ---------------------------------------------------------------------------------------------------
 
 
-def said() -> dict[str, str]:
-    """What stands below each setting in the code."""
+def descriptions() -> dict[str, str]:
+    """The text below each setting in the code."""
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
-    told = {}
+    found = {}
     for setting, below in pairwise(body):
         if isinstance(setting, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
             assert isinstance(setting.target, ast.Name)
-            told[setting.target.id] = " ".join(str(below.value.value).split())
-    return told
+            found[setting.target.id] = " ".join(str(below.value.value).split())
+    return found
 
 
-def kind(told: Any) -> str:
-    """A type in words: what may be written."""
-    if get_origin(told) is Annotated:
-        inner, *limits = get_args(told)
+def kind(annotation: Any) -> str:
+    """The values that a type allows, in words."""
+    if get_origin(annotation) is Annotated:
+        inner, *limits = get_args(annotation)
         (limit,) = [limit for limit in limits if isinstance(limit, Meta)]
         if inner is str:
             return f"name of at most {limit.max_length} characters: letters, digits, `.`, `_`, `-`"
         return f"{limit.ge:,} to {limit.le:,}" if limit.le is not None else f"{limit.ge:,} or more"
-    if get_origin(told) is Literal:
-        return ", ".join(f"`{choice}`" for choice in get_args(told))
-    if get_origin(told) in (Union, types.UnionType):
-        return kind(next(one for one in get_args(told) if one is not type(None)))
-    return {str: "text", bool: "`true` or `false`", int: "number"}[told]
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(annotation))
+    if get_origin(annotation) in (Union, types.UnionType):
+        return kind(next(one for one in get_args(annotation) if one is not type(None)))
+    return {str: "text", bool: "`true` or `false`", int: "number"}[annotation]
 
 
 def table() -> str:
     """Every setting, as Markdown."""
-    says = said()
-    lines = ["| setting | what it says | may be | default |", "| --- " * 4 + "|"]
+    described = descriptions()
+    lines = ["| setting | description | values | default |", "| --- " * 4 + "|"]
     for field in msgspec.structs.fields(Settings):
         default = "–" if field.default is None else f"`{str(field.default).lower()}`"
         if isinstance(field.default, str):
             default = f"`{field.default}`"
-        lines.append(f"| `{field.name}` | {says[field.name]} | {kind(field.type)} | {default} |")
+        lines.append(f"| `{field.name}` | {described[field.name]} | {kind(field.type)} | {default} |")
     return "\n".join(lines) + "\n"
 
 
-def test_the_table_of_settings_is_that_of_the_code() -> None:
+def test_the_page_has_the_table_generated_from_the_code() -> None:
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     written, _, tail = rest.partition(END)
     if os.environ.get("VIGIL_WRITE_DOCS") == "1":
@@ -316,11 +319,11 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
     assert written == table(), "docs/settings.md is out of date: VIGIL_WRITE_DOCS=1 pytest tests/kafka/test_settings.py"
 
 
-def test_every_setting_says_what_it_is_for() -> None:
-    assert said().keys() == {field.name for field in msgspec.structs.fields(Settings)}
+def test_every_setting_has_a_description() -> None:
+    assert descriptions().keys() == {field.name for field in msgspec.structs.fields(Settings)}
 
 
-def test_the_example_of_a_file_is_taken(tmp_path: Path) -> None:
+def test_the_example_file_of_the_page_is_valid(tmp_path: Path) -> None:
     (example,) = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     settings = load(tmp_path, example)
     for name, value in tomllib.loads(example).items():
