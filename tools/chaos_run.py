@@ -26,7 +26,7 @@ from tests.support.harness import WorkerProcess, calm, finished, make_topics, re
 from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import READY_S, Action, Plan
 from vigil.agents.shard_manager import wall_ms
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 
 BEGIN_S: Final = 40
 FINISHED_S: Final = 60
@@ -274,7 +274,7 @@ class Run:
         self.outcome.repeats = published.total() - len(published)
 
 
-async def send(broker: str, messages: Sequence[Message], over_s: float | None = 0.0) -> None:
+async def send(broker: str, messages: Sequence[SimulatedMessage], over_s: float | None = 0.0) -> None:
     """Send the messages in order, each once and in order whatever the broker does meanwhile.
 
     `over_s`: evenly over a time; 0: at once; None: each when it is due by the wall clock.

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from vigil.app.demo.run import Demo
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.observability.logs import set_up_logs
+from vigil.app.observability.logs import configure_logging
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"
 MOST_BYTES: Final = 150_000
@@ -37,7 +37,7 @@ async def main() -> None:
     if chromium is None:
         sys.exit("error: there is no Chromium: apt-get install chromium fonts-noto-core fonts-wqy-microhei")
     os.environ["LOGNAME"] = PERSON  # as which the console takes the person at this machine
-    set_up_logs("error", "text")
+    configure_logging("error", "text")
     FOLDER.mkdir(exist_ok=True)
     async with running_demo() as demo, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

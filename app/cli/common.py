@@ -63,7 +63,7 @@ def settings_options(command: F) -> F:
     return with_settings  # type: ignore[return-value]
 
 
-def at_the_end(stop: Callable[[], object]) -> None:
+def on_shutdown_signal(stop: Callable[[], object]) -> None:
     """Call `stop` in the running event loop at Ctrl-C or SIGTERM. On Windows Ctrl-C breaks off instead."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from vigil.app.cli.common import OperatorError, at_the_end, rulebook_option, settings_options
+from vigil.app.cli.common import OperatorError, on_shutdown_signal, rulebook_option, settings_options
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.observability.logs import set_up_logs
+from vigil.app.observability.logs import configure_logging
 
 
 @click.command()
@@ -47,11 +47,11 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
             click.echo("Line for the tokens file:", err=True)
         click.echo(line)
         return
-    set_up_logs(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format)
 
     async def run() -> None:
         stop = asyncio.Event()
-        at_the_end(stop.set)
+        on_shutdown_signal(stop.set)
         await serve(settings, load_console_settings(**told), rulebook, stop, _tell)
 
     try:

@@ -17,10 +17,19 @@ import msgspec
 from rich.text import Text
 
 from vigil.app.cli.common import OperatorError, settings_options
-from vigil.app.kafka.dead_letters import Bad, DeadLetterRecord, Filter, RejectedMessage, check, find, send, to_line
+from vigil.app.kafka.dead_letters import (
+    DeadLetterFilter,
+    DeadLetterRecord,
+    RepairedMessage,
+    UnrepairedLine,
+    check,
+    find,
+    send,
+    to_line,
+)
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
-from vigil.app.observability.terminal import console, escape_control_chars, quiet_clients, table
+from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs, table
 from vigil.topics.envelope import timestamp
 from vigil.topics.fields import Reason
 
@@ -51,7 +60,7 @@ class _When(click.ParamType):
 
 
 def _filters(command: F) -> F:
-    """Options that choose letters, given to the command as a Filter."""
+    """Options that choose letters, given to the command as a DeadLetterFilter."""
 
     @functools.wraps(command)
     def with_filter(
@@ -64,7 +73,7 @@ def _filters(command: F) -> F:
         text: str | None,
         **options: Any,
     ) -> Any:
-        return command(*args, wanted=Filter(topic, reason, key, since, until, text), **options)
+        return command(*args, wanted=DeadLetterFilter(topic, reason, key, since, until, text), **options)
 
     for option in (
         click.option("--containing", "text", metavar="TEXT", help="Only those whose detail contains TEXT."),
@@ -92,7 +101,7 @@ def dead_letter() -> None:
     vigil dead-letter export bad.jsonl --topic comment      to a file, to be repaired there
     vigil dead-letter resend bad.jsonl                      send it, if all of it is good now
     """
-    quiet_clients()
+    silence_kafka_logs()
 
 
 @dead_letter.command("list")
@@ -101,7 +110,7 @@ def dead_letter() -> None:
 @click.option("--count", "only_count", is_flag=True, help="Only how many there are, by topic and reason.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as `export` writes it; no limit.")
 @settings_options
-def list_(settings: Settings, wanted: Filter, limit: int, only_count: bool, as_json: bool) -> None:
+def list_(settings: Settings, wanted: DeadLetterFilter, limit: int, only_count: bool, as_json: bool) -> None:
     """List refused messages, the latest last."""
     if as_json:
         out = click.get_binary_stream("stdout")
@@ -151,7 +160,7 @@ def list_(settings: Settings, wanted: Filter, limit: int, only_count: bool, as_j
 def show(settings: Settings, place: str, as_json: bool) -> None:
     """Show one refused message in full: PLACE is its topic/partition/offset."""
     letters: list[DeadLetterRecord] = []
-    _each(settings, Filter(place=place), letters.append)
+    _each(settings, DeadLetterFilter(place=place), letters.append)
     if not letters:
         raise click.UsageError(f"no refused message stood at {place!r}; `vigil dead-letter list` shows the places.")
     (letter,) = letters
@@ -176,7 +185,7 @@ def show(settings: Settings, place: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @_filters
 @settings_options
-def export(settings: Settings, wanted: Filter, file: Path) -> None:
+def export(settings: Settings, wanted: DeadLetterFilter, file: Path) -> None:
     """Write refused messages to FILE ("-": standard output), one JSON object a line.
 
     A line has "topic", "key" and "value", and for people "place", "reason", "detail" and "at". Where the value is no
@@ -215,8 +224,8 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
     """
     now = wall_ms() if settings.clock == "live" else None
     told = list(check(file, now, None if take_late else settings.allowed_lateness_ms))
-    bad = [one for one in told if isinstance(one, Bad)]
-    good = [one for one in told if isinstance(one, RejectedMessage)]
+    bad = [one for one in told if isinstance(one, UnrepairedLine)]
+    good = [one for one in told if isinstance(one, RepairedMessage)]
     name = getattr(file, "name", "-")
     for one in bad:
         click.echo(f"{name}:{one.number}: {escape_control_chars(one.detail)}", err=True)
@@ -235,7 +244,7 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
         sys.exit(1)
 
 
-def _each(settings: Settings, wanted: Filter, take: Callable[[DeadLetterRecord], object]) -> None:
+def _each(settings: Settings, wanted: DeadLetterFilter, take: Callable[[DeadLetterRecord], object]) -> None:
     """Give each letter meant to `take`; tell what in the topic is none, and go on."""
     strangers: list[str] = []
     others = 0

@@ -5,12 +5,12 @@ import asyncio
 import click
 from rich.console import Console
 
-from vigil.app.cli.common import OperatorError, at_the_end, rulebook_option
+from vigil.app.cli.common import OperatorError, on_shutdown_signal, rulebook_option
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.embedded_broker import BrokerError
 from vigil.app.kafka.settings import SettingsError
-from vigil.app.observability.logs import set_up_logs
-from vigil.app.simulate import NonsenseError
+from vigil.app.observability.logs import configure_logging
+from vigil.app.simulate import InvalidSimulationError
 from vigil.app.simulate.kafka import CannotProduceError
 
 
@@ -38,17 +38,17 @@ def demo(
     """
     from vigil.app.demo.run import Demo, DemoError
 
-    set_up_logs("error", "text")  # what goes on is on the screen
+    configure_logging("error", "text")  # what goes on is on the screen
     console = Console(force_terminal=False if plain else None)
 
     async def run() -> None:
         show = Demo(rulebook, rooms, suppliers, seed, for_s, console, not no_console)
-        at_the_end(show.stop)
+        on_shutdown_signal(show.stop)
         await show.run()
 
     try:
         asyncio.run(run())
     except (DemoError, BrokerError, CannotProduceError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
-    except NonsenseError as error:
+    except InvalidSimulationError as error:
         raise OperatorError(str(error)) from error

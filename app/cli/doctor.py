@@ -10,7 +10,7 @@ from rich.text import Text
 
 from vigil.app.cli.common import settings_options
 from vigil.app.kafka.settings import Settings
-from vigil.app.observability.terminal import console, escape_control_chars, quiet_clients
+from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs
 from vigil.app.runtime.doctor import Check, examine
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -28,7 +28,7 @@ def doctor(settings: Settings, as_json: bool) -> None:
     It changes nothing, joins no group, and may run beside workers. Each line is ok, warn or fail, with what to do.
     Exits with 1 where something failed.
     """
-    quiet_clients()
+    silence_kafka_logs()
     checks = asyncio.run(_all(settings, as_json))
     if as_json:
         click.echo(json.dumps([check._asdict() for check in checks], indent=2))

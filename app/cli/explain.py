@@ -15,7 +15,7 @@ from vigil.app.cli.common import rulebook_option, settings_options
 from vigil.app.cli.replay import UnreadableError, lines_with_progress
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.observability.terminal import console, escape_control_chars, quiet_clients, table
+from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs, table
 from vigil.app.runtime.whatif.explain import Clock, Explanation, chosen
 from vigil.app.runtime.whatif.explain import explain as explained
 from vigil.app.runtime.whatif.sources import Published, UnreadableOutput, published_in, published_on, raws_of, raws_on
@@ -63,7 +63,7 @@ def explain(
             lines = lines_with_progress(events, "looking for the room")
             raws = list(raws_of(lines, verdict.room_id, published.late))
     else:
-        quiet_clients()
+        silence_kafka_logs()
         published, verdict, raws = asyncio.run(_on_topics(settings, verdict_id))
     own = [each for each in published.verdicts if each.host_id == verdict.host_id]
     actions = [each for each in published.actions if each.host_id == verdict.host_id]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from vigil.app.cli.common import OperatorError, at_the_end, read_rulebook, settings_options
+from vigil.app.cli.common import OperatorError, on_shutdown_signal, read_rulebook, settings_options
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.observability.logs import set_up_logs
+from vigil.app.observability.logs import configure_logging
 
 
 @click.command()
@@ -69,11 +69,11 @@ def notify(
             if try_target:
                 click.echo(asyncio.run(send_trial(routing, secrets, try_target)))
             return
-        set_up_logs(settings.log_level, settings.log_format)
+        configure_logging(settings.log_level, settings.log_format)
 
         async def run() -> None:
             stop = asyncio.Event()
-            at_the_end(stop.set)
+            on_shutdown_signal(stop.set)
             await tell(Notify(settings, routing, secrets, families, from_beginning=from_beginning), stop)
 
         asyncio.run(run())

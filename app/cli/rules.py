@@ -19,7 +19,7 @@ from vigil.app.domain.rulebook.hosts import FAMILIES
 from vigil.app.domain.rulebook.reader import SECTIONS, load_rulebook
 from vigil.app.domain.rulebook.validation import hint
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.app.observability.terminal import WIDTH, replaced
+from vigil.app.observability.terminal import WIDTH, mask_control_chars
 
 _NARROW: Final = 100
 _NUMBERS: Final = 26
@@ -270,7 +270,7 @@ def _width() -> int:
 
 def _clean(said: str) -> Text:
     """Words of a file, which may hold anything, as plain text for a terminal."""
-    return Text("\n".join(replaced(line) for line in said.split("\n")))
+    return Text("\n".join(mask_control_chars(line) for line in said.split("\n")))
 
 
 def _print_json(told: dict[str, Any]) -> None:

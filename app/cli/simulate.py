@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from vigil.app.cli.common import at_the_end
+from vigil.app.cli.common import on_shutdown_signal
 from vigil.app.kafka.wall_clock import wall_ms
-from vigil.app.simulate import Fault, NonsenseError, Simulation, files
+from vigil.app.simulate import Fault, InvalidSimulationError, Simulation, files
 from vigil.app.simulate.kafka import CannotProduceError, produce
 from vigil.app.simulate.options import Duration, Instant, Speed
 
@@ -174,7 +174,7 @@ def simulate(
             history_days=history / 86_400,
             **settings,
         )
-    except NonsenseError as error:
+    except InvalidSimulationError as error:
         name = _SETTINGS.get(error.setting, error.setting.replace("_", "-"))
         raise click.BadParameter(error.text, param_hint=f"--{name}") from error
     try:
@@ -277,7 +277,7 @@ def _to_broker(
 ) -> int:
     async def run() -> int:
         stop = asyncio.Event()
-        at_the_end(stop.set)
+        on_shutdown_signal(stop.set)
         return await produce(
             simulation,
             broker,

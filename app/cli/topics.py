@@ -12,8 +12,8 @@ from vigil.app.cli.common import OperatorError, settings_options
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.kafka.topic_audit import Line, clean_up, judge, survey
-from vigil.app.observability.terminal import console, quiet_clients, table
+from vigil.app.kafka.topic_audit import TopicLine, clean_up, judge, survey
+from vigil.app.observability.terminal import console, silence_kafka_logs, table
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "missing": "yellow", "fail": "bold red"}
 
@@ -29,7 +29,7 @@ def topics(settings: Settings, check: bool, create: bool, as_json: bool) -> None
     Topics of one group of shards must have the same number of partitions. --create makes what is missing, with the
     partitions of the rest of its group, or as many as the setting `partitions` says. Nothing that exists is changed.
     """
-    quiet_clients()
+    silence_kafka_logs()
     lines = asyncio.run(_look(settings, create=create))
     if as_json:
         click.echo(json.dumps([_plain(line) for line in lines], indent=2))
@@ -39,7 +39,7 @@ def topics(settings: Settings, check: bool, create: bool, as_json: bool) -> None
         sys.exit(1)
 
 
-async def _look(settings: Settings, *, create: bool) -> list[Line]:
+async def _look(settings: Settings, *, create: bool) -> list[TopicLine]:
     try:
         if create:
             await ensure_topics(settings, REGISTRY.sources)
@@ -49,7 +49,7 @@ async def _look(settings: Settings, *, create: bool) -> list[Line]:
     return judge(found, settings, REGISTRY.sources)
 
 
-def _show(lines: list[Line]) -> None:
+def _show(lines: list[TopicLine]) -> None:
     out, rows = console(), table("topic", "", "shards", "partitions", "clean-up", "")
     for line in lines:
         found = line.found
@@ -80,7 +80,7 @@ def _replicas(number: int) -> str:
     return "1 replica" if number == 1 else f"{number} replicas"
 
 
-def _plain(line: Line) -> dict[str, Any]:
+def _plain(line: TopicLine) -> dict[str, Any]:
     found = line.found
     return {
         "topic": line.topic,

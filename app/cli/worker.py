@@ -4,7 +4,7 @@ import click
 
 from vigil.app.cli.common import OperatorError, read_rulebook, settings_options
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.observability.logs import set_up_logs
+from vigil.app.observability.logs import configure_logging
 
 
 @click.command()
@@ -23,7 +23,7 @@ def worker(settings: Settings, web_port: int | None) -> None:
 
     if web_port is not None:
         settings = msgspec.structs.replace(settings, web_port=web_port)
-    set_up_logs(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format)
     try:
         candidate = read_rulebook(settings.shadow_rulebook) if settings.shadow_rulebook else None
         run_worker(settings, read_rulebook(settings.rulebook), candidate)

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from vigil.app.demo.view import SHOWN, View, clock, notice_words, plain
+from vigil.app.demo.view import SHOWN, DemoView, clock, notice_words, plain
 
 WIDE: Final = 110
 """Columns from which on tables stand beside each other, and a violation has columns of its own."""
@@ -45,7 +45,7 @@ _SIZES: Final = (
 )
 
 
-def picture(view: View, now: int, footer: str, console: Console) -> Group:
+def picture(view: DemoView, now: int, footer: str, console: Console) -> Group:
     """Everything at the event time `now`, in so many lines as the console has."""
     frame = _Frame(view, now, console)
     totals = frame.totals(footer)
@@ -65,7 +65,7 @@ def picture(view: View, now: int, footer: str, console: Console) -> Group:
 class _Frame:
     """The parts of one picture."""
 
-    def __init__(self, view: View, now: int, console: Console) -> None:
+    def __init__(self, view: DemoView, now: int, console: Console) -> None:
         self._view = view
         self._now = now
         self._console = console

@@ -19,11 +19,11 @@ from rich.live import Live
 
 from vigil.app.console.http.server import run_console
 from vigil.app.demo.picture import picture
-from vigil.app.demo.view import View, lines
+from vigil.app.demo.view import DemoView, lines
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.admin import ensure_topics
-from vigil.app.kafka.embedded_broker import HOST, EmbeddedBroker, end_child, free_port, start_child
+from vigil.app.kafka.embedded_broker import HOST, EmbeddedBroker, free_port, start_child, stop_child
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.simulate import Simulation
@@ -44,7 +44,7 @@ class DemoError(Exception):
     """The demo cannot go on; the text says why and where to look."""
 
 
-class Parts(NamedTuple):
+class DemoParts(NamedTuple):
     """What runs while the demo shows what comes of it."""
 
     worker: "subprocess.Popen[bytes]"
@@ -91,7 +91,7 @@ class Demo:
         self._first: float | None = None
         """Seconds until the first verdict."""
         self._web_port = 0
-        self.view = View(rulebook)
+        self.view = DemoView(rulebook)
 
     async def run(self) -> None:
         """Run it all; raise DemoError when a part ends by itself."""
@@ -137,13 +137,13 @@ class Demo:
                 serving = asyncio.create_task(self._serve(broker.address)) if self._web else None
                 try:
                     say(f"worker      process {worker.pid}, its log is {log}", highlight=False, soft_wrap=True)
-                    await self._show(broker.address, Parts(worker, log, sending, serving))
+                    await self._show(broker.address, DemoParts(worker, log, sending, serving))
                 finally:
                     self._stop.set()
                     if serving is not None:
                         async with _ending(serving):
                             pass
-                    await asyncio.to_thread(end_child, worker, 10)
+                    await asyncio.to_thread(stop_child, worker, 10)
         say(f"ended: broker, worker and simulator. The worker's log stays in {log}", highlight=False, soft_wrap=True)
 
     async def _serve(self, broker: str) -> None:
@@ -177,7 +177,7 @@ class Demo:
             "VIGIL_IDEMPOTENT_PRODUCER": "false",
         }
 
-    async def _show(self, broker: str, parts: "Parts") -> None:
+    async def _show(self, broker: str, parts: "DemoParts") -> None:
         consumer = AIOKafkaConsumer(*TOPICS, bootstrap_servers=broker, auto_offset_reset="earliest")
         await consumer.start()
         live = None

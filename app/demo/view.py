@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.observability.terminal import replaced
+from vigil.app.observability.terminal import mask_control_chars
 
 SHOWN: Final = 8
 
 
 def plain(text: str, most: int = 200) -> str:
     """Text of an event as it may be shown in a terminal: nothing in it can move the cursor or hide the rest."""
-    shown = replaced(text)
+    shown = mask_control_chars(text)
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
@@ -22,7 +22,7 @@ def clock(at: int) -> str:
     return datetime.fromtimestamp(at / 1000).astimezone().strftime("%H:%M:%S")
 
 
-class View:
+class DemoView:
     """What was published so far, as far as it is shown."""
 
     def __init__(self, rulebook: Rulebook) -> None:
@@ -111,7 +111,7 @@ def notice_words(notice: dict[str, Any]) -> str:
     return f"frames are back after the last one at {since}"
 
 
-def lines(view: View, taken: Iterable[tuple[str, bytes | None, dict[str, Any] | None]]) -> Iterable[str]:
+def lines(view: DemoView, taken: Iterable[tuple[str, bytes | None, dict[str, Any] | None]]) -> Iterable[str]:
     """Fold messages in; the lines to print of them where there is no terminal, in order of time as far as they came."""
     for topic, key, value in sorted(taken, key=lambda each: each[2]["at"] if each[2] else 0):
         view.take(topic, value, key)

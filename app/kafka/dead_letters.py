@@ -23,7 +23,7 @@ from vigil.topics.rooms import ROOM_TOPICS
 
 TOPIC: Final = "dead-letter"
 
-HEADER: Final = "vigil-resent"
+RESENT_HEADER: Final = "vigil-resent"
 """Kafka header of a message that was sent again: the place at which it was refused."""
 
 
@@ -40,7 +40,7 @@ class DeadLetterRecord(NamedTuple):
         return f"{self.said.topic}/{self.said.partition}/{self.said.offset}"
 
 
-class Filter(NamedTuple):
+class DeadLetterFilter(NamedTuple):
     """Which letters are meant; None: all."""
 
     topic: str | None = None
@@ -69,7 +69,7 @@ class Filter(NamedTuple):
 _decode_letter: Final = msgspec.json.Decoder(DeadLetter).decode
 
 
-def letter_of(value: bytes) -> DeadLetterRecord:
+def decode_dead_letter(value: bytes) -> DeadLetterRecord:
     """A message of `dead-letter`; raise ValueError where it is none of Vigil's."""
     said = _decode_letter(value)
     msgspec.convert(said.at, At)
@@ -81,7 +81,7 @@ def _bytes(told: str | None) -> bytes | None:
 
 
 async def find(
-    settings: Settings, wanted: Filter, stranger: Callable[[str, Exception], None] = lambda place, error: None
+    settings: Settings, wanted: DeadLetterFilter, stranger: Callable[[str, Exception], None] = lambda place, error: None
 ) -> AsyncIterator[DeadLetterRecord]:
     """The letters meant, each once, partition by partition in the order in which they were refused.
 
@@ -92,7 +92,7 @@ async def find(
         if record.value is None:
             continue
         try:
-            letter = letter_of(record.value)
+            letter = decode_dead_letter(record.value)
         except ValueError as error:
             stranger(f"{TOPIC}/{record.partition}/{record.offset}", error)
             continue
@@ -137,7 +137,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-class Line(Struct):
+class ExportedLine(Struct):
     """A line of the file; what is not here is for people."""
 
     topic: str
@@ -146,7 +146,7 @@ class Line(Struct):
     place: str | None = None
 
 
-class RejectedMessage(NamedTuple):
+class RepairedMessage(NamedTuple):
     """A message that may be sent again."""
 
     topic: str
@@ -155,17 +155,19 @@ class RejectedMessage(NamedTuple):
     place: str | None
 
 
-class Bad(NamedTuple):
+class UnrepairedLine(NamedTuple):
     """A line that may not be sent."""
 
     number: int
     detail: str
 
 
-_decode_line: Final = msgspec.json.Decoder(Line).decode
+_decode_line: Final = msgspec.json.Decoder(ExportedLine).decode
 
 
-def check(lines: Iterable[bytes], now: int | None, lateness_ms: int | None) -> Iterator[RejectedMessage | Bad]:
+def check(
+    lines: Iterable[bytes], now: int | None, lateness_ms: int | None
+) -> Iterator[RepairedMessage | UnrepairedLine]:
     """Each line as the message to send, or what is still wrong with it; blank lines are skipped.
 
     `now`: the clock, in ms, of workers that run live. `lateness_ms`: room events that are further behind that clock
@@ -177,10 +179,10 @@ def check(lines: Iterable[bytes], now: int | None, lateness_ms: int | None) -> I
         try:
             yield _checked(raw, now, lateness_ms)
         except InvalidEvent as refused:
-            yield Bad(number, refused.detail)
+            yield UnrepairedLine(number, refused.detail)
 
 
-def _checked(raw: bytes, now: int | None, lateness_ms: int | None) -> RejectedMessage:
+def _checked(raw: bytes, now: int | None, lateness_ms: int | None) -> RepairedMessage:
     try:
         raw.decode()
         line = _decode_line(raw)
@@ -200,10 +202,10 @@ def _checked(raw: bytes, now: int | None, lateness_ms: int | None) -> RejectedMe
         raise InvalidEvent(
             f"late by {behind:,.0f} s: a live worker would refuse it again (--late sends it all the same)"
         )
-    return RejectedMessage(line.topic, key, value, line.place)
+    return RepairedMessage(line.topic, key, value, line.place)
 
 
-async def send(settings: Settings, messages: Iterable[RejectedMessage]) -> int:
+async def send(settings: Settings, messages: Iterable[RepairedMessage]) -> int:
     """Send the messages to their topics; return how many. Raise SettingsError where the broker does not take them."""
     producer = AIOKafkaProducer(
         client_id=f"{settings.app_id}-resend",
@@ -215,7 +217,7 @@ async def send(settings: Settings, messages: Iterable[RejectedMessage]) -> int:
     try:
         await producer.start()
         for message in messages:
-            headers = [(HEADER, message.place.encode())] if message.place else []
+            headers = [(RESENT_HEADER, message.place.encode())] if message.place else []
             # One by one: who repairs by hand has few, and knows in the end exactly how far it came.
             await producer.send_and_wait(message.topic, message.value, key=message.key, headers=headers)
             number += 1

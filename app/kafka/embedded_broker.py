@@ -66,7 +66,7 @@ def start_child(command: list[str], output: IO[bytes], env: dict[str, str] | Non
     ).result()
 
 
-def end_child(child: subprocess.Popen[bytes], within_s: float) -> None:
+def stop_child(child: subprocess.Popen[bytes], within_s: float) -> None:
     """Ask the child to end, and make it end where it has not within that time."""
     with suppress(ProcessLookupError):
         child.send_signal(signal.SIGCONT)  # a stopped process would never see the next one
@@ -89,7 +89,7 @@ def free_port() -> int:
     raise BrokerError(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop - 1}")
 
 
-def wait_until_answers(address: str, cluster: str, child: subprocess.Popen[bytes], within_s: float) -> bool:
+def wait_until_ready(address: str, cluster: str, child: subprocess.Popen[bytes], within_s: float) -> bool:
     """Wait until a Kafka client is answered by the cluster of that id.
 
     False where the child ended or the time passed first, or a stranger answers at that port.
@@ -145,10 +145,10 @@ class EmbeddedBroker:
             cluster = f"vigil-{uuid.uuid4().hex}"
             with tempfile.TemporaryFile() as output:
                 child = start_child(_command(binary, address, cluster), output, _environment())
-                if wait_until_answers(address, cluster, child, within_s=10):
+                if wait_until_ready(address, cluster, child, within_s=10):
                     self._child, self._address = child, address
                     return
-                end_child(child, within_s=1)
+                stop_child(child, within_s=1)
                 output.seek(0)
                 said = output.read()[-2_000:].decode(errors="replace").strip()
             if self._port or attempt == 3:
@@ -161,7 +161,7 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """End it; what it held is gone. Harmless where it does not run."""
         if self._child is not None:
-            end_child(self._child, within_s=2)
+            stop_child(self._child, within_s=2)
         self._child = self._address = None
 
     def __enter__(self) -> Self:

@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     remedy: str
 
 
-class Line(NamedTuple):
+class TopicLine(NamedTuple):
     """One topic as it is, and as it must be."""
 
     topic: str
@@ -107,7 +107,7 @@ def judge(
     settings: Settings,
     sources: Mapping[SubjectName, Sequence[str]],
     topics: Iterable[Topic] = TOPICS,
-) -> list[Line]:
+) -> list[TopicLine]:
     """A line for each topic; `sources`: the topics that each subject reads."""
     lines = []
     differing = {subject: _counts(found, settings, subject, names) for subject, names in sources.items()}
@@ -115,12 +115,12 @@ def judge(
     for topic in topics:
         here, reader = found.get(topic.name), readers.get(topic.name)
         findings = _findings(topic.name, here, settings, topic.config, differing.get(reader) if reader else None)
-        lines.append(Line(topic.name, topic.direction, reader, clean_up(topic.config), here, findings))
+        lines.append(TopicLine(topic.name, topic.direction, reader, clean_up(topic.config), here, findings))
     for subject in sources:
         name = changelog_of(settings.app_id, subject)
         config = changelog_config()
         findings = _findings(name, found.get(name), settings, config, differing[subject], state=True)
-        lines.append(Line(name, "state", subject, clean_up(config), found.get(name), findings))
+        lines.append(TopicLine(name, "state", subject, clean_up(config), found.get(name), findings))
     return lines
 
 

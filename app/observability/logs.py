@@ -33,13 +33,13 @@ def _harmless_traceback(out: TextIO, exc_info: Any) -> None:
     out.write("\n".join(map(escape_control_chars, told.getvalue().split("\n"))))
 
 
-def only_our_words() -> None:
+def silence_libraries() -> None:
     """From now on Vigil alone speaks: an error was told in words, and how its libraries fall over it is noise."""
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def set_up_logs(level: str, form: str) -> None:
+def configure_logging(level: str, form: str) -> None:
     """Send all logs of this process to standard error; `form` is `json` or `text`."""
     shared: list[Any] = [
         structlog.stdlib.add_log_level,

@@ -31,8 +31,8 @@ def escape_control_chars(text: str) -> str:
     return "".join(sign if _shown(sign) else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def replaced(text: str) -> str:
-    """As `harmless`, but of the same length: each such sign is replaced by one that says so."""
+def mask_control_chars(text: str) -> str:
+    """As `harmless`, but of the same length: each such sign is mask_control_chars by one that says so."""
     return "".join(sign if _shown(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
@@ -41,6 +41,6 @@ def _shown(sign: str) -> bool:
     return sign.isprintable() or unicodedata.category(sign) == "Zs"
 
 
-def quiet_clients() -> None:
+def silence_kafka_logs() -> None:
     """What Kafka's client logs while it tries is told in the command's own words."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)

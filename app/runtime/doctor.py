@@ -24,7 +24,7 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import ChangelogStore, CheckpointMarker, StoredStateError
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.dead_letters import TOPIC as DEAD_LETTER
-from vigil.app.kafka.dead_letters import letter_of
+from vigil.app.kafka.dead_letters import decode_dead_letter
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_audit import Found, judge, survey
 from vigil.app.kafka.topic_reader import records
@@ -281,7 +281,7 @@ async def _refused(settings: Settings, found: Mapping[str, Found], now: int) -> 
     async for record in records(settings, DEAD_LETTER, 1000):
         if record.value is not None and record.timestamp >= since:
             with suppress(ValueError):  # somebody else's: `vigil dead-letter list` tells of it
-                places.add(letter_of(record.value).place)
+                places.add(decode_dead_letter(record.value).place)
     if not places:
         return [Check("refused", "ok", "no messages in the last hour")]
     words = f"{len(places):,} messages in the last hour"

@@ -31,7 +31,7 @@ from vigil.app.kafka.admin import changelog_of, ensure_topics
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.observability.health import HealthServer
-from vigil.app.observability.logs import only_our_words
+from vigil.app.observability.logs import silence_libraries
 from vigil.app.runtime.metrics_reporter import MetricsReporter, worker_metrics
 from vigil.topics.catalog import SubjectName
 
@@ -177,7 +177,7 @@ class Worker:
                 words = f"the broker does not permit it any more: {words}; docs/security.md has the rights of a worker"
             log.critical("stopped", error=words, exc_info=None if told else error)
             if told:
-                only_our_words()
+                silence_libraries()
         self.parting.within(CRASHED_S)
         self._ready = False
         self.checkpoints.dropped()

@@ -8,7 +8,7 @@
 Everything but `kafka.py` is a function of the settings: no wall clock, no global randomness.
 """
 
-from vigil.app.simulate.message import Fault, Message
-from vigil.app.simulate.simulation import NonsenseError, Simulation
+from vigil.app.simulate.message import Fault, SimulatedMessage
+from vigil.app.simulate.simulation import InvalidSimulationError, Simulation
 
-__all__ = ["Fault", "Message", "NonsenseError", "Simulation"]
+__all__ = ["Fault", "InvalidSimulationError", "SimulatedMessage", "Simulation"]

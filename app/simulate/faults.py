@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vigil.app.simulate import rules, words
-from vigil.app.simulate.segment import Said, Segment, SimulatedRoom, one_look, taking_turns
+from vigil.app.simulate.segment import ScriptedComment, Segment, SimulatedRoom, one_look, taking_turns
 
 Plan = Callable[[SimulatedRoom, int], Segment]
 
@@ -29,8 +29,8 @@ def greeting_miss(room: SimulatedRoom, start: int) -> Segment:
     entered, faults = room.unanswered(start, end, number)
     middle = (start + end) // 2
     said = (
-        Said(middle, room.rng.choice(words.CHAT), "speech", "chat"),
-        Said(middle + 2_000, "  ", "text"),  # blank: no reception
+        ScriptedComment(middle, room.rng.choice(words.CHAT), "speech", "chat"),
+        ScriptedComment(middle + 2_000, "  ", "text"),  # blank: no reception
     )
     return Segment(start, end, one_look(start, end, room.look), False, entered, said, faults)
 
@@ -51,7 +51,7 @@ def absence_after_words(room: SimulatedRoom, start: int) -> Segment:
     """The host walks away and calls out once more: the five minutes count from there."""
     called = start + room.rng.randint(40_000, 200_000)
     end = called + _length(room, "absence", 40)
-    said = (Said(called, "I am over here, be right back", "speech", "answer"),)
+    said = (ScriptedComment(called, "I am over here, be right back", "speech", "answer"),)
     gone = room.run("absence", called, end, "after one last call from off camera nobody seen or heard")
     return Segment(start, end, one_look(start, end, room.look.but(face=False)), False, (), said, (gone,))
 
@@ -165,7 +165,7 @@ def spoken_label(room: SimulatedRoom, start: int) -> Segment:
     said = []
     faults = []
     for at in (start + room.rng.randint(3_000, 12_000), start + room.rng.randint(20_000, 35_000)):
-        said.append(Said(at, text, "speech" if room.rng.random() < 0.5 else "text", None, (label,)))
+        said.append(ScriptedComment(at, text, "speech" if room.rng.random() < 0.5 else "text", None, (label,)))
         if room.counts(rule, label):
             faults.append(room.fault(rule, at, at, f"the host said: {text}", label))
     return Segment(start, end, one_look(start, end, room.look), said=tuple(said), faults=tuple(faults))
@@ -179,7 +179,7 @@ def repeated(room: SimulatedRoom, start: int) -> Segment:
     said = []
     for turn in range(number):
         written = (text, text.upper(), text + "!!!", text.replace(" ", "  "))[turn % 4]
-        said.append(Said(at, written, "text", "chat" if turn % 2 else None))
+        said.append(ScriptedComment(at, written, "text", "chat" if turn % 2 else None))
         at += room.rng.randint(4_000, 12_000)
     faults = []
     fifth = said[rules.REPEATS - 1].at

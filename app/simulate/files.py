@@ -11,7 +11,7 @@ from typing import IO, Final, cast
 import orjson
 import zstandard
 
-from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.partitions import partition_of
 
 PROGRESS_EVERY: Final = 5_000
@@ -25,7 +25,7 @@ class ReaderGoneError(Exception):
     """Whoever read standard output has enough: no fault of anybody's."""
 
 
-def line_of(message: Message, place: tuple[int, int] | None = None) -> bytes:
+def line_of(message: SimulatedMessage, place: tuple[int, int] | None = None) -> bytes:
     """A message as one line, its value as it is; `place` is its partition and offset.
 
     A value that is not JSON leaves a line that is not JSON either, a key that is not UTF-8 one that is not UTF-8: both
@@ -50,7 +50,7 @@ class Places:
         self._partitions = partitions
         self._next: dict[tuple[str, int], int] = {}
 
-    def of(self, message: Message) -> tuple[int, int]:
+    def of(self, message: SimulatedMessage) -> tuple[int, int]:
         partition = partition_of(message.key, self._partitions)
         offset = self._next.get((message.topic, partition), 0)
         self._next[message.topic, partition] = offset + 1
@@ -85,7 +85,7 @@ def opened(name: str) -> Iterator[IO[bytes]]:
 
 
 def write(
-    messages: Iterator[Message],
+    messages: Iterator[SimulatedMessage],
     out: IO[bytes],
     *,
     partitions: int | None = None,

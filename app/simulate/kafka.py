@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.partitions import partition_of
-from vigil.app.simulate.simulation import NonsenseError, Simulation
+from vigil.app.simulate.simulation import InvalidSimulationError, Simulation
 from vigil.topics.rooms import ROOM_TOPICS
 from vigil.topics.suppliers import SUPPLIER_TOPICS
 
@@ -68,9 +68,9 @@ async def produce(
     began = time.monotonic()
     for name, value in (("speed", speed), ("rate", rate)):
         if value is not None and not 0 < value < float("inf"):
-            raise NonsenseError(name, f"is {value:g}: it must be above 0")
+            raise InvalidSimulationError(name, f"is {value:g}: it must be above 0")
     if not 0 <= backlog_s < float("inf"):
-        raise NonsenseError("backlog_s", f"is {backlog_s:g}: it must be 0 or more")
+        raise InvalidSimulationError("backlog_s", f"is {backlog_s:g}: it must be 0 or more")
     settings = {"bootstrap_servers": broker, **(client or {})}
     try:
         partitions = await _partitions(settings, broker, topics_of(simulation))
@@ -142,7 +142,7 @@ class _SendRate:
         self._speed = speed
         self._rate = rate
 
-    def wait(self, message: Message, sent: int) -> float:
+    def wait(self, message: SimulatedMessage, sent: int) -> float:
         """Seconds to wait before this message, the first not sent yet; not above 0 when it is due."""
         due = self._began
         if self._speed is not None and message.sent_at > self.backlog_end:
@@ -165,7 +165,7 @@ class _Outbox:
         self._batches: dict[tuple[str, int], Any] = {}
         self._waiting: set[asyncio.Future[Any]] = set()
 
-    async def add(self, message: Message) -> None:
+    async def add(self, message: SimulatedMessage) -> None:
         place = self._places.get((message.topic, message.key))
         if place is None:
             if len(self._places) > 200_000:  # rooms come and go without end

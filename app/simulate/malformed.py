@@ -6,20 +6,20 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.fields import MAX_MESSAGE_BYTES
 from vigil.topics.rooms import ROOM_TOPICS
 
 Fields = dict[str, Any]
 
 
-class Kind(NamedTuple):
+class Malformation(NamedTuple):
     """One way to be wrong."""
 
     name: str
     topics: frozenset[str] | None
     """The topics that it fits; None: all."""
-    make: Callable[[Message, Fields], tuple[bytes | None, bytes | None]]
+    make: Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes | None]]
     """The key and the value, from the good message and its fields (a copy)."""
 
 
@@ -34,29 +34,31 @@ _ID: Final = {
 }
 
 
-def _fields(change: Callable[[Message, Fields], object]) -> Callable[[Message, Fields], tuple[bytes | None, bytes]]:
+def _fields(
+    change: Callable[[SimulatedMessage, Fields], object],
+) -> Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes]]:
     """A kind that changes the fields in place."""
 
-    def make(message: Message, fields: Fields) -> tuple[bytes | None, bytes]:
+    def make(message: SimulatedMessage, fields: Fields) -> tuple[bytes | None, bytes]:
         change(message, fields)
         return message.key, orjson.dumps(fields)
 
     return make
 
 
-def _put(name: str, value: object) -> Callable[[Message, Fields], tuple[bytes | None, bytes]]:
+def _put(name: str, value: object) -> Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes]]:
     return _fields(lambda message, fields: fields.__setitem__(name, value))
 
 
-def _raw(change: Callable[[bytes], bytes]) -> Callable[[Message, Fields], tuple[bytes | None, bytes]]:
+def _raw(change: Callable[[bytes], bytes]) -> Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes]]:
     """A kind that changes the bytes of the value."""
     return lambda message, fields: (message.key, change(message.value or b""))
 
 
-def _at(written: bytes) -> Callable[[Message, Fields], tuple[bytes | None, bytes]]:
+def _at(written: bytes) -> Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes]]:
     """An event time written in another way, where no JSON library would write it so."""
 
-    def make(message: Message, fields: Fields) -> tuple[bytes | None, bytes]:
+    def make(message: SimulatedMessage, fields: Fields) -> tuple[bytes | None, bytes]:
         fields["at"] = "@"
         return message.key, orjson.dumps(fields).replace(b'"@"', written % message.at)
 
@@ -67,66 +69,68 @@ def _only(*topics: str) -> frozenset[str]:
     return frozenset(topics)
 
 
+DEEP: Final = b"[" * 4000 + b"]" * 4000
+
 KINDS: Final = (
-    Kind("not JSON", None, _raw(lambda value: value[: len(value) // 2])),
-    Kind("not an object", None, _raw(lambda value: b"[%b]" % value)),
-    Kind("empty", None, _raw(lambda value: b"")),
-    Kind("not UTF-8", None, _raw(lambda value: value[:-1] + b',"extra":"\xff\xfe"}')),
-    Kind("lone surrogate", None, lambda m, f: (m.key, _surrogate(m, f))),
-    Kind("nested too deeply", None, _raw(lambda value: value[:-1] + b',"extra":' + b"[" * 4000 + b"]" * 4000 + b"}")),
-    Kind("too large", None, _put("extra", "x" * MAX_MESSAGE_BYTES)),
-    Kind("no key", None, lambda m, f: (None, m.value)),
-    Kind("another key", None, lambda m, f: ((m.key or b"") + b"-other", m.value)),
-    Kind("a key that is not UTF-8", None, lambda m, f: (b"\xff" + (m.key or b""), m.value)),
-    Kind("no time", None, _fields(lambda m, f: f.pop("at"))),
-    Kind("time as text", None, _fields(lambda m, f: f.__setitem__("at", str(m.at)))),
-    Kind("time as bool", None, _put("at", True)),
-    Kind("time with a fraction", None, _at(b"%d.5")),
-    Kind("time with an exponent", None, _at(b"%de0")),
-    Kind("time before 1970", None, _put("at", -1)),
-    Kind("time after the year 9999", None, _put("at", 253_402_300_800_000)),
-    Kind("time null", None, _put("at", None)),
-    Kind("required field missing", None, _fields(lambda m, f: f.pop(_ID[m.topic]))),
-    Kind("required field null", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], None))),
-    Kind("empty id", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], ""))),
-    Kind("id too long", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], "x" * 129))),
-    Kind("id as a number", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], 7))),
-    Kind("tombstone", _only(*ROOM_TOPICS, "quote", "payment", "review"), lambda m, f: (m.key, None)),
-    Kind("unknown tier", _only("buyer-entry", "quote"), _put("buyer_tier", "L9")),
-    Kind("unknown role", _only("comment"), _put("author_role", "robot")),
-    Kind("unknown intent", _only("comment"), _put("intent", "sell")),
-    Kind("unknown way", _only("comment"), _put("via", None)),
-    Kind("text too long", _only("comment"), _put("text", "长" * 4097)),
-    Kind("labels null", _only("comment", "frame-status"), _put("labels", None)),
-    Kind("labels of numbers", _only("comment", "frame-status"), _put("labels", [1])),
-    Kind("unknown stream", _only("frame-status"), _put("stream", "paused")),
-    Kind("face as a number", _only("frame-status"), _put("face", 1)),
-    Kind("offset with a fraction", _only("frame-status"), _put("av_offset_ms", 12.5)),
-    Kind("unknown activity", _only("frame-status"), _put("activity", "dancing")),
-    Kind("half a layout", _only("frame-status"), _put("layout", {"camera_share": 0.5})),
-    Kind(
+    Malformation("not JSON", None, _raw(lambda value: value[: len(value) // 2])),
+    Malformation("not an object", None, _raw(lambda value: b"[%b]" % value)),
+    Malformation("empty", None, _raw(lambda value: b"")),
+    Malformation("not UTF-8", None, _raw(lambda value: value[:-1] + b',"extra":"\xff\xfe"}')),
+    Malformation("lone surrogate", None, lambda m, f: (m.key, _surrogate(m, f))),
+    Malformation("nested too deeply", None, _raw(lambda value: value[:-1] + b',"extra":' + DEEP + b"}")),
+    Malformation("too large", None, _put("extra", "x" * MAX_MESSAGE_BYTES)),
+    Malformation("no key", None, lambda m, f: (None, m.value)),
+    Malformation("another key", None, lambda m, f: ((m.key or b"") + b"-other", m.value)),
+    Malformation("a key that is not UTF-8", None, lambda m, f: (b"\xff" + (m.key or b""), m.value)),
+    Malformation("no time", None, _fields(lambda m, f: f.pop("at"))),
+    Malformation("time as text", None, _fields(lambda m, f: f.__setitem__("at", str(m.at)))),
+    Malformation("time as bool", None, _put("at", True)),
+    Malformation("time with a fraction", None, _at(b"%d.5")),
+    Malformation("time with an exponent", None, _at(b"%de0")),
+    Malformation("time before 1970", None, _put("at", -1)),
+    Malformation("time after the year 9999", None, _put("at", 253_402_300_800_000)),
+    Malformation("time null", None, _put("at", None)),
+    Malformation("required field missing", None, _fields(lambda m, f: f.pop(_ID[m.topic]))),
+    Malformation("required field null", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], None))),
+    Malformation("empty id", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], ""))),
+    Malformation("id too long", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], "x" * 129))),
+    Malformation("id as a number", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], 7))),
+    Malformation("tombstone", _only(*ROOM_TOPICS, "quote", "payment", "review"), lambda m, f: (m.key, None)),
+    Malformation("unknown tier", _only("buyer-entry", "quote"), _put("buyer_tier", "L9")),
+    Malformation("unknown role", _only("comment"), _put("author_role", "robot")),
+    Malformation("unknown intent", _only("comment"), _put("intent", "sell")),
+    Malformation("unknown way", _only("comment"), _put("via", None)),
+    Malformation("text too long", _only("comment"), _put("text", "长" * 4097)),
+    Malformation("labels null", _only("comment", "frame-status"), _put("labels", None)),
+    Malformation("labels of numbers", _only("comment", "frame-status"), _put("labels", [1])),
+    Malformation("unknown stream", _only("frame-status"), _put("stream", "paused")),
+    Malformation("face as a number", _only("frame-status"), _put("face", 1)),
+    Malformation("offset with a fraction", _only("frame-status"), _put("av_offset_ms", 12.5)),
+    Malformation("unknown activity", _only("frame-status"), _put("activity", "dancing")),
+    Malformation("half a layout", _only("frame-status"), _put("layout", {"camera_share": 0.5})),
+    Malformation(
         "a share above 1",
         _only("frame-status"),
         _put("layout", {"camera_share": 1.5, "uncovered_share": 0, "materials": 1}),
     ),
-    Kind(
+    Malformation(
         "fewer than no materials",
         _only("frame-status"),
         _put("layout", {"camera_share": 0.5, "uncovered_share": 0, "materials": -1}),
     ),
-    Kind("unknown kind", _only("quote", "payment"), _put("kind", "lost")),
-    Kind("submitted to no RFQ time", _only("quote"), _fields(lambda m, f: _submitted(f))),
-    Kind("no amount", _only("payment"), _put("amount_usd", 0)),
-    Kind("an amount below 0", _only("payment"), _put("amount_usd", "-5.00")),
-    Kind("a tenth of a cent", _only("payment"), _put("amount_usd", "9.999")),
-    Kind("an amount in words", _only("payment"), _put("amount_usd", "ten")),
-    Kind("an amount as bool", _only("payment"), _put("amount_usd", True)),
-    Kind("six stars", _only("supplier-profile"), _put("stars", 6)),
-    Kind("unknown membership", _only("supplier-profile"), _put("membership", "gold")),
-    Kind("unknown decision", _only("review"), _put("decision", "perhaps")),
+    Malformation("unknown kind", _only("quote", "payment"), _put("kind", "lost")),
+    Malformation("submitted to no RFQ time", _only("quote"), _fields(lambda m, f: _submitted(f))),
+    Malformation("no amount", _only("payment"), _put("amount_usd", 0)),
+    Malformation("an amount below 0", _only("payment"), _put("amount_usd", "-5.00")),
+    Malformation("a tenth of a cent", _only("payment"), _put("amount_usd", "9.999")),
+    Malformation("an amount in words", _only("payment"), _put("amount_usd", "ten")),
+    Malformation("an amount as bool", _only("payment"), _put("amount_usd", True)),
+    Malformation("six stars", _only("supplier-profile"), _put("stars", 6)),
+    Malformation("unknown membership", _only("supplier-profile"), _put("membership", "gold")),
+    Malformation("unknown decision", _only("review"), _put("decision", "perhaps")),
 )  # fmt: skip
 
-AHEAD: Final = Kind(
+AHEAD: Final = Malformation(
     "time more than a day ahead",
     None,
     _fields(lambda m, f: f.__setitem__("at", m.at + 3 * 24 * 3_600_000)),
@@ -134,7 +138,7 @@ AHEAD: Final = Kind(
 """Refused by a worker that runs live, taken by any other (where it makes everything after it late): only on demand."""
 
 
-def _surrogate(message: Message, fields: Fields) -> bytes:
+def _surrogate(message: SimulatedMessage, fields: Fields) -> bytes:
     fields[_ID[message.topic]] = "@"
     return orjson.dumps(fields).replace(b'"@"', b'"\\ud800"')
 
@@ -154,7 +158,7 @@ class Malformer:
         self._kinds = {topic: [kind for kind in kinds if kind.topics is None or topic in kind.topics] for topic in _ID}
         self._turn = {topic: self._rng.randrange(len(of)) for topic, of in self._kinds.items()}
 
-    def spoil(self, message: Message) -> Message | None:
+    def spoil(self, message: SimulatedMessage) -> SimulatedMessage | None:
         """Now and then a malformed message made from a good one, arriving with it."""
         if self._rng.random() >= self._share or message.value is None:
             return None
@@ -162,4 +166,4 @@ class Malformer:
         self._turn[message.topic] = turn = (self._turn[message.topic] + 1) % len(kinds)
         kind = kinds[turn]
         key, value = kind.make(message, orjson.loads(message.value))
-        return Message(message.topic, key, value, message.at, message.sent_at, kind.name)
+        return SimulatedMessage(message.topic, key, value, message.at, message.sent_at, kind.name)

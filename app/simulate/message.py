@@ -7,7 +7,7 @@ from msgspec import Struct
 from vigil.topics.verdicts import identity
 
 
-class Message(NamedTuple):
+class SimulatedMessage(NamedTuple):
     """One message as a producer sends it."""
 
     topic: str

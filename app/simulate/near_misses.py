@@ -5,7 +5,7 @@ from typing import Final
 from vigil.app.simulate import rules, words
 from vigil.app.simulate.faults import LATE, Plan
 from vigil.app.simulate.looks import Look
-from vigil.app.simulate.segment import Said, Segment, SimulatedRoom, one_look
+from vigil.app.simulate.segment import ScriptedComment, Segment, SimulatedRoom, one_look
 
 
 def two_misses(room: SimulatedRoom, start: int) -> Segment:
@@ -110,7 +110,7 @@ def said_four_times(room: SimulatedRoom, start: int) -> Segment:
     at = start + 3_000
     said = []
     for _ in range(rules.REPEATS + 1 if slow else rules.REPEATS - 1):
-        said.append(Said(at, text, "text", "chat"))
+        said.append(ScriptedComment(at, text, "text", "chat"))
         at += 20_000 if slow else 8_000
     # Some quiet time: another of these may follow at once with the same words.
     end = at + rules.REPEATS_WITHIN_S * 1000
@@ -122,7 +122,7 @@ def greeted_alike(room: SimulatedRoom, start: int) -> Segment:
     at = start + 2_000
     said = []
     for _ in range(7):
-        said.append(Said(at, words.GREETINGS[0], "text", "greet"))
+        said.append(ScriptedComment(at, words.GREETINGS[0], "text", "greet"))
         at += room.rng.randint(4_000, 7_000)
     return Segment(start, at + 2_000, one_look(start, at + 2_000, room.look), said=tuple(said))
 

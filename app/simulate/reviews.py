@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.message import Fault, SimulatedMessage
 
 REASONS: Final = {
     "overturned": ("the host was heard off camera", "a wrong label", "agreed beforehand with operations"),
@@ -32,7 +32,7 @@ class Moderators:
         if decision == "overturned" and self._rng.random() < 0.2:
             heapq.heappush(self._due, (at + self._rng.randint(20_000, 90_000), fault.verdict_id, "upheld", fault))
 
-    def play(self, until: int, out: list[Message]) -> None:
+    def play(self, until: int, out: list[SimulatedMessage]) -> None:
         """Add every review with `at` before `until`."""
         while self._due and self._due[0][0] < until:
             at, verdict_id, decision, fault = heapq.heappop(self._due)
@@ -44,4 +44,4 @@ class Moderators:
                 "reason": self._rng.choice(REASONS[decision]),
                 "at": at,
             }
-            out.append(Message("review", fault.host_id.encode(), orjson.dumps(review), at, at))
+            out.append(SimulatedMessage("review", fault.host_id.encode(), orjson.dumps(review), at, at))

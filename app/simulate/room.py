@@ -12,9 +12,9 @@ import orjson
 
 from vigil.app.simulate import words
 from vigil.app.simulate.looks import endings
-from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.script import Script
-from vigil.app.simulate.segment import Said, Segment
+from vigil.app.simulate.segment import ScriptedComment, Segment
 from vigil.topics.fields import Tier
 
 TIERS: Final[tuple[Tier | None, ...]] = (
@@ -49,7 +49,7 @@ class RoomPlayer:
         self._numbers = 0
         self._spoken = self._rng.randrange(len(words.CHAT))
         self._agenda: list[_Item] = []
-        self._out: list[Message] = []
+        self._out: list[SimulatedMessage] = []
         self.next_at = 0
         """Nothing comes before this time: no need to play until then."""
         self.over = False
@@ -110,7 +110,7 @@ class RoomPlayer:
 
     # Time passes
 
-    def play(self, until: int, out: list[Message]) -> None:
+    def play(self, until: int, out: list[SimulatedMessage]) -> None:
         """Add every message with `at` before `until`."""
         self._out = out
         while not self.over and self.next_at < until:
@@ -133,7 +133,7 @@ class RoomPlayer:
                 suffixes = endings(look)
                 while at < limit:
                     value = b"%b%d%b" % (prefix, at, suffixes[at % len(suffixes)])
-                    out.append(Message("frame-status", key, value, at, at + int(least + span * random())))
+                    out.append(SimulatedMessage("frame-status", key, value, at, at + int(least + span * random())))
                     step = random()
                     at += 850 + int(300 * step) if step < 0.99 else 2_000 + int(300_000 * (step - 0.99))
                 if at < end:
@@ -192,7 +192,9 @@ class RoomPlayer:
             labels: tuple[str, ...] = ()
             if rng.random() < 0.01:
                 text, labels = words.BUYER_ABUSE, ("abuse",)  # a buyer's words are not the host's violation
-            self._comment(at, f"buyer-{buyer:06d}", "buyer", Said(at, text, "text", "ask" if asks else None, labels))
+            self._comment(
+                at, f"buyer-{buyer:06d}", "buyer", ScriptedComment(at, text, "text", "ask" if asks else None, labels)
+            )
             answered = at + rng.randint(2_000, 9_000)
             if asks and self._segment.attentive and answered < self._segment.end - 500:
                 self._later(answered, self._answer)
@@ -201,10 +203,10 @@ class RoomPlayer:
     # The host
 
     def _greet(self, at: int) -> None:
-        self._host_says(at, Said(at, self._worded(words.GREETINGS), self._voice(), "greet"))
+        self._host_says(at, ScriptedComment(at, self._worded(words.GREETINGS), self._voice(), "greet"))
 
     def _answer(self, at: int) -> None:
-        self._host_says(at, Said(at, self._worded(words.ANSWERS), self._voice(), "answer"))
+        self._host_says(at, ScriptedComment(at, self._worded(words.ANSWERS), self._voice(), "answer"))
 
     def _host_talks(self, at: int, chatted: bool) -> None:
         """About the product, or (never twice in a row) about something else."""
@@ -212,13 +214,13 @@ class RoomPlayer:
         if chats:
             # In turn, so that what is typed again was typed minutes ago: no near-identical comments.
             self._spoken += 1
-            said = Said(at, words.CHAT[self._spoken % len(words.CHAT)], self._voice(), "chat")
+            said = ScriptedComment(at, words.CHAT[self._spoken % len(words.CHAT)], self._voice(), "chat")
         else:
-            said = Said(at, self._worded(words.INTRODUCTIONS), self._voice(), "introduce")
+            said = ScriptedComment(at, self._worded(words.INTRODUCTIONS), self._voice(), "introduce")
         self._host_says(at, said)
         self._later(at + self._rng.randint(8_000, 30_000), self._host_talks, chats)
 
-    def _host_says(self, at: int, said: Said) -> None:
+    def _host_says(self, at: int, said: ScriptedComment) -> None:
         self._comment(at, self._room.host_id, "host", said)
 
     def _voice(self) -> Any:
@@ -233,7 +235,7 @@ class RoomPlayer:
 
     # Messages
 
-    def _comment(self, at: int, author: str, role: str, said: Said) -> None:
+    def _comment(self, at: int, author: str, role: str, said: ScriptedComment) -> None:
         self._numbers += 1
         fields: dict[str, Any] = {
             "room_id": self._room.room_id,
@@ -255,4 +257,4 @@ class RoomPlayer:
     def _send(self, topic: str, fields: dict[str, Any], at: int, delay: tuple[float, float]) -> None:
         least, span = delay
         sent_at = at + int(least + span * self._rng.random())
-        self._out.append(Message(topic, self._key, orjson.dumps(fields), at, sent_at))
+        self._out.append(SimulatedMessage(topic, self._key, orjson.dumps(fields), at, sent_at))

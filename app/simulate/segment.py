@@ -12,7 +12,7 @@ from vigil.topics.rooms import Intent
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ScriptedComment:
     """One host comment that the script asks for."""
 
     at: int
@@ -23,7 +23,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
+class ScriptedEntry:
     """One buyer entry that the script asks for; `buyer` is the buyer's number."""
 
     at: int
@@ -44,8 +44,8 @@ class Segment:
     looks: tuple[tuple[int, Look | None], ...]
     """What is seen from when; None: no frames come."""
     attentive: bool = True
-    entered: tuple[Entered, ...] = ()
-    said: tuple[Said, ...] = ()
+    entered: tuple[ScriptedEntry, ...] = ()
+    said: tuple[ScriptedComment, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 
@@ -90,7 +90,7 @@ class SimulatedRoom:
         self.counted.add((rule, subject))
         return True
 
-    def unanswered(self, start: int, end: int, number: int) -> tuple[tuple[Entered, ...], tuple[Fault, ...]]:
+    def unanswered(self, start: int, end: int, number: int) -> tuple[tuple[ScriptedEntry, ...], tuple[Fault, ...]]:
         """Up to `number` buyers who enter a silent room, all of them missed before `end`, and what comes of it.
 
         Now and then one of them enters again while still waiting: that is no other entry.
@@ -103,9 +103,9 @@ class SimulatedRoom:
         entered = []
         for at in times:
             self.buyers += 1
-            entered.append(Entered(at, self.buyers))
+            entered.append(ScriptedEntry(at, self.buyers))
             if self.rng.random() < 0.1:
-                entered.append(Entered(at + self.rng.randint(1_000, within - 1_500), self.buyers))
+                entered.append(ScriptedEntry(at + self.rng.randint(1_000, within - 1_500), self.buyers))
         faults = []
         for first in range(0, len(times) - rules.MISSES_IN_A_ROW + 1, rules.MISSES_IN_A_ROW):
             third = times[first + rules.MISSES_IN_A_ROW - 1]

@@ -10,7 +10,7 @@ from typing import Final
 
 from vigil.app.simulate import rules
 from vigil.app.simulate.malformed import Malformer
-from vigil.app.simulate.message import Fault, Message
+from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.reviews import Moderators
 from vigil.app.simulate.room import RoomPlayer
 from vigil.app.simulate.script import Script
@@ -27,7 +27,7 @@ LATENESS_MS: Final = 2_000
 _sent_at: Final = attrgetter("sent_at")
 
 
-class NonsenseError(ValueError):
+class InvalidSimulationError(ValueError):
     """A setting that no simulation can have; the text names it and says what it may be."""
 
     def __init__(self, setting: str, text: str) -> None:
@@ -70,30 +70,30 @@ class Simulation:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
-                raise NonsenseError(field.name, f"is {value}: it must be a finite number")
+                raise InvalidSimulationError(field.name, f"is {value}: it must be a finite number")
         counts = (("rooms", self.rooms, 100_000), ("suppliers", self.suppliers, 1_000_000))
         for name, count, most in counts:
             if not 0 <= count <= most:
-                raise NonsenseError(name, f"is {count}: it must be from 0 to {most}")
+                raise InvalidSimulationError(name, f"is {count}: it must be from 0 to {most}")
         if self.rooms == self.suppliers == 0:
-            raise NonsenseError("rooms", "is 0, and so is suppliers: nothing would happen")
+            raise InvalidSimulationError("rooms", "is 0, and so is suppliers: nothing would happen")
         if not rules.IN_FORCE_MS <= self.start_ms <= 32_503_680_000_000:
             text = "must be from 2022-07-19T07:00:00Z, when the room rules came into force, and before the year 3000"
-            raise NonsenseError("start_ms", text)
+            raise InvalidSimulationError("start_ms", text)
         if self.duration_s is not None and not 1 <= self.duration_s <= 400 * 86_400:
-            raise NonsenseError("duration_s", f"is {self.duration_s:g} s: it must be from 1 s to 400 days")
+            raise InvalidSimulationError("duration_s", f"is {self.duration_s:g} s: it must be from 1 s to 400 days")
         if not 0 <= self.disorder_ms < LATENESS_MS:
             text = f"is {self.disorder_ms} ms: it must be below the allowed lateness, {LATENESS_MS} ms"
-            raise NonsenseError("disorder_ms", text)
+            raise InvalidSimulationError("disorder_ms", text)
         for name in ("malformed", "duplicates", "reviews"):
             if not 0 <= getattr(self, name) <= 1:
-                raise NonsenseError(name, f"is {getattr(self, name):g}: it is a share, from 0 to 1")
+                raise InvalidSimulationError(name, f"is {getattr(self, name):g}: it is a share, from 0 to 1")
         if self.fault_every_s is not None and not 1 <= self.fault_every_s <= 86_400:
-            raise NonsenseError("fault_every_s", f"is {self.fault_every_s:g} s: it must be from 1 s to a day")
+            raise InvalidSimulationError("fault_every_s", f"is {self.fault_every_s:g} s: it must be from 1 s to a day")
         if not 1 <= self.rfq_every_s <= 30 * 86_400:
-            raise NonsenseError("rfq_every_s", f"is {self.rfq_every_s:g} s: it must be from 1 s to 30 days")
+            raise InvalidSimulationError("rfq_every_s", f"is {self.rfq_every_s:g} s: it must be from 1 s to 30 days")
         if not 0 <= self.history_days <= 400:
-            raise NonsenseError("history_days", f"is {self.history_days:g}: it must be from 0 to 400 days")
+            raise InvalidSimulationError("history_days", f"is {self.history_days:g}: it must be from 0 to 400 days")
 
     @property
     def end_ms(self) -> int | None:
@@ -103,7 +103,9 @@ class Simulation:
     def manifest(self) -> list[Fault]:
         """Every planned fault in order of (`at`, room, rule, subject), made without making a message."""
         if self.end_ms is None:
-            raise NonsenseError("duration_s", "is without end, and so is its manifest: take the faults as they come")
+            raise InvalidSimulationError(
+                "duration_s", "is without end, and so is its manifest: take the faults as they come"
+            )
         faults = [
             fault
             for slot in range(self.rooms)
@@ -113,7 +115,7 @@ class Simulation:
         ]
         return sorted(faults, key=lambda fault: (fault.at, fault.room_id, fault.rule or "", fault.subject or ""))
 
-    def messages(self, on_fault: Callable[[Fault], None] | None = None) -> Iterator[Message]:
+    def messages(self, on_fault: Callable[[Fault], None] | None = None) -> Iterator[SimulatedMessage]:
         """All messages in order of arrival (`sent_at`). `on_fault` is told each fault before its first message."""
         end = self.end_ms
         since = self.start_ms - round(self.history_days * DAY_MS)
@@ -128,13 +130,13 @@ class Simulation:
         rooms = [RoomPlayer(self._script(slot), self.seed, self.disorder_ms, planned) for slot in range(self.rooms)]
         noise = _Noise(self)
         at = since
-        waiting: list[Message] = []
+        waiting: list[SimulatedMessage] = []
         while end is None or at < end:
             past = at < self.start_ms
             until = min(at + HISTORY_SLICE_MS, self.start_ms) if past else at + SLICE_MS
             if end is not None:
                 until = min(until, end)
-            fresh: list[Message] = []
+            fresh: list[SimulatedMessage] = []
             suppliers.play(until, fresh)
             if not past:
                 for room in rooms:
@@ -163,7 +165,7 @@ class _Noise:
             Malformer(settings.seed, settings.malformed, ahead=settings.malformed_ahead) if settings.malformed else None
         )
 
-    def among(self, messages: list[Message]) -> list[Message]:
+    def among(self, messages: list[SimulatedMessage]) -> list[SimulatedMessage]:
         """The messages, and what comes beside them."""
         noisy = messages
         if self._duplicates:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 from vigil.app.simulate.script import industry_of
 from vigil.topics.fields import Tier
 
@@ -71,7 +71,7 @@ class SupplierPlayer:
         """The time of the next event."""
         return self._agenda[0][0]
 
-    def act(self, out: list[Message]) -> None:
+    def act(self, out: list[SimulatedMessage]) -> None:
         """Make the next event, and plan what follows from it."""
         at, _, what, about = heapq.heappop(self._agenda)
         if what == "quote":
@@ -99,7 +99,7 @@ class SupplierPlayer:
     def _after(self, at: int, mean_s: float, what: str, about: dict[str, Any]) -> None:
         self._later(at + 1_000 + int(self._rng.expovariate(1 / mean_s) * 1000), what, about)
 
-    def _submit(self, at: int, out: list[Message]) -> None:
+    def _submit(self, at: int, out: list[SimulatedMessage]) -> None:
         rng, pace = self._rng, self._pace(at)
         self._quotes += 1
         buyer = rng.randrange(50_000)
@@ -148,9 +148,9 @@ class SupplierPlayer:
             order["rfq_id"] = None
         self._after(at, self._pace(at).pay, "paid", order)
 
-    def _profile(self, at: int, exists: bool, out: list[Message]) -> None:
+    def _profile(self, at: int, exists: bool, out: list[SimulatedMessage]) -> None:
         if not exists:
-            out.append(Message("supplier-profile", self._key, None, at, self._arrives(at)))
+            out.append(SimulatedMessage("supplier-profile", self._key, None, at, self._arrives(at)))
             return
         profile = {
             "industry": self._industry,
@@ -162,9 +162,9 @@ class SupplierPlayer:
         if at >= self._start:
             self._after(at, 3_600, "profile", {})
 
-    def _send(self, topic: str, fields: dict[str, Any], at: int, out: list[Message]) -> None:
+    def _send(self, topic: str, fields: dict[str, Any], at: int, out: list[SimulatedMessage]) -> None:
         value = orjson.dumps({"supplier_id": self._supplier_id, "at": at, **fields})
-        out.append(Message(topic, self._key, value, at, self._arrives(at)))
+        out.append(SimulatedMessage(topic, self._key, value, at, self._arrives(at)))
 
     def _arrives(self, at: int) -> int:
         return at + int(self._rng.random() * self._disorder)
@@ -178,7 +178,7 @@ class Suppliers:
         self._due = [(player.next_at, n, player) for n, player in enumerate(players)]
         heapq.heapify(self._due)
 
-    def play(self, until: int, out: list[Message]) -> None:
+    def play(self, until: int, out: list[SimulatedMessage]) -> None:
         """Add every message with `at` before `until`."""
         due = self._due
         while due and due[0][0] < until:

@@ -18,7 +18,16 @@ from hypothesis import strategies as st
 from tests.support.harness import make_topics
 from tests.support.judged import BAD
 from tests.support.run_command import run
-from vigil.app.kafka.dead_letters import HEADER, Bad, DeadLetterRecord, Filter, RejectedMessage, check, send, to_line
+from vigil.app.kafka.dead_letters import (
+    RESENT_HEADER,
+    DeadLetterFilter,
+    DeadLetterRecord,
+    RepairedMessage,
+    UnrepairedLine,
+    check,
+    send,
+    to_line,
+)
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import records
@@ -45,7 +54,9 @@ def letter(topic: str | None, key: bytes | None, value: bytes | None, **other: A
     return DeadLetterRecord(DeadLetter(topic=topic, **said), key, value)
 
 
-def checked(*lines: bytes, now: int | None = NOW, lateness: int | None = 2000) -> list[RejectedMessage | Bad]:
+def checked(
+    *lines: bytes, now: int | None = NOW, lateness: int | None = 2000
+) -> list[RepairedMessage | UnrepairedLine]:
     return list(check(lines, now, lateness))
 
 
@@ -75,7 +86,7 @@ def test_a_good_message_goes_through_a_file_unchanged(topic: str):
     value = orjson.dumps(EXAMPLES[topic].value)
     key = EXAMPLES[topic].key.encode()
     (message,) = checked(to_line(letter(topic, key, value)), lateness=None)
-    assert message == RejectedMessage(topic, key, value, f"{topic}/0/7")
+    assert message == RepairedMessage(topic, key, value, f"{topic}/0/7")
 
 
 def test_numbers_stay_as_they_were_written():
@@ -88,14 +99,14 @@ def test_what_is_no_json_is_text_to_be_repaired(value: bytes):
     line = to_line(letter("comment", b"room-1", value))
     assert json.loads(line)["text"].encode() == value
     (bad,) = checked(line)
-    assert isinstance(bad, Bad)
+    assert isinstance(bad, UnrepairedLine)
     assert "not repaired" in bad.detail
 
 
 def test_bytes_that_are_no_text_are_base64():
     line = to_line(letter("comment", b"\xff", BAD))
     assert set(json.loads(line)) >= {"key_base64", "base64", "detail", "place"}
-    assert isinstance(checked(line)[0], Bad)
+    assert isinstance(checked(line)[0], UnrepairedLine)
 
 
 def line_of(topic: str, **fields: Any) -> bytes:
@@ -123,24 +134,24 @@ def line_of(topic: str, **fields: Any) -> bytes:
 )
 def test_what_is_still_bad_is_told_with_its_line(line: bytes, words: str):
     told = checked(b"\n", line, b"  \n", lateness=None)
-    assert told == [Bad(2, told[0].detail)]  # type: ignore[union-attr]
+    assert told == [UnrepairedLine(2, told[0].detail)]  # type: ignore[union-attr]
     assert words in told[0].detail  # type: ignore[union-attr]
 
 
 def test_room_events_that_would_be_late_again_are_bad():
     at = EXAMPLES["comment"].value["at"]
-    assert isinstance(checked(line_of("comment"), now=at + 2000)[0], RejectedMessage)
+    assert isinstance(checked(line_of("comment"), now=at + 2000)[0], RepairedMessage)
     (bad,) = checked(line_of("comment"), now=at + 2001)
-    assert isinstance(bad, Bad)
+    assert isinstance(bad, UnrepairedLine)
     assert "late by 2 s" in bad.detail
-    assert isinstance(checked(line_of("comment"), now=at + 2001, lateness=None)[0], RejectedMessage)
-    assert isinstance(checked(line_of("comment"), now=None)[0], RejectedMessage)
-    assert isinstance(checked(line_of("quote"), now=at + 10**9)[0], RejectedMessage)
+    assert isinstance(checked(line_of("comment"), now=at + 2001, lateness=None)[0], RepairedMessage)
+    assert isinstance(checked(line_of("comment"), now=None)[0], RepairedMessage)
+    assert isinstance(checked(line_of("quote"), now=at + 10**9)[0], RepairedMessage)
 
 
 def test_a_tombstone_of_a_profile_may_be_sent_again():
     (message,) = checked(b'{"topic":"supplier-profile","key":"merchant-7","value":null}')
-    assert message == RejectedMessage("supplier-profile", b"merchant-7", None, None)
+    assert message == RepairedMessage("supplier-profile", b"merchant-7", None, None)
 
 
 # ---- filters
@@ -149,23 +160,23 @@ def test_a_tombstone_of_a_profile_may_be_sent_again():
 @pytest.mark.parametrize(
     "wanted, taken",
     [
-        (Filter(), True),
-        (Filter(topic="comment"), True),
-        (Filter(topic="quote"), False),
-        (Filter(reason="malformed"), True),
-        (Filter(reason="late"), False),
-        (Filter(key="room-1"), True),
-        (Filter(key="room"), False),
-        (Filter(since=NOW), True),
-        (Filter(since=NOW + 1), False),
-        (Filter(until=NOW + 1), True),
-        (Filter(until=NOW), False),
-        (Filter(text="Expected"), True),
-        (Filter(text="expected"), False),
-        (Filter(topic="comment", reason="late"), False),
+        (DeadLetterFilter(), True),
+        (DeadLetterFilter(topic="comment"), True),
+        (DeadLetterFilter(topic="quote"), False),
+        (DeadLetterFilter(reason="malformed"), True),
+        (DeadLetterFilter(reason="late"), False),
+        (DeadLetterFilter(key="room-1"), True),
+        (DeadLetterFilter(key="room"), False),
+        (DeadLetterFilter(since=NOW), True),
+        (DeadLetterFilter(since=NOW + 1), False),
+        (DeadLetterFilter(until=NOW + 1), True),
+        (DeadLetterFilter(until=NOW), False),
+        (DeadLetterFilter(text="Expected"), True),
+        (DeadLetterFilter(text="expected"), False),
+        (DeadLetterFilter(topic="comment", reason="late"), False),
     ],
 )
-def test_filters(wanted: Filter, taken: bool):
+def test_filters(wanted: DeadLetterFilter, taken: bool):
     assert wanted.takes(letter("comment", b"room-1", b"{}")) == taken
 
 
@@ -282,7 +293,7 @@ def test_export_repair_resend(judged: str, tmp_path: Path):
         assert (sent.exit_code, "1 of 2 messages sent" in sent.stderr) == (1, True)
         (record,) = asyncio.run(read(other.address, "buyer-entry"))
         assert decode("buyer-entry", record.key, record.value).buyer_id == "buyer-9"
-        assert dict(record.headers) == {HEADER: lines[1]["place"].encode()}
+        assert dict(record.headers) == {RESENT_HEADER: lines[1]["place"].encode()}
         lines[0] = {"topic": "comment", "key": "room-1", "value": EXAMPLES["comment"].value}
         assert "late by" in resend().stderr
         assert resend("--late").exit_code == 0
@@ -297,7 +308,7 @@ def test_strangers_in_the_topic_are_told_and_keep_nobody_from_the_letters():
     with EmbeddedBroker() as broker:
         asyncio.run(make_topics(broker.address, 1))
         settings = Settings(broker=broker.address, idempotent_producer=False)
-        sent = [RejectedMessage("dead-letter", b"k", value, None) for value in (*strangers, msgspec.json.encode(ours))]
+        sent = [RepairedMessage("dead-letter", b"k", value, None) for value in (*strangers, msgspec.json.encode(ours))]
         asyncio.run(send(settings, sent))
         told = run("dead-letter", "list", "--broker", broker.address)
         assert told.exit_code == 0

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from vigil.app.cli.main import COMMANDS, main
-from vigil.app.kafka.dead_letters import Bad, RejectedMessage, check
+from vigil.app.kafka.dead_letters import RepairedMessage, UnrepairedLine, check
 from vigil.app.runtime.doctor import BEHIND, SILENT_MS
 from vigil.topics.catalog import BY_NAME
 from vigil.topics.contracts.examples import EXAMPLES
@@ -69,10 +69,10 @@ def test_the_exported_line_on_the_page_is_refused_as_it_says_and_can_be_repaired
     line = json.loads(text)
     wrong = EXAMPLES["comment"].value | line["value"]
     (bad,) = check([json.dumps(line | {"value": wrong}).encode()], None, None)
-    assert bad == Bad(1, line["detail"])
+    assert bad == UnrepairedLine(1, line["detail"])
     wrong["at"] = int(wrong["at"])  # as the jq command does
     (good,) = check([json.dumps(line | {"value": wrong}).encode()], None, None)
-    assert isinstance(good, RejectedMessage)
+    assert isinstance(good, RepairedMessage)
     assert InvalidEvent(line["detail"]).reason == line["reason"]
 
 

@@ -19,7 +19,7 @@ from vigil.app.domain.rulebook.reader import BUILT_IN
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.doctor import Check, _once_there, _refused, examine
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.contracts.examples import EXAMPLES
 
 STORY_TIME = UNTIL / 1000 + 10
@@ -136,7 +136,7 @@ def test_a_producers_clock_ahead_of_ours_is_told(ahead_s: int, level: str):
     value = orjson.dumps(EXAMPLES["comment"].value | {"at": now + ahead_s * 1000})
     with EmbeddedBroker() as broker:
         asyncio.run(make_topics(broker.address, 2))
-        asyncio.run(send(broker.address, [Message("comment", b"room-1", value, now, now)]))
+        asyncio.run(send(broker.address, [SimulatedMessage("comment", b"room-1", value, now, now)]))
         told = by_name(checks(broker.address, now=now / 1000))["input"]
     assert told.level == level
     if level != "ok":

@@ -11,7 +11,7 @@ from tests.support.run_command import run
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
-from vigil.app.kafka.topic_audit import Found, Line, clean_up, judge
+from vigil.app.kafka.topic_audit import Found, TopicLine, clean_up, judge
 from vigil.topics.catalog import TOPICS
 
 STATES = {f"vigil-{subject}-state" for subject in REGISTRY.subjects}
@@ -26,7 +26,7 @@ def fitting() -> dict[str, Found]:
     }
 
 
-def judged(settings: Settings | None = None, **other: Found | None) -> dict[str, Line]:
+def judged(settings: Settings | None = None, **other: Found | None) -> dict[str, TopicLine]:
     found = fitting()
     for name, instead in other.items():
         del found[name.replace("_", "-")]

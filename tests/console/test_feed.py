@@ -21,7 +21,7 @@ from vigil.app.console.settings import ConsoleSettings
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.simulate import Simulation
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import BuyerEntry
 
@@ -95,9 +95,9 @@ async def test_it_follows_a_worker_and_a_review_changes_what_follows():
 
 
 async def test_what_is_older_than_the_bounded_past_is_not_read():
-    def entered(room_id: str) -> Message:
+    def entered(room_id: str) -> SimulatedMessage:
         entry = BuyerEntry(room_id=room_id, host_id="h", at=wall_ms(), buyer_id="b")
-        return Message("buyer-entry", room_id.encode(), msgspec.json.encode(entry), entry.at, entry.at)
+        return SimulatedMessage("buyer-entry", room_id.encode(), msgspec.json.encode(entry), entry.at, entry.at)
 
     with EmbeddedBroker() as broker:
         await make_topics(broker.address, 1)

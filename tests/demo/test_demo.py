@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from vigil.app.demo.picture import picture
-from vigil.app.demo.run import DemoError, Parts
-from vigil.app.demo.view import View, plain
+from vigil.app.demo.run import DemoError, DemoParts
+from vigil.app.demo.view import DemoView, plain
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import SettingsError
 
@@ -59,7 +59,7 @@ def test_the_demo_shows_verdicts_and_ends_all_of_it_at_ctrl_c(broker: str) -> No
 
 def test_texts_of_events_cannot_steer_the_terminal() -> None:
     assert plain("\x1b[2Jgone\u202e") == "�[2Jgone�"
-    view = View(load_rulebook())
+    view = DemoView(load_rulebook())
     verdict = {
         "verdict_id": "v",
         "rule": "rights",
@@ -77,9 +77,9 @@ def test_texts_of_events_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in line
 
 
-def busy_view() -> View:
+def busy_view() -> DemoView:
     """A view of which there is more to show than any terminal has lines for."""
-    view = View(load_rulebook())
+    view = DemoView(load_rulebook())
     for number in range(20):
         at = 1_660_000_000_000 + number * 1000
         said = [{"topic": "comment", "at": at, "note": f"comment {n}: {'much the same ' * 6}"} for n in range(5)]
@@ -115,7 +115,7 @@ def test_the_live_view_says_what_it_waits_for() -> None:
     for width in (80, 140):
         console = Console(width=width, height=24, force_terminal=True, color_system=None)
         with console.capture() as captured:
-            console.print(picture(View(load_rulebook()), 0, "Ctrl-C ends it all", console))
+            console.print(picture(DemoView(load_rulebook()), 0, "Ctrl-C ends it all", console))
         assert "the worker is joining its group" in captured.get()
 
 
@@ -133,17 +133,17 @@ async def test_a_part_that_ends_by_itself_is_not_overlooked(tmp_path: Path) -> N
     good, bad, over = (asyncio.create_task(part()) for part in (runs, fails, ends))
     try:
         await asyncio.sleep(0)
-        await Parts(worker, tmp_path, good, None).all_run()
-        await Parts(worker, tmp_path, good, good).all_run()
+        await DemoParts(worker, tmp_path, good, None).all_run()
+        await DemoParts(worker, tmp_path, good, good).all_run()
         with pytest.raises(SettingsError, match="no port"):
-            await Parts(worker, tmp_path, good, bad).all_run()
+            await DemoParts(worker, tmp_path, good, bad).all_run()
         with pytest.raises(DemoError, match="the web console ended"):
-            await Parts(worker, tmp_path, good, over).all_run()
+            await DemoParts(worker, tmp_path, good, over).all_run()
         with pytest.raises(DemoError, match="the simulator ended"):
-            await Parts(worker, tmp_path, over, good).all_run()
+            await DemoParts(worker, tmp_path, over, good).all_run()
         worker.communicate(b"\n")
         with pytest.raises(DemoError, match="the worker ended with status 0"):
-            await Parts(worker, tmp_path, good, good).all_run()
+            await DemoParts(worker, tmp_path, good, good).all_run()
     finally:
         good.cancel()
         worker.kill()

@@ -16,7 +16,7 @@ from aiohttp import web
 from tests.support.needs import program
 from tests.support.notify_stories import S, action, notice, verdict
 from tests.support.webhook_receiver import Receiver
-from vigil.app.kafka.embedded_broker import end_child, free_port, start_child
+from vigil.app.kafka.embedded_broker import free_port, start_child, stop_child
 from vigil.app.notify.changes import Incident, IncidentChange
 from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.routes import Alertmanager
@@ -54,7 +54,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 time.sleep(0.1)
         yield address
     finally:
-        end_child(child, 5)
+        stop_child(child, 5)
 
 
 HOOK_PORT = free_port()

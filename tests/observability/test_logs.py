@@ -9,8 +9,8 @@ import pytest
 
 BEGIN = """
 import logging, structlog
-from vigil.app.observability.logs import only_our_words, set_up_logs
-set_up_logs({level!r}, {form!r})
+from vigil.app.observability.logs import silence_libraries, configure_logging
+configure_logging({level!r}, {form!r})
 log = structlog.get_logger("vigil.test")
 """
 
@@ -64,7 +64,7 @@ def test_libraries_are_quiet_below_warnings_unless_all_is_asked_for() -> None:
 
 
 def test_after_an_error_that_was_told_its_libraries_say_no_more() -> None:
-    code = "only_our_words(); logging.getLogger('faust.worker').critical('crash!'); log.info('ours')"
+    code = "silence_libraries(); logging.getLogger('faust.worker').critical('crash!'); log.info('ours')"
     assert [line["event"] for line in lines(code)] == ["ours"]
 
 

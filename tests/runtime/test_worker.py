@@ -31,14 +31,14 @@ from vigil.app.runtime.metrics_reporter import worker_metrics
 from vigil.app.runtime.replay import Outputs
 from vigil.app.runtime.worker import Worker, tick_s
 from vigil.app.simulate import Simulation
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 
 PARTITIONS: Final = 2
 PARTING_S: Final = 5.0
 FULL: Final = Path("/dev/full")
 
 
-def simulated(seconds: int = 240, rooms: int = 8) -> list[Message]:
+def simulated(seconds: int = 240, rooms: int = 8) -> list[SimulatedMessage]:
     simulation = Simulation(
         seed=5, rooms=rooms, suppliers=6, start_ms=1_662_048_000_000, duration_s=seconds, history_days=2, reviews=0.3
     )

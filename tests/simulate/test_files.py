@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from vigil.app.cli.main import main
 from vigil.app.cli.simulate import simulate
-from vigil.app.simulate import Message
+from vigil.app.simulate import SimulatedMessage
 from vigil.app.simulate.files import line_of
 from vigil.app.simulate.partitions import partition_of
 
@@ -29,22 +29,22 @@ def run(*options: str):
 
 
 def test_a_line_has_topic_key_and_value():
-    message = Message("comment", b"room-1", b'{"at":5}', 5, 6)
+    message = SimulatedMessage("comment", b"room-1", b'{"at":5}', 5, 6)
     assert line_of(message) == b'{"topic":"comment","key":"room-1","value":{"at":5}}\n'
     assert orjson.loads(line_of(message, (2, 7)))["partition"] == 2
     assert orjson.loads(line_of(message, (2, 7)))["offset"] == 7
 
 
 def test_a_tombstone_and_a_missing_key_are_null():
-    line = orjson.loads(line_of(Message("supplier-profile", None, None, 5, 6)))
+    line = orjson.loads(line_of(SimulatedMessage("supplier-profile", None, None, 5, 6)))
     assert line == {"topic": "supplier-profile", "key": None, "value": None}
 
 
 def test_what_is_no_json_stays_so():
     with pytest.raises(orjson.JSONDecodeError):
-        orjson.loads(line_of(Message("comment", b"room-1", b'{"at":', 5, 6)))
+        orjson.loads(line_of(SimulatedMessage("comment", b"room-1", b'{"at":', 5, 6)))
     with pytest.raises(orjson.JSONDecodeError):
-        orjson.loads(line_of(Message("comment", b"\xff", b"{}", 5, 6)))
+        orjson.loads(line_of(SimulatedMessage("comment", b"\xff", b"{}", 5, 6)))
 
 
 def test_partitions_are_those_of_kafkas_default():

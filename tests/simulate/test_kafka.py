@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from vigil.app.cli.main import main
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
-from vigil.app.simulate import NonsenseError, Simulation
+from vigil.app.simulate import InvalidSimulationError, Simulation
 from vigil.app.simulate.kafka import CannotProduceError, produce, topics_of
 from vigil.app.simulate.partitions import partition_of
 
@@ -144,7 +144,7 @@ def test_no_broker_is_told_by_the_command():
 
 @pytest.mark.parametrize(("setting", "value"), [("speed", 0), ("rate", -1), ("backlog_s", float("nan"))])
 async def test_a_pace_that_makes_no_sense_is_refused(setting, value):
-    with pytest.raises(NonsenseError, match=setting):
+    with pytest.raises(InvalidSimulationError, match=setting):
         await produce(story(), "127.0.0.1:1", **{setting: value})
 
 

@@ -1,6 +1,7 @@
 """What comes out of a simulation: the same every time, in bounded disorder, accepted or refused as it should be."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -10,7 +11,7 @@ from itertools import islice
 import orjson
 import pytest
 
-from vigil.app.simulate import Message, NonsenseError, Simulation
+from vigil.app.simulate import InvalidSimulationError, SimulatedMessage, Simulation
 from vigil.app.simulate.malformed import AHEAD, KINDS
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.reviews import decode_review
@@ -25,11 +26,11 @@ def small(**changes: object) -> Simulation:
     return Simulation(**settings)  # type: ignore[arg-type]
 
 
-def digest(messages: Iterable[Message]) -> str:
+def digest(messages: Iterable[SimulatedMessage]) -> str:
     return hashlib.sha256(repr(list(messages)).encode()).hexdigest()
 
 
-def decode(message: Message) -> object:
+def decode(message: SimulatedMessage) -> object:
     if message.topic in ROOM_TOPICS:
         return decode_room_event(ROOM_TOPICS.index(message.topic), message.key, message.value)
     if message.topic == "supplier-profile":
@@ -47,7 +48,11 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_with_other_hashes
     )
     found = {
         subprocess.run(
-            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
         for seed in ("1", "2")
     }
@@ -193,11 +198,11 @@ def test_suppliers_do_all_that_suppliers_do():
     ],
 )
 def test_nonsense_is_refused_by_name(setting, value):
-    with pytest.raises(NonsenseError, match=setting) as refused:
+    with pytest.raises(InvalidSimulationError, match=setting) as refused:
         small(**{setting: value})
     assert refused.value.setting == setting
 
 
 def test_nothing_at_all_is_nonsense():
-    with pytest.raises(NonsenseError, match="nothing would happen"):
+    with pytest.raises(InvalidSimulationError, match="nothing would happen"):
         small(rooms=0, suppliers=0)

@@ -9,7 +9,7 @@ from vigil.app.domain.rooms import RoomMachine
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.settings import load_settings
-from vigil.app.observability.logs import set_up_logs
+from vigil.app.observability.logs import configure_logging
 from vigil.app.runtime.worker import Worker
 
 FATAL: Final = "room-with-the-bug"
@@ -39,7 +39,7 @@ class Buggy(RoomMachine):
 if __name__ == "__main__":
     settings = load_settings()
     rulebook = load_rulebook()
-    set_up_logs(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format)
     logics = {**REGISTRY.machines(rulebook), "rooms": Buggy(rulebook)}
     partitions = asyncio.run(ensure_topics(settings, REGISTRY.sources))
     Worker(settings, rulebook, partitions, logics).run()

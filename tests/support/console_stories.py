@@ -16,7 +16,7 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.replay import Outputs
 from vigil.app.simulate import Simulation
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import ROOM_TOPICS
 
@@ -26,7 +26,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e"
 
 
 @functools.cache
-def simulated(rooms: int = 20, seconds: int = 600, seed: int = 3) -> tuple[tuple[Message, ...], Outputs]:
+def simulated(rooms: int = 20, seconds: int = 600, seed: int = 3) -> tuple[tuple[SimulatedMessage, ...], Outputs]:
     """Messages and what they lead to; with days of quotes and payments before, so that there are rates."""
     simulation = Simulation(
         seed=seed, rooms=rooms, suppliers=12, start_ms=START, duration_s=seconds, history_days=40.0, rfq_every_s=600
@@ -63,7 +63,7 @@ class Fed:
             self.hub.tick()
         return self
 
-    def play(self, messages: Iterable[Message], outputs: Outputs) -> "Fed":
+    def play(self, messages: Iterable[SimulatedMessage], outputs: Outputs) -> "Fed":
         """All that a console would read of a recording."""
         now = int(time.time() * 1000)
         for message in messages:

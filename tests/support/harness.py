@@ -23,14 +23,14 @@ from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.embedded_broker import free_port, start_child
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.catalog import inputs
 
 INPUTS: Final = inputs()
 OUTPUTS: Final = (*(output.topic for output in REGISTRY.replayed), DEAD_LETTER)
 
 
-def recorded(messages: Iterable[Message]) -> list[bytes]:
+def recorded(messages: Iterable[SimulatedMessage]) -> list[bytes]:
     """The messages as the lines of a recording, malformed ones left out where a line cannot say them."""
     lines = []
     for message in messages:
@@ -42,7 +42,7 @@ def recorded(messages: Iterable[Message]) -> list[bytes]:
     return lines
 
 
-def calm(messages: Iterable[Message], lateness: int = LATENESS_MS) -> Outputs:
+def calm(messages: Iterable[SimulatedMessage], lateness: int = LATENESS_MS) -> Outputs:
     """What a replay of the messages gives."""
     run = Replay(load_rulebook(), lateness)
     run.feed(recorded(messages))
@@ -54,7 +54,7 @@ async def make_topics(broker: str, partitions: int, app_id: str = "vigil") -> No
     await ensure_topics(Settings(broker=broker, partitions=partitions, app_id=app_id), REGISTRY.sources)
 
 
-async def send(broker: str, messages: Iterable[Message], rate: float | None = None) -> int:
+async def send(broker: str, messages: Iterable[SimulatedMessage], rate: float | None = None) -> int:
     """Send the messages in order of arrival; `rate`: at most so many a second. Return how many."""
     producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5, max_batch_size=256 * 1024, acks="all")
     await producer.start()

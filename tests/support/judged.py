@@ -10,7 +10,7 @@ import orjson
 
 from tests.support.harness import WorkerProcess, finished, make_topics, send
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.contracts.examples import STORY
 
 UNTIL = max(line["value"]["at"] for line in STORY)
@@ -18,13 +18,13 @@ BAD = b'{"room_id":"room-1","note":"\x1b[31m\xff\xe2\x80\xae"}'
 """A hostile message: not UTF-8, with a terminal's escape sequence and a sign that turns text round."""
 
 
-def story() -> list[Message]:
+def story() -> list[SimulatedMessage]:
     """The story as messages, and the hostile one."""
     told = [
-        Message(line["topic"], line["key"].encode(), orjson.dumps(line["value"]), line["value"]["at"], 0)
+        SimulatedMessage(line["topic"], line["key"].encode(), orjson.dumps(line["value"]), line["value"]["at"], 0)
         for line in STORY
     ]
-    return [*told, Message("comment", b"room-1", BAD, UNTIL, 0)]
+    return [*told, SimulatedMessage("comment", b"room-1", BAD, UNTIL, 0)]
 
 
 async def judge(broker: str, log: Path) -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vigil.app.kafka.embedded_broker import HOST, BrokerError, end_child, free_port, start_child, wait_until_answers
+from vigil.app.kafka.embedded_broker import HOST, BrokerError, free_port, start_child, stop_child, wait_until_ready
 
 VERSION = "4.3.1"
 OLDEST_JAVA = 17
@@ -186,9 +186,9 @@ class KafkaBroker:
             self.tool("kafka.tools.StorageTool", *format_it, *self._format_options)
         with self.log.open("ab") as output:
             child = start_child([*self._java(self._heap_mb), "kafka.Kafka", str(settings)], output)
-        if not wait_until_answers(self.address, self._cluster(), child, within_s):
+        if not wait_until_ready(self.address, self._cluster(), child, within_s):
             ended = child.poll()
-            end_child(child, within_s=5)
+            stop_child(child, within_s=5)
             how = "did not answer in time" if ended is None else f"ended with code {ended}"
             raise BrokerError(f"Kafka at {self.address} {how}; {self.log} ends:\n{self.log.read_text()[-3_000:]}")
         self._child = child
@@ -196,7 +196,7 @@ class KafkaBroker:
     def stop(self, within_s: float = 20) -> None:
         """Shut down in order (SIGTERM); by force where that takes longer. Harmless where it does not run."""
         if self._child is not None:
-            end_child(self._child, within_s)
+            stop_child(self._child, within_s)
         self._child = None
 
     def kill(self) -> None:

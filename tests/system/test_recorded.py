@@ -13,13 +13,13 @@ from tests.support.harness import INPUTS, WorkerProcess, calm, finished, make_to
 from tests.support.kafka import KafkaBroker
 from vigil.app.runtime.replay import Outputs
 from vigil.app.simulate import Simulation
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 
 PARTITIONS = 4
 
 
 @cache
-def recording() -> tuple[list[Message], Outputs]:
+def recording() -> tuple[list[SimulatedMessage], Outputs]:
     """Sixty rooms for a quarter of an hour and forty suppliers with a past, and what a replay makes of them."""
     simulation = Simulation(
         seed=7,

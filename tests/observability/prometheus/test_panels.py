@@ -17,7 +17,7 @@ from tests.deploy.test_compose import DASHBOARDS, panels
 from tests.observability.prometheus.test_rules import RULES
 from tests.support.harness import WorkerProcess, make_topics
 from tests.support.needs import program
-from vigil.app.kafka.embedded_broker import EmbeddedBroker, end_child, free_port, start_child
+from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port, start_child, stop_child
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.kafka import produce
 
@@ -122,7 +122,7 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
             assert float(owed["value"][1]) > 0
         finally:
             stop.set()
-            end_child(server, within_s=10)
+            stop_child(server, within_s=10)
             notify.stop()
             worker.stop()
             await sending

@@ -15,7 +15,7 @@ from tests.support.harness import WorkerProcess, calm, finished, make_topics, re
 from tests.support.kafka import KafkaBroker
 from tools.chaos_run import send as evenly
 from vigil.app.simulate import Simulation
-from vigil.app.simulate.message import Message
+from vigil.app.simulate.message import SimulatedMessage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -105,7 +105,7 @@ LATENESS_MS = 10_000
 """What a busy machine may be late with sending must not be late for the rules."""
 
 
-def with_a_burst(start: int) -> list[Message]:
+def with_a_burst(start: int) -> list[SimulatedMessage]:
     """Some rooms for 40 s, and for some seconds twenty times as many."""
     simulation = Simulation(seed=7, rooms=BURST, suppliers=0, start_ms=start, duration_s=40, fault_every_s=15.0)
     usual = {f"room-{slot:05d}" for slot in range(USUAL)}
