@@ -1,4 +1,4 @@
-"""`vigil notify`: verdicts, actions and notices told to Alertmanager, webhooks and chats."""
+"""`vigil notify`: verdicts, actions and notices as alerts to Alertmanager, webhooks and chats."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ from vigil.app.observability.logs import configure_logging
     envvar="VIGIL_NOTIFY_ROUTES",
     required=True,
     metavar="FILE",
-    help="Whom to tell of what, in TOML: see docs/notify.md.",
+    help="Which alerts go to which targets, in TOML: see docs/notify.md.",
 )
 @click.option(
     "--secrets",
@@ -27,12 +27,12 @@ from vigil.app.observability.logs import configure_logging
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="VIGIL_NOTIFY_SECRETS",
     metavar="FILE",
-    help='Secrets of the targets in TOML, name = "value"; VIGIL_NOTIFY_SECRET_… goes before it.',
+    help='Secrets of the targets in TOML, name = "value"; VIGIL_NOTIFY_SECRET_… has precedence.',
 )
-@click.option("--from-beginning", is_flag=True, help="Where this group is new: tell also what is in the topics now.")
-@click.option("--check", is_flag=True, help="Only check the files and the secrets.")
-@click.option("--try", "try_target", metavar="TARGET", help="Only send a test message to one target.")
-@click.option("--web-port", type=click.IntRange(0, 65535), help="Where /metrics and /health listen; 0: a free port.")
+@click.option("--from-beginning", is_flag=True, help="With a new consumer group, send what is in the topics now too.")
+@click.option("--check", is_flag=True, help="Check the files and the secrets, then exit.")
+@click.option("--try", "try_target", metavar="TARGET", help="Send a test message to one target, then exit.")
+@click.option("--web-port", type=click.IntRange(0, 65535), help="Port of /metrics and /health; 0: a free port.")
 def notify(
     settings: Settings,
     routes_file: Path,
@@ -42,16 +42,16 @@ def notify(
     try_target: str | None,
     web_port: int | None,
 ) -> None:
-    """Tell others: one alert for each condition that opens, is updated, and ends.
+    """Send alerts: one for each condition, which opens, is updated, and ends.
 
-    Run one, or several: one tells, the others stand by. SIGTERM or Ctrl-C ends it once what is under way is done;
-    what is owed then is delivered by the next.
+    Run one process or several: one is active, the others stand by. On SIGTERM or Ctrl-C it finishes the requests
+    in flight and exits; what is pending then is delivered by the next process.
     """
     import msgspec
 
     from vigil.app.notify.routing_file import load_routing
     from vigil.app.notify.secrets import load_secrets
-    from vigil.app.notify.service import Notify, tell
+    from vigil.app.notify.service import NotifyService, run_notify
     from vigil.app.notify.trial import check_targets, send_trial
 
     if web_port is not None:
@@ -63,9 +63,7 @@ def notify(
         if check or try_target:
             asyncio.run(check_targets(routing, secrets))
             if check:
-                click.echo(
-                    f"{routes_file}: {len(routing.targets)} targets, {len(routing.routes)} routes: as it must be"
-                )
+                click.echo(f"{routes_file}: {len(routing.targets)} targets, {len(routing.routes)} routes: no problems")
             if try_target:
                 click.echo(asyncio.run(send_trial(routing, secrets, try_target)))
             return
@@ -74,7 +72,7 @@ def notify(
         async def run() -> None:
             stop = asyncio.Event()
             on_shutdown_signal(stop.set)
-            await tell(Notify(settings, routing, secrets, families, from_beginning=from_beginning), stop)
+            await run_notify(NotifyService(settings, routing, secrets, families, from_beginning=from_beginning), stop)
 
         asyncio.run(run())
     except SettingsError as error:

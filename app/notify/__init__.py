@@ -1,1 +1,1 @@
-"""Alerts for others: Vigil's verdicts, actions and notices told to Alertmanager, webhooks and chats, once each."""
+"""Alerts for others: Vigil's verdicts, actions and notices sent to Alertmanager, webhooks and chats, once each."""

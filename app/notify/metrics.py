@@ -1,14 +1,13 @@
-"""The metrics of `vigil notify`, named and explained in one place.
-
-Counters of targets begin at 0 (`begin`), so that the first event is seen as a rise.
-"""
+"""The metrics of `vigil notify`, named and explained in one place."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-DELAYS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+from vigil.app.notify.senders.outcome import OUTCOME_LABELS
+
+DELAY_BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
 
 class NotifyMetrics:
@@ -32,34 +31,39 @@ class NotifyMetrics:
         )
         self.delivered = Counter("vigil_notify_delivered", "Changes delivered.", ["target"], registry=registry)
         self.tries = Counter(
-            "vigil_notify_tries", "Requests made, by what came of them.", ["target", "outcome"], registry=registry
+            "vigil_notify_tries", "Requests made, by outcome.", ["target", "outcome"], registry=registry
         )
         self.dead = Counter(
             "vigil_notify_dead_letters", "Changes given up; they are in notify-dead-letter.", ["target"],
             registry=registry,
         )  # fmt: skip
-        self.owed = Gauge("vigil_notify_owed", "Changes that wait for their delivery.", ["target"], registry=registry)
+        self.pending = Gauge(
+            "vigil_notify_owed", "Changes that wait for their delivery.", ["target"], registry=registry
+        )
         self.late = Gauge(
             "vigil_notify_late_seconds",
-            "For how long the change that was due first waits by now; quiet hours do not count.",
+            "How long the oldest change that is due has been waiting; quiet hours do not count.",
             ["target"],
             registry=registry,
         )
         self.delay = Histogram(
             "vigil_notify_delivery_seconds", "From the first try of a change until it was delivered.", ["target"],
-            buckets=DELAYS, registry=registry,
+            buckets=DELAY_BUCKETS_S, registry=registry,
         )  # fmt: skip
         self.resent = Counter(
-            "vigil_notify_resent", "Alerts sent again to an Alertmanager so that they stay.", ["target"],
+            "vigil_notify_resent", "Alerts sent again to an Alertmanager so that they stay active.", ["target"],
             registry=registry,
         )  # fmt: skip
-        self.active = Gauge("vigil_notify_active", "1 on the process that tells, 0 on one that stands by.",
+        self.active = Gauge("vigil_notify_active", "1 on the active process, 0 on one that stands by.",
                             registry=registry)  # fmt: skip
 
-    def begin(self, targets: Iterable[str]) -> None:
-        """Tell the counters of these targets from 0 on."""
+    def initialize(self, targets: Iterable[str]) -> None:
+        """Export the counters of these targets from 0 on.
+
+        Prometheus sees the first event of a counter only where it has seen the value before it.
+        """
         for name in targets:
             for counter in (self.delivered, self.dead, self.resent):
                 counter.labels(name)
-            for outcome in ("sent", "later", "refused"):
+            for outcome in OUTCOME_LABELS.values():
                 self.tries.labels(name, outcome)

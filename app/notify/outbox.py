@@ -1,10 +1,13 @@
-"""What is owed to whom: the changes that were not delivered yet, in order for each incident and target. Pure.
+"""The changes that have not been delivered yet, in order for each incident and target. Pure.
 
-    add ──▶ staged ──release (it is stored)──▶ due ──▶ done
-                                                ├────▶ again, later
-                                                └────▶ dead: a letter, and done
+    add ──▶ staged ──mark_stored──▶ due ──take_due──▶ in flight ──▶ complete
+                                 ▲                     │
+                                 └── retry, put_back ──┤
+                                                       └──▶ give_up: a dead letter
 
-A change held back by quiet hours is replaced by the next of its incident: the last one tells how it stands.
+Of each incident, a target has one change in flight at a time, so that an end never arrives before its beginning. A
+change that quiet hours hold back is replaced by the next one of its incident: at their end, the last one shows how the
+incident is by then.
 """
 
 import heapq
@@ -17,18 +20,23 @@ from msgspec import Struct
 
 from vigil.app.notify.changes import IncidentChange
 
+KEY_PREFIX: Final = "o:"
+"""Begins the keys of the outbox's records in the state topic."""
+
 
 class Progress(Struct, omit_defaults=True):
-    """How far a change is on its way to one target; times are of the told clock, ms."""
+    """The progress of one change towards one target. Times are wall-clock times in ms."""
 
     next_at: int
-    """Not before."""
+    """The next try is not made before this."""
     attempts: int = 0
+    """Failed tries."""
     first_at: int | None = None
+    """When the first try was made."""
 
 
 class PendingDelivery(Struct):
-    """A change and those who have not heard of it."""
+    """A change and the targets that have not received it. Stored as a JSON object: its field names stay."""
 
     seq: int
     change: IncidentChange
@@ -36,7 +44,7 @@ class PendingDelivery(Struct):
 
 
 class Delivery(NamedTuple):
-    """A change under way to one target."""
+    """A change in flight to one target."""
 
     target: str
     seq: int
@@ -44,8 +52,8 @@ class Delivery(NamedTuple):
     progress: Progress
 
 
-class Letter(NamedTuple):
-    """A delivery that was given up, and why."""
+class Undelivered(NamedTuple):
+    """A change that will not be delivered to a target, and why."""
 
     target: str
     change: IncidentChange
@@ -53,179 +61,188 @@ class Letter(NamedTuple):
     detail: str
 
 
-_owed: Final = msgspec.json.Decoder(PendingDelivery)
+_decoder: Final = msgspec.json.Decoder(PendingDelivery)
 
 
 class Outbox:
-    """All that is owed."""
+    """All pending deliveries."""
 
     def __init__(self) -> None:
-        self._owed: dict[str, PendingDelivery] = {}
+        self._pending: dict[str, PendingDelivery] = {}
+        """By the id of the change."""
         self._queues: dict[tuple[str, str], deque[str]] = {}
-        """By target and incident, the changes in order; the first is the head."""
+        """By target and incident, the ids of its changes in order. Only the first, the head, may be sent."""
         self._heads: dict[str, list[tuple[int, int, str]]] = {}
-        """By target, a heap of (next_at, seq, change) of the heads that are not under way."""
+        """By target, a heap of (next_at, seq, id of the change) of the heads that are not in flight."""
         self._staged: list[str] = []
-        self._flying: set[tuple[str, str]] = set()
-        """Target and change."""
-        self._held: dict[str, int] = {}
-        """How many deliveries each target is owed."""
+        self._in_flight: set[tuple[str, str]] = set()
+        """Target and id of the change."""
+        self._counts: dict[str, int] = {}
+        """By target, the number of pending deliveries."""
         self._seq = 0
         self._dirty: dict[str, None] = {}
-        self._letters: list[Letter] = []
+        self._undelivered: list[Undelivered] = []
 
     def __len__(self) -> int:
-        """How many deliveries are owed."""
-        return sum(self._held.values())
+        """Return the number of pending deliveries."""
+        return sum(self._counts.values())
 
-    def owed_to(self, target: str) -> int:
-        return self._held.get(target, 0)
+    def count(self, target: str) -> int:
+        """Return the number of pending deliveries to a target."""
+        return self._counts.get(target, 0)
 
     def targets(self) -> list[str]:
-        """Everybody to whom anything is owed."""
-        return [name for name, count in self._held.items() if count]
+        """Return the targets that have pending deliveries."""
+        return [name for name, count in self._counts.items() if count]
 
-    def waits(self, target: str, incident: str) -> bool:
-        """Is anything of the incident still owed to the target?"""
+    def has_pending(self, target: str, incident: str) -> bool:
+        """Return whether a change of this incident is still to be delivered to the target."""
         return (target, incident) in self._queues
 
     def add(self, change: IncidentChange, when: Mapping[str, int], now: int) -> None:
-        """Owe a change to targets, to each from its time on. One that is owed already stays as it is."""
-        if not when or change.id in self._owed:
+        """Stage a change for targets, each from its own time on. A change that is pending already stays as it is."""
+        if not when or change.id in self._pending:
             return
         self._seq += 1
-        self._owed[change.id] = PendingDelivery(
+        self._pending[change.id] = PendingDelivery(
             self._seq, change, {name: Progress(max(at, now)) for name, at in when.items()}
         )
         self._staged.append(change.id)
         self._dirty[change.id] = None
         for name in when:
-            self._held[name] = self._held.get(name, 0) + 1
+            self._counts[name] = self._counts.get(name, 0) + 1
 
-    def release(self, now: int) -> None:
-        """What was added is stored: it may go out."""
+    def mark_stored(self, now: int) -> None:
+        """Record that what was added is stored: it may be sent from now on."""
         staged, self._staged = self._staged, []
         for id_ in staged:
-            owed = self._owed[id_]
-            for name in list(owed.left):
-                self._replace_held(name, owed.change.incident.id, now)
-                self._enqueue(name, owed)
+            pending = self._pending[id_]
+            for name in list(pending.left):
+                self._replace_held(name, pending.change.incident.id, now)
+                self._enqueue(name, pending)
 
     def next_at(self, target: str) -> int | None:
-        """When the next delivery to a target is due; None: nothing is, until something is released or done."""
+        """Return when the next delivery to a target is due; None where nothing waits to be sent."""
         heads = self._heads.get(target)
         while heads and not self._is_head(target, heads[0][1], heads[0][2]):
             heapq.heappop(heads)
         return heads[0][0] if heads else None
 
-    def since(self) -> dict[str, int]:
-        """By target, when the first of what waits was due: of what was tried, when that was first. May lie ahead."""
+    def waiting_since(self) -> dict[str, int]:
+        """Return for each target since when its oldest delivery has been due; of one that was tried, its first try.
+
+        The time may lie ahead: what quiet hours hold back is not late.
+        """
         first: dict[str, int] = {}
         for (target, _), queue in self._queues.items():
-            progress = self._owed[queue[0]].left[target]
+            progress = self._pending[queue[0]].left[target]
             at = progress.next_at if progress.first_at is None else progress.first_at
             first[target] = min(at, first.get(target, at))
         return first
 
-    def due(self, target: str, now: int, most: int) -> list[Delivery]:
-        """Up to `most` deliveries of different incidents, the longest due first; they are under way from now on."""
+    def take_due(self, target: str, now: int, limit: int) -> list[Delivery]:
+        """Return up to `limit` deliveries of different incidents, the longest due first: they are in flight now."""
         found: list[Delivery] = []
-        while len(found) < most and (at := self.next_at(target)) is not None and at <= now:
+        while len(found) < limit and (at := self.next_at(target)) is not None and at <= now:
             _, seq, id_ = heapq.heappop(self._heads[target])
-            owed = self._owed[id_]
-            self._flying.add((target, id_))
-            progress = owed.left[target]
+            pending = self._pending[id_]
+            self._in_flight.add((target, id_))
+            progress = pending.left[target]
             if progress.first_at is None:
                 progress.first_at = now
-            found.append(Delivery(target, seq, owed.change, progress))
+            found.append(Delivery(target, seq, pending.change, progress))
         return found
 
-    def done(self, delivery: Delivery) -> None:
-        """It was delivered."""
+    def complete(self, delivery: Delivery) -> None:
+        """Remove a delivery that was made; the next change of its incident may follow."""
         target, id_ = delivery.target, delivery.change.id
-        self._flying.discard((target, id_))
+        self._in_flight.discard((target, id_))
         self._drop(target, id_)
         place = (target, delivery.change.incident.id)
         queue = self._queues[place]
         queue.remove(id_)
         if queue:
-            self._push_head(target, self._owed[queue[0]])
+            self._push_head(target, self._pending[queue[0]])
         else:
             del self._queues[place]
 
-    def refuse(self, change: IncidentChange, target: str, detail: str) -> None:
-        """A change that is not taken on for a target."""
-        self._letters.append(Letter(target, change, 0, detail))
+    def reject(self, change: IncidentChange, target: str, detail: str) -> None:
+        """Record a change that is not accepted for a target."""
+        self._undelivered.append(Undelivered(target, change, 0, detail))
 
-    def again(self, delivery: Delivery, at: int) -> None:
-        """It was not delivered; try again from `at` on."""
+    def retry(self, delivery: Delivery, at: int) -> None:
+        """Try a delivery that failed again, from `at` on."""
         delivery.progress.attempts += 1
-        self._back(delivery, at)
+        self._put_back(delivery, at)
 
-    def back(self, delivery: Delivery) -> None:
-        """It was not tried after all."""
-        self._back(delivery, delivery.progress.next_at)
+    def put_back(self, delivery: Delivery) -> None:
+        """Return a delivery that was not tried after all."""
+        self._put_back(delivery, delivery.progress.next_at)
 
-    def dead(self, delivery: Delivery, detail: str) -> None:
-        """It never will be delivered."""
-        self._letters.append(Letter(delivery.target, delivery.change, delivery.progress.attempts + 1, detail))
-        self.done(delivery)
+    def give_up(self, delivery: Delivery, detail: str) -> None:
+        """Remove a delivery that will never be made."""
+        self._undelivered.append(Undelivered(delivery.target, delivery.change, delivery.progress.attempts + 1, detail))
+        self.complete(delivery)
 
-    def letters(self) -> list[Letter]:
-        """What was given up since the last call."""
-        letters, self._letters = self._letters, []
-        return letters
+    def take_undelivered(self) -> list[Undelivered]:
+        """Return what was given up or rejected since the last call."""
+        undelivered, self._undelivered = self._undelivered, []
+        return undelivered
 
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
-        """The records that changed since the last call; None: owed no more."""
+        """Yield the records that changed since the last call; None deletes one."""
         dirty, self._dirty = self._dirty, {}
         for id_ in dirty:
-            owed = self._owed.get(id_)
-            yield f"o:{id_}", None if owed is None else msgspec.json.encode(owed)
+            pending = self._pending.get(id_)
+            yield f"{KEY_PREFIX}{id_}", None if pending is None else msgspec.json.encode(pending)
 
-    def load(self, records: Mapping[str, bytes], now: int) -> None:
-        """Take over what `changed` gave, before anything else is asked; all of it may go out."""
-        for owed in sorted((_owed.decode(raw) for raw in records.values()), key=lambda one: one.seq):
-            self._owed[owed.change.id] = owed
-            self._seq = owed.seq
-            for name in owed.left:
-                self._held[name] = self._held.get(name, 0) + 1
-                self._enqueue(name, owed)
+    def load(self, records: Mapping[str, bytes]) -> None:
+        """Restore a new outbox from the records of `changed`; all of it may be sent."""
+        for pending in sorted((_decoder.decode(raw) for raw in records.values()), key=lambda one: one.seq):
+            self._pending[pending.change.id] = pending
+            self._seq = pending.seq
+            for name in pending.left:
+                self._counts[name] = self._counts.get(name, 0) + 1
+                self._enqueue(name, pending)
 
-    def _enqueue(self, target: str, owed: PendingDelivery) -> None:
-        queue = self._queues.setdefault((target, owed.change.incident.id), deque())
-        queue.append(owed.change.id)
+    def _enqueue(self, target: str, pending: PendingDelivery) -> None:
+        queue = self._queues.setdefault((target, pending.change.incident.id), deque())
+        queue.append(pending.change.id)
         if len(queue) == 1:
-            self._push_head(target, owed)
+            self._push_head(target, pending)
 
-    def _push_head(self, target: str, owed: PendingDelivery) -> None:
-        heapq.heappush(self._heads.setdefault(target, []), (owed.left[target].next_at, owed.seq, owed.change.id))
+    def _push_head(self, target: str, pending: PendingDelivery) -> None:
+        entry = (pending.left[target].next_at, pending.seq, pending.change.id)
+        heapq.heappush(self._heads.setdefault(target, []), entry)
 
     def _is_head(self, target: str, seq: int, id_: str) -> bool:
-        owed = self._owed.get(id_)
-        return owed is not None and owed.seq == seq and target in owed.left and (target, id_) not in self._flying
+        pending = self._pending.get(id_)
+        if pending is None or pending.seq != seq:
+            return False
+        return target in pending.left and (target, id_) not in self._in_flight
 
-    def _back(self, delivery: Delivery, at: int) -> None:
+    def _put_back(self, delivery: Delivery, at: int) -> None:
         id_ = delivery.change.id
-        self._flying.discard((delivery.target, id_))
+        self._in_flight.discard((delivery.target, id_))
         delivery.progress.next_at = at
         self._dirty[id_] = None
-        self._push_head(delivery.target, self._owed[id_])
+        self._push_head(delivery.target, self._pending[id_])
 
     def _replace_held(self, target: str, incident: str, now: int) -> None:
+        """Drop the incident's changes that quiet hours hold back and that were never tried."""
         queue = self._queues.get((target, incident))
         while queue:
-            owed = self._owed[queue[-1]]
-            progress = owed.left[target]
-            if progress.next_at <= now or progress.attempts or (target, owed.change.id) in self._flying:
+            pending = self._pending[queue[-1]]
+            progress = pending.left[target]
+            if progress.next_at <= now or progress.attempts or (target, pending.change.id) in self._in_flight:
                 return
             self._drop(target, queue.pop())
         self._queues.pop((target, incident), None)
 
     def _drop(self, target: str, id_: str) -> None:
-        owed = self._owed[id_]
-        del owed.left[target]
-        self._held[target] -= 1
-        if not owed.left:
-            del self._owed[id_]
+        pending = self._pending[id_]
+        del pending.left[target]
+        self._counts[target] -= 1
+        if not pending.left:
+            del self._pending[id_]
         self._dirty[id_] = None

@@ -1,4 +1,4 @@
-"""Vigil's topics as the incident machine is told them."""
+"""Records of Vigil's topics as input of the incident machine, and the dead letters of `vigil notify`."""
 
 import base64
 from collections.abc import Mapping
@@ -7,21 +7,24 @@ from typing import Any, Final, Literal
 
 import msgspec
 import orjson
+from aiokafka.structs import ConsumerRecord
 from msgspec import Struct
 
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.outbox import Letter
+from vigil.app.notify.outbox import Undelivered
 from vigil.topics.fields import MAX_MESSAGE_BYTES, InvalidEvent
 from vigil.topics.verdicts import Action, Notice, Verdict
 
-READ: Final = ("notice", "verdict", "enforcement", "room-status")
-"""In the order in which a room is told of: warnings, violations, what follows, the end."""
-LARGEST: Final = 16 * MAX_MESSAGE_BYTES
+SOURCE_TOPICS: Final = ("notice", "verdict", "enforcement", "room-status")
+"""In the order in which records that were fetched together are applied: warnings, violations, actions, the end."""
+MAX_RECORD_BYTES: Final = 16 * MAX_MESSAGE_BYTES
+"""Vigil's outputs carry evidence from several messages, so they may be larger than one message. What is larger still
+was not written by Vigil, and is refused before it is decoded."""
 
 
 class StatusView(Struct):
-    """What is asked of a room's figures: the rest of them is skipped."""
+    """The fields of a room's status that matter here; the others are skipped while decoding."""
 
     room_id: str
     at: int
@@ -36,26 +39,27 @@ _DECODERS: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
 }
 
 
-def take(incidents: Incidents, record: Any, now: int) -> list[IncidentChange]:
-    """Tell the machine one Kafka record; raise Refused where it is none of Vigil's."""
+def apply_record(incidents: Incidents, record: ConsumerRecord, now: int) -> list[IncidentChange]:
+    """Apply one record to the incidents and return the changes; raise InvalidEvent where Vigil cannot have written
+    it."""
     topic, value = record.topic, record.value
     if value is None:
         if topic != "room-status":
             raise InvalidEvent("the message has no value")
-        return incidents.room(_text(record.key), _told_at(record), True, now)
-    if len(value) > LARGEST:
-        raise InvalidEvent(f"the message has {len(value)} bytes, more than {LARGEST}")
+        return incidents.room(_text(record.key), _tombstone_time(record), True, now)
+    if len(value) > MAX_RECORD_BYTES:
+        raise InvalidEvent(f"the message has {len(value)} bytes, more than {MAX_RECORD_BYTES}")
     try:
-        said = _DECODERS[topic].decode(value)
+        message = _DECODERS[topic].decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent(str(error)) from error
     if topic == "verdict":
-        return incidents.verdict(said, now)
+        return incidents.verdict(message, now)
     if topic == "notice":
-        return incidents.notice(said, now)
+        return incidents.notice(message, now)
     if topic == "enforcement":
-        return incidents.action(said, now)
-    return incidents.room(said.room_id, said.at, said.stream == "ended", now)
+        return incidents.action(message, now)
+    return incidents.room(message.room_id, message.at, message.stream == "ended", now)
 
 
 def _text(key: bytes | None) -> str:
@@ -65,8 +69,8 @@ def _text(key: bytes | None) -> str:
         raise InvalidEvent("the key is not UTF-8") from error
 
 
-def _told_at(record: Any) -> int:
-    """The event time of a tombstone: its `ce_time`; the broker's time where it has none."""
+def _tombstone_time(record: ConsumerRecord) -> int:
+    """Return the event time of a tombstone in ms: its header `ce_time`, or the broker's time where it has none."""
     for name, value in record.headers or ():
         if name == "ce_time":
             try:
@@ -76,9 +80,9 @@ def _told_at(record: Any) -> int:
     return int(record.timestamp)
 
 
-def refusal(record: Any, detail: str, now: int) -> tuple[bytes | None, bytes]:
-    """A message that could not be read, as a letter."""
-    said = {
+def malformed_letter(record: ConsumerRecord, detail: str, now: int) -> tuple[bytes | None, bytes]:
+    """Return the key and value of the dead letter for a record that could not be read."""
+    fields = {
         "reason": "malformed",
         "detail": detail,
         "at": now,
@@ -89,17 +93,17 @@ def refusal(record: Any, detail: str, now: int) -> tuple[bytes | None, bytes]:
         "offset": record.offset,
         "value": None if record.value is None else base64.b64encode(record.value[:MAX_MESSAGE_BYTES]).decode(),
     }
-    return record.key, orjson.dumps(said)
+    return record.key, orjson.dumps(fields)
 
 
-def letter(given_up: Letter, now: int) -> tuple[bytes | None, bytes]:
-    """A change that was given up, as a letter."""
-    said = {
+def undelivered_letter(undelivered: Undelivered, now: int) -> tuple[bytes | None, bytes]:
+    """Return the key and value of the dead letter for a change that was not delivered to a target."""
+    fields = {
         "reason": "not-delivered",
-        "detail": given_up.detail,
+        "detail": undelivered.detail,
         "at": now,
-        "target": given_up.target,
-        "attempts": given_up.attempts,
-        "change": msgspec.to_builtins(given_up.change),
+        "target": undelivered.target,
+        "attempts": undelivered.attempts,
+        "change": msgspec.to_builtins(undelivered.change),
     }
-    return given_up.change.incident.room_id.encode(), orjson.dumps(said)
+    return undelivered.change.incident.room_id.encode(), orjson.dumps(fields)

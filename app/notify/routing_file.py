@@ -1,15 +1,15 @@
-"""The strict reader of the routing file: one TOML text in, a Routing out, or every problem with its line and remedy.
+"""The strict reader of the routing file: a TOML text becomes a Routing, or every problem with its line and remedy.
 
 time_zone = "Asia/Shanghai"
-[targets.<name>]     kind = "alertmanager" | "webhook" | "chat", and what that kind can be told
-[[routes]]           to = ["<name>", …], and what must fit
+[targets.<name>]     kind = "alertmanager" | "webhook" | "chat", and the keys of that kind
+[[routes]]           to = ["<name>", …], and what must match
 """
 
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -20,16 +20,22 @@ from vigil.app.domain.rulebook.toml_positions import Path, TomlPositions
 from vigil.app.domain.rulebook.validation import Problem, hint, validate
 from vigil.app.domain.rulebook.zones import zone_problem
 from vigil.app.kafka.settings import SettingsError
-from vigil.app.notify.routes import Alertmanager, Chat, Route, Routing, Target, Webhook
+from vigil.app.notify.routes import Route, Routing
+from vigil.app.notify.targets import Alertmanager, Chat, Target, Webhook
+from vigil.app.notify.urls import url_problem
 
 KINDS: Final[Mapping[str, type[Target]]] = {"alertmanager": Alertmanager, "webhook": Webhook, "chat": Chat}
+SECTIONS: Final = ("time_zone", "targets", "routes")
+RESERVED_LABELS: Final = ("alertname", "family", "host_id", "incident", "room_id", "rule")
+"""Labels that Vigil sets itself."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-OWN_LABELS: Final = ("alertname", "family", "host_id", "incident", "room_id", "rule")
+
+Table = dict[str, object]
 
 
 def load_routing(file: FilePath, rules: Mapping[str, str]) -> Routing:
-    """Read a routing file; `rules`: the room rules that there are. Raise SettingsError, a problem a line."""
+    """Read a routing file; `rules` are the room rules of the rulebook. Raise SettingsError, a line for each problem."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -40,20 +46,13 @@ def load_routing(file: FilePath, rules: Mapping[str, str]) -> Routing:
 
 
 def parse_routing(text: str, name: str, rules: Mapping[str, str]) -> Routing:
-    """The Routing of a TOML text; `name` is what the problems call the file. Raise SettingsError."""
+    """Return the Routing of a TOML text; `name` is the file's name in error messages. Raise SettingsError."""
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise SettingsError(f"{name}: not valid TOML: {error}") from error
-    problems = list(_problems(raw, rules))
-    if problems:
-        lines = TomlPositions(text)
-        told = []
-        for problem in problems:
-            line = _line(text, lines, problem.path)
-            place = name if line is None else f"{name}:{line}"
-            told.append((line or 0, f"{place}: {_shown(problem.path)} {problem.text}"))
-        raise SettingsError("\n".join(one for _, one in sorted(told)))
+    if problems := list(_problems(raw, rules)):
+        raise SettingsError("\n".join(_in_order(text, name, problems)))
     return Routing(
         zone=ZoneInfo(raw.get("time_zone", "UTC")),
         targets={name: msgspec.convert(table, KINDS[table["kind"]]) for name, table in raw["targets"].items()},
@@ -61,28 +60,38 @@ def parse_routing(text: str, name: str, rules: Mapping[str, str]) -> Routing:
     )
 
 
-def _problems(raw: dict[str, Any], rules: Mapping[str, str]) -> Iterator[Problem]:
-    known = ("time_zone", "targets", "routes")
+def _in_order(text: str, name: str, problems: list[Problem]) -> list[str]:
+    """Return the problems as messages, sorted by the line that each is on."""
+    positions = TomlPositions(text)
+    messages = []
+    for problem in problems:
+        line = _line(text, positions, problem.path)
+        place = name if line is None else f"{name}:{line}"
+        messages.append((line or 0, f"{place}: {_shown(problem.path)} {problem.text}"))
+    return [message for _, message in sorted(messages)]
+
+
+def _problems(raw: Table, rules: Mapping[str, str]) -> Iterator[Problem]:
     for key in raw:
-        if key not in known:
-            yield Problem((key,), f"is not known here; {hint(key, known)}")
+        if key not in SECTIONS:
+            yield Problem((key,), f"is not known here; {hint(key, SECTIONS)}")
     if "time_zone" in raw:
-        yield from _zone(raw["time_zone"], ("time_zone",))
+        yield from _zone_problems(raw["time_zone"], ("time_zone",))
     targets = raw.get("targets")
     if not isinstance(targets, dict) or not targets:
-        yield Problem(("targets",), "is missing: nobody is there to tell; add [targets.NAME] with its kind")
+        yield Problem(("targets",), "is missing: nobody would be notified; add [targets.NAME] with its kind")
         targets = {}
     for name, table in targets.items():
-        yield from _target(name, table)
+        yield from _target_problems(name, table)
     routes = raw.get("routes")
     if not isinstance(routes, list) or not routes:
-        yield Problem(("routes",), 'is missing: nothing would be told; add [[routes]] with to = ["NAME"]')
+        yield Problem(("routes",), 'is missing: nothing would be sent; add [[routes]] with to = ["NAME"]')
         return
     for index, table in enumerate(routes):
-        yield from _route(("routes", index), table, targets, rules)
+        yield from _route_problems(("routes", index), table, targets, rules)
 
 
-def _target(name: str, table: Any) -> Iterator[Problem]:
+def _target_problems(name: str, table: object) -> Iterator[Problem]:
     path: Path = ("targets", name)
     if not _NAME.fullmatch(name):
         yield Problem(path, "is no name: write small letters, digits and -, at most 60")
@@ -99,77 +108,90 @@ def _target(name: str, table: Any) -> Iterator[Problem]:
         return
     problems = validate(table, KINDS[kind], path)
     yield from problems
-    if problems:
-        return
-    if kind == "webhook" and ("url" in table) == ("url_secret" in table):
-        yield Problem(path, "needs url or url_secret, and not both")
-    for key in ("url", "console_url"):
-        if key in table:
-            yield from _url(table[key], (*path, key))
-    for index, url in enumerate(table.get("urls", ())):
-        yield from _url(url, (*path, "urls", index))
-    for label in table.get("labels", {}):
-        if not _LABEL.fullmatch(label) or label in OWN_LABELS:
-            yield Problem((*path, "labels", label), "is no label of yours: write letters, digits and _, and none of "
-                          f"{', '.join(OWN_LABELS)}")  # fmt: skip
+    if not problems:
+        yield from _value_problems(msgspec.convert(table, KINDS[kind]), path)
 
 
-def _url(said: str, path: Path) -> Iterator[Problem]:
-    words = wrong_url(said)
-    if words:
-        yield Problem(path, words)
-    elif "@" in urlsplit(said).netloc:
+def _value_problems(target: Target, path: Path) -> Iterator[Problem]:
+    """What is wrong with the values of a target whose keys and types are right."""
+    match target:
+        case Webhook(url=url, url_secret=url_secret):
+            if (url is None) == (url_secret is None):
+                yield Problem(path, "needs url or url_secret, and not both")
+            if url is not None:
+                yield from _url_problems(url, (*path, "url"))
+        case Alertmanager(urls=urls, labels=labels):
+            yield from _console_problems(target.console_url, path)
+            for index, url in enumerate(urls):
+                yield from _url_problems(url, (*path, "urls", index))
+            for label in labels:
+                yield from _label_problems(label, (*path, "labels", label))
+        case Chat(console_url=console_url):
+            yield from _console_problems(console_url, path)
+
+
+def _console_problems(url: str | None, path: Path) -> Iterator[Problem]:
+    if url is not None:
+        yield from _url_problems(url, (*path, "console_url"))
+
+
+def _label_problems(label: str, path: Path) -> Iterator[Problem]:
+    if not _LABEL.fullmatch(label) or label in RESERVED_LABELS:
+        reserved = ", ".join(RESERVED_LABELS)
+        yield Problem(path, f"is no label of yours: write letters, digits and _, and none of {reserved}")
+
+
+def _url_problems(url: str, path: Path) -> Iterator[Problem]:
+    if problem := url_problem(url):
+        yield Problem(path, problem)
+    elif "@" in urlsplit(url).netloc:
         yield Problem(path, "has a password in it: a URL with secrets belongs into the secrets (url_secret)")
 
 
-def wrong_url(said: str) -> str | None:
-    """In words, why this cannot be posted to; None where it can. The words do not repeat it: it may be a secret."""
-    try:
-        parts = urlsplit(said)
-        _ = parts.port
-    except ValueError:
-        return "is no URL: write https://host/path"
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(sign.isspace() for sign in said):
-        return "is no URL that can be posted to: write https://host/path"
-    return None
-
-
-def _route(path: Path, table: Any, targets: Mapping[str, Any], rules: Mapping[str, str]) -> Iterator[Problem]:
+def _route_problems(
+    path: Path, table: object, targets: Mapping[str, object], rules: Mapping[str, str]
+) -> Iterator[Problem]:
     problems = validate(table, Route, path)
     yield from problems
     if problems:
         return
-    for key, known in (("to", targets), ("rules", rules), ("families", FAMILIES)):
-        for index, name in enumerate(table.get(key, ())):
+    route = msgspec.convert(table, Route)
+    named = (("to", route.to, targets), ("rules", route.rules, rules), ("families", route.families, FAMILIES))
+    for key, names, known in named:
+        for index, name in enumerate(names or ()):
             if name not in known:
                 yield Problem((*path, key, index), f"{name!r} is not known; {hint(name, known)}")
-    for index, quiet in enumerate(table.get("quiet", ())):
+    for index, quiet in enumerate(route.quiet):
         here = (*path, "quiet", index)
-        if quiet["from"] == quiet["until"]:
-            yield Problem(here, "begins and ends at one time: to tell nothing on a day, leave the route out")
-        if "time_zone" in quiet:
-            yield from _zone(quiet["time_zone"], (*here, "time_zone"))
+        if quiet.from_ == quiet.until:
+            yield Problem(here, "begins and ends at one time: to send nothing on a day, leave the route out")
+        if quiet.time_zone is not None:
+            yield from _zone_problems(quiet.time_zone, (*here, "time_zone"))
 
 
-def _zone(said: Any, path: Path) -> Iterator[Problem]:
-    if wrong := zone_problem(said, "Asia/Shanghai"):
-        yield Problem(path, wrong)
+def _zone_problems(name: object, path: Path) -> Iterator[Problem]:
+    if problem := zone_problem(name, "Asia/Shanghai"):
+        yield Problem(path, problem)
 
 
-def _line(text: str, lines: TomlPositions, path: Path) -> int | None:
-    """The line of a path; of what stands in the nth [[routes]], the key's own line below that heading."""
+def _line(text: str, positions: TomlPositions, path: Path) -> int | None:
+    """Return the line of a path. What stands in the nth [[routes]] is at its key's own line below that heading."""
     if path[:1] != ("routes",) or len(path) < 2 or not isinstance(path[1], int):
-        return lines.line_of(path)
-    found = -1
-    heading = None
+        return positions.line_of(path)
     keys = [str(part) for part in path[2:] if isinstance(part, str)]
+    return _line_in_route(text, path[1], keys[0] if keys else None)
+
+
+def _line_in_route(text: str, index: int, key: str | None) -> int | None:
+    heading = None
+    current = -1
     for number, line in enumerate(text.splitlines(), start=1):
         if re.match(r"\s*\[\[\s*routes\s*\]\]", line):
-            found += 1
-            heading = number if found == path[1] else heading
-            if found > path[1]:
+            current += 1
+            if current > index:
                 break
-        elif found == path[1] and keys and re.match(rf"\s*{re.escape(keys[0])}\s*=", line):
+            heading = number if current == index else None
+        elif current == index and key is not None and re.match(rf"\s*{re.escape(key)}\s*=", line):
             return number
     return heading
 

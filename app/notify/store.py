@@ -1,120 +1,80 @@
-"""Where incidents and what is owed are kept: one compacted topic of one partition, and the offsets with it.
+"""The durable state of `vigil notify`: one compacted topic of one partition, written together with the offsets.
 
-    one write = letters ─▶ records ─▶ offsets
+    one write = dead letters ─▶ state records ─▶ offsets
 
-On Apache Kafka a write is a transaction, and the transactional id fences: a process that was frozen and wakes up after
-another took over cannot write any more. The embedded broker has no transactions. There the order makes a torn write
-safe: what is owed goes before the incidents that say it was told, both before the offsets; what is read again says
-nothing new, and a step that is owed already has the same identity.
+On Apache Kafka a write is a transaction, and the transactional id fences: a process that was suspended and wakes up
+after another became active cannot write any more.
+
+The embedded broker has no transactions. There the order makes a torn write safe: pending deliveries are written before
+the incidents that say which targets were notified, and both before the offsets. What is read again then changes
+nothing, and a step that is pending already has the same id.
 """
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from vigil.app.kafka.acls import Acl
-from vigil.app.kafka.admin import Cluster, changelog_config
-from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.topics.catalog import BY_NAME
+from vigil.app.kafka.clients import new_consumer, new_producer
+from vigil.app.kafka.settings import Settings
+from vigil.app.kafka.topic_reader import TopicReader
+from vigil.app.notify.outbox import KEY_PREFIX as OUTBOX_KEYS
+from vigil.app.notify.state_topic import DEAD_LETTER, NotifyNames
 
-DEAD_LETTER: Final = "notify-dead-letter"
+MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
+"""A stored change repeats its incident with all evidence; the default of 1 MiB is too small for the largest."""
 
-Record = tuple[str, bytes | None]
+StateRecord = tuple[str, bytes | None]
+"""Key and value; None deletes the key."""
 
-
-class Names(NamedTuple):
-    """What the group and its topic are called."""
-
-    group: str
-    state: str
-
-    @classmethod
-    def of(cls, app_id: str) -> "Names":
-        return cls(f"{app_id}-notify", f"{app_id}-notify-state")
-
-
-def needed(app_id: str, read: Iterable[str]) -> list[Acl]:
-    """All rights of `vigil notify` where its own two topics exist. (To create them, it needs Create.)"""
-    names = Names.of(app_id)
-    rights = [Acl("topic", topic, "Read") for topic in (*read, names.state)]
-    rights += [Acl("topic", topic, "Write") for topic in (names.state, DEAD_LETTER)]
-    return [*rights, Acl("group", names.group, "Read"), Acl("transactional-id", names.group, "Write")]
-
-
-async def ensure_topics(settings: Settings, read: Iterable[str]) -> None:
-    """Create what is ours and missing; raise SettingsError where a topic that is read does not exist."""
-    state = Names.of(settings.app_id).state
-    read = list(read)
-    async with Cluster(settings) as cluster:
-        existing = await cluster.partitions([*read, state, DEAD_LETTER])
-        if lacking := [topic for topic in read if topic not in existing]:
-            raise SettingsError(
-                f"topics: {', '.join(lacking)} not found at {settings.broker}: start a worker, or vigil topics "
-                "--create (a topic that exists is seen only by who may read it: docs/security.md)"
-            )
-        if existing.get(state, 1) != 1:
-            raise SettingsError(
-                f"topic {state}: has {existing[state]} partitions, must have 1; delete it and let it be made anew "
-                "(open alerts are then told again)"
-            )
-        missing = {
-            state: (1, changelog_config()),
-            DEAD_LETTER: (1, BY_NAME["dead-letter"].config),
-        }
-        if new := {name: made for name, made in missing.items() if name not in existing}:
-            await cluster.create(new)
+DeadLetter = tuple[bytes | None, bytes]
+"""Key and value of a record of `notify-dead-letter`."""
 
 
 class IncidentStore:
-    """Reads and writes the state as the one process that may."""
+    """Reads and writes the state as the only process that may."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._names = Names.of(settings.app_id)
+        self._names = NotifyNames.of(settings.app_id)
         self._transactional = settings.idempotent_producer
-        self._producer: Any = None
+        self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
 
     async def open(self) -> dict[str, bytes]:
-        """Fence off whoever wrote before; return all records as they are now."""
-        told: dict[str, Any] = {"acks": "all", "max_request_size": 4 * 1024 * 1024, "linger_ms": 5}
+        """Fence the process that wrote before; return all records of the state."""
+        options: dict[str, object] = {"max_request_size": MAX_REQUEST_BYTES, "linger_ms": 5}
         if self._transactional:
-            told["transactional_id"] = self._names.group
-        self._producer = AIOKafkaProducer(client_id=f"{self._settings.app_id}-notify", **told, **self._settings.kafka())
+            options["transactional_id"] = self._names.group
+        self._producer = new_producer(self._settings, "notify", **options)
         await self._producer.start()
         return await self._read()
 
     async def _read(self) -> dict[str, bytes]:
         committed = {"isolation_level": "read_committed"} if self._transactional else {}
-        consumer = AIOKafkaConsumer(
-            client_id=f"{self._settings.app_id}-notify-state",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=50,
-            **committed,
-            **self._settings.kafka(),
+        consumer = new_consumer(
+            self._settings, "notify-state", auto_offset_reset="earliest", fetch_max_wait_ms=50, **committed
         )
         await consumer.start()
         records: dict[str, bytes] = {}
         try:
-            place = TopicPartition(self._names.state, 0)
-            consumer.assign([place])
-            await consumer.seek_to_beginning(place)
-            end = (await consumer.end_offsets([place]))[place]
+            partition = TopicPartition(self._names.state, 0)
+            reader = TopicReader(consumer)
+            await reader.add([partition])
             while True:
                 batches = await consumer.getmany(timeout_ms=300)
-                for record in batches.get(place, ()):
-                    name = record.key.decode()
+                for record in batches.get(partition, ()):
+                    key = record.key.decode()
                     if record.value is None:
-                        records.pop(name, None)
+                        records.pop(key, None)
                     else:
-                        records[name] = record.value
-                # Read on until nothing comes: the embedded broker's end lies before its last records.
-                if not batches and await consumer.position(place) >= end:
+                        records[key] = record.value
+                await reader.update()
+                # Caught up is not enough: the end that the embedded broker reports lies before its last records.
+                if not batches and reader.caught_up:
                     break
         finally:
             await consumer.stop()
@@ -122,38 +82,44 @@ class IncidentStore:
 
     async def write(
         self,
-        letters: Iterable[tuple[bytes | None, bytes]],
-        records: Iterable[Record],
-        offsets: Mapping[Any, int],
-        consumer: Any,
+        letters: Iterable[DeadLetter],
+        records: Iterable[StateRecord],
+        offsets: Mapping[TopicPartition, int],
+        consumer: AIOKafkaConsumer,
     ) -> None:
-        """Write all of it, and commit `offsets` (the next to read by partition). Raise KafkaError."""
+        """Write all of it, and commit `offsets` (the next to be read, by partition); raise KafkaError."""
         letters, records = list(letters), list(records)
         if not (letters or records or offsets):
             return
+        producer = self._opened()
         async with self._lock:
             if self._transactional:
-                async with self._producer.transaction():
-                    await self._send(letters, records)
+                async with producer.transaction():
+                    await self._send(producer, letters, records)
                     if offsets:
-                        await self._producer.send_offsets_to_transaction(dict(offsets), self._names.group)
+                        await producer.send_offsets_to_transaction(dict(offsets), self._names.group)
             else:
-                await self._send(letters, records)
+                await self._send(producer, letters, records)
                 if offsets:
                     await consumer.commit(dict(offsets))
 
-    async def _send(self, letters: list[tuple[bytes | None, bytes]], records: list[Record]) -> None:
-        sent = [await self._producer.send(DEAD_LETTER, value, key=key) for key, value in letters]
-        # What is owed first: see above.
-        for name, value in sorted(records, key=lambda record: not record[0].startswith("o:")):
-            sent.append(await self._producer.send(self._names.state, value, key=name.encode()))
+    def _opened(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise RuntimeError("the store is not open")
+        return self._producer
+
+    async def _send(self, producer: AIOKafkaProducer, letters: list[DeadLetter], records: list[StateRecord]) -> None:
+        sent = [await producer.send(DEAD_LETTER, value, key=key) for key, value in letters]
+        # Pending deliveries before incidents: see the top of this file.
+        for key, value in sorted(records, key=lambda record: not record[0].startswith(OUTBOX_KEYS)):
+            sent.append(await producer.send(self._names.state, value, key=key.encode()))
         await asyncio.gather(*sent)
 
     async def close(self) -> None:
-        """Let go."""
+        """Stop the producer."""
         if self._producer is not None:
             producer, self._producer = self._producer, None
             try:
                 await producer.stop()
-            except KafkaError:  # fenced: another one writes now
+            except KafkaError:  # fenced: another process writes now
                 return

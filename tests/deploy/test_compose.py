@@ -21,9 +21,9 @@ from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import PREFIX, Settings, load_settings
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.routes import Alertmanager
 from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import load_secrets, variable
+from vigil.app.notify.targets import Alertmanager
 from vigil.app.runtime.metrics_reporter import worker_metrics
 
 ROOT = Path(__file__).parents[2]

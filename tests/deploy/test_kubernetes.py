@@ -18,9 +18,9 @@ from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import FILE, PREFIX, Settings, load_settings
-from vigil.app.notify.routes import Alertmanager
 from vigil.app.notify.routing_file import parse_routing
 from vigil.app.notify.secrets import load_secrets
+from vigil.app.notify.targets import Alertmanager
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/kubernetes"

@@ -49,7 +49,7 @@ def names() -> dict[str, set[str]]:
     metrics = {metric.name for registry in registries for metric in registry.collect()}
     fields = {name for topic in TOPICS for name in topic.carries.__struct_fields__}
     settings = {*Settings.__struct_fields__, *ConsoleSettings.__struct_fields__}
-    routing = {name for kind in KINDS.values() for name in kind.__struct_fields__}
+    routing = {name for kind in KINDS.values() for name in kind.__struct_encode_fields__}
     return {
         "metric": {f"{name}{end}" for name in metrics for end in _OF_METRICS},
         "setting": settings | fields | routing,

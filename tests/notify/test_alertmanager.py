@@ -1,4 +1,4 @@
-"""The real Alertmanager: an alert appears once, is updated, stays while it is said again, and resolves."""
+"""The real Alertmanager: an alert appears once, is updated, stays while it is sent again, and resolves."""
 
 import asyncio
 import time
@@ -19,9 +19,11 @@ from tests.support.webhook_receiver import Receiver
 from vigil.app.kafka.embedded_broker import free_port, start_child, stop_child
 from vigil.app.notify.changes import Incident, IncidentChange
 from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.routes import Alertmanager
 from vigil.app.notify.secrets import Secrets
-from vigil.app.notify.senders import AlertmanagerSender, DeliveryRejected, Http, Later, Outcome, Sent
+from vigil.app.notify.senders.alertmanager import AlertmanagerSender
+from vigil.app.notify.senders.http import HttpPoster
+from vigil.app.notify.senders.outcome import DeliveryRejected, RetryLater, SendOutcome, Sent
+from vigil.app.notify.targets import Alertmanager
 
 PROGRAM = "prometheus-alertmanager"
 
@@ -65,15 +67,15 @@ def wall_ms() -> int:
 
 
 @asynccontextmanager
-async def sender(*urls: str, **told: Any) -> AsyncIterator[AlertmanagerSender]:
+async def sender(*urls: str, **options: Any) -> AsyncIterator[AlertmanagerSender]:
     async with aiohttp.ClientSession() as session:
         secrets = Secrets({"token": "am-token-123"})
-        target = Alertmanager(kind="alertmanager", urls=urls, **told)
-        yield AlertmanagerSender(target, secrets, Http(session, secrets), wall_ms)
+        target = Alertmanager(kind="alertmanager", urls=urls, **options)
+        yield AlertmanagerSender(target, secrets, HttpPoster(session, secrets), wall_ms)
 
 
 async def alerts(address: str, room_id: str) -> list[dict[str, Any]]:
-    """What the Alertmanager shows as on, of one room."""
+    """The alerts of one room that the Alertmanager shows as active."""
     async with aiohttp.ClientSession() as session, session.get(f"{address}/api/v2/alerts") as answer:
         return [one for one in orjson.loads(await answer.read()) if one["labels"].get("room_id") == room_id]
 
@@ -114,7 +116,7 @@ async def test_an_alert_appears_once_is_updated_stays_and_resolves(alertmanager:
         [alert] = await alerts(alertmanager, shown_as)
         assert (alert["annotations"]["stage"], alert["annotations"]["severity"]) == ("violation", "critical")
         assert alert["annotations"]["steps"].endswith("close, ban 7 days.")
-        # Longer than `resolve_timeout_s`: it stays since it is said again.
+        # Longer than `resolve_timeout_s`: it stays because it is sent again.
         ends = time.monotonic() + 7
         while time.monotonic() < ends:
             outcomes = [outcome async for _, outcome in am.resend(lambda: list(incidents.open.values()))]
@@ -125,20 +127,20 @@ async def test_an_alert_appears_once_is_updated_stays_and_resolves(alertmanager:
         assert await am.send([resolved]) == [Sent()]
         assert await alerts(alertmanager, shown_as) == []
 
-        async def told() -> bool:
+        async def resolution_arrived() -> bool:
             return any(message["status"] == "resolved" for message in hook.taken)
 
-        await until(told)
-        # A stale word that it is on does not bring it back: what is over is left out, and said to be over again.
+        await until(resolution_arrived)
+        # A stale view of it as open does not bring it back: it is left out, and its end is sent again.
         stale = [acted.incident]
         [_ async for _ in am.resend(lambda: stale)]
         assert await alerts(alertmanager, shown_as) == []
         statuses = [message["status"] for message in hook.taken if shown_as in str(message)]
-        assert statuses == ["firing", "resolved"], "one alert, told once and ended once"
+        assert statuses == ["firing", "resolved"], "one alert, sent once and ended once"
 
 
 @pytest.mark.slow
-async def test_an_alert_that_is_not_said_again_ends(alertmanager: str) -> None:
+async def test_an_alert_that_is_not_sent_again_ends(alertmanager: str) -> None:
     _, changes = story("room-silent")
     async with sender(alertmanager, resolve_timeout_s=1) as am:
         await am.send(changes[:1])
@@ -151,7 +153,7 @@ async def test_an_alert_that_is_not_said_again_ends(alertmanager: str) -> None:
 
 
 @pytest.mark.slow
-async def test_a_recording_of_long_ago_is_taken_too(alertmanager: str) -> None:
+async def test_a_recording_of_long_ago_is_accepted_too(alertmanager: str) -> None:
     incidents = Incidents({})
     changes = incidents.notice(notice("at-risk", room_id="room-old"), wall_ms())
     async with sender(alertmanager) as am:
@@ -176,7 +178,7 @@ async def test_one_bad_alert_does_not_spoil_the_others() -> None:
 
     changes = [story(name)[1][0] for name in ("room-1", "room-bad", "room-2")]
     async with Receiver(picky) as receiver, sender(f"http://127.0.0.1:{receiver.port}/prefix/") as am:
-        outcomes: list[Outcome] = await am.send(changes)
+        outcomes: list[SendOutcome] = await am.send(changes)
     assert [type(outcome) for outcome in outcomes] == [Sent, DeliveryRejected, Sent]
 
 
@@ -187,7 +189,7 @@ async def test_the_token_is_sent_and_not_shown() -> None:
     async with Receiver(echo) as receiver, sender(f"http://127.0.0.1:{receiver.port}", bearer_secret="token") as am:
         [outcome] = await am.send(story("room-1")[1][:1])
     assert receiver.headers[0]["Authorization"] == "Bearer am-token-123"
-    assert isinstance(outcome, Later)
+    assert isinstance(outcome, RetryLater)
     assert "am-token-123" not in outcome.why
 
 
@@ -204,8 +206,8 @@ async def test_an_alert_of_any_incident_begins_before_it_ends() -> None:
         assert am.alert(missed.incident)["labels"]["alertname"] == "VigilEntryMissed"
 
 
-async def test_what_is_over_is_not_said_to_be_on_while_requests_cross() -> None:
-    """The word that it is over goes out while the word that it is on is under way: it comes second."""
+async def test_an_alert_that_has_ended_does_not_fire_again_when_requests_cross() -> None:
+    """The end is sent while a repetition of the open alert is in flight: it must arrive second."""
     slow = asyncio.Event()
 
     async def first_slow(request: web.Request, number: int) -> web.StreamResponse:

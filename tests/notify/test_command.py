@@ -1,4 +1,4 @@
-"""`vigil notify` as one types it, and its page in the docs."""
+"""`vigil notify` on the command line, and its page in the docs."""
 
 import re
 from pathlib import Path
@@ -30,9 +30,9 @@ def routes(url: str) -> str:
 GOOD = routes("http://127.0.0.1:1/x")
 
 
-def test_check_tells_that_all_is_well(tmp_path: Path) -> None:
-    told = run(tmp_path, GOOD, "--check", HOOK="a-key-123")
-    assert (told.exit_code, "1 targets, 1 routes: as it must be" in told.output) == (0, True)
+def test_check_reports_that_everything_is_correct(tmp_path: Path) -> None:
+    result = run(tmp_path, GOOD, "--check", HOOK="a-key-123")
+    assert (result.exit_code, "1 targets, 1 routes: no problems" in result.output) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -42,32 +42,32 @@ def test_check_tells_that_all_is_well(tmp_path: Path) -> None:
         (GOOD + 'rule = ["absence"]\n', "routes.toml:7: [[routes]] no. 1 rule is not known here; did you mean rules?"),
     ],
 )
-def test_a_mistake_is_refused_with_what_to_do(tmp_path: Path, text: str, said: str) -> None:
-    told = run(tmp_path, text, "--check")
-    assert told.exit_code == 2
-    assert said in told.output
+def test_a_mistake_is_refused_with_a_remedy(tmp_path: Path, text: str, said: str) -> None:
+    result = run(tmp_path, text, "--check")
+    assert result.exit_code == 2
+    assert said in result.output
 
 
-def test_a_broker_that_is_not_there_is_told(tmp_path: Path) -> None:
-    told = run(tmp_path, GOOD, "--broker", "127.0.0.1:1", "--web-port", "0", HOOK="a-key-123")
-    assert told.exit_code == 2
-    assert "cannot reach Kafka at 127.0.0.1:1" in told.output
+def test_an_unreachable_broker_is_reported(tmp_path: Path) -> None:
+    result = run(tmp_path, GOOD, "--broker", "127.0.0.1:1", "--web-port", "0", HOOK="a-key-123")
+    assert result.exit_code == 2
+    assert "cannot reach Kafka at 127.0.0.1:1" in result.output
 
 
-def test_a_target_that_does_not_answer_a_test_message_is_told(tmp_path: Path) -> None:
-    told = run(tmp_path, GOOD, "--try", "hook", HOOK="a-key-123")
-    assert told.exit_code == 2
-    assert "hook did not take the test message: no answer" in told.output
-    told = run(tmp_path, GOOD, "--try", "hok", HOOK="a-key-123")
-    assert "there is no target hok; did you mean hook?" in told.output
+def test_a_target_that_does_not_answer_a_test_message_is_reported(tmp_path: Path) -> None:
+    result = run(tmp_path, GOOD, "--try", "hook", HOOK="a-key-123")
+    assert result.exit_code == 2
+    assert "hook did not accept the test message: no answer" in result.output
+    result = run(tmp_path, GOOD, "--try", "hok", HOOK="a-key-123")
+    assert "there is no target hok; did you mean hook?" in result.output
 
 
 async def test_a_test_message_arrives(tmp_path: Path) -> None:
     import asyncio
 
     async with Receiver() as receiver:
-        told = await asyncio.to_thread(run, tmp_path, routes(receiver.url), "--try", "hook", HOOK="a-key-123")
-    assert (told.exit_code, told.output) == (0, "hook took the test message\n")
+        result = await asyncio.to_thread(run, tmp_path, routes(receiver.url), "--try", "hook", HOOK="a-key-123")
+    assert (result.exit_code, result.output) == (0, "hook accepted the test message\n")
     assert receiver.taken[0]["event"] == "noted"
 
 
@@ -77,6 +77,6 @@ def test_the_routing_file_of_the_docs_can_be_used() -> None:
 
 
 def test_every_metric_stands_in_the_docs() -> None:
-    told = {family.name for family in NotifyMetrics().registry.collect() if not family.name.startswith("process_")}
+    exported = {family.name for family in NotifyMetrics().registry.collect() if not family.name.startswith("process_")}
     named = {name.removesuffix("_total") for name in re.findall(r"`(vigil_notify_\w+)`", DOCS)}
-    assert told == named
+    assert exported == named

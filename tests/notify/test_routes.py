@@ -1,4 +1,4 @@
-"""The routing file is read strictly; routes and quiet hours send each change where it belongs, when it may."""
+"""The routing file is read strictly; routes and quiet hours send each change to its targets at the right time."""
 
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.routes import Quiet, Routing
+from vigil.app.notify.routes import QuietHours, Routing
 from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import Secrets, load_secrets
 
@@ -52,15 +52,15 @@ NOW = at("2026-03-02", "12:00")
 
 def change(*messages: object) -> IncidentChange:
     """The last change that the messages make."""
-    incidents, told = Incidents(RULES), []
+    incidents, changes = Incidents(RULES), []
     for message in messages:
         take = {"Notice": incidents.notice, "Verdict": incidents.verdict, "Action": incidents.action}
-        told += take[type(message).__name__](message, NOW)  # type: ignore[operator]
-    return told[-1]
+        changes += take[type(message).__name__](message, NOW)  # type: ignore[operator]
+    return changes[-1]
 
 
 def to(text: str, what: IncidentChange, now: int = NOW) -> set[str]:
-    return set(routing(text).where(what, (), now)[0])
+    return set(routing(text).schedule(what, (), now)[0])
 
 
 RISK = change(notice("at-risk"))
@@ -87,27 +87,27 @@ LOST = change(notice("signal-lost"))
         ('hosts = ["vip-*", "host-2"]', [], [RISK, VIOLATION]),
     ],
 )
-def test_a_route_takes_what_fits_it(route: str, fits: list[IncidentChange], not_fits: list[IncidentChange]) -> None:
+def test_a_route_takes_what_matches_it(route: str, fits: list[IncidentChange], not_fits: list[IncidentChange]) -> None:
     text = f'[[routes]]\nto = ["hook"]\n{route}'
     assert [one.kind for one in fits if to(text, one) != {"hook"}] == []
     assert [one.kind for one in not_fits if to(text, one)] == []
 
 
-def test_every_route_that_fits_adds_its_targets() -> None:
+def test_every_route_that_matches_adds_its_targets() -> None:
     text = '[[routes]]\nto = ["hook", "ops"]\n[[routes]]\nto = ["chat", "hook"]\n[[routes]]\nto = ["chat"]\nrules = ["layout"]'  # noqa: E501
     assert to(text, RISK) == {"hook", "ops", "chat"}
 
 
-def test_the_end_goes_to_those_who_were_told_of_the_beginning() -> None:
+def test_the_end_goes_to_the_targets_that_were_notified_of_the_beginning() -> None:
     incidents = Incidents(RULES)
     [opened] = incidents.notice(notice("at-risk"), NOW)
     routes = routing('[[routes]]\nto = ["hook"]\n[[routes]]\nto = ["chat", "ops"]\nends = false')
-    when, ends = routes.where(opened, (), NOW)
+    when, ends = routes.schedule(opened, (), NOW)
     assert set(when) == {"hook", "chat", "ops"}
-    assert ends == ("hook", "ops"), "an Alertmanager always hears of the end"
+    assert ends == ("hook", "ops"), "an Alertmanager is always notified of the end"
     incidents.add_end_targets(opened.incident.id, ends)
     [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)
-    assert set(routes.where(resolved, resolved.incident.end_targets, NOW)[0]) == {"hook", "ops"}
+    assert set(routes.schedule(resolved, resolved.incident.end_targets, NOW)[0]) == {"hook", "ops"}
 
 
 NIGHT = '[[routes]]\nto = ["hook"]\nquiet = [{ from = "22:00", until = "08:00", time_zone = "Asia/Shanghai" }]'
@@ -124,22 +124,22 @@ NIGHT = '[[routes]]\nto = ["hook"]\nquiet = [{ from = "22:00", until = "08:00", 
 )
 def test_quiet_hours_hold_over_midnight(day: str, clock: str, ends: str | None) -> None:
     now = at(day, clock)
-    assert routing(NIGHT).where(RISK, (), now)[0] == {"hook": at(ends, "08:00") if ends else now}
+    assert routing(NIGHT).schedule(RISK, (), now)[0] == {"hook": at(ends, "08:00") if ends else now}
 
 
 def test_quiet_hours_of_a_day_belong_to_the_night_that_begins_on_it() -> None:
-    quiet = Quiet(from_="22:00", until="08:00", days=("fri",))
+    quiet = QuietHours(from_="22:00", until="08:00", days=("fri",))
     zone = ZoneInfo("Asia/Shanghai")
-    assert quiet.ends(at("2026-03-07", "03:00"), zone) == at("2026-03-07", "08:00")  # Saturday morning
-    assert quiet.ends(at("2026-03-06", "03:00"), zone) is None  # Friday morning is Thursday's night
-    assert quiet.ends(at("2026-03-07", "23:00"), zone) is None
+    assert quiet.end_at(at("2026-03-07", "03:00"), zone) == at("2026-03-07", "08:00")  # Saturday morning
+    assert quiet.end_at(at("2026-03-06", "03:00"), zone) is None  # Friday morning is Thursday's night
+    assert quiet.end_at(at("2026-03-07", "23:00"), zone) is None
 
 
-def test_quiet_hours_end_by_the_clock_on_the_wall_when_clocks_change() -> None:
+def test_quiet_hours_end_by_local_time_when_clocks_change() -> None:
     zone = ZoneInfo("America/Los_Angeles")
-    quiet = Quiet(from_="22:00", until="08:00")
+    quiet = QuietHours(from_="22:00", until="08:00")
     before = at("2026-03-07", "22:00", zone.key)
-    end = quiet.ends(before, zone)
+    end = quiet.end_at(before, zone)
     assert end is not None
     assert end == at("2026-03-08", "08:00", zone.key)
     assert end - before == 9 * 3_600_000
@@ -150,8 +150,8 @@ def test_quiet_hours_can_drop_and_a_route_that_is_awake_goes_first() -> None:
     night = at("2026-03-02", "23:00")
     assert to(dropping, RISK, night) == set()
     both = NIGHT + '\n[[routes]]\nto = ["hook"]\nkinds = ["violation"]'
-    assert routing(both).where(VIOLATION, (), night)[0] == {"hook": night}
-    assert routing(both).where(RISK, (), night)[0] == {"hook": at("2026-03-03", "08:00")}
+    assert routing(both).schedule(VIOLATION, (), night)[0] == {"hook": night}
+    assert routing(both).schedule(RISK, (), night)[0] == {"hook": at("2026-03-03", "08:00")}
 
 
 def test_an_end_in_quiet_hours_waits_and_is_never_dropped() -> None:
@@ -160,8 +160,10 @@ def test_an_end_in_quiet_hours_waits_and_is_never_dropped() -> None:
     incidents.add_end_targets(opened.incident.id, ("hook",))
     [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)
     night = at("2026-03-02", "23:00")
-    assert routing(NIGHT).where(resolved, ("hook",), night)[0] == {"hook": at("2026-03-03", "08:00")}
-    assert routing(NIGHT.replace('" }', '", then = "drop" }')).where(resolved, ("hook",), night)[0] == {"hook": night}
+    assert routing(NIGHT).schedule(resolved, ("hook",), night)[0] == {"hook": at("2026-03-03", "08:00")}
+    assert routing(NIGHT.replace('" }', '", then = "drop" }')).schedule(resolved, ("hook",), night)[0] == {
+        "hook": night
+    }
 
 
 ROUTE = '[[routes]]\nto = ["hook"]\n'
@@ -195,16 +197,16 @@ ROUTE = '[[routes]]\nto = ["hook"]\n'
         (ROUTE + 'time_zone = "Mars"\n[targets.y', "not valid TOML"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_refused_with_place_and_remedy(text: str, said: str) -> None:
+def test_a_mistake_is_refused_with_its_place_and_a_remedy(text: str, said: str) -> None:
     assert said in refused(text)
 
 
-def test_all_problems_are_told_at_once_in_order_of_lines() -> None:
-    told = refused(ROUTE + 'rule = ["x"]\n[targets.x]\nkind = "webhok"').splitlines()
-    assert [line.split(":")[1] for line in told] == ["16", "18"]
+def test_all_problems_are_reported_at_once_in_order_of_lines() -> None:
+    problems = refused(ROUTE + 'rule = ["x"]\n[targets.x]\nkind = "webhok"').splitlines()
+    assert [line.split(":")[1] for line in problems] == ["16", "18"]
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
         load_routing(tmp_path / "none.toml", RULES)
 

@@ -1,4 +1,4 @@
-"""`vigil notify` on a broker: what Vigil publishes is told once, whoever is killed, and nothing is lost."""
+"""`vigil notify` on a broker: each change is sent once, nothing is lost, whichever process is killed."""
 
 import asyncio
 import os
@@ -21,11 +21,12 @@ from tests.support.webhook_receiver import Receiver
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.records import READ
+from vigil.app.notify.records import SOURCE_TOPICS
 from vigil.app.notify.routing_file import parse_routing
 from vigil.app.notify.secrets import Secrets
-from vigil.app.notify.service import Notify, tell
-from vigil.app.notify.store import IncidentStore, ensure_topics
+from vigil.app.notify.service import NotifyService, run_notify
+from vigil.app.notify.state_topic import ensure_topics
+from vigil.app.notify.store import IncidentStore
 from vigil.app.simulate import Simulation
 from vigil.topics.envelope import cloud_event_headers
 from vigil.topics.verdicts import Action, Notice, Verdict
@@ -66,7 +67,7 @@ async def publish(broker: str, messages: Iterable[tuple[str, bytes | None, bytes
 
 
 def settings(broker: str, **more: Any) -> Settings:
-    """Of an embedded broker too: it has no transactions."""
+    """Settings for either broker: the embedded one has no transactions."""
     transactional = (
         "kafka" in os.environ.get("PYTEST_CURRENT_TEST", "") and "[kafka]" in os.environ["PYTEST_CURRENT_TEST"]
     )
@@ -74,14 +75,15 @@ def settings(broker: str, **more: Any) -> Settings:
 
 
 @asynccontextmanager
-async def notifying(broker: str, url: str, more: str = "", **told: Any) -> AsyncIterator[Notify]:
-    """A process's worth of `vigil notify`, ended in order."""
+async def notifying(broker: str, url: str, more: str = "", **options: Any) -> AsyncIterator[NotifyService]:
+    """A running NotifyService, stopped in order at the end."""
     routing = parse_routing(ROUTES.format(url=url, more=more), "routes.toml", FAMILIES)
-    notify, stop = Notify(settings(broker), routing, Secrets({"hook": "key-123456"}), FAMILIES, **told), asyncio.Event()
-    task = asyncio.create_task(tell(notify, stop))
+    notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), FAMILIES, **options)
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_notify(notify, stop))
     try:
         async with asyncio.timeout(45):
-            while not notify._active and not task.done():
+            while not notify.active and not task.done():
                 await asyncio.sleep(0.05)
         if task.done():
             await task
@@ -104,7 +106,7 @@ def events(receiver: Receiver, room_id: str) -> list[str]:
 FOUND = verdict()
 
 
-async def test_a_condition_is_told_once_across_restarts(any_broker_of_its_own: str) -> None:
+async def test_a_condition_is_sent_once_across_restarts(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
     await make_topics(broker, 2)
     await publish(broker, [message(notice("at-risk", room_id="before"))])
@@ -112,7 +114,7 @@ async def test_a_condition_is_told_once_across_restarts(any_broker_of_its_own: s
         async with notifying(broker, receiver.url) as notify:
             await publish(broker, [message(notice("at-risk")), message(FOUND), message(FOUND)])
             await until(lambda: len(receiver.taken) == 2)
-            notify._refresh()
+            notify.refresh_metrics()
             assert notify.metrics.registry.get_sample_value("vigil_notify_open_incidents") == 1
             assert notify.metrics.registry.get_sample_value("vigil_notify_delivered_total", {"target": "hook"}) == 2
         await publish(broker, [message(FOUND), message(action(FOUND)), status("room-1", 300, "live")])
@@ -128,7 +130,7 @@ async def test_a_condition_is_told_once_across_restarts(any_broker_of_its_own: s
         assert len(set(receiver.tried)) == len(receiver.tried)
 
 
-async def test_what_comes_before_the_first_message_of_a_new_group_is_not_lost(broker_of_its_own: str) -> None:
+async def test_what_comes_between_two_runs_of_a_new_group_is_not_lost(broker_of_its_own: str) -> None:
     await make_topics(broker_of_its_own, 2)
     async with Receiver() as receiver:
         async with notifying(broker_of_its_own, receiver.url):
@@ -138,7 +140,7 @@ async def test_what_comes_before_the_first_message_of_a_new_group_is_not_lost(br
             await until(lambda: len(receiver.taken) == 1)
 
 
-async def test_what_nobody_took_is_delivered_by_the_next_process(any_broker_of_its_own: str) -> None:
+async def test_what_no_target_accepted_is_delivered_by_the_next_process(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
     await make_topics(broker, 1)
 
@@ -159,7 +161,7 @@ async def answered() -> web.StreamResponse:
     return web.Response()
 
 
-async def test_what_is_refused_or_too_much_lies_in_the_dead_letter_topic(any_broker_of_its_own: str) -> None:
+async def test_what_cannot_be_read_or_delivered_is_in_the_dead_letter_topic(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
     await make_topics(broker, 1)
 
@@ -183,9 +185,9 @@ async def test_what_is_refused_or_too_much_lies_in_the_dead_letter_topic(any_bro
             FAMILIES,
         )
         stop = asyncio.Event()
-        notify = Notify(settings(broker), routing, Secrets({"hook": "key-123456"}), FAMILIES)
-        task = asyncio.create_task(tell(notify, stop))
-        await until(lambda: notify._active)
+        notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), FAMILIES)
+        task = asyncio.create_task(run_notify(notify, stop))
+        await until(lambda: notify.active)
         await asyncio.sleep(1)
         stop.set()
         await task
@@ -209,11 +211,11 @@ async def dead_letters(broker: str) -> list[Any]:
     return found
 
 
-async def test_a_process_that_wakes_up_after_another_took_over_cannot_write(kafka: str) -> None:
-    told = Settings(broker=kafka, app_id="fenced")
+async def test_a_suspended_process_cannot_write_after_another_became_active(kafka: str) -> None:
+    fenced = Settings(broker=kafka, app_id="fenced")
     await make_topics(kafka, 1)
-    await ensure_topics(told, READ)
-    frozen, next_one = IncidentStore(told), IncidentStore(told)
+    await ensure_topics(fenced, SOURCE_TOPICS)
+    frozen, next_one = IncidentStore(fenced), IncidentStore(fenced)
     assert await frozen.open() == {}
     await frozen.write([], [("i:1", b"old")], {}, None)
     try:
@@ -224,7 +226,7 @@ async def test_a_process_that_wakes_up_after_another_took_over_cannot_write(kafk
     finally:
         await frozen.close()
         await next_one.close()
-    last = IncidentStore(told)
+    last = IncidentStore(fenced)
     try:
         assert await last.open() == {"i:1": b"new"}
     finally:
@@ -251,7 +253,7 @@ class NotifyProcess(WorkerProcess):
         )
 
 
-async def test_another_process_takes_over_from_one_that_is_killed(broker_of_its_own: str, tmp_path: Path) -> None:
+async def test_another_process_becomes_active_when_one_is_killed(broker_of_its_own: str, tmp_path: Path) -> None:
     broker = broker_of_its_own
     await make_topics(broker, 2)
     async with Receiver() as receiver:
@@ -280,7 +282,7 @@ async def test_a_worker_and_a_notifier_that_is_killed_again_and_again(broker_of_
     )  # fmt: skip
     messages = list(simulation.messages())
     expected = calm(messages)
-    # At least so many steps are told: each of these is one.
+    # At least this many steps are sent: each of these outputs is one.
     steps = len(expected.verdicts) + sum(
         output.body.kind in ("at-risk", "entry-missed")  # type: ignore[union-attr]
         for output in expected.by_topic()["notice"]
@@ -307,38 +309,38 @@ async def test_a_worker_and_a_notifier_that_is_killed_again_and_again(broker_of_
                 notify = NotifyProcess(broker, tmp_path, receiver.url, f"notify-{number}")
             await finished(broker)
 
-            def all_told() -> bool:
+            def all_delivered() -> bool:
                 _, metrics = notify.get("/metrics")
                 return 'vigil_notify_owed{target="hook"} 0.0' in metrics and "vigil_notify_active 1.0" in metrics
 
             still = 0
-            while still < 20:  # owed nothing for two seconds
-                still = still + 1 if all_told() else 0
+            while still < 20:  # nothing pending for two seconds
+                still = still + 1 if all_delivered() else 0
                 await asyncio.sleep(0.1)
             assert notify.stop() == 0
         finally:
             notify.kill()
             worker.stop()
     outputs = await read(broker, ["verdict", "notice", "enforcement", "room-status"])
-    check_told(receiver, outputs)
+    check_received(receiver, outputs)
 
 
-def check_told(receiver: Receiver, outputs: dict[str, list[tuple[bytes | None, Any]]]) -> None:
-    """What was told is what the topics say, once for each one who keys on the identity, in order."""
+def check_received(receiver: Receiver, outputs: dict[str, list[tuple[bytes | None, Any]]]) -> None:
+    """What was received is what the topics contain, each step once by its idempotency key, in order."""
     first = receiver.first_taken()
     steps: dict[str, list[str]] = {}
     for one in first:
         steps.setdefault(one["incident"]["id"], []).append(one["event"])
-    for told in steps.values():
-        if told[0] not in ("noted", "action"):
-            assert told[0] == "opened"
-            assert told.count("opened") == 1
-            assert told.count("resolved") <= 1
+    for events in steps.values():
+        if events[0] not in ("noted", "action"):
+            assert events[0] == "opened"
+            assert events.count("opened") == 1
+            assert events.count("resolved") <= 1
     withdrawn = {value["action_id"] for _, value in outputs["enforcement"] if value["status"] == "withdrawn"}
     verdicts = {value["verdict_id"] for _, value in outputs["verdict"]} - withdrawn
     assert len(verdicts) > 20
     assert verdicts <= {one["incident"].get("verdict_id") for one in first}
-    # Whatever is over by the topics was told to be over.
+    # Whatever has ended by the topics was reported as ended.
     machine, open_ids = Incidents(FAMILIES), set()
     for _, value in outputs["notice"]:
         machine.notice(msgspec.convert(value, Notice), 0)
@@ -350,10 +352,10 @@ def check_told(receiver: Receiver, outputs: dict[str, list[tuple[bytes | None, A
         if value is not None:
             machine.room(value["room_id"], value["at"], value["stream"] == "ended", 0)
     open_ids = set(machine.open)
-    ended = {id_ for id_, told in steps.items() if "resolved" in told or told[0] in ("noted", "action")}
+    ended = {id_ for id_, events in steps.items() if "resolved" in events or events[0] in ("noted", "action")}
     assert steps.keys() - ended == open_ids & steps.keys()
     missed = {value["notice_id"] for _, value in outputs["notice"] if value["kind"] == "entry-missed"}
-    assert sum(told[0] == "noted" for told in steps.values()) == len(missed)
+    assert sum(events[0] == "noted" for events in steps.values()) == len(missed)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Webhooks to a receiver that is slow, fails, resets, redirects and floods: nothing is lost, the order is kept."""
+"""Webhooks to a receiver that is slow, fails, resets, redirects and floods: nothing is lost and the order is kept."""
 
 import asyncio
 import random
@@ -14,12 +14,13 @@ from aiohttp import web
 from tests.notify.test_outbox import steps
 from tests.support.webhook_receiver import Receiver, good, huge, reset, signed_well
 from vigil.app.notify.changes import IncidentChange
-from vigil.app.notify.deliverer import Deliverer
+from vigil.app.notify.deliverer import Channel, Deliverer, DeliveryTiming
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.outbox import Outbox
-from vigil.app.notify.routes import Webhook
 from vigil.app.notify.secrets import Secrets
-from vigil.app.notify.senders import Http, WebhookSender, _after, payload
+from vigil.app.notify.senders.http import HttpPoster, retry_after_s
+from vigil.app.notify.senders.webhook import WebhookSender, payload
+from vigil.app.notify.targets import Webhook
 
 KEY = "whsec-0123456789"
 
@@ -29,19 +30,21 @@ def wall_ms() -> int:
 
 
 @asynccontextmanager
-async def telling(receiver: Receiver, changes: Iterable[IncidentChange], **target: Any) -> AsyncIterator[Outbox]:
-    """A deliverer at work on the changes."""
-    told = {"timeout_s": 0.3, "per_minute": 100_000, "url": receiver.url, "secret": "hook", **target}
-    webhook = Webhook(kind="webhook", **told)
+async def delivering(
+    receiver: Receiver, changes: Iterable[IncidentChange], metrics: NotifyMetrics | None = None, **target: Any
+) -> AsyncIterator[Outbox]:
+    """A deliverer that sends the changes."""
+    metrics = metrics or NotifyMetrics()
+    defaults = {"timeout_s": 0.3, "per_minute": 100_000, "url": receiver.url, "secret": "hook"}
+    webhook = Webhook(kind="webhook", **(defaults | target))
     secrets, outbox = Secrets({"hook": KEY}), Outbox()
     for change in changes:
         outbox.add(change, {"hook": 0}, wall_ms())
-    outbox.release(wall_ms())
+    outbox.mark_stored(wall_ms())
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        sender = WebhookSender(webhook, secrets, Http(session, secrets))
-        deliverer = Deliverer(
-            "hook", webhook, sender, outbox, NotifyMetrics(), wall_ms, lambda: None, random.Random(1).random, 20
-        )
+        sender = WebhookSender(webhook, secrets, HttpPoster(session, secrets))
+        timing = DeliveryTiming(wall_ms, random.Random(1).random, first_wait_ms=20)
+        deliverer = Deliverer(Channel("hook", webhook, sender), outbox, metrics, lambda: None, timing)
         task = asyncio.create_task(deliverer.run())
         try:
             yield outbox
@@ -57,7 +60,7 @@ async def emptied(outbox: Outbox, within_s: float = 30) -> None:
 
 
 def check_order(receiver: Receiver, changes: list[IncidentChange]) -> None:
-    """Every change was taken, and of each incident first in its order."""
+    """Every change arrived, and the steps of each incident arrived for the first time in order."""
     assert {one["id"] for one in receiver.taken} == {one.id for one in changes}
     taken: dict[str, list[str]] = {}
     for message in receiver.first_taken():
@@ -65,9 +68,9 @@ def check_order(receiver: Receiver, changes: list[IncidentChange]) -> None:
     assert set(map(tuple, taken.values())) == {("opened", "violation", "action", "resolved")}
 
 
-async def test_messages_are_signed_and_say_everything() -> None:
+async def test_messages_are_signed_and_complete() -> None:
     changes = steps()
-    async with Receiver() as receiver, telling(receiver, changes) as outbox:
+    async with Receiver() as receiver, delivering(receiver, changes) as outbox:
         await emptied(outbox)
     check_order(receiver, changes)
     assert receiver.tried == [one.id for one in changes], "once each"
@@ -81,22 +84,22 @@ async def test_messages_are_signed_and_say_everything() -> None:
     assert "told" not in receiver.taken[0]["incident"]
 
 
-async def test_both_keys_sign_while_a_key_is_changed() -> None:
+async def test_both_keys_sign_while_a_key_is_rotated() -> None:
     secrets = Secrets({"hook": "old-key-1234 new-key-5678"})
     async with Receiver() as receiver, aiohttp.ClientSession() as session:
         webhook = Webhook(kind="webhook", url=receiver.url, secret="hook")
-        await WebhookSender(webhook, secrets, Http(session, secrets)).send(steps()[:1])
+        await WebhookSender(webhook, secrets, HttpPoster(session, secrets)).send(steps()[:1])
     for key in ("old-key-1234", "new-key-5678"):
         assert signed_well(key, receiver.headers[0], receiver.bodies[0])
 
 
-async def test_a_receiver_that_does_everything_wrong_gets_everything_in_order() -> None:
+async def test_a_receiver_that_fails_in_every_way_gets_everything_in_order() -> None:
     chance = random.Random(7)
 
     async def hostile(request: web.Request, number: int) -> web.StreamResponse:
         match chance.randrange(20):
             case 0:
-                await asyncio.sleep(0.6)  # taken, but too late: it comes again
+                await asyncio.sleep(0.6)  # accepted, but too late: it is sent again
                 return web.Response()
             case 1 | 2:
                 return web.Response(status=500, text="<h1>oops</h1>")
@@ -114,14 +117,14 @@ async def test_a_receiver_that_does_everything_wrong_gets_everything_in_order() 
                 return web.Response()
 
     changes = [change for number in range(40) for change in steps(f"room-{number}")]
-    async with Receiver(hostile) as receiver, telling(receiver, changes, parallel=8) as outbox:
+    async with Receiver(hostile) as receiver, delivering(receiver, changes, parallel=8) as outbox:
         await emptied(outbox, 60)
     check_order(receiver, changes)
     assert len(receiver.tried) > len(changes), "it was hostile"
 
 
 @pytest.mark.parametrize("status", [200, 404, 503])
-async def test_an_answer_without_end_is_not_read_to_its_end(status: int) -> None:
+async def test_an_endless_answer_is_not_read_to_its_end(status: int) -> None:
     flooded: list[int] = []
 
     async def flood(request: web.Request, number: int) -> web.StreamResponse:
@@ -130,9 +133,9 @@ async def test_an_answer_without_end_is_not_read_to_its_end(status: int) -> None
         return await huge(request, status, flooded)
 
     changes = [change for number in range(3) for change in steps(f"room-{number}")[:1]]
-    async with Receiver(flood) as receiver, telling(receiver, changes) as outbox:
+    async with Receiver(flood) as receiver, delivering(receiver, changes) as outbox:
         await emptied(outbox)
-        letters = outbox.letters()
+        letters = outbox.take_undelivered()
     assert len(letters) == (3 if status == 404 else 0)
     assert all(len(letter.detail) < 500 for letter in letters)
     assert len(flooded) == 3
@@ -146,38 +149,61 @@ async def test_redirects_are_refused_wherever_they_lead(status: int) -> None:
         async def elsewhere(request: web.Request, number: int) -> web.StreamResponse:
             return web.Response(status=status, headers={"Location": internal.url})
 
-        async with Receiver(elsewhere) as receiver, telling(receiver, steps()[:1]) as outbox:
+        async with Receiver(elsewhere) as receiver, delivering(receiver, steps()[:1]) as outbox:
             await emptied(outbox)
-            [letter] = outbox.letters()
+            [letter] = outbox.take_undelivered()
     assert internal.tried == []
     assert f"HTTP {status} (redirects are not followed" in letter.detail
 
 
-async def test_what_is_refused_for_good_is_a_letter_with_harmless_words() -> None:
+async def test_what_is_rejected_is_a_dead_letter_with_harmless_text() -> None:
     async def gone(request: web.Request, number: int) -> web.StreamResponse:
         return web.Response(status=410, text=f"<b>no such hook</b>\x1b[31m {KEY}")
 
-    async with Receiver(gone) as receiver, telling(receiver, steps()) as outbox:
+    async with Receiver(gone) as receiver, delivering(receiver, steps()) as outbox:
         await emptied(outbox)
-        letters = outbox.letters()
+        letters = outbox.take_undelivered()
     assert len(receiver.tried) == len(letters) == 4
     assert letters[0].detail.startswith("HTTP 410: ＜b＞no such hook")
     assert "\x1b" not in letters[0].detail
     assert KEY not in letters[0].detail
 
 
-async def test_it_gives_up_in_the_end() -> None:
+async def test_it_gives_up_after_the_configured_time() -> None:
     async def broken(request: web.Request, number: int) -> web.StreamResponse:
         return web.Response(status=500)
 
-    async with Receiver(broken) as receiver, telling(receiver, steps()[:1], give_up_after_s=1) as outbox:
+    async with Receiver(broken) as receiver, delivering(receiver, steps()[:1], give_up_after_s=1) as outbox:
         await emptied(outbox)
-        [letter] = outbox.letters()
+        [letter] = outbox.take_undelivered()
     assert letter.detail == f"given up after {len(receiver.tried)} tries: HTTP 500"
     assert 3 <= len(receiver.tried) <= 12, "the waits grow"
 
 
-async def test_a_target_that_says_how_long_is_left_alone_for_so_long() -> None:
+async def test_outcomes_are_counted_under_their_published_labels() -> None:
+    """The labels are part of the contract: dashboards and alerts name them."""
+    statuses = {1: 503, 2: 200, 3: 400}
+
+    async def mixed(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=statuses[number])
+
+    metrics = NotifyMetrics()
+    metrics.initialize(["hook"])
+    labels = ("sent", "later", "refused")
+
+    def tries() -> list[float | None]:
+        return [
+            metrics.registry.get_sample_value("vigil_notify_tries_total", {"target": "hook", "outcome": label})
+            for label in labels
+        ]
+
+    assert tries() == [0, 0, 0]
+    async with Receiver(mixed) as receiver, delivering(receiver, steps()[:2], metrics, parallel=1) as outbox:
+        await emptied(outbox)
+    assert tries() == [1, 1, 1]
+
+
+async def test_a_target_gets_no_request_for_the_time_that_it_asks_for() -> None:
     asked: list[float] = []
 
     async def busy(request: web.Request, number: int) -> web.StreamResponse:
@@ -185,27 +211,27 @@ async def test_a_target_that_says_how_long_is_left_alone_for_so_long() -> None:
         return web.Response(status=429, headers={"Retry-After": "1"}) if number == 1 else web.Response()
 
     changes = [change for number in range(5) for change in steps(f"room-{number}")[:1]]
-    async with Receiver(busy) as receiver, telling(receiver, changes, parallel=1) as outbox:
+    async with Receiver(busy) as receiver, delivering(receiver, changes, parallel=1) as outbox:
         await emptied(outbox)
     assert asked[1] - asked[0] >= 0.95
     assert len(receiver.taken) == 5
 
 
-async def test_nobody_listens_then_somebody_does() -> None:
+async def test_changes_arrive_once_a_receiver_that_was_down_listens() -> None:
     async with Receiver() as receiver:
         port = receiver.port
     changes = steps()
     receiver = Receiver(good, port)
-    async with telling(receiver, changes) as outbox:
+    async with delivering(receiver, changes) as outbox:
         await asyncio.sleep(0.3)
         async with receiver:
             await emptied(outbox)
     check_order(receiver, changes)
 
 
-async def test_no_more_than_so_many_a_minute() -> None:
+async def test_no_more_requests_a_minute_than_allowed() -> None:
     changes = [change for number in range(30) for change in steps(f"room-{number}")[:1]]
-    async with Receiver() as receiver, telling(receiver, changes, per_minute=60):
+    async with Receiver() as receiver, delivering(receiver, changes, per_minute=60):
         await asyncio.sleep(1.5)
     assert 6 <= len(receiver.tried) <= 9, "six at once, then one a second"
 
@@ -222,5 +248,5 @@ def test_a_webhooks_json_is_data_as_it_came() -> None:
         ("9" * 400, 999_999_999), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Wed, 21 Oct 2015", None),
     ],
 )  # fmt: skip
-def test_retry_after_is_read_as_http_tells_it_and_nothing_else_harms(said: str | None, after_s: float | None) -> None:
-    assert _after(said) == after_s
+def test_retry_after_is_read_as_http_defines_it(said: str | None, after_s: float | None) -> None:
+    assert retry_after_s(said) == after_s

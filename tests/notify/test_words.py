@@ -17,9 +17,10 @@ from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify import words
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.routes import Chat
 from vigil.app.notify.secrets import Secrets
-from vigil.app.notify.senders import ChatSender, Later, Outcome, Sent
+from vigil.app.notify.senders.chat import ChatSender
+from vigil.app.notify.senders.outcome import RetryLater, SendOutcome, Sent
+from vigil.app.notify.targets import Chat
 from vigil.topics.verdicts import Evidence
 
 HOSTILE = [
@@ -106,7 +107,7 @@ def test_hostile_names_are_harmless_wherever_they_stand() -> None:
     assert said.count("！channel") == 6
 
 
-async def sent(url: str, change: IncidentChange, **target: Any) -> Outcome:
+async def sent(url: str, change: IncidentChange, **target: Any) -> SendOutcome:
     chat = Chat(kind="chat", url_secret="chat", **target)
     [outcome] = await ChatSender("moderators", chat, Secrets({"chat": url})).send([change])
     return outcome
@@ -132,8 +133,8 @@ async def test_a_chat_that_fails_is_tried_later_and_its_url_is_in_no_log(
             url = f"json://user:SecretTokenXYZ@127.0.0.1:{receiver.port}/SecretTokenXYZ"
             outcome = await sent(url, last(verdict()))
         nobody = await sent("json://127.0.0.1:1/SecretTokenXYZ", last(verdict()))
-    assert isinstance(outcome, Later)
-    assert isinstance(nobody, Later)
+    assert isinstance(outcome, RetryLater)
+    assert isinstance(nobody, RetryLater)
     said = caplog.text + str(outcome) + str(nobody) + "".join(capfd.readouterr())
     assert "SecretTokenXYZ" not in said
 
@@ -145,7 +146,7 @@ async def test_a_chat_that_does_not_answer_is_not_waited_for() -> None:
 
     async with Receiver(slow) as receiver:
         outcome = await sent(f"json://127.0.0.1:{receiver.port}/x", last(verdict()), timeout_s=0.2)
-    assert outcome == Later("no answer in time")
+    assert outcome == RetryLater("no answer in time")
 
 
 async def test_a_chat_is_not_redirected() -> None:
@@ -156,7 +157,7 @@ async def test_a_chat_is_not_redirected() -> None:
 
         async with Receiver(elsewhere) as receiver:
             outcome = await sent(f"json://127.0.0.1:{receiver.port}/x", last(verdict()))
-    assert isinstance(outcome, Later)
+    assert isinstance(outcome, RetryLater)
     assert internal.tried == []
 
 

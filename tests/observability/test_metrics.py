@@ -47,9 +47,9 @@ def test_a_fresh_worker_tells_counters_at_0_so_that_the_first_event_is_a_rise():
     assert registry.get_sample_value("vigil_actions_total", {"family": "obs", "status": "active"}) == 0
 
 
-def test_a_fresh_vigil_notify_tells_what_becomes_of_each_target_at_0():
+def test_a_fresh_vigil_notify_exports_the_counters_of_each_target_at_0():
     metrics = NotifyMetrics()
-    metrics.begin(["ops"])
+    metrics.initialize(["ops"])
     for name, labels in (("delivered", {}), ("dead_letters", {}), ("tries", {"outcome": "later"})):
         assert metrics.registry.get_sample_value(f"vigil_notify_{name}_total", {"target": "ops", **labels}) == 0
 

@@ -1,4 +1,4 @@
-"""Builders of what Vigil publishes: told times, one room unless told otherwise."""
+"""Builders of what Vigil publishes. Times are seconds after T0; the room is `room-1` unless another is given."""
 
 from typing import Any
 
@@ -10,32 +10,32 @@ T0 = 1_700_000_000_000
 
 def notice(kind: NoticeKind, since: int = 0, at: int = 60, rule: str | None = "black-screen", **more: Any) -> Notice:
     """Times in seconds after T0."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "room_id": "room-1", "host_id": "host-1", "buyer_id": None, "priority": "normal", "due": None, **more,
     }  # fmt: skip
     rule = None if kind.startswith("signal") else "greeting-miss" if kind == "entry-missed" else rule
     begun, happened = T0 + since * S, T0 + at * S
-    id_ = identity(kind, rule, told["buyer_id"], told["room_id"], begun, happened)
-    return Notice(notice_id=id_, kind=kind, rule=rule, since=begun, at=happened, **told)
+    id_ = identity(kind, rule, fields["buyer_id"], fields["room_id"], begun, happened)
+    return Notice(notice_id=id_, kind=kind, rule=rule, since=begun, at=happened, **fields)
 
 
 def verdict(since: int = 0, at: int = 120, rule: str = "black-screen", **more: Any) -> Verdict:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "room_id": "room-1", "host_id": "host-1", "subject": None, "family": "low-quality", "rulebook": "2022-07-19",
         "evidence": (Evidence(topic="frame-status", at=T0 + since * S, note="the first of 121 frames in a row black"),),
         **more,
     }  # fmt: skip
     begun, happened = T0 + since * S, T0 + at * S
-    id_ = identity(rule, told["subject"], told["room_id"], begun, happened)
-    return Verdict(verdict_id=id_, rule=rule, since=begun, at=happened, **told)
+    id_ = identity(rule, fields["subject"], fields["room_id"], begun, happened)
+    return Verdict(verdict_id=id_, rule=rule, since=begun, at=happened, **fields)
 
 
 def action(of: Verdict, revision: int = 1, status: Any = "active", **more: Any) -> Action:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "steps": ("close", "ban"), "ban_days": 7, "ban_until": of.at + 7 * 86_400_000, "freeze_days": None,
         "past_days": None, "choice": None, "count": 2, **more,
     }  # fmt: skip
     return Action(
         action_id=of.verdict_id, revision=revision, status=status, host_id=of.host_id, room_id=of.room_id,
-        rule=of.rule, family=of.family, at=of.at, **told,
+        rule=of.rule, family=of.family, at=of.at, **fields,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A webhook's receiver that behaves as badly as told, and writes down what it took."""
+"""A webhook receiver that misbehaves as a test wants, and records what it accepted."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ async def good(request: web.Request, number: int) -> web.StreamResponse:
 
 
 class Receiver:
-    """Listens on a free loopback port; `behave` answers, or says None by way of `good` that the message is taken."""
+    """Listens on a free loopback port; `behave` makes the response, and a message with a 2xx response is accepted."""
 
     def __init__(self, behave: Behaviour = good, port: int = 0) -> None:
         self.behave = behave
@@ -37,7 +37,7 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}/hook"
 
     def first_taken(self) -> list[dict[str, Any]]:
-        """Each message once, as one that keys on the identity sees them."""
+        """Each message once, as a receiver sees them that uses the idempotency key."""
         first: dict[str, dict[str, Any]] = {}
         for message in self.taken:
             first.setdefault(message["id"], message)
@@ -80,14 +80,14 @@ async def reset(request: web.Request) -> web.StreamResponse:
 
 
 async def huge(request: web.Request, status: int, flooded: list[int] | None = None) -> web.StreamResponse:
-    """An answer that goes on for a gigabyte, or for as long as anybody listens; how far it came goes to `flooded`."""
+    """An answer of a gigabyte, sent as long as the client reads; `flooded` gets the number of pieces sent."""
     came = 0
     answer = web.StreamResponse(status=status)
     if 200 <= status < 300:
         request[TAKE]()
     await answer.prepare(request)
     try:
-        for came in range(10_000):  # noqa: B007 - told at the end
+        for came in range(10_000):  # noqa: B007 - used after the loop
             await answer.write(b"x" * 100_000)
     except (ConnectionError, asyncio.CancelledError):
         pass
@@ -97,7 +97,7 @@ async def huge(request: web.Request, status: int, flooded: list[int] | None = No
 
 
 def signed_well(key: str, headers: dict[str, str], body: bytes) -> bool:
-    """As docs/notify.md tells a receiver to check it."""
+    """Check a signature the way docs/notify.md describes."""
     signed = headers["Vigil-Timestamp"].encode() + b"." + body
     mine = "v1=" + hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()
     return any(hmac.compare_digest(mine, theirs) for theirs in headers["Vigil-Signature"].split(","))

@@ -24,11 +24,11 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.acls import Acl, needed
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.notify import store
-from vigil.app.notify.records import READ
+from vigil.app.notify import state_topic
+from vigil.app.notify.records import SOURCE_TOPICS
 from vigil.app.notify.routing_file import parse_routing
 from vigil.app.notify.secrets import Secrets
-from vigil.app.notify.service import Notify, tell
+from vigil.app.notify.service import NotifyService, run_notify
 from vigil.app.simulate import Simulation
 from vigil.topics.reviews import Review
 
@@ -221,25 +221,25 @@ async def test_a_console_with_exactly_the_documented_rights_reads_and_reviews(
 async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBroker, certificates: Path) -> None:
     await make_topics(secure.address, 2, APP_ID)
     settings = settings_of(secure, certificates, "vigil-notify")
-    await store.ensure_topics(Settings(broker=secure.address, app_id=APP_ID), READ)
-    rights = store.needed(APP_ID, READ)
+    await state_topic.ensure_topics(Settings(broker=secure.address, app_id=APP_ID), SOURCE_TOPICS)
+    rights = state_topic.required_acls(APP_ID, SOURCE_TOPICS)
     allow(secure, rights, principal="User:vigil-notify")
     families = {"black-screen": "low-quality"}
     async with Receiver() as receiver:
         routing = parse_routing(ROUTES.format(url=receiver.url, more=""), "routes.toml", families)
 
-        def notify() -> Notify:
-            return Notify(settings, routing, Secrets({"hook": "key-123456"}), families)
+        def notify() -> NotifyService:
+            return NotifyService(settings, routing, Secrets({"hook": "key-123456"}), families)
 
         stop, service = asyncio.Event(), notify()
-        telling = asyncio.create_task(tell(service, stop))
+        telling = asyncio.create_task(run_notify(service, stop))
         async with asyncio.timeout(60):
             while not service._active:
                 assert not telling.done(), telling
                 await asyncio.sleep(0.1)
             await publish(secure.address, [message(verdict()), ("verdict", b"room", b"nonsense")])
             letters = AIOKafkaConsumer(
-                store.DEAD_LETTER, bootstrap_servers=secure.address, auto_offset_reset="earliest"
+                state_topic.DEAD_LETTER, bootstrap_servers=secure.address, auto_offset_reset="earliest"
             )
             async with letters:
                 assert (await letters.getone()).key == b"room"
@@ -253,7 +253,7 @@ async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBrok
             time.sleep(0.3)
             with pytest.raises(SettingsError, match=told[lack.kind]):
                 async with asyncio.timeout(60):
-                    await tell(notify(), asyncio.Event())
+                    await run_notify(notify(), asyncio.Event())
             allow(secure, [lack], principal="User:vigil-notify")
 
 

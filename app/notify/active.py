@@ -1,0 +1,224 @@
+"""The work of the active process: read ─▶ incidents ─▶ routes ─▶ pending, stored with the offsets ─▶ deliver ─▶ store.
+
+Offsets are committed together with the deliveries that follow from the messages, and a delivery is removed only once it
+was made or lies in `notify-dead-letter`. So a target that is down holds up no other, and a crash at any instant loses
+nothing. What it may repeat has the same idempotency key.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+from vigil.app.kafka.wall_clock import wall_ms
+from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.notify.deliverer import Channel, Deliverer, DeliveryTiming
+from vigil.app.notify.group_watch import GroupWatch
+from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.metrics import NotifyMetrics
+from vigil.app.notify.outbox import KEY_PREFIX as OUTBOX_KEYS
+from vigil.app.notify.outbox import Outbox
+from vigil.app.notify.records import SOURCE_TOPICS, apply_record, malformed_letter, undelivered_letter
+from vigil.app.notify.routes import Routing
+from vigil.app.notify.senders import AnySender
+from vigil.app.notify.senders.alertmanager import AlertmanagerSender
+from vigil.app.notify.senders.outcome import OUTCOME_LABELS, Sent
+from vigil.app.notify.store import DeadLetter, IncidentStore
+from vigil.topics.fields import InvalidEvent
+
+log: Final = structlog.get_logger("vigil.notify")
+
+MAX_POLL_RECORDS: Final = 1000
+"""Records that one write covers. More delay the first delivery; fewer cost more transactions."""
+POLL_MS: Final = 200
+"""How long a poll waits for records. An orderly end waits for it."""
+FLUSH_S: Final = 0.1
+"""How long the progress of deliveries is collected before it is stored. A crash repeats what was delivered in this
+time."""
+TICK_S: Final = 1.0
+"""How often incidents that wait for a time (an action without its verdict, expiry) are looked at while nothing is
+read."""
+CLOSE_S: Final = 4.0
+"""How long an orderly end waits for requests in flight. Supervisors kill a process some seconds after they asked it."""
+ALWAYS: Final = 1 << 62
+"""A time by which everything is due."""
+
+
+class NotifyContext(NamedTuple):
+    """What an active session works with."""
+
+    consumer: AIOKafkaConsumer
+    watch: GroupWatch
+    store: IncidentStore
+    routing: Routing
+    senders: Mapping[str, AnySender]
+    metrics: NotifyMetrics
+
+
+class ActiveSession:
+    """Incidents, outbox and deliverers of the active process, from one rebalance to the next."""
+
+    def __init__(self, context: NotifyContext, incidents: Incidents, records: Mapping[str, bytes]) -> None:
+        """`incidents` is empty; `records` is the whole content of the store."""
+        self._consumer, self._watch, self._store, self._routing, self._senders, self._metrics = context
+        self.incidents = incidents
+        self.outbox = Outbox()
+        self._dirty = asyncio.Event()
+        """Set when deliveries have changed what must be stored."""
+        self._writing = asyncio.Lock()
+        """Held from the first change by a batch until all of it is stored: no write contains half of a batch."""
+        self._restore(records)
+        timing = DeliveryTiming(wall_ms)
+        self._deliverers = [
+            Deliverer(Channel(name, target, self._senders[name]), self.outbox, self._metrics, self._dirty.set, timing)
+            for name, target in self._routing.targets.items()
+        ]
+
+    def _restore(self, records: Mapping[str, bytes]) -> None:
+        pending = {key: value for key, value in records.items() if key.startswith(OUTBOX_KEYS)}
+        self.incidents.load({key: value for key, value in records.items() if key not in pending})
+        self.outbox.load(pending)
+        for name in self.outbox.targets():
+            if name not in self._routing.targets:
+                self._give_up_all(name)
+
+    def _give_up_all(self, target: str) -> None:
+        """Give up what is pending for a target that the routing file no longer names."""
+        while deliveries := self.outbox.take_due(target, ALWAYS, 1000):
+            for delivery in deliveries:
+                self._metrics.dead.labels(target).inc()
+                self.outbox.give_up(delivery, "the routing file has no such target any more")
+        log.warning("gave up deliveries to a target that the routing file no longer names", target=target)
+
+    def wake(self) -> None:
+        """Make every deliverer look for deliveries."""
+        for deliverer in self._deliverers:
+            deliverer.wake()
+
+    async def begin(self, *, from_beginning: bool) -> None:
+        """Where the group is new, commit the offsets at which it begins, so that a restart begins there too.
+
+        It begins at the end of the topics; with `from_beginning`, at their beginning.
+        """
+        partitions = sorted(self._consumer.assignment())
+        committed = {partition: await self._consumer.committed(partition) for partition in partitions}
+        fresh = [partition for partition, offset in committed.items() if offset is None]
+        if not fresh:
+            return
+        # A partition that was added later is read from its beginning: it did not exist when the group began.
+        if not from_beginning and len(fresh) == len(partitions):
+            await self._consumer.seek_to_end(*fresh)
+        offsets = {partition: await self._consumer.position(partition) for partition in fresh}
+        await self._store.write([], [], offsets, self._consumer)
+
+    async def run(self, rebalances: int, stop: asyncio.Event) -> None:
+        """Read, deliver and store until `stop`; raise RebalancedError once there were more than these rebalances."""
+        tasks = [asyncio.create_task(work) for work in self._work(rebalances, stop)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # reading is the only work that ends; what other work raises is a bug
+            await asyncio.gather(*(deliverer.close(CLOSE_S) for deliverer in self._deliverers))
+        finally:
+            async with self._writing:  # a write that has begun is finished: its content exists nowhere else
+                for task in tasks:
+                    task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._write([], {})  # what was delivered since the last flush
+
+    def _work(self, rebalances: int, stop: asyncio.Event) -> list[Coroutine[None, None, None]]:
+        resending = [
+            self._resend(name, sender)
+            for name, sender in self._senders.items()
+            if isinstance(sender, AlertmanagerSender)
+        ]
+        delivering = [deliverer.run() for deliverer in self._deliverers]
+        return [*delivering, self._flush(), *resending, self._read(rebalances, stop)]
+
+    async def _read(self, rebalances: int, stop: asyncio.Event) -> None:
+        ticked = 0.0
+        while not stop.is_set():
+            self._watch.check(rebalances)
+            self._watch.polled()
+            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_POLL_RECORDS)
+            self._watch.check(rebalances)
+            if batches or time.monotonic() - ticked >= TICK_S:
+                ticked = time.monotonic()
+                await self._apply(batches)
+
+    async def _apply(self, batches: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
+        """Apply records to the incidents, and store what follows from them together with their offsets."""
+        now = wall_ms()
+        async with self._writing:
+            changes = self.incidents.tick(now)
+            letters: list[DeadLetter] = []
+            offsets = {partition: records[-1].offset + 1 for partition, records in batches.items()}
+            # Of what was fetched together, a verdict goes before the end of its room, an action after its verdict.
+            for partition, records in sorted(batches.items(), key=lambda batch: SOURCE_TOPICS.index(batch[0].topic)):
+                self._metrics.messages.labels(partition.topic).inc(len(records))
+                for record in records:
+                    try:
+                        changes += apply_record(self.incidents, record, now)
+                    except InvalidEvent as error:
+                        self._metrics.refused.labels(partition.topic).inc()
+                        letters.append(malformed_letter(record, error.detail, now))
+            changes += self.incidents.tick(now)
+            for change in changes:
+                self._metrics.changes.labels(change.kind).inc()
+                self._schedule(change, now)
+            await self._store_all(letters, offsets)
+            self.outbox.mark_stored(now)
+        if changes:
+            self.wake()
+
+    def _schedule(self, change: IncidentChange, now: int) -> None:
+        """Add a change to the outbox for the targets of the routes that match it."""
+        # The change holds its incident as it was then; further end targets may have been added since.
+        incident = self.incidents.get(change.incident.id) or change.incident
+        when, ends = self._routing.schedule(change, incident.end_targets, now)
+        for name in list(when):
+            if self.outbox.count(name) >= self._routing.targets[name].max_pending:
+                del when[name]
+                self._metrics.dead.labels(name).inc()
+                self.outbox.reject(change, name, "too much is owed to this target")
+        self.incidents.add_end_targets(change.incident.id, tuple(name for name in ends if name in when))
+        self.outbox.add(change, when, now)
+
+    async def _flush(self) -> None:
+        """Store the progress of deliveries, soon after each."""
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(FLUSH_S)
+            self._dirty.clear()
+            await self._write([], {})
+
+    async def _write(self, letters: list[DeadLetter], offsets: Mapping[TopicPartition, int]) -> None:
+        async with self._writing:
+            await self._store_all(letters, offsets)
+
+    async def _store_all(self, letters: list[DeadLetter], offsets: Mapping[TopicPartition, int]) -> None:
+        now = wall_ms()
+        letters = [*letters, *(undelivered_letter(one, now) for one in self.outbox.take_undelivered())]
+        records = [*self.outbox.changed(), *self.incidents.changed()]
+        await self._store.write(letters, records, offsets, self._consumer)
+
+    async def _resend(self, name: str, sender: AlertmanagerSender) -> None:
+        """Keep an Alertmanager's alerts active while their incidents are open."""
+        while True:
+            async for number, outcome in sender.resend(lambda: self._firing(name)):
+                self._metrics.tries.labels(name, f"resend_{OUTCOME_LABELS[type(outcome)]}").inc()
+                if isinstance(outcome, Sent):
+                    self._metrics.resent.labels(name).inc(number)
+            await asyncio.sleep(sender.resend_s)
+
+    def _firing(self, name: str) -> list[Incident]:
+        """Return the open incidents that this target knows, and that no change waits for."""
+        return [
+            incident
+            for incident in self.incidents.open.values()
+            if name in incident.end_targets and not self.outbox.has_pending(name, incident.id)
+        ]
