@@ -28,7 +28,7 @@ SECTION: Final = "## Words that are not used"
 USES: Final = frozenset({"name", "part of a name", "text"})
 
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
-_FENCED = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^ *(```|~~~).*?^ *\1[^\n]*$", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r"`[^`]*`")
 
 

@@ -14,13 +14,21 @@ PAGES = [ROOT / "docs/architecture.md", ROOT / "docs/glossary.md", ROOT / "docs/
 
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"(?:agents|app|benchmarks|docs|src|tests|tools|topics)(?:/[\w.*-]+)+/?")
-COMING = {"agents/ports.py", "agents/shard_runner.py", "agents/faust/consumer.py", "app/domain/*/subject.py"}
+COMING = {
+    "agents/ports.py",
+    "agents/shard_runner.py",
+    "agents/faust/consumer.py",
+    "app/domain/rooms/rules/frame_conditions.py",
+    "app/domain/rooms/rules/table.py",
+    "app/messages/en.toml",
+    "app/messages/zh.toml",
+}
 """Modules that the restructure still brings."""
 SECTIONS = ["Context", "Decision", "Consequences", "Alternatives", "Held by"]
 
 
 def quoted(page: Path) -> list[str]:
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     return _QUOTED.findall(text)
 
 
@@ -47,7 +55,7 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
-    paths = {name.partition("::")[0] for name in quoted(page)}
+    paths = {name.partition("::")[0] for name in quoted(page) if "NAME" not in name}
     wrong = [path for path in sorted(paths) if _PATH.fullmatch(path) and not any(ROOT.glob(path.rstrip("/")))]
     assert [path for path in wrong if path not in COMING] == []
 
