@@ -88,7 +88,11 @@ class Checkpointer:
         if now < self._next:
             return
         full = now - self._last_full >= self._interval
-        due = [held for held in self._owner.shards.values() if held.shard.urgent or (full and held.shard.unsaved)]
+        due = [
+            held
+            for held in self._owner.shards.values()
+            if held.shard.has_urgent_outputs or (full and held.shard.has_unsaved_state)
+        ]
         if due and not full and self._owner.backlog() > CATCHING_UP:
             return  # then catching up, a second sooner or later is nothing, and larger checkpoints are cheaper
         if full:
@@ -107,7 +111,7 @@ class Checkpointer:
         epoch = self.epoch
         started, cpu = time.monotonic(), time.process_time()
         taken = [
-            (held, held.shard.take_over() if take_over else held.shard.snapshot(final=held.ended), held.ended)
+            (held, held.shard.acquire() if take_over else held.shard.snapshot(final=held.ended), held.ended)
             for held in due
         ]
         snapshots = [(held, snapshot) for held, snapshot, _ in taken]
@@ -118,7 +122,7 @@ class Checkpointer:
             self._on_written(time.monotonic() - started, sum(len(snapshot.records) for _, snapshot in snapshots))
         for held, snapshot, ended in taken:
             held.owes = bool(snapshot.outputs)
-            for tp, offset, end in zip(held.tps, snapshot.committed, held.ends, strict=True):
+            for tp, offset, end in zip(held.tps, snapshot.committed_offsets, held.ends, strict=True):
                 self._committed[tp] = offset if ended or not self._recorded else min(offset, end - 1)
         if commit and epoch == self.epoch:  # else an error has stopped the worker meanwhile
             await self._commit(epoch)
@@ -150,7 +154,7 @@ class Checkpointer:
                     f"where this worker wrote {count}; it will be read again"
                 )
             store.ends[held.partition] = end
-            held.shard.saved(snapshot)
+            held.shard.confirm(snapshot)
 
     async def _write(self, batch: Any, topic: str, partition: int) -> Any:
         return await self._producer().send_batch(batch, topic, partition=partition)
@@ -193,7 +197,7 @@ class Checkpointer:
         async with self._lock:
             shards = list(self._owner.shards.values())
             self._owner.drop()  # what comes now is the next owner's
-            await self._checkpoint([held for held in shards if held.shard.unsaved], commit=False)
+            await self._checkpoint([held for held in shards if held.shard.has_unsaved_state], commit=False)
             # Else the next owner would send again what the last checkpoint had to send.
             await self._checkpoint([held for held in shards if held.owes])
             self.dropped()  # whoever waits to write must find that it is over

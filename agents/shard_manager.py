@@ -12,9 +12,8 @@ from typing import Any, Final
 from faust.types import TP
 
 from vigil.agents.faust.batches import Batch, FaustSourceFeed
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.catalog import SubjectName
-
-MAX_TIME: Final = 1 << 62
 
 AWAY_MS: Final = 1000
 """A broker that answers no fetch for longer than this was away, perhaps for the producers, too."""
@@ -106,7 +105,7 @@ class ShardRunner:
 
     def backlog(self) -> int:
         """Messages known to be there and not read yet."""
-        return sum(max(0, end - source.seen) for end, source in zip(self.ends, self.shard.sources, strict=True))
+        return sum(max(0, end - source.read_offset) for end, source in zip(self.ends, self.shard.sources, strict=True))
 
 
 class ShardManager:
@@ -131,7 +130,11 @@ class ShardManager:
         self._groups = groups
         self._new_shard = new_shard
         self._upstream = upstream
-        self._ranks = {topic: (group, rank) for group, topics in groups.items() for rank, topic in enumerate(topics)}
+        self._source_of_topic = {
+            topic: (group, source_index)
+            for group, topics in groups.items()
+            for source_index, topic in enumerate(topics)
+        }
         self.shards: dict[tuple[SubjectName, int], ShardRunner] = {}
         self.upstream_done: Callable[[SubjectName], int | None] = lambda group: 0
         """Recorded data: since when (wall clock, ms) all that flows into the group is written; None: not yet."""
@@ -146,7 +149,7 @@ class ShardManager:
 
     async def assign(self) -> None:
         """Make a shard of every assigned partition: learn where its sources stand, so that none is taken for idle."""
-        tps = self._feed.assigned(self._ranks)
+        tps = self._feed.assigned(self._source_of_topic)
         ends = await self._feed.ends(tps)
         beginnings = await self._feed.beginnings(tps)
         now = self._wall()
@@ -159,22 +162,22 @@ class ShardManager:
                     raise RuntimeError(f"partition {partition} of {', '.join(missing)} went to another worker")
                 shard = self._new_shard(group, partition)
                 for source, tp in zip(shard.sources, own, strict=True):
-                    if source.committed > ends[tp] and self._pace.exact_ends:
+                    if source.committed_offset > ends[tp] and self._pace.exact_ends:
                         raise TopicMismatch(
                             f"{tp.topic}, partition {partition}, ends at {ends[tp]}, before the offset "
-                            f"{source.committed} that the stored state has come to: was the topic made anew? "
+                            f"{source.committed_offset} that the stored state has come to: was the topic made anew? "
                             "Then delete the state topics of this application, or give it another name (`app_id`)"
                         )
-                    if source.seen < beginnings[tp]:  # what was before is gone by retention
-                        if source.committed:  # a new application never wanted it
-                            shard.context.count(f"skipped:{tp.topic}", beginnings[tp] - source.seen)
-                        source.committed = source.seen = beginnings[tp]
+                    if source.read_offset < beginnings[tp]:  # what was before is gone by retention
+                        if source.committed_offset:  # a new application never wanted it
+                            shard.collector.count(f"skipped:{tp.topic}", beginnings[tp] - source.read_offset)
+                        source.committed_offset = source.read_offset = beginnings[tp]
                 self.shards[group, partition] = ShardRunner(group, partition, shard, own, [ends[tp] for tp in own], now)
 
     def positions(self) -> dict[TP, int]:
         """Where each source partition is to be read on from."""
         return {
-            tp: source.seen
+            tp: source.read_offset
             for held in self.shards.values()
             for tp, source in zip(held.tps, held.shard.sources, strict=True)
         }
@@ -192,30 +195,30 @@ class ShardManager:
         Suppliers that were not looked into for long take 1 ms each.
         """
         first = records[0]
-        group, rank = self._ranks[first.topic]
+        group, source_index = self._source_of_topic[first.topic]
         held = self.shards.get((group, first.partition))
         if held is None:  # revoked meanwhile
             return ()
-        source = held.shard.sources[rank]
-        if source.seen < (after := getattr(records, "after", 0)):
+        source = held.shard.sources[source_index]
+        if source.read_offset < (after := getattr(records, "after", 0)):
             raise RuntimeError(
-                f"{first.topic}, partition {first.partition}: what was read from offset {source.seen} to {after} was "
-                "handed on and did not arrive; a restart reads it again"
+                f"{first.topic}, partition {first.partition}: records from offset {source.read_offset} to {after} "
+                "were handed on and did not arrive; a restart reads them again"
             )
-        if first.offset > source.seen:
-            self.gaps[held.tps[rank]] = (source.seen, first.offset)
+        if first.offset > source.read_offset:
+            self.gaps[held.tps[source_index]] = (source.read_offset, first.offset)
         now = self._wall()
         self._until = time.monotonic() + MOMENT_S
-        step = len(records) if held.shard.logic.ordered else AT_ONCE
+        step = len(records) if held.shard.event_time_order else AT_ONCE
         rest = Batch()
         for begin in range(0, len(records), step):
-            if held.shard.intake(rank, records[begin : begin + step], now if self._pace.live else None):
-                held.arrived[rank] = now
-                held.idle[rank] = False
+            if held.shard.ingest(source_index, records[begin : begin + step], now if self._pace.live else None):
+                held.arrived[source_index] = now
+                held.idle[source_index] = False
             # else a producer that sends what is no event is as good as silent: it must not keep all others waiting
             if time.monotonic() >= self._until:
                 rest = Batch(records[begin + step :])
-                rest.after = source.seen
+                rest.after = source.read_offset
                 break
         held.ended = False
         self._move(held, now, min(first.timestamp, now))
@@ -226,11 +229,11 @@ class ShardManager:
         """Count what retention took before it was read; a transaction's end and compaction leave gaps, too."""
         gaps, self.gaps = self.gaps, {}
         for tp, first in (await self._feed.beginnings(set(gaps))).items():
-            group, _ = self._ranks[tp.topic]
+            group, _ = self._source_of_topic[tp.topic]
             held = self.shards.get((group, tp.partition))
             before, after = gaps[tp]
             if held is not None and before < first:
-                held.shard.context.count(f"skipped:{tp.topic}", min(first, after) - before)
+                held.shard.collector.count(f"skipped:{tp.topic}", min(first, after) - before)
 
     def tick(self) -> None:
         """Move the clocks on where nothing arrives; call it every few milliseconds."""
@@ -257,26 +260,26 @@ class ShardManager:
     def _move(self, held: ShardRunner, now: int, came: int = 0) -> None:
         """Move the clock on as far as it may; `came`: when what allows it to came to the broker (0: nothing did)."""
         pace, feed, shard = self._pace, self._feed, held.shard
-        emitted = shard.context.emitted
+        emitted = shard.collector.outputs
         known = len(emitted)
         answered = MAX_TIME
         slowest = MAX_TIME
-        for rank, tp in enumerate(held.tps):
-            source = shard.sources[rank]
-            told = self._answered(held, rank, tp)
-            end = held.ends[rank] = max(feed.end(tp), held.ends[rank])
-            idle = held.idle[rank]
+        for source_index, tp in enumerate(held.tps):
+            source = shard.sources[source_index]
+            told = self._answered(held, source_index, tp)
+            end = held.ends[source_index] = max(feed.end(tp), held.ends[source_index])
+            idle = held.idle[source_index]
             if not self._read_to_end(source, tp, end):
-                idle = held.idle[rank] = False
+                idle = held.idle[source_index] = False
             elif not idle:
                 # Silence counts only as far as the broker has told us of it: a worker that was stopped and wakes
                 # must not take its own pause for theirs.
-                idle = held.idle[rank] = told - held.arrived[rank] >= pace.idle_after_ms
+                idle = held.idle[source_index] = told - held.arrived[source_index] >= pace.idle_after_ms
             if idle:
                 answered = min(answered, told)
             else:
-                slowest = min(slowest, source.max_at)
-        clock = shard.clock
+                slowest = min(slowest, source.max_event_time)
+        watermark = shard.watermark
         if not pace.live and held.group in self._upstream:
             # What comes to this group comes in no order of time: recorded data waits until all of it is there.
             done = self.upstream_done(held.group)
@@ -290,14 +293,14 @@ class ShardManager:
             held.behind = self._advance(shard, until - pace.lateness_ms)
         elif not held.ended:
             self._end(held)
-        if shard.clock > clock:
+        if shard.watermark > watermark:
             held.since = now
         if pace.live:
             for output in emitted[known:]:
                 if output.topic in MEASURED:
                     held.permitted[output.id] = min(now, self._permitted(held, output.judged, came))
 
-    def _advance(self, shard: Any, clock: int) -> bool:
+    def _advance(self, shard: Any, watermark: int) -> bool:
         """Move a shard's clock on, for a moment at most; the rest of a long way is gone with the next ticks: then true.
 
         After an outage all that fell due in it is due at once: the windows of 100,000 suppliers keep a worker busy for
@@ -306,14 +309,14 @@ class ShardManager:
         """
         before_step = time.monotonic()
         step = STEP_MS
-        while shard.clock < clock:
-            before = shard.clock
-            more = shard.advance(clock if before <= 0 else min(clock, before + step), AT_ONCE)
+        while shard.watermark < watermark:
+            before = shard.watermark
+            more = shard.advance_watermark(watermark if before <= 0 else min(watermark, before + step), AT_ONCE)
             now = time.monotonic()
-            if shard.clock == before and not more:  # it waits
+            if shard.watermark == before and not more:  # it waits
                 return False
             if now >= self._until:  # others are to have a turn
-                return bool(shard.clock < clock)
+                return bool(shard.watermark < watermark)
             step = 2 * step if now - before_step < QUICK_S else STEP_MS
             before_step = now
         return False
@@ -329,57 +332,61 @@ class ShardManager:
         silent = [
             arrived + pace.idle_after_ms
             for arrived, source, idle in zip(held.arrived, held.shard.sources, held.idle, strict=True)
-            if idle and source.max_at <= due
+            if idle and source.max_event_time <= due
         ]
         return max(due, came, *silent)
 
-    def _answered(self, held: ShardRunner, rank: int, tp: TP) -> int:
+    def _answered(self, held: ShardRunner, source_index: int, tp: TP) -> int:
         """When the broker last answered a fetch of the partition. If it was away, silence begins anew."""
         told = self._feed.answered(tp)
-        away = told - held.answered[rank]
+        away = told - held.answered[source_index]
         if away > 0:
-            held.answered[rank] = told
+            held.answered[source_index] = told
             if away >= AWAY_MS + self._pace.fetch_wait_ms:
-                held.arrived[rank] = max(held.arrived[rank], told + min(away, GRACE_MS))
-                held.idle[rank] = False
+                held.arrived[source_index] = max(held.arrived[source_index], told + min(away, GRACE_MS))
+                held.idle[source_index] = False
         return told
 
     def _end(self, held: ShardRunner) -> None:
         """Recorded data has come to its end: judge what is left, and let every key say its last word."""
         until = self._pace.recorded_until
         if until is None:
-            until = max(source.max_at for source in held.shard.sources)
+            until = max(source.max_event_time for source in held.shard.sources)
         held.ended = True
         if until >= 0:
-            held.shard.finish(until)
+            held.shard.end_of_input(until)
 
     def _read_to_end(self, source: Any, tp: TP, end: int) -> bool:
         """Was the partition read to its end? Behind the last record may stand a transaction's control records."""
         # `passed` is asked first: what it tells of was handed on by then.
-        if source.seen < end <= self._feed.passed(tp) and source.seen >= self._feed.handed_on(tp):
-            source.seen = end  # so that it is committed: whoever waits for all of it can tell
-        return bool(source.seen >= end)
+        if source.read_offset < end <= self._feed.passed(tp) and source.read_offset >= self._feed.handed_on(tp):
+            source.read_offset = end  # so that it is committed: whoever waits for all of it can tell
+        return bool(source.read_offset >= end)
 
     def _throttle(self, held: ShardRunner) -> None:
         """Keep the reorder buffer bounded: topics that run ahead wait until the slowest has caught up."""
         shard, most = held.shard, self._pace.max_buffered
-        size = len(shard.buffer)
-        ranks = range(len(held.tps))
-        behind = [rank for rank in ranks if shard.sources[rank].seen < held.ends[rank]]
+        size = len(shard.reorder_buffer)
+        source_indexes = range(len(held.tps))
+        behind = [
+            source_index
+            for source_index in source_indexes
+            if shard.sources[source_index].read_offset < held.ends[source_index]
+        ]
         if size > most and behind:
             # The one that was slowest may have overtaken those that wait for it: look anew each time.
-            slow = min(behind, key=lambda rank: shard.sources[rank].max_at)
-            self._hold(held, {rank for rank in ranks if rank != slow})
+            slow = min(behind, key=lambda source_index: shard.sources[source_index].max_event_time)
+            self._hold(held, {source_index for source_index in source_indexes if source_index != slow})
         elif held.held and (size < most // 2 or held.held.issuperset(behind)):
             self._hold(held, set())
 
-    def _hold(self, held: ShardRunner, ranks: set[int]) -> None:
+    def _hold(self, held: ShardRunner, source_indexes: set[int]) -> None:
         """Fetch all partitions of a shard but these."""
-        for rank in ranks - held.held:
-            self._feed.hold(held.tps[rank])
-        for rank in held.held - ranks:
-            self._feed.release(held.tps[rank])
-        held.held = ranks
+        for source_index in source_indexes - held.held:
+            self._feed.hold(held.tps[source_index])
+        for source_index in held.held - source_indexes:
+            self._feed.release(held.tps[source_index])
+        held.held = source_indexes
 
     def backlog(self) -> int:
         """Messages known to be there and not read yet."""

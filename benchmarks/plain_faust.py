@@ -34,7 +34,7 @@ def main() -> None:
         recovery_consistency_check=False,
     )
     table = app.Table(f"plain-rooms-{os.getpid()}", default=bytes, key_type=str, value_type=bytes, partitions=4)
-    logic = RoomMachine(load_rulebook())
+    machine = RoomMachine(load_rulebook())
     states: dict[str, Any] = {}
     seen = [0, 0.0]
 
@@ -43,8 +43,8 @@ def main() -> None:
         async for event in stream.events():
             if seen[0] == 0:
                 seen[1] = _cpu()
-            judged = logic.decode(ROOM_TOPICS.index(event.message.topic), event.message.key, event.message.value, 0)
-            state = states.get(judged.room_id) or states.setdefault(judged.room_id, logic.load(judged.room_id, {}))
+            judged = machine.decode(ROOM_TOPICS.index(event.message.topic), event.message.key, event.message.value, 0)
+            state = states.get(judged.room_id) or states.setdefault(judged.room_id, machine.load(judged.room_id, {}))
             context = OutputCollector()
             state.apply(judged, judged.at, context)
             stored = state.dump().get(b"")

@@ -88,22 +88,24 @@ def played(kind: Kind) -> tuple[list[Template], int]:
         seed=9, rooms=40, suppliers=40, start_ms=end - 900_000, duration_s=900, history_days=kind.history_days,
         rfq_every_s=600,
     )  # fmt: skip
-    logic = REGISTRY.machines(load_rulebook())[kind.group]
-    shard = Shard(logic, 2000, partition=0)
-    offsets = dict.fromkeys(logic.topics, 0)
+    state_machine = REGISTRY.machines(load_rulebook())[kind.group]
+    shard = Shard(state_machine, 2000, partition=0)
+    offsets = dict.fromkeys(state_machine.topics, 0)
     for message in simulation.messages():
         if message.topic in offsets:
-            shard.intake(logic.topics.index(message.topic), [_Read(offsets[message.topic], message.key, message.value)])
+            shard.ingest(
+                state_machine.topics.index(message.topic), [_Read(offsets[message.topic], message.key, message.value)]
+            )
             offsets[message.topic] += 1
     # As where all have fallen silent since: a topic that had nothing to say does not hold the clock back.
-    shard.advance(max(source.max_at for source in shard.sources) - 2000)
+    shard.advance_watermark(max(source.max_event_time for source in shard.sources) - 2000)
     keys: dict[str, list[tuple[bytes, bytes, int]]] = {}
     for record in shard.snapshot().records:
         if record.value is not None and record.key[:2] != b"\0\0":
             key, part = split_key(record.key)
             _, _, due, _ = HEADER.unpack_from(record.value)
             keys.setdefault(key, []).append((part, record.value[HEADER.size :], due))
-    return [Template(parts) for _, parts in sorted(keys.items())], shard.clock
+    return [Template(parts) for _, parts in sorted(keys.items())], shard.watermark
 
 
 class _Read(NamedTuple):

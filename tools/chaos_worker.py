@@ -21,7 +21,7 @@ from vigil.agents.checkpointer import Checkpointer
 from vigil.agents.faust import batches
 from vigil.agents.faust.batches import FaustSourceFeed
 from vigil.agents.shard_manager import ShardManager
-from vigil.app.engine.changelog import NOTHING, ChangelogStore
+from vigil.app.engine.changelog import NO_CHECKPOINT, ChangelogStore
 from vigil.app.engine.shard import Shard
 from vigil.app.runtime.worker import Worker
 
@@ -87,10 +87,10 @@ def offsets_first() -> None:
 
     async def commits_first(self: Checkpointer, snapshots: Sequence[tuple[Any, Any]]) -> None:
         read_from = {
-            tp: source.seen
+            tp: source.read_offset
             for held, _ in snapshots
             for tp, source in zip(held.tps, held.shard.sources, strict=True)
-            if source.seen
+            if source.read_offset
         }
         await self._feed.commit(read_from)
         await store(self, snapshots)
@@ -105,7 +105,7 @@ def no_fence() -> None:
 
     def believes(self: ChangelogStore, records: Any) -> None:
         for record in records:
-            self._place = self._counted = NOTHING
+            self._highest_id = self._committed_id = NO_CHECKPOINT
             read(self, [record])
 
     async def does_not_look(self: Checkpointer, snapshots: Sequence[tuple[Any, Any]]) -> None:
@@ -155,11 +155,11 @@ def buffer_not_covered() -> None:
     marker = Shard._marker
 
     def covers_nothing(self: Shard, *told: Any) -> Any:
-        buffer, self.buffer = self.buffer, []
+        buffer, self.reorder_buffer = self.reorder_buffer, []
         try:
             return marker(self, *told)
         finally:
-            self.buffer = buffer
+            self.reorder_buffer = buffer
 
     Shard._marker = covers_nothing  # type: ignore[method-assign, assignment]
 
@@ -174,7 +174,7 @@ def silence_guessed() -> None:
 
 def outbox_not_sent_again() -> None:
     """What was owed at a crash is forgotten."""
-    ChangelogStore.owed = lambda self: []  # type: ignore[method-assign]
+    ChangelogStore.pending_resend = lambda self: []  # type: ignore[method-assign]
 
 
 FAULTS: Final[dict[str, Callable[[], None]]] = {

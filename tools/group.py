@@ -21,7 +21,7 @@ from vigil.app.runtime.worker import Worker
 def faust_app(partitions: int) -> tuple[Any, set[str]]:
     """A worker's Faust app with its tables, never started, and all topics that it subscribes to."""
     worker = Worker(Settings(), load_rulebook(), dict.fromkeys(REGISTRY.subjects, partitions))
-    topics = {topic for logic in worker.logics.values() for topic in logic.topics}
+    topics = {topic for machine in worker.machines.values() for topic in machine.topics}
     return worker.app, topics | set(worker.app.tables.changelog_topics)
 
 

@@ -352,10 +352,10 @@ class MirrorStore(memory.Store):
         """The mirror of a partition, an empty one where nothing was read."""
         return self.mirrors.setdefault(partition, self.table.new_mirror())
 
-    def sort_in(self) -> None:
+    def apply_pending(self) -> None:
         """Let every mirror put some of what it has read where it belongs; call it often."""
         for mirror in self.mirrors.values():
-            mirror.sort_in()
+            mirror.apply_pending()
 
     def persisted_offset(self, tp: TP) -> int | None:
         end = self.ends.get(tp.partition)

@@ -38,15 +38,15 @@ _STAMP: Final = struct.Struct(">IQ")
 TOMBSTONE_HEADER: Final = "vigil"
 """A tombstone has no value to begin with: its epoch and number stand in this Kafka header."""
 
-OWED: Final = 1
+FLAG_PENDING: Final = 1
 """Flag of a main record: the key's status was held back."""
-TOLD: Final = 2
+FLAG_PUBLISHED: Final = 2
 """Flag of a main record: the key's status goes out with this very checkpoint."""
 
 EPOCHS: Final = 1 << 29
 """No shard changes hands so often; what is text begins with a larger number."""
 
-NOTHING: Final = (0, 0)
+NO_CHECKPOINT: Final = (0, 0)
 """The place before every checkpoint."""
 
 _MARKER_KEY: Final = b"\0\0m"
@@ -72,11 +72,11 @@ def unreadable(what: str, error: Exception) -> StoredStateError:
 class StoredSourcePosition(Struct, array_like=True, frozen=True):
     """One source partition as of a checkpoint."""
 
-    committed: int
-    seen: int
-    max_at: int
+    committed_offset: int
+    read_offset: int
+    max_event_time: int
     """The largest event time below the offset `committed`: what was late is late again."""
-    seen_max_at: int
+    read_max_event_time: int
     """The largest event time below the offset `seen`: what was refused as far ahead is not taken in after all."""
 
 
@@ -86,11 +86,11 @@ class CheckpointMarker(Struct, array_like=True, frozen=True):
     format: int
     epoch: int
     number: int
-    base_epoch: int
-    base_number: int
-    read_epoch: int
-    read_number: int
-    clock: int
+    last_committed_epoch: int
+    last_committed_number: int
+    last_seen_epoch: int
+    last_seen_number: int
+    watermark: int
     lateness: int
     """By which it was judged what is late below `seen`."""
     sources: tuple[StoredSourcePosition, ...]
@@ -100,19 +100,19 @@ class CheckpointMarker(Struct, array_like=True, frozen=True):
     """By whose numbers the state came about."""
 
     @property
-    def place(self) -> tuple[int, int]:
+    def checkpoint_id(self) -> tuple[int, int]:
         """Checkpoints of a shard sort by it."""
         return self.epoch, self.number
 
     @property
-    def base(self) -> tuple[int, int]:
+    def last_committed(self) -> tuple[int, int]:
         """The last whole checkpoint before the owner took over."""
-        return self.base_epoch, self.base_number
+        return self.last_committed_epoch, self.last_committed_number
 
     @property
-    def read(self) -> tuple[int, int]:
+    def last_seen(self) -> tuple[int, int]:
         """The highest marker that the owner had read when it took over, whether it counted or not."""
-        return self.read_epoch, self.read_number
+        return self.last_seen_epoch, self.last_seen_number
 
 
 class OutboxMessage(Struct, array_like=True, frozen=True):
@@ -205,19 +205,19 @@ class ChangelogStore:
         """Each key's further parts, with their headers; keys that have none are left out."""
         self.marker: CheckpointMarker | None = None
         self.outbox: dict[int, bytes] = {}
-        self.heal: set[bytes] = set()
+        self.keys_to_repair: set[bytes] = set()
         """Changelog keys whose last record in the log is not the one that counts."""
-        self.last_read = NOTHING
+        self.last_seen = NO_CHECKPOINT
         """The highest marker in the log, whether it counts or not."""
         self._pending: deque[ChangelogRecord | bytes] = deque()
         """What waits for its marker: of a compacted log nearly all of it. Of what cannot count, the key alone."""
-        self._counting: deque[_Counted] = deque()
+        self._committed: deque[_Counted] = deque()
         """What is to be sorted in, in the order of the log."""
         self._doubtful: dict[bytes, ChangelogRecord] = {}
         """What a marker has ruled out: a later owner, who saw more of the log, may have known better."""
-        self._place = NOTHING
+        self._highest_id = NO_CHECKPOINT
         """The highest place read: an owner's checkpoints only go up, so what is lower comes from somebody else."""
-        self._counted = NOTHING
+        self._committed_id = NO_CHECKPOINT
 
     def read(self, records: Iterable[Any]) -> None:
         """Take in changelog records (`key`, `value`, `headers`) in the order of the log."""
@@ -234,18 +234,18 @@ class ChangelogStore:
                     "a record in the changelog is not Vigil's: no other program may write there; "
                     "delete the topic (the state is lost) or restore it"
                 )
-            if place < self._place or place <= self._counted:  # a former owner's, or a rival's
+            if place < self._highest_id or place <= self._committed_id:  # a former owner's, or a rival's
                 self._pending.append(key)
                 if key == _MARKER_KEY:
-                    self.last_read = max(self.last_read, place)
+                    self.last_seen = max(self.last_seen, place)
                 continue
-            self._place = place
+            self._highest_id = place
             if key == _MARKER_KEY:
                 self._count(value)
             else:
                 # Not the consumer's record: with all that it tells it takes more memory than the value does.
                 self._pending.append(ChangelogRecord(key, value, () if value is not None else tuple(record.headers)))
-        self.sort_in()
+        self.apply_pending()
 
     def _count(self, value: bytes) -> None:
         try:
@@ -264,25 +264,25 @@ class ChangelogStore:
             raise unreadable("a checkpoint's marker", error) from error
         pending, self._pending = self._pending, deque()
         taken_over = self.marker is None or self.marker.epoch < marker.epoch
-        if taken_over and marker.read < self.last_read:
+        if taken_over and marker.last_seen < self.last_seen:
             # A take-over that had not read the log to its end: its worker saw the gap and stopped at once.
-            self.last_read = max(self.last_read, marker.place)
-            self._counting.append(_Counted(pending, None, taken_over))
+            self.last_seen = max(self.last_seen, marker.checkpoint_id)
+            self._committed.append(_Counted(pending, None, taken_over))
             return
-        self._counting.append(_Counted(pending, marker, taken_over))
-        self.last_read = max(self.last_read, marker.place)
-        self._counted = marker.place
+        self._committed.append(_Counted(pending, marker, taken_over))
+        self.last_seen = max(self.last_seen, marker.checkpoint_id)
+        self._committed_id = marker.checkpoint_id
         self.marker = marker
 
-    def sort_in(self, most: int = SORTED_IN_AT_ONCE) -> None:
+    def apply_pending(self, most: int = SORTED_IN_AT_ONCE) -> None:
         """Put up to `most` records of checkpoints that were read where they belong."""
-        while self._counting and most > 0:
-            counted = self._counting[0]
+        while self._committed and most > 0:
+            counted = self._committed[0]
             marker, records = counted.marker, counted.records
             if counted.taken_over and marker is not None:
                 counted.taken_over = False
                 for stored_at, doubtful in list(self._doubtful.items()):
-                    if _place_of(doubtful) <= marker.base:
+                    if _place_of(doubtful) <= marker.last_committed:
                         self._put(doubtful)
                         del self._doubtful[stored_at]
             while records and most > 0:  # each is let go once it is in its place
@@ -293,32 +293,35 @@ class ChangelogStore:
                     continue
                 place = _place_of(record)
                 if record.key.startswith(_OUTBOX_KEY):
-                    if place == marker.place and record.value is not None:
+                    if place == marker.checkpoint_id and record.value is not None:
                         counted.outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
-                elif place <= marker.base or (marker.epoch, marker.base_number) < place <= marker.place:
-                    self.heal.discard(record.key)
+                elif (
+                    place <= marker.last_committed
+                    or (marker.epoch, marker.last_committed_number) < place <= marker.checkpoint_id
+                ):
+                    self.keys_to_repair.discard(record.key)
                     self._doubtful.pop(record.key, None)
                     self._put(record)
                 else:  # never finished
                     self._rule_out(record)
             if not records:
-                self._counting.popleft()
+                self._committed.popleft()
                 if marker is not None:
                     self.outbox = counted.outbox
 
     def _rule_out(self, record: ChangelogRecord | bytes) -> None:
         if isinstance(record, bytes):
-            self.heal.add(record)
+            self.keys_to_repair.add(record)
             return
-        self.heal.add(record.key)
+        self.keys_to_repair.add(record.key)
         if not record.key.startswith(b"\0\0"):
             self._doubtful[record.key] = record
 
-    def settle(self) -> None:
+    def finalize_restore(self) -> None:
         """The log was read to its end by a new owner: what has no marker by now is to be healed."""
-        while self._counting:
-            self.sort_in()
-        self.heal.update(record if isinstance(record, bytes) else record.key for record in self._pending)
+        while self._committed:
+            self.apply_pending()
+        self.keys_to_repair.update(record if isinstance(record, bytes) else record.key for record in self._pending)
 
     def save(self, records: Iterable[ChangelogRecord], marker: CheckpointMarker) -> None:
         """Take over a checkpoint that this owner has written: from now on a restart would find it."""
@@ -328,29 +331,29 @@ class ChangelogStore:
                 if record.value is not None:
                     self.outbox[int(record.key[len(_OUTBOX_KEY) :])] = record.value[HEADER.size :]
             else:
-                self.heal.discard(record.key)
+                self.keys_to_repair.discard(record.key)
                 self._put(record)
         self._pending.clear()
         self._doubtful.clear()
         self.marker = marker
-        self._place = self._counted = self.last_read = marker.place
+        self._highest_id = self._committed_id = self.last_seen = marker.checkpoint_id
 
     @property
     def next_epoch(self) -> int:
         """The epoch of whoever takes the shard over now."""
-        return self._place[0] + 1
+        return self._highest_id[0] + 1
 
-    def owed(self) -> list[OutboxMessage]:
+    def pending_resend(self) -> list[OutboxMessage]:
         """What the last checkpoint had to send: sent again after a restart, for nobody knows how far it came."""
         try:
             return [message for _, chunk in sorted(self.outbox.items()) for message in _decode_outbox(chunk)]
         except UNREADABLE as error:
             raise unreadable("what the last checkpoint owes", error) from error
 
-    def healing(self, epoch: int, number: int) -> list[ChangelogRecord]:
+    def repairs(self, epoch: int, number: int) -> list[ChangelogRecord]:
         """The records that put the keys to heal right again, as part of the checkpoint (`epoch`, `number`)."""
         told = []
-        for stored in sorted(self.heal):
+        for stored in sorted(self.keys_to_repair):
             if stored.startswith(b"\0\0"):
                 continue  # an outbox counts only with its own marker
             key, part = split_key(stored)

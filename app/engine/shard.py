@@ -16,11 +16,11 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
 from vigil.app.engine.changelog import (
+    FLAG_PENDING,
+    FLAG_PUBLISHED,
     FORMAT,
     HEADER,
-    NOTHING,
-    OWED,
-    TOLD,
+    NO_CHECKPOINT,
     UNREADABLE,
     ChangelogRecord,
     ChangelogStore,
@@ -34,7 +34,7 @@ from vigil.app.engine.changelog import (
     store_key,
     unreadable,
 )
-from vigil.app.engine.subject import KeyState, OutputCollector, StateMachine
+from vigil.app.engine.subject import EventTime, KeyState, OutputCollector, StateMachine
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
 from vigil.topics.envelope import Output, encode_body
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
@@ -78,9 +78,9 @@ class Snapshot(NamedTuple):
     outputs: list[OutboxMessage]
 
     @property
-    def committed(self) -> tuple[int, ...]:
+    def committed_offsets(self) -> tuple[int, ...]:
         """By rank: every offset below is dealt with once the snapshot is written and its outputs are sent."""
-        return tuple(source.committed for source in self.marker.sources)
+        return tuple(source.committed_offset for source in self.marker.sources)
 
     def changelog(self) -> list[ChangelogRecord]:
         """All records in the order in which they must be written; the marker comes last."""
@@ -92,14 +92,14 @@ class Shard:
 
     def __init__(
         self,
-        logic: StateMachine,
+        machine: StateMachine,
         lateness: int,
         *,
         partition: int | None = None,
         store: ChangelogStore | None = None,
         sources: list[SourcePosition] | None = None,
         place: Callable[[Any], tuple[int | None, int]] | None = None,
-        context: OutputCollector | None = None,
+        collector: OutputCollector | None = None,
         rulebook: str = "",
     ) -> None:
         """`lateness` in ms; `store` as restored; `sources` shared with other shards in a replay.
@@ -107,20 +107,24 @@ class Shard:
         `place` tells a message's partition and offset for `dead-letter`, the shard's own if not given; `context` is
         shared where shards' outputs must keep their order; `rulebook` goes into every checkpoint.
         """
-        self.logic = logic
+        self.machine = machine
         self.partition = partition
-        self.context = context if context is not None else OutputCollector()
-        self.clock = MIN_TIME
-        self.sources = sources if sources is not None else [SourcePosition() for _ in logic.topics]
+        self.collector = collector if collector is not None else OutputCollector()
+        self.watermark = MIN_TIME
+        self.sources = sources if sources is not None else [SourcePosition() for _ in machine.topics]
         self.keys: dict[str, KeyEntry] = {}
-        self.buffer: list[tuple[int, int, int, str, Any, int, str | None]] = []
+        self.reorder_buffer: list[tuple[int, int, int, str, Any, int, str | None]] = []
         """(`at`, rank, offset, key, event, the source's largest `at` before it, natural id)"""
+        order = machine.order
+        self.event_time_order = isinstance(order, EventTime)
+        """Events are applied in the order of event time; otherwise on arrival."""
+        self._drop_late = isinstance(order, EventTime) and order.drop_late
         self._lateness = lateness
         self._place = place if place is not None else lambda message: (partition, message.offset)
         self._rulebook = rulebook
         self._store = store if store is not None else ChangelogStore()
-        self._received: Callable[..., Any] | None = getattr(logic, "received", None)
-        self._has_more: Callable[..., bool] | None = getattr(logic, "has_more", None)
+        self._received: Callable[..., Any] | None = getattr(machine, "with_metadata", None)
+        self._has_more: Callable[..., bool] | None = getattr(machine, "has_more", None)
         self._more = False
         """A status was told in part: the rest is to follow soon."""
         self._ids: dict[str, int] = {}
@@ -140,7 +144,7 @@ class Shard:
         self._restored_clock = MIN_TIME
         self._number = 0
         self._epoch = 1
-        self._base = self._read = NOTHING
+        self._base = self._read = NO_CHECKPOINT
         self._stored_lateness = lateness
         self._clock_waits = False
         """What waited before a restart may come again below the sources' clocks: until it is here, the clock stands."""
@@ -149,22 +153,22 @@ class Shard:
 
     # ---- messages in ------------------------------------------------------------------------------------------
 
-    def intake(self, rank: int, messages: Iterable[SourceRecord], wall: int | None = None) -> bool:
+    def ingest(self, source_index: int, messages: Iterable[SourceRecord], wall: int | None = None) -> bool:
         """Take messages of the topic `rank` in, in the order of their offsets; tell whether any of them was an event.
 
         `wall`: the worker's clock in ms where it is live; an event a day ahead of it is refused. A message at an
         offset that was read before is skipped.
         """
-        logic, source, context = self.logic, self.sources[rank], self.context
-        decode, key_of, natural_id = logic.decode, logic.key_of, logic.natural_id
-        ordered, refuses_late, received = logic.ordered, logic.refuses_late, self._received
+        machine, source, collector = self.machine, self.sources[source_index], self.collector
+        decode, key_of, natural_id = machine.decode, machine.key_of, machine.dedup_key
+        ordered, drop_late, received = self.event_time_order, self._drop_late, self._received
         lateness, stored_lateness = self._lateness, self._stored_lateness
-        clock, restored_clock = self.clock, self._restored_clock
-        add = self.buffer.append
+        watermark, restored_clock = self.watermark, self._restored_clock
+        add = self.reorder_buffer.append
         latest = MAX_TIME if wall is None else wall + MAX_AHEAD_MS
         fresh = duplicates = 0
         events = False
-        seen, stored_seen, now = source.seen, source.stored_seen, self.now
+        seen, stored_seen, now = source.read_offset, source.stored_read_offset, self.now
         for message in messages:
             offset = message.offset
             if offset < seen:
@@ -174,27 +178,27 @@ class Shard:
             if not replayed:
                 fresh += 1
             try:
-                event = decode(rank, message.key, message.value, now)
+                event = decode(source_index, message.key, message.value, now)
                 at = event.at
                 if replayed:
-                    if at > source.stored_max_at:
+                    if at > source.stored_max_event_time:
                         continue  # refused before as too far ahead of the clock of then
                 elif at > latest:
                     raise InvalidEvent(f"at {at} is more than a day ahead of the clock, {wall}")
             except InvalidEvent as refused:
                 if not replayed:
-                    self._refuse(rank, message, refused.reason, refused.detail, wall)
+                    self._refuse(source_index, message, refused.reason, refused.detail, wall)
                 continue
             events = True
-            before = source.max_at
+            before = source.max_event_time
             if at > before:
-                source.max_at = at
+                source.max_event_time = at
             if ordered:
                 allowed = stored_lateness if replayed else lateness
-                if refuses_late and (at < before - allowed or (at < clock and not replayed)):
+                if drop_late and (at < before - allowed or (at < watermark and not replayed)):
                     if not replayed:
-                        told = f"at {at} is {max(before - lateness, clock) - at} ms below the clock"
-                        self._refuse(rank, message, "late", told, wall)
+                        told = f"at {at} is {max(before - lateness, watermark) - at} ms below the clock"
+                        self._refuse(source_index, message, "late", told, wall)
                     continue
                 if at < restored_clock and replayed:
                     continue  # judged before the restart
@@ -202,7 +206,7 @@ class Shard:
                 event = received(event, *self._place(message), message.key, message.value)
             key = key_of(event)
             natural = natural_id(event)
-            waits = ordered and at >= clock
+            waits = ordered and at >= watermark
             # One that is judged after the first to arrive is known, or not any more, when it is judged: that depends
             # on no batch. One that would be judged before it must not be.
             if natural is not None and (at < self._ids.get(natural, at) or (not waits and self._known(key, event))):
@@ -212,110 +216,110 @@ class Shard:
             if waits:
                 if natural is not None:
                     self._ids[natural] = at
-                add((at, rank, offset, key, event, before, natural))
+                add((at, source_index, offset, key, event, before, natural))
             else:
-                self._apply(key, event, clock)
-                if self._heap and self._heap[0][0] < clock:
-                    self._fire(clock)  # its deadline had passed when it came
-        source.seen = seen
-        topic = logic.topics[rank]
-        context.count(f"events:{topic}", fresh)
+                self._apply(key, event, watermark)
+                if self._heap and self._heap[0][0] < watermark:
+                    self._fire(watermark)  # its deadline had passed when it came
+        source.read_offset = seen
+        topic = machine.topics[source_index]
+        collector.count(f"events:{topic}", fresh)
         if duplicates:
-            context.count(f"duplicates:{topic}", duplicates)
+            collector.count(f"duplicates:{topic}", duplicates)
         return events
 
     def _known(self, key: str, event: Any) -> bool:
         """Was an event of the same identity applied before, and is it still remembered?"""
         slot = self.keys.get(key)
-        return slot is not None and self.logic.knows(self._state(key, slot), event)
+        return slot is not None and self.machine.is_duplicate(self._state(key, slot), event)
 
-    def _refuse(self, rank: int, message: SourceRecord, reason: Any, detail: str, wall: int | None) -> None:
-        topic = self.logic.topics[rank]
-        now = max(self.now, self.sources[rank].max_at - self._lateness)
+    def _refuse(self, source_index: int, message: SourceRecord, reason: Any, detail: str, wall: int | None) -> None:
+        topic = self.machine.topics[source_index]
+        now = max(self.now, self.sources[source_index].max_event_time - self._lateness)
         if not now and wall is not None:  # the clock has not begun
             now = wall - self._lateness
         partition, offset = self._place(message)
-        self.context.emit_dead(topic, partition, offset, reason, detail, now, message.key, message.value)
-        self.context.count(f"refused:{topic}:{reason}")
+        self.collector.emit_dead(topic, partition, offset, reason, detail, now, message.key, message.value)
+        self.collector.count(f"refused:{topic}:{reason}")
 
     @property
     def now(self) -> int:
         """The clock as it is told to people: 0 before it has begun."""
-        return max(self.clock, 0)
+        return max(self.watermark, 0)
 
     # ---- time -------------------------------------------------------------------------------------------------
 
-    def advance(self, clock: int, most: int | None = None) -> bool:
+    def advance_watermark(self, watermark: int, most: int | None = None) -> bool:
         """Move the clock on to `clock` (never back): judge every event and deadline with a time below it.
 
         `most`: of what needs no order, only so many keys' deadlines pass, and the clock goes as far as they do; true
         where there are more. Every supplier has one at a month's end.
         """
-        if clock <= self.clock:
+        if watermark <= self.watermark:
             return False
         if self._clock_waits:
-            if any(source.seen < source.stored_seen for source in self.sources):
+            if any(source.read_offset < source.stored_read_offset for source in self.sources):
                 return False
             self._clock_waits = False
-        if most is not None and not self.logic.ordered and self._fire(clock, most):
+        if most is not None and not self.event_time_order and self._fire(watermark, most):
             # Those of the very time of the next one that have passed already are early by nothing that counts.
-            self.clock = max(self.clock, self._heap[0][0])
+            self.watermark = max(self.watermark, self._heap[0][0])
             return True
-        self.clock = clock
-        buffer = self.buffer
+        self.watermark = watermark
+        buffer = self.reorder_buffer
         if buffer:
             buffer.sort()
-            end = bisect_left(buffer, (clock,))
+            end = bisect_left(buffer, (watermark,))
             if end:
                 heap, ids, apply = self._heap, self._ids, self._apply
-                for at, rank, _, key, event, _, natural in buffer[:end]:
+                for at, source_index, _, key, event, _, natural in buffer[:end]:
                     if heap and heap[0][0] < at:
                         self._fire(at)
                     if natural is not None:
                         if ids.get(natural) == at:
                             del ids[natural]
                         if self._known(key, event):
-                            self.context.count(f"duplicates:{self.logic.topics[rank]}")
+                            self.collector.count(f"duplicates:{self.machine.topics[source_index]}")
                             continue
                     apply(key, event, at)
                 del buffer[:end]
-        if self._heap and self._heap[0][0] < clock:
-            self._fire(clock)
+        if self._heap and self._heap[0][0] < watermark:
+            self._fire(watermark)
         return False
 
-    def finish(self, until: int) -> None:
+    def end_of_input(self, until: int) -> None:
         """The input has ended at `until`: judge what is at or before it, and let every key say its last word."""
-        self.advance(until + 1)
+        self.advance_watermark(until + 1)
         self._until = until
         self._owed.update(self.keys)
         self._seen_at_snapshot = [-1] * len(self.sources)  # that it ended is worth a snapshot
         for key in sorted(self.keys):
             state = self._state(key, self.keys[key])
-            finish = getattr(state, "finish", None)
-            if finish is not None:
-                finish(until, self.context)
+            on_end_of_input = getattr(state, "on_end_of_input", None)
+            if on_end_of_input is not None:
+                on_end_of_input(until, self.collector)
                 self._changed.add(key)
 
-    def last_statuses(self, until: int) -> list[Output]:
+    def final_outputs(self, until: int) -> list[Output]:
         """The statuses of every key at the end of the input."""
         told: list[Output] = []
         for key in sorted(self.keys):
-            told.extend(self._state(key, self.keys[key]).status(until, True))
+            told.extend(self._state(key, self.keys[key]).pending_outputs(until, True))
         return told
 
-    def _apply(self, key: str, event: Any, clock: int) -> None:
+    def _apply(self, key: str, event: Any, watermark: int) -> None:
         slot = self.keys.get(key)
         if slot is None:
-            slot = self.keys[key] = KeyEntry(self.logic.load(key, {}), MAX_TIME)
+            slot = self.keys[key] = KeyEntry(self.machine.load(key, {}), MAX_TIME)
             self._loaded[key] = None
         state = slot.state
         if state is None:
             state = self._state(key, slot)
-        context = self.context
-        context.now = event.at
-        state.apply(event, clock, context)
+        collector = self.collector
+        collector.now = event.at
+        state.apply(event, watermark, collector)
         self._changed.add(key)
-        due = state.deadline()
+        due = state.next_timer()
         if due < slot.due:
             slot.due = due
             heappush(self._heap, (due, key))
@@ -331,17 +335,17 @@ class Shard:
             if slot is None or slot.due != scheduled:
                 continue
             state = self._state(key, slot)
-            due = state.deadline()
+            due = state.next_timer()
             rounds = 0
             while due <= scheduled:
-                self.context.now = due
-                state.deadline_passed(due, self.context)
+                self.collector.now = due
+                state.on_timer(due, self.collector)
                 self._changed.add(key)
-                due = state.deadline()
+                due = state.next_timer()
                 rounds += 1
                 if rounds > STUCK:
                     raise RuntimeError(f"the deadline of {key!r} at {due} does not move on")
-            if rounds and state.forgotten():
+            if rounds and state.expired():
                 self._forget(key)
             else:
                 slot.due = due
@@ -355,7 +359,7 @@ class Shard:
         state = slot.state
         if state is None:
             try:
-                state = slot.state = self.logic.load(key, self._store.payloads(key))
+                state = slot.state = self.machine.load(key, self._store.payloads(key))
             except UNREADABLE as error:
                 raise unreadable(f"the stored state of {key!r}", error) from error
             self._loaded[key] = None
@@ -372,35 +376,35 @@ class Shard:
         store = self._store
         marker = store.marker
         self._epoch = store.next_epoch
-        self._read = store.last_read
+        self._read = store.last_seen
         if marker is not None:
-            self.clock = self._restored_clock = marker.clock
+            self.watermark = self._restored_clock = marker.watermark
             self._number = marker.number
-            self._base = marker.place
+            self._base = marker.checkpoint_id
             self._stored_lateness = marker.lateness
             for source, stored in zip(self.sources, marker.sources, strict=True):
-                source.committed = source.seen = stored.committed
-                source.stored_seen = stored.seen
-                source.stored_max_at = stored.seen_max_at
-                source.max_at = stored.max_at
-            self._clock_waits = self.logic.ordered and (not self.logic.refuses_late or marker.lateness > self._lateness)
+                source.committed_offset = source.read_offset = stored.committed_offset
+                source.stored_read_offset = stored.read_offset
+                source.stored_max_event_time = stored.read_max_event_time
+                source.max_event_time = stored.max_event_time
+            self._clock_waits = self.event_time_order and (not self._drop_late or marker.lateness > self._lateness)
         heap = self._heap
-        last = None if marker is None else marker.place
+        last = None if marker is None else marker.checkpoint_id
         told_again = []
         for key, value in store.main.items():
             epoch, number, due, flags = HEADER.unpack_from(value)
             self.keys[key] = KeyEntry(None, due)
             if due < MAX_TIME:
                 heap.append((due, key))
-            if flags & OWED:
+            if flags & FLAG_PENDING:
                 self._owed.add(key)
-            if flags & TOLD and (epoch, number) == last:
+            if flags & FLAG_PUBLISHED and (epoch, number) == last:
                 told_again.append(key)
         heap.sort()  # a sorted list is a heap
-        self._resend = store.owed()
+        self._resend = store.pending_resend()
         for key in sorted(told_again):
             # As of the last instant that was judged: where the input has ended, that is its end.
-            statuses = self._state(key, self.keys[key]).status(self.clock - 1, True)
+            statuses = self._state(key, self.keys[key]).pending_outputs(self.watermark - 1, True)
             self._resend.extend(sendable(output) for output in statuses)
             self._owed.discard(key)
             self._changed.add(key)
@@ -408,37 +412,39 @@ class Shard:
     # ---- snapshots --------------------------------------------------------------------------------------------
 
     @property
-    def urgent(self) -> bool:
+    def has_urgent_outputs(self) -> bool:
         """Is there something to send?"""
-        return self._more or bool(self.context.emitted)
+        return self._more or bool(self.collector.outputs)
 
     @property
-    def unsaved(self) -> bool:
+    def has_unsaved_state(self) -> bool:
         """Is there anything that a snapshot would save?"""
         return bool(
-            self.context.emitted
+            self.collector.outputs
             or self._changed
             or self._gone
             or self._owed
-            or any(source.seen != seen for source, seen in zip(self.sources, self._seen_at_snapshot, strict=True))
+            or any(
+                source.read_offset != seen for source, seen in zip(self.sources, self._seen_at_snapshot, strict=True)
+            )
         )
 
-    def take_over(self) -> Snapshot:
+    def acquire(self) -> Snapshot:
         """The first checkpoint of a new owner: fences the former one, heals, and sends again what was owed."""
-        snapshot = self.snapshot(healing=True)
+        snapshot = self.snapshot(repairing=True)
         resend, self._resend = self._resend, []
         return snapshot._replace(outputs=[*resend, *snapshot.outputs])
 
-    def snapshot(self, *, final: bool = False, healing: bool = False) -> Snapshot:
+    def snapshot(self, *, final: bool = False, repairing: bool = False) -> Snapshot:
         """What must be written now so that a restart goes on from here; `final`: statuses are shown unthrottled.
 
         The caller writes it as a whole before it asks for another one, and then calls `saved`.
         """
         self._number += 1
         epoch, number = self._epoch, self._number
-        records = self._store.healing(epoch, number) if healing else []
-        outputs = [sendable(output) for output in self.context.emitted]
-        self.context.emitted.clear()
+        records = self._store.repairs(epoch, number) if repairing else []
+        outputs = [sendable(output) for output in self.collector.outputs]
+        self.collector.outputs.clear()
         # What is owed stays in the outbox: everything but statuses, which their keys can tell again if they live.
         owing = [*self._resend, *outputs]
         for key in sorted(self._gone):
@@ -446,29 +452,29 @@ class Shard:
         self._gone.clear()
         owed: set[str] = set()
         self._more = False
-        clock = self.clock if self._until is None or not final else self._until
+        watermark = self.watermark if self._until is None or not final else self._until
         for key in sorted(self._changed | self._owed):
             slot = self.keys[key]
             state = self._state(key, slot)
             del self._loaded[key]
             self._loaded[key] = None
             flags = 0
-            told = [sendable(output) for output in state.status(clock, final)]
+            told = [sendable(output) for output in state.pending_outputs(watermark, final)]
             outputs += told
             if told:
-                flags |= TOLD
-            if state.forgotten():
+                flags |= FLAG_PUBLISHED
+            if state.expired():
                 owing += told
                 del self.keys[key]
                 del self._loaded[key]
                 records += self._deletion(key)
                 continue
-            if state.status_owed():
+            if state.has_deferred_output():
                 owed.add(key)
-                flags |= OWED
+                flags |= FLAG_PENDING
                 self._more = self._more or (self._has_more is not None and self._has_more(state))
-            parts = state.dump()
-            due = state.deadline()
+            parts = state.dump_changes()
+            due = state.next_timer()
             if b"" not in parts:
                 parts = {b"": self._main(key, due, flags), **parts}
             for part, payload in parts.items():
@@ -492,15 +498,15 @@ class Shard:
         """The stored main part, where its header must change although it did not; else None."""
         stored = self._store.main[key]
         _, _, stored_due, stored_flags = HEADER.unpack_from(stored)
-        if (stored_due, stored_flags) == (due, flags) and not flags & TOLD:
+        if (stored_due, stored_flags) == (due, flags) and not flags & FLAG_PUBLISHED:
             return None
         return stored[HEADER.size :]
 
-    def saved(self, snapshot: Snapshot) -> None:
+    def confirm(self, snapshot: Snapshot) -> None:
         """The snapshot is in the log: what it says is what a restart would find."""
         self._store.save(snapshot.records, snapshot.marker)
 
-    def shrink(self, most: int) -> None:
+    def evict(self, most: int) -> None:
         """Unload states that have nothing unsaved until at most `most` are loaded; call it right after `saved`.
 
         Some of them at a time, and those first that have not changed for the longest time.
@@ -517,26 +523,28 @@ class Shard:
 
     def _marker(self, epoch: int, number: int, outbox: int) -> CheckpointMarker:
         sources = self.sources
-        lowest = [(source.seen, source.max_at) for source in sources]
-        for _, rank, offset, _, _, before, _ in self.buffer:
-            if offset < lowest[rank][0]:
-                lowest[rank] = (offset, before)
+        lowest = [(source.read_offset, source.max_event_time) for source in sources]
+        for _, source_index, offset, _, _, before, _ in self.reorder_buffer:
+            if offset < lowest[source_index][0]:
+                lowest[source_index] = (offset, before)
         stored = []
         lateness = self._lateness
         for source, (committed, max_at) in zip(sources, lowest, strict=True):
             # A restart that is itself restarted has not read again yet what was read before.
-            if source.seen < source.stored_seen:
+            if source.read_offset < source.stored_read_offset:
                 lateness = self._stored_lateness
-            seen = max(source.seen, source.stored_seen)
-            stored.append(StoredSourcePosition(committed, seen, max_at, max(source.max_at, source.stored_max_at)))
-        self._seen_at_snapshot = [source.seen for source in sources]
+            seen = max(source.read_offset, source.stored_read_offset)
+            stored.append(
+                StoredSourcePosition(committed, seen, max_at, max(source.max_event_time, source.stored_max_event_time))
+            )
+        self._seen_at_snapshot = [source.read_offset for source in sources]
         return CheckpointMarker(
             FORMAT,
             epoch,
             number,
             *self._base,
             *self._read,
-            self.clock,
+            self.watermark,
             lateness,
             tuple(stored),
             outbox,

@@ -5,6 +5,7 @@ to `Context.emit`. Everything that it must remember is in `dump`: a restart give
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -19,17 +20,17 @@ StateChunks = Mapping[bytes, bytes]
 class OutputCollector:
     """What a state may use while it is called: the way out, and the shard's name for things it counts."""
 
-    __slots__ = ("counts", "emitted", "now")
+    __slots__ = ("counts", "now", "outputs")
 
     def __init__(self) -> None:
-        self.emitted: list[Output] = []
+        self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
         self.now = 0
         """The event time that is being judged."""
 
     def emit(self, topic: str, key: str, id_: str, at: int, body: Struct | None) -> None:
         """Publish one message; `id_` is its identity."""
-        self.emitted.append(Output(topic, key.encode(), id_, at, body, self.now))
+        self.outputs.append(Output(topic, key.encode(), id_, at, body, self.now))
 
     def emit_dead(
         self,
@@ -54,38 +55,55 @@ class OutputCollector:
             key=base64_or_none(key),
             value=base64_or_none(value),
         )
-        self.emitted.append(Output("dead-letter", key, f"{topic}/{partition}/{offset}", at, letter))
+        self.outputs.append(Output("dead-letter", key, f"{topic}/{partition}/{offset}", at, letter))
 
     def count(self, name: str, by: int = 1) -> None:
         """Count something for the metrics (never an input to a judgement)."""
         self.counts[name] = self.counts.get(name, 0) + by
 
 
+@dataclass(frozen=True)
+class EventTime:
+    """Apply events in the order of their event time: each waits in the reorder buffer until the watermark passes it."""
+
+    drop_late: bool
+    """Send a late event to `dead-letter`; otherwise it is applied on arrival."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Apply every event on arrival, whatever its event time."""
+
+
+Order = EventTime | Arrival
+"""In which order a machine's events are applied."""
+
+
 class KeyState(Protocol):
     """One key's state. All times are integer milliseconds of event time."""
 
-    def apply(self, event: Any, clock: int, context: OutputCollector) -> None:
+    def apply(self, event: Any, watermark: int, collector: OutputCollector) -> None:
         """Take one event in; `clock` is the shard's clock."""
 
-    def deadline(self) -> int:
-        """When to call `deadline_passed` next; NEVER when nothing is due. Cheap: asked after every event."""
+    def next_timer(self) -> int:
+        """When to call `on_timer` next; MAX_TIME when nothing is due. Cheap: asked after every event."""
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         """The time `at` came: every event with a time up to it was applied before."""
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         """What the compacted output topics should show of this key by now: asked at a checkpoint after a change.
 
         `final`: the input has ended at `clock`; show everything, unthrottled.
         """
 
-    def status_owed(self) -> bool:
+    def has_deferred_output(self) -> bool:
         """Is there a change that `status` held back (a throttle) and must be asked for again?"""
 
-    def forgotten(self) -> bool:
+    def expired(self) -> bool:
         """Nothing is left to remember: the key's records are deleted."""
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         """The records that changed since the last dump by part name; None deletes a part."""
 
 
@@ -102,24 +120,20 @@ class StateMachine(Protocol):
         """In the order of rank."""
 
     @property
-    def ordered(self) -> bool:
-        """Judge in event time; else on arrival."""
+    def order(self) -> Order:
+        """In which order events are applied, and what happens to late ones."""
 
-    @property
-    def refuses_late(self) -> bool:
-        """A late event goes to `dead-letter` (else it is applied on arrival)."""
-
-    def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> Any:
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Any:
         """The event of a message (with `at`), or Refused."""
 
     def key_of(self, event: Any) -> str:
         """The key whose state the event belongs to."""
 
-    def natural_id(self, event: Any) -> str | None:
+    def dedup_key(self, event: Any) -> str | None:
         """The identity by which a buffered duplicate is known within the shard; None where events need none."""
 
     def load(self, key: str, parts: StateChunks) -> KeyState:
         """The state of a key from its stored records (none for a new key)."""
 
-    def knows(self, state: Any, event: Any) -> bool:
+    def is_duplicate(self, state: Any, event: Any) -> bool:
         """Was an event of the same identity applied to the state before, or is it too old to tell?"""

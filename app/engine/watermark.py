@@ -21,13 +21,13 @@ MIN_TIME: Final = -(1 << 62)
 class SourcePosition(Struct):
     """One partition of one topic of a shard, as far as it was read."""
 
-    committed: int = 0
+    committed_offset: int = 0
     """As restored: every offset below is dealt with and in the stored state."""
-    seen: int = 0
+    read_offset: int = 0
     """The offset after the last one read."""
-    max_at: int = MIN_TIME
+    max_event_time: int = MIN_TIME
     """The largest event time read."""
-    stored_seen: int = 0
+    stored_read_offset: int = 0
     """`seen` of the stored state: an offset below it was read before a restart."""
-    stored_max_at: int = MIN_TIME
+    stored_max_event_time: int = MIN_TIME
     """The largest event time that was accepted below `stored_seen`."""

@@ -207,7 +207,7 @@ async def _state(
             level: Literal["warn", "fail"] = "warn" if settings.rulebook_changed else "fail"
             head, _, remedy = differs.words.partition(" Remedy: ")
             return [Check("state", level, head, remedy)]
-    clocks = [marker.clock for marker in markers if marker.clock > 0]
+    clocks = [marker.watermark for marker in markers if marker.watermark > 0]
     if clocks and settings.clock == "live":
         words += f"; the slowest clock stands {_span(now - min(clocks))} back"
     return [Check("state", "ok", words)]

@@ -123,7 +123,7 @@ class MetricsReporter:
 
     def _counted(self, held: ShardRunner) -> None:
         """Move a shard's own counts over to the metrics."""
-        metrics, counts = self._metrics, held.shard.context.counts
+        metrics, counts = self._metrics, held.shard.collector.counts
         by_topic = {"events": metrics.events, "duplicates": metrics.duplicates, "skipped": metrics.skipped}
         for name, number in counts.items():
             kind, _, rest = name.partition(":")
@@ -164,11 +164,11 @@ class MetricsReporter:
     def _refresh_shard(self, held: ShardRunner, now: int) -> None:
         metrics, shard, partition = self._metrics, held.shard, str(held.partition)
         for tp, end, source in zip(held.tps, held.ends, shard.sources, strict=True):
-            metrics.lag.labels(topic=tp.topic, partition=partition).set(max(0, end - source.seen))
+            metrics.lag.labels(topic=tp.topic, partition=partition).set(max(0, end - source.read_offset))
         labels = {"shards": held.group, "partition": partition}
-        if shard.clock > 0:
-            metrics.clock_delay.labels(**labels).set((now - shard.clock) / 1000)
-        metrics.buffered.labels(**labels).set(len(shard.buffer))
+        if shard.watermark > 0:
+            metrics.clock_delay.labels(**labels).set((now - shard.watermark) / 1000)
+        metrics.buffered.labels(**labels).set(len(shard.reorder_buffer))
         metrics.keys.labels(**labels).set(len(shard.keys))
 
     def _refresh_gauges(self, now: int) -> None:
@@ -183,7 +183,7 @@ class MetricsReporter:
             for labels in metric.initial or ((),)
         }
         for held, gauges in self._gauges.values():
-            for sample in gauges.samples(min(now, held.shard.clock)):
+            for sample in gauges.samples(min(now, held.shard.watermark)):
                 place = (sample.metric, sample.labels)
                 totals[place] = totals.get(place, 0) + sample.value
         for (name, labels), value in totals.items():

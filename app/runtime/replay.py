@@ -110,49 +110,52 @@ class Outputs(NamedTuple):
 class ReplayShard(Protocol):
     """What a replay does with a shard."""
 
-    def intake(self, rank: int, messages: Iterable[Line]) -> object: ...
+    def ingest(self, source_index: int, messages: Iterable[Line]) -> object: ...
 
-    def advance(self, clock: int) -> object: ...
+    def advance_watermark(self, clock: int) -> object: ...
 
-    def finish(self, until: int) -> None: ...
+    def end_of_input(self, until: int) -> None: ...
 
-    def last_statuses(self, until: int) -> list[Output]: ...
+    def final_outputs(self, until: int) -> list[Output]: ...
 
 
 class Replay:
     """One run over one recording; feed it lines in order of arrival, then end it."""
 
     def __init__(
-        self, rulebook: Rulebook, lateness: int = LATENESS_MS, logics: Mapping[SubjectName, StateMachine] | None = None
+        self,
+        rulebook: Rulebook,
+        lateness: int = LATENESS_MS,
+        machines: Mapping[SubjectName, StateMachine] | None = None,
     ) -> None:
         """`lateness`: how far out of order events may arrive, in ms; `logics` in the place of the rulebook's."""
         self._lateness = lateness
         self._file = SourcePosition()
-        self._context = OutputCollector()
+        self._collector = OutputCollector()
         self._told: dict[str, list[Output]] = {}
         self._shards: dict[SubjectName, ReplayShard] = {}
         self._route: dict[str, tuple[ReplayShard, int]] = {}
         self._internal_offsets: dict[str, int] = {}
         self._number = 0
         self._since_pump = 0
-        for group, logic in (logics or subjects(rulebook, review_wait_ms=None)).items():
-            sources = [self._file if is_input(topic) else SourcePosition() for topic in logic.topics]
+        for group, machine in (machines or subjects(rulebook, review_wait_ms=None)).items():
+            sources = [self._file if is_input(topic) else SourcePosition() for topic in machine.topics]
             shard = Shard(
-                logic,
+                machine,
                 lateness,
                 sources=sources,
                 place=attrgetter("place"),
-                context=self._context,
+                collector=self._collector,
             )
             self._shards[group] = shard
-            for rank, topic in enumerate(logic.topics):
-                self._route[topic] = (shard, rank)
+            for source_index, topic in enumerate(machine.topics):
+                self._route[topic] = (shard, source_index)
         self._rooms = self._shards["rooms"]
 
     @property
     def clock(self) -> int:
         """The file's clock; the beginning of time before its first event."""
-        return self._file.max_at - self._lateness if self._file.max_at > MIN_TIME else MIN_TIME
+        return self._file.max_event_time - self._lateness if self._file.max_event_time > MIN_TIME else MIN_TIME
 
     def feed(self, lines: Iterable[bytes]) -> None:
         """Take lines of the recording in; blank ones are skipped."""
@@ -161,7 +164,7 @@ class Replay:
             self._number += 1
             try:
                 line = _decode(raw)
-                shard, rank = route[line.topic]
+                shard, source_index = route[line.topic]
                 if not is_input(line.topic):
                     raise KeyError(line.topic)
                 place = line.partition, self._number if line.offset is None else line.offset
@@ -173,8 +176,8 @@ class Replay:
             if shard is not rooms:
                 if line.topic == "review":
                     self._pump()  # the verdicts that it may name come first
-                shard.advance(self.clock)
-            shard.intake(rank, (message,))
+                shard.advance_watermark(self.clock)
+            shard.ingest(source_index, (message,))
             self._since_pump += 1
             if self._since_pump >= BATCH:
                 self._pump()
@@ -182,16 +185,16 @@ class Replay:
     def end(self) -> Outputs:
         """The input has ended: judge what is at or before its largest `at`, and give everything that came out."""
         self._pump()
-        until = self._file.max_at
+        until = self._file.max_event_time
         if until > MIN_TIME:
             for group in GROUPS:
-                self._shards[group].advance(until + 1)
+                self._shards[group].advance_watermark(until + 1)
                 self._deliver()
             for group in GROUPS:
-                self._shards[group].finish(until)
+                self._shards[group].end_of_input(until)
                 self._deliver()
             for group in GROUPS:
-                self._told.setdefault("status", []).extend(self._shards[group].last_statuses(until))
+                self._told.setdefault("status", []).extend(self._shards[group].final_outputs(until))
                 self._deliver()
         by_topic = {topic: sorted(outputs, key=in_order) for topic, outputs in self._told.items()}
         last = {(output.topic, output.key): output for output in self._told.get("status", ()) if output.body}
@@ -204,7 +207,7 @@ class Replay:
             statuses=[output for output in states if output.topic == "room-status"],
             pins=by_topic.get("pin-decision", []),
             refused=self._told.get("dead-letter", []),
-            counts=dict(self._context.counts),
+            counts=dict(self._collector.counts),
             until=max(until, 0),
         )
 
@@ -214,12 +217,12 @@ class Replay:
         clock = self.clock
         for group in GROUPS:
             if group != "rfqs":  # pins come late, and in no order of time: they are judged when all of them are there
-                self._shards[group].advance(clock)
+                self._shards[group].advance_watermark(clock)
                 self._deliver()
 
     def _deliver(self) -> None:
         """Hand on what was emitted; internal messages go in again until nothing more comes of them."""
-        emitted = self._context.emitted
+        emitted = self._collector.outputs
         while emitted:
             outputs = emitted.copy()
             emitted.clear()
@@ -234,11 +237,11 @@ class Replay:
                 self._told.setdefault(output.topic, []).append(output)
 
     def _again(self, output: Output) -> None:
-        shard, rank = self._route[output.topic]
+        shard, source_index = self._route[output.topic]
         offset = self._internal_offsets.get(output.topic, 0)
         self._internal_offsets[output.topic] = offset + 1
         value = None if output.body is None else msgspec.json.encode(output.body)
-        shard.intake(rank, (Line(offset, output.key, value, (None, offset)),))
+        shard.ingest(source_index, (Line(offset, output.key, value, (None, offset)),))
 
     def _refuse(self, raw: bytes, error: Exception) -> None:
         """A line that no shard can be asked about."""
@@ -271,10 +274,10 @@ class Replay:
                 place = self._number if told is None else told
             else:
                 topic = None
-        self._context.emit_dead(topic, partition, place, "malformed", detail, max(self.clock, 0), key, value)
+        self._collector.emit_dead(topic, partition, place, "malformed", detail, max(self.clock, 0), key, value)
         if topic is not None:
-            self._context.count(f"events:{topic}")
-        self._context.count(f"refused:{topic or 'unknown'}:malformed")
+            self._collector.count(f"events:{topic}")
+        self._collector.count(f"refused:{topic or 'unknown'}:malformed")
         self._deliver()
 
 

@@ -70,14 +70,14 @@ class Worker:
         settings: Settings,
         rulebook: Rulebook,
         partitions: Mapping[SubjectName, int],
-        logics: Mapping[SubjectName, StateMachine] | None = None,
+        machines: Mapping[SubjectName, StateMachine] | None = None,
     ) -> None:
         """`partitions` of each group, as `ensure_topics` tells; `logics` in the place of Vigil's own, for tests."""
         self.settings = settings
         self.rulebook = rulebook
         self.metrics = worker_metrics()
         live = settings.clock == "live"
-        self.logics = dict(logics or REGISTRY.machines(rulebook, settings.allowed_lateness_ms if live else None))
+        self.machines = dict(machines or REGISTRY.machines(rulebook, settings.allowed_lateness_ms if live else None))
         self.broken: BaseException | None = None
         """Why the worker stops, where it stops for an error."""
         self.app = _faust_app(settings)
@@ -91,7 +91,7 @@ class Worker:
                 group=group,
                 changelog=changelog_of(settings.app_id, group),
             )
-            for group in self.logics
+            for group in self.machines
         }
         self.owner = ShardManager(
             self.feed,
@@ -104,7 +104,7 @@ class Worker:
                 fetch_wait_ms=settings.fetch_wait_ms,
                 exact_ends=settings.idempotent_producer,  # all but the embedded broker
             ),
-            {group: logic.topics for group, logic in self.logics.items()},
+            {group: machine.topics for group, machine in self.machines.items()},
             self._new_shard,
             REGISTRY.upstream,
         )
@@ -134,10 +134,10 @@ class Worker:
         self._ready = False
         self._last_tick = time.monotonic()
         self._recovery_began = time.monotonic()
-        self._topics = {topic for logic in self.logics.values() for topic in logic.topics}
-        self._topics.update(changelog_of(settings.app_id, group) for group in self.logics)
-        for group, logic in self.logics.items():
-            attach(self.app, group, batches(self.app, *logic.topics), self.owner.take, self.crash)
+        self._topics = {topic for machine in self.machines.values() for topic in machine.topics}
+        self._topics.update(changelog_of(settings.app_id, group) for group in self.machines)
+        for group, machine in self.machines.items():
+            attach(self.app, group, batches(self.app, *machine.topics), self.owner.take, self.crash)
         self.app.on_partitions_revoked.connect(self._guard(self._revoked))
         self.app.on_rebalance_complete.connect(self._guard(self._assigned))
         self.app.on_before_shutdown.connect(self._guard(self._shutting_down))
@@ -208,10 +208,10 @@ class Worker:
         if partition in mirrors.broken:
             raise mirrors.broken[partition]
         store: ChangelogStore = mirrors.mirror(partition)
-        store.settle()
+        store.finalize_restore()
         self._check_rulebook(store)
         return Shard(
-            self.logics[group],
+            self.machines[group],
             self.settings.allowed_lateness_ms,
             partition=partition,
             store=store,
@@ -257,7 +257,7 @@ class Worker:
         self._ready = True
         seconds = time.monotonic() - self._recovery_began
         self.metrics.recovery.set(seconds)
-        owned = dict.fromkeys(self.logics, 0)
+        owned = dict.fromkeys(self.machines, 0)
         keys = 0
         for group, _ in self.owner.shards:
             owned[group] += 1
@@ -284,7 +284,7 @@ class Worker:
             await asyncio.sleep(pause)
             self._check_stall(time.monotonic() - asleep - pause)
             for table in self.tables.values():
-                table.store.sort_in()
+                table.store.apply_pending()
             if self._ready:
                 self.owner.tick()
                 await self.checkpoints.when_due()
@@ -313,7 +313,7 @@ class Worker:
     def _shrink(self) -> None:
         most = self.settings.max_loaded_keys
         for held in self.owner.shards.values():
-            held.shard.shrink(most)
+            held.shard.evict(most)
 
     async def _watch(self) -> None:
         """Say every minute what went wrong with messages, loudly where it is a flood."""
@@ -460,6 +460,8 @@ def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | Non
     `candidate`: a rulebook that judges rooms in shadow.
     """
     _tune()
-    logics = REGISTRY.machines(rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None, candidate)
+    machines = REGISTRY.machines(
+        rulebook, settings.allowed_lateness_ms if settings.clock == "live" else None, candidate
+    )
     partitions = asyncio.run(_prepare(settings))
-    Worker(settings, rulebook, partitions, logics).run()
+    Worker(settings, rulebook, partitions, machines).run()

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from tests.support.fakes import FakeFeed, FakeProducer, FakeTable, fetched, restored
-from tests.support.toys import Ordered
+from tests.support.toys import OrderedToy
 from vigil.agents.checkpointer import CATCHING_UP, Checkpointer, FencedError
 from vigil.agents.shard_manager import ShardManager, WatermarkPolicy, wall_ms
 from vigil.app.engine.changelog import ChangelogStore
@@ -54,7 +54,7 @@ class Stage:
         )
 
     def _shard(self, group: SubjectName, partition: int) -> Shard:
-        return Shard(Ordered(), 0, partition=partition, store=self.store, rulebook="rules")
+        return Shard(OrderedToy(), 0, partition=partition, store=self.store, rulebook="rules")
 
     async def begin(self) -> "Stage":
         """Take the shard over; the diary begins after that."""
@@ -70,7 +70,7 @@ class Stage:
 
     def says(self, *ats: int) -> None:
         """Entries arrive and are judged; each gives one output."""
-        offset = self.held.shard.sources[0].seen
+        offset = self.held.shard.sources[0].read_offset
         self.feed.told_ends[ENTRY] = offset + len(ats)
         self.owner.take(fetched("entry", offset, *ats))
         self.feed.answers_all(wall_ms() + 1)
@@ -133,9 +133,11 @@ async def test_a_restart_at_any_record_of_the_log_finds_a_whole_checkpoint_and_w
     assert len(said) == 3
     assert len(stage.producer.batches) > 1
     for length in range(before, len(stage.log)):
-        assert restored(stage.log[:length]).owed() == []
+        assert restored(stage.log[:length]).pending_resend() == []
     whole = restored(stage.log)
-    assert [(output.topic, output.key, output.payload) for output in whole.owed() if output.topic == "said"] == said
+    assert [
+        (output.topic, output.key, output.payload) for output in whole.pending_resend() if output.topic == "said"
+    ] == said
 
 
 async def test_a_checkpoint_that_fits_is_one_batch_and_on_the_embedded_broker_its_marker_stands_alone() -> None:
@@ -184,7 +186,7 @@ async def test_outputs_that_come_close_together_are_one_checkpoint() -> None:
 async def test_state_without_outputs_waits_for_the_interval() -> None:
     stage = await Stage(interval_ms=500, group_ms=1).begin()
     await stage.due()
-    stage.held.shard.intake(1, fetched("remark", 0, 5000))  # waits for its order: read, and nothing to say
+    stage.held.shard.ingest(1, fetched("remark", 0, 5000))  # waits for its order: read, and nothing to say
     stage.diary.clear()
     await stage.due()
     assert stage.diary == []
@@ -214,7 +216,7 @@ async def test_while_catching_up_outputs_wait_for_the_interval(waiting: int, wri
     await stage.due()
     before = len(stage.written)
     stage.says(1000)
-    stage.held.ends[0] = stage.held.shard.sources[0].seen + waiting
+    stage.held.ends[0] = stage.held.shard.sources[0].read_offset + waiting
     await stage.due()
     assert len(stage.written) - before == written
 
@@ -225,7 +227,7 @@ async def test_recorded_data_is_committed_to_its_last_offset_only_with_its_last_
     stage.feed.told_ends[ENTRY] = 3
     stage.feed.answers_all(0)
     stage.owner.take(fetched("entry", 0, 1000, 2000, 3000))
-    stage.held.shard.advance(10_000)
+    stage.held.shard.advance_watermark(10_000)
     stage.held.ends[0] = 3
     assert not stage.held.ended
     await stage.write()
@@ -343,7 +345,7 @@ async def test_after_a_last_checkpoint_nothing_is_sent_again(before: bool) -> No
     stage.says(1000)
     if before:
         await stage.write()
-        assert not stage.held.shard.unsaved
+        assert not stage.held.shard.has_unsaved_state
     await stage.checkpoints.last()
     assert [topic for topic, _, _ in stage.producer.sent].count("said") == 1
     following = Stage(log=stage.log)

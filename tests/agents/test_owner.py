@@ -14,7 +14,7 @@ import pytest
 from faust.types import TP
 
 from tests.support.fakes import FakeFeed, fetched, restored
-from tests.support.toys import Arrival, Ordered, Toy
+from tests.support.toys import ArrivalToy, OrderedToy, Toy
 from vigil.agents import shard_manager as owner_module
 from vigil.agents.faust.agent import attach
 from vigil.agents.faust.batches import Batch, FaustSourceFeed
@@ -43,7 +43,7 @@ class Stage:
         **pace: Any,
     ) -> None:
         self.now = NOW
-        self.toy = toy or Ordered()
+        self.toy = toy or OrderedToy()
         self.feed = FakeFeed(*TOPICS)
         self.store = store
         self.group = group
@@ -69,13 +69,13 @@ class Stage:
         return self.owner.shards[self.group, 0]
 
     @property
-    def clock(self) -> int:
-        clock: int = self.held.shard.clock
-        return clock
+    def watermark(self) -> int:
+        watermark: int = self.held.shard.watermark
+        return watermark
 
     def take(self, tp: TP, *ats: int) -> None:
         """The next records of a partition arrive; the broker has at least these."""
-        offset = self.held.shard.sources[TOPICS.index(tp.topic)].seen
+        offset = self.held.shard.sources[TOPICS.index(tp.topic)].read_offset
         self.feed.told_ends[tp] = max(self.feed.told_ends[tp], offset + len(ats))
         self.owner.take(fetched(tp.topic, offset, *ats))
 
@@ -95,15 +95,15 @@ async def test_the_slowest_partition_decides_while_none_is_idle() -> None:
     stage = await Stage().assign()
     for tp, at in ((ENTRY, 9000), (REMARK, 5000), (LOOK, 7000)):
         stage.take(tp, NOW + at)
-    assert stage.clock == NOW + 5000 - LATENESS
+    assert stage.watermark == NOW + 5000 - LATENESS
 
 
 async def test_before_anything_came_the_clock_stands_until_all_are_idle() -> None:
     stage = await Stage().assign()
     stage.waits(IDLE - 10)
-    assert stage.clock < 0
+    assert stage.watermark < 0
     stage.waits(10)
-    assert stage.clock == stage.now - LATENESS
+    assert stage.watermark == stage.now - LATENESS
 
 
 async def test_an_idle_partition_holds_nothing_back_and_the_others_do() -> None:
@@ -112,22 +112,22 @@ async def test_an_idle_partition_holds_nothing_back_and_the_others_do() -> None:
     stage.waits(IDLE)
     stage.take(ENTRY, NOW + 5000)
     assert stage.held.idle == [False, True, True]
-    assert stage.clock == NOW + 5000 - LATENESS
+    assert stage.watermark == NOW + 5000 - LATENESS
     stage.take(LOOK, NOW + 6000)
     stage.take(ENTRY, NOW + 9000)
     assert stage.held.idle == [False, True, False]
-    assert stage.clock == NOW + 6000 - LATENESS
+    assert stage.watermark == NOW + 6000 - LATENESS
 
 
 async def test_a_partition_that_speaks_again_holds_again() -> None:
     stage = await Stage().assign()
     stage.waits(IDLE)
-    stood = stage.clock
+    stood = stage.watermark
     stage.take(ENTRY, NOW - LATENESS)  # older than the clock: it cannot move it, but it holds it
     stage.waits(IDLE - 10)
-    assert stage.clock == stood
+    assert stage.watermark == stood
     stage.waits(10)
-    assert stage.clock == stage.now - LATENESS
+    assert stage.watermark == stage.now - LATENESS
 
 
 async def test_a_partition_with_a_backlog_is_never_idle_however_long_it_is_silent() -> None:
@@ -136,7 +136,7 @@ async def test_a_partition_with_a_backlog_is_never_idle_however_long_it_is_silen
     stage.feed.told_ends[ENTRY] = 1000
     stage.waits(5000)
     assert stage.held.idle == [False, True, True]
-    assert stage.clock == NOW - LATENESS
+    assert stage.watermark == NOW - LATENESS
 
 
 async def test_the_ends_are_learned_before_anything_is_read_so_that_a_backlog_holds_from_the_first_moment() -> None:
@@ -146,7 +146,7 @@ async def test_the_ends_are_learned_before_anything_is_read_so_that_a_backlog_ho
     stage.feed.told_ends = dict.fromkeys(stage.feed.tps, 0)  # no fetch has told of it yet
     stage.waits(5000)
     assert not stage.held.idle[2]
-    assert stage.clock < 0
+    assert stage.watermark < 0
     assert stage.held.backlog() == stage.owner.backlog() == 7
 
 
@@ -162,9 +162,9 @@ async def test_behind_the_last_record_may_stand_the_end_of_a_transaction() -> No
     stage.feed.past[ENTRY] = 2
     stage.waits(IDLE)
     assert stage.held.idle[0]
-    assert stage.clock == stage.now - LATENESS
+    assert stage.watermark == stage.now - LATENESS
     assert stage.held.backlog() == 0
-    assert stage.held.shard.snapshot().committed[0] == 2, "so that whoever waits for all of it can tell"
+    assert stage.held.shard.snapshot().committed_offsets[0] == 2, "so that whoever waits for all of it can tell"
 
 
 async def test_what_was_handed_on_and_did_not_arrive_yet_is_waited_for() -> None:
@@ -172,7 +172,7 @@ async def test_what_was_handed_on_and_did_not_arrive_yet_is_waited_for() -> None
     stage.feed.told_ends[ENTRY] = stage.feed.past[ENTRY] = stage.feed.handed[ENTRY] = 3
     stage.waits(5000)
     assert not stage.held.idle[0]
-    assert stage.clock < 0
+    assert stage.watermark < 0
 
 
 async def test_the_clock_follows_the_brokers_answers_not_a_wall_that_runs_ahead_of_them() -> None:
@@ -180,17 +180,17 @@ async def test_the_clock_follows_the_brokers_answers_not_a_wall_that_runs_ahead_
     stage.waits(IDLE)
     answered = stage.now
     stage.waits(900, answers=False)
-    assert stage.clock == answered + 2 * 20 + 100 - LATENESS
+    assert stage.watermark == answered + 2 * 20 + 100 - LATENESS
 
 
 async def test_a_wall_that_goes_back_takes_no_clock_back() -> None:
     stage = await Stage().assign()
     stage.waits(IDLE)
-    stood = stage.clock
+    stood = stage.watermark
     stage.now -= 60_000
     stage.feed.answers_all(stage.now)
     stage.owner.tick()
-    assert stage.clock == stood
+    assert stage.watermark == stood
 
 
 async def test_batches_of_partitions_that_went_elsewhere_are_left_alone() -> None:
@@ -208,28 +208,28 @@ async def test_batches_of_partitions_that_went_elsewhere_are_left_alone() -> Non
 
 async def stored(offset: int) -> ChangelogStore:
     """The state of a shard that has dealt with `offset` entries."""
-    stage = await Stage(toy=Arrival()).assign()
+    stage = await Stage(toy=ArrivalToy()).assign()
     if offset:
         stage.take(ENTRY, *range(NOW, NOW + offset))
     return restored([(r.key, r.value, r.headers) for r in stage.held.shard.snapshot().changelog()])
 
 
 async def test_reading_goes_on_where_the_stored_state_has_come_to() -> None:
-    stage = Stage(toy=Arrival(), store=await stored(5))
+    stage = Stage(toy=ArrivalToy(), store=await stored(5))
     stage.feed.told_ends[ENTRY] = 5
     await stage.assign()
     assert stage.owner.positions() == {ENTRY: 5, REMARK: 0, LOOK: 0}
 
 
 async def test_a_topic_that_ends_before_the_stored_state_is_another_topic() -> None:
-    stage = Stage(toy=Arrival(), store=await stored(5))
+    stage = Stage(toy=ArrivalToy(), store=await stored(5))
     stage.feed.told_ends[ENTRY] = 4
     with pytest.raises(TopicMismatch, match=r"entry, partition 0, ends at 4, before the offset 5 .*`app_id`"):
         await stage.assign()
 
 
 async def test_a_broker_that_tells_the_beginning_of_the_last_batch_as_the_end_is_believed_to_have_it_all() -> None:
-    stage = Stage(toy=Arrival(), store=await stored(5), exact_ends=False)
+    stage = Stage(toy=ArrivalToy(), store=await stored(5), exact_ends=False)
     stage.feed.told_ends[ENTRY] = 1
     await stage.assign()
     assert stage.owner.positions()[ENTRY] == 5
@@ -238,33 +238,33 @@ async def test_a_broker_that_tells_the_beginning_of_the_last_batch_as_the_end_is
 @pytest.mark.parametrize(("offset", "skipped"), [(5, 15), (0, 0)])
 async def test_what_retention_took_while_nobody_read_is_counted(offset: int, skipped: int) -> None:
     """A new application has lost nothing: it never wanted what was before."""
-    stage = Stage(toy=Arrival(), store=await stored(offset))
+    stage = Stage(toy=ArrivalToy(), store=await stored(offset))
     stage.feed.told_ends[ENTRY], stage.feed.first[ENTRY] = 30, 20
     await stage.assign()
     assert stage.owner.positions()[ENTRY] == 20
-    assert stage.held.shard.context.counts.get("skipped:entry", 0) == skipped
+    assert stage.held.shard.collector.counts.get("skipped:entry", 0) == skipped
 
 
 @pytest.mark.parametrize(("first", "skipped"), [(0, 0), (1, 0), (3, 2), (50, 3)])
 async def test_a_gap_is_loss_only_as_far_as_the_topic_begins_behind_it(first: int, skipped: int) -> None:
-    stage = await Stage(toy=Arrival()).assign()
+    stage = await Stage(toy=ArrivalToy()).assign()
     stage.take(ENTRY, NOW)
     stage.feed.told_ends[ENTRY] = 60
     stage.owner.take(fetched("entry", 4, NOW))
     stage.feed.first[ENTRY] = first
     await stage.owner.count_gone()
-    assert stage.held.shard.context.counts.get("skipped:entry", 0) == skipped
+    assert stage.held.shard.collector.counts.get("skipped:entry", 0) == skipped
     assert stage.owner.gaps == {}
 
 
 async def test_a_batch_that_was_handed_on_and_lost_on_its_way_stops_the_worker() -> None:
     """Else it would look like a gap of the topic's own. The state before it is saved: a restart reads it again."""
-    stage = await Stage(toy=Arrival()).assign()
+    stage = await Stage(toy=ArrivalToy()).assign()
     stage.take(ENTRY, NOW)
     first, lost, last = (Batch(fetched("entry", offset, NOW, NOW)) for offset in (1, 3, 5))
     first.after, lost.after, last.after = 1, 3, 5
     stage.owner.take(first)
-    with pytest.raises(RuntimeError, match="entry, partition 0: what was read from offset 3 to 5 was handed on and"):
+    with pytest.raises(RuntimeError, match="entry, partition 0: records from offset 3 to 5 were handed on and"):
         stage.owner.take(last)
     assert stage.owner.positions()[ENTRY] == 3
     stage.owner.take(lost)
@@ -276,17 +276,17 @@ async def test_a_batch_that_takes_long_leaves_others_a_turn_where_order_does_not
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two thousand suppliers that nobody looked into for long take seconds to unpack."""
-    stage = await Stage(toy=Arrival()).assign()
-    clock = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    intake, sizes = stage.held.shard.intake, []
+    stage = await Stage(toy=ArrivalToy()).assign()
+    seconds = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    ingest, sizes = stage.held.shard.ingest, []
 
-    def slowly(rank: int, records: Sequence[Any], wall: int | None) -> bool:
-        clock[0] += 0.15
+    def slowly(source_index: int, records: Sequence[Any], wall: int | None) -> bool:
+        seconds[0] += 0.15
         sizes.append(len(records))
-        return intake(rank, records, wall)
+        return ingest(source_index, records, wall)
 
-    stage.held.shard.intake = slowly  # type: ignore[method-assign]
+    stage.held.shard.ingest = slowly  # type: ignore[method-assign]
     stage.feed.told_ends[ENTRY] = 450
     rest: Sequence[Any] = fetched("entry", 0, *[NOW] * 450)
     left = []
@@ -298,14 +298,14 @@ async def test_a_batch_that_takes_long_leaves_others_a_turn_where_order_does_not
 
 
 async def test_what_is_left_of_a_batch_is_let_go_with_its_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = await Stage(toy=Arrival()).assign()
+    stage = await Stage(toy=ArrivalToy()).assign()
     monkeypatch.setattr(owner_module, "MOMENT_S", 0)
     rest = stage.owner.take(fetched("entry", 0, *[NOW] * 450))
     assert len(rest) == 350
     stage.owner.drop()
     assert not stage.owner.take(rest)
     await stage.assign()
-    with pytest.raises(RuntimeError, match="was handed on and did not arrive"):
+    with pytest.raises(RuntimeError, match="were handed on and did not arrive"):
         stage.owner.take(rest)
 
 
@@ -358,11 +358,11 @@ async def test_recorded_data_ends_at_its_largest_time_once_all_is_read() -> None
     await stage.assign()
     stage.take(ENTRY, 9000)
     stage.waits(5000)
-    assert stage.clock < 0, "one partition was not read yet"
+    assert stage.watermark < 0, "one partition was not read yet"
     assert not stage.held.ended
     stage.take(REMARK, 4000)
     stage.waits(IDLE)
-    assert stage.clock == 9001
+    assert stage.watermark == 9001
     assert stage.held.ended
 
 
@@ -370,7 +370,7 @@ async def test_recorded_data_ends_where_it_is_told() -> None:
     stage = await Stage(live=False, recorded_until=50_000).assign()
     stage.take(ENTRY, 9000)
     stage.waits(IDLE)
-    assert stage.clock == 50_001
+    assert stage.watermark == 50_001
     assert stage.held.ended
 
 
@@ -378,25 +378,25 @@ async def test_a_shard_without_any_event_has_no_end_of_its_own_but_the_one_told(
     alone = await Stage(live=False).assign()
     alone.waits(IDLE)
     assert alone.held.ended
-    assert alone.clock < 0
+    assert alone.watermark < 0
     told = await Stage(live=False, recorded_until=50_000).assign()
     told.waits(IDLE)
-    assert told.clock == 50_001
+    assert told.watermark == 50_001
 
 
 async def test_recorded_data_that_goes_on_after_its_end_ends_again() -> None:
-    stage = await Stage(live=False, toy=Arrival()).assign()
+    stage = await Stage(live=False, toy=ArrivalToy()).assign()
     stage.take(ENTRY, 9000)
     stage.waits(IDLE)
     assert stage.held.ended
     stage.take(ENTRY, 12_000)
     assert not stage.held.ended
     stage.waits(IDLE)
-    assert (stage.held.ended, stage.clock) == (True, 12_001)
+    assert (stage.held.ended, stage.watermark) == (True, 12_001)
 
 
 async def test_a_group_that_reads_what_others_write_waits_until_all_of_it_is_written() -> None:
-    stage = await Stage(live=False, toy=Arrival(), group="hosts", upstream=("hosts",)).assign()
+    stage = await Stage(live=False, toy=ArrivalToy(), group="hosts", upstream=("hosts",)).assign()
     done: dict[SubjectName, int] = {}
     stage.owner.upstream_done = done.get
     stage.take(ENTRY, 9000)
@@ -406,7 +406,7 @@ async def test_a_group_that_reads_what_others_write_waits_until_all_of_it_is_wri
     stage.waits(100)
     assert not stage.held.ended, "an answer that is older than the last write tells nothing"
     stage.waits(10)
-    assert (stage.held.ended, stage.clock) == (True, 9001)
+    assert (stage.held.ended, stage.watermark) == (True, 9001)
 
 
 # ---- back-pressure ----------------------------------------------------------------------------------------------
@@ -426,7 +426,7 @@ async def test_topics_that_run_ahead_wait_for_the_slowest() -> None:
     assert stage.feed.held == {ENTRY, REMARK}
     stage.take(LOOK, 80_000)
     assert stage.feed.held == set()
-    assert len(stage.held.shard.buffer) < 10 // 2
+    assert len(stage.held.shard.reorder_buffer) < 10 // 2
 
 
 async def test_the_last_event_that_fits_stops_nobody() -> None:
@@ -471,8 +471,8 @@ async def test_whatever_the_topics_hold_the_buffer_stays_bounded_and_all_is_read
                 ats, todo[tp] = todo[tp][:size], todo[tp][size:]
                 stage.take(tp, *ats)
             stage.waits(IDLE)
-            largest = max(largest, len(stage.held.shard.buffer))
+            largest = max(largest, len(stage.held.shard.reorder_buffer))
         stage.waits(2 * IDLE)
         assert stage.held.ended, seed
-        assert stage.held.shard.buffer == []
+        assert stage.held.shard.reorder_buffer == []
         assert largest <= 40 + 3 * 10, (seed, largest)

@@ -1,7 +1,6 @@
 """Since when a verdict could be judged: what the specification makes everybody wait for is not Vigil's delay."""
 
 import time
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -42,7 +41,7 @@ class FaustSourceFeed:
 
 class OutputCollector:
     def __init__(self) -> None:
-        self.emitted: list[Output] = []
+        self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
 
 
@@ -50,21 +49,21 @@ class Shard:
     """Says a verdict as soon as its clock is above `judged`."""
 
     def __init__(self, judged: int, sources: int) -> None:
-        self.clock = 0
-        self.logic = SimpleNamespace(ordered=True)
+        self.watermark = 0
+        self.event_time_order = True
         self.sources = [SourcePosition() for _ in range(sources)]
-        self.context = OutputCollector()
-        self.buffer: list[Any] = []
+        self.collector = OutputCollector()
+        self.reorder_buffer: list[Any] = []
         self._judged = judged
 
-    def intake(self, rank: int, records: list[Told], wall: int | None) -> bool:
-        self.sources[rank].seen = records[-1].offset + 1
+    def ingest(self, source_index: int, records: list[Told], wall: int | None) -> bool:
+        self.sources[source_index].read_offset = records[-1].offset + 1
         return True
 
-    def advance(self, clock: int, most: int) -> None:
-        if self.clock <= self._judged < clock:
-            self.context.emitted.append(Output("verdict", b"r", "id", self._judged, None, self._judged))
-        self.clock = max(clock, self.clock)
+    def advance_watermark(self, watermark: int, most: int) -> None:
+        if self.watermark <= self._judged < watermark:
+            self.collector.outputs.append(Output("verdict", b"r", "id", self._judged, None, self._judged))
+        self.watermark = max(watermark, self.watermark)
 
 
 def world(sources: int) -> tuple[ShardManager, ShardRunner, FaustSourceFeed]:
@@ -78,11 +77,11 @@ def world(sources: int) -> tuple[ShardManager, ShardRunner, FaustSourceFeed]:
     return owner, held, feed
 
 
-def arrives(owner: ShardManager, held: ShardRunner, rank: int, at: int, came: int) -> None:
+def arrives(owner: ShardManager, held: ShardRunner, source_index: int, at: int, came: int) -> None:
     """A record of the event time `at` that the broker has had since `came`."""
-    held.shard.sources[rank].max_at = max(held.shard.sources[rank].max_at, at)
-    seen = held.shard.sources[rank].seen
-    owner.take([Told(held.tps[rank].topic, 0, seen, came)])
+    held.shard.sources[source_index].max_event_time = max(held.shard.sources[source_index].max_event_time, at)
+    seen = held.shard.sources[source_index].read_offset
+    owner.take([Told(held.tps[source_index].topic, 0, seen, came)])
 
 
 def test_a_record_that_is_fetched_late_is_our_delay() -> None:
@@ -147,21 +146,21 @@ def test_a_long_way_of_the_clock_is_gone_in_moments_between_which_the_worker_liv
 ) -> None:
     owner, held, feed = world(1)
     spent = [0.0]
-    advance = held.shard.advance
+    advance_watermark = held.shard.advance_watermark
 
-    def slowly(clock: int, most: int) -> None:
+    def slowly(watermark: int, most: int) -> None:
         spent[0] += 0.15
-        advance(clock, most)
+        advance_watermark(watermark, most)
 
-    held.shard.advance = slowly
-    held.shard.clock = T - 3_600_000
+    held.shard.advance_watermark = slowly
+    held.shard.watermark = T - 3_600_000
     monkeypatch.setattr(time, "monotonic", lambda: spent[0])
     arrives(owner, held, 0, T + LATENESS, came=feed.now)
     assert spent[0] < 0.5
-    assert held.shard.clock < T - 3_000_000
+    assert held.shard.watermark < T - 3_000_000
     for _ in range(40):
         owner.tick()
-    assert held.shard.clock == T
+    assert held.shard.watermark == T
 
 
 def test_a_time_at_which_much_falls_due_is_gone_in_moments_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,20 +168,20 @@ def test_a_time_at_which_much_falls_due_is_gone_in_moments_too(monkeypatch: pyte
     owner, held, feed = world(1)
     spent, left = [0.0], [100]
 
-    def slowly(clock: int, most: int) -> bool:
+    def slowly(watermark: int, most: int) -> bool:
         spent[0] += 0.05
         left[0] -= 1
         if left[0] <= 0:
-            held.shard.clock = clock
+            held.shard.watermark = watermark
         return left[0] > 0
 
-    held.shard.advance = slowly
-    held.shard.clock = T - 1
+    held.shard.advance_watermark = slowly
+    held.shard.watermark = T - 1
     monkeypatch.setattr(time, "monotonic", lambda: spent[0])
     arrives(owner, held, 0, T + LATENESS, came=feed.now)
     assert 0.2 <= spent[0] < 0.5
     ticks = 0
-    while held.shard.clock < T:
+    while held.shard.watermark < T:
         owner.tick()
         ticks += 1
     assert ticks > 10
@@ -196,15 +195,15 @@ def test_many_shards_share_a_moment_and_all_have_their_turn(monkeypatch: pytest.
     owner.shards.clear()
     for partition in range(30):
         shard = Shard(T, 1)
-        shard.clock = T - 600_000
-        advance = shard.advance
+        shard.watermark = T - 600_000
+        advance_watermark = shard.advance_watermark
 
-        def slowly(clock: int, most: int, advance: Any = advance) -> None:
+        def slowly(watermark: int, most: int, advance_watermark: Any = advance_watermark) -> None:
             spent[0] += 0.15
-            advance(clock, most)
+            advance_watermark(watermark, most)
 
-        shard.advance = slowly  # type: ignore[method-assign]
-        shard.sources[0].max_at = T + LATENESS
+        shard.advance_watermark = slowly  # type: ignore[method-assign]
+        shard.sources[0].max_event_time = T + LATENESS
         owner.shards["rooms", partition] = ShardRunner(
             "rooms", partition, shard, [TP("buyer-entry", partition)], [1], feed.now
         )
@@ -215,12 +214,12 @@ def test_many_shards_share_a_moment_and_all_have_their_turn(monkeypatch: pytest.
         before = spent[0]
         owner.tick()
         assert spent[0] - before < 0.5
-    clocks = [held.shard.clock for held in owner.shards.values()]
+    clocks = [held.shard.watermark for held in owner.shards.values()]
     assert min(clocks) > T - 600_000
     # One that keeps up is looked at in each tick.
     prompt = owner.shards["rooms", 7]
-    prompt.shard.clock, prompt.behind = T, False
-    prompt.shard.advance = Shard(T, 1).advance
+    prompt.shard.watermark, prompt.behind = T, False
+    prompt.shard.advance_watermark = Shard(T, 1).advance_watermark
     for _ in range(5):
         prompt.held = set()
         seen = len(looked)
@@ -228,15 +227,15 @@ def test_many_shards_share_a_moment_and_all_have_their_turn(monkeypatch: pytest.
         assert prompt in looked[seen:]
     for _ in range(300):
         owner.tick()
-    assert {held.shard.clock for held in owner.shards.values()} == {T}
+    assert {held.shard.watermark for held in owner.shards.values()} == {T}
 
 
 def test_years_without_anything_to_do_are_gone_in_a_moment() -> None:
     owner, held, feed = world(1)
     steps = []
-    advance = held.shard.advance
-    held.shard.advance = lambda clock, most: (steps.append(clock), advance(clock, most))
-    held.shard.clock = T - 1000 * 365 * 86_400_000
+    advance_watermark = held.shard.advance_watermark
+    held.shard.advance_watermark = lambda watermark, most: (steps.append(watermark), advance_watermark(watermark, most))
+    held.shard.watermark = T - 1000 * 365 * 86_400_000
     arrives(owner, held, 0, T + LATENESS, came=feed.now)
-    assert held.shard.clock == T
+    assert held.shard.watermark == T
     assert len(steps) < 100

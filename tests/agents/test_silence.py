@@ -36,13 +36,13 @@ class Recorder:
     """A shard that keeps only its clock."""
 
     def __init__(self) -> None:
-        self.clock = 0
-        self.context = OutputCollector()
-        self.buffer: list[object] = []
-        self.sources = [SourcePosition(max_at=T0) for _ in TPS]
+        self.watermark = 0
+        self.collector = OutputCollector()
+        self.reorder_buffer: list[object] = []
+        self.sources = [SourcePosition(max_event_time=T0) for _ in TPS]
 
-    def advance(self, clock: int, most: int) -> None:
-        self.clock = max(self.clock, clock)
+    def advance_watermark(self, watermark: int, most: int) -> None:
+        self.watermark = max(self.watermark, watermark)
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def test_a_shard_whose_partitions_are_silent_follows_the_wall_clock(now: list[in
     feed = QuietFeed()
     owner, shard = quiet_owner(feed, now)
     tick(owner, feed, now, range(T0, T0 + 190, 20))
-    assert shard.clock == T0 - 2000
+    assert shard.watermark == T0 - 2000
     tick(owner, feed, now, range(T0 + 200, T0 + 1001, 20))
-    assert shard.clock == T0 + 1000 - 2000
+    assert shard.watermark == T0 + 1000 - 2000
 
 
 def test_a_broker_that_does_not_answer_tells_no_silence(now: list[int]) -> None:
@@ -81,7 +81,7 @@ def test_a_broker_that_does_not_answer_tells_no_silence(now: list[int]) -> None:
     for time in range(T0, T0 + 60_000, 20):
         now[0] = time
         owner.tick()
-    assert shard.clock == T0 - 2000
+    assert shard.watermark == T0 - 2000
 
 
 @pytest.mark.parametrize(("away_ms", "grace_ms"), [(3000, 3000), (60_000, 5000)])
@@ -91,14 +91,14 @@ def test_after_the_broker_was_away_producers_have_time_to_come_back(
     feed = QuietFeed()
     owner, shard = quiet_owner(feed, now)
     tick(owner, feed, now, range(T0, T0 + 1000, 20))
-    before = shard.clock
+    before = shard.watermark
     back = T0 + 980 + away_ms
     idle = back + grace_ms + WatermarkPolicy().idle_after_ms
     tick(owner, feed, now, range(back, idle, 20))
     # Neither partition releases the clock: what producers held back during the outage is still in time.
-    assert shard.clock == before
+    assert shard.watermark == before
     tick(owner, feed, now, [idle])
-    assert shard.clock == idle - 2000
+    assert shard.watermark == idle - 2000
 
 
 def test_a_pause_of_the_worker_is_nobodys_silence(now: list[int]) -> None:
@@ -108,4 +108,4 @@ def test_a_pause_of_the_worker_is_nobodys_silence(now: list[int]) -> None:
     tick(owner, feed, now, [T0, T0 + 100])
     now[0] = T0 + 30_000
     owner.tick()
-    assert shard.clock == T0 - 2000
+    assert shard.watermark == T0 - 2000

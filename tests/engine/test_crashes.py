@@ -9,10 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.shards import MOST_TROUBLE, Fault, World, run
-from tests.support.toys import Arrival, Event, Ordered, Outcome, Patient, SourceRecord, Toy, expected, message
+from tests.support.toys import (
+    ArrivalToy,
+    Event,
+    OrderedToy,
+    Outcome,
+    PatientToy,
+    SourceRecord,
+    Toy,
+    drops_late,
+    expected,
+    message,
+)
 
 LATENESS = 400
-TOYS = (Ordered(), Patient(), Arrival())
+TOYS = (OrderedToy(), PatientToy(), ArrivalToy())
 
 
 def story(toy: Toy, rng: Random, count: int) -> list[list[SourceRecord]]:
@@ -23,20 +34,20 @@ def story(toy: Toy, rng: Random, count: int) -> list[list[SourceRecord]]:
     now = 10_000
     for _ in range(count):
         now += rng.choice((0, 1, 20, 100, 100, 300, 300, 2500 if rng.random() < 0.2 else 50))
-        rank = rng.randrange(3)
+        source_index = rng.randrange(3)
         key = rng.choice(keys)
         event = Event(
             key, now - rng.choice((0, 0, 0, 100, 399, 400, 401, 450)), rng.choice(("say", "say", "arm", "calm"))
         )
         if key == "Leaver" and rng.random() < 0.2:
             event = Event(key, event.at, "leave")
-        if not isinstance(toy, Ordered) or (rank == 1 and key != "Leaver"):
-            event = Event(key, event.at, event.do, f"{rank}-{len(told)}")
+        if not isinstance(toy, OrderedToy) or (source_index == 1 and key != "Leaver"):
+            event = Event(key, event.at, event.do, f"{source_index}-{len(told)}")
             told.append(event)
-        source = sources[rank]
+        source = sources[source_index]
         source.append(message(len(source), event if rng.random() > 0.03 else None))
         if event.id is not None and rng.random() < 0.2:
-            again = rng.choice([e for e in told[-6:] if e.id and e.id[0] == str(rank)])
+            again = rng.choice([e for e in told[-6:] if e.id and e.id[0] == str(source_index)])
             copy = Event(again.key, max(again.at + rng.choice((0, 0, 50, -50)), 0), again.do, again.id)
             source.append(message(len(source), copy))
     return sources
@@ -60,7 +71,7 @@ Outputs = dict[tuple[str, str], bytes | None]
 
 def without_clocks(toy: Toy, outputs: Outputs) -> Outputs:
     """Dead letters without the clock that they tell, where idleness moves it: that is nobody's to repeat."""
-    if toy.refuses_late:
+    if drops_late(toy):
         return outputs
     return {
         identity: msgspec.json.encode(msgspec.json.decode(payload)["reason"])

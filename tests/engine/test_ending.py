@@ -22,16 +22,16 @@ class Read(NamedTuple):
 @pytest.mark.parametrize("group, status", [("rooms", "room-status"), ("suppliers", "supplier-metrics")])
 def test_after_the_last_word_nothing_is_left_to_write(group: SubjectName, status: str) -> None:
     """Rooms that are on the air at the end change with every second that passes, but no second passes any more."""
-    logic = REGISTRY.machines(load_rulebook(), None)[group]
-    shard = Shard(logic, 2000, partition=0)
+    machine = REGISTRY.machines(load_rulebook(), None)[group]
+    shard = Shard(machine, 2000, partition=0)
     simulation = Simulation(seed=3, rooms=6, suppliers=6, start_ms=START, duration_s=60, history_days=2)
     for offset, message in enumerate(simulation.messages()):
-        if message.topic in logic.topics:
-            shard.intake(logic.topics.index(message.topic), [Read(offset, message.key, message.value)])
-    shard.finish(START + 60_000)
+        if message.topic in machine.topics:
+            shard.ingest(machine.topics.index(message.topic), [Read(offset, message.key, message.value)])
+    shard.end_of_input(START + 60_000)
     last = shard.snapshot(final=True)
-    shard.saved(last)
+    shard.confirm(last)
     assert len({output.key for output in last.outputs if output.topic == status}) == 6
-    assert not shard.unsaved
+    assert not shard.has_unsaved_state
     again = shard.snapshot(final=True)
     assert (again.records, again.outputs) == ([], [])

@@ -60,7 +60,7 @@ def test_a_newer_format_is_refused_with_a_remedy() -> None:
 
 
 LOGICS = dict(REGISTRY.machines(load_rulebook(), 2000))
-LENGTHS = {group: len(logic.topics) for group, logic in LOGICS.items()}
+LENGTHS = {group: len(machine.topics) for group, machine in LOGICS.items()}
 
 
 def poisoned(group: SubjectName, payload: bytes, owed: bytes | None = None) -> Shard:
@@ -83,7 +83,7 @@ def test_a_poisoned_state_is_refused_with_a_remedy_that_names_its_key(group: Sub
     with pytest.raises(
         StoredStateError, match=r"the stored state of 'room-1' cannot be read: .*restore the topic, or delete"
     ):
-        shard.advance(1_700_000_000_000)
+        shard.advance_watermark(1_700_000_000_000)
 
 
 def test_a_poisoned_outbox_is_refused_with_a_remedy() -> None:

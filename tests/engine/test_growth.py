@@ -37,19 +37,19 @@ def test_hundreds_of_rooms_later_there_are_as_many_as_are_alive() -> None:
             place = rank(event)
             message = SourceRecord(offsets[place], event.room_id.encode(), msgspec.json.encode(event))
             offsets[place] += 1
-            shard.intake(place, [message])
-        shard.advance(START + number * 6 * HOUR + HOUR)
+            shard.ingest(place, [message])
+        shard.advance_watermark(START + number * 6 * HOUR + HOUR)
         snapshot = shard.snapshot()
         for record in snapshot.changelog():
             if record.value is None:
                 log.pop(record.key, None)  # as compaction does
             else:
                 log[record.key] = record
-        shard.saved(snapshot)
+        shard.confirm(snapshot)
         parts = sum(map(len, store.parts.values()))
         sizes.append((len(shard.keys), len(shard._heap), len(store.main), parts, len(shard._ids), len(log)))
     assert max(sizes[20:]) == max(sizes[5:20]), sizes
     assert sizes[-1][0] <= 50
-    shard.advance(START + 400 * DAY)
-    shard.saved(shard.snapshot())
+    shard.advance_watermark(START + 400 * DAY)
+    shard.confirm(shard.snapshot())
     assert not any((shard.keys, shard._heap, store.main, store.parts, shard._ids))

@@ -28,7 +28,7 @@ HEADERS = 1000
 )
 def test_a_letter_fits_its_topic_and_the_changelog(key: bytes, value: bytes, whole: bool) -> None:
     shard = Shard(REGISTRY.machines(load_rulebook(), 2000)["rooms"], 2000, partition=0)
-    shard.intake(1, [SourceRecord(0, key, value)])
+    shard.ingest(1, [SourceRecord(0, key, value)])
     snapshot = shard.snapshot()
     (output,) = snapshot.outputs
     assert output.payload is not None

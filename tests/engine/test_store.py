@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.toys import Event, Ordered, message
+from tests.support.toys import Event, OrderedToy, message
 from vigil.app.engine.changelog import (
     FORMAT,
     HEADER,
@@ -75,20 +75,20 @@ def golden() -> list[ChangelogRecord]:
 
 def written() -> list[ChangelogRecord]:
     """Two checkpoints with every kind of record: main parts, further parts, tombstones, an outbox, markers."""
-    shard = Shard(Ordered(), 100, partition=0, rulebook="numbers")
+    shard = Shard(OrderedToy(), 100, partition=0, rulebook="numbers")
     records: list[ChangelogRecord] = []
 
     def write(snapshot: Any) -> None:
         records.extend(snapshot.changelog())
-        shard.saved(snapshot)
+        shard.confirm(snapshot)
 
-    write(shard.take_over())
-    shard.intake(0, [message(0, Event("A", 1000, "arm", "a")), message(1, Event("é", 1100)), message(2, None)])
-    shard.intake(1, [message(0, Event("B", 1050, "leave")), message(1, Event("A", 5000, "say", "b"))])
-    shard.intake(2, [message(0, Event("A", 1020))])
-    shard.advance(1060)
+    write(shard.acquire())
+    shard.ingest(0, [message(0, Event("A", 1000, "arm", "a")), message(1, Event("é", 1100)), message(2, None)])
+    shard.ingest(1, [message(0, Event("B", 1050, "leave")), message(1, Event("A", 5000, "say", "b"))])
+    shard.ingest(2, [message(0, Event("A", 1020))])
+    shard.advance_watermark(1060)
     write(shard.snapshot())
-    shard.advance(4600)
+    shard.advance_watermark(4600)
     write(shard.snapshot())
     return records
 
@@ -96,7 +96,7 @@ def written() -> list[ChangelogRecord]:
 def restored(records: list[Any]) -> ChangelogStore:
     store = ChangelogStore()
     store.read(records)
-    store.settle()
+    store.finalize_restore()
     return store
 
 
@@ -108,7 +108,13 @@ def test_format_1_is_read_as_ever() -> None:
     store = restored(golden())
     marker = store.marker
     assert marker is not None
-    assert (marker.format, marker.epoch, marker.number, marker.base, marker.clock) == (1, 1, 3, (0, 0), 4600)
+    assert (marker.format, marker.epoch, marker.number, marker.last_committed, marker.watermark) == (
+        1,
+        1,
+        3,
+        (0, 0),
+        4600,
+    )
     assert marker.sources == (
         StoredSourcePosition(3, 3, 1100, 1100),
         StoredSourcePosition(1, 2, 1050, 5000),
@@ -116,8 +122,8 @@ def test_format_1_is_read_as_ever() -> None:
     )
     assert (marker.rulebook, marker.lateness) == ("numbers", 100)
     assert sorted(store.main) == ["A", "é"]
-    shard = Shard(Ordered(), 100, partition=0, store=store)
-    assert sorted(output.topic for output in shard.take_over().outputs) == ["alarm", "said", "status", "status"]
+    shard = Shard(OrderedToy(), 100, partition=0, store=store)
+    assert sorted(output.topic for output in shard.acquire().outputs) == ["alarm", "said", "status", "status"]
 
 
 def test_a_newer_format_is_refused_with_words() -> None:
@@ -167,43 +173,45 @@ class Writer:
     """One owner of a shard with one key, whose state is how many events it has seen."""
 
     def __init__(self, log: list[ChangelogRecord], read: int | None = None) -> None:
-        self.shard = Shard(Ordered(), 0, partition=0, store=restored(log[:read]))
-        self.offset = self.shard.sources[0].seen
+        self.shard = Shard(OrderedToy(), 0, partition=0, store=restored(log[:read]))
+        self.offset = self.shard.sources[0].read_offset
 
-    def take_over(self) -> list[ChangelogRecord]:
-        return self._saved(self.shard.take_over())
+    def acquire(self) -> list[ChangelogRecord]:
+        return self._saved(self.shard.acquire())
 
     def event(self, key: str = "A") -> list[ChangelogRecord]:
-        self.shard.intake(0, [message(self.offset, Event(key, 1000 + self.offset, "calm"))])
+        self.shard.ingest(0, [message(self.offset, Event(key, 1000 + self.offset, "calm"))])
         self.offset += 1
-        self.shard.advance(1000 + self.offset)
+        self.shard.advance_watermark(1000 + self.offset)
         return self._saved(self.shard.snapshot())
 
     def _saved(self, snapshot: Any) -> list[ChangelogRecord]:
-        self.shard.saved(snapshot)
+        self.shard.confirm(snapshot)
         return list(snapshot.changelog())
 
 
 def count(log: list[Any], key: str = "A") -> int:
     store = restored(log)
-    state = Ordered().load(key, store.payloads(key))
+    state = OrderedToy().load(key, store.payloads(key))
     if key == "A":
-        assert store.marker is None or state.main.said == store.marker.sources[0].committed, "state and offsets part"
+        assert store.marker is None or state.main.said == store.marker.sources[0].committed_offset, (
+            "state and offsets part"
+        )
     return int(state.main.said)
 
 
 def test_a_checkpoint_cut_anywhere_does_not_count() -> None:
     owner = Writer([])
-    log = [*owner.take_over(), *owner.event()]
+    log = [*owner.acquire(), *owner.event()]
     more = owner.event()
     assert [count(log + more[:cut]) for cut in range(len(more) + 1)] == [1] * len(more) + [2]
 
 
 def test_what_a_former_owner_writes_does_not_count() -> None:
     old = Writer([])
-    log = [*old.take_over(), *old.event()]
+    log = [*old.acquire(), *old.event()]
     new = Writer(log)
-    log += new.take_over()
+    log += new.acquire()
     log += old.event()
     assert count(log) == 1
     log += new.event()
@@ -212,45 +220,45 @@ def test_what_a_former_owner_writes_does_not_count() -> None:
 
 def test_a_former_owner_is_fenced_by_the_first_record_of_a_take_over_that_never_finished() -> None:
     old = Writer([])
-    log = [*old.take_over(), *old.event()]
+    log = [*old.acquire(), *old.event()]
     cut = old.event()[:1]
     log += cut
-    log += Writer(log).take_over()[:1]
+    log += Writer(log).acquire()[:1]
     log += old.event()
     assert count(log) == 1
 
 
 def test_a_take_over_that_had_not_read_the_log_to_its_end_does_not_count() -> None:
     old = Writer([])
-    log = [*old.take_over(), *old.event()]
+    log = [*old.acquire(), *old.event()]
     hasty = Writer(log)
     log += old.event()
-    log += hasty.take_over()
+    log += hasty.acquire()
     assert count(log) == 2
-    log += Writer(log).take_over()
+    log += Writer(log).acquire()
     assert count(log) == 2
 
 
 def test_of_two_owners_of_one_epoch_the_first_to_take_over_counts() -> None:
     old = Writer([])
-    log = [*old.take_over(), *old.event()]
+    log = [*old.acquire(), *old.event()]
     first, second = Writer(log), Writer(log)
-    log += first.take_over()
+    log += first.acquire()
     log += first.event()
-    log += second.take_over()
+    log += second.acquire()
     assert count(log) == 2
     log += second.event()  # it has seen that it is not alone and stopped; were it to go on, this is the end of it
-    assert restored(log).heal
+    assert restored(log).keys_to_repair
 
 
 def test_a_rival_cannot_slip_its_records_under_the_marker_of_another() -> None:
     old = Writer([])
-    log = [*old.take_over(), *old.event()]
+    log = [*old.acquire(), *old.event()]
     hasty = Writer(log)
     log += old.event()
     log += old.event()[:1]
     other = Writer(log)
-    whole = other.take_over()
+    whole = other.acquire()
     slipped = hasty.event("B")
     for mixed in ([*whole[:1], *slipped, *whole[1:]], [*slipped[:-1], *whole], [*whole[:1], *slipped[:-1], *whole[1:]]):
         assert count(log + mixed) == 2
@@ -259,13 +267,13 @@ def test_a_rival_cannot_slip_its_records_under_the_marker_of_another() -> None:
 
 def test_a_foreign_record_before_the_marker_is_healed_by_the_next_owner() -> None:
     old = Writer([])
-    log = [*old.take_over(), *old.event()]
+    log = [*old.acquire(), *old.event()]
     new = Writer(log)
-    log += new.take_over()
+    log += new.acquire()
     own = new.event()
     log += [*own[:-1], old.event()[0], own[-1]]
     assert count(log) == 2
-    log += Writer(log).take_over()
+    log += Writer(log).acquire()
     assert count(compacted(log)) == 2
 
 
@@ -276,69 +284,74 @@ def compacted(log: list[ChangelogRecord]) -> list[ChangelogRecord]:
 
 def test_compaction_that_leaves_the_marker_of_a_rejected_take_over_rejects_nothing_else() -> None:
     old = Writer([])
-    log = [*old.take_over(), *old.event()]
+    log = [*old.acquire(), *old.event()]
     hasty = Writer(log)
     log += old.event()
     log += old.event("B")[:-1]
-    log += hasty.take_over()
+    log += hasty.acquire()
     new = Writer(log)
-    after = new.take_over()
+    after = new.acquire()
     after += new.event()
     assert count(compacted(log) + after) == count(log + after) == 3
 
 
 def test_a_key_deleted_by_a_zombie_lives_on_after_healing_and_compaction() -> None:
     old = Writer([])
-    log = [*old.take_over(), *old.event()]
+    log = [*old.acquire(), *old.event()]
     new = Writer(log)
-    log += new.take_over()
-    old.shard.advance(1 << 40)  # long silence: the zombie forgets the key
+    log += new.acquire()
+    old.shard.advance_watermark(1 << 40)  # long silence: the zombie forgets the key
     log += old._saved(old.shard.snapshot())
     assert count(log) == 1
-    log += Writer(log).take_over()
+    log += Writer(log).acquire()
     assert count(compacted(log)) == 1
 
 
 def test_a_marker_written_twice_leaves_what_is_owed() -> None:
     owner = Writer([])
-    log = owner.take_over()
-    owner.shard.intake(0, [message(0, None)])
+    log = owner.acquire()
+    owner.shard.ingest(0, [message(0, None)])
     log += owner._saved(owner.shard.snapshot())
-    assert len(restored(log).owed()) == len(restored([*log, log[-1]]).owed()) == 1
+    assert len(restored(log).pending_resend()) == len(restored([*log, log[-1]]).pending_resend()) == 1
 
 
 def test_a_store_that_goes_on_reading_after_it_was_settled_counts_a_checkpoint_that_ends_later() -> None:
     owner = Writer([])
-    log = [*owner.take_over(), *owner.event()]
+    log = [*owner.acquire(), *owner.event()]
     store = restored(log[:-1])
     store.read(log[-1:])
     assert store.payloads("A") == restored(log).payloads("A")
-    assert not store.heal
+    assert not store.keys_to_repair
 
 
 def test_what_was_saved_is_what_a_restart_would_find() -> None:
     owner = Writer([])
-    log = owner.take_over()
-    owner.shard.intake(0, [message(0, None), message(1, Event("A", 1000))])
+    log = owner.acquire()
+    owner.shard.ingest(0, [message(0, None), message(1, Event("A", 1000))])
     owner.offset = 2
     log += owner.event()
     mine, fresh = owner.shard._store, restored(log)
-    assert (mine.main, mine.parts, mine.marker, mine.owed()) == (fresh.main, fresh.parts, fresh.marker, fresh.owed())
+    assert (mine.main, mine.parts, mine.marker, mine.pending_resend()) == (
+        fresh.main,
+        fresh.parts,
+        fresh.marker,
+        fresh.pending_resend(),
+    )
     assert mine.next_epoch == fresh.next_epoch
 
 
 def test_a_long_outbox_is_cut_into_records_and_comes_back_whole_and_in_order() -> None:
     owner = Writer([])
-    log = owner.take_over()
+    log = owner.acquire()
     letters = 40
-    owner.shard.intake(0, [message(n, None)._replace(value=b"{" + b"x" * 30_000) for n in range(letters)])
+    owner.shard.ingest(0, [message(n, None)._replace(value=b"{" + b"x" * 30_000) for n in range(letters)])
     long = owner._saved(owner.shard.snapshot())
     assert max(len(record.value or b"") for record in long) < 2 * OUTBOX_BYTES
     log += long
-    assert [owed.id for owed in restored(log).owed()] == [f"entry/0/{n}" for n in range(letters)]
+    assert [owed.id for owed in restored(log).pending_resend()] == [f"entry/0/{n}" for n in range(letters)]
     owner.offset = letters
     log += owner.event()
-    assert restored(log).owed() == []
+    assert restored(log).pending_resend() == []
 
 
 def test_what_waits_for_its_marker_holds_on_to_nothing_else_that_the_consumer_told() -> None:
@@ -378,18 +391,18 @@ def test_a_checkpoint_that_is_the_whole_state_is_sorted_in_some_of_it_at_a_time_
     store.read([*large, marker_record(markers[0])])
     assert len(store.main) == SORTED_IN_AT_ONCE
     store.read([*later, marker_record(markers[1])])
-    assert (len(store.main), store.marker, store.last_read) == (2 * SORTED_IN_AT_ONCE, markers[1], (1, 2))
+    assert (len(store.main), store.marker, store.last_seen) == (2 * SORTED_IN_AT_ONCE, markers[1], (1, 2))
     assert store.payloads("K0") == {b"": b"old"}, "what came later is sorted in before what came first"
-    store.sort_in()
+    store.apply_pending()
     assert len(store.main) == number - 1
     assert store.payloads(f"K{last}") == {b"": b"new"}
-    assert [owed.id for owed in store.owed()] == ["said/1"]
+    assert [owed.id for owed in store.pending_resend()] == ["said/1"]
 
     at_once = ChangelogStore()
     at_once.read([*large, marker_record(markers[0]), *later, marker_record(markers[1])])
-    at_once.settle()
-    assert (at_once.main, at_once.parts, at_once.outbox, at_once.heal) == (
-        store.main, store.parts, store.outbox, store.heal,
+    at_once.finalize_restore()
+    assert (at_once.main, at_once.parts, at_once.outbox, at_once.keys_to_repair) == (
+        store.main, store.parts, store.outbox, store.keys_to_repair,
     )  # fmt: skip
 
 

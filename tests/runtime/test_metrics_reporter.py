@@ -25,7 +25,9 @@ class World:
         self.why: str | None = None
         self.standby_lag: dict[SubjectName, int] = {}
         self.metrics = worker_metrics()
-        shard = SimpleNamespace(context=SimpleNamespace(counts={}), clock=T, sources=[], buffer=[], keys={})
+        shard = SimpleNamespace(
+            collector=SimpleNamespace(counts={}), watermark=T, sources=[], reorder_buffer=[], keys={}
+        )
         self.held = SimpleNamespace(
             group="rooms", partition=0, shard=shard, permitted={}, held=set(), tps=[], ends=[], ready=True
         )
@@ -80,13 +82,13 @@ def test_industries_beyond_the_bound_are_other(world: World):
 
 
 def test_messages_that_retention_took_first_are_counted(world: World):
-    world.held.shard.context.counts["skipped:comment"] = 7
+    world.held.shard.collector.counts["skipped:comment"] = 7
     world.report.refresh()
     assert world.value("vigil_skipped_total", topic="comment") == 7
 
 
 def test_receptions_are_counted_by_tenths_of_seconds(world: World):
-    world.held.shard.context.counts |= {"reception:31": 2, "reception:100": 1}
+    world.held.shard.collector.counts |= {"reception:31": 2, "reception:100": 1}
     world.report.refresh()
     assert world.value("vigil_reception_seconds_bucket", le="3.0") == 0
     assert world.value("vigil_reception_seconds_bucket", le="4.0") == 2

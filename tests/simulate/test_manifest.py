@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from vigil.app.domain.rulebook.reader import load_rulebook
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.simulate import Fault, Simulation, rules
 from vigil.app.simulate.faults import FAULTS
 from vigil.app.simulate.near_misses import NEAR_MISSES
@@ -29,12 +30,12 @@ def rooms() -> dict[str, list[RoomEvent]]:
     """The events of each room in the order in which they are judged."""
     events = defaultdict(list)
     for arrival, message in enumerate(simulation(malformed=0.02, duplicates=0.02).messages()):
-        rank = ROOM_TOPICS.index(message.topic)
+        source_index = ROOM_TOPICS.index(message.topic)
         try:
-            event = decode_room_event(rank, message.key, message.value)
+            event = decode_room_event(source_index, message.key, message.value)
         except InvalidEvent:
             continue
-        events[event.room_id].append((event.at, rank, arrival, event))
+        events[event.room_id].append((event.at, source_index, arrival, event))
     return {room: [event for *_, event in sorted(of, key=lambda e: e[:3])] for room, of in events.items()}
 
 
@@ -175,7 +176,7 @@ def test_greeting_miss(rooms, planned):
             before = [stream for at, stream in shown if at < event.at]
             if not before or before[-1] != "live" or event.at <= waiting.get(event.buyer_id, 0):
                 continue
-            answer = min((at for at in receptions if at >= event.at), default=1 << 62)
+            answer = min((at for at in receptions if at >= event.at), default=MAX_TIME)
             assert abs(answer - event.at - 10 * S) > 1 * S, "a near thing is for the rule's own tests"
             waiting[event.buyer_id] = min(answer, event.at + 10 * S)
             if answer <= event.at + 10 * S:

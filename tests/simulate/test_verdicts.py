@@ -18,29 +18,31 @@ START = 1_662_048_000_000
 
 def judged(simulation: Simulation) -> list[Output]:
     """What the rooms say, driven in order of (`at`, rank, arrival) until the largest `at`."""
-    logic = RoomMachine(load_rulebook())
-    context = OutputCollector()
+    machine = RoomMachine(load_rulebook())
+    collector = OutputCollector()
     events = []
     for arrival, message in enumerate(simulation.messages()):
-        rank = ROOM_TOPICS.index(message.topic)
+        source_index = ROOM_TOPICS.index(message.topic)
         try:
-            events.append((message.at, rank, arrival, decode_room_event(rank, message.key, message.value)))
+            events.append(
+                (message.at, source_index, arrival, decode_room_event(source_index, message.key, message.value))
+            )
         except InvalidEvent:
             assert message.malformed
     events.sort(key=lambda event: event[:3])
     states = {}
     for at, _, _, event in events:
-        state = states.setdefault(event.room_id, None) or logic.load(event.room_id, {})
+        state = states.setdefault(event.room_id, None) or machine.load(event.room_id, {})
         states[event.room_id] = state
-        while state.deadline() < at:
-            state.deadline_passed(state.deadline(), context)
-        if not logic.knows(state, event):
-            state.apply(event, at, context)
+        while state.next_timer() < at:
+            state.on_timer(state.next_timer(), collector)
+        if not machine.is_duplicate(state, event):
+            state.apply(event, at, collector)
     until = events[-1][0]
     for state in states.values():
-        while state.deadline() <= until:
-            state.deadline_passed(state.deadline(), context)
-    return context.emitted
+        while state.next_timer() <= until:
+            state.on_timer(state.next_timer(), collector)
+    return collector.outputs
 
 
 @pytest.mark.parametrize("seed", range(4))

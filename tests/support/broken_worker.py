@@ -28,9 +28,9 @@ class Buggy(RoomMachine):
             def __getattr__(self, name: str) -> Any:
                 return getattr(room, name)
 
-            def apply(self, event: Any, clock: int, context: Any) -> None:
-                apply(event, clock, context)
-                context.emit("verdict", key, "half-judged", event.at, None)
+            def apply(self, event: Any, clock: int, collector: Any) -> None:
+                apply(event, clock, collector)
+                collector.emit("verdict", key, "half-judged", event.at, None)
                 raise ZeroDivisionError("a bug in a rule")
 
         return Broken()
@@ -40,6 +40,6 @@ if __name__ == "__main__":
     settings = load_settings()
     rulebook = load_rulebook()
     configure_logging(settings.log_level, settings.log_format)
-    logics = {**REGISTRY.machines(rulebook), "rooms": Buggy(rulebook)}
+    machines = {**REGISTRY.machines(rulebook), "rooms": Buggy(rulebook)}
     partitions = asyncio.run(ensure_topics(settings, REGISTRY.sources))
-    Worker(settings, rulebook, partitions, logics).run()
+    Worker(settings, rulebook, partitions, machines).run()

@@ -162,5 +162,5 @@ def restored(log: Sequence[Any]) -> ChangelogStore:
 
     store = ChangelogStore()
     store.read([ChangelogRecord(key, value, tuple(headers)) for key, value, headers in log])
-    store.settle()
+    store.finalize_restore()
     return store

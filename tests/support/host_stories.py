@@ -79,52 +79,52 @@ class Stage:
     def __init__(
         self, rulebook: Rulebook = RULEBOOK, wait_ms: int | None = 2000, crashes: Iterable[bool] | None = None
     ) -> None:
-        self.logic = HostMachine(rulebook, wait_ms)
-        self.context = OutputCollector()
+        self.machine = HostMachine(rulebook, wait_ms)
+        self.collector = OutputCollector()
         self.stored: dict[bytes, bytes] = {}
-        self.state = self.logic.load("host", {})
-        self.clock = START
+        self.state = self.machine.load("host", {})
+        self.watermark = START
         self._crashes = iter(crashes) if crashes is not None else None
 
     def play(self, *story: HostEvent) -> "Stage":
         """Apply events in the order given; the clock is the largest event time so far."""
         for event in story:
-            self.advance(max(self.clock, event.at))
-            if not self.logic.knows(self.state, event):
-                self.state.apply(event, self.clock, self.context)
+            self.advance(max(self.watermark, event.at))
+            if not self.machine.is_duplicate(self.state, event):
+                self.state.apply(event, self.watermark, self.collector)
             self._checkpoint()
         return self
 
-    def advance(self, clock: int) -> "Stage":
+    def advance(self, watermark: int) -> "Stage":
         """Move the clock: the deadlines below it are met one after another."""
-        self.clock = clock
-        while self.state.deadline() < clock:
-            self.state.deadline_passed(self.state.deadline(), self.context)
+        self.watermark = watermark
+        while self.state.next_timer() < watermark:
+            self.state.on_timer(self.state.next_timer(), self.collector)
             self._checkpoint()
         return self
 
     def _checkpoint(self) -> None:
         if self._crashes is None or not next(self._crashes, True):
             return
-        for name, part in self.state.dump().items():
+        for name, part in self.state.dump_changes().items():
             if part is None:
                 self.stored.pop(name, None)
             else:
                 self.stored[name] = part
-        self.state = self.logic.load("host", self.stored)
+        self.state = self.machine.load("host", self.stored)
 
     def end(self) -> "Stage":
-        self.state.finish(self.clock, self.context)
+        self.state.on_end_of_input(self.watermark, self.collector)
         self._checkpoint()
         return self
 
     @property
     def told(self) -> Played:
-        bodies = [output.body for output in self.context.emitted]
+        bodies = [output.body for output in self.collector.outputs]
         return Played(
             actions=[body for body in bodies if isinstance(body, Action)],
             letters=[body for body in bodies if isinstance(body, DeadLetter)],
-            counts=self.context.counts,
+            counts=self.collector.counts,
             state=self.state,
         )
 

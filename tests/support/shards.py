@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any, Final, Literal, NamedTuple
 
-from tests.support.toys import THROTTLE, Outcome, SourceRecord, Toy, event_of
-from vigil.app.engine.changelog import NOTHING, ChangelogRecord, ChangelogStore, OutboxMessage, marker_record
+from tests.support.toys import THROTTLE, Outcome, SourceRecord, Toy, drops_late, event_of
+from vigil.app.engine.changelog import NO_CHECKPOINT, ChangelogRecord, ChangelogStore, OutboxMessage, marker_record
 from vigil.app.engine.shard import Shard, Snapshot
 from vigil.app.engine.watermark import SourcePosition
 
@@ -34,7 +34,7 @@ MOST_TROUBLE: Final = 14
 
 def clock_of(sources: Sequence[SourcePosition], holds: Sequence[bool], lateness: int) -> int | None:
     """The smallest clock of the partitions that hold (as agents/shard_manager.py has it); None when none does."""
-    held = [source.max_at for source, hold in zip(sources, holds, strict=True) if hold]
+    held = [source.max_event_time for source, hold in zip(sources, holds, strict=True) if hold]
     return min(held) - lateness if held else None
 
 
@@ -45,8 +45,8 @@ class Piecemeal(ChangelogStore):
         super().__init__()
         self._rng = rng
 
-    def sort_in(self, most: int = 0) -> None:
-        super().sort_in(self._rng.randint(0, 5))
+    def apply_pending(self, most: int = 0) -> None:
+        super().apply_pending(self._rng.randint(0, 5))
 
 
 class Unfenced(ChangelogStore):
@@ -54,7 +54,7 @@ class Unfenced(ChangelogStore):
 
     def read(self, records: Any) -> None:
         for record in records:
-            self._place = self._counted = NOTHING
+            self._highest_id = self._committed_id = NO_CHECKPOINT
             super().read([record])
 
 
@@ -107,7 +107,7 @@ class World:
             # A zombie that sends what it had written, after its successor has told more, is not fenced: what it says
             # of a compacted topic stands until the next change. The checks leave it out.
             key = output.key.decode()
-            if place >= self.told_by.get(key, NOTHING):
+            if place >= self.told_by.get(key, NO_CHECKPOINT):
                 self.told_by[key] = place
                 self.statuses[key] = output.payload
             return
@@ -138,7 +138,7 @@ class World:
                 yield store
         finally:
             self.readers -= 1
-        store.settle()
+        store.finalize_restore()
         yield store
 
     def outcome(self) -> Outcome:
@@ -171,31 +171,35 @@ class Worker:
             self.known = world.end
             yield
         if "no healing" in world.faults:
-            store.heal.clear()
+            store.keys_to_repair.clear()
         if "outbox not sent again" in world.faults:
             store.outbox.clear()
         if "statuses not told again" in world.faults:
             store.main = {key: value[:20] + bytes([value[20] & ~2]) + value[21:] for key, value in store.main.items()}
         shard = Shard(toy, world.lateness, partition=0, store=store)
-        yield from self.checkpoint(shard, shard.take_over(), commit=False)
-        position = [min(c, s.committed) for c, s in zip(world.committed, shard.sources, strict=True)]
+        yield from self.checkpoint(shard, shard.acquire(), commit=False)
+        position = [min(c, s.committed_offset) for c, s in zip(world.committed, shard.sources, strict=True)]
         if "offsets before state" in world.faults:
             position = list(world.committed)
-        while unread := [rank for rank, source in enumerate(world.sources) if position[rank] < len(source)]:
-            rank = rng.choice(unread)
+        while unread := [
+            source_index for source_index, source in enumerate(world.sources) if position[source_index] < len(source)
+        ]:
+            source_index = rng.choice(unread)
             count = rng.randint(1, 6)
-            shard.intake(rank, world.sources[rank][position[rank] : position[rank] + count])
-            position[rank] = min(position[rank] + count, len(world.sources[rank]))
+            shard.ingest(
+                source_index, world.sources[source_index][position[source_index] : position[source_index] + count]
+            )
+            position[source_index] = min(position[source_index] + count, len(world.sources[source_index]))
             self.move(shard, position)
             yield
             if rng.random() < 0.25:
                 yield from self.checkpoint(shard, shard.snapshot())
         if world.live:
-            for clock in (world.last + 1, world.until + 1):
-                shard.advance(clock)
+            for watermark in (world.last + 1, world.until + 1):
+                shard.advance_watermark(watermark)
                 yield from self.checkpoint(shard, shard.snapshot())
         else:
-            shard.finish(world.until)
+            shard.end_of_input(world.until)
             yield from self.checkpoint(shard, shard.snapshot(final=True))
         world.done = world.owner is self
 
@@ -204,27 +208,29 @@ class Worker:
         rng, sources = self.rng, shard.sources
         ends = [len(source) for source in self.world.sources]
         holds = [p < end or rng.random() < 0.5 for p, end in zip(position, ends, strict=True)]
-        clock = clock_of(sources, holds, self.world.lateness)
-        reread = all(source.seen >= source.stored_seen for source in sources)
-        if reread and not self.world.toy.refuses_late and rng.random() < 0.2:
+        watermark = clock_of(sources, holds, self.world.lateness)
+        reread = all(source.read_offset >= source.stored_read_offset for source in sources)
+        if reread and not drops_late(self.world.toy) and rng.random() < 0.2:
             # What was read so far may have been all there was for a while.
-            clock = min(max(source.max_at for source in sources) + rng.randint(0, 3000), self.world.last + 1)
-        if clock is not None and rng.random() < 0.7:
-            shard.advance(clock, None if self.world.toy.ordered else rng.randint(1, 4))
+            watermark = min(
+                max(source.max_event_time for source in sources) + rng.randint(0, 3000), self.world.last + 1
+            )
+        if watermark is not None and rng.random() < 0.7:
+            shard.advance_watermark(watermark, None if shard.event_time_order else rng.randint(1, 4))
 
     def checkpoint(self, shard: Shard, snapshot: Snapshot, commit: bool = True) -> Iterator[None]:
         world, rng = self.world, self.rng
         if "buffer not covered" in world.faults:
             marker = snapshot.marker
             reached = tuple(
-                type(stored)(source.seen, stored.seen, source.max_at, stored.seen_max_at)
+                type(stored)(source.read_offset, stored.read_offset, source.max_event_time, stored.read_max_event_time)
                 for stored, source in zip(marker.sources, shard.sources, strict=True)
             )
             fields = {name: getattr(marker, name) for name in marker.__struct_fields__}
             snapshot = snapshot._replace(marker=type(marker)(**{**fields, "sources": reached}))
         else:
-            for _, rank, offset, *_ in shard.buffer:
-                assert offset >= snapshot.committed[rank], "committed past an event that still waits"
+            for _, source_index, offset, *_ in shard.reorder_buffer:
+                assert offset >= snapshot.committed_offsets[source_index], "committed past an event that still waits"
         if "offsets before state" in world.faults and commit:
             self.commit(snapshot)
             yield
@@ -238,24 +244,24 @@ class Worker:
             raise Overtaken
         gap = began != self.known or world.end - began != len(records)
         self.known = world.end
-        shard.saved(snapshot)
+        shard.confirm(snapshot)
         if world.owner is self and not gap:
             world.safe = world.end
         yield
         for output in snapshot.outputs:
-            world.publish(snapshot.marker.place, output)
+            world.publish(snapshot.marker.checkpoint_id, output)
             yield
         if commit:
             self.commit(snapshot)
             yield
         if rng.random() < 0.3:
-            shard.shrink(rng.randint(0, 3))
+            shard.evict(rng.randint(0, 3))
 
     def commit(self, snapshot: Snapshot) -> None:
         """The group takes commits from the owner alone."""
         if self.world.owner is not self:
             raise Overtaken
-        self.world.committed = list(snapshot.committed)
+        self.world.committed = list(snapshot.committed_offsets)
 
 
 def run(world: World, seed: int, *, trouble: int = MOST_TROUBLE) -> Outcome:

@@ -99,43 +99,43 @@ def rulebook_changed(changes: dict[str, dict[str, Any]], day: str = NEXT_DAY) ->
 class Stage:
     """One key's state under a logic, fed in order of event time."""
 
-    def __init__(self, logic: StateMachine, key: str = ROOM, crashes: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, machine: StateMachine, key: str = ROOM, crashes: Callable[[], bool] = lambda: False) -> None:
         """`crashes` is asked after every event and deadline: shall the state be stored and loaded again?"""
-        self.logic = logic
+        self.machine = machine
         self.key = key
         self.crashes = crashes
-        self.context = OutputCollector()
+        self.collector = OutputCollector()
         self.stored: dict[bytes, bytes] = {}
-        self.state = logic.load(key, {})
+        self.state = machine.load(key, {})
         self.duplicates = 0
 
     def play(self, events: Iterable[Any]) -> "Stage":
         """Apply events that are in order already."""
         for event in events:
-            while self.state.deadline() < event.at:
+            while self.state.next_timer() < event.at:
                 self._deadline()
-            if self.logic.knows(self.state, event):
+            if self.machine.is_duplicate(self.state, event):
                 self.duplicates += 1
             else:
-                self.context.now = event.at
-                self.state.apply(event, event.at, self.context)
+                self.collector.now = event.at
+                self.state.apply(event, event.at, self.collector)
             self._after()
         return self
 
     def until(self, at: int) -> "Stage":
         """Let time come to `at`, its own deadlines included."""
-        while self.state.deadline() <= START + at:
+        while self.state.next_timer() <= START + at:
             self._deadline()
         return self
 
     def bodies(self, kind: type[T], topic: str | None = None) -> list[T]:
         """What was published of a kind (and to a topic)."""
-        told = [output for output in self.context.emitted if topic is None or output.topic == topic]
+        told = [output for output in self.collector.outputs if topic is None or output.topic == topic]
         return [output.body for output in told if isinstance(output.body, kind)]
 
     @property
     def outputs(self) -> list[Output]:
-        return self.context.emitted
+        return self.collector.outputs
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -147,14 +147,14 @@ class Stage:
 
     def status(self, at: int) -> RoomStatus:
         """The figures at the end of the input."""
-        (output,) = self.state.status(START + at, final=True)
+        (output,) = self.state.pending_outputs(START + at, final=True)
         assert isinstance(output.body, RoomStatus)
         return output.body
 
     def store(self) -> int:
         """Store what changed, and go on; how many bytes that took."""
         written = 0
-        for name, record in self.state.dump().items():
+        for name, record in self.state.dump_changes().items():
             if record is None:
                 self.stored.pop(name, None)
             else:
@@ -165,17 +165,17 @@ class Stage:
     def crash(self) -> None:
         """Store what changed, and start again from what is stored."""
         self.store()
-        self.state = self.logic.load(self.key, dict(self.stored))
+        self.state = self.machine.load(self.key, dict(self.stored))
 
     def _deadline(self) -> None:
-        self.context.now = self.state.deadline()
-        self.state.deadline_passed(self.state.deadline(), self.context)
+        self.collector.now = self.state.next_timer()
+        self.state.on_timer(self.state.next_timer(), self.collector)
         self._after()
 
     def _after(self) -> None:
-        if self.state.forgotten():
+        if self.state.expired():
             self.stored.clear()
-            self.state = self.logic.load(self.key, {})
+            self.state = self.machine.load(self.key, {})
         elif self.crashes():
             self.crash()
 
@@ -192,9 +192,9 @@ def in_order(*story: RoomEvent | Iterable[RoomEvent]) -> list[RoomEvent]:
     return sorted(events, key=lambda event: (event.at, ranks[type(event)]))
 
 
-def played(*story: RoomEvent | Iterable[RoomEvent], logic: StateMachine = ROOMS, until: int | None = None) -> Stage:
+def played(*story: RoomEvent | Iterable[RoomEvent], machine: StateMachine = ROOMS, until: int | None = None) -> Stage:
     """A room's story from beginning to end, with a crash after every event; then time goes on `until`."""
-    stage = Stage(logic, crashes=lambda: True).play(in_order(*story))
+    stage = Stage(machine, crashes=lambda: True).play(in_order(*story))
     return stage if until is None else stage.until(until)
 
 

@@ -14,6 +14,7 @@ from vigil.app.domain.suppliers.machine import SupplierMachine
 from vigil.app.engine.changelog import ChangelogStore
 from vigil.app.engine.shard import Shard
 from vigil.app.engine.subject import OutputCollector, StateMachine
+from vigil.app.engine.watermark import MIN_TIME
 from vigil.topics.envelope import encode_body
 
 SECOND = 1000
@@ -133,15 +134,19 @@ class Chain:
     """The shards of suppliers, industries and RFQs, one each, with internal topics between them and one clock."""
 
     def __init__(self, rulebook: Rulebook = RULEBOOK, lateness: int = 2 * SECOND) -> None:
-        self.context = OutputCollector()
-        self.clock = -(1 << 62)
+        self.collector = OutputCollector()
+        self.watermark = MIN_TIME
         self.published: list[tuple[str, bytes, str, Any]] = []
         """Topic, key, identity and body of what went out."""
-        self._latest = -(1 << 62)
+        self._latest = MIN_TIME
         self._lateness = lateness
-        self._logics: list[StateMachine] = [SupplierMachine(rulebook), IndustryMachine(rulebook), RfqMachine(rulebook)]
-        self.shards = [Shard(logic, lateness, context=self.context) for logic in self._logics]
-        self._logs: list[list[Any]] = [[] for _ in self._logics]
+        self._machines: list[StateMachine] = [
+            SupplierMachine(rulebook),
+            IndustryMachine(rulebook),
+            RfqMachine(rulebook),
+        ]
+        self.shards = [Shard(machine, lateness, collector=self.collector) for machine in self._machines]
+        self._logs: list[list[Any]] = [[] for _ in self._machines]
         self._messages: dict[str, list[Message]] = {}
         """Every message by topic, as Kafka keeps it."""
 
@@ -155,11 +160,11 @@ class Chain:
             self.advance(self._latest - self._lateness)
         return self
 
-    def advance(self, clock: int) -> "Chain":
+    def advance(self, watermark: int) -> "Chain":
         """Move the clock on."""
-        self.clock = clock
+        self.watermark = watermark
         for shard in self.shards:
-            shard.advance(clock)
+            shard.advance_watermark(watermark)
             self._deliver()
         return self
 
@@ -171,15 +176,17 @@ class Chain:
 
     def crash(self) -> "Chain":
         """Every shard checkpoints, is lost, and comes back from what is stored; what it owes is sent once more."""
-        for number, logic in enumerate(self._logics):
+        for number, machine in enumerate(self._machines):
             self._checkpoint(number)
             store = ChangelogStore()
             store.read(self._logs[number])
-            store.settle()
-            shard = self.shards[number] = Shard(logic, self._lateness, context=self.context, store=store)
-            self._save(number, shard.take_over())
-            for rank, topic in enumerate(logic.topics):  # what was not dealt with is read again
-                shard.intake(rank, self._messages.get(topic, [])[shard.sources[rank].committed :])
+            store.finalize_restore()
+            shard = self.shards[number] = Shard(machine, self._lateness, collector=self.collector, store=store)
+            self._save(number, shard.acquire())
+            for source_index, topic in enumerate(machine.topics):  # what was not dealt with is read again
+                shard.ingest(
+                    source_index, self._messages.get(topic, [])[shard.sources[source_index].committed_offset :]
+                )
             self._deliver()
         return self
 
@@ -190,7 +197,7 @@ class Chain:
 
     def _save(self, number: int, snapshot: Any) -> None:
         self._logs[number] += snapshot.changelog()
-        self.shards[number].saved(snapshot)
+        self.shards[number].confirm(snapshot)
         for owed in snapshot.outputs:
             self._out(owed.topic, owed.key, owed.id, owed.payload)
 
@@ -199,12 +206,12 @@ class Chain:
         until = self._latest
         self.advance(until + 1)
         for shard in self.shards:
-            shard.finish(until)
+            shard.end_of_input(until)
             self._deliver()
         for shard in self.shards[1:]:
-            for output in shard.last_statuses(until):
+            for output in shard.final_outputs(until):
                 self._out(output.topic, output.key, output.id, encode_body(output.body))
-        return Ended(self.scores, self.pins, self.context.counts)
+        return Ended(self.scores, self.pins, self.collector.counts)
 
     @property
     def scores(self) -> dict[str, Any]:
@@ -228,7 +235,7 @@ class Chain:
         return [body for published, _, _, body in self.published if published == topic]
 
     def _deliver(self) -> None:
-        emitted = self.context.emitted
+        emitted = self.collector.outputs
         while emitted:
             outputs = emitted.copy()
             emitted.clear()
@@ -237,15 +244,15 @@ class Chain:
 
     def _out(self, topic: str, key: bytes | None, id_: str, payload: bytes | None) -> None:
         self.published.append((topic, key or b"", id_, None if payload is None else json.loads(payload)))
-        if any(topic in logic.topics for logic in self._logics):
+        if any(topic in machine.topics for machine in self._machines):
             self._hand_on(topic, key, payload)
 
     def _hand_on(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         for shard in self.shards:
-            if topic in shard.logic.topics:
+            if topic in shard.machine.topics:
                 messages = self._messages.setdefault(topic, [])
                 messages.append(Message(len(messages), key, value))
-                shard.intake(shard.logic.topics.index(topic), messages[-1:])
+                shard.ingest(shard.machine.topics.index(topic), messages[-1:])
                 self._deliver()
 
 

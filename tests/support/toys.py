@@ -1,9 +1,9 @@
 """Three small subjects that a shard can carry, each with what is hard about the real ones, and what must come of them.
 
-    Ordered   judged in event time, refuses late ones: the order shows in a running `trail`; alarms, a memory of ids
+    OrderedToy   judged in event time, refuses late ones: the order shows in a running `trail`; alarms, a memory of ids
               in pieces, forgetting by a deadline and by an event, a throttled status
-    Patient   judged in event time, takes late ones on arrival: its result does not depend on the order
-    Arrival   judged on arrival: likewise
+    PatientToy   judged in event time, takes late ones on arrival: its result does not depend on the order
+    ArrivalToy   judged on arrival: likewise
 
 `expected` says what must come of a story by sorting it as a whole: no shard, no batches, no clock that moves.
 """
@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.subject import Arrival, EventTime, Order, OutputCollector, StateChunks
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output, encode_body
 from vigil.topics.fields import InvalidEvent, decode_json
@@ -90,10 +90,10 @@ class OrderedState:
         }
         self.changed: set[int | None] = set()
 
-    def knows(self, event: Event) -> bool:
+    def is_duplicate(self, event: Event) -> bool:
         return any(event.id in piece and event.at < piece[event.id] + REMEMBER for piece in self.ids.values())
 
-    def apply(self, event: Event, clock: int, context: OutputCollector) -> None:
+    def apply(self, event: Event, watermark: int, collector: OutputCollector) -> None:
         if self.main.gone:  # left, and came back before anybody looked
             self.main = Main()
             self.changed |= set(self.ids)
@@ -113,52 +113,52 @@ class OrderedState:
         elif event.do == "leave":
             main.gone = True
         elif event.do == "say":
-            context.emit("said", self.key, f"said|{self.key}|{event.at}|{main.said}", event.at, self.told())
+            collector.emit("said", self.key, f"said|{self.key}|{event.at}|{main.said}", event.at, self.told())
         self.changed.add(None)
 
-    def deadline(self) -> int:
+    def next_timer(self) -> int:
         if self.main.gone:
             return MAX_TIME
         oldest = min(self.ids, default=None)
         forgets = MAX_TIME if oldest is None else (oldest + 1) * PIECE + REMEMBER
         return min(self.main.alarm, self.main.last + FORGET, forgets)
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         main = self.main
         if main.alarm <= at:
             main.alarm = MAX_TIME
             main.trail = crc32(f"{main.trail}|alarm|{at}".encode())
             main.untold = True
-            context.emit("alarm", self.key, f"alarm|{self.key}|{at}", at, self.told())
+            collector.emit("alarm", self.key, f"alarm|{self.key}|{at}", at, self.told())
         for piece in [piece for piece in self.ids if (piece + 1) * PIECE + REMEMBER <= at]:
             del self.ids[piece]
             self.changed.add(piece)
         if main.last + FORGET <= at:
             main.gone = True
             main.untold = False
-            context.emit("status", self.key, f"status|{self.key}|{at}", at, None)
+            collector.emit("status", self.key, f"status|{self.key}|{at}", at, None)
         self.changed.add(None)
 
     def told(self) -> Told:
         return Told(self.main.trail, self.main.said)
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         main = self.main
-        if not final and not (main.untold and (main.gone or clock >= main.told_at + THROTTLE)):
+        if not final and not (main.untold and (main.gone or watermark >= main.told_at + THROTTLE)):
             return
-        main.told_at = clock
+        main.told_at = watermark
         main.untold = False
         self.changed.add(None)
         body = None if main.gone else self.told()
-        yield Output("status", self.key.encode(), f"status|{self.key}|{clock}", clock, body)
+        yield Output("status", self.key.encode(), f"status|{self.key}|{watermark}", watermark, body)
 
-    def status_owed(self) -> bool:
+    def has_deferred_output(self) -> bool:
         return self.main.untold
 
-    def forgotten(self) -> bool:
+    def expired(self) -> bool:
         return self.main.gone
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         told: dict[bytes, bytes | None] = {}
         for piece in self.changed:
             if piece is None:
@@ -190,41 +190,43 @@ class SumState:
         self.main = msgspec.msgpack.decode(parts[b""], type=SumMain) if b"" in parts else SumMain()
         self.changed = False
 
-    def knows(self, event: Event) -> bool:
+    def is_duplicate(self, event: Event) -> bool:
         return event.id in self.main.due or event.id in self.main.done
 
-    def apply(self, event: Event, clock: int, context: OutputCollector) -> None:
+    def apply(self, event: Event, watermark: int, collector: OutputCollector) -> None:
         assert event.id is not None
-        assert not self.knows(event), "a duplicate was applied"
+        assert not self.is_duplicate(event), "a duplicate was applied"
         self.main.total += crc32(f"{event.id}|{event.at}".encode())
         self.main.due[event.id] = event.at + ALARM
         self.main.untold = self.changed = True
-        context.emit("said", self.key, f"said|{event.id}", event.at, Told(event.at, 1))
+        collector.emit("said", self.key, f"said|{event.id}", event.at, Told(event.at, 1))
 
-    def deadline(self) -> int:
+    def next_timer(self) -> int:
         return min(self.main.due.values(), default=MAX_TIME)
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         for id_ in sorted(id_ for id_, due in self.main.due.items() if due <= at):
             due = self.main.due.pop(id_)
             self.main.done.append(id_)
-            context.emit("alarm", self.key, f"alarm|{id_}", due, Told(due, 1))
+            collector.emit("alarm", self.key, f"alarm|{id_}", due, Told(due, 1))
         self.main.untold = self.changed = True
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         main = self.main
-        if not final and not (main.untold and clock >= main.told_at + THROTTLE):
+        if not final and not (main.untold and watermark >= main.told_at + THROTTLE):
             return
-        main.told_at, main.untold, self.changed = clock, False, True
-        yield Output("status", self.key.encode(), f"status|{self.key}|{clock}", clock, Told(main.total, len(main.done)))
+        main.told_at, main.untold, self.changed = watermark, False, True
+        yield Output(
+            "status", self.key.encode(), f"status|{self.key}|{watermark}", watermark, Told(main.total, len(main.done))
+        )
 
-    def status_owed(self) -> bool:
+    def has_deferred_output(self) -> bool:
         return self.main.untold
 
-    def forgotten(self) -> bool:
+    def expired(self) -> bool:
         return False
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         changed, self.changed = self.changed, False
         return {b"": encode(self.main)} if changed else {}
 
@@ -232,43 +234,46 @@ class SumState:
         return self.main.total, sorted(self.main.due.items()), sorted(self.main.done)
 
 
+def drops_late(toy: "Toy") -> bool:
+    """True if the toy sends late events to `dead-letter`."""
+    return isinstance(toy.order, EventTime) and toy.order.drop_late
+
+
 class Toy:
     """What the three have in common."""
 
     state: type[Any]
     topics: tuple[str, ...] = ("entry", "remark", "look")
-    ordered = True
-    refuses_late = True
+    order: Order = EventTime(drop_late=True)
 
-    def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> Event:
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Event:
         return decode_json(decode_event, value)
 
     def key_of(self, event: Event) -> str:
         return event.key
 
-    def natural_id(self, event: Event) -> str | None:
+    def dedup_key(self, event: Event) -> str | None:
         return None if event.id is None else f"{event.key}|{event.id}"
 
     def load(self, key: str, parts: StateChunks) -> Any:
         return self.state(key, parts)
 
-    def knows(self, state: Any, event: Event) -> bool:
-        return bool(state.knows(event))
+    def is_duplicate(self, state: Any, event: Event) -> bool:
+        return bool(state.is_duplicate(event))
 
 
-class Ordered(Toy):
+class OrderedToy(Toy):
     state = OrderedState
 
 
-class Patient(Toy):
+class PatientToy(Toy):
     state = SumState
-    refuses_late = False
+    order: Order = EventTime(drop_late=False)
 
 
-class Arrival(Toy):
+class ArrivalToy(Toy):
     state = SumState
-    ordered = False
-    refuses_late = False
+    order: Order = Arrival()
 
 
 class Outcome(NamedTuple):
@@ -281,50 +286,52 @@ class Outcome(NamedTuple):
 
 def expected(toy: Toy, sources: list[list[SourceRecord]], lateness: int, until: int) -> Outcome:
     """What must come of the messages by the specification once the clock has passed `until`, judged as a whole."""
-    context = OutputCollector()
+    collector = OutputCollector()
     events: list[tuple[int, int, int, Event]] = []
-    for rank, messages in enumerate(sources):
+    for source_index, messages in enumerate(sources):
         largest = MIN_TIME
         known: set[tuple[str, str]] = set()
         for offset, key, value in messages:
-            clock = max(largest - lateness, 0)
+            watermark = max(largest - lateness, 0)
             try:
-                event = toy.decode(rank, key, value, 0)
+                event = toy.decode(source_index, key, value, 0)
             except InvalidEvent as refused:
-                context.emit_dead(toy.topics[rank], 0, offset, "malformed", refused.detail, clock, key, value)
+                collector.emit_dead(
+                    toy.topics[source_index], 0, offset, "malformed", refused.detail, watermark, key, value
+                )
                 continue
-            if toy.refuses_late and event.at < largest - lateness:
+            if drops_late(toy) and event.at < largest - lateness:
                 told = f"at {event.at} is {largest - lateness - event.at} ms below the clock"
-                context.emit_dead(toy.topics[rank], 0, offset, "late", told, clock, key, value)
+                collector.emit_dead(toy.topics[source_index], 0, offset, "late", told, watermark, key, value)
                 continue
             largest = max(largest, event.at)
             if event.id is not None:
                 if (event.key, event.id) in known:
                     continue
                 known.add((event.key, event.id))
-            events.append((event.at, rank, offset, event))
+            events.append((event.at, source_index, offset, event))
     states: dict[str, Any] = {}
     statuses: dict[str, bytes | None] = {}
 
     def deadlines_before(at: int) -> None:
         while states:
-            due, key = min((state.deadline(), key) for key, state in states.items())
+            due, key = min((state.next_timer(), key) for key, state in states.items())
             if due >= at:
                 return
-            states[key].deadline_passed(due, context)
-            if states[key].forgotten():
+            states[key].on_timer(due, collector)
+            if states[key].expired():
                 del states[key]
 
     for at, _, _, event in sorted(events, key=lambda entry: entry[:3]):
         deadlines_before(at)
         state = states.setdefault(event.key, toy.load(event.key, {}))
-        state.apply(event, at, context)
+        state.apply(event, at, collector)
         statuses[event.key] = None
-        if state.forgotten():
+        if state.expired():
             del states[event.key]
     deadlines_before(until + 1)
     for key, state in states.items():
-        for status in state.status(until + 1, True):
+        for status in state.pending_outputs(until + 1, True):
             statuses[key] = encode_body(status.body)
-    outputs = {(o.topic, o.id): encode_body(o.body) for o in context.emitted if o.topic != "status"}
+    outputs = {(o.topic, o.id): encode_body(o.body) for o in collector.outputs if o.topic != "status"}
     return Outcome(outputs, statuses, {key: state.everything() for key, state in states.items()})

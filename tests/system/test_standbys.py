@@ -115,8 +115,8 @@ async def test_what_a_standby_goes_on_with_gives_what_the_replay_gives(own_kafka
 
 async def remember(address: str, number: int) -> None:
     """Write the stored state of so many suppliers, each once, as it lies in a changelog that was compacted."""
-    logic = REGISTRY.machines(load_rulebook())["suppliers"]
-    sources = tuple(StoredSourcePosition(0, 0, 1, 1) for _ in logic.topics)
+    machine = REGISTRY.machines(load_rulebook())["suppliers"]
+    sources = tuple(StoredSourcePosition(0, 0, 1, 1) for _ in machine.topics)
     marker = CheckpointMarker(FORMAT, 1, 1, 0, 0, 0, 0, 1, 2000, sources, 0, load_rulebook().digest)
     producer = AIOKafkaProducer(bootstrap_servers=address, acks="all")
     await producer.start()

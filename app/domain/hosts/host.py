@@ -22,7 +22,7 @@ from vigil.app.domain.hosts.ladder import DAY_MS, Conclusion, LadderCounts, Viol
 from vigil.app.domain.hosts.reviews import ReceivedReview, Standing, Waiting, latest, refuse
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.hosts import FAMILIES
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.subject import Arrival, Order, OutputCollector, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.fields import InvalidEvent, check_key, decode_json
@@ -107,31 +107,31 @@ class HostState:
         self._keep_ms: int = 2 * max(dated.limits.remember_days for dated in rulebook.versions("hosts")) * DAY_MS
         self._deadline = self._next_deadline()
 
-    def knows(self, event: HostEvent) -> bool:
+    def is_duplicate(self, event: HostEvent) -> bool:
         """Is this a verdict that was applied before?"""
         return isinstance(event, Verdict) and event.verdict_id in self._records
 
-    def apply(self, event: HostEvent, clock: int, context: OutputCollector) -> None:
+    def apply(self, event: HostEvent, watermark: int, collector: OutputCollector) -> None:
         """Take a verdict or a review in; one that is older than what is remembered has no effect and is counted."""
-        if self._forgot(event.at, clock):
-            context.count("too_old")
+        if self._forgot(event.at, watermark):
+            collector.count("too_old")
         elif isinstance(event, Verdict):
-            if not self.knows(event):
-                self._apply_verdict(event, context)
-        elif (record := self._records.get(event.review.verdict_id)) and not self._forgot(record.at, clock):
-            self._apply_review(record, event, context)
+            if not self.is_duplicate(event):
+                self._apply_verdict(event, collector)
+        elif (record := self._records.get(event.review.verdict_id)) and not self._forgot(record.at, watermark):
+            self._apply_review(record, event, collector)
         else:
-            self._wait(event, clock)
+            self._wait(event, watermark)
 
-    def deadline(self) -> int:
+    def next_timer(self) -> int:
         """When the next waiting review is refused or the next record deleted."""
         return self._deadline
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Refuse reviews that waited long enough and delete the records that nothing depends on any more."""
         for name, waiting in sorted(self._waiting.items(), key=lambda item: (item[1].due, int(item[0][1:]))):
             if waiting.due <= at:
-                refuse(waiting.received, waiting.due, context)
+                refuse(waiting.received, waiting.due, collector)
                 self._drop_waiting(name)
         for record in [record for record in self._records.values() if record.at + self._keep_ms <= at]:
             if not record.overturned:
@@ -141,24 +141,24 @@ class HostState:
             self._changed.add(_part_of(record))
         self._deadline = self._next_deadline()
 
-    def finish(self, clock: int, context: OutputCollector) -> None:
+    def on_end_of_input(self, watermark: int, collector: OutputCollector) -> None:
         """The input has ended: what still waits, waited in vain."""
         for name, waiting in list(self._waiting.items()):
-            refuse(waiting.received, clock, context)
+            refuse(waiting.received, watermark, collector)
             self._drop_waiting(name)
         self._deadline = self._next_deadline()
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         """A host has no compacted output."""
         return ()
 
-    def status_owed(self) -> bool:
+    def has_deferred_output(self) -> bool:
         return False
 
-    def forgotten(self) -> bool:
+    def expired(self) -> bool:
         return not self._records and not self._waiting
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         """The changed parts: `v…` one verdict each, `w…` one waiting review each, and the main one."""
         told: dict[bytes, bytes | None] = {}
         for name in sorted(self._changed):
@@ -171,10 +171,10 @@ class HostState:
         self._changed.clear()
         return told
 
-    def _forgot(self, at: int, clock: int) -> bool:
-        return clock > at + remembered_ms(self._rulebook, at)
+    def _forgot(self, at: int, watermark: int) -> bool:
+        return watermark > at + remembered_ms(self._rulebook, at)
 
-    def _apply_verdict(self, verdict: Verdict, context: OutputCollector) -> None:
+    def _apply_verdict(self, verdict: Verdict, collector: OutputCollector) -> None:
         record = VerdictRecord(
             version=VERSION,
             verdict_id=verdict.verdict_id,
@@ -185,14 +185,14 @@ class HostState:
         )
         self._records[record.verdict_id] = record
         self._changed.add(_part_of(record))
-        self._publish_changes(self._counts.add(record.violation), context)
+        self._publish_changes(self._counts.add(record.violation), collector)
         for name, waiting in list(self._waiting.items()):
             if waiting.received.review.verdict_id == record.verdict_id:
                 self._drop_waiting(name)
-                self._apply_review(record, waiting.received, context)
+                self._apply_review(record, waiting.received, collector)
         self._deadline = min(self._deadline, record.at + self._keep_ms)  # never too late; too early does no harm
 
-    def _apply_review(self, record: VerdictRecord, received: ReceivedReview, context: OutputCollector) -> None:
+    def _apply_review(self, record: VerdictRecord, received: ReceivedReview, collector: OutputCollector) -> None:
         before = record.overturned
         record.review = latest(record.review, received)
         self._changed.add(_part_of(record))
@@ -200,29 +200,29 @@ class HostState:
             return
         if record.overturned:
             if record.concluded is not None:
-                self._publish(record, record.concluded, "withdrawn", context)
-            self._publish_changes(self._counts.remove(record.violation), context)
+                self._publish(record, record.concluded, "withdrawn", collector)
+            self._publish_changes(self._counts.remove(record.violation), collector)
         else:
-            self._publish_changes(self._counts.add(record.violation), context, again=record)
+            self._publish_changes(self._counts.add(record.violation), collector, again=record)
 
     def _publish_changes(
         self,
         concluded: Iterable[tuple[Violation, Conclusion | None]],
-        context: OutputCollector,
+        collector: OutputCollector,
         again: VerdictRecord | None = None,
     ) -> None:
         """Publish the actions whose content is another than last published, and that of `again` in any case."""
         for violation, conclusion in concluded:
             record = self._records[violation.verdict_id]
             if conclusion is not None and (record is again or conclusion != record.concluded):
-                self._publish(record, conclusion, "active", context)
+                self._publish(record, conclusion, "active", collector)
 
     def _publish(
         self,
         record: VerdictRecord,
         conclusion: Conclusion,
         status: Literal["active", "withdrawn"],
-        context: OutputCollector,
+        collector: OutputCollector,
     ) -> None:
         record.revision += 1
         record.concluded = conclusion
@@ -244,12 +244,12 @@ class HostState:
             past_days=conclusion.past_days,
             at=record.at,
         )
-        context.emit("enforcement", self._host_id, f"{action.action_id}:{action.revision}", action.at, action)
+        collector.emit("enforcement", self._host_id, f"{action.action_id}:{action.revision}", action.at, action)
 
-    def _wait(self, received: ReceivedReview, clock: int) -> None:
+    def _wait(self, received: ReceivedReview, watermark: int) -> None:
         # The clock is behind the arrival by the allowed lateness, and so is every deadline: the wait counts from the
         # clock. It may be further behind (a backlog, or it has not begun): then from the review's own time at least.
-        due = MAX_TIME if self._review_wait_ms is None else max(clock + self._review_wait_ms, received.review.at)
+        due = MAX_TIME if self._review_wait_ms is None else max(watermark + self._review_wait_ms, received.review.at)
         name = b"w%d" % self._main.arrivals
         self._main.arrivals += 1
         self._waiting[name] = Waiting(due, received)
@@ -274,17 +274,16 @@ class HostMachine:
     """The shards of hosts: verdicts repartitioned by host, and reviews. Order of arrival does not matter."""
 
     topics: tuple[str, ...] = ("verdict-by-host", "review")
-    ordered = False
-    refuses_late = False
+    order: Order = Arrival()
 
     def __init__(self, rulebook: Rulebook, review_wait_ms: int | None) -> None:
         """`review_wait_ms`: how long a review waits for its verdict; None: until the end of the input."""
         self._rulebook = rulebook
         self._review_wait_ms = review_wait_ms
 
-    def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> Verdict | Review:
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Verdict | Review:
         """The verdict or review of a message; raise Refused."""
-        if rank == 1:
+        if source_index == 1:
             return decode_review(key, value)
         verdict = decode_json(_VERDICT, value)
         check_key(key, "host_id", verdict.host_id)
@@ -292,7 +291,7 @@ class HostMachine:
             raise InvalidEvent(f"no ladder for the family {verdict.family!r}")
         return verdict
 
-    def received(
+    def with_metadata(
         self,
         event: Verdict | Review,
         partition: int | None,
@@ -306,11 +305,11 @@ class HostMachine:
     def key_of(self, event: HostEvent | Review) -> str:
         return event.review.host_id if isinstance(event, ReceivedReview) else event.host_id
 
-    def natural_id(self, event: HostEvent | Review) -> str | None:
+    def dedup_key(self, event: HostEvent | Review) -> str | None:
         return event.verdict_id if isinstance(event, Verdict) else None
 
     def load(self, key: str, parts: StateChunks) -> HostState:
         return HostState(key, self._rulebook, self._review_wait_ms, parts)
 
-    def knows(self, state: HostState, event: HostEvent) -> bool:
-        return state.knows(event)
+    def is_duplicate(self, state: HostState, event: HostEvent) -> bool:
+        return state.is_duplicate(event)

@@ -50,16 +50,16 @@ def latest(standing: Standing | None, received: ReceivedReview) -> Standing:
     return Standing(at=review.at, offset=offset, decision=review.decision)
 
 
-def refuse(received: ReceivedReview, clock: int, context: OutputCollector) -> None:
+def refuse(received: ReceivedReview, watermark: int, collector: OutputCollector) -> None:
     """Send a review whose verdict never came to `dead-letter`."""
     review = received.review
-    context.emit_dead(
+    collector.emit_dead(
         "review",
         received.partition,
         received.offset,
         "unknown-verdict",
         f"no verdict {review.verdict_id!r} of the host {review.host_id!r} is known",
-        clock,
+        watermark,
         received.key,
         received.value,
     )

@@ -58,7 +58,7 @@ class Assessments:
     def __bool__(self) -> bool:
         return bool(self._months)
 
-    def add(self, line: SupplierLine, month: str, clock: int) -> None:
+    def add(self, line: SupplierLine, month: str, watermark: int) -> None:
         """Take a supplier's line of a month in, or that it is another industry's."""
         entries = self._months.get(month)
         if entries is None:
@@ -77,34 +77,34 @@ class Assessments:
             entry.line = line
         self._changed.add((month, line.supplier_id))
         if month not in self.due:
-            now = max(clock, line.at)
+            now = max(watermark, line.at)
             self.due[month] = now + self._rules.limits(now).rerank_every_s * SECOND_MS
             heappush(self._next, (self.due[month], month))
 
-    def deadline(self) -> int:
-        """When to call `deadline_passed` next."""
+    def next_timer(self) -> int:
+        """When to call `on_timer` next."""
         following = self._next
         while following and self.due.get(following[0][1]) != following[0][0]:
             heappop(following)
         due = following[0][0] if following else MAX_TIME
         return min(due, self._forget_at(self._oldest[0])) if self._oldest else due
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Rank the months that are due by `at`, and forget those that nobody needs any more."""
         while self._next and self._next[0][0] <= at:
             when, month = heappop(self._next)
             if self.due.get(month) == when:
-                self._assess(month, context)
+                self._assess(month, collector)
         while self._oldest and self._forget_at(self._oldest[0]) <= at:
             month = heappop(self._oldest)
             self._changed.update((month, supplier_id) for supplier_id in self._months.pop(month))
             self.due.pop(month, None)
             self._forget_times.pop(month, None)
 
-    def finish(self, context: OutputCollector) -> None:
+    def on_end_of_input(self, collector: OutputCollector) -> None:
         """Rank every month that changed."""
         for month in list(self.due):
-            self._assess(month, context)
+            self._assess(month, collector)
 
     def dump(self, into: dict[bytes, bytes | None]) -> None:
         """Put the records that changed into `into`."""
@@ -119,7 +119,7 @@ class Assessments:
             at = self._forget_times[month] = self._rules.assessed_at(month_named(month) + 2)
         return at
 
-    def _assess(self, month: str, context: OutputCollector) -> None:
+    def _assess(self, month: str, collector: OutputCollector) -> None:
         del self.due[month]
         entries = self._months.get(month, {})
         standings = ranked(
@@ -145,4 +145,4 @@ class Assessments:
                 entry.sent = standing
                 self._changed.add((month, supplier_id))
                 id_ = f"{supplier_id}/{line.industry}/{month}/{standing.score}"
-                context.emit("supplier-standing", supplier_id, id_, line.at, standing)
+                collector.emit("supplier-standing", supplier_id, id_, line.at, standing)

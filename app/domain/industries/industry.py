@@ -22,7 +22,7 @@ from vigil.app.domain.industries.score import CENTS, ScoreRules, Standings, rank
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.suppliers.calendar import month_named
 from vigil.app.domain.suppliers.rules import SECOND_MS, SupplierRules
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.subject import Arrival, Order, OutputCollector, StateChunks
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.fields import check_key, decode_json
@@ -87,19 +87,19 @@ class IndustryState:
 
     # ---- events -----------------------------------------------------------------------------------------------
 
-    def apply(self, event: SupplierLine, clock: int, context: OutputCollector) -> None:
+    def apply(self, event: SupplierLine, watermark: int, collector: OutputCollector) -> None:
         """Take a supplier's line in, its current one or one of a month."""
         main = self._main
         # Not the line's own time, which runs ahead of the clock: a change of the rules between the two is yet to come.
-        main.now = max(main.now, clock - 1)
+        main.now = max(main.now, watermark - 1)
         self._dirty = True
         if event.month is not None:
-            self._assessments.add(event, event.month, clock)
+            self._assessments.add(event, event.month, watermark)
             return
         supplier_id = event.supplier_id
         known = self._lines.get(supplier_id)
         if known is not None and event.at < known.at:
-            context.count("stale_lines")
+            collector.count("stale_lines")
             return
         if event.figures is not None:
             self._lines[supplier_id] = event
@@ -109,46 +109,46 @@ class IndustryState:
             del self._lines[supplier_id]
             if event.moved_to is None:
                 id_ = identity("gone", supplier_id, event.at)
-                context.emit("supplier-score", supplier_id, id_, event.at, None)
+                collector.emit("supplier-score", supplier_id, id_, event.at, None)
         self._changed.add(supplier_id)
         self._unsaved.add(supplier_id)
         main.owed = True
 
     # ---- time -------------------------------------------------------------------------------------------------
 
-    def deadline(self) -> int:
+    def next_timer(self) -> int:
         rules_change = self._scores.next_change(self._main.now) if self._lines else MAX_TIME
-        return min(rules_change, self._assessments.deadline())
+        return min(rules_change, self._assessments.next_timer())
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         main = self._main
         if self._scores.next_change(main.now) <= at:
             self._changed.update(self._lines)
             main.owed = True
         main.now = max(main.now, at)
-        self._assessments.deadline_passed(at, context)
+        self._assessments.on_timer(at, collector)
         self._dirty = True
 
-    def finish(self, clock: int, context: OutputCollector) -> None:
+    def on_end_of_input(self, watermark: int, collector: OutputCollector) -> None:
         """The input has ended at `clock`: assess what came."""
-        self._assessments.finish(context)
+        self._assessments.on_end_of_input(collector)
         self._dirty = True
 
     # ---- what is shown ----------------------------------------------------------------------------------------
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         """Scores that changed since they were shown last, or held back for a moment; `final`: all of them."""
         main = self._main
         if final:
-            self._rank(clock, all_of_them=True)
-            return self._tell(clock, len(self._untold))
+            self._rank(watermark, all_of_them=True)
+            return self._tell(watermark, len(self._untold))
         if self._changed:
-            wait = self._rules.limits(max(clock, main.now)).rerank_every_s * SECOND_MS
-            if not main.shown_at <= clock < main.shown_at + wait:
-                self._rank(clock)
-        return self._tell(clock, TOLD_AT_ONCE)
+            wait = self._rules.limits(max(watermark, main.now)).rerank_every_s * SECOND_MS
+            if not main.shown_at <= watermark < main.shown_at + wait:
+                self._rank(watermark)
+        return self._tell(watermark, TOLD_AT_ONCE)
 
-    def _rank(self, clock: int, all_of_them: bool = False) -> None:
+    def _rank(self, watermark: int, all_of_them: bool = False) -> None:
         standings = ranked(self._figures())
         shown, changed = self._shown, self._changed
         for supplier_id in self._lines:
@@ -156,11 +156,11 @@ class IndustryState:
                 self._untold[supplier_id] = None
         self._shown = standings
         changed.clear()
-        self._main.shown_at = clock
+        self._main.shown_at = watermark
         self._main.owed = bool(self._untold)
         self._dirty = True
 
-    def _tell(self, clock: int, most: int) -> list[Output]:
+    def _tell(self, watermark: int, most: int) -> list[Output]:
         told = list(islice(self._untold, most))
         if not told:
             return []
@@ -170,7 +170,7 @@ class IndustryState:
         self._dirty = True
         lines = (self._lines.get(supplier_id) for supplier_id in told)
         return [
-            self._score(line, max(clock, line.at), self._shown.get(line.supplier_id))
+            self._score(line, max(watermark, line.at), self._shown.get(line.supplier_id))
             for line in lines
             if line is not None  # it left
         ]
@@ -179,7 +179,7 @@ class IndustryState:
         """Is there more to tell at once?"""
         return bool(self._untold)
 
-    def status_owed(self) -> bool:
+    def has_deferred_output(self) -> bool:
         return bool(self._changed or self._untold)
 
     def _score(self, line: SupplierLine, at: int, standings: Standings | None) -> Output:
@@ -227,10 +227,10 @@ class IndustryState:
 
     # ---- what is stored ---------------------------------------------------------------------------------------
 
-    def forgotten(self) -> bool:
+    def expired(self) -> bool:
         return not self._lines and not self._assessments
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         if not self._dirty:
             return {}
         self._dirty = False
@@ -255,14 +255,13 @@ class IndustryMachine:
     """Shards of industries. Lines are taken on arrival: of one supplier they come in order."""
 
     topics: tuple[str, ...] = ("supplier-metrics",)
-    ordered = False
-    refuses_late = False
+    order: Order = Arrival()
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rules = SupplierRules(rulebook)
         self._scores = ScoreRules(rulebook)
 
-    def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> SupplierLine:
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> SupplierLine:
         """The line of a message; raise Refused."""
         line = decode_json(_MESSAGE, value)
         check_key(key, "industry", line.industry)
@@ -271,14 +270,14 @@ class IndustryMachine:
     def key_of(self, event: SupplierLine) -> str:
         return event.industry
 
-    def natural_id(self, event: SupplierLine) -> str | None:
+    def dedup_key(self, event: SupplierLine) -> str | None:
         """A line that comes twice says the same twice."""
         return None
 
     def load(self, key: str, parts: StateChunks) -> IndustryState:
         return IndustryState(self._rules, self._scores, parts)
 
-    def knows(self, state: IndustryState, event: SupplierLine) -> bool:
+    def is_duplicate(self, state: IndustryState, event: SupplierLine) -> bool:
         return False
 
     def has_more(self, state: IndustryState) -> bool:

@@ -20,7 +20,7 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.suppliers import PinLimits
 from vigil.app.domain.suppliers.rules import DAY_MS
 from vigil.app.engine.storage.buckets import Buckets
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.subject import EventTime, Order, OutputCollector, StateChunks
 from vigil.app.engine.watermark import MIN_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.fields import InvalidEvent, check_key, decode_json
@@ -77,12 +77,12 @@ class RfqState:
         limits: PinLimits = (self._rulebook.at("pins", at) or self._rulebook.versions("pins")[0]).limits
         return limits
 
-    def knows(self, event: Quote) -> bool:
+    def is_duplicate(self, event: Quote) -> bool:
         """Is it a duplicate?"""
         entry = self._entry.get((event.supplier_id, event.quote_id))
         return entry is not None and getattr(entry, event.kind) is not None
 
-    def apply(self, event: Quote, clock: int, context: OutputCollector) -> None:
+    def apply(self, event: Quote, watermark: int, collector: OutputCollector) -> None:
         """Take in a rejection, or decide a pin request."""
         main = self._main
         entry = self._entry.get((event.supplier_id, event.quote_id))
@@ -96,9 +96,9 @@ class RfqState:
         self._changed = True
         main.last_at = max(main.last_at, event.at)
         if event.kind == "pinned":
-            self._decide(event, entry, context)
+            self._decide(event, entry, collector)
 
-    def _decide(self, event: Quote, entry: PinEntry, context: OutputCollector) -> None:
+    def _decide(self, event: Quote, entry: PinEntry, collector: OutputCollector) -> None:
         main = self._main
         place: int | None = None
         reason: Literal["rejected", "full"] | None = None
@@ -118,25 +118,25 @@ class RfqState:
             reason=reason,
         )
         id_ = identity("pin", self._rfq_id, event.supplier_id, event.quote_id, event.at)
-        context.emit("pin-decision", self._rfq_id, id_, event.at, decision)
+        collector.emit("pin-decision", self._rfq_id, id_, event.at, decision)
 
-    def deadline(self) -> int:
+    def next_timer(self) -> int:
         return self._main.last_at + self._limits(self._main.last_at).keep_days * DAY_MS
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         self._forgotten = True
         self._main.last_at = at
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         return ()
 
-    def status_owed(self) -> bool:
+    def has_deferred_output(self) -> bool:
         return False
 
-    def forgotten(self) -> bool:
+    def expired(self) -> bool:
         return self._forgotten
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         if not self._changed:
             return {}
         self._changed = False
@@ -149,13 +149,12 @@ class RfqMachine:
     """Shards of RFQs: pin requests and rejections in order of time; late ones on arrival."""
 
     topics: tuple[str, ...] = ("quote-by-rfq",)
-    ordered = True
-    refuses_late = False
+    order: Order = EventTime(drop_late=False)
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
 
-    def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> Quote:
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Quote:
         """The pin request or rejection of a message; raise Refused."""
         quote = decode_json(_QUOTE, value)
         check_key(key, "rfq_id", quote.rfq_id)
@@ -166,11 +165,11 @@ class RfqMachine:
     def key_of(self, event: Quote) -> str:
         return event.rfq_id
 
-    def natural_id(self, event: Quote) -> str | None:
+    def dedup_key(self, event: Quote) -> str | None:
         return f"{event.kind}:{event.quote_id}:{event.supplier_id}:{event.rfq_id}"
 
     def load(self, key: str, parts: StateChunks) -> RfqState:
         return RfqState(key, self._rulebook, parts)
 
-    def knows(self, state: RfqState, event: Quote) -> bool:
-        return state.knows(event)
+    def is_duplicate(self, state: RfqState, event: Quote) -> bool:
+        return state.is_duplicate(event)

@@ -20,9 +20,9 @@ def shown(text: str) -> str:
 class VerdictEmitter:
     """A room's way out."""
 
-    __slots__ = ("context", "host_id", "room_id", "shadow", "verdicts")
+    __slots__ = ("collector", "host_id", "room_id", "shadow", "verdicts")
 
-    context: OutputCollector
+    collector: OutputCollector
     """Set whenever the room is called."""
 
     def __init__(self, room_id: str, host_id: str, verdicts: int, shadow: bool) -> None:
@@ -57,7 +57,7 @@ class VerdictEmitter:
             evidence=evidence,
         )
         self.verdicts += 1
-        emit = self.context.emit
+        emit = self.collector.emit
         if self.shadow:
             emit("verdict-shadow", self.room_id, verdict.verdict_id, at, verdict)
             return
@@ -67,7 +67,7 @@ class VerdictEmitter:
     def received(self, after_ms: int) -> None:
         """An entry was received this long after it, for the metrics: in tenths of a second, rounded up."""
         if not self.shadow:
-            self.context.count(f"reception:{min(-(-after_ms // 100), LONGEST_RECEPTION)}")
+            self.collector.count(f"reception:{min(-(-after_ms // 100), LONGEST_RECEPTION)}")
 
     def notice(
         self,
@@ -94,4 +94,4 @@ class VerdictEmitter:
             at=at,
             due=due,
         )
-        self.context.emit("notice", self.room_id, notice.notice_id, at, notice)
+        self.collector.emit("notice", self.room_id, notice.notice_id, at, notice)

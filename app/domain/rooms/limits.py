@@ -16,7 +16,7 @@ from vigil.app.domain.rooms.rules.speech import REPEATS, SPOKEN, SpokenRule
 from vigil.app.domain.rulebook import EffectiveVersion, Rulebook, RulebookError
 from vigil.app.domain.rulebook.rooms import GreetingLimits, RoomLimits
 from vigil.app.domain.rulebook.validation import nearest
-from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 
 GREETING: Final = "greeting-miss"
 
@@ -68,7 +68,7 @@ class EffectiveLimits:
         # Before the first day nothing is judged; what is no rule holds as from that day on.
         self._numbers = [
             self._numbers_of(start, until)
-            for start, until in zip([-MAX_TIME, *starts], [*starts, MAX_TIME], strict=True)
+            for start, until in zip([MIN_TIME, *starts], [*starts, MAX_TIME], strict=True)
         ]
         rooms = [self._rooms(numbers.start) for numbers in self._numbers]
         self.longest_comment_memory_ms = 1000 * max(limits.comment_memory_s for limits in rooms)

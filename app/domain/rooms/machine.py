@@ -3,7 +3,7 @@
 from vigil.app.domain.rooms.limits import EffectiveLimits
 from vigil.app.domain.rooms.room import RoomState
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import StateChunks
+from vigil.app.engine.subject import EventTime, Order, StateChunks
 from vigil.topics.rooms import ROOM_TOPICS, Comment, RoomEvent, decode_room_event
 
 
@@ -11,8 +11,7 @@ class RoomMachine:
     """The shards of rooms: the three room topics together, judged in order of event time."""
 
     topics: tuple[str, ...] = ROOM_TOPICS
-    ordered = True
-    refuses_late = True
+    order: Order = EventTime(drop_late=True)
 
     def __init__(self, rulebook: Rulebook, shadow: bool = False) -> None:
         """`shadow`: a candidate rulebook, whose verdicts go to `verdict-shadow` and that says nothing else. Raise
@@ -20,19 +19,19 @@ class RoomMachine:
         self._in_force = EffectiveLimits(rulebook)
         self._shadow = shadow
 
-    def decode(self, rank: int, key: bytes | None, value: bytes | None, clock: int) -> RoomEvent:
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> RoomEvent:
         """The event of a message; raise Refused."""
-        return decode_room_event(rank, key, value)
+        return decode_room_event(source_index, key, value)
 
     def key_of(self, event: RoomEvent) -> str:
         return event.room_id
 
-    def natural_id(self, event: RoomEvent) -> str | None:
+    def dedup_key(self, event: RoomEvent) -> str | None:
         """Of comments: their id within their room."""
         return f"{len(event.room_id)}:{event.room_id}{event.comment_id}" if type(event) is Comment else None
 
     def load(self, key: str, parts: StateChunks) -> RoomState:
         return RoomState(key, self._in_force, self._shadow, parts)
 
-    def knows(self, state: RoomState, event: RoomEvent) -> bool:
-        return state.knows(event)
+    def is_duplicate(self, state: RoomState, event: RoomEvent) -> bool:
+        return state.is_duplicate(event)

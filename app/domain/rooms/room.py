@@ -131,7 +131,7 @@ class RoomState:
             self._ended_until = main.ended_at + in_force.at(main.ended_at).forget_ended_ms
         self._look_ahead()
 
-    def knows(self, event: RoomEvent) -> bool:
+    def is_duplicate(self, event: RoomEvent) -> bool:
         """Was a comment of this id applied before, or is it too old to tell?"""
         if type(event) is not Comment:
             return False
@@ -141,7 +141,7 @@ class RoomState:
             return True
         return event.at < self._main.last_at - self._numbers.comment_memory_ms
 
-    def apply(self, event: RoomEvent, clock: int, context: OutputCollector) -> None:
+    def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
         """Take an event in; no earlier one and no earlier deadline is to come."""
         main = self._main
         at = event.at
@@ -151,7 +151,7 @@ class RoomState:
             main.host_id = self._tell.host_id = event.host_id
         main.last_at = at
         self._changed = main.status_owed = True
-        self._tell.context = context
+        self._tell.collector = collector
         if type(event) is FrameStatus:
             self._frame(event)
         elif type(event) is BuyerEntry:
@@ -163,30 +163,30 @@ class RoomState:
             self._comment(event)
         self._look_ahead()
 
-    def deadline(self) -> int:
+    def next_timer(self) -> int:
         """When the next entry is missed, the signal is lost or a run ends for want of frames, or all is forgotten."""
         return self._due
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         """The time `at` came: every event with a time up to it was applied before."""
         while self._due <= at:
             due = self._due
-            self._tell.context = context
+            self._tell.collector = collector
             self._changed = self._main.status_owed = True
             if self._greeting.due == due:
-                self._greeting.deadline_passed(due)
+                self._greeting.on_timer(due)
             if self._gap_at == due:
                 self._gap(due)
             if self._forget_at == due:
-                self._forget(due, context)
+                self._forget(due, collector)
             self._look_ahead()
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         """The figures as of `clock`, at most one every `status_every_s` of event time, or in any case when `final`."""
         main = self._main
         if self._shadow or not main.host_id:
             return
-        at = clock if final else max(clock, main.last_at)
+        at = watermark if final else max(watermark, main.last_at)
         if not final:
             if not main.status_owed:
                 return
@@ -198,13 +198,13 @@ class RoomState:
             self._changed = True
         yield Output("room-status", self._room_id.encode(), f"{self._room_id}@{at}", at, self._figures_at(at))
 
-    def status_owed(self) -> bool:
+    def has_deferred_output(self) -> bool:
         return self._main.status_owed and not self._shadow and bool(self._main.host_id)
 
-    def forgotten(self) -> bool:
+    def expired(self) -> bool:
         return not self._main.host_id
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         """The changed records: the main one, and pieces of `w`aiting entries, `c`omment ids, `p`resent buyers,
         `e`ngaged buyers, `r`eception times, `l`abels said and `t`exts said."""
         if not self._changed:
@@ -271,11 +271,11 @@ class RoomState:
         self._runs.gap(at)
         self._gap_at = MAX_TIME
 
-    def _forget(self, at: int, context: OutputCollector) -> None:
+    def _forget(self, at: int, collector: OutputCollector) -> None:
         """Be as a room from which nothing came yet."""
         self._greeting.void(at)  # of a room that fell silent: a warning that stands is cleared
         if not self._shadow:
-            context.emit("room-status", self._room_id, f"{self._room_id}@{at}", at, None)
+            collector.emit("room-status", self._room_id, f"{self._room_id}@{at}", at, None)
         doomed = dict.fromkeys(name for holder in self._holders() for name in holder.names())
         self._doomed |= doomed
         self._load({})

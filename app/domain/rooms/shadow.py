@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from vigil.app.domain.rooms import RoomMachine, RoomState
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.subject import EventTime, Order, OutputCollector, StateChunks
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import RoomEvent
 from vigil.topics.verdicts import Verdict
@@ -57,50 +57,50 @@ class ShadowedRoom:
         self._room = room
         self._shadow = shadow
         self._digest = digest
-        self._whole = kept.whole if kept is not None else room.forgotten()
+        self._whole = kept.whole if kept is not None else room.expired()
         self._main = kept.main if kept is not None else None
         self._new = kept is None
         self._doomed = list(doomed)
 
-    def knows(self, event: RoomEvent) -> bool:
-        return self._room.knows(event)
+    def is_duplicate(self, event: RoomEvent) -> bool:
+        return self._room.is_duplicate(event)
 
-    def apply(self, event: RoomEvent, clock: int, context: OutputCollector) -> None:
-        before = len(context.emitted)
-        self._room.apply(event, clock, context)
-        own = len(context.emitted)
-        self._shadow.apply(event, clock, context)
-        if len(context.emitted) > before:
-            self._compare(context, before, own)
+    def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+        before = len(collector.outputs)
+        self._room.apply(event, watermark, collector)
+        own = len(collector.outputs)
+        self._shadow.apply(event, watermark, collector)
+        if len(collector.outputs) > before:
+            self._compare(collector, before, own)
 
-    def deadline(self) -> int:
-        return min(self._room.deadline(), self._shadow.deadline())
+    def next_timer(self) -> int:
+        return min(self._room.next_timer(), self._shadow.next_timer())
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
-        before = len(context.emitted)
-        if self._room.deadline() <= at:
-            self._room.deadline_passed(at, context)
-        own = len(context.emitted)
-        if self._shadow.deadline() <= at:
-            self._shadow.deadline_passed(at, context)
-        self._compare(context, before, own)
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
+        before = len(collector.outputs)
+        if self._room.next_timer() <= at:
+            self._room.on_timer(at, collector)
+        own = len(collector.outputs)
+        if self._shadow.next_timer() <= at:
+            self._shadow.on_timer(at, collector)
+        self._compare(collector, before, own)
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
-        return self._room.status(clock, final)
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
+        return self._room.pending_outputs(watermark, final)
 
-    def status_owed(self) -> bool:
-        return self._room.status_owed()
+    def has_deferred_output(self) -> bool:
+        return self._room.has_deferred_output()
 
-    def forgotten(self) -> bool:
-        return self._room.forgotten() and self._shadow.forgotten()
+    def expired(self) -> bool:
+        return self._room.expired() and self._shadow.expired()
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         records: dict[bytes, bytes | None] = dict.fromkeys(self._doomed)
         self._doomed = []
-        records |= self._room.dump()
+        records |= self._room.dump_changes()
         if records.get(b"", b"") is None:
             records[b""] = b""  # the key lives as long as the shadow does
-        shadow = dict(self._shadow.dump())
+        shadow = dict(self._shadow.dump_changes())
         if self._new or shadow:
             if b"" in shadow:
                 self._main = shadow.pop(b"")
@@ -109,16 +109,16 @@ class ShadowedRoom:
             self._new = False
         return records
 
-    def _compare(self, context: OutputCollector, before: int, own: int) -> None:
+    def _compare(self, collector: OutputCollector, before: int, own: int) -> None:
         if not self._whole:
             return
-        said = _verdicts(context.emitted[before:own], "verdict")
-        shadowed = _verdicts(context.emitted[own:], "verdict-shadow")
+        said = _verdicts(collector.outputs[before:own], "verdict")
+        shadowed = _verdicts(collector.outputs[own:], "verdict-shadow")
         for id_, rule in said.items():
-            context.count(f"shadow:{rule}:{'both' if id_ in shadowed else 'only_in_force'}")
+            collector.count(f"shadow:{rule}:{'both' if id_ in shadowed else 'only_in_force'}")
         for id_, rule in shadowed.items():
             if id_ not in said:
-                context.count(f"shadow:{rule}:only_shadow")
+                collector.count(f"shadow:{rule}:only_shadow")
 
 
 def _verdicts(outputs: Iterable[Output], topic: str) -> dict[str, str]:
@@ -139,39 +139,38 @@ class DroppedShadow:
         self._room = room
         self._doomed = list(doomed)
 
-    def knows(self, event: RoomEvent) -> bool:
-        return self._room.knows(event)
+    def is_duplicate(self, event: RoomEvent) -> bool:
+        return self._room.is_duplicate(event)
 
-    def apply(self, event: RoomEvent, clock: int, context: OutputCollector) -> None:
-        self._room.apply(event, clock, context)
+    def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+        self._room.apply(event, watermark, collector)
 
-    def deadline(self) -> int:
-        return self._room.deadline()
+    def next_timer(self) -> int:
+        return self._room.next_timer()
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
-        self._room.deadline_passed(at, context)
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
+        self._room.on_timer(at, collector)
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
-        return self._room.status(clock, final)
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
+        return self._room.pending_outputs(watermark, final)
 
-    def status_owed(self) -> bool:
-        return self._room.status_owed()
+    def has_deferred_output(self) -> bool:
+        return self._room.has_deferred_output()
 
-    def forgotten(self) -> bool:
-        return self._room.forgotten()
+    def expired(self) -> bool:
+        return self._room.expired()
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         records: dict[bytes, bytes | None] = dict.fromkeys(self._doomed)
         self._doomed = []
-        return {**records, **self._room.dump()}
+        return {**records, **self._room.dump_changes()}
 
 
 class ShadowedRoomMachine:
     """The shards of rooms, with a candidate beside the rulebook in force, or with none."""
 
     topics: tuple[str, ...] = RoomMachine.topics
-    ordered = True
-    refuses_late = True
+    order: Order = EventTime(drop_late=True)
 
     def __init__(self, rulebook: Rulebook, candidate: Rulebook | None) -> None:
         """Raise RulebookError when a rule of either has no numbers or numbers have no judge."""
@@ -180,7 +179,7 @@ class ShadowedRoomMachine:
         self._digest = "" if candidate is None else candidate.digest
         self.decode = rooms.decode
         self.key_of = rooms.key_of
-        self.natural_id = rooms.natural_id
+        self.dedup_key = rooms.dedup_key
 
     def load(self, key: str, parts: StateChunks) -> RoomState | ShadowedRoom | DroppedShadow:
         own: dict[bytes, bytes] = {}
@@ -201,6 +200,6 @@ class ShadowedRoomMachine:
             theirs[b""] = kept.main
         return ShadowedRoom(room, self._shadows.load(key, theirs), self._digest, kept, ())
 
-    def knows(self, state: Any, event: RoomEvent) -> bool:
-        known: bool = state.knows(event)
+    def is_duplicate(self, state: Any, event: RoomEvent) -> bool:
+        known: bool = state.is_duplicate(event)
         return known

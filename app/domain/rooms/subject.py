@@ -18,7 +18,7 @@ SUBJECT: Final = Subject(
         OutputTopic("verdict-shadow", "shadow"),
         OutputTopic("verdict-by-host", "internal"),
     ),
-    machine=lambda context: ShadowedRoomMachine(context.rulebook, context.candidate),
+    machine=lambda collector: ShadowedRoomMachine(collector.rulebook, collector.candidate),
     sections=SECTIONS,
     metrics=ROOM_METRICS,
 )

@@ -69,7 +69,7 @@ class SupplierMetrics:
 
     # ---- events -----------------------------------------------------------------------------------------------
 
-    def knows(self, event: Quote | Payment, clock: int) -> bool:
+    def is_duplicate(self, event: Quote | Payment, watermark: int) -> bool:
         """Is there an event of the same kind and id, remembered at `clock`?"""
         entry: QuoteEntry | PaymentEntry | None
         if isinstance(event, Quote):
@@ -79,7 +79,7 @@ class SupplierMetrics:
         if entry is None:
             return False
         at: int | None = getattr(entry, event.kind)
-        return at is not None and at > max(clock, event.at) - memory
+        return at is not None and at > max(watermark, event.at) - memory
 
     def quote(self, event: Quote) -> None:
         """Count a quote's event that is not known."""
@@ -151,9 +151,9 @@ class SupplierMetrics:
         for month in [month for month in self.closings if month < first]:
             del self.closings[month]
 
-    def sweep(self, clock: int) -> None:
+    def sweep(self, watermark: int) -> None:
         """Delete what is not remembered any more at `clock`."""
-        quotes, payments = clock - self._rules.quote_memory, clock - self._rules.payment_memory
+        quotes, payments = watermark - self._rules.quote_memory, watermark - self._rules.payment_memory
         self._quotes.sweep(quotes, lambda entry: self._quote.pop(entry.quote_id))
         self._rfqs.sweep(quotes, lambda entry: self._rfq.pop(entry.rfq_id))
         self._payments.sweep(payments, lambda entry: self._payment.pop(entry.payment_id))

@@ -65,11 +65,11 @@ class SupplierRules:
         """When a month's assessment is due."""
         return self.calendar.start(month + 1) + self.limits(self.calendar.end(month)).assessed_after_h * HOUR_MS
 
-    def last_assessed(self, clock: int) -> int:
+    def last_assessed(self, watermark: int) -> int:
         """The latest month whose assessment is due by `clock` (before 1970: by its beginning)."""
-        clock = max(clock, 0)
-        month = self.calendar.month_of(clock)
-        while self.assessed_at(month) > clock:
+        watermark = max(watermark, 0)
+        month = self.calendar.month_of(watermark)
+        while self.assessed_at(month) > watermark:
             month -= 1
         return month
 

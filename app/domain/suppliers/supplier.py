@@ -43,7 +43,7 @@ class _Main(Struct, array_like=True):
     """The main part of a supplier's stored state."""
 
     version: int = VERSION
-    clock: int = MIN_TIME
+    watermark: int = MIN_TIME
     """How far the shard's clock had come."""
     swept: int = MIN_TIME
     """The clock when what is not remembered any more was deleted last."""
@@ -101,30 +101,30 @@ class SupplierState:
     def _assess(self) -> None:
         """Which month is the latest that is to be assessed, and when the next one is."""
         rules = self._rules
-        self._assessed = rules.last_assessed(self._main.clock)
+        self._assessed = rules.last_assessed(self._main.watermark)
         self._assessed_end = rules.calendar.end(self._assessed)
         self._assess_at = rules.assessed_at(self._assessed + 1)
         self._month_changed = True
 
     # ---- events -----------------------------------------------------------------------------------------------
 
-    def knows(self, event: SupplierEvent) -> bool:
+    def is_duplicate(self, event: SupplierEvent) -> bool:
         """Is it a duplicate?"""
         if self._metrics is None or not isinstance(event, Quote | Payment):
             return False
-        return self._metrics.knows(event, self._main.clock)
+        return self._metrics.is_duplicate(event, self._main.watermark)
 
-    def apply(self, event: SupplierEvent, clock: int, context: OutputCollector) -> None:
+    def apply(self, event: SupplierEvent, watermark: int, collector: OutputCollector) -> None:
         """Take one event in; a known quote's or payment's must not come."""
-        passed = clock - 1  # what lies below the clock has passed
+        passed = watermark - 1  # what lies below the clock has passed
         if isinstance(event, SupplierStanding):
-            self._take(event, context)
+            self._take(event, collector)
             return
         main, at = self._main, event.at
         if isinstance(event, Quote | Payment):
             memory = self._rules.quote_memory if isinstance(event, Quote) else self._rules.payment_memory
             if at <= passed - memory:
-                context.count("too_old")
+                collector.count("too_old")
                 return
         metrics = self._advance(max(at, passed), passed)
         self._changed = True
@@ -134,7 +134,7 @@ class SupplierState:
             main.heard_at = at
         if isinstance(event, ProfileDeleted):
             self._profiles.add(event)
-            self._move(context)
+            self._move(collector)
             return
         if at < main.first_at:
             main.first_at = at
@@ -143,101 +143,101 @@ class SupplierState:
             metrics.quote(event)
             if event.kind in ("pinned", "rejected"):
                 id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
-                context.emit("quote-by-rfq", event.rfq_id, id_, at, event)
+                collector.emit("quote-by-rfq", event.rfq_id, id_, at, event)
         elif isinstance(event, Payment):
             main.active = True
             metrics.payment(event)
         else:
             self._profiles.add(event)
-            self._move(context)
+            self._move(collector)
 
-    def _take(self, standing: SupplierStanding, context: OutputCollector) -> None:
+    def _take(self, standing: SupplierStanding, collector: OutputCollector) -> None:
         """The assessed score came back from the industry; one that is outdated has no effect."""
         main, sent = self._main, self._main.month_told
         if sent is None:
-            context.count("stale_standings")
+            collector.count("stale_standings")
             return
         held = main.standing
         expected = standing.month == sent.month and standing.industry == sent.industry
         newer = standing.month != sent.month and (held is None or standing.month > held.month)
         if not (expected or newer):
-            context.count("stale_standings")
+            collector.count("stale_standings")
             return
         if standing != held:
             main.standing = standing
             self._changed = True
-            self._tell(context)
+            self._tell(collector)
 
     # ---- time -------------------------------------------------------------------------------------------------
 
-    def deadline(self) -> int:
+    def next_timer(self) -> int:
         if self._metrics is None:
             return MAX_TIME
         return min(self._metrics.edge(), self._assess_at, self._forget_at(), self._main.again_at)
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
         self._advance(at, at)
-        self._tell_month(context)
+        self._tell_month(collector)
         if at >= self._forget_at():
             self._main.active = False
             self._profiles.held.clear()
-            self._move(context)
+            self._move(collector)
         if at >= self._main.again_at:
             self._main.again_at = MAX_TIME
-            self._tell(context, again=True)
+            self._tell(collector, again=True)
         self._changed = True
 
-    def finish(self, clock: int, context: OutputCollector) -> None:
+    def on_end_of_input(self, watermark: int, collector: OutputCollector) -> None:
         """The input has ended at `clock`: send what the industry must know as of then."""
         if self._metrics is None:
             return
-        self._advance(clock, clock)
+        self._advance(watermark, watermark)
         self._changed = True
-        self._tell_month(context)
-        self._tell(context)
+        self._tell_month(collector)
+        self._tell(collector)
 
-    def _advance(self, now: int, clock: int) -> SupplierMetrics:
+    def _advance(self, now: int, watermark: int) -> SupplierMetrics:
         """Move now and the shard's clock on; what became due is done."""
         main = self._main
-        if clock > main.clock:
-            main.clock = clock
+        if watermark > main.watermark:
+            main.watermark = watermark
         if now > main.now:
             main.now = now
         metrics = self._metrics or self._begin({})
         if now > metrics.now:
             metrics.advance(now)
-        if main.clock >= self._assess_at:
+        if main.watermark >= self._assess_at:
             self._assess()
             metrics.keep_closings(self._assessed - 1)
             self._profiles.forget(self._assessed_end)
-        if main.clock - main.swept >= SWEEP_MS:
-            main.swept = main.clock
-            metrics.sweep(main.clock)
+        if main.watermark - main.swept >= SWEEP_MS:
+            main.swept = main.watermark
+            metrics.sweep(main.watermark)
         return metrics
 
     def _forget_at(self) -> int:
         """When the supplier is forgotten, if nothing more is heard of it."""
         held = self._profiles.held
-        if (held and held[-1].profile is not None) or self.forgotten():
+        if (held and held[-1].profile is not None) or self.expired():
             return MAX_TIME
         return self._main.heard_at + self._rules.forget_silent
 
     # ---- lines ------------------------------------------------------------------------------------------------
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         """The current line, where it changed (`final`: in any case), and that of the month."""
         outputs = OutputCollector()
         self._tell_month(outputs, final)
         self._tell(outputs, final)
-        return outputs.emitted
+        return outputs.outputs
 
-    def status_owed(self) -> bool:
+    def has_deferred_output(self) -> bool:
         return False
 
     def _has_line(self) -> bool:
         return self._main.active or self._profiles.living(self._main.now)
 
-    def _tell(self, context: OutputCollector, again: bool = False) -> None:
+    def _tell(self, collector: OutputCollector, again: bool = False) -> None:
         """Send the current line where it says something new."""
         main = self._main
         if self._metrics is None or not self._has_line():
@@ -247,9 +247,9 @@ class SupplierState:
         if again or not _alike(line, main.told):
             main.told = line
             self._changed = True
-            self._emit(context, line)
+            self._emit(collector, line)
 
-    def _move(self, context: OutputCollector) -> None:
+    def _move(self, collector: OutputCollector) -> None:
         """Leave the industries that lines of the supplier stand in, where they are not its own any more."""
         main, told, month_told = self._main, self._main.told, self._main.month_told
         if told is not None:
@@ -257,14 +257,16 @@ class SupplierState:
             if industry != told.industry:
                 main.told = None
                 main.again_at = MAX_TIME if industry is None else main.now + AGAIN_MS
-                self._emit(context, structs.replace(told, at=main.now, figures=None, standing=None, moved_to=industry))
+                self._emit(
+                    collector, structs.replace(told, at=main.now, figures=None, standing=None, moved_to=industry)
+                )
         if month_told is not None:
             then = self._profiles.at(month_told.at).industry
             if then != month_told.industry:
                 main.month_told = None
-                self._emit(context, structs.replace(month_told, figures=None, moved_to=then))
+                self._emit(collector, structs.replace(month_told, figures=None, moved_to=then))
 
-    def _tell_month(self, context: OutputCollector, again: bool = False) -> None:
+    def _tell_month(self, collector: OutputCollector, again: bool = False) -> None:
         """Send the line of the latest month that is due where it says something new."""
         main, end = self._main, self._assessed_end
         if not (self._month_changed or again) or self._metrics is None or not self._has_line():
@@ -277,7 +279,7 @@ class SupplierState:
         if again or line != main.month_told:
             main.month_told = line
             self._changed = True
-            self._emit(context, line)
+            self._emit(collector, line)
 
     def _line(
         self, profile: Profile, at: int, month: str | None, figures: SupplierTotals, standing: SupplierStanding | None
@@ -294,16 +296,16 @@ class SupplierState:
             standing=standing,
         )
 
-    def _emit(self, context: OutputCollector, line: SupplierLine) -> None:
+    def _emit(self, collector: OutputCollector, line: SupplierLine) -> None:
         id_ = f"{line.supplier_id}/{line.industry}/{line.month or ''}/{line.at}"
-        context.emit("supplier-metrics", line.industry, id_, line.at, line)
+        collector.emit("supplier-metrics", line.industry, id_, line.at, line)
 
     # ---- what is stored ---------------------------------------------------------------------------------------
 
-    def forgotten(self) -> bool:
+    def expired(self) -> bool:
         return not self._main.active and not self._profiles.held
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         if not self._changed:
             return {}
         self._changed = False

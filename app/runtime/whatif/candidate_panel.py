@@ -14,7 +14,7 @@ from vigil.app.domain.rooms import RoomMachine, RoomState
 from vigil.app.domain.rooms.limits import GREETING, EffectiveLimits
 from vigil.app.domain.rooms.room import shows_reception
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.subject import EventTime, Order, OutputCollector, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
@@ -44,10 +44,10 @@ class CandidateRoom(RoomState):
                 return True
         return bool(frame.labels) and any(rules.of_label(label) for label in frame.labels)
 
-    def forget(self, at: int, context: OutputCollector) -> None:
+    def forget(self, at: int, collector: OutputCollector) -> None:
         """The base has forgotten the room."""
-        self._tell.context = context
-        self._forget(at, context)
+        self._tell.collector = collector
+        self._forget(at, collector)
 
     def _comment(self, comment: Comment) -> None:
         at = comment.at
@@ -68,9 +68,9 @@ class CandidateRoom(RoomState):
 class Member:
     """How a candidate judges rooms, and where what it says goes."""
 
-    def __init__(self, candidate: Rulebook, rules: frozenset[str], signals: bool, context: OutputCollector) -> None:
+    def __init__(self, candidate: Rulebook, rules: frozenset[str], signals: bool, collector: OutputCollector) -> None:
         """`signals`: of lost signals, too, notices are wanted."""
-        self.context = context
+        self.collector = collector
         self._in_force = EffectiveLimits(candidate, rules)
         self._greets = GREETING in rules
         self._signals = signals
@@ -91,12 +91,12 @@ class CandidatePanel:
         self._theirs = MAX_TIME
         """The earliest deadline of a judge."""
 
-    def knows(self, event: RoomEvent) -> bool:
-        return self._base.knows(event)
+    def is_duplicate(self, event: RoomEvent) -> bool:
+        return self._base.is_duplicate(event)
 
-    def apply(self, event: RoomEvent, clock: int, context: OutputCollector) -> None:
-        new = self._base.forgotten()
-        self._base.apply(event, clock, context)
+    def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+        new = self._base.expired()
+        self._base.apply(event, watermark, collector)
         at, applied = event.at, False
         live = type(event) is FrameStatus and event.stream == "live"
         entry = type(event) is BuyerEntry
@@ -109,61 +109,60 @@ class CandidatePanel:
                         continue
                 elif entry and not judge.greets:
                     continue
-            own.now = context.now
-            judge.apply(event, clock, own)
+            own.now = collector.now
+            judge.apply(event, watermark, own)
             applied = True
         if applied:
             self._look_ahead()
 
-    def deadline(self) -> int:
-        due = self._base.deadline()
+    def next_timer(self) -> int:
+        due = self._base.next_timer()
         return due if due < self._theirs else self._theirs
 
-    def deadline_passed(self, at: int, context: OutputCollector) -> None:
-        if self._base.deadline() <= at:
-            self._base.deadline_passed(at, context)
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
+        if self._base.next_timer() <= at:
+            self._base.on_timer(at, collector)
         for judge, own in self._judges:
-            own.now = context.now
-            if judge.deadline() <= at:
-                judge.deadline_passed(at, own)
-            if self._base.forgotten():
+            own.now = collector.now
+            if judge.next_timer() <= at:
+                judge.on_timer(at, own)
+            if self._base.expired():
                 judge.forget(at, own)
         self._look_ahead()
 
-    def status(self, clock: int, final: bool) -> Iterable[Output]:
-        return self._base.status(clock, final)
+    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
+        return self._base.pending_outputs(watermark, final)
 
-    def status_owed(self) -> bool:
-        return self._base.status_owed()
+    def has_deferred_output(self) -> bool:
+        return self._base.has_deferred_output()
 
-    def forgotten(self) -> bool:
-        return self._base.forgotten()
+    def expired(self) -> bool:
+        return self._base.expired()
 
-    def dump(self) -> Mapping[bytes, bytes | None]:
+    def dump_changes(self) -> Mapping[bytes, bytes | None]:
         raise NotImplementedError("a panel lives as long as a replay, and is not stored")
 
     def _look_ahead(self) -> None:
-        self._theirs = min(judge.deadline() for judge, _ in self._judges)
+        self._theirs = min(judge.next_timer() for judge, _ in self._judges)
 
 
 class CandidatePanelMachine:
     """The shards of rooms under a base and at least one member."""
 
     topics: tuple[str, ...] = RoomMachine.topics
-    ordered = True
-    refuses_late = True
+    order: Order = EventTime(drop_late=True)
 
     def __init__(self, base: RoomMachine, members: Sequence[Member]) -> None:
         self._base = base
         self._members = members
         self.decode = base.decode
         self.key_of = base.key_of
-        self.natural_id = base.natural_id
+        self.dedup_key = base.dedup_key
 
     def load(self, key: str, parts: StateChunks) -> CandidatePanel:
         base = self._base.load(key, parts)
-        return CandidatePanel(base, [(member.judge(key), member.context) for member in self._members])
+        return CandidatePanel(base, [(member.judge(key), member.collector) for member in self._members])
 
-    def knows(self, state: Any, event: RoomEvent) -> bool:
-        known: bool = state.knows(event)
+    def is_duplicate(self, state: Any, event: RoomEvent) -> bool:
+        known: bool = state.is_duplicate(event)
         return known

@@ -102,26 +102,26 @@ class _Forked:
         self._base = base
         self._branches = branches
 
-    def intake(self, rank: int, messages: Iterable[Line]) -> None:
+    def ingest(self, source_index: int, messages: Iterable[Line]) -> None:
         messages = tuple(messages)
-        self._base.intake(rank, messages)
+        self._base.ingest(source_index, messages)
         for _, shard in self._branches:
-            shard.intake(rank, messages)
+            shard.ingest(source_index, messages)
 
-    def advance(self, clock: int) -> None:
-        self._base.advance(clock)
+    def advance_watermark(self, watermark: int) -> None:
+        self._base.advance_watermark(watermark)
         for _, shard in self._branches:
-            shard.advance(clock)
+            shard.advance_watermark(watermark)
 
-    def finish(self, until: int) -> None:
-        self._base.finish(until)
+    def end_of_input(self, until: int) -> None:
+        self._base.end_of_input(until)
         for _, shard in self._branches:
-            shard.finish(until)
+            shard.end_of_input(until)
 
-    def last_statuses(self, until: int) -> list[Output]:
+    def final_outputs(self, until: int) -> list[Output]:
         for branch, shard in self._branches:
-            branch.told += shard.last_statuses(until)
-        return self._base.last_statuses(until)
+            branch.told += shard.final_outputs(until)
+        return self._base.final_outputs(until)
 
 
 class CandidateRun:
@@ -129,25 +129,25 @@ class CandidateRun:
 
     def __init__(self, candidate: Rulebook, planned: ReplayPlan, lateness: int) -> None:
         self.plan = planned
-        self.context = OutputCollector()
-        self.member = Member(candidate, planned.rules, planned.signals, self.context) if planned.rules else None
+        self.collector = OutputCollector()
+        self.member = Member(candidate, planned.rules, planned.signals, self.collector) if planned.rules else None
         self.shards: dict[SubjectName, Shard] = {}
         self.told: list[Output] = []
         self._route: dict[str, tuple[Shard, int]] = {}
         self._offsets: dict[str, int] = {}
         self._heard: list[Output] = []
-        for group, logic in subjects(candidate, review_wait_ms=None).items():
+        for group, machine in subjects(candidate, review_wait_ms=None).items():
             if group in planned.groups:
                 shard = self.shards[group] = Shard(
-                    logic,
+                    machine,
                     lateness,
-                    sources=[SourcePosition() for _ in logic.topics],
+                    sources=[SourcePosition() for _ in machine.topics],
                     place=attrgetter("place"),
-                    context=self.context,
+                    collector=self.collector,
                 )
-                for rank, topic in enumerate(logic.topics):
+                for source_index, topic in enumerate(machine.topics):
                     if not is_input(topic):
-                        self._route[topic] = (shard, rank)
+                        self._route[topic] = (shard, source_index)
 
     def hear(self, outputs: Iterable[Output]) -> None:
         """The base said this: what the candidate would say too goes into its own shards."""
@@ -160,7 +160,7 @@ class CandidateRun:
 
     def deliver(self) -> None:
         """Hand on what was heard and what was said, until nothing more comes of it."""
-        emitted = self.context.emitted
+        emitted = self.collector.outputs
         while emitted or self._heard:
             # In the order of event time in which one shard would have said them.
             outputs = sorted([*self._heard, *emitted], key=attrgetter("judged"))
@@ -168,11 +168,11 @@ class CandidateRun:
             emitted.clear()
             for output in outputs:
                 if output.topic in self._route:
-                    shard, rank = self._route[output.topic]
+                    shard, source_index = self._route[output.topic]
                     offset = self._offsets.get(output.topic, 0)
                     self._offsets[output.topic] = offset + 1
                     value = None if output.body is None else msgspec.json.encode(output.body)
-                    shard.intake(rank, (Line(offset, output.key, value, (None, offset)),))
+                    shard.ingest(source_index, (Line(offset, output.key, value, (None, offset)),))
                 else:
                     self.told.append(output)
 
@@ -230,18 +230,18 @@ class MultiCandidateReplay(Replay):
                 self._each.append(self._branches[-1])
             else:
                 self._each.append(None)
-        logics = subjects(base, review_wait_ms=None)
+        machines = subjects(base, review_wait_ms=None)
         members = [branch.member for branch in self._branches if branch.member is not None]
         if members:
-            logics["rooms"] = CandidatePanelMachine(RoomMachine(base), members)
-        super().__init__(base, lateness, logics)
+            machines["rooms"] = CandidatePanelMachine(RoomMachine(base), members)
+        super().__init__(base, lateness, machines)
         for group in GROUPS:
             forks = [(branch, branch.shards[group]) for branch in self._branches if group in branch.shards]
             if forks:
                 forked = self._shards[group] = _Forked(self._shards[group], forks)
-                for rank, topic in enumerate(logics[group].topics):
+                for source_index, topic in enumerate(machines[group].topics):
                     if is_input(topic):  # internal messages are handed to each by who says them
-                        self._route[topic] = (forked, rank)
+                        self._route[topic] = (forked, source_index)
 
     def feed(self, lines: Iterable[bytes]) -> None:
         """Take lines of the recording in; blank ones are skipped."""

@@ -61,9 +61,9 @@ def timeline(raws: Iterable[Raw], verdict: Verdict, rulebook: Rulebook) -> list[
     for raw in raws:
         if raw.topic not in ROOM_TOPICS:
             continue
-        rank = ROOM_TOPICS.index(raw.topic)
+        source_index = ROOM_TOPICS.index(raw.topic)
         try:
-            event = decode_room_event(rank, raw.key, raw.value)
+            event = decode_room_event(source_index, raw.key, raw.value)
         except InvalidEvent:
             continue
         if event.room_id != verdict.room_id or not first - BEFORE_MS <= event.at <= last + AFTER_MS:
@@ -72,13 +72,13 @@ def timeline(raws: Iterable[Raw], verdict: Verdict, rulebook: Rulebook) -> list[
             if event.comment_id in seen:
                 continue
             seen.add(event.comment_id)
-        events.append((event.at, rank, raw.offset, event, raw.late))
+        events.append((event.at, source_index, raw.offset, event, raw.late))
     events.sort(key=lambda each: each[:3])
     rests_on = {(each.topic, each.at) for each in verdict.evidence}
     moments: list[Moment] = []
     frames: list[FrameStatus] = []
-    for at, rank, _, event, late in events:
-        topic = ROOM_TOPICS[rank]
+    for at, source_index, _, event, late in events:
+        topic = ROOM_TOPICS[source_index]
         if late:
             moments.append(Moment(at=at, topic=topic, words="came too late to be judged"))
         elif isinstance(event, FrameStatus):

@@ -18,24 +18,24 @@ class Message(NamedTuple):
 def told(*verdicts: Verdict, key: bytes = b"host") -> Shard:
     shard = Shard(HostMachine(RULEBOOK, 2000), 2000)
     for offset, each in enumerate(verdicts):
-        shard.intake(0, [Message(offset, key, encode_body(each))])
+        shard.ingest(0, [Message(offset, key, encode_body(each))])
     return shard
 
 
 def test_a_verdict_that_is_published_twice_counts_once() -> None:
     shard = told(verdict("absence", 0, "a"), verdict("absence", 0, "a"), verdict("absence", DAY, "b"))
-    actions = [output.body for output in shard.context.emitted if isinstance(output.body, Action)]
+    actions = [output.body for output in shard.collector.outputs if isinstance(output.body, Action)]
     assert [(action.action_id, action.revision, action.count) for action in actions] == [("a", 1, 1), ("b", 1, 2)]
-    assert shard.context.counts["duplicates:verdict-by-host"] == 1
+    assert shard.collector.counts["duplicates:verdict-by-host"] == 1
 
 
 def test_a_verdict_that_is_keyed_by_another_host_is_refused() -> None:
-    [letter] = [output.body for output in told(verdict("absence", 0), key=b"other").context.emitted]
+    [letter] = [output.body for output in told(verdict("absence", 0), key=b"other").collector.outputs]
     assert isinstance(letter, DeadLetter)
     assert letter.detail == "the key 'other' is not the host_id 'host'"
 
 
 def test_a_host_is_remembered_for_a_verdict_or_for_a_review_that_waits() -> None:
-    assert Stage().state.forgotten()
-    assert not Stage().play(verdict("absence", 0)).state.forgotten()
-    assert not Stage().play(review("nobody's", 0)).state.forgotten()
+    assert Stage().state.expired()
+    assert not Stage().play(verdict("absence", 0)).state.expired()
+    assert not Stage().play(review("nobody's", 0)).state.expired()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.support.host_stories import DAY, FAMILY_OF, RULEBOOK, START, Stage, review, verdict
 from vigil.app.domain.hosts.host import HostEvent, HostMachine
 from vigil.app.domain.hosts.reviews import ReceivedReview
+from vigil.app.engine.subject import Arrival
 from vigil.topics.verdicts import Action, Verdict
 
 WINDOW = {"reception": 90, "low-quality": 90, "prohibited-goods": 180}
@@ -87,7 +88,7 @@ def test_a_crash_after_any_event_and_any_repeat_changes_nothing(
         crashed.play(event)
         if isinstance(event, Verdict) and data.draw(st.booleans()):
             crashed.play(event)
-    assert crashed.end().context.emitted == calm.context.emitted
+    assert crashed.end().collector.outputs == calm.collector.outputs
 
 
 @settings(max_examples=100, deadline=None)
@@ -109,15 +110,15 @@ def test_a_host_with_hundreds_of_verdicts_stores_only_what_changed() -> None:
     stage = Stage()
     for n in range(500):
         stage.play(verdict("rights", n, f"{n:03}"))
-    stage.state.dump()
+    stage.state.dump_changes()
     stage.play(verdict("rights", 500, "500"))
-    changed = stage.state.dump()
+    changed = stage.state.dump_changes()
     assert set(changed) == {b"v500"}
     assert len(changed[b"v500"] or b"") < 300
 
 
 def test_the_logic_names_its_topics_in_order_of_rank() -> None:
-    logic = HostMachine(RULEBOOK, 2000)
-    assert logic.topics == ("verdict-by-host", "review")
-    assert (logic.ordered, logic.refuses_late) == (False, False)
-    assert logic.key_of(review("v", 0)) == logic.key_of(verdict("rights", START)) == "host"
+    machine = HostMachine(RULEBOOK, 2000)
+    assert machine.topics == ("verdict-by-host", "review")
+    assert machine.order == Arrival()
+    assert machine.key_of(review("v", 0)) == machine.key_of(verdict("rights", START)) == "host"

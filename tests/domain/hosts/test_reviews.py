@@ -116,14 +116,14 @@ def test_a_review_that_comes_before_its_verdict_is_applied_right_after_it() -> N
     assert early.letters == []
 
 
-@pytest.mark.parametrize(("clock", "refused"), [(2000, 0), (2001, 1)])
-def test_a_review_of_an_unknown_verdict_is_refused_once_the_wait_is_over(clock: int, refused: int) -> None:
-    stage = Stage(wait_ms=2000).play(review("nobody's", 0)).advance(START + clock)
+@pytest.mark.parametrize(("watermark", "refused"), [(2000, 0), (2001, 1)])
+def test_a_review_of_an_unknown_verdict_is_refused_once_the_wait_is_over(watermark: int, refused: int) -> None:
+    stage = Stage(wait_ms=2000).play(review("nobody's", 0)).advance(START + watermark)
     assert len(stage.told.letters) == refused
 
 
 @pytest.mark.parametrize(
-    ("clock", "refused_at"),
+    ("watermark", "refused_at"),
     [
         (-2000, 0),  # live and idle: the clock is behind the wall, by which the review comes at 0, by the lateness
         (-500, 1500),
@@ -132,10 +132,10 @@ def test_a_review_of_an_unknown_verdict_is_refused_once_the_wait_is_over(clock: 
     ],
 )
 def test_a_review_waits_the_allowed_lateness_from_its_arrival_by_a_clock_that_is_behind(
-    clock: int, refused_at: int
+    watermark: int, refused_at: int
 ) -> None:
     stage = Stage(wait_ms=2000)
-    stage.state.apply(review("nobody's", 0), clock if clock == MIN_TIME else START + clock, stage.context)
+    stage.state.apply(review("nobody's", 0), watermark if watermark == MIN_TIME else START + watermark, stage.collector)
     assert stage.advance(START + refused_at).told.letters == []
     assert [letter.at for letter in stage.advance(START + refused_at + 1).told.letters] == [START + refused_at]
 
@@ -203,15 +203,15 @@ def test_each_verdict_is_deleted_in_its_own_time() -> None:
 
 def test_nothing_is_left_of_a_host_in_the_end() -> None:
     stage = Stage(crashes=iter(lambda: True, None)).play(*THREE, review("a", 3 * DAY), review("nobody's", 4 * DAY))
-    assert not stage.state.forgotten()
+    assert not stage.state.expired()
     stage.advance(START + 802 * DAY + 1)
-    assert stage.state.forgotten()
+    assert stage.state.expired()
     assert set(stage.stored) <= {b""}
 
 
 def test_nothing_is_left_of_a_host_that_was_never_stored_either() -> None:
     stage = Stage().play(*THREE).advance(START + 802 * DAY + 1)
-    assert stage.state.forgotten()
+    assert stage.state.expired()
 
 
 def test_each_review_waits_its_own_time() -> None:
@@ -223,7 +223,7 @@ def test_each_review_waits_its_own_time() -> None:
 def test_waiting_reviews_keep_their_order_of_arrival_through_a_crash() -> None:
     stage = Stage(wait_ms=None)
     stage.play(*(review("a", 0, "upheld" if n % 2 else "overturned", offset=None) for n in range(12)))
-    parts = {name: part for name, part in stage.state.dump().items() if part is not None}
-    stage.state = stage.logic.load("host", dict(sorted(parts.items(), reverse=True)))
+    parts = {name: part for name, part in stage.state.dump_changes().items() if part is not None}
+    stage.state = stage.machine.load("host", dict(sorted(parts.items(), reverse=True)))
     stage.play(verdict("absence", 0, "a"))
     assert [action.status for action in stage.told.actions] == ["active", *["withdrawn", "active"] * 6]

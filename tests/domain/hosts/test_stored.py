@@ -46,10 +46,10 @@ STORED_1 = {
 
 def told(state: HostState) -> list[tuple[str, int, int]]:
     """A further violation, the pardon of the first, and what comes of it: action, count and revision."""
-    context = OutputCollector()
-    state.apply(verdict("black-screen", 30_000), START + 30_000, context)
-    state.apply(review("sleeping@5000", 40_000), START + 40_000, context)
-    bodies = [output.body for output in context.emitted]
+    collector = OutputCollector()
+    state.apply(verdict("black-screen", 30_000), START + 30_000, collector)
+    state.apply(review("sleeping@5000", 40_000), START + 40_000, collector)
+    bodies = [output.body for output in collector.outputs]
     return [(body.action_id, body.count, body.revision) for body in bodies if isinstance(body, Action)]
 
 
@@ -59,14 +59,14 @@ def test_what_version_1_stored_is_read_and_goes_on() -> None:
     goes_on = told(stored)
     assert goes_on == told(lived)
     assert len(goes_on) == 3
-    assert stored.deadline() == lived.deadline()
+    assert stored.next_timer() == lived.next_timer()
 
 
 def test_it_is_what_is_stored_now() -> None:
     state = LOGIC.load("host", {})
     for event in STORY:
         state.apply(event, START + 21_000, OutputCollector())
-    assert dict(state.dump()) == STORED_1
+    assert dict(state.dump_changes()) == STORED_1
 
 
 @pytest.mark.parametrize("name", [b"", b"vabsence@9000"])

@@ -58,45 +58,45 @@ def test_a_supplier_of_whom_nothing_is_heard_for_a_century_is_assessed_month_by_
 
 def test_months_are_ranked_when_they_are_due_and_forgotten_the_oldest_first() -> None:
     due: dict[str, int] = {}
-    rules, context = SupplierRules(RULEBOOK), OutputCollector()
+    rules, collector = SupplierRules(RULEBOOK), OutputCollector()
     months = Assessments(rules, ScoreRules(RULEBOOK), {}, due)
 
     def ranked() -> list[str]:
-        return [output.body.month for output in context.emitted]  # type: ignore[union-attr]
+        return [output.body.month for output in collector.outputs]  # type: ignore[union-attr]
 
-    def add(month: str, clock: int) -> None:
+    def add(month: str, watermark: int) -> None:
         line = SupplierLine(
             supplier_id="s",
             industry="shoes",
             membership="standard",
             stars=0,
-            at=clock,
+            at=watermark,
             month=month,
             figures=SupplierTotals(**dict.fromkeys(SupplierTotals.__struct_fields__, 0)),
             moved_to=None,
             standing=None,
         )
-        months.add(line, month, clock)
+        months.add(line, month, watermark)
 
     add("2022-10", SEPTEMBER + 1)
     add("2022-09", SEPTEMBER + 2)
     add("2022-08", SEPTEMBER)
     add("2022-09", SEPTEMBER + 3)  # what is due already does not wait longer
     while due:
-        assert months.deadline() == min(due.values())
-        months.deadline_passed(months.deadline(), context)
+        assert months.next_timer() == min(due.values())
+        months.on_timer(months.next_timer(), collector)
     assert ranked() == ["2022-08", "2022-10", "2022-09"]
     for month in ("2022-08", "2022-09", "2022-10"):
-        assert months.deadline() == rules.assessed_at(month_named(month) + 2)
+        assert months.next_timer() == rules.assessed_at(month_named(month) + 2)
         assert months
-        months.deadline_passed(months.deadline(), context)
+        months.on_timer(months.next_timer(), collector)
     assert not months
-    assert months.deadline() == MAX_TIME
+    assert months.next_timer() == MAX_TIME
     for _ in range(2):
         add("2022-10", SEPTEMBER)
-        months.finish(context)
+        months.on_end_of_input(collector)
         add("2022-10", SEPTEMBER + 1)
-    months.deadline_passed(months.deadline(), context)
+    months.on_timer(months.next_timer(), collector)
     assert ranked()[3:] == ["2022-10"] * 2
 
 
@@ -238,22 +238,22 @@ def test_of_the_standings_that_come_back_the_latest_of_the_right_industry_stands
     stories: list[SupplierStanding], expected: tuple[str, int]
 ) -> None:
     chain = Chain().play(profile(JULY, industry="toys"), tick(SEPTEMBER))
-    state, context = chain.shards[0].keys["s"].state, OutputCollector()
+    state, collector = chain.shards[0].keys["s"].state, OutputCollector()
     assert isinstance(state, SupplierState)
     state._main.standing = None
     for each in stories:
-        state.apply(each, SEPTEMBER, context)
-    line = context.emitted[-1].body
+        state.apply(each, SEPTEMBER, collector)
+    line = collector.outputs[-1].body
     assert isinstance(line, SupplierLine)
     assert line.standing is not None
     assert (line.standing.month, line.standing.score) == expected
 
 
 def test_a_standing_of_a_supplier_that_is_not_known_has_no_effect() -> None:
-    state, context = SupplierMachine(RULEBOOK).load("s", {}), OutputCollector()
-    state.apply(standing(), SEPTEMBER, context)
-    assert (context.emitted, context.counts) == ([], {"stale_standings": 1})
-    assert state.forgotten()
+    state, collector = SupplierMachine(RULEBOOK).load("s", {}), OutputCollector()
+    state.apply(standing(), SEPTEMBER, collector)
+    assert (collector.outputs, collector.counts) == ([], {"stale_standings": 1})
+    assert state.expired()
 
 
 # entitlements --------------------------------------------------------------------------------------------------------

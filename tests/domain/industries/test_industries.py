@@ -54,30 +54,30 @@ class Stage:
     """One industry and its clock."""
 
     def __init__(self) -> None:
-        self.logic = IndustryMachine(RULEBOOK)
-        self.state: IndustryState = self.logic.load("toys", {})
-        self.context = OutputCollector()
+        self.machine = IndustryMachine(RULEBOOK)
+        self.state: IndustryState = self.machine.load("toys", {})
+        self.collector = OutputCollector()
         self.stored: dict[bytes, bytes] = {}
 
-    def take(self, *lines: SupplierLine, clock: int = NOON) -> "Stage":
+    def take(self, *lines: SupplierLine, watermark: int = NOON) -> "Stage":
         for each in lines:
-            self.state.apply(each, clock, self.context)
+            self.state.apply(each, watermark, self.collector)
         return self
 
-    def shown(self, clock: int, final: bool = False) -> dict[str, SupplierScore]:
+    def shown(self, watermark: int, final: bool = False) -> dict[str, SupplierScore]:
         told = {}
-        for output in self.state.status(clock, final):
+        for output in self.state.pending_outputs(watermark, final):
             assert isinstance(output.body, SupplierScore)
             told[output.body.supplier_id] = output.body
         return told
 
     def crash(self) -> "Stage":
-        for name, part in self.state.dump().items():
+        for name, part in self.state.dump_changes().items():
             if part is None:
                 self.stored.pop(name, None)
             else:
                 self.stored[name] = part
-        self.state = self.logic.load("toys", self.stored)
+        self.state = self.machine.load("toys", self.stored)
         return self
 
 
@@ -101,16 +101,16 @@ def test_ranking_waits_two_seconds_and_what_is_held_back_is_owed() -> None:
     assert set(stage.shown(NOON)) == {"a"}
     stage.take(line("a", NOON + 1, quotes=2))
     assert stage.shown(NOON + 2 * SECOND - 1) == {}
-    assert stage.state.status_owed()
+    assert stage.state.has_deferred_output()
     assert set(stage.shown(NOON + 2 * SECOND)) == {"a"}
-    assert not stage.state.status_owed()
+    assert not stage.state.has_deferred_output()
 
 
 def test_what_is_owed_is_still_owed_after_a_restart() -> None:
     stage = Stage().take(line("a"))
     stage.shown(NOON)
     stage.take(line("a", NOON + 1, quotes=2)).crash()
-    assert stage.state.status_owed()
+    assert stage.state.has_deferred_output()
     assert set(stage.shown(NOON + 2 * SECOND)) == {"a"}
     assert stage.crash().shown(NOON + 20 * SECOND) == {}
 
@@ -132,42 +132,42 @@ def test_the_final_status_shows_everything_at_the_clock() -> None:
 def test_an_older_line_of_a_supplier_has_no_effect() -> None:
     stage = Stage().take(line("a", NOON + 1, quotes=2), line("a", NOON, quotes=9))
     assert stage.shown(NOON)["a"].metrics.quotes_month == 2
-    assert stage.context.counts == {"stale_lines": 1}
+    assert stage.collector.counts == {"stale_lines": 1}
 
 
 def test_a_rule_that_comes_into_force_is_shown_at_its_time() -> None:
     before = at("2022-08-02 23:59")
-    stage = Stage().take(line("a", before), clock=before)
+    stage = Stage().take(line("a", before), watermark=before)
     assert stage.shown(before)["a"].rulebook == "1970-01-01"
-    due = stage.state.deadline()
+    due = stage.state.next_timer()
     assert due == at("2022-08-03")
-    stage.state.deadline_passed(due, stage.context)
+    stage.state.on_timer(due, stage.collector)
     assert stage.shown(due)["a"].rulebook == "2022-08-03"
-    assert stage.state.deadline() > due
+    assert stage.state.next_timer() > due
 
 
 def test_a_rule_that_comes_into_force_is_shown_for_all_though_a_line_ran_ahead_of_the_clock() -> None:
     before, start = at("2022-08-02 23:59"), at("2022-08-03")
-    stage = Stage().take(line("a", before), line("b", before), clock=before)
+    stage = Stage().take(line("a", before), line("b", before), watermark=before)
     assert {score.rulebook for score in stage.shown(before).values()} == {"1970-01-01"}
-    stage.take(line("b", start + SECOND, quotes=2), clock=start - SECOND).shown(start - SECOND)
-    due = stage.state.deadline()
+    stage.take(line("b", start + SECOND, quotes=2), watermark=start - SECOND).shown(start - SECOND)
+    due = stage.state.next_timer()
     assert due == start
-    stage.state.deadline_passed(due, stage.context)
+    stage.state.on_timer(due, stage.collector)
     told = stage.shown(start + 2 * SECOND)
     assert {name: score.rulebook for name, score in told.items()} == {"a": "2022-08-03", "b": "2022-08-03"}
 
 
 def test_ten_thousand_suppliers_are_ranked_in_a_moment_and_a_line_stores_little() -> None:
     stage = Stage().take(*(line(f"s{number}", quotes=1 + number % 50) for number in range(10_000)))
-    while stage.state.status_owed():
+    while stage.state.has_deferred_output():
         stage.shown(NOON)
-    stage.state.dump()
+    stage.state.dump_changes()
     stage.take(line("s7", NOON + 1, quotes=8))
     began = time.process_time()
     assert set(stage.shown(NOON + 10 * SECOND)) == {"s7"}
     assert time.process_time() - began < 0.5
-    assert set(stage.state.dump()) == {b"", b"ss7"}
+    assert set(stage.state.dump_changes()) == {b"", b"ss7"}
 
 
 def test_scores_of_many_suppliers_are_told_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,15 +178,15 @@ def test_scores_of_many_suppliers_are_told_some_at_a_time(monkeypatch: pytest.Mo
     told = [set(stage.shown(NOON + late)) for late in range(3)]
     assert [len(some) for some in told] == [3, 3, 2]
     assert set().union(*told) == set(names)
-    assert not stage.state.status_owed()
+    assert not stage.state.has_deferred_output()
     stage.take(line("new", NOON + 1, quotes=9))
     ranks = {}
     for late in range(3):
-        assert stage.state.status_owed()
+        assert stage.state.has_deferred_output()
         ranks |= {name: score.ranks.quotes for name, score in stage.shown(NOON + 10 * SECOND + late).items()}
     assert {(rank.rank, rank.of) for name, rank in ranks.items() if name != "new" and rank} == {(2, 9)}
     assert len(ranks) == 9
-    assert not stage.state.status_owed()
+    assert not stage.state.has_deferred_output()
 
 
 def test_what_was_told_in_part_is_told_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_what_was_told_in_part_is_told_after_a_restart(monkeypatch: pytest.Monke
     stage = Stage().take(*(line(f"s{number}") for number in range(7)))
     told = set(stage.shown(NOON))
     stage.crash()
-    while stage.state.status_owed():
+    while stage.state.has_deferred_output():
         told |= set(stage.shown(NOON + 10 * SECOND))
     assert told == {f"s{number}" for number in range(7)}
     stage.crash()
@@ -205,13 +205,13 @@ def test_the_rest_of_what_was_told_in_part_is_urgent(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
     shard = Shard(IndustryMachine(RULEBOOK), 2000, partition=0)
     lines = [line(f"s{number}") for number in range(5)]
-    shard.intake(0, [Arrived(number, b"toys", encode_body(each)) for number, each in enumerate(lines)])
-    shard.advance(NOON + 1)
+    shard.ingest(0, [Arrived(number, b"toys", encode_body(each)) for number, each in enumerate(lines)])
+    shard.advance_watermark(NOON + 1)
     sizes = []
     for _ in range(2):
         snapshot = shard.snapshot()
-        shard.saved(snapshot)
-        sizes.append((len(snapshot.outputs), shard.urgent))
+        shard.confirm(snapshot)
+        sizes.append((len(snapshot.outputs), shard.has_urgent_outputs))
     assert sizes == [(3, True), (2, False)]
 
 

@@ -102,12 +102,12 @@ def test_a_request_that_comes_twice_is_decided_once() -> None:
 def test_what_a_supplier_shard_hands_on_twice_after_a_crash_is_decided_once(judged_between: bool) -> None:
     handed_on = [Message(n, b"rfq", json.dumps(pinned(NOON + n, name).value).encode()) for n, name in enumerate("ab")]
     shard = Shard(RfqMachine(RULEBOOK), 0)
-    shard.intake(0, handed_on)
+    shard.ingest(0, handed_on)
     if judged_between:
-        shard.advance(NOON + 2)
-    shard.intake(0, [message._replace(offset=message.offset + 2) for message in handed_on])
-    shard.advance(NOON + 10)
-    assert [(output.body.quote_id, output.body.place) for output in shard.context.emitted] == [("a", 1), ("b", 2)]
+        shard.advance_watermark(NOON + 2)
+    shard.ingest(0, [message._replace(offset=message.offset + 2) for message in handed_on])
+    shard.advance_watermark(NOON + 10)
+    assert [(output.body.quote_id, output.body.place) for output in shard.collector.outputs] == [("a", 1), ("b", 2)]
 
 
 def test_a_decision_says_who_asked_when() -> None:
@@ -168,7 +168,7 @@ def test_an_rfq_with_thousands_of_rejections_stores_only_what_changed() -> None:
     state = chain.shards[2].keys["rfq"].state
     assert isinstance(state, RfqState)
     chain.play(rejected(NOON + DAY, "one more"), tick(NOON + 2 * DAY))
-    changed = state.dump()
+    changed = state.dump_changes()
     assert len(changed) == 2
     assert sum(len(part or b"") for part in changed.values()) < 2000
 

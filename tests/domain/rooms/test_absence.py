@@ -105,10 +105,10 @@ def test_a_reception_after_a_gap_has_no_run_to_begin_anew() -> None:
 
 
 def test_a_run_begun_anew_is_judged_by_the_limits_of_that_time() -> None:
-    logic = RoomMachine(rulebook_with("absence", lasts_s=60))
+    machine = RoomMachine(rulebook_with("absence", lasts_s=60))
     story = [*frames(MIDNIGHT - 100 * S, MIDNIGHT + 190 * S, **GONE)]
-    assert violations(played(story, logic=logic)) == []
-    stage = played(story, comment(MIDNIGHT + 7), logic=logic)
+    assert violations(played(story, machine=machine)) == []
+    stage = played(story, comment(MIDNIGHT + 7), machine=machine)
     assert violations(stage) == [("absence", MIDNIGHT + 7, MIDNIGHT + 7 + 60 * S)]
 
 

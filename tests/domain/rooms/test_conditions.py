@@ -88,29 +88,29 @@ def test_every_run_rule_is_told_here() -> None:
 class TestEveryRule:
     def test_exactly_its_time_is_a_violation(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        stage = played(frame(0), frames(1 * S, 1 * S + lasts, **how), logic=ALL)
+        stage = played(frame(0), frames(1 * S, 1 * S + lasts, **how), machine=ALL)
         assert violations(stage) == [(rule, 1 * S, 1 * S + lasts)]
 
     def test_a_millisecond_less_is_none(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        stage = played(frame(0), frames(1 * S, lasts, **how), frame(1 * S + lasts - 1, **how), logic=ALL)
+        stage = played(frame(0), frames(1 * S, lasts, **how), frame(1 * S + lasts - 1, **how), machine=ALL)
         assert violations(stage.until(lasts + 30 * S)) == []
 
     def test_a_frame_after_its_time_dates_it_to_its_time(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        stage = played(frames(0, lasts - 1, **how), frame(lasts + 700, **how), logic=ALL)
+        stage = played(frames(0, lasts - 1, **how), frame(lasts + 700, **how), machine=ALL)
         assert violations(stage) == [(rule, 0, lasts)]
 
     def test_the_frame_that_ends_the_run_publishes_nothing(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        assert violations(played(frames(0, lasts - 1, **how), frame(lasts), logic=ALL)) == []
+        assert violations(played(frames(0, lasts - 1, **how), frame(lasts), machine=ALL)) == []
 
     def test_one_run_is_one_violation_and_the_next_needs_a_new_run(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
         long = frames(0, 3 * lasts, **how)
-        assert violations(played(long, logic=ALL)) == [(rule, 0, lasts)]
+        assert violations(played(long, machine=ALL)) == [(rule, 0, lasts)]
         again = frames(3 * lasts + 2 * S, 4 * lasts + 2 * S, **how)
-        assert violations(played(long, frame(3 * lasts + 1 * S), again, logic=ALL)) == [
+        assert violations(played(long, frame(3 * lasts + 1 * S), again, machine=ALL)) == [
             (rule, 0, lasts),
             (rule, 3 * lasts + 2 * S, 4 * lasts + 2 * S),
         ]
@@ -122,11 +122,11 @@ class TestEveryRule:
         expected = [(rule, 0, lasts)] if (rule, stream) == ("dead-air", "disconnected") else []
         if LASTS[rule] == 3 * S:
             expected = [(rule, lasts, lasts + 3 * S)]
-        assert violations(played(story, logic=ALL)) == expected
+        assert violations(played(story, machine=ALL)) == expected
 
     def test_the_verdict_tells_family_subject_and_evidence(self, rule: str, how: dict[str, Any]) -> None:
         lasts = LASTS[rule]
-        (verdict,) = played(frame(0), frames(1 * S, 1 * S + lasts, **how), logic=ALL).verdicts
+        (verdict,) = played(frame(0), frames(1 * S, 1 * S + lasts, **how), machine=ALL).verdicts
         subject = how["labels"][0] if "labels" in how else None
         assert verdict.subject == subject
         assert verdict.family == FAMILY.get(rule, "low-quality")
@@ -341,8 +341,8 @@ def test_rules_of_less_than_a_minute_do_not_warn(rule: str) -> None:
 
 
 def test_a_rule_of_a_minute_warns() -> None:
-    logic = RoomMachine(rulebook_with("rights", "2022-08-01", lasts_s=60))
-    stage = played(frames(0, 31 * S, labels=("rights:a", "rights:b")), frame(32 * S), logic=logic)
+    machine = RoomMachine(rulebook_with("rights", "2022-08-01", lasts_s=60))
+    stage = played(frames(0, 31 * S, labels=("rights:a", "rights:b")), frame(32 * S), machine=machine)
     # Notices name no label: one warning stands for both.
     assert told(stage) == [
         ("at-risk", "rights", 0, 30 * S, 60 * S),
@@ -351,8 +351,8 @@ def test_a_rule_of_a_minute_warns() -> None:
 
 
 def test_frames_far_apart_tell_the_risk_and_the_violation_at_once() -> None:
-    logic = RoomMachine(rulebook_with("rooms", "2022-08-01", max_frame_gap_s=200))
-    stage = played(frame(0, **BLACK), frame(150 * S, **BLACK), logic=logic)
+    machine = RoomMachine(rulebook_with("rooms", "2022-08-01", max_frame_gap_s=200))
+    stage = played(frame(0, **BLACK), frame(150 * S, **BLACK), machine=machine)
     assert told(stage) == [("at-risk", "black-screen", 0, 60 * S, 120 * S)]
     assert violations(stage) == [("black-screen", 0, 120 * S)]
 
@@ -364,39 +364,39 @@ def test_frames_far_apart_tell_the_risk_and_the_violation_at_once() -> None:
 def test_a_run_that_began_before_the_rule_is_not_judged(rule: str, how: dict[str, Any]) -> None:
     first, lasts = FIRST_DAY, LASTS[rule]
     early = frames(first - 1, first + lasts + 10 * S, **how)
-    assert violations(played(early, logic=ALL)) == []
-    assert told(played(early, logic=ALL)) == []
+    assert violations(played(early, machine=ALL)) == []
+    assert told(played(early, machine=ALL)) == []
     on_time = frames(first, first + lasts, **how)
-    assert violations(played(on_time, logic=ALL)) == [(rule, first, first + lasts)]
+    assert violations(played(on_time, machine=ALL)) == [(rule, first, first + lasts)]
 
 
 def test_a_run_is_judged_to_its_end_by_the_limits_at_its_start() -> None:
-    logic = RoomMachine(rulebook_with("black-screen", lasts_s=90))
+    machine = RoomMachine(rulebook_with("black-screen", lasts_s=90))
     before = frames(MIDNIGHT - 1, MIDNIGHT + 200 * S, **BLACK)
-    stage = played(before, logic=logic)
+    stage = played(before, machine=machine)
     assert violations(stage) == [("black-screen", MIDNIGHT - 1, MIDNIGHT - 1 + 120 * S)]
     assert stage.verdicts[0].rulebook == "2022-07-19"
-    stage = played(frames(MIDNIGHT, MIDNIGHT + 200 * S, **BLACK), logic=logic)
+    stage = played(frames(MIDNIGHT, MIDNIGHT + 200 * S, **BLACK), machine=machine)
     assert violations(stage) == [("black-screen", MIDNIGHT, MIDNIGHT + 90 * S)]
     assert stage.verdicts[0].rulebook == "2022-08-09"
     assert told(stage) == [("at-risk", "black-screen", MIDNIGHT, MIDNIGHT + 45 * S, MIDNIGHT + 90 * S)]
 
 
 def test_a_frame_belongs_to_a_run_by_the_limits_at_its_start() -> None:
-    logic = RoomMachine(rulebook_with("av-desync", latest_ms=100))
+    machine = RoomMachine(rulebook_with("av-desync", latest_ms=100))
     start = MIDNIGHT - 10 * S
     # 150 ms was together yesterday: it ends the old run, and begins one by the new limits.
     story = [
         *frames(start, MIDNIGHT + 9 * S, av_offset_ms=200),
         *frames(MIDNIGHT + 10 * S, MIDNIGHT + 310 * S, av_offset_ms=150),
     ]
-    assert violations(played(story, logic=logic)) == [("av-desync", MIDNIGHT + 10 * S, MIDNIGHT + 310 * S)]
+    assert violations(played(story, machine=machine)) == [("av-desync", MIDNIGHT + 10 * S, MIDNIGHT + 310 * S)]
 
 
 def test_the_gap_is_that_in_force_at_the_frame_before_it() -> None:
-    logic = RoomMachine(rulebook_with("rooms", max_frame_gap_s=30))
+    machine = RoomMachine(rulebook_with("rooms", max_frame_gap_s=30))
     before = MIDNIGHT - 1 * S
-    stage = played(frame(before), frame(before + 16 * S), frame(before + 46 * S), logic=logic)
+    stage = played(frame(before), frame(before + 16 * S), frame(before + 46 * S), machine=machine)
     assert told(stage) == [
         ("signal-lost", None, before, before + 15 * S, None),
         ("signal-back", None, before, before + 16 * S, None),
@@ -404,9 +404,9 @@ def test_the_gap_is_that_in_force_at_the_frame_before_it() -> None:
 
 
 def test_it_stays_so_after_a_restart_past_midnight() -> None:
-    logic = RoomMachine(rulebook_with("rooms", max_frame_gap_s=30))
+    machine = RoomMachine(rulebook_with("rooms", max_frame_gap_s=30))
     before = MIDNIGHT - 1 * S
-    stage = played(frame(before), comment(MIDNIGHT + 1 * S), logic=logic, until=MIDNIGHT + 60 * S)
+    stage = played(frame(before), comment(MIDNIGHT + 1 * S), machine=machine, until=MIDNIGHT + 60 * S)
     assert told(stage) == [("signal-lost", None, before, before + 15 * S, None)]
 
 

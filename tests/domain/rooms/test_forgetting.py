@@ -34,10 +34,10 @@ def kept(*story: object) -> Stage:
 
 def test_a_room_is_forgotten_an_hour_after_it_ended() -> None:
     stage = kept(frames(0, 10 * S), frame(11 * S, "ended"))
-    assert stage.state.deadline() == START + 11 * S + HOUR
+    assert stage.state.next_timer() == START + 11 * S + HOUR
     assert tombstones(stage.until(11 * S + HOUR - 1)) == []
     assert tombstones(stage.until(11 * S + HOUR)) == [(f"room-1@{START + 11 * S + HOUR}", 11 * S + HOUR)]
-    assert list(stage.state.status(START + 2 * HOUR, True)) == []
+    assert list(stage.state.pending_outputs(START + 2 * HOUR, True)) == []
 
 
 def test_a_tombstone_is_keyed_as_the_figures_are() -> None:
@@ -120,11 +120,11 @@ def test_nothing_stays_stored_of_a_forgotten_room() -> None:
     stage.crash()
     stored, state = set(stage.stored), stage.state
     assert {name[:1] for name in stored} == {b"", b"c", b"e", b"l", b"p", b"r", b"t"}
-    state.deadline_passed(state.deadline(), stage.context)
-    assert state.forgotten()
-    assert not state.status_owed()
-    state.apply(frame(102 * S + HOUR + 1), START + 102 * S + HOUR + 1, stage.context)
-    records = state.dump()
+    state.on_timer(state.next_timer(), stage.collector)
+    assert state.expired()
+    assert not state.has_deferred_output()
+    state.apply(frame(102 * S + HOUR + 1), START + 102 * S + HOUR + 1, stage.collector)
+    records = state.dump_changes()
     assert set(records) == stored
     assert [name for name, record in records.items() if record is not None] == [b""]
 
@@ -133,8 +133,8 @@ def test_a_forgotten_room_deletes_all_of_its_records() -> None:
     stage = kept(frame(0), [buyer_comment(number) for number in range(50)], frame(60, "ended"))
     stage.crash()
     stored, state = set(stage.stored), stage.state
-    state.deadline_passed(state.deadline(), stage.context)
-    assert state.dump() == dict.fromkeys(stored)
+    state.on_timer(state.next_timer(), stage.collector)
+    assert state.dump_changes() == dict.fromkeys(stored)
 
 
 # Comment ids ---------------------------------------------------------------------------------------------------
@@ -176,24 +176,24 @@ def test_the_first_to_come_counts_whoever_wrote_it() -> None:
 
 def test_what_is_too_old_to_tell_is_taken_for_known() -> None:
     stage = kept(frame(2 * HOUR))
-    assert ROOMS.knows(stage.state, comment(HOUR - 1))
-    assert not ROOMS.knows(stage.state, comment(HOUR))
+    assert ROOMS.is_duplicate(stage.state, comment(HOUR - 1))
+    assert not ROOMS.is_duplicate(stage.state, comment(HOUR))
 
 
 def test_entries_and_frames_have_no_identity() -> None:
     stage = kept(frame(0), entry(0))
-    assert not ROOMS.knows(stage.state, frame(0))
-    assert not ROOMS.knows(stage.state, entry(0))
-    assert ROOMS.natural_id(frame(0)) is None
-    assert ROOMS.natural_id(entry(0)) is None
+    assert not ROOMS.is_duplicate(stage.state, frame(0))
+    assert not ROOMS.is_duplicate(stage.state, entry(0))
+    assert ROOMS.dedup_key(frame(0)) is None
+    assert ROOMS.dedup_key(entry(0)) is None
 
 
 def test_natural_ids_are_of_a_room() -> None:
     ids = {
-        ROOMS.natural_id(comment(0, id_="c", room="r")),
-        ROOMS.natural_id(comment(0, id_="c", room="r1")),
-        ROOMS.natural_id(comment(0, id_="1c", room="r")),
-        ROOMS.natural_id(comment(9, id_="c", room="r")),
+        ROOMS.dedup_key(comment(0, id_="c", room="r")),
+        ROOMS.dedup_key(comment(0, id_="c", room="r1")),
+        ROOMS.dedup_key(comment(0, id_="1c", room="r")),
+        ROOMS.dedup_key(comment(9, id_="c", room="r")),
     }
     assert len(ids) == 3
 

@@ -257,9 +257,9 @@ def test_an_entry_before_the_rule_came_into_force_is_not_judged() -> None:
 
 def test_an_entry_is_judged_by_the_limits_at_its_time() -> None:
     """Twelve seconds from midnight on: entries on either side have their own."""
-    logic = RoomMachine(rulebook_with("greeting-miss", within_s=12))
+    machine = RoomMachine(rulebook_with("greeting-miss", within_s=12))
     at = MIDNIGHT
-    stage = played(frames(at - 9 * S, at + 60 * S), entry(at - 1), entry(at), entry(at + 1 * S), logic=logic)
+    stage = played(frames(at - 9 * S, at + 60 * S), entry(at - 1), entry(at), entry(at + 1 * S), machine=machine)
     assert [notice.at - START for notice in stage.notices if notice.kind == "entry-missed"] == [
         at - 1 + 10 * S,
         at + 12 * S,
@@ -274,13 +274,13 @@ def test_an_entry_is_judged_by_the_limits_at_its_time() -> None:
 class TestALimitThatIsShortenedAtMidnight:
     """Three seconds from midnight on: a later entry is due before an earlier one, and counted after it."""
 
-    logic = RoomMachine(rulebook_with("greeting-miss", within_s=3))
+    machine = RoomMachine(rulebook_with("greeting-miss", within_s=3))
     before = MIDNIGHT - 1 * S
     """An entry then is due at nine seconds past midnight."""
 
     def test_misses_are_counted_in_the_order_of_entry(self) -> None:
         after = [entry(MIDNIGHT + at * S) for at in (0, 1)]
-        stage = played(frames(self.before - S, MIDNIGHT + 20 * S), entry(self.before), after, logic=self.logic)
+        stage = played(frames(self.before - S, MIDNIGHT + 20 * S), entry(self.before), after, machine=self.machine)
         assert [notice.at - MIDNIGHT - START for notice in stage.notices if notice.kind == "entry-missed"] == [
             3 * S,
             4 * S,
@@ -291,7 +291,7 @@ class TestALimitThatIsShortenedAtMidnight:
     def test_a_reception_of_the_earlier_one_comes_before_the_later_misses(self) -> None:
         after = [entry(MIDNIGHT + at * S) for at in (0, 1)]
         story = [entry(self.before), *after, comment(MIDNIGHT + 5 * S), entry(MIDNIGHT + 6 * S)]
-        stage = played(frames(self.before - S, MIDNIGHT + 20 * S), story, logic=self.logic)
+        stage = played(frames(self.before - S, MIDNIGHT + 20 * S), story, machine=self.machine)
         assert violations(stage) == [("greeting-miss", MIDNIGHT, MIDNIGHT + 9 * S)]
         status = stage.status(MIDNIGHT + 20 * S)
         assert (status.entries, status.received, status.missed) == (4, 1, 3)
@@ -299,25 +299,25 @@ class TestALimitThatIsShortenedAtMidnight:
     def test_three_later_misses_make_a_violation_once_the_earlier_one_is_decided(self) -> None:
         after = [entry(MIDNIGHT + at * S) for at in (0, 1, 2)]
         story = [entry(self.before), *after, comment(MIDNIGHT + 6 * S)]
-        stage = played(frames(self.before - S, MIDNIGHT + 20 * S), story, logic=self.logic)
+        stage = played(frames(self.before - S, MIDNIGHT + 20 * S), story, machine=self.machine)
         assert violations(stage) == [("greeting-miss", MIDNIGHT, MIDNIGHT + 5 * S)]
 
     def test_what_voids_the_earlier_one_does_not_void_misses(self) -> None:
         after = [entry(MIDNIGHT + at * S) for at in (0, 1, 2)]
         live = frames(self.before - S, MIDNIGHT + 5 * S)
         gone = frame(MIDNIGHT + 6 * S, "disconnected")
-        stage = played(live, gone, entry(self.before), after, logic=self.logic)
+        stage = played(live, gone, entry(self.before), after, machine=self.machine)
         assert violations(stage) == [("greeting-miss", MIDNIGHT, MIDNIGHT + 5 * S)]
 
     def test_a_buyer_missed_early_may_count_again(self) -> None:
         story = [entry(self.before, "ann"), entry(MIDNIGHT, "bob"), entry(MIDNIGHT + 4 * S, "bob")]
-        stage = played(frames(self.before - S, MIDNIGHT + 20 * S), story, logic=self.logic)
+        stage = played(frames(self.before - S, MIDNIGHT + 20 * S), story, machine=self.machine)
         assert stage.status(MIDNIGHT + 20 * S).missed == 3
 
 
 def test_the_number_of_misses_may_change_at_midnight() -> None:
-    logic = RoomMachine(rulebook_with("greeting-miss", in_a_row=2, at_risk_misses=1))
+    machine = RoomMachine(rulebook_with("greeting-miss", in_a_row=2, at_risk_misses=1))
     at = MIDNIGHT
     story = [entry(at - 20 * S), entry(at - 10 * S), entry(at)]
-    stage = played(frames(at - 30 * S, at + 60 * S), story, logic=logic)
+    stage = played(frames(at - 30 * S, at + 60 * S), story, machine=machine)
     assert violations(stage) == [("greeting-miss", at - 10 * S, at + 10 * S)]

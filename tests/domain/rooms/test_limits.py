@@ -101,7 +101,7 @@ def test_a_new_rule_costs_one_condition_and_one_table(monkeypatch: pytest.Monkey
     covered = Condition("of a covered lens", lambda frame, limits: frame.black and not frame.face)
     monkeypatch.setitem(runs.CONDITIONS, "lens-covered", covered)
     monkeypatch.setattr(in_force, "JUDGED", JUDGED | {"lens-covered"})  # a module reads its conditions once
-    stage = played(frames(0, 70 * S, face=False, black=True), logic=RoomMachine(book))
+    stage = played(frames(0, 70 * S, face=False, black=True), machine=RoomMachine(book))
     assert violations(stage) == [("lens-covered", 0, 60 * S)]
     assert stage.verdicts[0].family == "low-quality"
     assert stage.verdicts[0].evidence[0].note == "the first of 61 frames in a row of a covered lens"

@@ -42,17 +42,17 @@ def arrive(events: list[RoomEvent], sizes: list[int]) -> tuple[list[Output], dic
         size = sizes[turn % len(sizes)]
         turn += 1
         batch, left = left[:size], left[size:]
-        for rank, run in groupby(batch, key=lambda event: RANKS.index(type(event))):
+        for source_index, run in groupby(batch, key=lambda event: RANKS.index(type(event))):
             messages = []
             for event in run:
-                messages.append(Message(offsets[rank], event.room_id.encode(), msgspec.json.encode(event)))
-                offsets[rank] += 1
-            shard.intake(rank, messages)
-        shard.advance(min(source.max_at for source in shard.sources) - LATENESS)
+                messages.append(Message(offsets[source_index], event.room_id.encode(), msgspec.json.encode(event)))
+                offsets[source_index] += 1
+            shard.ingest(source_index, messages)
+        shard.advance_watermark(min(source.max_event_time for source in shard.sources) - LATENESS)
     until = max(event.at for event in events)
-    shard.finish(until)
-    said = shard.context.emitted
-    return said, {output.key.decode(): output.body for output in shard.last_statuses(until) if output.key}
+    shard.end_of_input(until)
+    said = shard.collector.outputs
+    return said, {output.key.decode(): output.body for output in shard.final_outputs(until) if output.key}
 
 
 @settings(max_examples=80, deadline=None)
@@ -73,7 +73,7 @@ def test_arrival_and_batches_change_nothing(told: list[list[RoomEvent]], delays:
         own = sorted((e for e in arrived if e.room_id == room), key=lambda e: (e.at, RANKS.index(type(e))))
         stage = Stage(ROOMS, key=room).play(own).until(until)
         expected += stage.outputs
-        if stage.state.forgotten():
+        if stage.state.expired():
             assert room not in figures
         else:
             assert figures[room] == stage.status(until)

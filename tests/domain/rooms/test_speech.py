@@ -104,7 +104,7 @@ def test_the_rule_must_be_in_force() -> None:
 
 
 def test_the_hour_is_that_in_force_at_the_comment() -> None:
-    logic = RoomMachine(rulebook_with("rights", again_s=60))
+    machine = RoomMachine(rulebook_with("rights", again_s=60))
     at = MIDNIGHT
     story = [
         said(at - 90 * S, "rights:a"),
@@ -112,7 +112,7 @@ def test_the_hour_is_that_in_force_at_the_comment() -> None:
         said(at, "rights:a"),
         said(at + 59 * S, "rights:a"),
     ]
-    assert violations(played(frame(at - 100 * S), story, logic=logic)) == [
+    assert violations(played(frame(at - 100 * S), story, machine=machine)) == [
         ("rights", at - 90 * S, at - 90 * S),
         ("rights", at, at),
     ]
@@ -276,21 +276,21 @@ def test_the_first_of_five_must_be_made_under_the_rule() -> None:
 
 
 def test_what_is_too_short_by_the_limits_that_judge_does_not_count_though_later_limits_would_count_it() -> None:
-    logic = RoomMachine(rulebook_with("harassment", shortest=5))
+    machine = RoomMachine(rulebook_with("harassment", shortest=5))
     for short, expected in (("x" * 11, []), ("x" * 12, [("harassment", 1 * S, 5 * S)])):
         story = [*spam(1 * S, 2 * S, 3 * S, 4 * S, text=short), *spam(5 * S, text="x" * 12)]
-        assert violations(played(frame(0), story, logic=logic)) == expected
+        assert violations(played(frame(0), story, machine=machine)) == expected
 
 
 def test_the_limits_in_force_at_the_first_of_them_judge() -> None:
-    logic = RoomMachine(rulebook_with("harassment", repeats=3))
+    machine = RoomMachine(rulebook_with("harassment", repeats=3))
     at = MIDNIGHT
     live = frame(at - 100 * S)
-    assert violations(played(live, spam(at - 2, at - 1, at), logic=logic)) == []
-    stage = played(live, spam(at - 2, at - 1, at, at + 1, at + 2), logic=logic)
+    assert violations(played(live, spam(at - 2, at - 1, at), machine=machine)) == []
+    stage = played(live, spam(at - 2, at - 1, at, at + 1, at + 2), machine=machine)
     # Three since midnight by its limits come together with five by those of the day before, which go first.
     assert violations(stage) == [("harassment", at - 2, at + 2)]
     assert stage.verdicts[0].rulebook == "2022-07-19"
-    stage = played(live, spam(at - 1, at, at + 1, at + 2), logic=logic)
+    stage = played(live, spam(at - 1, at, at + 1, at + 2), machine=machine)
     assert violations(stage) == [("harassment", at, at + 2)]
     assert stage.verdicts[0].rulebook == "2022-08-09"

@@ -26,10 +26,10 @@ def test_a_steady_frame_is_cheap() -> None:
     story = frames(0, 3000 * S, layout=layout(), av_offset_ms=20, labels=("hd",))
 
     def run() -> None:
-        state, context = ROOMS.load(ROOM, {}), OutputCollector()
+        state, collector = ROOMS.load(ROOM, {}), OutputCollector()
         for event in story:
-            state.apply(event, event.at, context)
-            state.deadline()
+            state.apply(event, event.at, collector)
+            state.next_timer()
 
     assert best(run, len(story)) < 6 * SLACK
 
@@ -45,8 +45,8 @@ def test_storing_a_common_room_is_cheap() -> None:
 
     def run() -> None:
         for number in range(300):
-            stage.state.apply(frame(600 * S + number, black=True), 0, stage.context)
-            stage.state.dump()
+            stage.state.apply(frame(600 * S + number, black=True), 0, stage.collector)
+            stage.state.dump_changes()
 
     assert best(run, 300) < 30 * SLACK
 

@@ -87,7 +87,7 @@ def test_another_version_is_refused() -> None:
 def test_a_run_of_a_rule_that_is_judged_no_more_is_let_go() -> None:
     stage = played(frames(0, 5 * S, black=True))
     stage.stored[b""] = stage.stored[b""].replace(b"black-screen", b"green-screen")
-    assert ROOMS.load(ROOM, stage.stored).status(START, True)
+    assert ROOMS.load(ROOM, stage.stored).pending_outputs(START, True)
 
 
 @pytest.mark.parametrize("every", [1, 2, 7, 1000])
@@ -105,17 +105,17 @@ def test_a_crash_after_any_event_changes_nothing(story: list[RoomEvent], when: l
     turn = iter(when * (len(story) + 1000))
     hurt = Stage(ROOMS, crashes=lambda: next(turn)).play(story).until(HOUR)
     assert hurt.outputs == calm.outputs
-    assert hurt.state.deadline() == calm.state.deadline()
-    if not calm.state.forgotten():
+    assert hurt.state.next_timer() == calm.state.next_timer()
+    if not calm.state.expired():
         assert hurt.status(HOUR) == calm.status(HOUR)
 
 
 def test_an_unchanged_room_has_nothing_to_store() -> None:
     stage = Stage(ROOMS).play(STORY)
-    assert b"" in stage.state.dump()
-    assert stage.state.dump() == {}
+    assert b"" in stage.state.dump_changes()
+    assert stage.state.dump_changes() == {}
     stage.crash()
-    assert stage.state.dump() == {}
+    assert stage.state.dump_changes() == {}
 
 
 def test_the_main_record_of_a_common_room_is_small() -> None:
@@ -130,7 +130,7 @@ def test_the_main_record_of_a_common_room_is_small() -> None:
     sizes = []
     for event in story:
         stage.play([event])
-        sizes.append(len(stage.state.dump().get(b"") or b""))
+        sizes.append(len(stage.state.dump_changes().get(b"") or b""))
     assert sum(sizes) / len(sizes) < 1024
     assert max(sizes) < 2048
 
@@ -157,8 +157,8 @@ def test_a_wide_room_is_stored_in_pieces_of_which_few_change(loaded_again: bool)
 def test_a_shadow_says_verdicts_alone_and_elsewhere() -> None:
     shadow = RoomMachine(RULEBOOK, shadow=True)
     stage = Stage(shadow, crashes=lambda: True).play([*STORY, *REST])
-    assert not stage.state.status_owed()
-    assert list(stage.state.status(START + 500 * S, True)) == []
+    assert not stage.state.has_deferred_output()
+    assert list(stage.state.pending_outputs(START + 500 * S, True)) == []
     stage.until(2 * HOUR)
     assert {out.topic for out in stage.outputs} == {"verdict-shadow"}
     assert [out.body for out in stage.outputs] == whole().verdicts

@@ -148,19 +148,19 @@ def test_open_lists_the_running_runs_that_have_not_given_their_violation() -> No
 
 
 def test_waiting_lists_so_many_entries_at_most() -> None:
-    logic = RoomMachine(rulebook_with("rooms", "2022-08-01", waiting_shown=3))
-    status = played(frame(0), [entry(number) for number in range(1, 9)], logic=logic).status(1 * S)
+    machine = RoomMachine(rulebook_with("rooms", "2022-08-01", waiting_shown=3))
+    status = played(frame(0), [entry(number) for number in range(1, 9)], machine=machine).status(1 * S)
     assert [waiting.since - START for waiting in status.waiting] == [1, 2, 3]
     assert status.entries == 8
 
 
 def test_presence_and_engagement_follow_the_numbers_in_force() -> None:
     at = MIDNIGHT
-    logic = RoomMachine(rulebook_with("rooms", presence_s=60, engaged_comments=5))
+    machine = RoomMachine(rulebook_with("rooms", presence_s=60, engaged_comments=5))
     said = [buyer_comment(at - 200 * S + number * S, "ann", id_=f"c{number}") for number in range(4)]
-    stage = played(said, logic=logic)
+    stage = played(said, machine=machine)
     assert (stage.status(at - 1).buyers_now, stage.status(at - 1).engaged_buyers) == (1, 1)
-    stage = played(said, entry(at, "bob"), logic=logic)
+    stage = played(said, entry(at, "bob"), machine=machine)
     assert (stage.status(at + 1).buyers_now, stage.status(at + 1).engaged_buyers) == (1, 0)
     assert stage.status(at + 60 * S - 1).buyers_now == 1
     assert stage.status(at + 60 * S).buyers_now == 0
@@ -170,37 +170,37 @@ def test_presence_and_engagement_follow_the_numbers_in_force() -> None:
 
 
 def statuses(stage: Stage, at: int) -> list[int]:
-    return [output.at - START for output in stage.state.status(START + at, False)]
+    return [output.at - START for output in stage.state.pending_outputs(START + at, False)]
 
 
 def test_the_figures_are_published_once_a_second_at_most() -> None:
     stage = Stage(ROOMS).play([frame(0)])
-    assert stage.state.status_owed()
+    assert stage.state.has_deferred_output()
     assert statuses(stage, 2 * S) == [2 * S]
-    assert not stage.state.status_owed()
+    assert not stage.state.has_deferred_output()
     assert statuses(stage, 60 * S) == []  # nothing changed
     stage.play([frame(2 * S + 100)])
     assert statuses(stage, 3 * S - 1) == []
-    assert stage.state.status_owed()
+    assert stage.state.has_deferred_output()
     stage.crash()
-    assert stage.state.status_owed()
+    assert stage.state.has_deferred_output()
     assert statuses(stage, 3 * S) == [3 * S]
-    assert not stage.state.status_owed()
+    assert not stage.state.has_deferred_output()
     stage.crash()
-    assert not stage.state.status_owed()
+    assert not stage.state.has_deferred_output()
 
 
 def test_a_status_is_that_of_its_time_and_keyed_by_room() -> None:
     stage = played(frame(0))
-    (output,) = stage.state.status(START + 5 * S, final=True)
+    (output,) = stage.state.pending_outputs(START + 5 * S, final=True)
     assert (output.topic, output.key, output.id) == ("room-status", b"room-1", f"room-1@{START + 5 * S}")
     assert output.at == START + 5 * S
-    (again,) = stage.state.status(START + 5 * S, final=True)
+    (again,) = stage.state.pending_outputs(START + 5 * S, final=True)
     assert again == output
 
 
 def test_a_state_that_no_event_reached_has_no_status() -> None:
     stage = Stage(ROOMS)
-    assert list(stage.state.status(START, True)) == []
-    assert stage.state.forgotten()
-    assert not stage.state.status_owed()
+    assert list(stage.state.pending_outputs(START, True)) == []
+    assert stage.state.expired()
+    assert not stage.state.has_deferred_output()

@@ -47,7 +47,7 @@ def test_the_stored_form_is_that_of_its_version() -> None:
 
 def test_a_stored_supplier_goes_on() -> None:
     state = golden.LOGICS[0].load("s", STORED["s"])
-    [month, line] = [output.body for output in state.status(golden.UNTIL, True)]
+    [month, line] = [output.body for output in state.pending_outputs(golden.UNTIL, True)]
     assert month.month == "2022-08"  # type: ignore[union-attr]
     told: Any = msgspec.to_builtins(line)
     assert told["figures"] == {
@@ -65,7 +65,7 @@ def test_a_stored_supplier_goes_on() -> None:
 
 def test_a_stored_industry_goes_on() -> None:
     state = golden.LOGICS[1].load("toys", STORED["toys"])
-    told: Any = {output.key: output.body for output in state.status(golden.UNTIL, True)}
+    told: Any = {output.key: output.body for output in state.pending_outputs(golden.UNTIL, True)}
     assert told[b"s"].assessed.score == 100
     assert told[b"t"].ranks.quotes is None
 
@@ -75,7 +75,7 @@ def test_a_stored_rfq_goes_on() -> None:
     assert state._main.granted == 1  # type: ignore[attr-defined]
     again = Chain().play(quote(NOON, kind="pinned", id_="q1", rfq="rfq"))
     event = golden.LOGICS[2].decode(0, b"rfq", again._messages["quote"][0].value, 0)
-    assert golden.LOGICS[2].knows(state, event)  # type: ignore[arg-type]
+    assert golden.LOGICS[2].is_duplicate(state, event)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -93,7 +93,7 @@ def test_a_supplier_with_thousands_of_quotes_stores_only_what_changed() -> None:
     chain = Chain().play(*(quote(NOON + number) for number in range(5000)), payment(NOON, "paid", 5)).checkpoint()
     state = supplier(chain)
     chain.play(quote(NOON + 6000), payment(NOON + 6001, "settled", 1))
-    changed = {name: len(part or b"") for name, part in state.dump().items()}
+    changed = {name: len(part or b"") for name, part in state.dump_changes().items()}
     assert len(changed) == 4
     assert sum(changed.values()) < 5000
 
@@ -152,13 +152,13 @@ def test_months_that_ended_long_ago_are_not_kept() -> None:
 
 def test_a_state_asks_to_be_called_when_a_figure_changes_next() -> None:
     chain = Chain().play(quote(at("2022-08-05")), tick(at("2022-08-05 01:00")))
-    assert supplier(chain).deadline() == at("2022-09-01")
+    assert supplier(chain).next_timer() == at("2022-09-01")
     chain.play(tick(at("2022-09-01 12:00")))
-    assert supplier(chain).deadline() == at("2022-09-03")
+    assert supplier(chain).next_timer() == at("2022-09-03")
     chain.play(tick(at("2022-09-03 12:00")))
-    assert supplier(chain).deadline() == at("2022-09-04")  # 30 days after the quote
+    assert supplier(chain).next_timer() == at("2022-09-04")  # 30 days after the quote
     chain.play(tick(at("2022-09-04 12:00")))
-    assert supplier(chain).deadline() == at("2022-10-01")
+    assert supplier(chain).next_timer() == at("2022-10-01")
 
 
 # enough to go on from ------------------------------------------------------------------------------------------------
@@ -178,4 +178,4 @@ def test_figures_are_the_same_after_a_restart_where_rules_change_in_the_middle_o
 def test_a_supplier_that_never_was_is_not_stored() -> None:
     chain = Chain().play(tick(NOON + 200 * DAY), quote(NOON)).checkpoint()
     assert chain.shards[0].keys == {}
-    assert SupplierMachine(RULEBOOK).load("s", {}).forgotten()
+    assert SupplierMachine(RULEBOOK).load("s", {}).expired()

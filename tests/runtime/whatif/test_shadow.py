@@ -39,7 +39,7 @@ ROOMS = RoomMachine(RULEBOOK)
 
 def shadowed(*story: Any, candidate: Rulebook | None = EARLIER, until: int | None = None) -> Stage:
     """A story under both, with a crash after every event."""
-    return played(*story, logic=ShadowedRoomMachine(RULEBOOK, candidate), until=until)
+    return played(*story, machine=ShadowedRoomMachine(RULEBOOK, candidate), until=until)
 
 
 def verdicts(stage: Stage, topic: str) -> list[tuple[str, int, int]]:
@@ -48,7 +48,7 @@ def verdicts(stage: Stage, topic: str) -> list[tuple[str, int, int]]:
 
 def found(stage: Stage) -> dict[str, int]:
     """The comparison's counts without their prefix."""
-    counts = stage.context.counts.items()
+    counts = stage.collector.counts.items()
     return {name.removeprefix("shadow:"): number for name, number in counts if name.startswith("shadow:")}
 
 
@@ -60,7 +60,7 @@ def taken_over(stored: Mapping[bytes, bytes], candidate: Rulebook | None) -> Sta
     """A worker with this candidate (or none) takes the room over."""
     stage = Stage(ShadowedRoomMachine(RULEBOOK, candidate))
     stage.stored = dict(stored)
-    stage.state = stage.logic.load(ROOM, dict(stored))
+    stage.state = stage.machine.load(ROOM, dict(stored))
     return stage
 
 
@@ -89,7 +89,7 @@ def test_nothing_else_is_said_than_without_a_candidate() -> None:
 
 def test_the_shadow_says_what_a_replay_under_the_candidate_says() -> None:
     story = (BLACK, entry(5 * S), entry(6 * S), entry(8 * S))
-    alone, beside = played(*story, logic=RoomMachine(EARLIER)), shadowed(*story)
+    alone, beside = played(*story, machine=RoomMachine(EARLIER)), shadowed(*story)
     assert beside.bodies(Verdict, "verdict-shadow") == alone.verdicts
 
 
@@ -97,8 +97,8 @@ def test_the_shadow_says_what_a_replay_under_the_candidate_says() -> None:
 @given(stories())
 def test_any_story_is_judged_by_both_as_by_each_alone(story: list[Any]) -> None:
     crashing = iter([number % 3 == 0 for number in range(100_000)])
-    logic = ShadowedRoomMachine(RULEBOOK, EARLIER)
-    beside = Stage(logic, crashes=lambda: next(crashing)).play(in_order(story)).until(30 * HOUR)
+    machine = ShadowedRoomMachine(RULEBOOK, EARLIER)
+    beside = Stage(machine, crashes=lambda: next(crashing)).play(in_order(story)).until(30 * HOUR)
     assert said(beside.outputs) == Stage(ROOMS).play(in_order(story)).until(30 * HOUR).outputs
     alone = Stage(RoomMachine(EARLIER)).play(in_order(story)).until(30 * HOUR)
     assert beside.bodies(Verdict, "verdict-shadow") == alone.verdicts
@@ -208,7 +208,7 @@ class TestStored:
         story = [*BLACK, frame(201 * S, "ended")]
         again = [frame(at, black=True) for at in range(201 * S + 3660 * S, 201 * S + 3660 * S + 200 * S, S)]
         beside = shadowed(story, again, candidate=candidate, until=40 * HOUR)
-        alone = played(story, again, logic=RoomMachine(candidate), until=40 * HOUR)
+        alone = played(story, again, machine=RoomMachine(candidate), until=40 * HOUR)
         assert beside.bodies(Verdict, "verdict-shadow") == alone.verdicts
         assert said(beside.outputs) == played(story, again, until=40 * HOUR).outputs
         assert beside.stored == {}
@@ -216,7 +216,7 @@ class TestStored:
 
 def test_counts_name_rules_that_exist() -> None:
     """They become labels of a metric."""
-    counted = Counter(name.split(":")[1] for name in shadowed(BLACK).context.counts if name.startswith("shadow:"))
+    counted = Counter(name.split(":")[1] for name in shadowed(BLACK).collector.counts if name.startswith("shadow:"))
     assert set(counted) <= JUDGED
 
 

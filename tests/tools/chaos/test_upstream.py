@@ -77,7 +77,7 @@ class Live:
 
     def said(self, kind: type) -> list[Any]:
         """Bodies of that kind; a verdict goes to its host's shard as well, which is not told here."""
-        emitted = self.shard.context.emitted
+        emitted = self.shard.collector.outputs
         return [out.body for out in emitted if isinstance(out.body, kind) and out.topic != "verdict-by-host"]
 
     def notices(self, room: str = ROOM) -> list[tuple[str, int]]:
@@ -87,7 +87,7 @@ class Live:
 
     @property
     def clock(self) -> int:
-        return self.shard.clock - START
+        return self.shard.watermark - START
 
 
 def timely(events: Iterable[RoomEvent]) -> list[tuple[int, RoomEvent]]:

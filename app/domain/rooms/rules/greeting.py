@@ -95,7 +95,7 @@ class Greeting:
                 self._count(entry)
         self._start_again(at)
 
-    def deadline_passed(self, at: int) -> None:
+    def on_timer(self, at: int) -> None:
         """The time `at` came: entries due by then are missed, and counted once all before them are decided."""
         items = self._queue.items
         early = set(self._kept.early)
