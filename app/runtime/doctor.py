@@ -1,4 +1,4 @@
-"""Is everything as a group of workers needs it? Check by check, each with what to do where it is not.
+"""Checks whether everything is as a group of workers needs it; each check that fails names a remedy.
 
 rulebook ─▶ broker ─▶ topics ─▶ group ─▶ lag ─▶ state ─▶ input (clocks) ─▶ refused
 """
@@ -6,7 +6,7 @@ rulebook ─▶ broker ─▶ topics ─▶ group ─▶ lag ─▶ state ─▶
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -26,29 +26,30 @@ from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.dead_letters import TOPIC as DEAD_LETTER
 from vigil.app.kafka.dead_letters import decode_dead_letter
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.kafka.topic_audit import Found, judge, survey
+from vigil.app.kafka.topic_audit import Finding, Found, judge, survey
 from vigil.app.kafka.topic_reader import records
 from vigil.topics.catalog import SubjectName
 from vigil.topics.fields import MAX_AHEAD_MS
 from vigil.topics.rooms import ROOM_TOPICS
 
 BEHIND: Final = 50_000
-"""Messages that wait to be read: from so many on the group is told to be behind."""
+"""Messages that wait to be read above which the group counts as behind: about a second of one worker's work."""
 
 SILENT_MS: Final = 5 * 60 * 1000
-"""Nothing came in for so long: worth a look."""
+"""Age of the newest room event above which the input counts as silent: rooms send a frame a second."""
 
 AHEAD_MS: Final = 5_000
-"""Two clocks may differ by so much before it is told."""
+"""By how much a producer's clock may be ahead of this machine's before it is reported."""
 
 _TAILS: Final = (200, 20_000)
-"""Records at the end of a changelog partition among which its last marker is looked for."""
+"""Numbers of records at the end of a changelog partition among which its last marker is searched: those of a usual
+checkpoint first, then those of one with many keys."""
 
 Sources = Mapping[SubjectName, tuple[str, ...]]
 
 
 class Check(NamedTuple):
-    """What came of one look."""
+    """The result of one check."""
 
     name: str
     level: Literal["ok", "warn", "fail"]
@@ -57,10 +58,10 @@ class Check(NamedTuple):
 
 
 async def examine(settings: Settings, now: Callable[[], float] = time.time) -> AsyncIterator[Check]:
-    """Every check in turn; where the broker is not reached, those that need it are left out."""
+    """Every check in turn; if the broker cannot be reached, those that need it are left out."""
     book: Rulebook | None = None
-    for check, told in _rulebooks(settings):
-        book = book or told
+    for check, loaded in _rulebooks(settings):
+        book = book or loaded
         yield check
     sources = REGISTRY.sources
     began = time.monotonic()
@@ -74,15 +75,7 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
             "is it running, and do host, port, TLS and password fit? VIGIL_BROKER",
         )
         return
-    took = (time.monotonic() - began) * 1000
-    few = brokers < settings.replication
-    yield Check(
-        "broker",
-        "fail" if few else "ok",
-        f"{settings.broker} answers in {took:.0f} ms; {brokers} broker{'s' if brokers != 1 else ''}"
-        + (f", fewer than the setting replication ({settings.replication})" if few else ""),
-        "lower `replication`, or bring the other brokers up: topics cannot be created" if few else "",
-    )
+    yield _broker(settings, brokers, took_ms=(time.monotonic() - began) * 1000)
     for check in _topics(found, settings, sources):
         yield check
     at = round(now() * 1000)
@@ -96,49 +89,64 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
             yield check
 
 
-async def _guarded(name: str, look: Coroutine[Any, Any, list[Check]]) -> list[Check]:
+def _broker(settings: Settings, brokers: int, took_ms: float) -> Check:
+    words = f"{settings.broker} answers in {took_ms:.0f} ms; {_count(brokers, 'broker')}"
+    if brokers >= settings.replication:
+        return Check("broker", "ok", words)
+    return Check(
+        "broker",
+        "fail",
+        f"{words}, fewer than the setting replication ({settings.replication})",
+        "lower `replication`, or bring the other brokers up: topics cannot be created",
+    )
+
+
+async def _guarded(name: str, check: Coroutine[Any, Any, list[Check]]) -> list[Check]:
     try:
-        return await asyncio.wait_for(look, 60)
+        return await asyncio.wait_for(check, 60)
     except (KafkaError, OSError, SettingsError) as error:
         words = f"cannot be looked at: {error or type(error).__name__}"
         return [Check(name, "fail", words, "a right may be missing: docs/security.md has the list of what is needed")]
 
 
 def _rulebooks(settings: Settings) -> list[tuple[Check, Rulebook | None]]:
-    told: list[tuple[Check, Rulebook | None]] = []
+    checks: list[tuple[Check, Rulebook | None]] = []
     for name, file in (("rulebook", settings.rulebook), ("shadow rulebook", settings.shadow_rulebook)):
         if file is None and name != "rulebook":
             continue
         try:
             book = load_rulebook(Path(file)) if file else load_rulebook()
             words = f"{file or 'built in'}, digest {book.digest[:12]}"
-            told.append((Check(name, "ok", words), book if name == "rulebook" else None))
+            checks.append((Check(name, "ok", words), book if name == "rulebook" else None))
         except RulebookError as error:
-            told.append((Check(name, "fail", str(error), f"vigil rules check {file}"), None))
+            checks.append((Check(name, "fail", str(error), f"vigil rules check {file}"), None))
     if settings.rulebook_changed:
         words = "rulebook_changed is set: workers take over the state of any other rulebook"
-        told.append((Check("rulebook", "warn", words, "take it out once all workers have started"), None))
-    return told
+        checks.append((Check("rulebook", "warn", words, "take it out once all workers have started"), None))
+    return checks
 
 
 def _topics(found: Mapping[str, Found], settings: Settings, sources: Sources) -> list[Check]:
     lines = judge(found, settings, sources)
-    told = []
-    for finding, topic in {finding: line.topic for line in reversed(lines) for finding in line.findings}.items():
-        if finding.level in ("warn", "fail"):
-            level: Literal["warn", "fail"] = "fail" if finding.level == "fail" else "warn"
-            where = "" if finding.words.startswith("the topics of") else f"{topic}: "
-            told.append(Check("topics", level, where + finding.words, finding.remedy))
+    topics = {finding: line.topic for line in reversed(lines) for finding in line.findings}
+    checks = [check for finding, topic in topics.items() if (check := _misfit(finding, topic)) is not None]
     missing = [line.topic for line in lines if line.level == "missing"]
     if missing:
         some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         words = f"{len(missing)} of {len(lines)} are missing: {some}"
-        told.append(Check("topics", "warn", words, "vigil topics --create, or let a worker create them"))
-    return told or [Check("topics", "ok", f"all {len(lines)} exist and fit")]
+        checks.append(Check("topics", "warn", words, "vigil topics --create, or let a worker create them"))
+    return checks or [Check("topics", "ok", f"all {len(lines)} exist and fit")]
+
+
+def _misfit(finding: Finding, topic: str) -> Check | None:
+    if finding.level not in ("warn", "fail"):
+        return None
+    where = "" if finding.words.startswith("the topics of") else f"{topic}: "
+    return Check("topics", "fail" if finding.level == "fail" else "warn", where + finding.words, finding.remedy)
 
 
 async def _once_there(ask: Callable[[], Awaitable[Any]], tries: int = 20, wait_s: float = 0.5) -> Any:
-    """An answer about groups: a new Kafka makes its topic of groups when it is first asked, and until then has none."""
+    """An answer about groups. A new Kafka creates its topic of groups when it is first asked, and none before."""
     for _ in range(tries - 1):
         with suppress(GroupCoordinatorNotAvailableError):
             return await ask()
@@ -162,24 +170,33 @@ async def _group(settings: Settings, found: Mapping[str, Found], sources: Source
         await admin.close()
         await consumer.stop()
     state, members = described[2], len(described[5])
-    if members:
-        level: Literal["ok", "warn"] = "ok" if state == "Stable" else "warn"
-        many = f"{members} worker{'s' if members != 1 else ''}"
-        wait = "" if level == "ok" else "shards are being handed over; look again in a few seconds"
-        told = [Check("group", level, f"{settings.app_id}: {many}, {state.lower()}", wait)]
-    else:
-        told = [Check("group", "warn", f"{settings.app_id}: no worker runs", "vigil worker")]
-    behind: dict[str, int] = defaultdict(int)
+    lag: dict[str, int] = defaultdict(int)
     for tp in tps:
         offset = committed[tp].offset if tp in committed else -1
-        behind[tp.topic] += max(0, ends[tp] - max(offset, begins[tp]))
-    total = sum(behind.values())
-    most = ", ".join(f"{topic} {lag:,}" for topic, lag in sorted(behind.items(), key=lambda pair: -pair[1])[:3] if lag)
-    words = f"{total:,} messages wait to be judged" + (f" ({most})" if most else "")
-    bad = total > BEHIND or (total > 0 and not members)
+        lag[tp.topic] += max(0, ends[tp] - max(offset, begins[tp]))
+    return [_members(settings.app_id, state, members), _lag(lag, members)]
+
+
+def _members(app_id: str, state: str, members: int) -> Check:
+    if not members:
+        return Check("group", "warn", f"{app_id}: no worker runs", "vigil worker")
+    words = f"{app_id}: {_count(members, 'worker')}, {state.lower()}"
+    if state == "Stable":
+        return Check("group", "ok", words)
+    return Check("group", "warn", words, "shards are being handed over; look again in a few seconds")
+
+
+def _lag(lag: Mapping[str, int], members: int) -> Check:
+    """Whether too many messages wait; without a worker, whether any does."""
+    total = sum(lag.values())
+    longest = sorted(((count, topic) for topic, count in lag.items() if count), key=lambda pair: -pair[0])[:3]
+    words = f"{total:,} messages wait to be judged"
+    if longest:
+        words += f" ({', '.join(f'{topic} {count:,}' for count, topic in longest)})"
+    if total <= (BEHIND if members else 0):
+        return Check("lag", "ok", words)
     remedy = "more workers, up to the number of partitions; see docs/operations.md" if members else "vigil worker"
-    told.append(Check("lag", "warn" if bad else "ok", words, remedy if bad else ""))
-    return told
+    return Check("lag", "warn", words, remedy)
 
 
 async def _state(
@@ -193,73 +210,86 @@ async def _state(
             continue
         shards += found[name].partitions
         for partition, marker in (await _markers(settings, name)).items():
-            if isinstance(marker, CheckpointMarker):
-                markers.append(marker)
-            else:
+            if isinstance(marker, str):
                 return [Check("state", "fail", f"{name}, partition {partition}: {marker}", "see docs/operations.md")]
+            markers.append(marker)
     if not markers:
         return [Check("state", "ok", "none yet")]
+    differing = _other_rulebook(settings, book, {marker.rulebook for marker in markers})
+    return [differing or _watermarks(settings, shards, markers, now)]
+
+
+def _watermarks(settings: Settings, shards: int, markers: Sequence[CheckpointMarker], now: int) -> Check:
     words = f"{len(markers)} of {shards} shards have one"
-    others = {marker.rulebook for marker in markers}
-    for digest in sorted(others):
+    watermarks = [marker.watermark for marker in markers if marker.watermark > 0]
+    if watermarks and settings.clock == "live":
+        words += f"; the slowest clock stands {_span(now - min(watermarks))} back"
+    return Check("state", "ok", words)
+
+
+def _other_rulebook(settings: Settings, book: Rulebook | None, digests: Iterable[str]) -> Check | None:
+    """The first of the stored rulebooks that differs from this one."""
+    for digest in sorted(digests):
         differs = disagreement(book, digest) if book is not None else None
         if differs is not None:
-            level: Literal["warn", "fail"] = "warn" if settings.rulebook_changed else "fail"
-            head, _, remedy = differs.words.partition(" Remedy: ")
-            return [Check("state", level, head, remedy)]
-    clocks = [marker.watermark for marker in markers if marker.watermark > 0]
-    if clocks and settings.clock == "live":
-        words += f"; the slowest clock stands {_span(now - min(clocks))} back"
-    return [Check("state", "ok", words)]
+            words, _, remedy = differs.words.partition(" Remedy: ")
+            return Check("state", "warn" if settings.rulebook_changed else "fail", words, remedy)
+    return None
 
 
 async def _markers(settings: Settings, topic: str) -> dict[int, CheckpointMarker | str]:
     """The last marker of each partition that has one, or why the partition cannot be used."""
-    told: dict[int, CheckpointMarker | str] = {}
+    markers: dict[int, CheckpointMarker | str] = {}
     for tail in _TAILS:
         stores: dict[int, ChangelogStore] = defaultdict(ChangelogStore)
         async for record in records(settings, topic, tail):
-            if isinstance(told.get(record.partition), str):
+            if isinstance(markers.get(record.partition), str):
                 continue
             try:
                 stores[record.partition].read([record])
             except StoredStateError as error:
-                told[record.partition] = str(error)
+                markers[record.partition] = str(error)
         for partition, store in stores.items():
             if store.marker is not None:
-                told.setdefault(partition, store.marker)
-        if all(partition in told for partition in stores):
+                markers.setdefault(partition, store.marker)
+        if all(partition in markers for partition in stores):
             break
-    return told
+    return markers
 
 
 async def _input(settings: Settings, found: Mapping[str, Found], now: int) -> list[Check]:
     if settings.clock != "live":
         return [Check("input", "ok", "recorded: no clock to compare with")]
-    newest: dict[str, int] = {}
-    for topic in found:
-        if REGISTRY.is_input(topic):
-            async for record in records(settings, topic, 1):
-                at = _at(record.value)
-                if at is not None:
-                    newest[topic] = max(at, newest.get(topic, at))
+    newest = await _newest_events(settings, found)
     if not newest:
         return [Check("input", "warn", "no events yet", "do producers write to this broker? vigil simulate would")]
-    told = []
-    for topic, at in sorted(newest.items()):
-        ahead = at - now
-        if ahead > AHEAD_MS:
-            level: Literal["warn", "fail"] = "fail" if ahead > MAX_AHEAD_MS else "warn"
-            words = f"{topic}: the newest event is {_span(ahead)} ahead of this machine's clock"
-            remedy = "set the producers' clocks, or this machine's (NTP): "
-            remedy += "such events are refused" if level == "fail" else "others are late by as much"
-            told.append(Check("input", level, words, remedy))
+    checks = [_ahead(topic, at - now) for topic, at in sorted(newest.items()) if at - now > AHEAD_MS]
     rooms = [at for topic, at in newest.items() if topic in ROOM_TOPICS]
     if rooms and now - max(rooms) > SILENT_MS:
         words = f"the newest room event is {_span(now - max(rooms))} old"
-        told.append(Check("input", "warn", words, "is no room on air, or do producers not write?"))
-    newest_at = max(newest.values())
-    return told or [Check("input", "ok", f"the newest event is {_span(now - newest_at)} old")]
+        checks.append(Check("input", "warn", words, "is no room on air, or do producers not write?"))
+    return checks or [Check("input", "ok", f"the newest event is {_span(now - max(newest.values()))} old")]
+
+
+async def _newest_events(settings: Settings, found: Mapping[str, Found]) -> dict[str, int]:
+    """By input topic: the largest event time among the last records of its partitions."""
+    newest: dict[str, int] = {}
+    for topic in found:
+        if not REGISTRY.is_input(topic):
+            continue
+        async for record in records(settings, topic, 1):
+            at = _at(record.value)
+            if at is not None:
+                newest[topic] = max(at, newest.get(topic, at))
+    return newest
+
+
+def _ahead(topic: str, ahead_ms: int) -> Check:
+    rejected = ahead_ms > MAX_AHEAD_MS
+    words = f"{topic}: the newest event is {_span(ahead_ms)} ahead of this machine's clock"
+    remedy = "set the producers' clocks, or this machine's (NTP): "
+    remedy += "such events are refused" if rejected else "others are late by as much"
+    return Check("input", "fail" if rejected else "warn", words, remedy)
 
 
 class _Timed(msgspec.Struct):
@@ -270,7 +300,7 @@ def _at(value: bytes | None) -> int | None:
     try:
         return None if value is None else msgspec.json.decode(value, type=_Timed).at
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None  # the worker refuses it, and tells
+        return None  # a worker rejects it, which the check of rejected messages reports
 
 
 async def _refused(settings: Settings, found: Mapping[str, Found], now: int) -> list[Check]:
@@ -280,12 +310,16 @@ async def _refused(settings: Settings, found: Mapping[str, Found], now: int) -> 
     since = now - 3_600_000
     async for record in records(settings, DEAD_LETTER, 1000):
         if record.value is not None and record.timestamp >= since:
-            with suppress(ValueError):  # somebody else's: `vigil dead-letter list` tells of it
+            with suppress(ValueError):  # not Vigil's: `vigil dead-letter list` reports it
                 places.add(decode_dead_letter(record.value).place)
     if not places:
         return [Check("refused", "ok", "no messages in the last hour")]
     words = f"{len(places):,} messages in the last hour"
     return [Check("refused", "warn", words, "vigil dead-letter list tells why")]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _span(ms: int) -> str:

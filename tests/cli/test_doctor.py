@@ -1,4 +1,4 @@
-"""`vigil doctor`: what is well is ok, and each thing that is not is found and told with its remedy."""
+"""`vigil doctor`: each thing that is as it must be is ok, and each thing that is not is reported with its remedy."""
 
 import asyncio
 import json
@@ -33,10 +33,10 @@ def checks(broker: str, now: float | None = None, **settings: Any) -> list[Check
     return asyncio.run(all_of())
 
 
-def by_name(told: list[Check]) -> dict[str, Check]:
+def by_name(result: list[Check]) -> dict[str, Check]:
     """The worst of each name."""
     worst: dict[str, Check] = {}
-    for check in told:
+    for check in result:
         if check.name not in worst or worst[check.name].level == "ok":
             worst[check.name] = check
     return worst
@@ -47,23 +47,23 @@ def test_every_check_that_is_not_ok_has_a_remedy(judged: str):
         assert bool(check.remedy) == (check.level != "ok"), check
 
 
-def test_after_the_story_all_is_well(judged: str):
-    told = by_name(checks(judged, now=STORY_TIME))
-    assert {name for name, check in told.items() if check.level == "fail"} == set()
-    assert told["topics"].words == "all 24 exist and fit"
-    assert told["state"].words.startswith("10 of 10 shards have one; the slowest clock stands")
-    assert told["input"].level == "ok"
-    assert told["lag"].words == "0 messages wait to be judged"
+def test_after_the_story_no_check_fails(judged: str):
+    result = by_name(checks(judged, now=STORY_TIME))
+    assert {name for name, check in result.items() if check.level == "fail"} == set()
+    assert result["topics"].words == "all 24 exist and fit"
+    assert result["state"].words.startswith("10 of 10 shards have one; the slowest clock stands")
+    assert result["input"].level == "ok"
+    assert result["lag"].words == "0 messages wait to be judged"
 
 
 def test_refused_messages_of_the_last_hour_are_counted(judged: str):
-    told = by_name(checks(judged))["refused"]
-    assert (told.level, told.words) == ("warn", "2 messages in the last hour")
-    assert "vigil dead-letter list" in told.remedy
+    result = by_name(checks(judged))["refused"]
+    assert (result.level, result.words) == ("warn", "2 messages in the last hour")
+    assert "vigil dead-letter list" in result.remedy
     assert by_name(checks(judged, now=time.time() + 4000))["refused"].level == "ok"
 
 
-async def test_a_stranger_among_the_refused_messages_is_no_letter(monkeypatch: pytest.MonkeyPatch):
+async def test_a_foreign_record_in_dead_letter_is_not_counted(monkeypatch: pytest.MonkeyPatch):
     class Record(NamedTuple):
         value: bytes
         timestamp: int
@@ -73,84 +73,86 @@ async def test_a_stranger_among_the_refused_messages_is_no_letter(monkeypatch: p
 
     monkeypatch.setattr("vigil.app.runtime.doctor.records", records)
     found: Any = {"dead-letter": None}
-    (told,) = await _refused(Settings(), found, 0)
-    assert told.words == "no messages in the last hour"
+    (result,) = await _refused(Settings(), found, 0)
+    assert result.words == "no messages in the last hour"
 
 
-def test_another_rulebook_than_the_groups_fails(judged: str, tmp_path: Path):
+def test_a_rulebook_that_differs_from_the_groups_fails(judged: str, tmp_path: Path):
     other = tmp_path / "other.toml"
     text = BUILT_IN.read_text()
     assert "\nlasts_s = 120\n" in text
     other.write_text(text.replace("\nlasts_s = 120\n", "\nlasts_s = 121\n", 1))
-    told = by_name(checks(judged, rulebook=str(other)))
-    assert told["rulebook"].level == "ok"
-    assert told["state"].level == "fail"
-    assert "the group judges by another rulebook" in told["state"].words
-    assert "VIGIL_RULEBOOK_CHANGED=1" in told["state"].remedy
+    result = by_name(checks(judged, rulebook=str(other)))
+    assert result["rulebook"].level == "ok"
+    assert result["state"].level == "fail"
+    assert "the group judges by another rulebook" in result["state"].words
+    assert "VIGIL_RULEBOOK_CHANGED=1" in result["state"].remedy
     meant = by_name(checks(judged, rulebook=str(other), rulebook_changed=True))
     assert (meant["state"].level, meant["rulebook"].level) == ("warn", "warn")
 
 
-def test_a_rulebook_that_cannot_be_read_fails_and_the_rest_is_looked_at(judged: str, tmp_path: Path):
+def test_a_rulebook_that_cannot_be_read_fails_and_the_other_checks_are_made(judged: str, tmp_path: Path):
     bad = tmp_path / "bad.toml"
     bad.write_text("[absense]\n")
-    told = by_name(checks(judged, rulebook=str(bad), shadow_rulebook=str(tmp_path / "none.toml")))
-    assert told["rulebook"].level == "fail"
-    assert "did you mean absence?" in told["rulebook"].words
-    assert told["shadow rulebook"].level == "fail"
-    assert told["topics"].level == "ok"
+    result = by_name(checks(judged, rulebook=str(bad), shadow_rulebook=str(tmp_path / "none.toml")))
+    assert result["rulebook"].level == "fail"
+    assert "did you mean absence?" in result["rulebook"].words
+    assert result["shadow rulebook"].level == "fail"
+    assert result["topics"].level == "ok"
 
 
-def test_without_a_broker_only_what_needs_none_is_told():
-    told = checks("127.0.0.1:1")
-    assert [(check.name, check.level) for check in told] == [("rulebook", "ok"), ("broker", "fail")]
+def test_without_a_broker_only_checks_that_need_none_are_made():
+    result = checks("127.0.0.1:1")
+    assert [(check.name, check.level) for check in result] == [("rulebook", "ok"), ("broker", "fail")]
 
 
 def test_more_replicas_than_brokers_fail(judged: str):
-    told = by_name(checks(judged, replication=3))
-    assert told["broker"].level == "fail"
-    assert "1 broker, fewer than the setting replication (3)" in told["broker"].words
-    assert told["topics"].level == "warn"
+    result = by_name(checks(judged, replication=3))
+    assert result["broker"].level == "fail"
+    assert "1 broker, fewer than the setting replication (3)" in result["broker"].words
+    assert result["topics"].level == "warn"
 
 
-def test_a_group_without_workers_that_is_behind_is_told(judged: str):
-    told = by_name(checks(judged, app_id="stranger"))
-    assert told["group"].words == "stranger: no worker runs"
-    assert told["lag"].level == "warn"
-    assert "messages wait to be judged (" in told["lag"].words  # the embedded broker tells the ends too low to count
-    assert "5 of 24 are missing: stranger-" in told["topics"].words
+def test_a_group_without_workers_that_is_behind_is_reported(judged: str):
+    result = by_name(checks(judged, app_id="stranger"))
+    assert result["group"].words == "stranger: no worker runs"
+    assert result["lag"].level == "warn"
+    assert (
+        "messages wait to be judged (" in result["lag"].words
+    )  # the embedded broker reports ends that are too low to count
+    assert "5 of 24 are missing: stranger-" in result["topics"].words
 
 
 def test_an_empty_broker():
     with EmbeddedBroker() as broker:
-        told = by_name(checks(broker.address))
-        assert told["topics"].words.startswith("24 of 24 are missing")
-        assert told["input"].words == "no events yet"
-        assert told["state"].words == "none yet"
-        assert {check.level for check in told.values()} == {"ok", "warn"}
+        result = by_name(checks(broker.address))
+        assert result["topics"].words.startswith("24 of 24 are missing")
+        assert result["input"].words == "no events yet"
+        assert result["state"].words == "none yet"
+        assert {check.level for check in result.values()} == {"ok", "warn"}
 
 
 @pytest.mark.parametrize("ahead_s, level", [(4, "ok"), (60, "warn"), (2 * 86_400, "fail")])
-def test_a_producers_clock_ahead_of_ours_is_told(ahead_s: int, level: str):
+def test_a_producers_clock_ahead_of_this_machines_is_reported(ahead_s: int, level: str):
     now = round(time.time() * 1000)
     value = orjson.dumps(EXAMPLES["comment"].value | {"at": now + ahead_s * 1000})
     with EmbeddedBroker() as broker:
         asyncio.run(make_topics(broker.address, 2))
         asyncio.run(send(broker.address, [SimulatedMessage("comment", b"room-1", value, now, now)]))
-        told = by_name(checks(broker.address, now=now / 1000))["input"]
-    assert told.level == level
+        result = by_name(checks(broker.address, now=now / 1000))["input"]
+    assert result.level == level
     if level != "ok":
-        assert "comment: the newest event is" in told.words
-        assert "NTP" in told.remedy
+        assert "comment: the newest event is" in result.words
+        assert "NTP" in result.remedy
 
 
 @pytest.mark.parametrize("past_s, level", [(60, "ok"), (301, "warn")])
-def test_silence_is_told(judged: str, past_s: int, level: str):
+def test_five_minutes_without_room_events_are_reported(judged: str, past_s: int, level: str):
     newest = max(message.at for message in story() if message.topic == "frame-status")
     assert by_name(checks(judged, now=newest / 1000 + past_s))["input"].level == level
 
 
-def test_recorded_data_are_not_held_against_the_clock(judged: str):
+def test_recorded_data_is_not_compared_with_the_wall_clock(judged: str):
     assert by_name(checks(judged, clock="recorded"))["input"].level == "ok"
 
 
@@ -159,20 +161,20 @@ async def write(broker: str, topic: str, value: bytes) -> None:
         await producer.send_and_wait(topic, value, key=b"k", partition=0)
 
 
-def test_a_stranger_in_the_changelog_fails():
+def test_a_foreign_record_in_a_changelog_fails():
     with EmbeddedBroker() as broker:
         asyncio.run(make_topics(broker.address, 2))
         asyncio.run(write(broker.address, "vigil-rooms-state", b"hello"))
-        told = by_name(checks(broker.address))["state"]
-    assert told.level == "fail"
-    assert "vigil-rooms-state, partition 0: a record in the changelog is not Vigil's" in told.words
+        result = by_name(checks(broker.address))["state"]
+    assert result.level == "fail"
+    assert "vigil-rooms-state, partition 0: a record in the changelog is not Vigil's" in result.words
 
 
-def test_as_it_is_typed(judged: str):
-    told = run("doctor", "--broker", judged)
-    assert told.exit_code == 0
-    assert "ok   topics: all 24 exist and fit" in told.stdout
-    assert "warn refused: 2 messages in the last hour\n      → vigil dead-letter list" in told.stdout
+def test_output_and_exit_status_of_the_command(judged: str):
+    result = run("doctor", "--broker", judged)
+    assert result.exit_code == 0
+    assert "ok   topics: all 24 exist and fit" in result.stdout
+    assert "warn refused: 2 messages in the last hour\n      → vigil dead-letter list" in result.stdout
     as_json = json.loads(run("doctor", "--json", "--broker", judged).stdout)
     assert {check["name"] for check in as_json} >= {"rulebook", "broker", "topics", "group", "lag", "state", "input"}
     assert run("doctor", "--broker", "127.0.0.1:1").exit_code == 1
@@ -189,15 +191,15 @@ async def test_beside_a_worker_on_real_kafka(own_kafka: Any, tmp_path: Path):
     ).ready()
     try:
         await finished(broker, still_s=0.5)
-        told = by_name([check async for check in examine(Settings(broker=broker), lambda: STORY_TIME)])
-        assert (told["group"].level, told["group"].words) == ("ok", "vigil: 1 worker, stable")
-        assert told["topics"].level == "ok"
-        assert told["lag"].words == "0 messages wait to be judged"
-        assert told["state"].words.startswith("10 of 10 shards")
+        result = by_name([check async for check in examine(Settings(broker=broker), lambda: STORY_TIME)])
+        assert (result["group"].level, result["group"].words) == ("ok", "vigil: 1 worker, stable")
+        assert result["topics"].level == "ok"
+        assert result["lag"].words == "0 messages wait to be judged"
+        assert result["state"].words.startswith("10 of 10 shards")
     finally:
         assert worker.stop() == 0
-    told = by_name([check async for check in examine(Settings(broker=broker), lambda: STORY_TIME)])
-    assert told["group"].words == "vigil: no worker runs"
+    result = by_name([check async for check in examine(Settings(broker=broker), lambda: STORY_TIME)])
+    assert result["group"].words == "vigil: no worker runs"
 
 
 @pytest.mark.parametrize("missing, tries", [(0, 1), (3, 4)])
