@@ -1,6 +1,6 @@
-"""The manual's pictures, from a demo that runs for it: `python -m tools.pictures`, or `make pictures`.
+"""Takes the screenshots of the documentation from a running demo: `python -m tools.pictures` or `make pictures`.
 
-Needs the system's Chromium and a font with Chinese signs (Debian: `chromium fonts-noto-core fonts-wqy-microhei`).
+Needs the system's Chromium and a font with Chinese characters (Debian: `chromium fonts-noto-core fonts-wqy-microhei`).
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 from rich.console import Console
 
-from vigil.app.demo.run import Demo
+from vigil.app.demo.run import Demo, DemoOptions
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.observability.logs import configure_logging
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"
-MOST_BYTES: Final = 150_000
+MAX_BYTES: Final = 150_000
 COLOURS: Final = 192
 PERSON: Final = "mei"
-"""Who reviews in the pictures."""
+"""The moderator in the pictures."""
 SETTLE_S: Final = 25.0
-"""Within so long the demo's backlog is judged."""
+"""Time in which the demo judges its backlog."""
 WIDE: Final = {"width": 1360, "height": 800}
 TELEPHONE: Final = {"width": 390, "height": 700}
 
@@ -36,7 +36,7 @@ async def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("error: there is no Chromium: apt-get install chromium fonts-noto-core fonts-wqy-microhei")
-    os.environ["LOGNAME"] = PERSON  # as which the console takes the person at this machine
+    os.environ["LOGNAME"] = PERSON  # the console's name for the user of this machine
     configure_logging("error", "text")
     FOLDER.mkdir(exist_ok=True)
     async with running_demo() as demo, async_playwright() as playwright:
@@ -46,7 +46,7 @@ async def main() -> None:
         async with page_of(browser, WIDE, "light") as page:
             await page.goto(f"{address}/")
             await save(page, "wall")
-            room, host, verdict = await worth_seeing(page)
+            room, host, verdict = await most_eventful(page)
             await page.goto(address + room)
             await save(page, "room", whole=True)
             await page.goto(address + verdict)
@@ -67,8 +67,9 @@ async def main() -> None:
 
 @contextlib.asynccontextmanager
 async def running_demo() -> AsyncIterator[Demo]:
-    """A demo that has judged its backlog; it is ended whatever happens."""
-    demo = Demo(load_rulebook(), rooms=24, suppliers=30, seed=1, for_s=None, console=Console(file=io.StringIO()))
+    """Yield a demo that has judged its backlog; stop it in any case."""
+    options = DemoOptions(rooms=24, suppliers=30, seed=1)
+    demo = Demo(Console(file=io.StringIO()), load_rulebook(), options)
     running = asyncio.create_task(demo.run())
     try:
         await asyncio.wait({running}, timeout=SETTLE_S)
@@ -77,7 +78,7 @@ async def running_demo() -> AsyncIterator[Demo]:
                 break
             await asyncio.sleep(0.25)
         if running.done():
-            await running  # raises why it ended
+            await running  # raises its error
         yield demo
     finally:
         demo.stop()
@@ -93,8 +94,8 @@ async def page_of(browser: Browser, size: Any, scheme: Any, language: str = "en"
     await context.close()
 
 
-async def worth_seeing(page: Page) -> tuple[str, str, str]:
-    """Addresses: of the room with the most conditions and verdicts on the wall, its host, and its latest verdict."""
+async def most_eventful(page: Page) -> tuple[str, str, str]:
+    """Return the paths of the room with the most conditions and verdicts, its host and its latest verdict."""
     found: list[str] = await page.evaluate(
         """() => {
             const rows = [...document.querySelectorAll(".rows .row")].filter((row) => row.querySelector(".c-last a"));
@@ -109,10 +110,10 @@ async def worth_seeing(page: Page) -> tuple[str, str, str]:
 
 
 async def terminal(browser: Browser, demo: Demo) -> None:
-    """What `make demo` shows, as a terminal of 130 columns would."""
-    paper = Console(file=io.StringIO(), record=True, width=130, height=44, force_terminal=True)
-    paper.print(demo.picture(paper))
-    drawn = paper.export_svg(title="make demo", font_aspect_ratio=0.6)
+    """Save what `make demo` shows in a terminal of 130 columns."""
+    console = Console(file=io.StringIO(), record=True, width=130, height=44, force_terminal=True)
+    console.print(demo.picture(console))
+    drawn = console.export_svg(title="make demo", font_aspect_ratio=0.6)
     async with page_of(browser, {"width": 1200, "height": 900}, "dark") as page:
         style = "<style>body { margin: 0; background: #0f1317 } svg { display: block; width: 1200px }</style>"
         await page.set_content(style + drawn)
@@ -127,8 +128,8 @@ async def save(page: Page, name: str, part: Any = None, *, whole: bool = False) 
     path = FOLDER / f"{name}.png"
     small.save(path, optimize=True)
     print(f"{path.relative_to(Path.cwd())}: {path.stat().st_size / 1000:.0f} kB")
-    if path.stat().st_size > MOST_BYTES:
-        sys.exit(f"error: {path} is larger than {MOST_BYTES / 1000:.0f} kB")
+    if path.stat().st_size > MAX_BYTES:
+        sys.exit(f"error: {path} is larger than {MAX_BYTES / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

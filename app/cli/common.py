@@ -1,4 +1,4 @@
-"""What the commands share: options, and errors of the operator's told in one way."""
+"""Options and error reporting that the commands share."""
 
 import asyncio
 import functools
@@ -18,13 +18,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OperatorError(click.ClickException):
-    """A setting or a rulebook that cannot be used."""
+    """A setting or a rulebook that the operator must correct; exit status 2."""
 
     exit_code = 2
 
 
 def read_rulebook(file: str | Path | None) -> Rulebook:
-    """A rulebook from a file, or the built-in one; raise OperatorError with every problem of the file."""
+    """Read a rulebook file, or the built-in one for None; raise OperatorError with every problem of the file."""
     try:
         return load_rulebook(Path(file)) if file else load_rulebook()
     except RulebookError as error:
@@ -32,9 +32,9 @@ def read_rulebook(file: str | Path | None) -> Rulebook:
 
 
 def rulebook_option(command: F) -> F:
-    """`--rulebook FILE`, given to the command as a Rulebook."""
+    """Add the option `--rulebook FILE`; the command receives a Rulebook."""
 
-    @click.option("--rulebook", "rulebook_file", metavar="FILE", help="A rulebook; the built-in one by default.")
+    @click.option("--rulebook", "rulebook_file", metavar="FILE", help="Rulebook to use. [default: the built-in one]")
     @functools.wraps(command)
     def with_rulebook(*args: Any, rulebook_file: str | None, **options: Any) -> Any:
         return command(*args, rulebook=read_rulebook(rulebook_file), **options)
@@ -43,15 +43,17 @@ def rulebook_option(command: F) -> F:
 
 
 def settings_options(command: F) -> F:
-    """`--config FILE` and `--broker HOST:PORT`, given to the command as Settings."""
+    """Add the options `--config FILE` and `--broker HOST:PORT`; the command receives Settings."""
 
     @click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Settings in TOML; else VIGIL_CONFIG names it. The environment (VIGIL_…) goes before it.",
+        help="TOML file with settings; overridden by the environment (VIGIL_…). [default: $VIGIL_CONFIG]",
     )
-    @click.option("--broker", metavar="HOST:PORT", help="Kafka's bootstrap servers. [default: localhost:9092]")
+    @click.option(
+        "--broker", metavar="HOST:PORT", help="Kafka bootstrap servers, separated by commas. [default: localhost:9092]"
+    )
     @functools.wraps(command)
     def with_settings(*args: Any, config: Path | None, broker: str | None, **options: Any) -> Any:
         try:
@@ -64,7 +66,7 @@ def settings_options(command: F) -> F:
 
 
 def on_shutdown_signal(stop: Callable[[], object]) -> None:
-    """Call `stop` in the running event loop at Ctrl-C or SIGTERM. On Windows Ctrl-C breaks off instead."""
+    """Call `stop` in the event loop on Ctrl-C or SIGTERM. (On Windows, Ctrl-C raises KeyboardInterrupt instead.)"""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):

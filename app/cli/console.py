@@ -1,4 +1,4 @@
-"""`vigil console`: the web page on which moderators see rooms, verdicts, hosts and suppliers, and review."""
+"""`vigil console`: runs the web console, on which moderators watch rooms and review verdicts."""
 
 import asyncio
 import sys
@@ -15,20 +15,22 @@ from vigil.app.observability.logs import configure_logging
 @click.command()
 @settings_options
 @rulebook_option
-@click.option("--host", help="Where to listen; beyond this machine only with a sign-in.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="0: a free one.  [default: 8080]")
-@click.option("--read-minutes", type=click.IntRange(1, 1440), help="How far back timelines are read.  [default: 15]")
-@click.option("--time-zone", help="In which times are shown, such as Asia/Shanghai.  [default: UTC]")
-@click.option("--tokens-file", metavar="FILE", help="Who may sign in, a line each: ROLE NAME sha256:HEX.")
-@click.option("--new-token", metavar="NAME", help="Make a token for somebody, print it with its line, and end.")
+@click.option("--host", help="Address to listen on; any but loopback requires authentication.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 for any free port.  [default: 8080]")
 @click.option(
-    "--role", type=click.Choice(["view", "review"]), default="view", show_default=True, help="Of a new token."
+    "--read-minutes", type=click.IntRange(1, 1440), help="Minutes of history that timelines show.  [default: 15]"
 )
-def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role: Any, **told: Any) -> None:
-    """Show moderators the live rooms, and let them review verdicts.
+@click.option("--time-zone", help="Time zone for times, such as Asia/Shanghai.  [default: UTC]")
+@click.option("--tokens-file", metavar="FILE", help="Tokens that may sign in, one a line: ROLE NAME sha256:HEX.")
+@click.option("--new-token", metavar="NAME", help="Create a token for NAME, print it and its line, and exit.")
+@click.option(
+    "--role", type=click.Choice(["view", "review"]), default="view", show_default=True, help="Role of a new token."
+)
+def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role: Any, **options: Any) -> None:
+    """Run the web console for moderators: live rooms, verdicts and reviews.
 
-    It reads the topics and holds nothing of its own: run as many as you like. On this machine alone nobody signs in;
-    beyond it the console starts only with tokens or behind a signing-in proxy: see docs/console.md.
+    The console reads the topics and keeps no state of its own, so any number of them may run. On a loopback address it
+    needs no sign-in; on any other it starts only with tokens or behind an authenticating proxy: see docs/console.md.
 
     \b
     vigil console --broker localhost:9092
@@ -39,11 +41,11 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
     from vigil.app.console.settings import load_console_settings
 
     if new_token is not None:
-        if not new_token or any(sign.isspace() or sign in "#;" for sign in new_token):
-            raise click.UsageError("--new-token: the name must have no white space, # or ;")
+        if not new_token or any(char.isspace() or char in "#;" for char in new_token):
+            raise click.UsageError("--new-token: the name must not be empty or contain white space, # or ;")
         token, line = make_token(new_token, role)
-        click.echo(f"Token, for {new_token} alone (it is not kept anywhere):  {token}", err=True)
-        if sys.stdout.isatty():  # else it has gone where it was to go
+        click.echo(f"Token for {new_token} (shown once, stored nowhere):  {token}", err=True)
+        if sys.stdout.isatty():  # redirected, the line is in its file already
             click.echo("Line for the tokens file:", err=True)
         click.echo(line)
         return
@@ -52,7 +54,7 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
     async def run() -> None:
         stop = asyncio.Event()
         on_shutdown_signal(stop.set)
-        await serve(settings, load_console_settings(**told), rulebook, stop, _tell)
+        await serve(settings, load_console_settings(**options), rulebook, stop, _announce)
 
     try:
         asyncio.run(run())
@@ -60,5 +62,5 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
         raise OperatorError(str(error)) from error
 
 
-def _tell(address: str) -> None:
-    click.echo(f"Vigil console: {address}  (Ctrl-C ends it)", err=True)
+def _announce(address: str) -> None:
+    click.echo(f"Vigil console: {address}  (Ctrl-C to stop)", err=True)

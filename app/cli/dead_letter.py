@@ -1,4 +1,4 @@
-"""`vigil dead-letter`: look at refused messages, write them to a file, and send what was repaired."""
+"""`vigil dead-letter`: list dead letters, export them to a file, and send repaired messages again."""
 
 import asyncio
 import functools
@@ -38,8 +38,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class _When(click.ParamType):
-    """A time: ISO 8601 with an offset, or how long ago, such as 90s, 10m, 2h, 3d."""
+class _TimeParam(click.ParamType):
+    """A time: ISO 8601 with an offset, or a duration before now such as 90s, 10m, 2h or 3d."""
 
     name = "time"
 
@@ -55,12 +55,12 @@ class _When(click.ParamType):
         except ValueError:
             when = None
         if when is None or when.tzinfo is None:
-            self.fail(f"{value!r} is no time: write 2h for two hours ago, or 2022-09-01T16:00:00Z.", param, ctx)
+            self.fail(f"{value!r} is not a time: write 2h for two hours ago, or 2022-09-01T16:00:00Z.", param, ctx)
         return round(when.timestamp() * 1000)
 
 
 def _filters(command: F) -> F:
-    """Options that choose letters, given to the command as a DeadLetterFilter."""
+    """Add the options that select dead letters; the command receives them as a DeadLetterFilter."""
 
     @functools.wraps(command)
     def with_filter(
@@ -76,16 +76,21 @@ def _filters(command: F) -> F:
         return command(*args, wanted=DeadLetterFilter(topic, reason, key, since, until, text), **options)
 
     for option in (
-        click.option("--containing", "text", metavar="TEXT", help="Only those whose detail contains TEXT."),
-        click.option("--until", type=_When(), metavar="TIME", help="Only those refused before TIME."),
+        click.option("--containing", "text", metavar="TEXT", help="Only messages whose detail contains TEXT."),
+        click.option("--until", type=_TimeParam(), metavar="TIME", help="Only messages rejected before TIME."),
         click.option(
-            "--since", type=_When(), metavar="TIME", help="Only those refused at TIME or later: 2h, or ISO 8601."
+            "--since",
+            type=_TimeParam(),
+            metavar="TIME",
+            help="Only messages rejected at TIME or later: 2h (ago) or ISO 8601.",
         ),
-        click.option("--key", metavar="KEY", help="Only those with this key."),
+        click.option("--key", metavar="KEY", help="Only messages with this key."),
         click.option(
-            "--reason", type=click.Choice(["malformed", "late", "unknown-verdict"]), help="Only for this reason."
+            "--reason",
+            type=click.Choice(["malformed", "late", "unknown-verdict"]),
+            help="Only messages rejected for this reason.",
         ),
-        click.option("--topic", metavar="TOPIC", help="Only those that came in by this topic."),
+        click.option("--topic", metavar="TOPIC", help="Only messages of this input topic."),
     ):
         option(with_filter)
     return with_filter  # type: ignore[return-value]
@@ -93,91 +98,98 @@ def _filters(command: F) -> F:
 
 @click.group()
 def dead_letter() -> None:
-    """Look at the messages that were refused, and send again what was repaired.
+    """Inspect rejected messages, and send repaired ones again.
 
     \b
-    vigil dead-letter list --reason malformed --since 2h    what was refused, and why
-    vigil dead-letter show comment/3/118                    one of them, in full
-    vigil dead-letter export bad.jsonl --topic comment      to a file, to be repaired there
-    vigil dead-letter resend bad.jsonl                      send it, if all of it is good now
+    vigil dead-letter list --reason malformed --since 2h    list rejected messages
+    vigil dead-letter show comment/3/118                    show one in full
+    vigil dead-letter export bad.jsonl --topic comment      export them to a file for repair
+    vigil dead-letter resend bad.jsonl                      send the file if every line is valid
     """
     silence_kafka_logs()
 
 
 @dead_letter.command("list")
 @_filters
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many, the latest.")
-@click.option("--count", "only_count", is_flag=True, help="Only how many there are, by topic and reason.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as `export` writes it; no limit.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Show at most this many, the latest."
+)
+@click.option("--count", "only_count", is_flag=True, help="Show only their number by topic and reason.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line, as `export` does, without a limit."
+)
 @settings_options
 def list_(settings: Settings, wanted: DeadLetterFilter, limit: int, only_count: bool, as_json: bool) -> None:
-    """List refused messages, the latest last."""
+    """List rejected messages, the latest last."""
     if as_json:
         out = click.get_binary_stream("stdout")
-        _each(settings, wanted, lambda letter: out.write(to_line(letter)))
+        _for_each(settings, wanted, lambda letter: out.write(to_line(letter)))
         return
     screen = console()
     counts: Counter[tuple[str, str]] = Counter()
     latest: list[tuple[int, str, DeadLetterRecord]] = []
-    """A heap: the earliest first."""
+    """A heap with the earliest message first."""
 
-    def take(letter: DeadLetterRecord) -> None:
-        counts[letter.said.topic or "unknown", letter.said.reason] += 1
+    def add(letter: DeadLetterRecord) -> None:
+        envelope = letter.envelope
+        counts[envelope.topic or "unknown", envelope.reason] += 1
         if not only_count:
-            # Without the message: it is not shown.
-            bare = DeadLetterRecord(msgspec.structs.replace(letter.said, key=None, value=None), letter.key, None)
-            heapq.heappush(latest, (letter.said.at, letter.place, bare))
+            # Key and value are dropped to save memory: the list does not show the value.
+            bare = DeadLetterRecord(msgspec.structs.replace(envelope, key=None, value=None), letter.key, None)
+            heapq.heappush(latest, (envelope.at, letter.place, bare))
             if len(latest) > limit:
                 heapq.heappop(latest)
 
-    _each(settings, wanted, take)
+    _for_each(settings, wanted, add)
     if only_count:
         rows = table("topic", "reason", "messages")
         for (topic, reason), number in sorted(counts.items()):
             rows.add_row(escape_control_chars(topic), reason, f"{number:,}")
         screen.print(rows)
         return
-    rows = table("place", "refused at", "reason", "key", "detail")
+    rows = table("place", "rejected at", "reason", "key", "detail")
     for at, place, letter in sorted(latest):
         rows.add_row(
             Text(escape_control_chars(place)),
             timestamp(at)[:19] + "Z",
-            letter.said.reason,
+            letter.envelope.reason,
             Text(_cut(_text(letter.key), 30)),
-            Text(_cut(escape_control_chars(letter.said.detail), 200)),
+            Text(_cut(escape_control_chars(letter.envelope.detail), 200)),
         )
     number = counts.total()
     if number:
         screen.print(rows)
     left_out = f", the latest {limit:,} shown (--limit)" if number > limit else ""
-    screen.print(f"{number:,} refused messages{left_out}")
+    screen.print(f"{number:,} rejected messages{left_out}")
 
 
 @dead_letter.command()
 @click.argument("place")
-@click.option("--json", "as_json", is_flag=True, help="As `export` writes it.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as `export` does.")
 @settings_options
 def show(settings: Settings, place: str, as_json: bool) -> None:
-    """Show one refused message in full: PLACE is its topic/partition/offset."""
+    """Show one rejected message in full. PLACE is its topic/partition/offset."""
     letters: list[DeadLetterRecord] = []
-    _each(settings, DeadLetterFilter(place=place), letters.append)
+    _for_each(settings, DeadLetterFilter(place=place), letters.append)
     if not letters:
-        raise click.UsageError(f"no refused message stood at {place!r}; `vigil dead-letter list` shows the places.")
+        raise click.UsageError(
+            f"no rejected message has the place {place!r}; `vigil dead-letter list` shows the places."
+        )
     (letter,) = letters
     if as_json:
         click.get_binary_stream("stdout").write(to_line(letter))
         return
     screen = console()
-    for name, told in (
+    for name, value in (
         ("place", letter.place),
-        ("refused at", timestamp(letter.said.at)),
-        ("reason", letter.said.reason),
-        ("detail", letter.said.detail),
+        ("rejected at", timestamp(letter.envelope.at)),
+        ("reason", letter.envelope.reason),
+        ("detail", letter.envelope.detail),
         ("key", _text(letter.key)),
         ("value", _whole(letter)),
     ):
         screen.print(
-            Text(f"{name:<11}", style="bold") + Text(told if name in ("key", "value") else escape_control_chars(told))
+            Text(f"{name:<11}", style="bold") + Text(value if name in ("key", "value") else escape_control_chars(value))
         )
 
 
@@ -186,10 +198,10 @@ def show(settings: Settings, place: str, as_json: bool) -> None:
 @_filters
 @settings_options
 def export(settings: Settings, wanted: DeadLetterFilter, file: Path) -> None:
-    """Write refused messages to FILE ("-": standard output), one JSON object a line.
+    """Export rejected messages to FILE ("-" for standard output), one JSON object a line.
 
-    A line has "topic", "key" and "value", and for people "place", "reason", "detail" and "at". Where the value is no
-    JSON it has "text", or "base64" where it is no text: replace that by the "value" that was meant.
+    A line has "topic", "key" and "value", and for information "place", "reason", "detail" and "at". A value that is
+    not JSON is in "text", or in "base64" if it is not UTF-8: replace that by the "value" that was intended.
     """
     number = 0
 
@@ -200,90 +212,94 @@ def export(settings: Settings, wanted: DeadLetterFilter, file: Path) -> None:
 
     if str(file) == "-":
         out = click.get_binary_stream("stdout")
-        _each(settings, wanted, write)
+        _for_each(settings, wanted, write)
     else:
         try:
             with file.open("wb") as out:
-                _each(settings, wanted, write)
+                _for_each(settings, wanted, write)
         except OSError as error:
             raise click.UsageError(f"{file} cannot be written: {error.strerror}") from error
-    click.echo(f"{number:,} refused messages written", err=True)
+    click.echo(f"{number:,} rejected messages written", err=True)
 
 
 @dead_letter.command()
 @click.argument("file", type=click.File("rb"))
-@click.option("--dry-run", is_flag=True, help="Only check.")
-@click.option("--skip", is_flag=True, help="Send the good lines though others are bad.")
-@click.option("--late", "take_late", is_flag=True, help="Send room events too that a live worker takes for late.")
+@click.option("--dry-run", is_flag=True, help="Check the file only; send nothing.")
+@click.option("--skip", is_flag=True, help="Send the valid lines even if others are not.")
+@click.option(
+    "--late", "take_late", is_flag=True, help="Also send room events that a live worker would reject as late."
+)
 @settings_options
 def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_late: bool) -> None:
-    """Send the messages in FILE ("-": standard input) to the topics that they were meant for.
+    """Send the messages in FILE ("-" for standard input) to their topics.
 
-    Each line is checked as a worker would: while one is bad, nothing is sent, and each bad line is told. Comments,
-    quotes and payments that were judged before have no second effect. Exits with 1 where a line was bad.
+    Each line is checked as a worker would check it. If one is invalid, nothing is sent and every invalid line is
+    reported. Comments, quotes and payments that were judged before have no second effect. Exits with status 1 if a
+    line was invalid.
     """
     now = wall_ms() if settings.clock == "live" else None
-    told = list(check(file, now, None if take_late else settings.allowed_lateness_ms))
-    bad = [one for one in told if isinstance(one, UnrepairedLine)]
-    good = [one for one in told if isinstance(one, RepairedMessage)]
+    lines = list(check(file, now, None if take_late else settings.allowed_lateness_ms))
+    invalid = [line for line in lines if isinstance(line, UnrepairedLine)]
+    valid = [line for line in lines if isinstance(line, RepairedMessage)]
     name = getattr(file, "name", "-")
-    for one in bad:
-        click.echo(f"{name}:{one.number}: {escape_control_chars(one.detail)}", err=True)
-    if dry_run or (bad and not skip):
+    for line in invalid:
+        click.echo(f"{name}:{line.number}: {escape_control_chars(line.detail)}", err=True)
+    if dry_run or (invalid and not skip):
         words = (
-            "would be sent" if dry_run and (skip or not bad) else "good: nothing was sent (--skip sends the good ones)"
+            "would be sent"
+            if dry_run and (skip or not invalid)
+            else "valid; nothing was sent (--skip sends the valid ones)"
         )
-        click.echo(f"{len(good):,} of {len(told):,} messages {words}", err=True)
+        click.echo(f"{len(valid):,} of {len(lines):,} messages {words}", err=True)
     else:
         try:
-            number = asyncio.run(send(settings, good))
+            number = asyncio.run(send(settings, valid))
         except SettingsError as error:
             raise OperatorError(str(error)) from error
-        click.echo(f"{number:,} of {len(told):,} messages sent", err=True)
-    if bad:
+        click.echo(f"{number:,} of {len(lines):,} messages sent", err=True)
+    if invalid:
         sys.exit(1)
 
 
-def _each(settings: Settings, wanted: DeadLetterFilter, take: Callable[[DeadLetterRecord], object]) -> None:
-    """Give each letter meant to `take`; tell what in the topic is none, and go on."""
-    strangers: list[str] = []
-    others = 0
+def _for_each(settings: Settings, wanted: DeadLetterFilter, process: Callable[[DeadLetterRecord], object]) -> None:
+    """Call `process` for each dead letter that matches; skip other messages of the topic and report them once."""
+    first_foreign = ""
+    foreign = 0
 
-    def stranger(place: str, error: Exception) -> None:
-        nonlocal others
-        if strangers:
-            others += 1
-        else:
-            strangers.append(f"{place} is not a message of Vigil's: {error}")
+    def on_foreign(place: str, error: Exception) -> None:
+        nonlocal first_foreign, foreign
+        foreign += 1
+        first_foreign = first_foreign or f"{place} is not a dead letter of Vigil: {error}"
 
     async def read() -> None:
-        async for letter in find(settings, wanted, stranger):
-            take(letter)
+        async for letter in find(settings, wanted, on_foreign):
+            process(letter)
 
     try:
         asyncio.run(read())
     except SettingsError as error:
         raise OperatorError(str(error)) from error
-    for told in strangers:
-        more = f", nor are {others:,} others" if others else ""
-        click.echo(escape_control_chars(f"{told}{more}; left out; who else writes there?"), err=True)
+    if foreign:
+        more = f" (and {foreign - 1:,} others)" if foreign > 1 else ""
+        text = f"{first_foreign}{more}; skipped. Check which other application writes to this topic."
+        click.echo(escape_control_chars(text), err=True)
 
 
 def _text(raw: bytes | None) -> str:
-    """Bytes of others for a terminal."""
+    """Return bytes from outside as text that is safe in a terminal."""
     return "none" if raw is None else escape_control_chars(raw.decode(errors="backslashreplace"))
 
 
 def _whole(letter: DeadLetterRecord) -> str:
-    """The value, laid out where it is JSON."""
+    """Return the value, indented if it is JSON."""
     if letter.value is None:
         return "none"
     try:
-        laid_out = json.dumps(json.loads(letter.value), ensure_ascii=False, indent=2)
-        return "\n" + "\n".join(escape_control_chars(line) for line in laid_out.split("\n"))
+        indented = json.dumps(json.loads(letter.value), ensure_ascii=False, indent=2)
+        return "\n" + "\n".join(escape_control_chars(line) for line in indented.split("\n"))
     except (ValueError, RecursionError):
         return _cut(_text(letter.value), 4000)
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

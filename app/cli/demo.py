@@ -1,4 +1,4 @@
-"""`vigil demo`: the whole of Vigil on this machine, with nothing to install beside it."""
+"""`vigil demo`: a complete Vigil on this machine, with nothing else to install."""
 
 import asyncio
 
@@ -17,10 +17,12 @@ from vigil.app.simulate.kafka import CannotProduceError
 @click.command()
 @click.option("--rooms", default=24, show_default=True, help="Hosts on air.")
 @click.option("--suppliers", default=30, show_default=True, help="Suppliers who quote.")
-@click.option("--seed", default=1, show_default=True, help="Another seed is another story.")
-@click.option("--for", "for_s", type=click.FloatRange(1), metavar="SECONDS", help="End by itself after so long.")
-@click.option("--no-console", is_flag=True, help="Without the web console.")
-@click.option("--plain", is_flag=True, help="Lines instead of the live view, also in a terminal.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the simulation.")
+@click.option(
+    "--for", "for_s", type=click.FloatRange(1), metavar="SECONDS", help="Stop after this time. [default: at Ctrl-C]"
+)
+@click.option("--no-console", is_flag=True, help="Do not start the web console.")
+@click.option("--plain", is_flag=True, help="Print lines instead of the live view.")
 @rulebook_option
 def demo(
     rulebook: Rulebook,
@@ -31,20 +33,20 @@ def demo(
     no_console: bool,
     plain: bool,
 ) -> None:
-    """Watch Vigil judge simulated rooms: broker, worker, simulator and console start here, and end with Ctrl-C.
+    """Run Vigil on simulated rooms: a broker, a worker, a simulator and the web console, until Ctrl-C.
 
-    The simulator begins with the last ten minutes as a backlog, so that the five-minute rules show at once; then it
-    goes on in real time. The first verdict comes within seconds.
+    The simulator first sends the last ten minutes, so that the rules of five minutes show at once, and then continues
+    in real time. The first verdict appears within seconds.
     """
-    from vigil.app.demo.run import Demo, DemoError
+    from vigil.app.demo.run import Demo, DemoError, DemoOptions
 
-    configure_logging("error", "text")  # what goes on is on the screen
+    configure_logging("error", "text")  # the screen shows the progress
     console = Console(force_terminal=False if plain else None)
 
     async def run() -> None:
-        show = Demo(rulebook, rooms, suppliers, seed, for_s, console, not no_console)
-        on_shutdown_signal(show.stop)
-        await show.run()
+        running = Demo(console, rulebook, DemoOptions(rooms, suppliers, seed, for_s, web=not no_console))
+        on_shutdown_signal(running.stop)
+        await running.run()
 
     try:
         asyncio.run(run())

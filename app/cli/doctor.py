@@ -1,4 +1,4 @@
-"""`vigil doctor`: is everything as a group of workers needs it, and what to do where it is not."""
+"""`vigil doctor`: checks everything that workers need, and suggests remedies."""
 
 import asyncio
 import json
@@ -16,17 +16,17 @@ from vigil.app.runtime.doctor import Check, examine
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 _LINES: Final = 4
-"""Of what one check says, beside the first."""
+"""Lines of one check's text that are shown after the first."""
 
 
 @click.command()
 @settings_options
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 def doctor(settings: Settings, as_json: bool) -> None:
-    """Check what workers need: rulebook, broker, topics, group, lag, state, clocks, refused messages.
+    """Check what workers need: rulebook, broker, topics, consumer group, lag, state, clocks, dead letters.
 
-    It changes nothing, joins no group, and may run beside workers. Each line is ok, warn or fail, with what to do.
-    Exits with 1 where something failed.
+    It changes nothing and joins no group, and may run while workers do. Each line is ok, warn or fail, with a remedy.
+    Exits with status 1 if a check failed.
     """
     silence_kafka_logs()
     checks = asyncio.run(_all(settings, as_json))
@@ -54,5 +54,5 @@ def _lines(text: str) -> str:
     first, *others = (escape_control_chars(line) for line in text.split("\n"))
     more = len(others) - _LINES
     if more > 0:
-        others = [*others[:_LINES], f"… and {more} more like it"]
+        others = [*others[:_LINES], f"… and {more} more"]
     return "\n      ".join([first, *others])

@@ -1,4 +1,4 @@
-"""`vigil explain`: one verdict, from a replay's output or from the topics, in words."""
+"""`vigil explain`: explains one verdict, from the output of a replay or from the topics."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from vigil.app.runtime.whatif.story import Raw
 from vigil.topics.verdicts import Verdict
 
 _SHORTEST: Final = 6
-"""A verdict may be named by so many first digits of its identity."""
+"""Digits of a verdict id that must be given at least."""
 
 
 @click.command()
@@ -33,45 +33,45 @@ _SHORTEST: Final = 6
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="What `vigil replay` wrote; without it, the topics are read.",
+    help="Output folder of `vigil replay`. [default: read the topics]",
 )
-@click.option("--events", metavar="EVENTS", help="The recording that was replayed, for the timeline; with --from.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--events", metavar="EVENTS", help="With --from: the recording that was replayed, for the timeline.")
+@click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 @rulebook_option
 @settings_options
 def explain(
     settings: Settings, rulebook: Rulebook, verdict_id: str, folder: Path | None, events: str | None, as_json: bool
 ) -> None:
-    """Explain a verdict: what happened, by which limits and whose word, what prevents it, and what follows.
+    """Explain a verdict: what happened, the limits and their source, what would have prevented it, what follows.
 
     \b
-    vigil explain 4f1c0a… --from replayed --events day.jsonl.zst    from a replay, with the timeline
+    vigil explain 4f1c0a… --from replayed --events day.jsonl.zst    from a replay, with a timeline
     vigil explain 4f1c0a… --broker kafka:9092                       from the topics
 
-    VERDICT_ID may be cut to its first digits where that names one verdict. --rulebook names the rulebook that judged.
+    VERDICT_ID may be shortened to its first digits if they identify one verdict. --rulebook is the one that judged.
     """
     if events is not None and folder is None:
-        raise click.UsageError("--events belongs to --from: without it, the events are read from the topics.")
+        raise click.UsageError("--events requires --from: without it, the events are read from the topics.")
     if len(verdict_id) < _SHORTEST:
-        raise click.UsageError(f"VERDICT_ID: give at least {_SHORTEST} of its digits.")
+        raise click.UsageError(f"VERDICT_ID: give at least {_SHORTEST} digits.")
     raws: list[Raw] | None
     if folder is not None:
         published = _in_folder(folder)
         verdict = _choose(published, verdict_id, f"{folder}")
         raws = None
         if events is not None:
-            lines = lines_with_progress(events, "looking for the room")
+            lines = lines_with_progress(events, "searching for the room")
             raws = list(raws_of(lines, verdict.room_id, published.late))
     else:
         silence_kafka_logs()
         published, verdict, raws = asyncio.run(_on_topics(settings, verdict_id))
     own = [each for each in published.verdicts if each.host_id == verdict.host_id]
     actions = [each for each in published.actions if each.host_id == verdict.host_id]
-    told = explained(verdict, own, actions, rulebook, raws)
+    explanation = explained(verdict, own, actions, rulebook, raws)
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(told), indent=2))  # every sign beyond ASCII is written out
+        click.echo(json.dumps(msgspec.to_builtins(explanation), indent=2))  # ASCII only: safe in a terminal
         return
-    _tell(console(), told, rulebook, raws is not None)
+    _print(console(), explanation, rulebook, raws is not None)
 
 
 def _in_folder(folder: Path) -> Published:
@@ -94,18 +94,16 @@ def _choose(published: Published, verdict_id: str, where: str) -> Verdict:
     found = {verdict.verdict_id: verdict for verdict in chosen(published.verdicts, verdict_id)}
     if not found:
         raise click.ClickException(
-            f"no verdict {escape_control_chars(verdict_id)} in {where}, which has {len(published.verdicts):,}"
+            f"no verdict {escape_control_chars(verdict_id)} among the {len(published.verdicts):,} in {where}"
         )
     if len(found) > 1:
-        raise click.ClickException(
-            f"{len(found):,} verdicts in {where} begin with {verdict_id}: give more of its digits"
-        )
+        raise click.ClickException(f"{len(found):,} verdicts in {where} begin with {verdict_id}: give more digits")
     return next(iter(found.values()))
 
 
-def _tell(out: Console, told: Explanation, rulebook: Rulebook, with_timeline: bool) -> None:
+def _print(out: Console, explanation: Explanation, rulebook: Rulebook, with_timeline: bool) -> None:
     clock = Clock(rulebook)
-    verdict = told.verdict
+    verdict = explanation.verdict
 
     def title(words: str) -> None:
         out.print()
@@ -115,56 +113,58 @@ def _tell(out: Console, told: Explanation, rulebook: Rulebook, with_timeline: bo
         out.print(Text(f"  {escape_control_chars(words)}", style=style), soft_wrap=not out.is_terminal)
 
     out.print(Text(f"Verdict {escape_control_chars(verdict.verdict_id)}", style="bold"))
-    line(told.happened)
-    for caveat in told.caveats:
+    line(explanation.happened)
+    for caveat in explanation.caveats:
         line(caveat, "yellow")
-    title("Which limits, since when, by whose word")
-    if told.limits is not None:
-        until = f" until {told.limits.until}" if told.limits.until else ""
-        line(told.limits.says)
-        line(", ".join(f"{name}: {words}" for name, words in told.limits.numbers.items()))
-        line(f"in force since {told.limits.effective}{until} ({told.time_zone}); {told.limits.source}")
+    title("Limits and their source")
+    if (limits := explanation.limits) is not None:
+        until = f" until {limits.until}" if limits.until else ""
+        line(limits.says)
+        line(", ".join(f"{name}: {words}" for name, words in limits.numbers.items()))
+        line(f"in force since {limits.effective}{until} ({explanation.time_zone}); {limits.source}")
     title("Evidence")
-    for each in told.evidence:
+    for each in explanation.evidence:
         line(f"{clock(each.at)}  {each.topic}  {each.note}")
-    if with_timeline and told.timeline:
+    if with_timeline and explanation.timeline:
         title("Timeline")
-        _tell_timeline(out, told, clock)
-    if told.prevented:
+        _print_timeline(out, explanation, clock)
+    if explanation.prevented:
         title("What would have prevented it")
-        for words in told.prevented:
+        for words in explanation.prevented:
             line(words)
-    title("Which count in the ladder")
-    _tell_ladder(line, told, clock)
+    title("Place in the ladder")
+    _print_ladder(line, explanation, clock)
     title("What follows")
-    for words in told.follows:
+    for words in explanation.follows:
         line(words)
 
 
-def _tell_timeline(out: Console, told: Explanation, clock: Clock) -> None:
-    made = table("when", "", "what")
+def _print_timeline(out: Console, explanation: Explanation, clock: Clock) -> None:
+    grid = table("when", "", "what")
     occurred = False
 
-    def occur() -> None:
-        made.add_row(clock(told.verdict.at), "▶", Text(f"the violation: {told.verdict.rule}", style="bold red"))
+    def add_violation() -> None:
+        grid.add_row(
+            clock(explanation.verdict.at), "▶", Text(f"the violation: {explanation.verdict.rule}", style="bold red")
+        )
 
-    for moment in told.timeline:
-        if moment.at > told.verdict.at and not occurred:
-            occur()
+    for moment in explanation.timeline:
+        if moment.at > explanation.verdict.at and not occurred:
+            add_violation()
             occurred = True
         when = clock(moment.at) if moment.until is None else f"{clock(moment.at)} – {clock(moment.until)}"
         style = "" if moment.evidence else "dim"
-        made.add_row(when, "●" if moment.evidence else "", Text(escape_control_chars(moment.words), style=style))
+        grid.add_row(when, "●" if moment.evidence else "", Text(escape_control_chars(moment.words), style=style))
     if not occurred:
-        occur()
-    out.print(made)
-    out.print("  ● the verdict rests on it", style="dim")
+        add_violation()
+    out.print(grid)
+    out.print("  ● evidence of the verdict", style="dim")
 
 
-def _tell_ladder(line: Callable[..., None], told: Explanation, clock: Clock) -> None:
-    ladder = told.ladder
+def _print_ladder(line: Callable[..., None], explanation: Explanation, clock: Clock) -> None:
+    ladder = explanation.ladder
     if ladder.count is None:
-        line(f"It does not count: {'it was overturned' if told.action else ladder.window}.")
+        line(f"It does not count: {'it was overturned' if explanation.action else ladder.window}.")
         return
     line(f"Number {ladder.count} of the family {ladder.family} (window: {ladder.window}): {ladder.rung}")
     for each in ladder.counted:

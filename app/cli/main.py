@@ -1,4 +1,4 @@
-"""The command `vigil`: parse, call, print. Each command is imported when it is asked for."""
+"""The command `vigil`. Each subcommand is imported when it is used."""
 
 import errno
 import importlib
@@ -23,29 +23,29 @@ COMMANDS: Final = {
     "dead-letter": "vigil.app.cli.dead_letter",
     "notify": "vigil.app.cli.notify",
 }
-"""Every command and the module that has it, in the order in which a newcomer meets them."""
+"""Each command and its module, in the order of the help."""
 
 
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
-"""What the system says where a disk is full, or broken."""
+_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Errors of a disk that is full or broken."""
 
 
 class _Commands(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run a command; a disk that is full beneath standard output is told in words, whatever the command."""
+        """Run a command; report a full disk behind standard output as an error message, for every command."""
         try:
             try:
                 return super().main(*args, **options)
             finally:
-                sys.stdout.flush()  # now, while somebody can still say that it failed
+                sys.stdout.flush()  # now, while a failure can still be reported
         except OSError as error:
-            if error.errno not in _NO_ROOM and not isinstance(error, BrokenPipeError):
+            if error.errno not in _DISK_ERRORS and not isinstance(error, BrokenPipeError):
                 raise
-            # The interpreter flushes once more as it ends: let that go nowhere.
+            # The interpreter flushes again as it exits: redirect that to nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
-            if error.errno in _NO_ROOM:
+            if error.errno in _DISK_ERRORS:
                 where = error.filename or "standard output"
-                click.echo(f"Error: cannot write {where}: {error.strerror}; what is there is not whole", err=True)
+                click.echo(f"Error: cannot write {where}: {error.strerror}; the output is incomplete", err=True)
             raise SystemExit(1) from None
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -72,9 +72,9 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="vigil-live", prog_name="vigil")
 def main() -> None:
-    """Vigil moderates live-commerce rooms and keeps suppliers' RFQ metrics, both in real time.
+    """Moderate live-commerce rooms and compute suppliers' RFQ metrics in real time.
 
-    Begin with `vigil demo`: it needs nothing but this package, and shows verdicts within a minute.
+    Start with `vigil demo`: it needs no Kafka and shows verdicts within a minute.
     """
 
 

@@ -1,4 +1,4 @@
-"""`vigil replay`: recorded events from a file, judged as the worker judges them."""
+"""`vigil replay`: judges recorded events from a file as a worker judges them."""
 
 import contextlib
 import gzip
@@ -22,27 +22,27 @@ from vigil.app.domain.registry import is_input
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay, written
 
-_STEP: Final = 5000
-"""Lines between two looks at the progress."""
+_LINES_PER_UPDATE: Final = 5000
+"""Lines between two updates of the progress bar."""
 
 _UNPACK_BYTES: Final = 256 * 1024
 
 
 class UnreadableError(click.ClickException):
-    """EVENTS cannot be read."""
+    """An input that cannot be read; exit status 1."""
 
     exit_code = 1
 
 
-class _Frames(io.RawIOBase):
-    """What a .zst file holds, frame after frame; zstandard's own reader takes one that was cut off for a short one."""
+class _ZstdFrames(io.RawIOBase):
+    """The content of a .zst file, frame by frame. zstandard's own reader accepts a truncated frame as a short one."""
 
     def __init__(self, packed: IO[bytes]) -> None:
         self._packed = packed
-        self._left = b""
-        """Read, and not unpacked yet."""
+        self._remaining = b""
+        """Bytes that were read and not decompressed yet."""
         self._frame: Any = None
-        """The frame that is being unpacked."""
+        """The decompressor of the present frame."""
         self._out = memoryview(b"")
 
     def readable(self) -> bool:
@@ -50,14 +50,14 @@ class _Frames(io.RawIOBase):
 
     def readinto(self, into: Any) -> int:
         while not self._out:
-            packed = self._left or self._packed.read(_UNPACK_BYTES)
+            packed = self._remaining or self._packed.read(_UNPACK_BYTES)
             if not packed:
                 if self._frame is not None:
-                    raise EOFError("it ends in the middle of a frame")
+                    raise EOFError("the file ends in the middle of a frame")
                 return 0
             frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
             self._out = memoryview(frame.decompress(packed))
-            self._left = frame.unused_data
+            self._remaining = frame.unused_data
             self._frame = None if frame.eof else frame
         size = min(len(into), len(self._out))
         into[:size] = self._out[:size]
@@ -67,7 +67,7 @@ class _Frames(io.RawIOBase):
 
 @contextlib.contextmanager
 def open_events(name: str) -> Iterator[tuple[Iterable[bytes], IO[bytes] | None]]:
-    """The lines of a recording, and the file beneath them whose position tells the progress (None: no telling)."""
+    """Open a recording: its lines, and the underlying file whose position is the progress (None if unknown)."""
     try:
         if name == "-":
             yield sys.stdin.buffer, None
@@ -76,7 +76,7 @@ def open_events(name: str) -> Iterator[tuple[Iterable[bytes], IO[bytes] | None]]
             if name.endswith(".gz"):
                 yield gzip.GzipFile(fileobj=raw), raw
             elif name.endswith(".zst"):
-                yield io.BufferedReader(_Frames(raw), _UNPACK_BYTES), raw
+                yield io.BufferedReader(_ZstdFrames(raw), _UNPACK_BYTES), raw
             else:
                 yield raw, raw
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
@@ -84,7 +84,7 @@ def open_events(name: str) -> Iterator[tuple[Iterable[bytes], IO[bytes] | None]]
 
 
 def lines_with_progress(name: str, what: str) -> Iterator[bytes]:
-    """The lines of a recording, with a progress bar on standard error where that is a terminal."""
+    """Yield the lines of a recording, with a progress bar on standard error if that is a terminal."""
     with open_events(name) as (lines, raw):
         if raw is None or not sys.stderr.isatty():
             yield from lines
@@ -95,33 +95,33 @@ def lines_with_progress(name: str, what: str) -> Iterator[bytes]:
         with bar:
             task = bar.add_task(what, total=Path(name).stat().st_size)
             for number, line in enumerate(lines):
-                if number % _STEP == 0:
+                if number % _LINES_PER_UPDATE == 0:
                     bar.update(task, completed=raw.tell())
                 yield line
             bar.update(task, completed=raw.tell())
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of the output; raise UsageError where it cannot be made."""
+    """Create the output folder; raise UsageError if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise click.UsageError(f"--out: cannot make {folder}: {error.strerror}") from error
+        raise click.UsageError(f"--out: cannot create {folder}: {error.strerror}") from error
 
 
 def write_outputs(outputs: Outputs, folder: Path) -> None:
-    """Write each file of a replay's output; raise UsageError where the folder cannot be written."""
+    """Write each file of a replay's output; raise UsageError if that is not possible."""
     make_folder(folder)
     try:
-        for name, told in written(outputs):
+        for name, lines in written(outputs):
             with (folder / name).open("wb") as file:
-                file.writelines(told)
+                file.writelines(lines)
     except OSError as error:
         raise click.UsageError(f"--out: cannot write to {folder}: {error.strerror}") from error
 
 
 def summary(outputs: Outputs) -> Table:
-    """What came in and what came out, for people."""
+    """Return a table of the numbers of inputs and outputs."""
     table = Table(title="Replay", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -160,7 +160,7 @@ def summary(outputs: Outputs) -> Table:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("replayed"),
     show_default=True,
-    help="Folder for the output, one JSON Lines file a topic.",
+    help="Output folder; one JSON Lines file for each topic.",
 )
 @click.option(
     "--lateness",
@@ -168,19 +168,18 @@ def summary(outputs: Outputs) -> Table:
     default=LATENESS_MS,
     show_default=True,
     metavar="MS",
-    help="How far out of order events may be before they are late.",
+    help="Allowed lateness of events.",
 )
 def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
-    """Judge recorded EVENTS and write what came of it.
+    """Judge recorded EVENTS and write the outputs.
 
-    EVENTS is a file of JSON Lines, "-" for standard input; .gz and .zst are unpacked. Each line is
+    EVENTS is a JSON Lines file, or "-" for standard input; .gz and .zst are decompressed. Each line is
     {"topic": …, "value": {…}}, with optional "key", "partition" and "offset", in order of arrival. The same
-    file gives the same output, byte for byte. Refused lines do not stop it: they are told, and written to
-    dead-letter.jsonl.
+    file gives the same outputs, byte for byte. Rejected lines are counted and written to dead-letter.jsonl.
     """
     lines = lines_with_progress(events, "replaying")
-    first = next(lines, b"")  # or words why EVENTS cannot be read, before anything is made
-    make_folder(out)  # not only at the end: a long replay should not have been in vain
+    first = next(lines, b"")  # an unreadable file is reported before anything is created
+    make_folder(out)  # now rather than at the end: a long replay must not fail then
     run = Replay(rulebook, lateness)
     run.feed(itertools.chain((first,), lines))
     outputs = run.end()
@@ -189,5 +188,5 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
     console.print(summary(outputs))
     number = len(outputs.refused)
     were = "line was" if number == 1 else "lines were"
-    told: Any = f"{number:,} {were} refused: see {out / 'dead-letter.jsonl'}"
-    console.print(told if outputs.refused else f"written to {out}", markup=False, highlight=False)
+    result = f"{number:,} {were} rejected: see {out / 'dead-letter.jsonl'}"
+    console.print(result if outputs.refused else f"written to {out}", markup=False, highlight=False)

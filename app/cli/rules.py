@@ -1,10 +1,10 @@
-"""`vigil rules`: what is in force on a day, what changed between two, and whether a file can be used."""
+"""`vigil rules`: shows the rules in force on a day and their changes, and checks rulebook files."""
 
 import json
 import shutil
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 import msgspec
@@ -22,12 +22,13 @@ from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.observability.terminal import WIDTH, mask_control_chars
 
 _NARROW: Final = 100
+"""Terminals with fewer columns are narrow."""
 _NUMBERS: Final = 26
-"""Of the column of numbers on a narrow terminal."""
+"""Width of the column of numbers on a narrow terminal."""
 
 
 class _Day(click.ParamType):
-    """A day as the rulebook writes it, and no other way."""
+    """A date in the form of the rulebook, YYYY-MM-DD, and in no other."""
 
     name = "date"
 
@@ -39,7 +40,7 @@ class _Day(click.ParamType):
         except ValueError:
             day = None
         if day is None or day.isoformat() != value:
-            self.fail(f"{value!r} is no day: write it as YYYY-MM-DD, for example 2022-07-19.", param, ctx)
+            self.fail(f"{value!r} is not a date: write YYYY-MM-DD, for example 2022-07-19.", param, ctx)
         return day
 
 
@@ -48,14 +49,17 @@ _DAY: Final = _Day()
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--on", type=_DAY, metavar="DATE", help="The day, YYYY-MM-DD in the rulebook's time zone. [default: today]"
+    "--on",
+    type=_DAY,
+    metavar="DATE",
+    help="Show the rules on this day, YYYY-MM-DD in the rulebook's time zone. [default: today]",
 )
 @click.option(
-    "--between", "days", type=_DAY, nargs=2, metavar="DATE DATE", help="What changed from one day to another."
+    "--between", "days", type=_DAY, nargs=2, metavar="DATE DATE", help="Show the changes from one day to another."
 )
-@click.option("--only", multiple=True, metavar="NAME", help="A rule or section by its name; may be given again.")
-@click.option("--rulebook", "file", metavar="FILE", help="A rulebook; the built-in one by default.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--only", multiple=True, metavar="NAME", help="Show only this rule or section. Repeatable.")
+@click.option("--rulebook", "file", metavar="FILE", help="Rulebook to show. [default: the built-in one]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def rules(
     context: click.Context,
@@ -65,20 +69,20 @@ def rules(
     file: str | None,
     as_json: bool,
 ) -> None:
-    """Show the rules: what is in force on a day, with every number, since when and by whose word.
+    """Show the rules in force on a day: every number, its date and its source.
 
     \b
-    vigil rules                                  in force today
-    vigil rules --on 2022-08-01 --only absence   in force on a day
-    vigil rules --between 2022-07-01 2022-09-01  what changed
-    vigil rules check candidate.toml             can it be used, and what would change
+    vigil rules                                  rules in force today
+    vigil rules --on 2022-08-01 --only absence   one rule on a day
+    vigil rules --between 2022-07-01 2022-09-01  changes between two days
+    vigil rules check candidate.toml             validate a file and show its changes
 
-    Exits with 1 where a rulebook is refused: each problem is told on a line of its own.
+    Exits with status 1 if a rulebook is invalid; each problem is reported on a line of its own.
     """
     if context.invoked_subcommand is not None:
         given = [name for name in context.params if context.get_parameter_source(name) != _DEFAULT]
         if given:
-            raise click.UsageError(f"{context.invoked_subcommand} takes its own options, after its name.")
+            raise click.UsageError(f"{context.invoked_subcommand} takes its own options after its name.")
         return
     if on is not None and days is not None:
         raise click.UsageError("Give either --on or --between.")
@@ -86,13 +90,13 @@ def rules(
         raise click.UsageError(f"--between: {days[0]} is after {days[1]}; give the earlier day first.")
     for name in only:
         if name not in SECTIONS:
-            raise click.BadParameter(f"{name!r} is no rule or section; {hint(name, SECTIONS)}", param_hint="--only")
+            raise click.BadParameter(f"{name!r} is not a rule or section; {hint(name, SECTIONS)}", param_hint="--only")
     book = _read(file)
     shown = [section for section in book.sections if section in only or not only]
     if days is not None:
-        _tell_changes(book, days, shown, as_json)
+        _print_changes(book, days, shown, as_json)
     else:
-        _tell_rules(book, file, on or datetime.now(book.zone).date(), shown, as_json)
+        _print_rules(book, file, on or datetime.now(book.zone).date(), shown, as_json)
 
 
 _DEFAULT: Final = click.core.ParameterSource.DEFAULT
@@ -100,10 +104,10 @@ _DEFAULT: Final = click.core.ParameterSource.DEFAULT
 
 @rules.command()
 @click.argument("file")
-@click.option("--against", metavar="FILE", help="The rulebook to compare with; the built-in one by default.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--against", metavar="FILE", help="Rulebook to compare with. [default: the built-in one]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(file: str, against: str | None, as_json: bool) -> None:
-    """Read the rulebook FILE as a worker would, and tell what it changes."""
+    """Validate the rulebook FILE as a worker would, and show its changes."""
     book, base = _read(file), _read(against)
     changes = compare_rulebooks(base, book)
     versions = sum(len(book.versions(section)) for section in book.sections)
@@ -113,36 +117,32 @@ def check(file: str, against: str | None, as_json: bool) -> None:
         return
     other = against or "the built-in rulebook"
     console = _console()
-    told = f"{file} can be used: {len(book.sections)} sections, {versions} dated tables,"
-    console.print(_clean(f"{told} days begin in {book.time_zone}, digest {book.digest[:12]}."), soft_wrap=True)
+    summary = f"{file} is valid: {len(book.sections)} sections, {versions} dated tables,"
+    console.print(_clean(f"{summary} days begin in {book.time_zone}, digest {book.digest[:12]}."), soft_wrap=True)
     if not changes:
-        console.print(_clean(f"It judges as {other} does."), soft_wrap=True)
+        console.print(_clean(f"It does not differ from {other}."), soft_wrap=True)
         return
-    console.print(_changes_table(changes, f"What is another than in {other}"))
+    console.print(_changes_table(changes, f"Changes compared with {other}"))
 
 
 def _read(file: str | None) -> Rulebook:
-    """The rulebook of a file; where it is refused, its problems go to standard error and 1 to the shell."""
+    """Read a rulebook; if it is invalid, print its problems to standard error and exit with status 1."""
     try:
         return load_rulebook(Path(file)) if file else load_rulebook()
-    except RulebookError as refused:
-        _refuse(str(refused))
-
-
-def _refuse(problems: str) -> NoReturn:
-    click.echo(problems, err=True)
-    raise click.exceptions.Exit(1)
+    except RulebookError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(1) from error
 
 
 # ---- what is in force --------------------------------------------------------------------------------------------
 
 
-def _tell_rules(book: Rulebook, file: str | None, day: date, shown: list[str], as_json: bool) -> None:
+def _print_rules(book: Rulebook, file: str | None, day: date, shown: list[str], as_json: bool) -> None:
     at = midnight(day, book.zone)
     if as_json:
-        told = {name: _section(book, name, at) for name in shown}
+        sections = {name: _section(book, name, at) for name in shown}
         facts = {"on": day.isoformat(), "time_zone": book.time_zone, "file": file or "built-in", "digest": book.digest}
-        _print_json({**facts, "sections": told})
+        _print_json({**facts, "sections": sections})
         return
     console = _console()
     console.print(_clean(f"{file or 'The built-in rulebook'} on {day} in {book.time_zone}, digest {book.digest[:12]}"))
@@ -154,7 +154,7 @@ def _tell_rules(book: Rulebook, file: str | None, day: date, shown: list[str], a
     for title, first, names in (
         ("Room rules", "rule", judged),
         ("Ladders: what the nth violation of a family leads to", "ladder", ladders),
-        ("What holds for every room and host", "section", rooms_and_hosts),
+        ("All rooms and hosts", "section", rooms_and_hosts),
         ("Suppliers", "section", suppliers),
     ):
         if names:
@@ -165,8 +165,8 @@ def _tell_rules(book: Rulebook, file: str | None, day: date, shown: list[str], a
 def _rules_table(book: Rulebook, names: list[str], at: int, title: str, first_column: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
     table.add_column(first_column, overflow="fold")
-    table.add_column("says, by whose word", overflow="fold")
-    # Where it is narrow, the words give way first: names of numbers and days stay in one piece.
+    table.add_column("description, source", overflow="fold")
+    # On a narrow terminal the texts are wrapped first: names of numbers and dates stay in one piece.
     table.add_column("numbers", overflow="fold", width=_NUMBERS if _width() < _NARROW else None)
     table.add_column("since", no_wrap=True)
     for name in names:
@@ -208,23 +208,23 @@ def _section(book: Rulebook, name: str, at: int) -> dict[str, Any]:
 # ---- what changed ------------------------------------------------------------------------------------------------
 
 
-def _tell_changes(book: Rulebook, days: tuple[date, date], shown: list[str], as_json: bool) -> None:
+def _print_changes(book: Rulebook, days: tuple[date, date], shown: list[str], as_json: bool) -> None:
     since, until = (midnight(day, book.zone) for day in days)
     changes = [change for change in changes_between(book, since, until) if change.section in shown]
     if as_json:
-        told = [_as_json(change) for change in changes]
-        _print_json({"between": [day.isoformat() for day in days], "time_zone": book.time_zone, "changes": told})
+        listed = [_as_json(change) for change in changes]
+        _print_json({"between": [day.isoformat() for day in days], "time_zone": book.time_zone, "changes": listed})
         return
     console = _console()
     if not changes:
         console.print(f"Nothing changed from {days[0]} to {days[1]}.")
         return
-    console.print(_changes_table(changes, f"What changed from {days[0]} to {days[1]} in {book.time_zone}"))
+    console.print(_changes_table(changes, f"Changes from {days[0]} to {days[1]} in {book.time_zone}"))
 
 
 def _changes_table(changes: list[LimitChange], title: str) -> Table:
     table = Table(title=_clean(title), title_justify="left", title_style="bold")
-    for column in ("from", "rule", "number", "was", "is", "by whose word"):
+    for column in ("from", "rule", "number", "was", "is", "source"):
         table.add_column(column, overflow="fold", no_wrap=column in ("from", "rule", "number"))
     last: tuple[str, str | None] | None = None
     for change in changes:
@@ -257,7 +257,7 @@ def _as_json(change: LimitChange) -> dict[str, Any]:
     }
 
 
-# ---- telling -----------------------------------------------------------------------------------------------------
+# ---- output -----------------------------------------------------------------------------------------------------
 
 
 def _console() -> Console:
@@ -268,10 +268,10 @@ def _width() -> int:
     return shutil.get_terminal_size((WIDTH, 40)).columns
 
 
-def _clean(said: str) -> Text:
-    """Words of a file, which may hold anything, as plain text for a terminal."""
-    return Text("\n".join(mask_control_chars(line) for line in said.split("\n")))
+def _clean(text: str) -> Text:
+    """Return a text of a file as plain text that is safe in a terminal."""
+    return Text("\n".join(mask_control_chars(line) for line in text.split("\n")))
 
 
-def _print_json(told: dict[str, Any]) -> None:
-    click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+def _print_json(content: dict[str, Any]) -> None:
+    click.echo(json.dumps(content, ensure_ascii=False, indent=2))

@@ -1,4 +1,4 @@
-"""`vigil schema`: the contract for those who write to Vigil's topics or read from them."""
+"""`vigil schema`: prints the contract of Vigil's topics."""
 
 import difflib
 from pathlib import Path
@@ -14,26 +14,26 @@ from vigil.topics.contracts.files import files, pretty
 
 @click.command()
 @click.argument("topic", required=False)
-@click.option("--asyncapi", "as_asyncapi", is_flag=True, help="All topics as one AsyncAPI 3 document.")
+@click.option("--asyncapi", "as_asyncapi", is_flag=True, help="Print all topics as one AsyncAPI 3 document.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write all of it: asyncapi.json, schemas/TOPIC.json, and a recording to try.",
+    help="Write asyncapi.json, schemas/TOPIC.json and an example recording to DIR.",
 )
 def schema(topic: str | None, as_asyncapi: bool, out: Path | None) -> None:
-    """Print the JSON Schema of a TOPIC's messages; without one, list the topics.
+    """Print the JSON Schema of the messages of TOPIC, or list all topics.
 
     \b
-    vigil schema                    the topics, their keys and what they carry
-    vigil schema verdict            one JSON Schema (2020-12)
-    vigil schema --asyncapi         an AsyncAPI 3 document
-    vigil schema --out contracts    everything, as files
+    vigil schema                    list the topics with keys and contents
+    vigil schema verdict            print one JSON Schema (2020-12)
+    vigil schema --asyncapi         print an AsyncAPI 3 document
+    vigil schema --out contracts    write everything to files
 
-    Consumers of an output see each message at least once; a repeat has the same identity and content.
+    Outputs are delivered at least once; a repeat has the same identity and content.
     """
     if sum((topic is not None, as_asyncapi, out is not None)) > 1:
-        raise click.UsageError("Give one of TOPIC, --asyncapi and --out.")
+        raise click.UsageError("Give only one of TOPIC, --asyncapi and --out.")
     if out is not None:
         _write(out)
     elif as_asyncapi:
@@ -43,7 +43,7 @@ def schema(topic: str | None, as_asyncapi: bool, out: Path | None) -> None:
     else:
         rows = table("topic", "", "key", "clean-up", "carries")
         for each in PUBLIC.values():
-            clean_up = each.config.get("cleanup.policy", "as producers like")
+            clean_up = each.config.get("cleanup.policy", "any")
             if each.retention_days is not None:
                 clean_up += f", {each.retention_days} d"
             rows.add_row(each.name, each.direction, each.key, clean_up, each.description)
@@ -59,7 +59,7 @@ def _public(name: str) -> Topic:
         raise click.UsageError(f"{name!r} is internal: its messages may change with any version of Vigil.")
     near = difflib.get_close_matches(name, PUBLIC, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "`vigil schema` lists them."
-    raise click.UsageError(f"{name!r} is no topic of Vigil's; {hint}")
+    raise click.UsageError(f"{name!r} is not a topic of Vigil; {hint}")
 
 
 def _write(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`vigil simulate`: believable rooms and suppliers, to a file or to Kafka, and what was done wrong on purpose."""
+"""`vigil simulate`: generates events of rooms and suppliers, to a file or to Kafka, with a manifest of faults."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from vigil.app.simulate.kafka import CannotProduceError, produce
 from vigil.app.simulate.options import Duration, Instant, Speed
 
 RECORDED_START: Final = 1_662_048_000_000
-"""Where a file begins unless told otherwise, 2022-09-01T16:00:00Z: the same command gives the same file."""
+"""Default start of a file, 2022-09-01T16:00:00Z: fixed, so that the same command gives the same file."""
 
 _SETTINGS: Final = {
     "duration_s": "duration",
@@ -30,104 +30,106 @@ _SETTINGS: Final = {
     "history_days": "history",
     "backlog_s": "backlog",
 }
-"""The options whose settings are named otherwise."""
+"""Options whose name differs from that of the setting."""
 
 
 @click.command()
-@click.option("--broker", metavar="HOST:PORT", help="Send to this Kafka broker; a worker must have made the topics.")
+@click.option("--broker", metavar="HOST:PORT", help="Send to this Kafka broker; the topics must exist.")
 @click.option(
     "--out",
     metavar="FILE",
-    help="Write to this file as vigil replay reads it; - is standard output, "
-    "a name that ends in .gz or .zst is compressed.",
+    help="Write to this file, for vigil replay; - for standard output; names in .gz or .zst are compressed.",
 )
 @click.option(
-    "--manifest", metavar="FILE", help="Write down each fault done on purpose (JSON Lines): what Vigil should find."
+    "--manifest", metavar="FILE", help="Write each planned fault to this file (JSON Lines): what Vigil should find."
 )
-@click.option("--rooms", default=20, show_default=True, help="Hosts on air, each with one room after the other.")
-@click.option("--suppliers", default=20, show_default=True, help="Suppliers who quote; the first are the hosts.")
+@click.option("--rooms", default=20, show_default=True, help="Hosts on air, each with one room after another.")
+@click.option("--suppliers", default=20, show_default=True, help="Suppliers who quote; the first ones are the hosts.")
 @click.option(
     "--duration",
     type=Duration("endless"),
-    help="How long it lasts in simulated time: 90s, 10m, 2h, endless. [default: 10m to a file, endless to a broker]",
+    help="Length in simulated time: 90s, 10m, 2h or endless. [default: 10m to a file, endless to a broker]",
 )
 @click.option(
     "--seed",
     default=1,
     show_default=True,
-    help="Another seed is another story; the same gives the same messages, whatever the speed.",
+    help="Seed of the simulation: the same seed gives the same messages, whatever the speed.",
 )
 @click.option(
     "--start",
     type=Instant(),
-    help="When the rooms begin: ISO 8601 with an offset, or now. [default: "
-    "2022-09-01T16:00:00Z to a file, to a broker the backlog before now]",
+    help="When the rooms start: ISO 8601 with an offset, or now. [default: "
+    "2022-09-01T16:00:00Z to a file, now minus the backlog to a broker]",
 )
 @click.option(
     "--speed",
     type=Speed(),
     default="1",
     show_default=True,
-    help="To a broker: simulated seconds a second "
-    "once the backlog is sent, or max. A live worker keeps to the wall clock: use 1 there.",
+    help="To a broker: simulated seconds per second after the backlog, or max. A worker with a live clock needs 1.",
 )
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="To a broker: at most so many messages a second.")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), help="To a broker: maximum number of messages per second."
+)
 @click.option(
     "--backlog",
     type=Duration(),
     default="0s",
     show_default=True,
-    help="To a broker: so much of the beginning is sent at once, for a worker that starts after it. To one that runs "
-    "already it would be late.",
+    help="To a broker: simulated time that is sent at once, for a worker that starts afterwards. For a "
+    "running worker these messages would be late.",
 )
 @click.option(
     "--fault-every",
     type=Duration("never"),
     default="40s",
     show_default=True,
-    help="How long a host who goes wrong is calm in between, on average, or never.",
+    help="Mean time between the faults of a host who makes them, or never.",
 )
 @click.option(
     "--disorder",
     type=Duration(),
     default="1.2s",
     show_default=True,
-    help="Messages arrive up to this late; it must stay below the allowed lateness of 2 s.",
+    help="Maximum delay of a message; must be below the allowed lateness of 2 s.",
 )
 @click.option(
     "--malformed",
     type=float,
     default=0.0,
     show_default=True,
-    help="Malformed messages per good one: 0.01 is one in a hundred.",
+    help="Malformed messages for each valid one: 0.01 is one in a hundred.",
 )
 @click.option(
     "--malformed-ahead",
     is_flag=True,
-    help="Let some of them be times more than a day ahead, which only a live worker refuses.",
+    help="Include event times more than a day ahead, which only a worker with a live clock rejects.",
 )
 @click.option(
     "--duplicates",
     type=float,
     default=0.002,
     show_default=True,
-    help="Share of comments, quotes and payments that come twice.",
+    help="Share of comments, quotes and payments that are sent twice.",
 )
 @click.option(
     "--reviews", type=float, default=0.0, show_default=True, help="Share of the violations that a moderator reviews."
 )
-@click.option("--rfq-every", type=Duration(), default="2m", show_default=True, help="How often each supplier quotes.")
+@click.option(
+    "--rfq-every", type=Duration(), default="2m", show_default=True, help="Mean time between two quotes of a supplier."
+)
 @click.option(
     "--history",
     type=Duration(),
     default="0d",
     show_default=True,
-    help="Begin the suppliers' quotes and payments so long before the rooms.",
+    help="Start the suppliers this long before the rooms.",
 )
 @click.option(
     "--partitions",
     type=click.IntRange(1, 10_000),
-    help="To a file: also tell the partition and offset that each message would have with so many partitions.",
+    help="To a file: add the partition and offset of each message, for this number of partitions.",
 )
 def simulate(
     broker: str | None,
@@ -145,18 +147,17 @@ def simulate(
     partitions: int | None,
     **settings: Any,
 ) -> None:
-    """Make believable rooms, buyers and suppliers, and write down what they do wrong.
+    """Generate events of realistic rooms, buyers and suppliers, and record the planned faults.
 
-    Rooms have hosts who greet and hosts who do not, who walk away, go black, drop out and come back, break the rules
-    of the canvas and of good manners; suppliers quote, are answered and get paid. The same seed gives the same
-    messages. Ctrl-C ends it.
+    Hosts greet or do not greet, walk away, show black, disconnect and come back, and break the rules of layout and
+    conduct; suppliers quote, are answered and get paid. The same seed gives the same messages. Ctrl-C stops it.
 
     \b
     vigil simulate --out day.jsonl.zst --rooms 50 --duration 1h --manifest faults.jsonl
     vigil simulate --broker localhost:9092 --rooms 30 --manifest faults.jsonl
     """
     if (broker is None) == (out is None):
-        raise click.UsageError("Say where to: either --out FILE (- is standard output) or --broker HOST:PORT.")
+        raise click.UsageError("Give either --out FILE (- for standard output) or --broker HOST:PORT.")
     context = click.get_current_context()
     _only_with(context, "--broker", broker is not None, ("speed", "rate", "backlog"))
     _only_with(context, "--out", out is not None, ("partitions",))
@@ -178,7 +179,7 @@ def simulate(
         name = _SETTINGS.get(error.setting, error.setting.replace("_", "-"))
         raise click.BadParameter(error.text, param_hint=f"--{name}") from error
     try:
-        with _written_down(manifest) as faults, _progress(simulation) as progress:
+        with _manifest_to(manifest) as faults, _progress(simulation) as progress:
             if out is not None:
                 sent = _to_file(simulation, out, partitions, faults, progress)
             else:
@@ -188,21 +189,21 @@ def simulate(
         return
     except (CannotProduceError, files.CannotWriteError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{sent:,} messages, {faults.number:,} faults done on purpose{faults.where}", err=True)
+    click.echo(f"{sent:,} messages, {faults.number:,} planned faults{faults.where}", err=True)
 
 
 def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
 
 
-def _only_with(context: click.Context, other: str, there: bool, names: tuple[str, ...]) -> None:
+def _only_with(context: click.Context, other: str, given: bool, names: tuple[str, ...]) -> None:
     for name in names:
-        if not there and _given(context, name):
-            raise click.UsageError(f"--{name} has no meaning without {other}.")
+        if not given and _given(context, name):
+            raise click.UsageError(f"--{name} requires {other}.")
 
 
 class _Faults:
-    """The manifest as it grows."""
+    """Writes the manifest and counts the faults."""
 
     def __init__(self, out: IO[bytes] | None, name: str | None) -> None:
         self._out = out
@@ -217,7 +218,7 @@ class _Faults:
 
 
 @contextlib.contextmanager
-def _written_down(name: str | None) -> Iterator[_Faults]:
+def _manifest_to(name: str | None) -> Iterator[_Faults]:
     if name is None:
         yield _Faults(None, None)
         return
@@ -227,20 +228,20 @@ def _written_down(name: str | None) -> Iterator[_Faults]:
 
 @contextlib.contextmanager
 def _progress(simulation: Simulation) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar over simulated time on a terminal; without end, only how far it is."""
+    """On a terminal, show a bar over simulated time; for an endless simulation, only its present time."""
     if not sys.stderr.isatty():
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("simulating", total=simulation.duration_s, told="")
+        task = bar.add_task("simulating", total=simulation.duration_s, status="")
 
-        def tell(sent: int, at: int) -> None:
-            told = f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC, {sent:,} messages"
+        def update(sent: int, at: int) -> None:
+            status = f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC, {sent:,} messages"
             done = max(0.0, (at - simulation.start_ms) / 1000)
-            bar.update(task, told=told, completed=0 if simulation.duration_s is None else done)
+            bar.update(task, status=status, completed=0 if simulation.duration_s is None else done)
 
-        yield tell
+        yield update
 
 
 def _to_file(

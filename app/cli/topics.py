@@ -1,4 +1,4 @@
-"""`vigil topics`: what exists, what is missing and what does not fit, with the remedy."""
+"""`vigil topics`: shows which topics exist, are missing or do not fit, with remedies."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "missing": "yellow", "fail": 
 
 @click.command()
 @settings_options
-@click.option("--check", is_flag=True, help="Exit with 1 unless every topic exists and fits.")
-@click.option("--create", is_flag=True, help="Create the topics that are missing, as a worker would.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--check", is_flag=True, help="Exit with status 1 unless every topic exists and fits.")
+@click.option("--create", is_flag=True, help="Create missing topics as a worker would.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def topics(settings: Settings, check: bool, create: bool, as_json: bool) -> None:
-    """Show Vigil's topics on a broker: partitions, clean-up, what is missing and what does not fit.
+    """Show Vigil's topics on a broker: partitions, clean-up policy, and problems.
 
-    Topics of one group of shards must have the same number of partitions. --create makes what is missing, with the
-    partitions of the rest of its group, or as many as the setting `partitions` says. Nothing that exists is changed.
+    The topics of one subject must have the same number of partitions. --create creates missing topics with the
+    number of partitions of their subject, or with the setting `partitions`. Existing topics are not changed.
     """
     silence_kafka_logs()
     lines = asyncio.run(_look(settings, create=create))
@@ -53,7 +53,7 @@ def _show(lines: list[TopicLine]) -> None:
     out, rows = console(), table("topic", "", "shards", "partitions", "clean-up", "")
     for line in lines:
         found = line.found
-        actual = "" if found is None else "not known" if found.config is None else clean_up(found.config)
+        actual = "" if found is None else "unknown" if found.config is None else clean_up(found.config)
         rows.add_row(
             line.topic,
             line.kind,
@@ -63,17 +63,17 @@ def _show(lines: list[TopicLine]) -> None:
             Text(line.level, style=_STYLES[line.level]),
         )
     out.print(rows)
-    said = set()
+    printed = set()
     for line in lines:
         for finding in line.findings:
-            if finding.level != "missing" and finding not in said:
-                said.add(finding)
+            if finding.level != "missing" and finding not in printed:
+                printed.add(finding)
                 where = "" if finding.words.startswith("the topics of") else f"{line.topic}: "
                 out.print(Text(f"{finding.level}: ", style=_STYLES[finding.level]) + f"{where}{finding.words}")
                 out.print(Text(f"      {finding.remedy}"), soft_wrap=True)
     missing = sum(line.level == "missing" for line in lines)
     if missing:
-        out.print(f"{missing} of {len(lines)} topics are missing: vigil topics --create makes them.")
+        out.print(f"{missing} of {len(lines)} topics are missing: vigil topics --create creates them.")
 
 
 def _replicas(number: int) -> str:

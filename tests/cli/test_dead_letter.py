@@ -1,4 +1,4 @@
-"""`vigil dead-letter`: found, told harmlessly, exported, and sent again once a decoder takes it."""
+"""`vigil dead-letter`: dead letters are found, shown safely, exported, and sent again once a decoder accepts them."""
 
 import asyncio
 import base64
@@ -64,38 +64,38 @@ def checked(
 
 
 @given(st.none() | st.binary(max_size=40), st.none() | st.binary(max_size=80))
-def test_a_line_keeps_the_message_whatever_its_bytes(key: bytes | None, value: bytes | None):
+def test_a_line_keeps_key_and_value_whatever_their_bytes(key: bytes | None, value: bytes | None):
     line = to_line(letter("comment", key, value))
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    told = json.loads(line)
-    if "key_base64" in told:
-        assert base64.b64decode(told["key_base64"]) == key
+    result = json.loads(line)
+    if "key_base64" in result:
+        assert base64.b64decode(result["key_base64"]) == key
     else:
-        assert told["key"] == (None if key is None else key.decode())
-    if "base64" in told:
-        assert base64.b64decode(told["base64"]) == value
-    elif "text" in told:
-        assert told["text"].encode() == value
+        assert result["key"] == (None if key is None else key.decode())
+    if "base64" in result:
+        assert base64.b64decode(result["base64"]) == value
+    elif "text" in result:
+        assert result["text"].encode() == value
     else:
-        assert told["value"] == (None if value is None else json.loads(value))
+        assert result["value"] == (None if value is None else json.loads(value))
 
 
 @pytest.mark.parametrize("topic", [topic.name for topic in TOPICS if topic.direction == "in"])
-def test_a_good_message_goes_through_a_file_unchanged(topic: str):
+def test_a_valid_message_is_unchanged_by_export_and_check(topic: str):
     value = orjson.dumps(EXAMPLES[topic].value)
     key = EXAMPLES[topic].key.encode()
     (message,) = checked(to_line(letter(topic, key, value)), lateness=None)
     assert message == RepairedMessage(topic, key, value, f"{topic}/0/7")
 
 
-def test_numbers_stay_as_they_were_written():
+def test_numbers_keep_their_notation():
     line = to_line(letter("comment", b"k", b'{\n "at": 4.0,\r\n "x": 1e5,\t"big": 123456789012345678901234567890}'))
     assert b'"value":{"at":4.0,"x":1e5,"big":123456789012345678901234567890}' in line
 
 
 @pytest.mark.parametrize("value", [b"{", b'{"at": NaN}', b"", b"\xef\xbb\xbf{}", b"[" * 20_000])
-def test_what_is_no_json_is_text_to_be_repaired(value: bytes):
+def test_a_value_that_is_not_json_is_exported_as_text(value: bytes):
     line = to_line(letter("comment", b"room-1", value))
     assert json.loads(line)["text"].encode() == value
     (bad,) = checked(line)
@@ -103,7 +103,7 @@ def test_what_is_no_json_is_text_to_be_repaired(value: bytes):
     assert "not repaired" in bad.detail
 
 
-def test_bytes_that_are_no_text_are_base64():
+def test_bytes_that_are_not_utf_8_are_exported_as_base64():
     line = to_line(letter("comment", b"\xff", BAD))
     assert set(json.loads(line)) >= {"key_base64", "base64", "detail", "place"}
     assert isinstance(checked(line)[0], UnrepairedLine)
@@ -132,13 +132,13 @@ def line_of(topic: str, **fields: Any) -> bytes:
         (line_of("comment", text="x" * 5000), "4096"),
     ],
 )
-def test_what_is_still_bad_is_told_with_its_line(line: bytes, words: str):
-    told = checked(b"\n", line, b"  \n", lateness=None)
-    assert told == [UnrepairedLine(2, told[0].detail)]  # type: ignore[union-attr]
-    assert words in told[0].detail  # type: ignore[union-attr]
+def test_an_invalid_line_is_reported_with_its_number(line: bytes, words: str):
+    result = checked(b"\n", line, b"  \n", lateness=None)
+    assert result == [UnrepairedLine(2, result[0].detail)]  # type: ignore[union-attr]
+    assert words in result[0].detail  # type: ignore[union-attr]
 
 
-def test_room_events_that_would_be_late_again_are_bad():
+def test_room_events_that_would_be_late_again_are_invalid():
     at = EXAMPLES["comment"].value["at"]
     assert isinstance(checked(line_of("comment"), now=at + 2000)[0], RepairedMessage)
     (bad,) = checked(line_of("comment"), now=at + 2001)
@@ -158,7 +158,7 @@ def test_a_tombstone_of_a_profile_may_be_sent_again():
 
 
 @pytest.mark.parametrize(
-    "wanted, taken",
+    "wanted, matches",
     [
         (DeadLetterFilter(), True),
         (DeadLetterFilter(topic="comment"), True),
@@ -176,31 +176,31 @@ def test_a_tombstone_of_a_profile_may_be_sent_again():
         (DeadLetterFilter(topic="comment", reason="late"), False),
     ],
 )
-def test_filters(wanted: DeadLetterFilter, taken: bool):
-    assert wanted.takes(letter("comment", b"room-1", b"{}")) == taken
+def test_filters(wanted: DeadLetterFilter, matches: bool):
+    assert wanted.matches(letter("comment", b"room-1", b"{}")) == matches
 
 
 @pytest.mark.parametrize("sign", ["\x1b", "\x07", "\r", "\n", "\x9b", "\u202e", "\u2066", "\u200b", "\ud800", "\x7f"])
-def test_signs_that_give_orders_to_a_terminal_are_written_out(sign: str):
-    told = escape_control_chars(f"a{sign}b")
-    assert sign not in told
-    assert told.startswith("a\\")
-    assert told.isprintable()
+def test_characters_that_control_a_terminal_are_escaped(sign: str):
+    result = escape_control_chars(f"a{sign}b")
+    assert sign not in result
+    assert result.startswith("a\\")
+    assert result.isprintable()
 
 
-def test_other_signs_stay():
+def test_other_characters_are_unchanged():
     assert escape_control_chars("é 长\u3000短 😀 العربية [red]") == "é 长\u3000短 😀 العربية [red]"
 
 
-# ---- as it is typed
+# ---- the command
 
 
 def test_list_show_and_count(judged: str):
-    told = run("dead-letter", "list", "--broker", judged)
-    assert told.exit_code == 0
-    assert "2 refused messages" in told.stdout
-    assert "`$.buyer_id`" in told.stdout
-    assert "\x1b" not in told.stdout
+    result = run("dead-letter", "list", "--broker", judged)
+    assert result.exit_code == 0
+    assert "2 rejected messages" in result.stdout
+    assert "`$.buyer_id`" in result.stdout
+    assert "\x1b" not in result.stdout
     lines = [json.loads(line) for line in run("dead-letter", "list", "--json", "--broker", judged).stdout.splitlines()]
     lines.sort(key=lambda line: line["at"])
     assert [line["topic"] for line in lines] == ["comment", "buyer-entry"]
@@ -230,25 +230,25 @@ def test_list_show_and_count(judged: str):
         (["--containing", "UTF-8"], 1),
     ],
 )
-def test_filters_as_they_are_typed(judged: str, options: list[str], number: int):
-    assert f"\n{number} refused" in "\n" + run("dead-letter", "list", *options, "--broker", judged).stdout
+def test_filter_options(judged: str, options: list[str], number: int):
+    assert f"\n{number} rejected" in "\n" + run("dead-letter", "list", *options, "--broker", judged).stdout
 
 
 @pytest.mark.parametrize(
     "words, says",
     [
-        (["list", "--since", "yesterday"], "'yesterday' is no time"),
-        (["list", "--since", "2022-09-01T16:00:00"], "is no time"),
+        (["list", "--since", "yesterday"], "'yesterday' is not a time"),
+        (["list", "--since", "2022-09-01T16:00:00"], "is not a time"),
         (["list", "--reason", "rude"], "'rude'"),
-        (["show", "comment/9/9"], "no refused message stood at 'comment/9/9'"),
+        (["show", "comment/9/9"], "no rejected message has the place 'comment/9/9'"),
         (["export", "/dev/null/x"], "cannot be written"),
         (["resend", "/nowhere"], "No such file"),
     ],
 )
-def test_what_cannot_be_meant(judged: str, words: list[str], says: str):
-    told = run("dead-letter", *words, "--broker", judged)
-    assert told.exit_code == 2
-    assert says in told.stderr
+def test_invalid_options_are_usage_errors(judged: str, words: list[str], says: str):
+    result = run("dead-letter", *words, "--broker", judged)
+    assert result.exit_code == 2
+    assert says in result.stderr
 
 
 async def read(broker: str, topic: str) -> list[Any]:
@@ -261,7 +261,7 @@ def test_export_repair_resend(judged: str, tmp_path: Path):
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     lines.sort(key=lambda line: line["at"])
     assert len(lines) == 2
-    with EmbeddedBroker() as other:  # so that the judged one stays as it is
+    with EmbeddedBroker() as other:  # the shared broker must not change
         asyncio.run(make_topics(other.address, 2))
 
         def resend(*options: str) -> Any:
@@ -281,10 +281,10 @@ def test_export_repair_resend(judged: str, tmp_path: Path):
         assert refused.exit_code == 1
         assert ":1: not repaired" in refused.stderr
         assert ":2: Expected `str` of length >= 1" in refused.stderr
-        assert "0 of 2 messages good: nothing was sent" in refused.stderr
+        assert "0 of 2 messages valid; nothing was sent" in refused.stderr
         now = round(time.time() * 1000)
         lines[1]["value"] |= {"buyer_id": "buyer-9", "at": now}
-        assert "1 of 2 messages good: nothing was sent" in resend().stderr
+        assert "1 of 2 messages valid; nothing was sent" in resend().stderr
         assert asyncio.run(read(other.address, "buyer-entry")) == []
         skipped = resend("--skip", "--dry-run")
         assert "1 of 2 messages would be sent" in skipped.stderr
@@ -301,20 +301,20 @@ def test_export_repair_resend(judged: str, tmp_path: Path):
         assert (record.key, dict(record.headers)) == (b"room-1", {})
 
 
-def test_strangers_in_the_topic_are_told_and_keep_nobody_from_the_letters():
-    ours = letter("comment", b"room-1", b"rubbish").said
+def test_foreign_messages_in_the_topic_are_reported_and_skipped():
+    ours = letter("comment", b"room-1", b"rubbish").envelope
     forged = msgspec.structs.replace(ours, offset=8, at=10**18)
-    strangers = [b"hello", msgspec.json.encode(forged), msgspec.json.encode(forged).replace(b'"key":"', b'"key":"!')]
+    foreign = [b"hello", msgspec.json.encode(forged), msgspec.json.encode(forged).replace(b'"key":"', b'"key":"!')]
     with EmbeddedBroker() as broker:
         asyncio.run(make_topics(broker.address, 1))
         settings = Settings(broker=broker.address, idempotent_producer=False)
-        sent = [RepairedMessage("dead-letter", b"k", value, None) for value in (*strangers, msgspec.json.encode(ours))]
+        sent = [RepairedMessage("dead-letter", b"k", value, None) for value in (*foreign, msgspec.json.encode(ours))]
         asyncio.run(send(settings, sent))
-        told = run("dead-letter", "list", "--broker", broker.address)
-        assert told.exit_code == 0
-        assert "1 refused messages" in told.stdout
-        assert "dead-letter/0/0 is not a message of Vigil's" in told.stderr
-        assert "nor are 2 others" in told.stderr
+        result = run("dead-letter", "list", "--broker", broker.address)
+        assert result.exit_code == 0
+        assert "1 rejected messages" in result.stdout
+        assert "dead-letter/0/0 is not a dead letter of Vigil" in result.stderr
+        assert "(and 2 others); skipped" in result.stderr
         assert run("dead-letter", "show", "comment/0/7", "--broker", broker.address).exit_code == 0
 
 
@@ -328,9 +328,9 @@ MANY, LARGE = 1200, 20_000
 
 
 async def flood(*_: object) -> AsyncIterator[Record]:
-    """Letters of tens of megabytes together."""
+    """Dead letters of some tens of megabytes in total."""
     for n in range(MANY):
-        said = letter("comment", b"room-1", b"x" * LARGE, offset=n, at=NOW + n).said
+        said = letter("comment", b"room-1", b"x" * LARGE, offset=n, at=NOW + n).envelope
         yield Record(0, n, msgspec.json.encode(said))
 
 
@@ -339,24 +339,24 @@ def test_a_flood_is_not_held_in_memory(monkeypatch: pytest.MonkeyPatch, words: l
     monkeypatch.setattr("vigil.app.kafka.dead_letters.records", flood)
     tracemalloc.start()
     try:
-        told = run("dead-letter", *words)
+        result = run("dead-letter", *words)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert told.exit_code == 0
-    assert f"{MANY:,}" in told.output or words[0] == "show"
+    assert result.exit_code == 0
+    assert f"{MANY:,}" in result.output or words[0] == "show"
     assert most < MANY * LARGE / 5
 
 
-def test_no_such_topic_and_no_broker_are_told():
+def test_a_missing_topic_and_a_missing_broker_are_reported():
     with EmbeddedBroker() as broker:
-        told = run("dead-letter", "list", "--broker", broker.address)
-        assert told.exit_code == 2
-        assert "topic dead-letter: does not exist" in told.stderr
+        result = run("dead-letter", "list", "--broker", broker.address)
+        assert result.exit_code == 2
+        assert "topic dead-letter: does not exist" in result.stderr
     assert "cannot reach Kafka" in run("dead-letter", "list", "--broker", "127.0.0.1:1").stderr
 
 
-def test_every_topic_that_comes_in_can_be_decoded_by_name():
+def test_every_input_topic_can_be_decoded_by_name():
     for topic in TOPICS:
         value = orjson.dumps(EXAMPLES[topic.name].value) if topic.name in EXAMPLES else b"{}"
         if topic.direction == "in":

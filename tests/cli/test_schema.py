@@ -42,7 +42,7 @@ def test_everything_as_files(tmp_path: Path):
         (["verdikt"], "did you mean 'verdict'?"),
         (["zzz"], "`vigil schema` lists them"),
         (["quote-by-rfq"], "is internal"),
-        (["verdict", "--asyncapi"], "Give one of"),
+        (["verdict", "--asyncapi"], "Give only one of"),
         (["--out", "/dev/null/x"], "--out: cannot write to /dev/null/x"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: verdicts within a minute, with their reasons, and nothing left behind."""
+"""The demo shows verdicts with their reasons within a minute and leaves no process behind."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from vigil.app.kafka.settings import SettingsError
 
 
 def processes_of(environment_mark: str) -> list[int]:
-    """The processes whose environment has the mark."""
+    """Return the processes whose environment has the mark."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -31,7 +31,7 @@ def processes_of(environment_mark: str) -> list[int]:
     return found
 
 
-def test_the_demo_shows_verdicts_and_ends_all_of_it_at_ctrl_c(broker: str) -> None:
+def test_the_demo_shows_verdicts_and_stops_every_process_on_ctrl_c(broker: str) -> None:
     mark = f"DEMO_TEST={os.getpid()}-{time.monotonic_ns()}"
     name, _, value = mark.partition("=")
     demo = subprocess.Popen(
@@ -43,21 +43,21 @@ def test_the_demo_shows_verdicts_and_ends_all_of_it_at_ctrl_c(broker: str) -> No
     )
     assert demo.stdout is not None
     began = time.monotonic()
-    said = []
+    output = []
     while time.monotonic() - began < 60:
         line = demo.stdout.readline()
-        said.append(line)
+        output.append(line)
         if "VERDICT" in line:
             break
-    assert "VERDICT" in said[-1], "".join(said)
+    assert "VERDICT" in output[-1], "".join(output)
     demo.send_signal(signal.SIGINT)
     rest = demo.communicate(timeout=20)[0]
     assert demo.returncode == 0, rest
-    assert "ended: broker, worker and simulator" in rest.replace("\n", " ")
+    assert "Stopped broker, worker and simulator" in rest.replace("\n", " ")
     assert processes_of(mark) == []
 
 
-def test_texts_of_events_cannot_steer_the_terminal() -> None:
+def test_texts_of_events_cannot_control_the_terminal() -> None:
     assert plain("\x1b[2Jgone\u202e") == "�[2Jgone�"
     view = DemoView(load_rulebook())
     verdict = {
@@ -71,55 +71,55 @@ def test_texts_of_events_cannot_steer_the_terminal() -> None:
         "at": 1,
         "evidence": [{"topic": "comment", "at": 1, "note": "says \x1b[31m[bold]red"}],
     }
-    view.take("verdict", verdict, b"room")
+    view.add("verdict", verdict, b"room")
     line = view.line("verdict", verdict)
     assert line is not None
     assert "\x1b" not in line
 
 
 def busy_view() -> DemoView:
-    """A view of which there is more to show than any terminal has lines for."""
+    """Return a view with more content than any terminal has lines."""
     view = DemoView(load_rulebook())
     for number in range(20):
         at = 1_660_000_000_000 + number * 1000
-        said = [{"topic": "comment", "at": at, "note": f"comment {n}: {'much the same ' * 6}"} for n in range(5)]
+        evidence = [{"topic": "comment", "at": at, "note": f"comment {n}: {'much the same ' * 6}"} for n in range(5)]
         verdict = {"verdict_id": f"v{number}", "rule": "harassment", "family": "harassment", "since": at, "at": at}
         verdict["rulebook"] = "2022-07-19"
-        view.take("verdict", verdict | {"room_id": f"room-{number:02}", "host_id": "h", "evidence": said}, b"r")
+        view.add("verdict", verdict | {"room_id": f"room-{number:02}", "host_id": "h", "evidence": evidence}, b"r")
         due = {"rule": "absence", "since": at, "due": at + 300_000}
         room = {"room_id": f"risk-{number:02}", "stream": "live", "open": [due], "waiting": []}
-        view.take("room-status", room, b"risk-%d" % number)
+        view.add("room-status", room, b"risk-%d" % number)
         notice = {"kind": "signal-lost", "room_id": f"lost-{number:02}", "priority": "normal", "since": at, "at": at}
-        view.take("notice", notice, b"lost")
+        view.add("notice", notice, b"lost")
         metrics = {"response_rate": 0.5, "reply_rate": None, "gmv_90d": "12.50"}
-        view.take("supplier-score", {"supplier_id": f"s-{number:02}", "predicted": number, "metrics": metrics}, b"s")
+        view.add("supplier-score", {"supplier_id": f"s-{number:02}", "predicted": number, "metrics": metrics}, b"s")
     return view
 
 
 @pytest.mark.parametrize("width, height", [(60, 20), (80, 24), (100, 30), (140, 40), (120, 50), (220, 70)])
-def test_the_live_view_fits_its_terminal_and_shows_the_latest_and_how_to_end_it(width: int, height: int) -> None:
+def test_the_live_view_fits_its_terminal_and_shows_the_latest_rows_and_the_footer(width: int, height: int) -> None:
     console = Console(width=width, height=height, force_terminal=True, color_system=None)
     with console.capture() as captured:
-        console.print(picture(busy_view(), 1_660_000_020_000, "Ctrl-C ends it all", console))
+        console.print(picture(busy_view(), 1_660_000_020_000, "Ctrl-C to stop", console))
     shown = captured.get().rstrip("\n").split("\n")
     assert len(shown) <= height
     text = "\n".join(shown)
     assert "room-19" in text
-    assert "Ctrl-C ends it all" in text
+    assert "Ctrl-C to stop" in text
     if height >= 40:
         for latest_or_first in ("room-17", "risk-00", "lost-19", "s-19"):
             assert latest_or_first in text
 
 
-def test_the_live_view_says_what_it_waits_for() -> None:
+def test_before_the_first_verdict_the_live_view_says_what_it_waits_for() -> None:
     for width in (80, 140):
         console = Console(width=width, height=24, force_terminal=True, color_system=None)
         with console.capture() as captured:
-            console.print(picture(DemoView(load_rulebook()), 0, "Ctrl-C ends it all", console))
-        assert "the worker is joining its group" in captured.get()
+            console.print(picture(DemoView(load_rulebook()), 0, "Ctrl-C to stop", console))
+        assert "The worker is joining its group" in captured.get()
 
 
-async def test_a_part_that_ends_by_itself_is_not_overlooked(tmp_path: Path) -> None:
+async def test_a_part_that_ends_by_itself_ends_the_demo_with_an_error(tmp_path: Path) -> None:
     async def runs() -> None:
         await asyncio.Event().wait()
 

@@ -86,7 +86,7 @@ def test_the_embedded_broker_takes_the_port_it_is_told():
 def test_a_taken_port_is_refused_in_words():
     with EmbeddedBroker() as first:
         port = int(first.address.rsplit(":", 1)[1])
-        with pytest.raises(BrokerError, match=rf"did not come up at 127\.0\.0\.1:{port}.*Name a port that is free"):
+        with pytest.raises(BrokerError, match=rf"did not start at 127\.0\.0\.1:{port}.*Choose a free port"):
             EmbeddedBroker(port).start()
 
 

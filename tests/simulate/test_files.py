@@ -73,7 +73,7 @@ def test_all_names_give_the_same_lines(tmp_path):
 def test_standard_output_has_the_lines_and_standard_error_the_words():
     result = run("--out", "-", "--rooms", "1", "--suppliers", "0", "--duration", "20s")
     assert all(orjson.loads(line)["topic"] for line in result.stdout.splitlines())
-    assert "faults done on purpose" in result.stderr
+    assert "planned faults" in result.stderr
 
 
 def test_offsets_count_by_topic_and_partition(tmp_path):
@@ -92,15 +92,15 @@ def test_the_manifest_names_every_fault(tmp_path):
     path = tmp_path / "faults.jsonl"
     result = run("--out", "-", "--rooms", "20", "--manifest", str(path))
     faults = [orjson.loads(line) for line in path.read_bytes().splitlines()]
-    assert f"{len(faults)} faults done on purpose, written to {path}" in result.stderr
+    assert f"{len(faults)} planned faults, written to {path}" in result.stderr
     assert {"kind", "rule", "room_id", "host_id", "since", "at", "subject", "words"} == set(faults[0])
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "Say where to"),
-        (("--out", "-", "--broker", "localhost:9"), "Say where to"),
+        ((), "Give either --out"),
+        (("--out", "-", "--broker", "localhost:9"), "Give either --out"),
         (("--out", "-", "--rooms", "many"), "not a valid integer"),
         (("--out", "-", "--rooms", "-1"), "--rooms: is -1"),
         (("--out", "-", "--duration", "soon"), "is no duration"),
@@ -110,10 +110,10 @@ def test_the_manifest_names_every_fault(tmp_path):
         (("--out", "-", "--start", "2022-09-01T00:00"), "in which time zone"),
         (("--out", "-", "--start", "yesterday"), "is no time"),
         (("--out", "-", "--start", "2022-07-18T00:00Z"), "--start: must be from 2022-07-19"),
-        (("--out", "-", "--speed", "2"), "--speed has no meaning without --broker"),
+        (("--out", "-", "--speed", "2"), "--speed requires --broker"),
         (("--broker", "localhost:9", "--speed", "-1"), "is no speed"),
         (("--broker", "localhost:9", "--rate", "0"), "--rate"),
-        (("--broker", "localhost:9", "--partitions", "2"), "--partitions has no meaning without --out"),
+        (("--broker", "localhost:9", "--partitions", "2"), "--partitions requires --out"),
     ],
 )
 def test_nonsense_is_refused_with_words(options, words):

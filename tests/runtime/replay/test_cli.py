@@ -174,7 +174,7 @@ def test_bad_usage_ends_it_with_2_and_words(tmp_path: Path) -> None:
         ([events, "--lateness", "-1"], "-1 is not in the range x>=0"),
         ([events, "--latenes", "1"], "No such option"),
         ([events, "--out", str(tmp_path / "file")], "is a file"),
-        ([events, "--out", str(tmp_path / "file" / "below")], "--out: cannot make"),
+        ([events, "--out", str(tmp_path / "file" / "below")], "--out: cannot create"),
         ([events, "--rulebook", str(tmp_path / "none.toml")], "none.toml"),
     ):
         result = CliRunner().invoke(main, ["replay", *arguments])
@@ -352,7 +352,7 @@ def test_how_many_lines_were_refused_is_told(tmp_path: Path) -> None:
     result, files = run(tmp_path, b"nonsense\n" * 1234)
     assert result.exit_code == 0
     assert len(files["dead-letter.jsonl"]) == 1234
-    assert "1,234 lines were refused: see" in " ".join(result.stderr.split())
+    assert "1,234 lines were rejected: see" in " ".join(result.stderr.split())
 
 
 # ---- time -------------------------------------------------------------------------------------------------------

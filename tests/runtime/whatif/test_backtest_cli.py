@@ -54,7 +54,7 @@ def test_people_are_told_in_words_and_tables(events: Path) -> None:
     assert result.exit_code == 0
     assert "1 more verdict in 1 room of 1 host" in result.stdout
     assert "1 more warning for 1 host" in result.stdout
-    assert "1 line of the recording was refused" in result.stdout
+    assert "1 line of the recording was rejected" in result.stdout
 
 
 def test_names_from_events_cannot_harm_a_terminal(events: Path) -> None:
@@ -66,7 +66,7 @@ def test_names_from_events_cannot_harm_a_terminal(events: Path) -> None:
 def test_two_equal_rulebooks_change_nothing(events: Path) -> None:
     result = run("backtest", str(events))
     assert result.exit_code == 0
-    assert "judge alike" in result.stdout
+    assert "do not differ" in result.stdout
     assert "nothing" in result.stdout
     told = machine(run("backtest", str(events), "--json"))
     assert told["verdicts"]["added"] == told["actions"]["changed"] == told["suppliers"] == told["blast_radius"] == []

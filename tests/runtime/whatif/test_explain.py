@@ -314,8 +314,8 @@ def test_it_tells_all_of_it(replayed: tuple[Path, Path, str]) -> None:
     result = command(replayed)
     assert result.exit_code == 0, result.output
     for heading in (
-        "Which limits, since when, by whose word", "Evidence", "Timeline", "What would have prevented it",
-        "Which count in the ladder", "What follows",
+        "Limits and their source", "Evidence", "Timeline", "What would have prevented it",
+        "Place in the ladder", "What follows",
     ):  # fmt: skip
         assert f"\n{heading}\n" in result.stdout
     assert "Live-broadcast rules of July 2022" in result.stdout
