@@ -15,8 +15,8 @@ from vigil.app.console.views.pages import link, visible
 from vigil.app.console.views.text import WORDS, choose
 from vigil.app.console.views.timeline import LEFT, RIGHT, WIDTH, draw
 from vigil.app.domain.industries.score import ScoreRules, share_points
+from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook.hosts import FAMILIES
-from vigil.app.domain.rulebook.rooms import SECTIONS as ROOM_SECTIONS
 from vigil.topics.rooms import Activity, FrameStatus
 from vigil.topics.scores import SupplierScore
 
@@ -263,7 +263,7 @@ def test_a_picture_of_nothing_has_its_lanes():
 
 def test_every_rule_has_its_words_and_one_of_a_later_version_its_own_name():
     """A rule that the catalogue does not know is shown by its id."""
-    assert set(WORDS["en"].rules()) == set(WORDS["zh"].rules()) == set(ROOM_SECTIONS) - {"rooms"}
+    assert set(WORDS["en"].rules()) == set(WORDS["zh"].rules()) == set(RULES)
     assert WORDS["zh"].rule("lens-covered") == "lens-covered"
     assert WORDS["zh"]("activity.juggling") == "juggling"
 

@@ -13,8 +13,8 @@ from msgspec import Struct
 from vigil.app.console.ingest.model import RoomView
 from vigil.app.console.ingest.track import Look, Track
 from vigil.app.console.views.text import Words
-from vigil.app.domain.rooms.rules.conditions import LABELS
 from vigil.app.domain.rooms.rules.labels import of_label
+from vigil.app.domain.rooms.rules.table import frame_labels
 from vigil.topics.fields import HIGH_QUALITY
 from vigil.topics.verdicts import Notice, Verdict
 
@@ -208,7 +208,7 @@ def _frames(canvas: _Canvas, track: Track | None, now: int) -> float:
 
 def _seen(look: Look) -> str | None:
     """Labels that a rule judges go before the activity; others, such as `indoor`, are no news."""
-    judged = [label for label in look.labels if of_label(LABELS, label) is not None]
+    judged = [label for label in look.labels if of_label(frame_labels(), label) is not None] if look.labels else []
     return ", ".join(judged) or look.activity
 
 

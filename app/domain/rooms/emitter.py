@@ -1,60 +1,78 @@
-"""How a room speaks: verdicts and notices with their identities, to the topics that carry them."""
+"""What a room publishes: verdicts and notices with their identities, to the topics that carry them."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from vigil.app.engine.subject import OutputCollector
+from vigil.app.messages import Message, render
 from vigil.topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, identity
 
 SHOWN: Final = 80
-"""Code points of what somebody wrote that evidence repeats."""
+"""How many code points of somebody's text evidence repeats: enough to recognise it, and verdicts stay small."""
 
 LONGEST_RECEPTION: Final = 600
-"""Tenths of a second: what took longer is counted as this."""
+"""In tenths of a second. Longer receptions are counted as this, so that the number of counters is bounded."""
 
 
 def shown(text: str) -> str:
-    """Somebody else's words in quotes, without control characters, and cut where they go on for long."""
+    """Somebody else's text in quotes, with control characters escaped, and cut where it is long."""
     return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
 
 
+class RuleVersion(NamedTuple):
+    """A rule with the version of its limits that judges."""
+
+    rule: str
+    family: str
+    effective_date: str
+
+
+class EvidenceItem(NamedTuple):
+    """One event that a verdict rests on, as data; its sentence is rendered when the verdict is published."""
+
+    topic: str
+    at: int
+    message: Message
+
+
+class Entry(NamedTuple):
+    """A buyer's entry, as a notice names it."""
+
+    buyer_id: str
+    priority: Priority
+
+
 class VerdictEmitter:
-    """A room's way out."""
+    """Publishes for one room."""
 
     __slots__ = ("collector", "host_id", "room_id", "shadow", "verdicts")
 
     collector: OutputCollector
-    """Set whenever the room is called."""
+    """Set before each call of the room."""
 
     def __init__(self, room_id: str, host_id: str, verdicts: int, shadow: bool) -> None:
         self.room_id = room_id
         self.host_id = host_id
         self.verdicts = verdicts
-        """How many so far."""
+        """How many it has published."""
         self.shadow = shadow
-        """Verdicts of a candidate rulebook go to a topic of their own, and nothing else goes out."""
+        """Publish verdicts to `verdict-shadow`, and nothing else: they are those of a candidate rulebook."""
 
     def verdict(
-        self,
-        rule: str,
-        family: str,
-        subject: str | None,
-        rulebook: str,
-        since: int,
-        at: int,
-        evidence: tuple[Evidence, ...],
+        self, version: RuleVersion, subject: str | None, since: int, at: int, evidence: Sequence[EvidenceItem]
     ) -> None:
-        """A violation occurred at `at`, judged by the limits effective from the day `rulebook`."""
+        """Publish a violation that began at `since` and occurred at `at`; `subject`: the label that decided it."""
         verdict = Verdict(
-            verdict_id=identity(rule, subject, self.room_id, since, at),
-            rule=rule,
-            family=family,
+            verdict_id=identity(version.rule, subject, self.room_id, since, at),
+            rule=version.rule,
+            family=version.family,
             subject=subject,
-            rulebook=rulebook,
+            rulebook=version.effective_date,
             room_id=self.room_id,
             host_id=self.host_id,
             since=since,
             at=at,
-            evidence=evidence,
+            evidence=tuple(Evidence(topic=item.topic, at=item.at, note=render(item.message)) for item in evidence),
         )
         self.verdicts += 1
         emit = self.collector.emit
@@ -64,24 +82,39 @@ class VerdictEmitter:
         emit("verdict", self.room_id, verdict.verdict_id, at, verdict)
         emit("verdict-by-host", self.host_id, verdict.verdict_id, at, verdict)
 
-    def received(self, after_ms: int) -> None:
-        """An entry was received this long after it, for the metrics: in tenths of a second, rounded up."""
-        if not self.shadow:
-            self.collector.count(f"reception:{min(-(-after_ms // 100), LONGEST_RECEPTION)}")
+    def at_risk(self, rule: str, since: int, at: int, due: int | None = None) -> None:
+        """Publish that a condition is near its violation, at `due` where it has such a time."""
+        self._notice("at-risk", rule, since, at, due)
 
-    def notice(
+    def risk_cleared(self, rule: str, since: int, at: int) -> None:
+        """Publish that a condition which was at risk has ended without a violation."""
+        self._notice("risk-cleared", rule, since, at)
+
+    def entry_missed(self, rule: str, since: int, at: int, entry: Entry) -> None:
+        """Publish that a buyer who entered at `since` was not received by `at`."""
+        self._notice("entry-missed", rule, since, at, entry=entry)
+
+    def signal(self, lost: bool, since: int, at: int) -> None:
+        """Publish that frames have stopped, or come again; the last one before was at `since`."""
+        self._notice("signal-lost" if lost else "signal-back", None, since, at)
+
+    def count_reception(self, delay_ms: int) -> None:
+        """Count, for the metrics, a reception this long after the entry: in tenths of a second, rounded up."""
+        if not self.shadow:
+            self.collector.count(f"reception:{min(-(-delay_ms // 100), LONGEST_RECEPTION)}")
+
+    def _notice(
         self,
         kind: NoticeKind,
         rule: str | None,
         since: int,
         at: int,
         due: int | None = None,
-        buyer_id: str | None = None,
-        priority: Priority = "normal",
+        entry: Entry | None = None,
     ) -> None:
-        """Tell moderators something that is no violation."""
         if self.shadow:
             return
+        buyer_id = None if entry is None else entry.buyer_id
         notice = Notice(
             notice_id=identity(kind, rule, buyer_id, self.room_id, since, at),
             kind=kind,
@@ -89,7 +122,7 @@ class VerdictEmitter:
             room_id=self.room_id,
             host_id=self.host_id,
             buyer_id=buyer_id,
-            priority=priority,
+            priority="normal" if entry is None else entry.priority,
             since=since,
             at=at,
             due=due,

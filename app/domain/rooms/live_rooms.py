@@ -1,24 +1,23 @@
-"""How many rooms are on air, at risk, and have buyers waiting: as the published room statuses say.
+"""How many rooms are on air or at risk, and how many buyers wait, from the published room statuses.
 
-It holds a line a room that is on air or has a condition that runs, and forgets it with the status that says otherwise.
-A worker that has just been given a shard knows its rooms as their next statuses come, about a second later.
+State: an entry per room that is on air or has an open condition, dropped with the status that says otherwise. A worker
+that has just acquired a shard learns about its rooms as their next statuses are published, about a second later.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.rulebook.rooms import RoomLimits
-from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.domain.rooms.risk import at_risk_at
+from vigil.app.domain.rulebook.book import Rulebook
 from vigil.topics.fields import HIGH_QUALITY
 
 NO_ONE: Final = (0, 0)
 
 
-class _Run(Struct):
+class _Open(Struct):
     rule: str
     since: int
     due: int
@@ -32,11 +31,20 @@ class _Status(Struct):
     """What is read of a room status; all else is skipped."""
 
     stream: str | None
-    open: list[_Run]
+    open: list[_Open]
     waiting: list[_Waiting]
 
 
 _decode = msgspec.json.Decoder(_Status).decode
+
+
+class _Room(NamedTuple):
+    live: bool
+    conditions: int
+    warnings: tuple[tuple[str, int], ...]
+    """Of the conditions that give a warning: the rule, and from when on they are at risk."""
+    waiting: tuple[int, int]
+    """Buyers of normal and of high priority."""
 
 
 class LiveRoomGauges:
@@ -44,11 +52,10 @@ class LiveRoomGauges:
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
-        self._rooms: dict[str, tuple[bool, tuple[tuple[str, int], ...], tuple[int, int]]] = {}
-        """By room: is it on air; its open conditions and when each is at risk (ms); buyers waiting, normal, high."""
+        self._rooms: dict[str, _Room] = {}
 
-    def told(self, room_id: str, status: bytes | None) -> None:
-        """A status was published; None is the room's end."""
+    def update(self, room_id: str, status: bytes | None) -> None:
+        """A status was published; None: the room has expired."""
         if status is None:
             self._rooms.pop(room_id, None)
             return
@@ -56,31 +63,27 @@ class LiveRoomGauges:
         if room.stream != "live" and not room.open:
             self._rooms.pop(room_id, None)
             return
-        runs = tuple((run.rule, self._at_risk_from(run)) for run in room.open)
         waiting = NO_ONE
         if room.waiting:
             high = sum(entry.buyer_tier in HIGH_QUALITY for entry in room.waiting)
             waiting = (len(room.waiting) - high, high)
-        self._rooms[room_id] = (room.stream == "live", runs, waiting)
+        self._rooms[room_id] = _Room(room.stream == "live", len(room.open), self._warnings(room.open), waiting)
 
     def totals(self) -> dict[str, int]:
         """How many rooms are on air and have open conditions, how many buyers of `normal` and `high` priority wait."""
         rooms = self._rooms.values()
         return {
-            "on_air": sum(live for live, _, _ in rooms),
-            "open": sum(bool(runs) for _, runs, _ in rooms),
-            "normal": sum(waiting[0] for _, _, waiting in rooms),
-            "high": sum(waiting[1] for _, _, waiting in rooms),
+            "on_air": sum(room.live for room in rooms),
+            "open": sum(bool(room.conditions) for room in rooms),
+            "normal": sum(room.waiting[0] for room in rooms),
+            "high": sum(room.waiting[1] for room in rooms),
         }
 
     def at_risk(self, now: int) -> Iterator[str]:
-        """The rule of each room's condition that is near its violation at `now` (ms), once a room and rule."""
-        for _, runs, _ in self._rooms.values():
-            yield from {rule for rule, at_risk_from in runs if at_risk_from <= now}
+        """The rule of each room's condition that is at risk at `now` (ms), once a room and rule."""
+        for room in self._rooms.values():
+            yield from {rule for rule, at_risk_from in room.warnings if at_risk_from <= now}
 
-    def _at_risk_from(self, run: _Run) -> int:
-        """When `at-risk` is told of a condition that still runs; NEVER where it is too short for that."""
-        dated = self._rulebook.at("rooms", run.since) or self._rulebook.versions("rooms")[0]
-        limits: RoomLimits = dated.limits
-        lasts = run.due - run.since
-        return run.since + round(lasts * limits.at_risk_share) if lasts >= limits.at_risk_from_s * 1000 else MAX_TIME
+    def _warnings(self, conditions: list[_Open]) -> tuple[tuple[str, int], ...]:
+        times = ((one.rule, at_risk_at(self._rulebook, one.since, one.due)) for one in conditions)
+        return tuple((rule, at) for rule, at in times if at is not None)

@@ -4,16 +4,14 @@ from collections.abc import Iterable, Iterator
 from typing import Final, get_args
 
 from vigil.app.domain.rooms.live_rooms import LiveRoomGauges
+from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook.book import Rulebook
-from vigil.app.domain.rulebook.rooms import SECTIONS
 from vigil.app.domain.subject import Body, Metric, Sample, SubjectMetrics
 from vigil.topics.verdicts import NoticeKind, Priority
 
-RULES: Final = tuple(sorted(set(SECTIONS) - {"rooms"}))
-
 FOUND_BY: Final = ("both", "only_shadow", "only_in_force")
 
-_EACH_RULE: Final = tuple((rule,) for rule in RULES)
+_EACH_RULE: Final = tuple((rule,) for rule in sorted(RULES))
 
 
 def _notice_labels() -> Iterator[tuple[str, str]]:
@@ -22,9 +20,9 @@ def _notice_labels() -> Iterator[tuple[str, str]]:
         if kind.startswith("signal"):
             yield kind, ""
         elif kind == "entry-missed":
-            yield kind, "greeting-miss"
+            yield kind, GREETING
         else:
-            yield from ((kind, rule) for rule in RULES)
+            yield from ((kind, rule) for rule in sorted(RULES))
 
 
 METRICS: Final = (
@@ -35,7 +33,7 @@ METRICS: Final = (
         "Verdicts of the candidate rulebook, by whether the rulebook in force says the same (both, only_shadow) "
         "or says it alone (only_in_force).",
         ("rule", "found_by"),
-        initial=tuple((rule, found_by) for rule in RULES for found_by in FOUND_BY),
+        initial=tuple((rule, found_by) for rule in sorted(RULES) for found_by in FOUND_BY),
     ),
     Metric("counter", "vigil_notices", "Notices published.", ("kind", "rule"), initial=tuple(_notice_labels())),
     Metric("gauge", "vigil_rooms_on_air", "Rooms whose latest published status says live."),
@@ -70,7 +68,7 @@ class RoomGauges:
         self._rooms = LiveRoomGauges(rulebook)
 
     def update(self, topic: str, key: str, payload: bytes | None) -> None:
-        self._rooms.told(key, payload)
+        self._rooms.update(key, payload)
 
     def samples(self, now: int) -> Iterator[Sample]:
         totals = self._rooms.totals()

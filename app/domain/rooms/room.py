@@ -80,27 +80,27 @@ class RoomState:
     __slots__ = (
         "_changed",
         "_comments",
+        "_conditions",
         "_doomed",
         "_due",
+        "_effective",
+        "_emitter",
         "_ended_until",
-        "_figures",
         "_forget_at",
         "_gap_at",
         "_gap_ms",
         "_greeting",
-        "_in_force",
+        "_limits",
         "_main",
-        "_numbers",
         "_room_id",
-        "_runs",
         "_shadow",
         "_speech",
-        "_tell",
+        "_stats",
     )
 
     def __init__(self, room_id: str, in_force: EffectiveLimits, shadow: bool, parts: StateChunks) -> None:
         self._room_id = room_id
-        self._in_force = in_force
+        self._limits = in_force
         self._shadow = shadow
         self._changed = False
         self._doomed: Records = {}
@@ -108,60 +108,58 @@ class RoomState:
         self._load(parts)
 
     def _load(self, parts: StateChunks) -> None:
-        in_force = self._in_force
+        in_force = self._limits
         main = _MAIN.decode(parts[b""]) if b"" in parts else RoomSnapshot()
         if main.version != VERSION:
             raise ValueError(f"room {self._room_id!r} is stored in version {main.version}; this is for {VERSION}")
         self._main = main
-        self._tell = VerdictEmitter(self._room_id, main.host_id, main.verdicts, self._shadow)
-        self._figures = RoomStats(main.figures, in_force.longest_presence_ms, in_force.most_engaged_comments, parts)
-        self._greeting = Greeting(self._tell, self._figures, main.greeting, parts, in_force.greeting_at)
-        self._runs = ConditionTracker(self._tell, main.runs, in_force.runs_at)
-        self._speech = Speech(
-            self._tell, main.speech, parts, in_force.longest_again_ms, in_force.repeats, in_force.repeats_family
-        )
+        self._emitter = VerdictEmitter(self._room_id, main.host_id, main.verdicts, self._shadow)
+        self._stats = RoomStats(main.figures, in_force.longest_presence_ms, in_force.most_engaged_comments, parts)
+        self._greeting = Greeting(self._emitter, self._stats, main.greeting, parts, in_force.greeting_at)
+        self._conditions = ConditionTracker(self._emitter, main.runs, in_force.conditions_at)
+        self._speech = Speech(self._emitter, main.speech, parts, in_force.longest_again_ms, in_force.repeats)
         self._comments = ExpiringMap(b"c", main.comments, parts)
-        self._numbers = in_force.at(main.last_at)
+        self._effective = in_force.at(main.last_at)
         # A frame's gap and the memory of an ended room are as long as was in force at that frame.
         self._gap_ms = in_force.at(main.frame_at).gap_ms
-        awaited = main.frames and not main.lost and (main.stream == "live" or self._runs)
+        awaited = main.frames and not main.lost and (main.stream == "live" or self._conditions)
         self._gap_at = main.frame_at + self._gap_ms if awaited else MAX_TIME
         self._ended_until = MAX_TIME
         if main.ended_at is not None:
             self._ended_until = main.ended_at + in_force.at(main.ended_at).forget_ended_ms
-        self._look_ahead()
+        self._reschedule()
 
     def is_duplicate(self, event: RoomEvent) -> bool:
         """Was a comment of this id applied before, or is it too old to tell?"""
         if type(event) is not Comment:
             return False
-        remembered_from = event.at - self._in_force.at(event.at).comment_memory_ms
+        remembered_from = event.at - self._limits.at(event.at).comment_memory_ms
         seen_at = self._comments.latest.get(hash64(event.comment_id))
         if seen_at is not None and seen_at >= remembered_from:
             return True
-        return event.at < self._main.last_at - self._numbers.comment_memory_ms
+        return event.at < self._main.last_at - self._effective.comment_memory_ms
 
     def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
         """Take an event in; no earlier one and no earlier deadline is to come."""
         main = self._main
         at = event.at
-        if not self._numbers.start <= at < self._numbers.until:
-            self._numbers = self._in_force.at(at)
+        if not self._effective.start <= at < self._effective.until:
+            self._effective = self._limits.at(at)
         if not main.host_id:
-            main.host_id = self._tell.host_id = event.host_id
+            main.host_id = self._emitter.host_id = event.host_id
         main.last_at = at
         self._changed = main.status_owed = True
-        self._tell.collector = collector
+        self._emitter.collector = collector
         if type(event) is FrameStatus:
             self._frame(event)
         elif type(event) is BuyerEntry:
-            self._figures.present(event.buyer_id, at)
+            self._stats.present(event.buyer_id, at)
             if main.stream == "live":
-                self._greeting.entered(event, self._numbers.greeting)
+                self._greeting.entered(event, self._effective.greeting)
         else:
             assert type(event) is Comment  # noqa: S101 - there are three
             self._comment(event)
-        self._look_ahead()
+        self._reschedule()
 
     def next_timer(self) -> int:
         """When the next entry is missed, the signal is lost or a run ends for want of frames, or all is forgotten."""
@@ -171,7 +169,7 @@ class RoomState:
         """The time `at` came: every event with a time up to it was applied before."""
         while self._due <= at:
             due = self._due
-            self._tell.collector = collector
+            self._emitter.collector = collector
             self._changed = self._main.status_owed = True
             if self._greeting.due == due:
                 self._greeting.on_timer(due)
@@ -179,7 +177,7 @@ class RoomState:
                 self._gap(due)
             if self._forget_at == due:
                 self._forget(due, collector)
-            self._look_ahead()
+            self._reschedule()
 
     def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         """The figures as of `clock`, at most one every `status_every_s` of event time, or in any case when `final`."""
@@ -190,7 +188,7 @@ class RoomState:
         if not final:
             if not main.status_owed:
                 return
-            if main.status_at is not None and at < main.status_at + self._numbers.status_every_ms:
+            if main.status_at is not None and at < main.status_at + self._effective.status_every_ms:
                 return
             main.status_at = at
         if main.status_owed:
@@ -211,8 +209,8 @@ class RoomState:
             return {}
         self._changed = False
         main = self._main
-        main.verdicts = self._tell.verdicts
-        main.runs = self._runs.store()
+        main.verdicts = self._emitter.verdicts
+        main.runs = self._conditions.store()
         records, self._doomed = self._doomed, {}
         for holder in self._holders():
             holder.dump(records)
@@ -226,76 +224,76 @@ class RoomState:
         if main.stream == "live":
             lasted = at - main.frame_at
             if lasted <= self._gap_ms:
-                self._figures.lasted(lasted, main.face, main.black)
+                self._stats.lasted(lasted, main.face, main.black)
             if main.lost:
                 main.lost = False
-                self._tell.notice("signal-back", None, main.frame_at, at)
+                self._emitter.signal(False, main.frame_at, at)
         main.frames += 1
-        self._runs.frame(frame, main.frames, self._numbers.runs)
+        self._conditions.frame(frame, main.frames, self._effective.conditions)
         if stream != "live" and main.stream == "live":
-            self._greeting.void(at)
+            self._greeting.cancel(at)
         if stream != "ended":
             main.ended_at = None
             self._ended_until = MAX_TIME
         elif main.ended_at is None:
             main.ended_at = at
-            self._ended_until = at + self._numbers.forget_ended_ms
+            self._ended_until = at + self._effective.forget_ended_ms
         main.stream = stream
         main.frame_at = at
         main.face = frame.face
         main.black = frame.black
-        self._gap_ms = self._numbers.gap_ms
-        self._gap_at = at + self._gap_ms if stream == "live" or self._runs else MAX_TIME
+        self._gap_ms = self._effective.gap_ms
+        self._gap_at = at + self._gap_ms if stream == "live" or self._conditions else MAX_TIME
 
     def _comment(self, comment: Comment) -> None:
         main = self._main
         at = comment.at
-        self._comments.add(hash64(comment.comment_id), at, at - self._in_force.longest_comment_memory_ms - 1)
+        self._comments.add(hash64(comment.comment_id), at, at - self._limits.longest_comment_memory_ms - 1)
         if comment.author_role == "buyer":
-            self._figures.commented(comment.author_id, at)
+            self._stats.commented(comment.author_id, at)
             return
         main.figures.host_comments += 1
         if not main.frames:
             return  # a room is not judged before its first frame
-        self._speech.comment(comment, self._numbers.spoken)
+        self._speech.comment(comment, self._effective.spoken)
         if shows_reception(comment):
             self._greeting.reception(at)
-            self._runs.reception(at, self._numbers.runs)
+            self._conditions.reception(at, self._effective.conditions)
 
     def _gap(self, at: int) -> None:
         """No frame came for as long as frames may be apart."""
         main = self._main
         if main.stream == "live":
             main.lost = True
-            self._tell.notice("signal-lost", None, main.frame_at, at)
-        self._runs.gap(at)
+            self._emitter.signal(True, main.frame_at, at)
+        self._conditions.gap(at)
         self._gap_at = MAX_TIME
 
     def _forget(self, at: int, collector: OutputCollector) -> None:
         """Be as a room from which nothing came yet."""
-        self._greeting.void(at)  # of a room that fell silent: a warning that stands is cleared
+        self._greeting.cancel(at)  # of a room that fell silent: a warning that stands is cleared
         if not self._shadow:
             collector.emit("room-status", self._room_id, f"{self._room_id}@{at}", at, None)
         doomed = dict.fromkeys(name for holder in self._holders() for name in holder.names())
         self._doomed |= doomed
         self._load({})
 
-    def _look_ahead(self) -> None:
+    def _reschedule(self) -> None:
         main = self._main
         if not main.host_id:
             self._forget_at = self._due = MAX_TIME
             return
-        self._forget_at = min(main.last_at + self._numbers.forget_silent_ms, self._ended_until)
+        self._forget_at = min(main.last_at + self._effective.forget_silent_ms, self._ended_until)
         self._due = min(self._gap_at, self._forget_at, self._greeting.due)
 
     def _holders(self) -> tuple[Holder, ...]:
         """Everything that has records of its own."""
-        return (self._comments, self._figures, self._greeting, self._speech)
+        return (self._comments, self._stats, self._greeting, self._speech)
 
     def _figures_at(self, at: int) -> RoomStatus:
         main = self._main
         kept = main.figures
-        numbers = self._numbers
+        numbers = self._effective
         return RoomStatus(
             room_id=self._room_id,
             host_id=main.host_id,
@@ -304,16 +302,16 @@ class RoomState:
             entries=kept.entries,
             received=kept.received,
             missed=kept.missed,
-            reception_seconds=self._figures.reception_seconds(),
-            buyers_now=self._figures.buyers_now(at, numbers.presence_ms),
-            engaged_buyers=self._figures.engaged_buyers(numbers.engaged_comments),
-            comments=self._figures.comments(),
+            reception_seconds=self._stats.reception_seconds(),
+            buyers_now=self._stats.buyers_now(at, numbers.presence_ms),
+            engaged_buyers=self._stats.engaged_buyers(numbers.engaged_comments),
+            comments=self._stats.comments(),
             on_air_seconds=kept.on_air / 1000,
             absent_seconds=kept.absent / 1000,
             black_seconds=kept.black / 1000,
-            open=self._runs.open(),
+            open=self._conditions.open(),
             waiting=self._greeting.waiting(numbers.waiting_shown),
-            verdicts=self._tell.verdicts,
+            verdicts=self._emitter.verdicts,
         )
 
 

@@ -3,8 +3,9 @@
 from typing import Final
 
 from vigil.app.domain.rooms.metrics import ROOM_METRICS
+from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rooms.shadow import ShadowedRoomMachine
-from vigil.app.domain.rulebook.rooms import SECTIONS
+from vigil.app.domain.rulebook.rooms import DurationLimits, RoomLimits
 from vigil.app.domain.subject import OutputTopic, Subject
 from vigil.topics.rooms import ROOM_TOPICS
 
@@ -18,7 +19,11 @@ SUBJECT: Final = Subject(
         OutputTopic("verdict-shadow", "shadow"),
         OutputTopic("verdict-by-host", "internal"),
     ),
-    machine=lambda collector: ShadowedRoomMachine(collector.rulebook, collector.candidate),
-    sections=SECTIONS,
+    machine=lambda context: ShadowedRoomMachine(context.rulebook, context.candidate),
+    sections={
+        "rooms": RoomLimits,
+        # Shown in this order: rules with several numbers first.
+        **{rule.id: rule.limits for rule in sorted(RULES.values(), key=lambda rule: rule.limits is DurationLimits)},
+    },
     metrics=ROOM_METRICS,
 )

@@ -20,7 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from vigil.app.domain.registry import REGISTRY
-from vigil.app.domain.rulebook import hosts, rooms
+from vigil.app.domain.rooms.rules.table import RULES
+from vigil.app.domain.rulebook import hosts
 from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, RulebookError, SectionHeading, midnight
 from vigil.app.domain.rulebook.toml_positions import Path, TomlPositions
 from vigil.app.domain.rulebook.validation import Problem, hint, validate
@@ -31,9 +32,6 @@ BUILT_IN: Final = FilePath(__file__).with_name("rulebook.toml")
 
 SECTIONS: Final[Mapping[str, type[Struct]]] = REGISTRY.sections
 """Every section of the file and the type of its limits."""
-
-RULES: Final = frozenset(rooms.SECTIONS) - {"rooms"}
-"""The sections that are room rules. Each belongs to a family, whose ladder says what follows a violation."""
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _REMEDY: Final = "start from a copy of the built-in rulebook"

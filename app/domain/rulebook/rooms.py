@@ -1,9 +1,6 @@
 """The room part of the rulebook as types. Fields are keys of the file: their names end with the unit of the value."""
 
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -92,28 +89,3 @@ class HarassmentLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """Two comments are near-identical from this share of equal text on."""
     shortest: Count
     """Comments of fewer code points than this after folding do not count."""
-
-
-_TYPES: Final[Mapping[str, type[Struct]]] = {
-    "rooms": RoomLimits,
-    "greeting-miss": GreetingLimits,
-    "av-desync": AvLimits,
-    "layout": LayoutLimits,
-    "rights": LabelLimits,
-    "harassment": HarassmentLimits,
-    "prohibited-goods": LabelLimits,
-}
-"""Sections with a type of their own; every other rule has DurationLimits."""
-
-
-def _sections() -> dict[str, type[Struct]]:
-    """The room sections. A rule is whatever the built-in rulebook gives a family, so that a new rule is named once."""
-    try:
-        tables = tomllib.loads(Path(__file__).with_name("rulebook.toml").read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError:
-        tables = {}  # the reader reports where
-    rules = (name for name, table in tables.items() if isinstance(table, dict) and "family" in table)
-    return {**_TYPES, **{name: _TYPES.get(name, DurationLimits) for name in rules}}
-
-
-SECTIONS: Final[Mapping[str, type[Struct]]] = _sections()

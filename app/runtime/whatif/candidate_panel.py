@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vigil.app.domain.rooms import RoomMachine, RoomState
-from vigil.app.domain.rooms.limits import GREETING, EffectiveLimits
+from vigil.app.domain.rooms.limits import EffectiveLimits
 from vigil.app.domain.rooms.room import shows_reception
+from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.subject import EventTime, Order, OutputCollector, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
@@ -38,31 +39,31 @@ class CandidateRoom(RoomState):
 
     def begins(self, frame: FrameStatus) -> bool:
         """Would a run begin with the frame?"""
-        rules = self._numbers.runs
-        for rule in rules.conditions:
-            if rule.holds(frame, rule.limits):
+        rules = self._effective.conditions
+        for holds, limits, _ in rules.live:
+            if holds(frame, limits):
                 return True
         return bool(frame.labels) and any(rules.of_label(label) for label in frame.labels)
 
     def forget(self, at: int, collector: OutputCollector) -> None:
         """The base has forgotten the room."""
-        self._tell.collector = collector
+        self._emitter.collector = collector
         self._forget(at, collector)
 
     def _comment(self, comment: Comment) -> None:
         at = comment.at
         if comment.author_role == "host" and self._main.frames:
-            self._speech.comment(comment, self._numbers.spoken)
+            self._speech.comment(comment, self._effective.spoken)
             if shows_reception(comment):
                 self._greeting.reception(at)
-                self._runs.reception(at, self._numbers.runs)
+                self._conditions.reception(at, self._effective.conditions)
 
-    def _look_ahead(self) -> None:
-        runs, main = bool(self._runs), self._main
+    def _reschedule(self) -> None:
+        runs, main = bool(self._conditions), self._main
         self._forget_at = MAX_TIME
         self._due = min(self._gap_at if runs or self._signals else MAX_TIME, self._greeting.due)
         calm = main.stream == "live" and not runs and not self._signals
-        self.calm_until = self._numbers.until if calm else 0
+        self.calm_until = self._effective.until if calm else 0
 
 
 class Member:
@@ -71,13 +72,13 @@ class Member:
     def __init__(self, candidate: Rulebook, rules: frozenset[str], signals: bool, collector: OutputCollector) -> None:
         """`signals`: of lost signals, too, notices are wanted."""
         self.collector = collector
-        self._in_force = EffectiveLimits(candidate, rules)
+        self._limits = EffectiveLimits(candidate, rules)
         self._greets = GREETING in rules
         self._signals = signals
 
     def judge(self, room_id: str) -> CandidateRoom:
         """Its judge of a new room."""
-        return CandidateRoom(room_id, self._in_force, self._greets, self._signals)
+        return CandidateRoom(room_id, self._limits, self._greets, self._signals)
 
 
 class CandidatePanel:
@@ -113,7 +114,7 @@ class CandidatePanel:
             judge.apply(event, watermark, own)
             applied = True
         if applied:
-            self._look_ahead()
+            self._reschedule()
 
     def next_timer(self) -> int:
         due = self._base.next_timer()
@@ -128,7 +129,7 @@ class CandidatePanel:
                 judge.on_timer(at, own)
             if self._base.expired():
                 judge.forget(at, own)
-        self._look_ahead()
+        self._reschedule()
 
     def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
         return self._base.pending_outputs(watermark, final)
@@ -142,7 +143,7 @@ class CandidatePanel:
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
         raise NotImplementedError("a panel lives as long as a replay, and is not stored")
 
-    def _look_ahead(self) -> None:
+    def _reschedule(self) -> None:
         self._theirs = min(judge.next_timer() for judge, _ in self._judges)
 
 

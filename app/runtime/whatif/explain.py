@@ -15,7 +15,8 @@ from vigil.app.domain.rulebook import EffectiveVersion, Rulebook
 from vigil.app.domain.rulebook.formatting import limit_lines
 from vigil.app.domain.rulebook.hosts import Ladder
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.app.runtime.whatif.prevention import prevention, spoken
+from vigil.app.messages import render
+from vigil.app.runtime.whatif.prevention import remedies, spoken
 from vigil.app.runtime.whatif.story import Moment, Raw, timeline
 from vigil.topics.verdicts import Action, Evidence, Verdict
 
@@ -96,7 +97,7 @@ def explain(
         evidence=verdict.evidence,
         timeline=moments,
         limits=_limits(verdict, dated, rulebook),
-        prevented=prevention(verdict, dated.limits, clock) if dated is not None else [],
+        prevented=[render(remedy) for remedy in remedies(verdict, dated.limits, clock)] if dated is not None else [],
         ladder=ladder,
         action=action,
         follows=_follows(action, ladder, clock),

@@ -17,9 +17,10 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.book import plain
-from vigil.app.domain.rulebook.reader import RULES, SECTIONS, read_tables
+from vigil.app.domain.rulebook.reader import SECTIONS, read_tables
 from vigil.app.domain.rulebook.validation import hint
 
 MOST_VALUES: Final = 1000

@@ -1,102 +1,100 @@
-"""What would have prevented a verdict, in words: every number is the rulebook's, every name the evidence's. Pure."""
+"""What would have prevented a verdict: codes of remedies with the rulebook's numbers and the evidence's names. Pure."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TypeVar
 
-from vigil.app.domain.rooms.limits import GREETING
-from vigil.app.domain.rooms.rules.conditions import RESTARTED_BY_RECEPTION, THROUGH_DISCONNECTED
+import msgspec
+from msgspec import Struct
+
+from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook.formatting import format_value
-from vigil.app.domain.rulebook.rooms import LayoutLimits
+from vigil.app.domain.rulebook.rooms import GreetingLimits, HarassmentLimits
+from vigil.app.messages import CATALOGUES, Message
 from vigil.topics.fields import HIGH_QUALITY
 from vigil.topics.verdicts import Verdict
 
 Clock = Callable[[int], str]
-"""A time in words."""
+"""A time of day as text."""
+
+L = TypeVar("L", bound=Struct)
 
 
 def spoken(verdict: Verdict) -> bool:
-    """Does the verdict rest on what the host said, and not on frames?"""
+    """True if the verdict rests on what the host said, and not on frames."""
     return bool(verdict.evidence) and all(evidence.topic == "comment" for evidence in verdict.evidence)
 
 
-def prevention(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
+def remedies(verdict: Verdict, limits: Struct, clock: Clock) -> list[Message]:
     """What would have prevented the verdict under the limits that judged it."""
     if verdict.rule == GREETING:
-        return _greeting(verdict, limits, clock)
-    if spoken(verdict):
-        return _labelled(verdict, limits, clock) if verdict.subject is not None else _repeated(limits)
-    return _run(verdict, limits, clock)
+        return _greeting(verdict, _as(limits, GreetingLimits), clock)
+    if not spoken(verdict):
+        return _condition(verdict, limits, clock)
+    if verdict.subject is None:
+        return _repeated(_as(limits, HarassmentLimits))
+    return _labelled(verdict, limits, clock)
 
 
-def _greeting(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
-    windows = [f"from {clock(entry.at)} to {clock(entry.at + limits.within_s * 1000)}" for entry in verdict.evidence]
+def _greeting(verdict: Verdict, limits: GreetingLimits, clock: Clock) -> list[Message]:
+    windows = tuple(
+        Message("remedy.window", {"since": clock(entry.at), "until": clock(entry.at + limits.within_s * 1000)})
+        for entry in verdict.evidence
+    )
     within = format_value("within_s", limits.within_s)
-    told = [
-        f"A reception by the host within {within} of any one of the {len(windows)} entries, typed or spoken and more "
-        f"than chat: {'; or '.join(windows)}. The count of misses would have begun at 0 again."
-    ]
-    if any(f"({tier})" in entry.note for entry in verdict.evidence for tier in HIGH_QUALITY):
-        told.append("Buyers of tier L1 and above were among them: their misses were told with high priority.")
-    return told
+    found = [Message("remedy.greeting", {"within": within, "entries": len(windows), "windows": windows})]
+    entries = [CATALOGUES["en"].read(entry.note) for entry in verdict.evidence]
+    if any(entry is not None and entry.params.get("tier") in HIGH_QUALITY for entry in entries):
+        found.append(Message("remedy.high-tier"))
+    return found
 
 
-def _run(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
-    last = verdict.evidence[-1].at if verdict.evidence else verdict.at
-    lasts = format_value("lasts_s", limits.lasts_s)
-    told = [
-        f"Any live frame after {clock(verdict.since)}, up to the one at {clock(last)} that published it, with "
-        f"{_instead(verdict, limits)}: the run would have ended before it had lasted {lasts}."
-    ]
-    if verdict.rule in RESTARTED_BY_RECEPTION:
-        told.append(
-            f"A reception by the host (typed or spoken, and more than chat) after {clock(verdict.since)}, up to "
-            f"{clock(last)}: the time would have begun anew."
-        )
-    if verdict.rule in THROUGH_DISCONNECTED:
-        told.append("Ending the stream by the End button; a disconnection does not end this run.")
-    else:
-        told.append("Ending the stream: only live frames count.")
-    return told
+def _condition(verdict: Verdict, limits: Struct, clock: Clock) -> list[Message]:
+    since = clock(verdict.since)
+    last = clock(verdict.evidence[-1].at if verdict.evidence else verdict.at)
+    lasts = format_value("lasts_s", limits.lasts_s)  # type: ignore[attr-defined] # every condition lasts
+    frame = {"since": since, "last": last, "instead": _instead(verdict, limits), "lasts": lasts}
+    found = [Message("remedy.frame", frame)]
+    rule = RULES.get(verdict.rule)
+    if rule is not None and rule.restarted_by_reception:
+        found.append(Message("remedy.reception", {"since": since, "last": last}))
+    found.append(Message("remedy.end-button" if rule is not None and rule.spans_disconnect else "remedy.end"))
+    return found
 
 
-def _instead(verdict: Verdict, limits: Any) -> str:
-    """What a frame shows that does not belong to the run."""
+def _instead(verdict: Verdict, limits: Struct) -> Message:
+    """What a frame shows that does not satisfy the condition."""
     if verdict.subject is not None:
-        return f"no label {verdict.subject!r}"
-    if verdict.rule == "av-desync":
-        return (
-            f"sound and picture together (sound from {limits.earliest_ms} to {limits.latest_ms} ms after the picture)"
-        )
-    if isinstance(limits, LayoutLimits):
-        camera = format_value("share", limits.camera_share_at_most)
-        bare = format_value("share", limits.uncovered_share_over)
-        return (
-            f"a good layout (camera above {camera} of the canvas and in the safe area, at most {bare} uncovered, "
-            f"materials at most {limits.materials_over}, videos at most {limits.videos_over})"
-        )
-    return _INSTEAD.get(verdict.rule, "nothing of the kind")
+        return Message("remedy.no-label", {"label": repr(verdict.subject)})
+    rule = RULES.get(verdict.rule)
+    if rule is None or rule.holds is None:
+        return Message("remedy.something-else")
+    return Message(rule.remedy, _numbers(limits))
 
 
-_INSTEAD: Final = {
-    "absence": "a visible face",
-    "black-screen": "a picture that is not black",
-    "dead-air": "the host broadcasting again",
-    "sleeping": "the host awake",
-    "no-content": "the host hosting (no equipment, eating, chatting, driving or nothing)",
-}
+def _numbers(limits: Struct) -> dict[str, object]:
+    """A rule's numbers by their keys: whole numbers as they are, shares in per cent."""
+    values = msgspec.structs.asdict(limits)
+    return {name: value if isinstance(value, int) else format_value(name, value) for name, value in values.items()}
 
 
-def _labelled(verdict: Verdict, limits: Any, clock: Clock) -> list[str]:
-    again, later = format_value("again_s", limits.again_s), verdict.at + limits.again_s * 1000
-    return [
-        f"Not saying it: a host's comment labelled {verdict.subject!r} is a violation at once.",
-        f"In comments, the same label counts again in this room {again} later, from {clock(later)} on.",
-    ]
+def _labelled(verdict: Verdict, limits: Struct, clock: Clock) -> list[Message]:
+    again_s: int = limits.again_s  # type: ignore[attr-defined] # every rule that labels on comments decide has it
+    later = {"again": format_value("again_s", again_s), "at": clock(verdict.at + again_s * 1000)}
+    return [Message("remedy.unsaid", {"label": repr(verdict.subject)}), Message("remedy.again", later)]
 
 
-def _repeated(limits: Any) -> list[str]:
-    within, alike = format_value("within_s", limits.within_s), format_value("share", limits.similarity)
-    return [
-        f"One of the {limits.repeats} comments less: said more than {within} apart, less than {alike} alike, shorter "
-        f"than {limits.shortest} characters, or meant (and classified) as a greeting, question, introduction or answer."
-    ]
+def _repeated(limits: HarassmentLimits) -> list[Message]:
+    numbers = {
+        "repeats": limits.repeats,
+        "within": format_value("within_s", limits.within_s),
+        "similarity": format_value("share", limits.similarity),
+        "shortest": limits.shortest,
+    }
+    return [Message("remedy.repeated", numbers)]
+
+
+def _as(limits: Struct, kind: type[L]) -> L:
+    """The limits of a rule with limits of its own type; raise TypeError if they are others."""
+    if not isinstance(limits, kind):
+        raise TypeError(f"the limits are no {kind.__name__}")
+    return limits

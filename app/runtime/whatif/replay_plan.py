@@ -8,7 +8,7 @@ what is remembered, the time zone ──▶ everything, apart           supplier
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from vigil.app.domain.rooms.limits import JUDGED
+from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.topics.catalog import SubjectName
 
@@ -67,17 +67,17 @@ def plan(base: Rulebook, candidate: Rulebook) -> ReplayPlan:
     def changed(names: tuple[str, ...]) -> bool:
         return "rooms" in sections and any(_over_time(base, name) != _over_time(candidate, name) for name in names)
 
-    rules = JUDGED.intersection(sections)
+    rules = frozenset(RULES).intersection(sections)
     signals = changed(_SIGNALS)
     if signals or changed(_RISKS):
-        rules = JUDGED
+        rules = frozenset(RULES)
     groups: set[SubjectName] = set()
     for section in sections:
         groups.update(_GROUPS.get(section, ()))
     if rules or any(section.startswith("ladder.") for section in sections):
         groups.add("hosts")
     apart = base.time_zone != candidate.time_zone or changed(_MEMORY)
-    return ReplayPlan(sections, frozenset(rules), signals, frozenset(groups), apart)
+    return ReplayPlan(sections, rules, signals, frozenset(groups), apart)
 
 
 def _over_time(book: Rulebook, name: str) -> list[tuple[int, Any]]:

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from vigil.app.domain.rooms.limits import GREETING
 from vigil.app.domain.rooms.room import shows_reception
-from vigil.app.domain.rooms.rules.conditions import RESTARTED_BY_RECEPTION, apart, off_air
+from vigil.app.domain.rooms.rules.frame_conditions import apart
+from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.formatting import format_value
 from vigil.app.domain.rulebook.rooms import LayoutLimits
@@ -97,7 +97,8 @@ def _matters(event: BuyerEntry | Comment, verdict: Verdict) -> bool:
     """Could the event have had a part in the verdict?"""
     if isinstance(event, BuyerEntry):
         return verdict.rule == GREETING
-    judged = verdict.rule == GREETING or verdict.rule in RESTARTED_BY_RECEPTION
+    rule = RULES.get(verdict.rule)
+    judged = verdict.rule == GREETING or (rule is not None and rule.restarted_by_reception)
     return event.author_role == "host" and (judged or any(each.topic == "comment" for each in verdict.evidence))
 
 
@@ -119,7 +120,7 @@ def _look(frame: FrameStatus, rulebook: Rulebook) -> str:
         said.append(f"sound too {'late' if frame.av_offset_ms > 0 else 'early'}")
     if faults := layout_faults(frame.layout, _limits("layout", frame.at, rulebook)):
         said.append(f"bad layout: {' and '.join(faults)}")
-    if off_air(frame) and frame.stream == "live":
+    if frame.activity == "signed-off" and frame.stream == "live":
         said.append("off air")
     said += [f"label {label!r}" for label in frame.labels]
     return ", ".join(said)

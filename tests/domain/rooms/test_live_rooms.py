@@ -27,30 +27,30 @@ def status(stream: str | None = "live", *, runs: tuple = (), tiers: tuple = ()) 
 
 def test_a_room_counts_from_its_first_live_status_to_the_one_that_is_not():
     rooms = LiveRoomGauges(RULEBOOK)
-    rooms.told("a", status())
-    rooms.told("b", status("disconnected"))
+    rooms.update("a", status())
+    rooms.update("b", status("disconnected"))
     assert rooms.totals()["on_air"] == 1
-    rooms.told("a", status("ended"))
+    rooms.update("a", status("ended"))
     assert rooms.totals()["on_air"] == 0
 
 
 def test_what_is_off_air_and_quiet_takes_no_memory():
     rooms = LiveRoomGauges(RULEBOOK)
     for number in range(100):
-        rooms.told(f"r{number}", status())
-        rooms.told(f"r{number}", status("ended") if number % 2 else None)
+        rooms.update(f"r{number}", status())
+        rooms.update(f"r{number}", status("ended") if number % 2 else None)
     assert rooms._rooms == {}
 
 
 def test_a_disconnected_room_with_dead_air_is_open_but_not_on_air():
     rooms = LiveRoomGauges(RULEBOOK)
-    rooms.told("a", status("disconnected", runs=(("dead-air", 0, 300 * S),)))
+    rooms.update("a", status("disconnected", runs=(("dead-air", 0, 300 * S),)))
     assert rooms.totals() == {"on_air": 0, "open": 1, "normal": 0, "high": 0}
 
 
 def test_a_condition_is_at_risk_from_its_half_on():
     rooms = LiveRoomGauges(RULEBOOK)
-    rooms.told("a", status(runs=(("absence", 10 * S, 310 * S), ("black-screen", 0, 120 * S))))
+    rooms.update("a", status(runs=(("absence", 10 * S, 310 * S), ("black-screen", 0, 120 * S))))
     assert sorted(rooms.at_risk(60 * S - 1)) == []
     assert sorted(rooms.at_risk(60 * S)) == ["black-screen"]
     assert sorted(rooms.at_risk(160 * S)) == ["absence", "black-screen"]
@@ -58,7 +58,7 @@ def test_a_condition_is_at_risk_from_its_half_on():
 
 def test_a_condition_of_less_than_a_minute_is_never_at_risk():
     rooms = LiveRoomGauges(RULEBOOK)
-    rooms.told("a", status(runs=(("sleeping", 0, 10 * S),)))
+    rooms.update("a", status(runs=(("sleeping", 0, 10 * S),)))
     assert list(rooms.at_risk(9 * S)) == []
     assert rooms.totals()["open"] == 1
 
@@ -66,7 +66,7 @@ def test_a_condition_of_less_than_a_minute_is_never_at_risk():
 def test_the_rulebook_decides_what_is_at_risk_as_it_does_for_the_notice():
     rooms = LiveRoomGauges(rulebook_with("rooms", day="2022-08-09", at_risk_from_s=10, at_risk_share=0.9))
     before, since = START, START + MIDNIGHT
-    rooms.told("a", status(runs=(("black-screen", before, before + 60 * S), ("sleeping", since, since + 10 * S))))
+    rooms.update("a", status(runs=(("black-screen", before, before + 60 * S), ("sleeping", since, since + 10 * S))))
     assert list(rooms.at_risk(before + 30 * S - 1)) == []
     assert list(rooms.at_risk(since + 9 * S - 1)) == ["black-screen"]
     assert sorted(rooms.at_risk(since + 9 * S)) == ["black-screen", "sleeping"]
@@ -74,17 +74,17 @@ def test_the_rulebook_decides_what_is_at_risk_as_it_does_for_the_notice():
 
 def test_two_labels_of_one_rule_are_one_room_at_risk():
     rooms = LiveRoomGauges(RULEBOOK)
-    rooms.told("a", status(runs=(("no-content", 0, 300 * S), ("no-content", 1, 301 * S))))
+    rooms.update("a", status(runs=(("no-content", 0, 300 * S), ("no-content", 1, 301 * S))))
     assert list(rooms.at_risk(200 * S)) == ["no-content"]
 
 
 def test_buyers_wait_by_priority():
     rooms = LiveRoomGauges(RULEBOOK)
-    rooms.told("a", status(tiers=(None, "L0", "L1", "L4")))
+    rooms.update("a", status(tiers=(None, "L0", "L1", "L4")))
     assert (rooms.totals()["normal"], rooms.totals()["high"]) == (2, 2)
 
 
 def test_unknown_fields_of_a_status_are_skipped():
     rooms = LiveRoomGauges(RULEBOOK)
-    rooms.told("a", orjson.dumps({**orjson.loads(status()), "new": [1, {"a": 2}]}))
+    rooms.update("a", orjson.dumps({**orjson.loads(status()), "new": [1, {"a": 2}]}))
     assert rooms.totals()["on_air"] == 1

@@ -29,7 +29,7 @@ from tests.support.stories import (
     layout,
     rulebook_with,
 )
-from vigil.app.domain.rooms.rules.conditions import bad_layout
+from vigil.app.domain.rooms.rules.frame_conditions import bad_layout
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import BUILT_IN, parse_rulebook
 from vigil.app.runtime.replay import replay

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.harness import recorded
 from tests.support.stories import RULEBOOK, rulebook_with
-from vigil.app.domain.rooms.limits import JUDGED
+from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.runtime.replay import replay
 from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay, Outcome, outcome
@@ -213,7 +213,7 @@ class TestPlan:
 
     def test_the_frame_gap_needs_every_rule(self) -> None:
         planned = plan(RULEBOOK, patched(RULEBOOK, ["rooms.max_frame_gap_s=2"]))
-        assert planned.rules == JUDGED
+        assert planned.rules == set(RULES)
         assert planned.signals
 
     def test_what_is_only_shown_needs_nothing(self) -> None:
@@ -232,4 +232,4 @@ class TestPlan:
         """A section that is added to the rulebook must say what it decides."""
         from vigil.app.runtime.whatif.replay_plan import _GROUPS
 
-        assert section in JUDGED or section in _GROUPS or section == "rooms" or section.startswith("ladder.")
+        assert section in RULES or section in _GROUPS or section == "rooms" or section.startswith("ladder.")

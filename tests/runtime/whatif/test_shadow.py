@@ -23,7 +23,7 @@ from tests.support.stories import (
     played,
 )
 from vigil.app.domain.rooms import RoomMachine
-from vigil.app.domain.rooms.limits import JUDGED
+from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rooms.shadow import PREFIX, DroppedShadow, ShadowedRoomMachine
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.subject import OutputCollector
@@ -217,7 +217,7 @@ class TestStored:
 def test_counts_name_rules_that_exist() -> None:
     """They become labels of a metric."""
     counted = Counter(name.split(":")[1] for name in shadowed(BLACK).collector.counts if name.startswith("shadow:"))
-    assert set(counted) <= JUDGED
+    assert set(counted) <= set(RULES)
 
 
 def test_without_a_candidate_a_room_is_a_room() -> None:

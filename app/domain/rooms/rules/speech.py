@@ -1,89 +1,86 @@
-"""What the host says: labels that are a violation at once, and the same thing said over and over.
+"""What the host says: labels that are a violation at once, and nearly the same text again and again.
 
-    labelled comment ──same label counted less than an hour ago──▶ nothing
+    labelled comment ──the label was a violation less than `again_s` ago──▶ nothing
          └───────────else──▶ violation
-    text comment ──four near-identical ones in the minute before──▶ violation, once an hour
+    text comment ──`repeats` - 1 near-identical ones in `within_s` before──▶ violation, once in `again_s`
 
-Forgets: a label once it may count again, a text comment once it is too old to be one of five.
+State: a label until it may be a violation again, a text comment until it is too old to be one of the repeats.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 from rapidfuzz.distance import Levenshtein
 
-from vigil.app.domain.rooms.emitter import VerdictEmitter, shown
+from vigil.app.domain.rooms.emitter import EvidenceItem, RuleVersion, VerdictEmitter, shown
 from vigil.app.domain.rooms.rules.labels import of_label
-from vigil.app.domain.rulebook import EffectiveVersion
+from vigil.app.domain.rulebook.book import EffectiveVersion
 from vigil.app.domain.rulebook.rooms import HarassmentLimits
 from vigil.app.engine.storage.aggregates import ExpiringMap
 from vigil.app.engine.storage.chunked import ChunkedQueue, LogSnapshot, QueueSnapshot, Records, hash64
 from vigil.app.engine.subject import StateChunks
+from vigil.app.messages import Message
 from vigil.topics.rooms import Comment
-from vigil.topics.verdicts import Evidence
-
-SPOKEN: Final = {
-    "abuse": "harassment",
-    "rights:": "rights",
-    "prohibited:": "prohibited-goods",
-}
-"""The rules that a label on a host comment decides at once, by label or by what it starts with."""
-
-REPEATS: Final = "harassment"
-"""The rule that near-identical comments decide."""
 
 RECEPTION: Final = frozenset({"greet", "ask", "introduce", "answer"})
 """Intents that the rules demand of a host: such comments are no harassment, however alike."""
 
+Text = tuple[int, str, str]
+"""Of a text comment: its `at`, its id, and its folded text (a list after a restart)."""
+
 
 class SpokenRule(NamedTuple):
-    """A rule that a label on a comment decides, as it stands at a time."""
+    """A rule that a label on a comment decides, with the limits of one time."""
 
-    rule: str
-    family: str
-    effective: str
+    version: RuleVersion
     in_force: bool
     again_ms: int
 
 
+class RepeatsRule(NamedTuple):
+    """The rule about near-identical comments, in one version."""
+
+    version: RuleVersion
+    dated: EffectiveVersion[HarassmentLimits]
+
+
 class SpeechSnapshot(Struct, array_like=True):
-    """The speech's place in the room's main record."""
+    """The speech's part of the room's main record."""
 
     labels: LogSnapshot = field(default_factory=LogSnapshot)
     texts: QueueSnapshot = field(default_factory=QueueSnapshot)
     repeated_at: int | None = None
-    """When near-identical comments last counted."""
+    """When near-identical comments last were a violation."""
 
 
 class Speech:
-    """One room's host comments."""
+    """The host's comments in one room."""
 
-    __slots__ = ("_family", "_kept", "_labels", "_longest_again_ms", "_repeats", "_tell", "_texts", "_within_ms")
+    __slots__ = ("_emitter", "_labels", "_longest_again_ms", "_repeats", "_snapshot", "_texts", "_within_ms")
 
     def __init__(
         self,
-        tell: VerdictEmitter,
-        kept: SpeechSnapshot,
-        parts: StateChunks,
+        emitter: VerdictEmitter,
+        snapshot: SpeechSnapshot,
+        chunks: StateChunks,
         longest_again_ms: int,
-        repeats: list[EffectiveVersion[Any]],
-        repeats_family: str,
+        repeats: Sequence[RepeatsRule],
     ) -> None:
-        """`repeats`: the dated limits of near-identical comments; `longest_again_ms` that of any label at any time."""
-        self._tell = tell
-        self._kept = kept
-        self._labels = ExpiringMap(b"l", kept.labels, parts)
-        self._texts = ChunkedQueue(b"t", 1, kept.texts, parts)
+        """`longest_again_ms` of any label at any time; `repeats`: the versions of that rule, oldest first."""
+        self._emitter = emitter
+        self._snapshot = snapshot
+        self._labels = ExpiringMap(b"l", snapshot.labels, chunks)
+        self._texts = ChunkedQueue(b"t", 1, snapshot.texts, chunks)
         self._longest_again_ms = longest_again_ms
         self._repeats = repeats
-        self._family = repeats_family
-        self._within_ms = 1000 * max((dated.limits.within_s for dated in repeats), default=0)
+        self._within_ms = 1000 * max((rule.dated.limits.within_s for rule in repeats), default=0)
 
     def comment(self, comment: Comment, spoken: dict[str, SpokenRule]) -> None:
-        """The host said something; `spoken` are the labels' rules of that time."""
+        """The host said something; `spoken`: the labels' rules with the limits of that time."""
         for label in dict.fromkeys(comment.labels):
             rule = of_label(spoken, label)
             if rule is not None and rule.in_force:
@@ -92,58 +89,69 @@ class Speech:
             self._text(comment)
 
     def dump(self, into: Records) -> None:
-        """Move the records that changed since the last time over to `into`."""
+        """Put the records that changed since the last call into `into`."""
         self._labels.dump(into)
         self._texts.dump(into)
 
     def names(self) -> list[bytes]:
-        """The names of all records that are or were about to be stored."""
+        """The names of all records that are stored or about to be."""
         return [*self._labels.names(), *self._texts.names()]
 
     def _labelled(self, comment: Comment, label: str, rule: SpokenRule) -> None:
         at = comment.at
         key = hash64(label)
-        counted_at = self._labels.latest.get(key)
-        if counted_at is not None and at - counted_at < rule.again_ms:
+        violated_at = self._labels.latest.get(key)
+        if violated_at is not None and at - violated_at < rule.again_ms:
             return
         self._labels.add(key, at, at - self._longest_again_ms)
-        note = f"comment {comment.comment_id} labelled {shown(label)}: {shown(comment.text)}"
-        evidence = (Evidence(topic="comment", at=at, note=note),)
-        self._tell.verdict(rule.rule, rule.family, label, rule.effective, at, at, evidence)
+        params = {"comment_id": comment.comment_id, "label": shown(label), "text": shown(comment.text)}
+        evidence = EvidenceItem("comment", at, Message("evidence.comment-labelled", params))
+        self._emitter.verdict(rule.version, label, at, at, [evidence])
 
     def _text(self, comment: Comment) -> None:
+        """Judge a text comment, and remember it if it may be one of the repeats."""
         at = comment.at
-        texts = self._texts
-        gone = 0
-        for item in texts.items:
-            if item[0] >= at - self._within_ms:
-                break
-            gone += 1
-        if gone:
-            texts.drop(gone)
+        self._drop_older_than(at - self._within_ms)
         text = folded(comment.text)
-        for dated in self._repeats:
-            limits: HarassmentLimits = dated.limits
-            # The limits in force at `since`, the first of the five, judge all five: so every version has its try.
-            if dated.start > at or dated.until <= at - limits.within_s * 1000:
-                continue
-            if self._kept.repeated_at is not None and at - self._kept.repeated_at < limits.again_s * 1000:
-                continue
-            alike = self._alike(text, at, limits)
-            if alike is not None and dated.start <= alike[0][0] < dated.until:
-                self._kept.repeated_at = at
-                self._repeated(comment, alike, dated)
+        for rule in self._repeats:
+            alike = self._violation(text, at, rule.dated)
+            if alike is not None:
+                self._snapshot.repeated_at = at
+                self._repeated(comment, alike, rule.version)
                 break
-        if len(text) >= min(dated.limits.shortest for dated in self._repeats):
-            texts.append((at, comment.comment_id, text))
+        if len(text) >= min(rule.dated.limits.shortest for rule in self._repeats):
+            self._texts.append((at, comment.comment_id, text))
 
-    def _alike(self, text: str, at: int, limits: HarassmentLimits) -> list[Any] | None:
+    def _drop_older_than(self, at: int) -> None:
+        old = 0
+        for item in self._texts.items:
+            if item[0] >= at:
+                break
+            old += 1
+        if old:
+            self._texts.drop(old)
+
+    def _violation(self, text: str, at: int, dated: EffectiveVersion[HarassmentLimits]) -> list[Text] | None:
+        """The earlier comments that are a violation with this text under one version of the limits; None if none are.
+
+        The limits that are effective at `since`, the first of the repeats, judge them all: so each version is tried.
+        """
+        limits = dated.limits
+        if dated.start > at or dated.until <= at - limits.within_s * 1000:
+            return None
+        repeated_at = self._snapshot.repeated_at
+        if repeated_at is not None and at - repeated_at < limits.again_s * 1000:
+            return None
+        alike = self._alike(text, at, limits)
+        return alike if alike is not None and dated.start <= alike[0][0] < dated.until else None
+
+    def _alike(self, text: str, at: int, limits: HarassmentLimits) -> list[Text] | None:
         """The latest earlier comments near-identical to a text, oldest first, if there are enough of them."""
         wanted = limits.repeats - 1
         if len(text) < limits.shortest or len(self._texts.items) < wanted:
             return None
         since = at - limits.within_s * 1000
-        found: list[Any] = []
+        found: list[Text] = []
         for item in reversed(self._texts.items):
             if item[0] < since:
                 break
@@ -153,27 +161,24 @@ class Speech:
                     return found[::-1]
         return None
 
-    def _repeated(self, comment: Comment, alike: list[Any], dated: EffectiveVersion[Any]) -> None:
+    def _repeated(self, comment: Comment, alike: list[Text], version: RuleVersion) -> None:
+        texts = [*alike, (comment.at, comment.comment_id, folded(comment.text))]
         evidence = [
-            Evidence(topic="comment", at=at, note=f"comment {comment_id}: {shown(text)}")
-            for at, comment_id, text in alike
-        ]
-        evidence.append(
-            Evidence(
-                topic="comment", at=comment.at, note=f"comment {comment.comment_id}: {shown(folded(comment.text))}"
+            EvidenceItem(
+                "comment", at, Message("evidence.comment-repeated", {"comment_id": comment_id, "text": shown(text)})
             )
-        )
-        since = alike[0][0]
-        self._tell.verdict(REPEATS, self._family, None, dated.effective_date, since, comment.at, tuple(evidence))
+            for at, comment_id, text in texts
+        ]
+        self._emitter.verdict(version, None, alike[0][0], comment.at, evidence)
 
 
 def folded(text: str) -> str:
-    """A text without what does not make it another one: case, punctuation, and how much white space there is."""
+    """A text without what does not make it a different one: case, punctuation, and the amount of white space."""
     return " ".join("".join(sign for sign in text.casefold() if not _punctuation(sign)).split())
 
 
 def near_identical(one: str, other: str, similarity: float) -> bool:
-    """Is 1 − Levenshtein distance / length of the longer at least `similarity`? Reckoned in whole numbers."""
+    """True if 1 − Levenshtein distance / length of the longer is at least `similarity`, computed in whole numbers."""
     if one == other:
         return True
     most = _changes(similarity, max(len(one), len(other)))
@@ -183,11 +188,11 @@ def near_identical(one: str, other: str, similarity: float) -> bool:
 @lru_cache(maxsize=8192)
 def _changes(similarity: float, length: int) -> int:
     """How many changes leave two texts near-identical."""
-    # By the decimal as it is written in the rulebook, not the double nearest to it.
+    # The decimal as it is written in the rulebook, not the double nearest to it.
     return int((1 - Fraction(repr(similarity))) * length)
 
 
 @lru_cache(maxsize=4096)
 def _punctuation(sign: str) -> bool:
-    # ASCII's punctuation has signs that Unicode files under symbols: $ + < = > ^ ` | ~
+    # Unicode files some of ASCII's punctuation under symbols: $ + < = > ^ ` | ~
     return unicodedata.category(sign)[0] == "P" or sign in "$+<=>^`|~"

@@ -1,0 +1,52 @@
+"""All room rules, a descriptor each, and the look-ups that derive from them.
+
+The order is that of the announcement; conditions that begin with one frame are judged in it.
+"""
+
+from typing import Final
+
+from vigil.app.domain.rooms.rules.frame_conditions import black, misplaced, no_face, off_air, out_of_sync, showing
+from vigil.app.domain.rooms.rules.rule import Machine, Rule
+from vigil.app.domain.rulebook.rooms import AvLimits, GreetingLimits, HarassmentLimits, LabelLimits, LayoutLimits
+
+_RULES: Final = (
+    Rule(id="greeting-miss", limits=GreetingLimits, machine="greeting"),
+    Rule(id="absence", holds=no_face, restarted_by_reception=True),
+    Rule(id="black-screen", holds=black),
+    Rule(id="av-desync", limits=AvLimits, holds=out_of_sync),
+    Rule(id="dead-air", holds=off_air, spans_disconnect=True),
+    Rule(id="sleeping", holds=showing("sleeping")),
+    Rule(id="no-content", holds=showing("equipment", "eating", "chatting", "driving", "none")),
+    Rule(id="theme-mismatch", frame_labels=("theme-mismatch",)),
+    Rule(id="layout", limits=LayoutLimits, holds=misplaced),
+    Rule(id="illegal-background", frame_labels=("illegal-background",)),
+    Rule(id="rights", limits=LabelLimits, frame_labels=("rights:",), comment_labels=("rights:",)),
+    Rule(id="harassment", limits=HarassmentLimits, comment_labels=("abuse",), machine="repeats"),
+    Rule(id="minor", frame_labels=("minor",)),
+    Rule(id="prohibited-goods", limits=LabelLimits, frame_labels=("prohibited:",), comment_labels=("prohibited:",)),
+)
+
+RULES: Final[dict[str, Rule]] = {rule.id: rule for rule in _RULES}
+"""Every rule by its id."""
+
+
+def rule_of(machine: Machine) -> str:
+    """The rule that a machine judges."""
+    return next(rule.id for rule in RULES.values() if rule.machine == machine)
+
+
+def frame_labels() -> dict[str, str]:
+    """The rules that labels on frames decide, by label or by what labels begin with."""
+    return {label: rule.id for rule in RULES.values() for label in rule.frame_labels}
+
+
+def comment_labels() -> dict[str, str]:
+    """The rules that labels on the host's comments decide, by label or by what labels begin with."""
+    return {label: rule.id for rule in RULES.values() for label in rule.comment_labels}
+
+
+GREETING: Final = rule_of("greeting")
+"""The rule about buyers whom nobody receives. Its notices are the only ones about single buyers."""
+
+REPEATS: Final = rule_of("repeats")
+"""The rule that near-identical comments decide."""
