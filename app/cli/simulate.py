@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from vigil.app.cli.common import on_shutdown_signal
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.simulate import Fault, InvalidSimulationError, Simulation, files
-from vigil.app.simulate.kafka import CannotProduceError, produce
+from vigil.app.simulate.kafka import CannotProduceError, SendCallbacks, SendOptions, produce
 from vigil.app.simulate.options import Duration, Instant, Speed
 
 RECORDED_START: Final = 1_662_048_000_000
@@ -183,8 +183,9 @@ def simulate(
             if out is not None:
                 sent = _to_file(simulation, out, partitions, faults, progress)
             else:
-                assert broker is not None  # noqa: S101
-                sent = _to_broker(simulation, broker, speed, backlog, rate, faults, progress)
+                assert broker is not None  # noqa: S101 - checked above: either --out or --broker
+                options = SendOptions(speed, backlog, rate)
+                sent = _to_broker(simulation, broker, options, SendCallbacks(on_progress=progress, on_fault=faults))
     except files.ReaderGoneError:
         return
     except (CannotProduceError, files.CannotWriteError) as error:
@@ -222,7 +223,7 @@ def _manifest_to(name: str | None) -> Iterator[_Faults]:
     if name is None:
         yield _Faults(None, None)
         return
-    with files.opened(name) as out:
+    with files.open_output(name) as out:
         yield _Faults(out, name)
 
 
@@ -259,7 +260,7 @@ def _to_file(
 
     previous = signal.signal(signal.SIGINT, stop)
     try:
-        with files.opened(name) as out:
+        with files.open_output(name) as out:
             return files.write(
                 simulation.messages(faults), out, partitions=partitions, on_progress=progress, stopped=lambda: stopped
             )
@@ -267,27 +268,10 @@ def _to_file(
         signal.signal(signal.SIGINT, previous)
 
 
-def _to_broker(
-    simulation: Simulation,
-    broker: str,
-    speed: float | None,
-    backlog: float,
-    rate: float | None,
-    faults: _Faults,
-    progress: Callable[[int, int], None] | None,
-) -> int:
+def _to_broker(simulation: Simulation, broker: str, options: SendOptions, callbacks: SendCallbacks) -> int:
     async def run() -> int:
         stop = asyncio.Event()
         on_shutdown_signal(stop.set)
-        return await produce(
-            simulation,
-            broker,
-            speed=speed,
-            backlog_s=backlog,
-            rate=rate,
-            on_progress=progress,
-            on_fault=faults,
-            stop=stop,
-        )
+        return await produce(simulation, broker, options, callbacks, stop)
 
     return asyncio.run(run())

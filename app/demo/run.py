@@ -27,7 +27,7 @@ from vigil.app.kafka.embedded_broker import HOST, EmbeddedBroker, free_port, sta
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.simulate import Simulation
-from vigil.app.simulate.kafka import produce
+from vigil.app.simulate.kafka import SendCallbacks, SendOptions, produce
 
 BACKLOG_S: Final = 600
 """The demo starts with a backlog of ten minutes, so that the rules of five minutes show at once."""
@@ -120,9 +120,9 @@ class Demo:
                 produce(
                     simulation,
                     broker.address,
-                    backlog_s=BACKLOG_S,
-                    on_backlog_sent=self._sent.set,
-                    stop=self._stop,
+                    SendOptions(backlog_s=BACKLOG_S),
+                    SendCallbacks(on_backlog_sent=self._sent.set),
+                    self._stop,
                 )
             )
             async with _ending(sending):

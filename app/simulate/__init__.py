@@ -1,8 +1,8 @@
-"""The simulator: believable rooms, buyers and suppliers, seeded, and a manifest of what was done wrong on purpose.
+"""The simulator: realistic events of rooms, buyers and suppliers from a seed, and a manifest of the planned faults.
 
-    scripts (what a room will do, and the faults that follow) ──▶ manifest
+    scripts (what a room will do, and the resulting faults) ──▶ manifest
        └─▶ rooms: frames, entries, comments ┐
-           suppliers: quotes, payments      ├─ sorted by the time of arrival ─▶ messages ─▶ file or Kafka
+           suppliers: quotes, payments      ├─ sorted by time of arrival ─▶ messages ─▶ file or Kafka
            reviews of planned faults        ┘
 
 Everything but `kafka.py` is a function of the settings: no wall clock, no global randomness.

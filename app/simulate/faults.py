@@ -1,7 +1,7 @@
-"""The faults a host can commit, each one segment of a broadcast with the violations that must come of it.
+"""The faults of hosts, each one a segment of a broadcast together with the violations that must result from it.
 
-Margins are wide on purpose: a planned violation outlasts its rule, so that whatever frame is dropped, one is left to
-show it. What ends up on either side of a limit by a hair is for the rules' own tests.
+Margins are wide: a planned violation lasts longer than its rule requires, so that there is a frame to show it even if
+one is missing. Cases at the exact limits are left to the tests of the rules.
 """
 
 from collections.abc import Callable
@@ -13,30 +13,30 @@ from vigil.app.simulate.segment import ScriptedComment, Segment, SimulatedRoom, 
 Plan = Callable[[SimulatedRoom, int], Segment]
 
 CLEAR_MS: Final = 6_000
-"""A violation's run goes on at least this long after its time."""
+"""A condition lasts at least this much longer than its rule requires."""
 LATE: Final = ((210, 260, 340, 295), (410, 377, 402, 388), (-140, -165, -210, -118))
 
 
 def _length(room: SimulatedRoom, rule: str, more_s: int) -> int:
-    """A length that violates `rule` for sure: up to `more_s` longer than needed, in ms."""
+    """Return a duration in ms that violates `rule` with certainty, up to `more_s` longer than needed."""
     return rules.LASTS_S[rule] * 1000 + CLEAR_MS + room.rng.randint(0, more_s * 1000)
 
 
 def greeting_miss(room: SimulatedRoom, start: int) -> Segment:
-    """The host talks to a colleague while buyer after buyer comes in."""
+    """The host talks to a colleague while buyers enter."""
     number = room.rng.choice((3, 3, 4, 5, 7))
     end = start + number * room.rng.randint(6_000, 12_000) + 16_000
     entered, faults = room.unanswered(start, end, number)
     middle = (start + end) // 2
     said = (
         ScriptedComment(middle, room.rng.choice(words.CHAT), "speech", "chat"),
-        ScriptedComment(middle + 2_000, "  ", "text"),  # blank: no reception
+        ScriptedComment(middle + 2_000, "  ", "text"),  # blank, so not a reception
     )
     return Segment(start, end, one_look(start, end, room.look), False, entered, said, faults)
 
 
 def absence(room: SimulatedRoom, start: int) -> Segment:
-    """The host walks away; now and then nothing at all is left to see, which is `no-content` as well."""
+    """The host walks away; sometimes nothing is left to see, which is `no-content` as well."""
     end = start + _length(room, "absence", 90)
     nothing = room.rng.random() < 0.3
     look = room.look.but(face=False, activity="none" if nothing else None)
@@ -48,7 +48,7 @@ def absence(room: SimulatedRoom, start: int) -> Segment:
 
 
 def absence_after_words(room: SimulatedRoom, start: int) -> Segment:
-    """The host walks away and calls out once more: the five minutes count from there."""
+    """The host walks away and calls out once more: the five minutes count from the call."""
     called = start + room.rng.randint(40_000, 200_000)
     end = called + _length(room, "absence", 40)
     said = (ScriptedComment(called, "I am over here, be right back", "speech", "answer"),)
@@ -57,7 +57,7 @@ def absence_after_words(room: SimulatedRoom, start: int) -> Segment:
 
 
 def black_screen(room: SimulatedRoom, start: int) -> Segment:
-    """The camera shows black while the host talks on."""
+    """The picture is black while the host continues to talk."""
     end = start + _length(room, "black-screen", 60)
     look = room.look.but(face=False, black=True, layout=None)
     fault = room.run("black-screen", start, end, "the picture is black")
@@ -65,7 +65,7 @@ def black_screen(room: SimulatedRoom, start: int) -> Segment:
 
 
 def black_and_gone(room: SimulatedRoom, start: int) -> Segment:
-    """The lights go out and the host with them."""
+    """The picture is black and the host is away."""
     end = start + _length(room, "absence", 60)
     look = room.look.but(face=False, black=True, activity=None, layout=None, offsets=(None,))
     faults = (
@@ -76,7 +76,7 @@ def black_and_gone(room: SimulatedRoom, start: int) -> Segment:
 
 
 def av_desync(room: SimulatedRoom, start: int) -> Segment:
-    """Sound and picture come apart, and may change sides on the way."""
+    """Sound and picture are out of sync; which of them is ahead may change."""
     end = start + _length(room, "av-desync", 60)
     looks = taking_turns(room.rng, start, end, [room.look.but(offsets=offsets) for offsets in LATE])
     fault = room.run("av-desync", start, end, "sound and picture were apart")
@@ -84,7 +84,7 @@ def av_desync(room: SimulatedRoom, start: int) -> Segment:
 
 
 def signed_off(room: SimulatedRoom, start: int) -> Segment:
-    """The host says goodbye but does not end the stream: an empty room goes on."""
+    """The host says goodbye but does not end the stream, which continues with an empty room."""
     end = start + _length(room, "dead-air", 60)
     look = room.look.but(face=False, activity="signed-off", offsets=(None,))
     entered, faults = room.unanswered(start, end, room.rng.choice((0, 2, 3)))
@@ -94,7 +94,7 @@ def signed_off(room: SimulatedRoom, start: int) -> Segment:
 
 
 def dropped(room: SimulatedRoom, start: int) -> Segment:
-    """The stream breaks off and is not ended for minutes; who enters meanwhile is not judged."""
+    """The stream disconnects and is not ended for minutes; buyers who enter meanwhile are not judged."""
     end = start + _length(room, "dead-air", 60)
     look = room.look.but(stream="disconnected", face=False, black=True, activity=None, layout=None, offsets=(None,))
     entered, _ = room.unanswered(start + 2_000, end, room.rng.choice((0, 3)))
@@ -103,7 +103,7 @@ def dropped(room: SimulatedRoom, start: int) -> Segment:
 
 
 def signed_off_then_dropped(room: SimulatedRoom, start: int) -> Segment:
-    """One run of dead air, first live and then disconnected."""
+    """One period of dead air, first live and then disconnected."""
     broke = start + room.rng.randint(60_000, 200_000)
     end = start + _length(room, "dead-air", 60)
     live = room.look.but(face=False, activity="signed-off", offsets=(None,))
@@ -121,7 +121,7 @@ def sleeping(room: SimulatedRoom, start: int) -> Segment:
 
 
 def no_content(room: SimulatedRoom, start: int) -> Segment:
-    """The host does anything but host."""
+    """The host is busy with other things than hosting."""
     end = start + _length(room, "no-content", 60)
     activities = ("equipment", "eating", "chatting", "driving", "none")
     looks = taking_turns(room.rng, start, end, [room.look.but(activity=activity) for activity in activities])
@@ -130,7 +130,7 @@ def no_content(room: SimulatedRoom, start: int) -> Segment:
 
 
 def layout(room: SimulatedRoom, start: int) -> Segment:
-    """The canvas breaks one rule after the other."""
+    """The layout breaks one rule after another."""
     end = start + _length(room, "layout", 50)
     bad = (
         (("camera_share", 0.25), ("uncovered_share", 0.0), ("materials", 1)),
@@ -157,7 +157,7 @@ def _labelled(rule: str, labels: tuple[str, ...], text: str) -> Plan:
 
 
 def spoken_label(room: SimulatedRoom, start: int) -> Segment:
-    """The host says or writes what a label forbids; said again within the hour it does not count."""
+    """The host says or writes what a label forbids; a repeat within the hour does not count."""
     label = room.rng.choice((*words.OFFERS, "abuse", "abuse"))
     rule = "harassment" if label == "abuse" else "rights" if label.startswith("rights:") else "prohibited-goods"
     text = room.rng.choice(words.ABUSE) if label == "abuse" else words.OFFERS[label]
@@ -172,7 +172,7 @@ def spoken_label(room: SimulatedRoom, start: int) -> Segment:
 
 
 def repeated(room: SimulatedRoom, start: int) -> Segment:
-    """The host types nearly the same again and again."""
+    """The host types nearly the same text again and again."""
     number = rules.REPEATS + room.rng.randint(0, 2)
     text = room.rng.choice(words.REPEATED).format(n=room.rng.randint(100, 999))
     at = start + room.rng.randint(2_000, 6_000)

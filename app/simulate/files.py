@@ -1,4 +1,4 @@
-"""Writes a simulation to a file: JSON Lines as `vigil replay` reads them, compressed by the file's name."""
+"""Writes a simulation to a JSON Lines file for `vigil replay`, compressed if the name ends in .gz or .zst."""
 
 import contextlib
 import gzip
@@ -15,21 +15,22 @@ from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.partitions import partition_of
 
 PROGRESS_EVERY: Final = 5_000
+"""Messages between two reports of the progress."""
 
 
 class CannotWriteError(Exception):
-    """The operator's: the file cannot be written."""
+    """The file cannot be written; the text says why."""
 
 
 class ReaderGoneError(Exception):
-    """Whoever read standard output has enough: no fault of anybody's."""
+    """The reader of standard output closed it, as `head` does. This is not an error of the operator."""
 
 
 def line_of(message: SimulatedMessage, place: tuple[int, int] | None = None) -> bytes:
-    """A message as one line, its value as it is; `place` is its partition and offset.
+    """Return a message as one line with its value unchanged; `place` is its partition and offset.
 
-    A value that is not JSON leaves a line that is not JSON either, a key that is not UTF-8 one that is not UTF-8: both
-    are to be refused, and so they will be.
+    A value that is not JSON gives a line that is not JSON, and a key that is not UTF-8 a line that is not UTF-8. Both
+    must be rejected by the reader, and are.
     """
     if message.key is None:
         key = b"null"
@@ -43,14 +44,14 @@ def line_of(message: SimulatedMessage, place: tuple[int, int] | None = None) -> 
     return b'{"topic":"%b","key":%b,"value":%b%b}\n' % (message.topic.encode(), key, value, where)
 
 
-class Places:
-    """The partition and offset that each message gets where every topic has so many partitions."""
+class OffsetAssigner:
+    """Assigns each message the partition and offset that it has in topics of `partitions` partitions."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
         self._next: dict[tuple[str, int], int] = {}
 
-    def of(self, message: SimulatedMessage) -> tuple[int, int]:
+    def assign(self, message: SimulatedMessage) -> tuple[int, int]:
         partition = partition_of(message.key, self._partitions)
         offset = self._next.get((message.topic, partition), 0)
         self._next[message.topic, partition] = offset + 1
@@ -58,21 +59,21 @@ class Places:
 
 
 @contextlib.contextmanager
-def opened(name: str) -> Iterator[IO[bytes]]:
-    """A file to write to, `-` being standard output; raise CannotWriteError."""
+def open_output(name: str) -> Iterator[IO[bytes]]:
+    """Open a file for writing, `-` for standard output; raise CannotWriteError."""
     if name == "-":
         try:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         except BrokenPipeError as error:
-            # The interpreter flushes once more as it ends: let that go nowhere.
+            # The interpreter flushes again as it exits: redirect that to nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise ReaderGoneError("nobody reads standard output any more") from error
+            raise ReaderGoneError("standard output was closed") from error
         return
     try:
         with Path(name).open("wb") as raw:
             if name.endswith(".gz"):
-                # No name and no time in the header: the same simulation gives the same file.
+                # The header has no name and no time, so that the same simulation gives the same file.
                 with gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped:
                     yield cast(IO[bytes], zipped)
             elif name.endswith(".zst"):
@@ -92,23 +93,23 @@ def write(
     on_progress: Callable[[int, int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Write all messages, until `stopped`; return their number.
+    """Write all messages, or until `stopped()` is true, and return their number.
 
-    `on_progress` is told the number so far and the time of arrival.
+    `on_progress` is called with the number so far and the time of arrival.
     """
-    places = Places(partitions) if partitions else None
+    places = OffsetAssigner(partitions) if partitions else None
     number = 0
     for number, message in enumerate(messages, start=1):
         if stopped():
             return number - 1
-        out.write(line_of(message, places.of(message) if places else None))
+        out.write(line_of(message, places.assign(message) if places else None))
         if on_progress and number % PROGRESS_EVERY == 0:
             on_progress(number, message.sent_at)
     return number
 
 
 def manifest_line(fault: Fault) -> bytes:
-    """One line of the manifest."""
+    """Return one line of the manifest."""
     return (
         orjson.dumps(
             {

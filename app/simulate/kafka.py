@@ -1,12 +1,12 @@
-"""Sends a simulation to Kafka: first what is past, as fast as it goes, then the rest at the pace of the clock.
+"""Sends a simulation to Kafka: first the backlog, as fast as possible, then the rest in simulated real time.
 
-This is the simulator's rim: the one module that looks at a clock (the monotonic one, to keep the pace).
+This is the only module of the simulator that reads a clock (the monotonic one, for the rate).
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -20,20 +20,57 @@ from vigil.topics.suppliers import SUPPLIER_TOPICS
 
 BATCH_BYTES: Final = 256 * 1024
 IN_FLIGHT: Final = 64
-"""So many batches may wait for the broker before more is made."""
+"""Batches that may wait for the broker before more are made."""
 TICK_S: Final = 0.005
-"""What is due within this time is sent at once."""
-
-Progress = Callable[[int, int], None]
-"""Told now and then: how many messages were sent, and the `sent_at` of the latest."""
+"""Messages that are due within this time are sent at once."""
+MESSAGES_PER_FLUSH: Final = 5_000
+"""Messages after which the batches are flushed and the progress is reported."""
 
 
 class CannotProduceError(Exception):
-    """The operator's: the broker cannot take the messages; the text says why and what to do."""
+    """The broker cannot accept the messages. The text says why and what the operator can do."""
+
+
+class SendOptions(NamedTuple):
+    """How fast a simulation is sent."""
+
+    speed: float | None = 1.0
+    """Simulated seconds per second after the backlog; None: as fast as possible."""
+    backlog_s: float = 600
+    """Simulated seconds at the beginning that are sent at once, with the suppliers' history.
+
+    Set `start_ms` to now − `backlog_s` for a backlog that ends now. A backlog is for a worker that starts after it: for
+    a worker that already runs with a live clock, and is idle, all of it is late.
+    """
+    rate: float | None = None
+    """Maximum number of messages per second."""
+
+    def check(self) -> None:
+        """Raise InvalidSimulationError for values that make no sense."""
+        for name, value in (("speed", self.speed), ("rate", self.rate)):
+            if value is not None and not 0 < value < float("inf"):
+                raise InvalidSimulationError(name, f"is {value:g}: it must be above 0")
+        if not 0 <= self.backlog_s < float("inf"):
+            raise InvalidSimulationError("backlog_s", f"is {self.backlog_s:g}: it must be 0 or more")
+
+
+class SendCallbacks(NamedTuple):
+    """Functions that are called while a simulation is sent."""
+
+    on_progress: Callable[[int, int], None] | None = None
+    """From time to time, with the number of messages so far and the `sent_at` of the latest."""
+    on_fault: Callable[[Fault], None] | None = None
+    """With each planned fault, before its first message."""
+    on_backlog_sent: Callable[[], None] | None = None
+    """Once the broker has the backlog: the time to start a worker."""
+
+
+DEFAULT_OPTIONS: Final = SendOptions()
+NO_CALLBACKS: Final = SendCallbacks()
 
 
 def topics_of(simulation: Simulation) -> list[str]:
-    """The topics that a simulation sends to."""
+    """Return the topics that a simulation sends to."""
     topics = list(ROOM_TOPICS) if simulation.rooms else []
     topics += SUPPLIER_TOPICS if simulation.suppliers else ()
     return topics + (["review"] if simulation.reviews else [])
@@ -42,73 +79,65 @@ def topics_of(simulation: Simulation) -> list[str]:
 async def produce(
     simulation: Simulation,
     broker: str,
-    *,
-    speed: float | None = 1.0,
-    backlog_s: float = 600,
-    rate: float | None = None,
-    on_progress: Progress | None = None,
-    on_fault: Callable[[Fault], None] | None = None,
-    on_backlog_sent: Callable[[], None] | None = None,
+    options: SendOptions = DEFAULT_OPTIONS,
+    callbacks: SendCallbacks = NO_CALLBACKS,
     stop: asyncio.Event | None = None,
-    client: Mapping[str, Any] | None = None,
 ) -> int:
-    """Send a simulation to the broker.
+    """Send a simulation to the broker and return the number of messages.
 
-    The first `backlog_s` seconds of simulated time (and the suppliers' history) are sent as fast as they go; after
-    them simulated time passes `speed` times as fast as real time (None: as fast as it goes). `rate` is the most
-    messages a second. Set `start_ms` to now − `backlog_s` for a backlog that ends now. A backlog is for a worker that
-    starts after it: to one that runs live already, and is idle, all of it is late. `on_backlog_sent` is called once
-    it is with the broker: the time to start a worker.
-
-    Sending ends with the simulation, or soon after `stop` is set. `client` has further settings of the aiokafka client
-    (security). Returns the number of messages.
-
-    Raises CannotProduceError: no broker, no such topic, or messages that the broker refused.
+    Sending ends with the simulation, or soon after `stop` is set. Raises CannotProduceError if there is no broker or no
+    such topic, or if the broker rejects messages.
     """
     began = time.monotonic()
-    for name, value in (("speed", speed), ("rate", rate)):
-        if value is not None and not 0 < value < float("inf"):
-            raise InvalidSimulationError(name, f"is {value:g}: it must be above 0")
-    if not 0 <= backlog_s < float("inf"):
-        raise InvalidSimulationError("backlog_s", f"is {backlog_s:g}: it must be 0 or more")
-    settings = {"bootstrap_servers": broker, **(client or {})}
+    options.check()
     try:
-        partitions = await _partitions(settings, broker, topics_of(simulation))
+        partitions = await _partitions(broker, topics_of(simulation))
         producer = AIOKafkaProducer(
-            **settings, acks="all", max_batch_size=BATCH_BYTES, max_request_size=4 * BATCH_BYTES
+            bootstrap_servers=broker, acks="all", max_batch_size=BATCH_BYTES, max_request_size=4 * BATCH_BYTES
         )
         await producer.start()
         try:
-            outbox = _Outbox(producer, partitions)
-            pace = _SendRate(began, simulation.start_ms + round(backlog_s * 1000), speed, rate)
-            for message in simulation.messages(on_fault):
-                if on_backlog_sent and message.sent_at > pace.backlog_end:
-                    await outbox.settle()
-                    on_backlog_sent()
-                    on_backlog_sent = None
-                wait = pace.wait(message, outbox.sent)
-                if wait > TICK_S or outbox.sent % 5_000 == 4_999:
-                    await outbox.flush()
-                    if on_progress:
-                        on_progress(outbox.sent, message.sent_at)
-                    await _sleep(wait, stop)
-                if stop is not None and stop.is_set():
-                    break
-                await outbox.add(message)
-            await outbox.settle()
+            batches = _PendingBatches(producer, partitions)
+            schedule = _SendSchedule(began, simulation.start_ms + round(options.backlog_s * 1000), options)
+            await _send_all(simulation, batches, schedule, callbacks, stop)
         finally:
             await producer.stop()
     except KafkaConnectionError as error:
         text = f"cannot reach a Kafka broker at {broker}: {error}; is it running, and is the address right?"
         raise CannotProduceError(text) from error
     except KafkaError as error:
-        raise CannotProduceError(f"the broker at {broker} refused messages: {error}") from error
-    return outbox.sent
+        raise CannotProduceError(f"the broker at {broker} rejected messages: {error}") from error
+    return batches.sent
 
 
-async def _partitions(settings: Mapping[str, Any], broker: str, topics: list[str]) -> dict[str, int]:
-    """How many partitions each topic has; asks for all topics, since to ask for one may create it."""
-    admin = AIOKafkaAdminClient(**settings)
+async def _send_all(
+    simulation: Simulation,
+    batches: "_PendingBatches",
+    schedule: "_SendSchedule",
+    callbacks: SendCallbacks,
+    stop: asyncio.Event | None,
+) -> None:
+    on_progress, on_fault, on_backlog_sent = callbacks
+    for message in simulation.messages(on_fault):
+        if on_backlog_sent and message.sent_at > schedule.backlog_end:
+            await batches.wait_until_sent()
+            on_backlog_sent()
+            on_backlog_sent = None
+        wait = schedule.wait(message, batches.sent)
+        if wait > TICK_S or batches.sent % MESSAGES_PER_FLUSH == MESSAGES_PER_FLUSH - 1:
+            await batches.flush()
+            if on_progress:
+                on_progress(batches.sent, message.sent_at)
+            await _sleep(wait, stop)
+        if stop is not None and stop.is_set():
+            break
+        await batches.add(message)
+    await batches.wait_until_sent()
+
+
+async def _partitions(broker: str, topics: list[str]) -> dict[str, int]:
+    """Return the number of partitions of each topic; lists all topics, since a request for one may create it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     try:
         await admin.start()
         known = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
@@ -117,8 +146,8 @@ async def _partitions(settings: Mapping[str, Any], broker: str, topics: list[str
     missing = [topic for topic in topics if not known.get(topic)]
     if missing:
         raise CannotProduceError(
-            f"the broker at {broker} has no topic {', '.join(missing)}: a worker creates the topics as it starts "
-            "(`vigil worker`), so start one first"
+            f"the broker at {broker} has no topic {', '.join(missing)}: a worker creates the topics when it starts; "
+            "start one first (`vigil worker`)"
         )
     return {topic: known[topic] for topic in topics}
 
@@ -133,17 +162,17 @@ async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
         return
 
 
-class _SendRate:
-    """When each message is due in real time."""
+class _SendSchedule:
+    """Computes when each message is due in real time."""
 
-    def __init__(self, began: float, backlog_end: int, speed: float | None, rate: float | None) -> None:
+    def __init__(self, began: float, backlog_end: int, options: SendOptions) -> None:
         self._began = began
         self.backlog_end = backlog_end
-        self._speed = speed
-        self._rate = rate
+        self._speed = options.speed
+        self._rate = options.rate
 
     def wait(self, message: SimulatedMessage, sent: int) -> float:
-        """Seconds to wait before this message, the first not sent yet; not above 0 when it is due."""
+        """Return the seconds to wait before sending the next message; 0 or less if it is due."""
         due = self._began
         if self._speed is not None and message.sent_at > self.backlog_end:
             due += (message.sent_at - self.backlog_end) / 1000 / self._speed
@@ -154,8 +183,8 @@ class _SendRate:
         return due - time.monotonic()
 
 
-class _Outbox:
-    """Messages on their way, in batches by partition: several times as fast as one by one, and as much in order."""
+class _PendingBatches:
+    """Messages that are being sent, in batches by partition: several times faster than singly, in the same order."""
 
     def __init__(self, producer: AIOKafkaProducer, partitions: dict[str, int]) -> None:
         self.sent = 0
@@ -168,7 +197,7 @@ class _Outbox:
     async def add(self, message: SimulatedMessage) -> None:
         place = self._places.get((message.topic, message.key))
         if place is None:
-            if len(self._places) > 200_000:  # rooms come and go without end
+            if len(self._places) > 200_000:  # bounds the memory: new rooms come without end
                 self._places.clear()
             place = (message.topic, partition_of(message.key, self._counts[message.topic]))
             self._places[message.topic, message.key] = place
@@ -182,12 +211,12 @@ class _Outbox:
         self.sent += 1
 
     async def flush(self) -> None:
-        """Hand everything to the producer, and wait while too much is on its way."""
+        """Give all batches to the producer, and wait while too many are in flight."""
         for place in list(self._batches):
             await self._send(place)
 
-    async def settle(self) -> None:
-        """Wait until everything is with the broker."""
+    async def wait_until_sent(self) -> None:
+        """Wait until the broker has every message."""
         await self.flush()
         await asyncio.gather(*self._waiting)
         self._waiting.clear()
@@ -199,7 +228,7 @@ class _Outbox:
         while self._waiting:
             done = {future for future in self._waiting if future.done()}
             for future in done:
-                future.result()  # raises what the broker refused
+                future.result()  # raises the error of a rejected batch
             self._waiting -= done
             if len(self._waiting) < IN_FLIGHT:
                 return

@@ -1,4 +1,4 @@
-"""What a look at the picture says: the part of a `frame-status` message that stays the same from frame to frame."""
+"""Looks: the part of a `frame-status` message that stays the same from frame to frame."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,27 +15,27 @@ Layout = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True)
 class Look:
-    """One state of the picture. Hashable, so that its JSON is made once."""
+    """One state of the picture. It is hashable so that its JSON is encoded once."""
 
     stream: Stream = "live"
     face: bool = True
     black: bool = False
     offsets: tuple[int | None, ...] = (12, -8, 21, 3)
-    """`av_offset_ms` of successive frames, over and over."""
+    """`av_offset_ms` of successive frames, repeated."""
     activity: Activity | None = "hosting"
     layout: Layout | None = None
     labels: tuple[str, ...] = ()
 
     def but(self, **changes: Any) -> "Look":
-        """The same look with some things different."""
+        """Return this look with some fields changed."""
         return replace(self, **changes)
 
 
 @lru_cache(maxsize=4096)
 def endings(look: Look) -> tuple[bytes, ...]:
-    """What follows `at` in the JSON of a frame: one for each of the look's offsets.
+    """Return what follows `at` in the JSON of a frame, once for each offset of the look.
 
-    Fields that have a default are left out where they say nothing, as real producers do.
+    Optional fields without a value are left out, as real producers do.
     """
     texts = []
     for offset in look.offsets:

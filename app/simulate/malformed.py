@@ -1,4 +1,4 @@
-"""Messages that must be refused: each kind of malformation of the contract, made from a good message."""
+"""Malformed messages, which must be rejected: every kind of violation of the contract, made from a valid message."""
 
 from collections.abc import Callable
 from random import Random
@@ -14,13 +14,13 @@ Fields = dict[str, Any]
 
 
 class Malformation(NamedTuple):
-    """One way to be wrong."""
+    """One kind of violation of the contract."""
 
     name: str
     topics: frozenset[str] | None
-    """The topics that it fits; None: all."""
+    """The topics that it applies to; None: all."""
     make: Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes | None]]
-    """The key and the value, from the good message and its fields (a copy)."""
+    """Returns key and value, given the valid message and a copy of its fields."""
 
 
 _ID: Final = {
@@ -37,7 +37,7 @@ _ID: Final = {
 def _fields(
     change: Callable[[SimulatedMessage, Fields], object],
 ) -> Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes]]:
-    """A kind that changes the fields in place."""
+    """Return a function that changes the fields in place."""
 
     def make(message: SimulatedMessage, fields: Fields) -> tuple[bytes | None, bytes]:
         change(message, fields)
@@ -51,12 +51,12 @@ def _put(name: str, value: object) -> Callable[[SimulatedMessage, Fields], tuple
 
 
 def _raw(change: Callable[[bytes], bytes]) -> Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes]]:
-    """A kind that changes the bytes of the value."""
+    """Return a function that changes the bytes of the value."""
     return lambda message, fields: (message.key, change(message.value or b""))
 
 
 def _at(written: bytes) -> Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes]]:
-    """An event time written in another way, where no JSON library would write it so."""
+    """Return a function that writes the event time in a notation that no JSON library produces."""
 
     def make(message: SimulatedMessage, fields: Fields) -> tuple[bytes | None, bytes]:
         fields["at"] = "@"
@@ -135,7 +135,7 @@ AHEAD: Final = Malformation(
     None,
     _fields(lambda m, f: f.__setitem__("at", m.at + 3 * 24 * 3_600_000)),
 )
-"""Refused by a worker that runs live, taken by any other (where it makes everything after it late): only on demand."""
+"""Only on demand: a worker with a live clock rejects it, any other accepts it and then takes later events as late."""
 
 
 def _surrogate(message: SimulatedMessage, fields: Fields) -> bytes:
@@ -149,17 +149,17 @@ def _submitted(fields: Fields) -> None:
 
 
 class Malformer:
-    """Adds malformed messages beside good ones, every kind in turn from a random beginning."""
+    """Makes malformed messages from valid ones, each kind in turn, starting with a random one."""
 
     def __init__(self, seed: int, share: float, *, ahead: bool) -> None:
-        self._rng = Random(f"{seed}/malformed")  # noqa: S311
+        self._rng = Random(f"{seed}/malformed")
         self._share = share
         kinds = (*KINDS, AHEAD) if ahead else KINDS
         self._kinds = {topic: [kind for kind in kinds if kind.topics is None or topic in kind.topics] for topic in _ID}
         self._turn = {topic: self._rng.randrange(len(of)) for topic, of in self._kinds.items()}
 
     def spoil(self, message: SimulatedMessage) -> SimulatedMessage | None:
-        """Now and then a malformed message made from a good one, arriving with it."""
+        """Return a malformed message that arrives with a valid one, or None most of the time."""
         if self._rng.random() >= self._share or message.value is None:
             return None
         kinds = self._kinds[message.topic]

@@ -1,4 +1,4 @@
-"""What a simulation gives: messages in order of arrival, and the faults that were planned."""
+"""What a simulation produces: messages in order of arrival, and planned faults."""
 
 from typing import Literal, NamedTuple
 
@@ -14,18 +14,18 @@ class SimulatedMessage(NamedTuple):
     key: bytes | None
     value: bytes | None
     at: int
-    """Event time, ms (of a malformed message: that of the message it was made from)."""
+    """Event time in ms; of a malformed message, that of its original."""
     sent_at: int
-    """When it reaches the broker, ms of simulated time: never before `at`."""
+    """Simulated time in ms at which it reaches the broker, never before `at`."""
     malformed: str | None = None
-    """What is wrong with it on purpose; None for a good message."""
+    """The kind of malformation; None for a valid message."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """One line of the manifest: something done wrong on purpose, as Vigil must find it."""
+    """One line of the manifest: a planned fault that Vigil must find."""
 
     kind: Literal["violation", "signal-lost"]
-    """A verdict to come, or the notice `signal-lost` (which is no violation)."""
+    """A verdict, or the notice `signal-lost`, which is not a violation."""
     rule: str | None
     """The rule violated; None for `signal-lost`."""
     room_id: str
@@ -33,11 +33,11 @@ class Fault(Struct, frozen=True, kw_only=True):
     since: int
     at: int
     subject: str | None
-    """The label judged, where a label decides the rule."""
+    """The label that was judged, if the rule is decided by a label."""
     words: str
     """What happened, for people."""
 
     @property
     def verdict_id(self) -> str:
-        """The identity of the verdict that must come of it."""
+        """The identity of the verdict that must result."""
         return identity(self.rule, self.subject, self.room_id, self.since, self.at)

@@ -1,4 +1,4 @@
-"""What looks like a fault and is none: each one segment of a broadcast that must give no verdict."""
+"""Near misses: what looks like a fault and is none. Each is a segment of a broadcast that must not give a verdict."""
 
 from typing import Final
 
@@ -9,43 +9,45 @@ from vigil.app.simulate.segment import ScriptedComment, Segment, SimulatedRoom, 
 
 
 def two_misses(room: SimulatedRoom, start: int) -> Segment:
-    """Two buyers are missed, the third is greeted."""
+    """Two buyers are not greeted, the third one is."""
     end = start + room.rng.randint(28_000, 50_000)
     entered, faults = room.unanswered(start, end, 2)
-    assert not faults  # noqa: S101
+    assert not faults  # noqa: S101 - two misses are less than the limit
     return Segment(start, end, one_look(start, end, room.look), False, entered)
 
 
 def off_camera(room: SimulatedRoom, start: int) -> Segment:
-    """Nobody is seen for longer than the rule allows, but the host keeps answering."""
+    """The host is not visible for longer than the rule allows, but continues to answer."""
     end = start + rules.LASTS_S["absence"] * 1000 + room.rng.randint(10_000, 60_000)
     return Segment(start, end, one_look(start, end, room.look.but(face=False)))
 
 
 def short_black(room: SimulatedRoom, start: int) -> Segment:
-    """The picture is black, but not for long enough."""
+    """The picture is black, but not long enough."""
     end = start + room.rng.randint(20_000, rules.LASTS_S["black-screen"] * 1000 - 15_000)
     return Segment(start, end, one_look(start, end, room.look.but(face=False, black=True, layout=None)))
 
 
 def black_with_a_gap(room: SimulatedRoom, start: int) -> Segment:
-    """Black before and after a loss of the signal: missing data is never a violation."""
+    """The picture is black before and after a gap in the frames: missing data is never a violation."""
     lost = start + room.rng.randint(60_000, 100_000)
     back = lost + (rules.MAX_FRAME_GAP_S + room.rng.randint(8, 25)) * 1000
     end = back + room.rng.randint(60_000, 100_000)
     black = room.look.but(face=False, black=True, layout=None)
-    return _with_a_gap(room, start, lost, back, end, black)
+    return _with_a_gap(room, (start, lost, back, end), black)
 
 
 def lost_signal(room: SimulatedRoom, start: int) -> Segment:
-    """No frames come for a while, and nobody said that the stream was disconnected."""
+    """No frames arrive for a while, and no frame said that the stream was disconnected."""
     lost = start + room.rng.randint(10_000, 30_000)
     back = lost + (rules.MAX_FRAME_GAP_S + room.rng.randint(8, 45)) * 1000
-    return _with_a_gap(room, start, lost, back, back + 12_000, room.look)
+    return _with_a_gap(room, (start, lost, back, back + 12_000), room.look)
 
 
-def _with_a_gap(room: SimulatedRoom, start: int, lost: int, back: int, end: int, look: Look) -> Segment:
-    # A look of one millisecond is exactly one frame: so the last one before the gap is known.
+def _with_a_gap(room: SimulatedRoom, times: tuple[int, int, int, int], look: Look) -> Segment:
+    """Return a segment with frames from its start until they are lost, and from when they are back until its end."""
+    start, lost, back, end = times
+    # A look of one millisecond gives exactly one frame, so the time of the last frame before the gap is known.
     looks = ((start, look), (lost, look), (lost + 1, None), (back, look))
     at = lost + rules.MAX_FRAME_GAP_S * 1000
     notice = room.fault(None, lost, at, f"no frame for {(back - lost) / 1000:.0f} s, and not disconnected")
@@ -53,7 +55,7 @@ def _with_a_gap(room: SimulatedRoom, start: int, lost: int, back: int, end: int,
 
 
 def drop_out(room: SimulatedRoom, start: int) -> Segment:
-    """The stream breaks off, black, and comes back in time; who entered meanwhile was not to be greeted."""
+    """The stream disconnects with a black picture and returns in time; buyers who enter meanwhile need no greeting."""
     end = start + room.rng.randint(15_000, 240_000)
     look = room.look.but(stream="disconnected", face=False, black=True, activity=None, layout=None, offsets=(None,))
     entered, _ = room.unanswered(start + 2_000, end, room.rng.choice((0, 0, 4)))
@@ -61,7 +63,7 @@ def drop_out(room: SimulatedRoom, start: int) -> Segment:
 
 
 def short_desync(room: SimulatedRoom, start: int) -> Segment:
-    """Sound and picture are apart, but not for long enough; or for long, but within the limits."""
+    """Sound and picture are out of sync, but not long enough; or long enough, but within the limits."""
     if room.rng.random() < 0.5:
         end = start + room.rng.randint(60_000, rules.LASTS_S["av-desync"] * 1000 - 30_000)
         return Segment(start, end, one_look(start, end, room.look.but(offsets=LATE[0])))
@@ -70,7 +72,7 @@ def short_desync(room: SimulatedRoom, start: int) -> Segment:
 
 
 def lunch(room: SimulatedRoom, start: int) -> Segment:
-    """The host eats for some minutes, shows something once in between, and eats on."""
+    """The host eats for some minutes, interrupted once by hosting."""
     back = start + room.rng.randint(100_000, 250_000)
     end = back + room.rng.randint(100_000, 250_000)
     eating = room.look.but(activity="eating")
@@ -78,20 +80,20 @@ def lunch(room: SimulatedRoom, start: int) -> Segment:
 
 
 def nap(room: SimulatedRoom, start: int) -> Segment:
-    """The host's eyes fall shut for some seconds."""
+    """The host sleeps for a few seconds."""
     end = start + room.rng.randint(3_000, rules.LASTS_S["sleeping"] * 1000 - 4_000)
     return Segment(start, end, one_look(start, end, room.look.but(activity="sleeping")), False)
 
 
 def flicker(room: SimulatedRoom, start: int) -> Segment:
-    """A label is seen on a frame or two: not long enough to count."""
+    """A label is seen on one or two frames: not long enough to count."""
     label = room.rng.choice(("minor", "illegal-background", *words.RIGHTS, *words.PROHIBITED))
     end = start + 1_900
     return Segment(start, end, one_look(start, end, room.look.but(labels=(label,))), False)
 
 
 def crowded_canvas(room: SimulatedRoom, start: int) -> Segment:
-    """A full canvas, everything just within the rules."""
+    """A full layout, just within the limits."""
     end = start + room.rng.randint(20_000, 90_000)
     full = (
         ("camera_share", 0.35),
@@ -104,7 +106,7 @@ def crowded_canvas(room: SimulatedRoom, start: int) -> Segment:
 
 
 def said_four_times(room: SimulatedRoom, start: int) -> Segment:
-    """Nearly the same four times in a minute: once too few; or more often, but slowly."""
+    """The host types nearly the same text four times in a minute, one less than the limit; or more, but slowly."""
     text = room.rng.choice(words.REPEATED).format(n=room.rng.randint(100, 999))
     slow = room.rng.random() < 0.5
     at = start + 3_000
@@ -112,13 +114,13 @@ def said_four_times(room: SimulatedRoom, start: int) -> Segment:
     for _ in range(rules.REPEATS + 1 if slow else rules.REPEATS - 1):
         said.append(ScriptedComment(at, text, "text", "chat"))
         at += 20_000 if slow else 8_000
-    # Some quiet time: another of these may follow at once with the same words.
+    # A pause: another segment of this kind with the same text may follow immediately.
     end = at + rules.REPEATS_WITHIN_S * 1000
     return Segment(start, end, one_look(start, end, room.look), said=tuple(said))
 
 
 def greeted_alike(room: SimulatedRoom, start: int) -> Segment:
-    """The same greeting for everyone, as the first rule demands: no harassment."""
+    """The host greets everyone with the same text, as the first rule requires: no harassment."""
     at = start + 2_000
     said = []
     for _ in range(7):

@@ -1,4 +1,4 @@
-"""Types of command-line options: durations, times and speeds, refused with words that say how to write them."""
+"""Types of command-line options: durations, times and speeds."""
 
 import re
 from datetime import datetime
@@ -12,7 +12,7 @@ _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Duration(click.ParamType):
-    """Seconds, or a number with s, m, h or d; a word given to it stands for None."""
+    """A duration in seconds, or with the unit s, m, h or d. The word `none`, if given, stands for None."""
 
     name = "duration"
 
@@ -26,12 +26,12 @@ class Duration(click.ParamType):
             return None
         if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", value.strip())):
             word = f", or {self.none}" if self.none else ""
-            self.fail(f"{value!r} is no duration: write 90, 90s, 10m, 2h or 1.5d{word}", param, ctx)
+            self.fail(f"{value!r} is not a duration: write 90, 90s, 10m, 2h or 1.5d{word}", param, ctx)
         return float(match[1]) * _UNITS[match[2]]
 
 
 class Speed(click.ParamType):
-    """How many times as fast as real time; `max` is None."""
+    """A multiple of real time; `max` is None."""
 
     name = "speed"
 
@@ -43,12 +43,12 @@ class Speed(click.ParamType):
         except ValueError:
             speed = 0.0
         if not 0 < speed < float("inf"):
-            self.fail(f"{value!r} is no speed: write a number above 0 (1 is real time), or max", param, ctx)
+            self.fail(f"{value!r} is not a speed: write a number above 0 (1 is real time), or max", param, ctx)
         return speed
 
 
 class Instant(click.ParamType):
-    """A time as ISO 8601 with its offset, or `now`; in ms since the epoch."""
+    """A time in ISO 8601 with an offset, or `now`; converted to ms since the epoch."""
 
     name = "time"
 
@@ -58,7 +58,7 @@ class Instant(click.ParamType):
         try:
             instant = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no time: write now, or such as 2022-09-01T09:00:00-07:00", param, ctx)
+            self.fail(f"{value!r} is not a time: write now, or for example 2022-09-01T09:00:00-07:00", param, ctx)
         if instant.tzinfo is None:
-            self.fail(f"{value!r} does not say in which time zone: end it with Z or an offset, -07:00", param, ctx)
+            self.fail(f"{value!r} has no time zone: append Z or an offset such as -07:00", param, ctx)
         return round(instant.timestamp() * 1000)

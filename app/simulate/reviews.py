@@ -1,4 +1,4 @@
-"""Moderators who look at verdicts: some are overturned, and now and then a second look puts one back."""
+"""Moderators who review verdicts: some are overturned, and a few of those are upheld again by a second review."""
 
 import heapq
 from random import Random
@@ -15,15 +15,15 @@ REASONS: Final = {
 
 
 class Moderators:
-    """Reviews of planned violations, some time after Vigil must have found them."""
+    """Produces reviews of planned violations, some time after Vigil must have found them."""
 
     def __init__(self, seed: int, share: float) -> None:
-        self._rng = Random(f"{seed}/reviews")  # noqa: S311
+        self._rng = Random(f"{seed}/reviews")
         self._share = share
         self._due: list[tuple[int, str, str, Fault]] = []
 
-    def hear(self, fault: Fault) -> None:
-        """Perhaps a moderator will look at it."""
+    def consider(self, fault: Fault) -> None:
+        """Plan a review of the fault, with the probability `share`."""
         if not self._share or fault.kind != "violation" or self._rng.random() >= self._share:
             return
         at = fault.at + self._rng.randint(30_000, 180_000)

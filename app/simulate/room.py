@@ -1,6 +1,7 @@
-"""One host's rooms, played: the script's frames about once a second, and a crowd that comes, asks and chats.
+"""Plays the rooms of one host: frames of the script about once a second, and buyers who enter, ask and chat.
 
-Messages are made slice by slice of time; within a slice their order does not matter, since arrival sorts them.
+Messages are generated for one slice of time after another. Their order in a slice does not matter, since they are
+sorted by arrival.
 """
 
 import heapq
@@ -20,13 +21,13 @@ from vigil.topics.fields import Tier
 TIERS: Final[tuple[Tier | None, ...]] = (
     "L0", "L0", "L0", "L0", "L0", "L1", "L1", "L1", "L2", "L2", "L3", "L4", None, None,
 )  # fmt: skip
-"""A buyer's tier goes by its number."""
+"""The tier of a buyer is given by its number."""
 
 GREETED_BY_MS: Final = 7_500
-"""An attentive host greets within this time."""
+"""An attentive host greets within this time after an entry."""
 
-GUARD_MS: Final = 9_000
-"""In an attentive segment nobody enters later than this before its end, so that everyone is received within it."""
+LAST_ENTRY_MS: Final = 9_000
+"""In an attentive segment the last buyer enters this long before its end, so that all are received in the segment."""
 
 BUYERS: Final = 200_000
 
@@ -34,14 +35,14 @@ _Item = tuple[int, int, Callable[..., None], tuple[Any, ...]]
 
 
 class RoomPlayer:
-    """Plays one script after the other of one host, and tells each fault as it comes."""
+    """Plays the broadcasts of one host, and reports each fault when its segment starts."""
 
     def __init__(self, script: Script, seed: int, disorder_ms: int, on_fault: Callable[[Fault], None] | None) -> None:
         self._broadcasts = script.broadcasts()
-        self._rng = Random(f"{seed}/crowd/{script.slot}")  # noqa: S311
+        self._rng = Random(f"{seed}/crowd/{script.slot}")
         self._slot = script.slot
         self._on_fault = on_fault
-        # How late each topic arrives, as far as disorder allows: at least, and up to as much more.
+        # Delays of arrival by kind of message, within the disorder: a minimum and a random addition.
         self._entry_delay = (0, disorder_ms * 0.35)
         self._frame_delay = (disorder_ms * 0.05, disorder_ms * 0.6)
         self._text_delay = (0, disorder_ms * 0.8)
@@ -51,11 +52,11 @@ class RoomPlayer:
         self._agenda: list[_Item] = []
         self._out: list[SimulatedMessage] = []
         self.next_at = 0
-        """Nothing comes before this time: no need to play until then."""
+        """There is no event before this time."""
         self.over = False
         self._next_broadcast()
 
-    # What the script says
+    # The script
 
     def _next_broadcast(self) -> None:
         broadcast = next(self._broadcasts, None)
@@ -68,7 +69,7 @@ class RoomPlayer:
         self._key = room.room_id.encode()
         self._prefix = b'{"room_id":"%b","host_id":"%b","at":' % (self._key, room.host_id.encode())
         self._visitors: list[int] = []
-        # From a quiet to a crowded room: the mean time between entries, and between buyers' comments.
+        # From a quiet to a crowded room: the mean times between entries and between buyers' comments.
         crowd = self._rng.uniform(0, 1)
         self._entry_every = 26_000 - 20_000 * crowd
         self._comment_every = 16_000 - 12_000 * crowd
@@ -88,27 +89,27 @@ class RoomPlayer:
         if self._on_fault:
             for fault in segment.faults:
                 self._on_fault(fault)
-        self._invite(segment)
+        self._schedule_start(segment)
 
-    def _invite(self, segment: Segment) -> None:
-        """Put on the agenda what begins this segment."""
+    def _schedule_start(self, segment: Segment) -> None:
+        """Schedule the first events of a segment."""
         start, rng = segment.start, self._rng
         for entry in segment.entered:
-            self._later(entry.at, self._scripted_entry, entry.buyer)
+            self._schedule(entry.at, self._scripted_entry, entry.buyer)
         for said in segment.said:
-            self._later(said.at, self._host_says, said)
-        self._later(start + int(rng.expovariate(1 / self._comment_every)), self._buyer_says)
+            self._schedule(said.at, self._host_says, said)
+        self._schedule(start + int(rng.expovariate(1 / self._comment_every)), self._buyer_says)
         if segment.attentive:
-            self._later(start + rng.randint(1_000, 2_500), self._enter)
-            self._later(start + rng.randint(4_000, 25_000), self._host_talks, False)
+            self._schedule(start + rng.randint(1_000, 2_500), self._enter)
+            self._schedule(start + rng.randint(4_000, 25_000), self._host_talks, False)
 
-    def _later(self, at: int, act: Callable[..., None], *told: Any) -> None:
-        """Do something at a time of this segment; what falls behind its end is not done."""
+    def _schedule(self, at: int, act: Callable[..., None], *arguments: Any) -> None:
+        """Schedule an event of this segment; one at or after its end is dropped."""
         if at < self._segment.end:
             self._numbers += 1
-            heapq.heappush(self._agenda, (at, self._numbers, act, told))
+            heapq.heappush(self._agenda, (at, self._numbers, act, arguments))
 
-    # Time passes
+    # Time
 
     def play(self, until: int, out: list[SimulatedMessage]) -> None:
         """Add every message with `at` before `until`."""
@@ -149,24 +150,24 @@ class RoomPlayer:
     def _talk(self, until: int) -> None:
         agenda = self._agenda
         while agenda and agenda[0][0] < until:
-            at, _, act, told = heapq.heappop(agenda)
-            act(at, *told)
+            at, _, act, arguments = heapq.heappop(agenda)
+            act(at, *arguments)
 
     # Buyers
 
     def _scripted_entry(self, at: int, buyer: int) -> None:
-        """A buyer of the script: numbered apart from the crowd, so that it is a new one for sure."""
+        """A buyer of the script enters. Its number is outside the range of the crowd, so that it is a new buyer."""
         self._entry(at, BUYERS + self._slot * 10_000 + buyer)
 
     def _enter(self, at: int) -> None:
-        """Somebody of the crowd comes in, and will be greeted."""
+        """A buyer of the crowd enters, and will be greeted."""
         segment, rng = self._segment, self._rng
-        if at < segment.end - GUARD_MS:
+        if at < segment.end - LAST_ENTRY_MS:
             self._entry(at, rng.randrange(BUYERS))
             if not at <= self._reception <= at + GREETED_BY_MS:
                 self._reception = at + rng.randint(1_000, GREETED_BY_MS)
-                self._later(self._reception, self._greet)
-            self._later(at + 300 + int(rng.expovariate(1 / self._entry_every)), self._enter)
+                self._schedule(self._reception, self._greet)
+            self._schedule(at + 300 + int(rng.expovariate(1 / self._entry_every)), self._enter)
 
     def _entry(self, at: int, buyer: int) -> None:
         fields: dict[str, Any] = {
@@ -179,7 +180,7 @@ class RoomPlayer:
         if tier is not None or buyer % 2:
             fields["buyer_tier"] = tier
         if buyer % 7 == 0:
-            fields["source"] = "feed"  # a field that nobody reads: producers add such
+            fields["source"] = "feed"  # an unknown field, as producers add them
         self._visitors = [*self._visitors[-30:], buyer]
         self._send("buyer-entry", fields, at, self._entry_delay)
 
@@ -191,14 +192,14 @@ class RoomPlayer:
             text = self._worded(words.QUESTIONS if asks else words.BUYER_CHAT)
             labels: tuple[str, ...] = ()
             if rng.random() < 0.01:
-                text, labels = words.BUYER_ABUSE, ("abuse",)  # a buyer's words are not the host's violation
+                text, labels = words.BUYER_ABUSE, ("abuse",)  # a buyer's words are not a violation of the host
             self._comment(
                 at, f"buyer-{buyer:06d}", "buyer", ScriptedComment(at, text, "text", "ask" if asks else None, labels)
             )
             answered = at + rng.randint(2_000, 9_000)
             if asks and self._segment.attentive and answered < self._segment.end - 500:
-                self._later(answered, self._answer)
-        self._later(at + 200 + int(rng.expovariate(1 / self._comment_every)), self._buyer_says)
+                self._schedule(answered, self._answer)
+        self._schedule(at + 200 + int(rng.expovariate(1 / self._comment_every)), self._buyer_says)
 
     # The host
 
@@ -209,16 +210,16 @@ class RoomPlayer:
         self._host_says(at, ScriptedComment(at, self._worded(words.ANSWERS), self._voice(), "answer"))
 
     def _host_talks(self, at: int, chatted: bool) -> None:
-        """About the product, or (never twice in a row) about something else."""
+        """The host talks about the product or, never twice in a row, about something else."""
         chats = not chatted and self._rng.random() < 0.2
         if chats:
-            # In turn, so that what is typed again was typed minutes ago: no near-identical comments.
+            # In turn, so that a text is repeated only after minutes and does not count as a repeated comment.
             self._spoken += 1
             said = ScriptedComment(at, words.CHAT[self._spoken % len(words.CHAT)], self._voice(), "chat")
         else:
             said = ScriptedComment(at, self._worded(words.INTRODUCTIONS), self._voice(), "introduce")
         self._host_says(at, said)
-        self._later(at + self._rng.randint(8_000, 30_000), self._host_talks, chats)
+        self._schedule(at + self._rng.randint(8_000, 30_000), self._host_talks, chats)
 
     def _host_says(self, at: int, said: ScriptedComment) -> None:
         self._comment(at, self._room.host_id, "host", said)

@@ -1,19 +1,19 @@
-"""The numbers of the announcement of July 2022 that faults are planned by.
+"""The limits of the announcement of July 2022, which faults are planned by.
 
-They are told here once more, apart from the rulebook, on purpose: the manifest is what the rules *should* find, so it
-must not move with the rulebook that it checks. A test compares the two.
+They repeat the rulebook on purpose: the manifest says what the rules *should* find, so it must not change with the
+rulebook that it checks. A test compares the two.
 """
 
 from typing import Final
 
 IN_FORCE_MS: Final = 1_658_214_000_000
-"""2022-07-19, midnight in Los Angeles: before it no room rule judges."""
+"""2022-07-19, midnight in Los Angeles: no room rule is in force before it."""
 
 MAX_FRAME_GAP_S: Final = 15
 GREET_WITHIN_S: Final = 10
 MISSES_IN_A_ROW: Final = 3
 AGAIN_S: Final = 3600
-"""The same label in comments of one room counts once in this time; so do repeated comments."""
+"""The same label in comments of one room, and repeated comments, count once in this time."""
 REPEATS: Final = 5
 REPEATS_WITHIN_S: Final = 60
 
@@ -31,7 +31,8 @@ LASTS_S: Final = {
     "minor": 3,
     "prohibited-goods": 3,
 }
-"""How long a run of frames must last to violate each rule."""
+"""How long a condition must last to violate each rule, in s."""
 
 LONGEST_STEP_MS: Final = 5_200
-"""Two neighbouring frames of one look are never further apart: what outlasts a rule by more is a violation for sure."""
+"""The largest distance of two successive frames of one look: a condition that is longer than its rule by more than this
+is a violation with certainty."""

@@ -1,9 +1,9 @@
-"""What a host does, one broadcast after the other: calm, now and then a fault or something that looks like one.
+"""What a host does in one broadcast after another: calm periods, and now and then a fault or a near miss.
 
     before the show ─▶ calm ─▶ (fault or near miss ─▶ calm)* ─▶ perhaps signed off ─▶ ended ─▶ off air ─▶ the next
 
-A script is made from its own random numbers, apart from those of the crowd: so the manifest can be had without
-making a single message.
+A script has random numbers of its own, separate from those of the crowd, so that the manifest can be computed without
+any messages.
 """
 
 from collections.abc import Iterator
@@ -18,25 +18,25 @@ from vigil.app.simulate.near_misses import NEAR_MISSES
 from vigil.app.simulate.segment import Segment, SimulatedRoom, one_look
 
 SETTLING_MS: Final = 10_000
-"""A fault is planned only where as much is left before the end of the simulation: something must come after it."""
+"""A fault must end at least this long before the end of the simulation, so that later events follow it."""
 
 CALM_AT_LEAST_MS: Final = 20_000
 
 LONGEST_MINUTES: Final = 45
-"""No incident begins later in a broadcast. With the longest of them it is still over within the hour in which the same
-words count once: so what the host says twice is one violation."""
+"""No incident begins later than this in a broadcast. Even the longest one then ends within the hour in which the same
+text counts once, so what the host says twice is one violation."""
 
 
 @dataclass(frozen=True)
 class Persona:
-    """A kind of host: how often it goes wrong, and how."""
+    """A kind of host: how often it makes faults, and which."""
 
     calm: float
-    """How long it stays calm, as a multiple of the simulation's `fault_every_s`."""
+    """Mean length of calm periods, as a multiple of the simulation's `fault_every_s`."""
     near_misses: float
-    """Share of incidents that only look like faults."""
+    """Share of incidents that are near misses."""
     habits: dict[str, float]
-    """Faults it leans to, by weight; every other has the weight 0.3."""
+    """Weights of its frequent faults; every other fault has the weight 0.3."""
 
 
 PERSONAS: Final = (
@@ -52,17 +52,17 @@ PERSONAS: Final = (
 
 @dataclass(frozen=True)
 class Broadcast:
-    """One live room as the script has it."""
+    """One live room of the script."""
 
     room: SimulatedRoom
     segments: Iterator[Segment]
 
 
 class Script:
-    """The broadcasts of one host, in order of time, without end or until `end`."""
+    """The broadcasts of one host in order of time, endless or until `end`."""
 
     def __init__(self, seed: int, slot: int, start: int, end: int | None, fault_every_s: float | None) -> None:
-        self.rng = Random(f"{seed}/script/{slot}")  # noqa: S311
+        self.rng = Random(f"{seed}/script/{slot}")
         self.host_id = f"merchant-{slot:05d}"
         self.slot = slot
         self.start = start
@@ -72,8 +72,8 @@ class Script:
         self.industry = industry_of(slot)
 
     def broadcasts(self) -> Iterator[Broadcast]:
-        """Each broadcast's segments must be taken before the next broadcast is asked for."""
-        # The first ones are on air within seconds, and do not all end at the same time.
+        """Yield each broadcast. Its segments must be consumed before the next broadcast."""
+        # The first broadcasts start within seconds, and do not all end at the same time.
         at = self.start + self.rng.randint(0, 12_000)
         number = 0
         while self.end is None or at < self.end - CALM_AT_LEAST_MS:
@@ -86,7 +86,7 @@ class Script:
             at = self._clock + self.rng.randint(15_000, 90_000)
 
     def _room(self, number: int) -> SimulatedRoom:
-        rng = Random(f"{self.rng.random()}")  # noqa: S311
+        rng = Random(f"{self.rng.random()}")
         look = Look(
             offsets=rng.choice(((12, -8, 21, 3), (40, 55, 38, 61), (-20, -34, -11, -27), (None,))),
             layout=rng.choice((None, GOOD_LAYOUT)),
@@ -109,7 +109,7 @@ class Script:
     def _plan(self, room: SimulatedRoom, at: int, closing: int) -> Iterator[Segment]:
         rng = room.rng
         opening = at + rng.randint(2_000, 6_000)
-        early, _ = room.unanswered(at, opening + 12_000, 1)  # before the first frame nothing is judged
+        early, _ = room.unanswered(at, opening + 12_000, 1)  # nothing is judged before the first frame
         early = tuple(entry for entry in early if entry.at < opening)
         yield Segment(at, opening, ((at, None),), False, early)
         at = opening
@@ -139,10 +139,10 @@ class Script:
         return self.end is not None and at >= self.end
 
     def _calm(self, room: SimulatedRoom, at: int, first: bool, closing: int) -> Segment:
-        """A stretch in which the host does its work; short lapses in between are no faults."""
+        """Return a period in which the host works well; a short lapse in it is not a fault."""
         rng = room.rng
         every = 90 if self.fault_every_s is None else self.fault_every_s * self.persona.calm
-        # The first incident of a host who goes wrong comes soon: five-minute rules then show within ten minutes.
+        # The first incident comes early, so that violations of the rules of five minutes show within ten minutes.
         mean = every / 3 if first else every
         length = CALM_AT_LEAST_MS + min(int(rng.expovariate(1 / mean) * 1000), max(0, closing - at))
         end = at + length
@@ -162,7 +162,7 @@ class Script:
         return Segment(at, end, ((at, room.look), (begins, lapse), (over, room.look)))
 
     def _incident(self, room: SimulatedRoom, at: int) -> Segment | None:
-        """A fault or a near miss; None where it would not be over in time."""
+        """Return a fault or a near miss; None if it would not end in time."""
         rng = room.rng
         plans: dict[str, Plan]
         if rng.random() < self.persona.near_misses:
@@ -179,6 +179,6 @@ class Script:
 
 
 def industry_of(slot: int) -> str:
-    """The industry of the merchant with this number: the same for its rooms and its quotes."""
+    """Return the industry of the merchant with this number, for its rooms and its quotes."""
     names = tuple(words.INDUSTRIES)
     return names[slot % len(names)]

@@ -1,4 +1,4 @@
-"""One stretch of a broadcast: what the picture shows, whether the host receives buyers, and what must come of it."""
+"""A segment of a broadcast: what the picture shows, whether the host receives buyers, and the resulting faults."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from vigil.topics.rooms import Intent
 
 @dataclass(frozen=True, slots=True)
 class ScriptedComment:
-    """One host comment that the script asks for."""
+    """One comment of the host in the script."""
 
     at: int
     text: str
@@ -24,7 +24,7 @@ class ScriptedComment:
 
 @dataclass(frozen=True, slots=True)
 class ScriptedEntry:
-    """One buyer entry that the script asks for; `buyer` is the buyer's number."""
+    """One buyer entry in the script; `buyer` is the number of the buyer."""
 
     at: int
     buyer: int
@@ -32,17 +32,17 @@ class ScriptedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """From `start` until before `end`. Each look begins with a frame at its very start.
+    """A segment from `start` until before `end`. Each look begins with a frame exactly at its start.
 
-    In an attentive segment the crowd comes by itself and every entry is received; a buyer enters at its beginning, so
-    that misses of the segment before it do not count on. In the others nobody enters but who is told here, and the
-    host shows no reception.
+    In an attentive segment the crowd enters on its own and every entry is received. A buyer enters at its beginning, so
+    that misses of the previous segment do not count further. In other segments only the buyers in `entered` enter, and
+    the host shows no reception.
     """
 
     start: int
     end: int
     looks: tuple[tuple[int, Look | None], ...]
-    """What is seen from when; None: no frames come."""
+    """Times and what is seen from then on; None: no frames."""
     attentive: bool = True
     entered: tuple[ScriptedEntry, ...] = ()
     said: tuple[ScriptedComment, ...] = ()
@@ -51,18 +51,18 @@ class Segment:
 
 @dataclass(slots=True)
 class SimulatedRoom:
-    """What the script must remember of one broadcast."""
+    """The state of one broadcast in the script."""
 
     rng: Random
     room_id: str
     host_id: str
     look: Look
-    """How it looks while all is well."""
+    """What the picture shows without a fault."""
     product: str
     counted: set[tuple[str, str | None]]
-    """The rules and labels that counted in a comment: once an hour, and no broadcast lasts an hour."""
+    """Rules and labels that have counted in a comment. They count once an hour, and no broadcast lasts an hour."""
     buyers: int = 0
-    """Number of the last buyer that the script sent in: they are all different."""
+    """Number of the last scripted buyer. Each of them is a different one."""
 
     def fault(self, rule: str | None, since: int, at: int, words: str, subject: str | None = None) -> Fault:
         """One line of the manifest."""
@@ -78,22 +78,22 @@ class SimulatedRoom:
         )
 
     def run(self, rule: str, since: int, until: int, words: str, subject: str | None = None) -> Fault:
-        """The violation of a run that is long enough for a frame to show it for sure."""
+        """Return the violation by a condition that lasts long enough for a frame to show it."""
         at = since + rules.LASTS_S[rule] * 1000
-        assert until >= at + rules.LONGEST_STEP_MS, f"a planned {rule} may show no frame after its time"  # noqa: S101
+        assert until >= at + rules.LONGEST_STEP_MS, f"a planned {rule} may show no frame after its time"  # noqa: S101 - a mistake in a plan
         return self.fault(rule, since, at, f"{words} for {(until - since) / 1000:.0f} s", subject)
 
     def counts(self, rule: str, subject: str | None) -> bool:
-        """Does what is said count, or did it before? Remembered if it does."""
+        """Return whether a comment with this label counts, the first time in the broadcast, and record it."""
         if (rule, subject) in self.counted:
             return False
         self.counted.add((rule, subject))
         return True
 
     def unanswered(self, start: int, end: int, number: int) -> tuple[tuple[ScriptedEntry, ...], tuple[Fault, ...]]:
-        """Up to `number` buyers who enter a silent room, all of them missed before `end`, and what comes of it.
+        """Return up to `number` buyers who enter and are not greeted before `end`, and the resulting faults.
 
-        Now and then one of them enters again while still waiting: that is no other entry.
+        Sometimes one of them enters again while waiting, which does not count as another entry.
         """
         within = rules.GREET_WITHIN_S * 1000
         last = end - within - 2_000
@@ -115,14 +115,14 @@ class SimulatedRoom:
 
 
 def one_look(start: int, end: int, look: Look) -> tuple[tuple[int, Look | None], ...]:
-    """The same look for the whole segment."""
+    """Return one look for the whole segment."""
     if start >= end:
         raise ValueError("a segment ends after its start")
     return ((start, look),)
 
 
 def taking_turns(rng: Random, start: int, end: int, looks: Sequence[Look]) -> tuple[tuple[int, Look | None], ...]:
-    """Looks one after the other, each for some seconds, all satisfying the same condition."""
+    """Return looks that alternate every few seconds and all satisfy the same condition."""
     shown: list[tuple[int, Look | None]] = []
     at = start
     while at < end:

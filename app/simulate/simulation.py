@@ -14,21 +14,21 @@ from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.reviews import Moderators
 from vigil.app.simulate.room import RoomPlayer
 from vigil.app.simulate.script import Script
-from vigil.app.simulate.suppliers import Suppliers
+from vigil.app.simulate.suppliers import Suppliers, SupplierSettings
 
 SLICE_MS: Final = 4_000
-"""So much time is played at once: what is in memory grows with it and with the number of rooms."""
+"""Simulated time that is generated at once. The memory grows with it and with the number of rooms."""
 HISTORY_SLICE_MS: Final = 6 * 3_600_000
 DAY_MS: Final = 24 * 3_600_000
 
 LATENESS_MS: Final = 2_000
-"""Vigil's default allowed lateness: what arrives out of order must stay below it."""
+"""Vigil's default allowed lateness, which the disorder of messages must stay below."""
 
 _sent_at: Final = attrgetter("sent_at")
 
 
 class InvalidSimulationError(ValueError):
-    """A setting that no simulation can have; the text names it and says what it may be."""
+    """A setting of a simulation is out of range. The text names it and its range."""
 
     def __init__(self, setting: str, text: str) -> None:
         super().__init__(f"{setting} {text}")
@@ -42,41 +42,47 @@ class Simulation:
 
     seed: int
     rooms: int
-    """How many hosts are on air, each with one broadcast after the other."""
+    """Number of hosts on air, each with one broadcast after another."""
     suppliers: int
-    """How many suppliers quote; the first of them are the hosts."""
+    """Number of suppliers who quote; the first ones are the hosts."""
     start_ms: int
-    """When the rooms begin, ms since the epoch; not before the room rules came into force."""
+    """When the rooms start, ms since the epoch; not before the room rules came into force."""
     duration_s: float | None
-    """How long it lasts; None: without end."""
+    """Simulated time; None: endless."""
     disorder_ms: int = 1_200
-    """By how much a message may arrive after its event time."""
+    """Maximum delay of a message after its event time."""
     malformed: float = 0.0
-    """How many malformed messages come for each good one, on average."""
+    """Mean number of malformed messages for each valid one."""
     malformed_ahead: bool = False
-    """Also times more than a day ahead: only a worker that runs live refuses them."""
+    """Include event times more than a day ahead, which only a worker with a live clock rejects."""
     duplicates: float = 0.002
     """Share of comments, quotes and payments that are sent twice."""
     fault_every_s: float | None = 40.0
-    """How long a host who goes wrong is calm in between, on average; None: all is well."""
+    """Mean time between the faults of a host who makes them; None: no faults."""
     reviews: float = 0.0
     """Share of the planned violations that a moderator reviews."""
     rfq_every_s: float = 120.0
-    """How often a supplier quotes once the rooms are on air, on average."""
+    """Mean time between two quotes of a supplier while rooms are on air."""
     history_days: float = 0.0
-    """How many days before the start the suppliers began."""
+    """Days of suppliers' history before the start."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise InvalidSimulationError(field.name, f"is {value}: it must be a finite number")
-        counts = (("rooms", self.rooms, 100_000), ("suppliers", self.suppliers, 1_000_000))
-        for name, count, most in counts:
+        self._check_counts()
+        self._check_times()
+        self._check_rates()
+
+    def _check_counts(self) -> None:
+        for name, count, most in (("rooms", self.rooms, 100_000), ("suppliers", self.suppliers, 1_000_000)):
             if not 0 <= count <= most:
                 raise InvalidSimulationError(name, f"is {count}: it must be from 0 to {most}")
         if self.rooms == self.suppliers == 0:
-            raise InvalidSimulationError("rooms", "is 0, and so is suppliers: nothing would happen")
+            raise InvalidSimulationError("rooms", "is 0, and so is suppliers: there would be no events")
+
+    def _check_times(self) -> None:
         if not rules.IN_FORCE_MS <= self.start_ms <= 32_503_680_000_000:
             text = "must be from 2022-07-19T07:00:00Z, when the room rules came into force, and before the year 3000"
             raise InvalidSimulationError("start_ms", text)
@@ -85,6 +91,8 @@ class Simulation:
         if not 0 <= self.disorder_ms < LATENESS_MS:
             text = f"is {self.disorder_ms} ms: it must be below the allowed lateness, {LATENESS_MS} ms"
             raise InvalidSimulationError("disorder_ms", text)
+
+    def _check_rates(self) -> None:
         for name in ("malformed", "duplicates", "reviews"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidSimulationError(name, f"is {getattr(self, name):g}: it is a share, from 0 to 1")
@@ -97,14 +105,14 @@ class Simulation:
 
     @property
     def end_ms(self) -> int | None:
-        """The time before which every event is; None without end."""
+        """The time before which all events are; None if endless."""
         return None if self.duration_s is None else self.start_ms + round(self.duration_s * 1000)
 
     def manifest(self) -> list[Fault]:
-        """Every planned fault in order of (`at`, room, rule, subject), made without making a message."""
+        """Return every planned fault in order of (`at`, room, rule, subject), without generating messages."""
         if self.end_ms is None:
             raise InvalidSimulationError(
-                "duration_s", "is without end, and so is its manifest: take the faults as they come"
+                "duration_s", "is endless, and so is the manifest: collect the faults from messages()"
             )
         faults = [
             fault
@@ -116,17 +124,18 @@ class Simulation:
         return sorted(faults, key=lambda fault: (fault.at, fault.room_id, fault.rule or "", fault.subject or ""))
 
     def messages(self, on_fault: Callable[[Fault], None] | None = None) -> Iterator[SimulatedMessage]:
-        """All messages in order of arrival (`sent_at`). `on_fault` is told each fault before its first message."""
+        """Yield all messages in order of arrival (`sent_at`). `on_fault` gets each fault before its first message."""
         end = self.end_ms
         since = self.start_ms - round(self.history_days * DAY_MS)
         moderators = Moderators(self.seed, self.reviews)
 
         def planned(fault: Fault) -> None:
-            moderators.hear(fault)
+            moderators.consider(fault)
             if on_fault:
                 on_fault(fault)
 
-        suppliers = Suppliers(self.seed, self.suppliers, since, self.start_ms, self.rfq_every_s, self.disorder_ms)
+        settings = SupplierSettings(self.seed, since, self.start_ms, self.rfq_every_s, self.disorder_ms)
+        suppliers = Suppliers(self.suppliers, settings)
         rooms = [RoomPlayer(self._script(slot), self.seed, self.disorder_ms, planned) for slot in range(self.rooms)]
         noise = _Noise(self)
         at = since
@@ -142,7 +151,7 @@ class Simulation:
                 for room in rooms:
                     room.play(until, fresh)
                 moderators.play(until, fresh)
-            waiting += noise.among(fresh)
+            waiting += noise.add_to(fresh)
             waiting.sort(key=_sent_at)
             due = bisect_left(waiting, until, key=_sent_at)
             yield from waiting[:due]
@@ -155,18 +164,18 @@ class Simulation:
 
 
 class _Noise:
-    """What goes wrong on the way: messages sent twice, and malformed ones. The good ones stay as they are."""
+    """Adds messages that are sent twice, and malformed ones. The other messages stay unchanged."""
 
     def __init__(self, settings: Simulation) -> None:
-        self._rng = Random(f"{settings.seed}/duplicates")  # noqa: S311
+        self._rng = Random(f"{settings.seed}/duplicates")
         self._duplicates = settings.duplicates
         self._disorder = settings.disorder_ms
         self._malformer = (
             Malformer(settings.seed, settings.malformed, ahead=settings.malformed_ahead) if settings.malformed else None
         )
 
-    def among(self, messages: list[SimulatedMessage]) -> list[SimulatedMessage]:
-        """The messages, and what comes beside them."""
+    def add_to(self, messages: list[SimulatedMessage]) -> list[SimulatedMessage]:
+        """Return the messages together with the added ones."""
         noisy = messages
         if self._duplicates:
             noisy = list(messages)

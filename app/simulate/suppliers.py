@@ -1,17 +1,17 @@
-"""Suppliers who quote, are answered, ask for pins and get paid, each at its own pace and with its own luck.
+"""Suppliers who quote, get replies, ask for pins and are paid, each with its own activity and success.
 
     quote submitted ─▶ replied ─▶ paid ─▶ settled ─▶ perhaps refunded
         ├─▶ perhaps pinned (suppliers of one industry compete for the same RFQs)
         └─▶ or rejected
 
-In a history of days before the start everything takes hours and days; on air it takes seconds and minutes, so that
-something is seen to happen.
+In the history before the start each step takes hours or days; after it, seconds or minutes, so that there is something
+to see.
 """
 
 import heapq
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -25,46 +25,61 @@ TIERS: Final[tuple[Tier, ...]] = ("L0", "L0", "L1", "L1", "L2", "L3", "L4")
 
 @dataclass(frozen=True)
 class ActivityRate:
-    """How long things take, on average, in seconds."""
+    """Mean times between the steps, in seconds."""
 
     between_quotes: float
     reply: float
     pay: float
     settle: float
-    sought: float
-    """In every such stretch one RFQ of each industry draws quotes from many: there pins run out."""
+    popular: float
+    """In each period of this length one RFQ of each industry gets quotes from many suppliers: its pins run out."""
 
 
 HISTORY: Final = ActivityRate(
-    between_quotes=4 * 3600, reply=20 * 3600, pay=30 * 3600, settle=48 * 3600, sought=6 * 3600
+    between_quotes=4 * 3600, reply=20 * 3600, pay=30 * 3600, settle=48 * 3600, popular=6 * 3600
 )
 
 
-class SupplierPlayer:
-    """One supplier; `next_at` is the time of its next event."""
+class SupplierSettings(NamedTuple):
+    """What all suppliers of a simulation have in common."""
 
-    def __init__(self, seed: int, number: int, since: int, start: int, rfq_every_s: float, disorder_ms: int) -> None:
-        self._rng = rng = Random(f"{seed}/supplier/{number}")  # noqa: S311
+    seed: int
+    since: int
+    """Beginning of the history, ms."""
+    start: int
+    """End of the history, ms."""
+    rfq_every_s: float
+    """Mean time between two quotes after the history."""
+    disorder_ms: int
+    """Maximum delay of a message."""
+
+
+class SupplierPlayer:
+    """Generates the events of one supplier; `next_at` is the time of the next one."""
+
+    def __init__(self, number: int, settings: SupplierSettings) -> None:
+        seed, since, start, rfq_every_s, disorder_ms = settings
+        self._rng = rng = Random(f"{seed}/supplier/{number}")
         self._supplier_id = f"merchant-{number:05d}"
         self._key = self._supplier_id.encode()
         self._industry = industry_of(number)
         self._start = start
-        self._on_air = ActivityRate(rfq_every_s, reply=90, pay=150, settle=120, sought=600)
+        self._on_air = ActivityRate(rfq_every_s, reply=90, pay=150, settle=120, popular=600)
         self._disorder = disorder_ms
         self._skill = rng.random()
-        """From one who answers late and rarely sells to one whom everybody likes."""
+        """From 0, a supplier who answers late and rarely sells, to 1."""
         self._verified = rng.random() < 0.4
         self._stars = rng.randint(0, 5)
         self._quotes = 0
         self._agenda: list[tuple[int, int, str, dict[str, Any]]] = []
         self._numbers = 0
-        if rng.random() < 0.95:  # some have no profile
-            self._later(since + rng.randint(0, 2_000), "profile")
-        if rng.random() < 0.02:  # and some lose theirs, and get another
+        if rng.random() < 0.95:  # a few have no profile
+            self._schedule(since + rng.randint(0, 2_000), "profile")
+        if rng.random() < 0.02:  # a few lose their profile and get another one
             gone = start + rng.randint(60_000, 1_800_000)
-            self._later(gone, "no-profile")
-            self._later(gone + rng.randint(60_000, 300_000), "profile")
-        self._later(since + int(rng.random() * self._pace(since).between_quotes * 1000) + 3_000, "quote")
+            self._schedule(gone, "no-profile")
+            self._schedule(gone + rng.randint(60_000, 300_000), "profile")
+        self._schedule(since + int(rng.random() * self._rate(since).between_quotes * 1000) + 3_000, "quote")
 
     @property
     def next_at(self) -> int:
@@ -72,7 +87,7 @@ class SupplierPlayer:
         return self._agenda[0][0]
 
     def act(self, out: list[SimulatedMessage]) -> None:
-        """Make the next event, and plan what follows from it."""
+        """Generate the next event and schedule those that follow from it."""
         at, _, what, about = heapq.heappop(self._agenda)
         if what == "quote":
             self._submit(at, out)
@@ -81,33 +96,33 @@ class SupplierPlayer:
         elif what in ("paid", "settled", "refunded"):
             self._send("payment", {**about, "kind": what}, at, out)
             if what == "paid":
-                self._after(at, self._pace(at).settle, "settled", about)
+                self._after(at, self._rate(at).settle, "settled", about)
             elif what == "settled" and self._rng.random() < 0.08:
-                self._after(at, self._pace(at).settle, "refunded", about)
+                self._after(at, self._rate(at).settle, "refunded", about)
         else:
             self._send("quote", {**about, "kind": what}, at, out)
             if what == "replied":
-                self._order_perhaps(at, about)
+                self._maybe_order(at, about)
 
-    def _pace(self, at: int) -> ActivityRate:
+    def _rate(self, at: int) -> ActivityRate:
         return self._on_air if at >= self._start else HISTORY
 
-    def _later(self, at: int, what: str, about: dict[str, Any] | None = None) -> None:
+    def _schedule(self, at: int, what: str, about: dict[str, Any] | None = None) -> None:
         self._numbers += 1
         heapq.heappush(self._agenda, (at, self._numbers, what, about or {}))
 
     def _after(self, at: int, mean_s: float, what: str, about: dict[str, Any]) -> None:
-        self._later(at + 1_000 + int(self._rng.expovariate(1 / mean_s) * 1000), what, about)
+        self._schedule(at + 1_000 + int(self._rng.expovariate(1 / mean_s) * 1000), what, about)
 
     def _submit(self, at: int, out: list[SimulatedMessage]) -> None:
-        rng, pace = self._rng, self._pace(at)
+        rng, rate = self._rng, self._rate(at)
         self._quotes += 1
         buyer = rng.randrange(50_000)
         if rng.random() < 0.4:
-            rfq_at = at - at % round(pace.sought * 1000)
+            rfq_at = at - at % round(rate.popular * 1000)
             rfq_id = f"rfq-{self._industry}-{rfq_at // 1000}"
         else:
-            # The best answer within hours, the worst within a day and a half.
+            # Good suppliers answer within hours, bad ones within a day and a half.
             waited = rng.expovariate(1 / (2 + 20 * (1 - self._skill)))
             rfq_at = at - 1_000 - int(min(waited, 72) * HOUR_MS)
             rfq_id = f"rfq-{self._supplier_id}-{self._quotes}"
@@ -122,15 +137,15 @@ class SupplierPlayer:
             self._after(at, 20, "pinned", about)
         luck = rng.random()
         if luck < 0.1 + 0.6 * self._skill:
-            self._after(at, pace.reply, "replied", about)
+            self._after(at, rate.reply, "replied", about)
         elif luck > 0.85:
-            self._after(at, pace.reply, "rejected", about)
-        again = at + 1_000 + int(rng.expovariate(1 / pace.between_quotes) * 1000)
-        if at < self._start <= again:  # from now on at the other pace
+            self._after(at, rate.reply, "rejected", about)
+        again = at + 1_000 + int(rng.expovariate(1 / rate.between_quotes) * 1000)
+        if at < self._start <= again:  # the first quote with the activity after the start
             again = self._start + int(rng.random() * self._on_air.between_quotes * 1000)
-        self._later(again, "quote")
+        self._schedule(again, "quote")
 
-    def _order_perhaps(self, at: int, about: dict[str, Any]) -> None:
+    def _maybe_order(self, at: int, about: dict[str, Any]) -> None:
         rng = self._rng
         if rng.random() > 0.25 + 0.4 * self._skill:
             return
@@ -146,7 +161,7 @@ class SupplierPlayer:
             order["rfq_id"] = about["rfq_id"]
         elif rng.random() < 0.5:
             order["rfq_id"] = None
-        self._after(at, self._pace(at).pay, "paid", order)
+        self._after(at, self._rate(at).pay, "paid", order)
 
     def _profile(self, at: int, exists: bool, out: list[SimulatedMessage]) -> None:
         if not exists:
@@ -171,10 +186,10 @@ class SupplierPlayer:
 
 
 class Suppliers:
-    """All suppliers, played in order of time."""
+    """All suppliers; their events are generated in order of time."""
 
-    def __init__(self, seed: int, number: int, since: int, start: int, rfq_every_s: float, disorder_ms: int) -> None:
-        players = [SupplierPlayer(seed, n, since, start, rfq_every_s, disorder_ms) for n in range(number)]
+    def __init__(self, number: int, settings: SupplierSettings) -> None:
+        players = [SupplierPlayer(n, settings) for n in range(number)]
         self._due = [(player.next_at, n, player) for n, player in enumerate(players)]
         heapq.heapify(self._due)
 

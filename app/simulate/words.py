@@ -1,4 +1,4 @@
-"""What hosts and buyers say, and what suppliers sell."""
+"""Texts of hosts and buyers, and the products of suppliers."""
 
 from typing import Final
 
@@ -32,7 +32,7 @@ ANSWERS: Final = (
     "Shipping by sea takes about {n} days",
     "There is a certificate for it, I will send the file after the show",
 )
-# Not one near-identical to another: a host goes through them in turn, so what is said again is long past.
+# No two are nearly identical. A host uses them in turn, so that a repeat comes after a long time.
 CHAT: Final = (
     "It has been raining all day over here",
     "My colleague brought coffee, I needed that",

@@ -1,4 +1,4 @@
-"""A simulation sent to a broker: everything arrives, in order by partition, where Kafka's partitioner puts it."""
+"""A simulation is sent to a broker: all messages arrive, in order by partition, as Kafka's partitioner assigns them."""
 
 import asyncio
 import signal
@@ -15,16 +15,17 @@ from click.testing import CliRunner
 from vigil.app.cli.main import main
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.simulate import InvalidSimulationError, Simulation
-from vigil.app.simulate.kafka import CannotProduceError, produce, topics_of
+from vigil.app.simulate.kafka import CannotProduceError, SendCallbacks, SendOptions, produce, topics_of
 from vigil.app.simulate.partitions import partition_of
 
 START = 1_662_048_000_000
 PARTITIONS = 3
+AT_ONCE = SendOptions(speed=None)
 
 
 @pytest.fixture
 def own_broker():
-    """A broker of the test's own: the simulator sends to topics whose names are fixed."""
+    """A broker of its own for each test, because the simulator sends to topics with fixed names."""
     with EmbeddedBroker() as embedded:
         yield embedded.address
 
@@ -59,11 +60,11 @@ def story(**changes: object) -> Simulation:
     return Simulation(**settings)  # type: ignore[arg-type]
 
 
-async def test_everything_arrives_in_order_where_kafkas_partitioner_puts_it(own_broker):
+async def test_all_messages_arrive_in_order_in_the_partition_of_kafkas_partitioner(own_broker):
     simulation = story(malformed=0.3, duplicates=0.1)
     await make_topics(own_broker, topics_of(simulation))
     faults = []
-    sent = await produce(simulation, own_broker, speed=None, on_fault=faults.append)
+    sent = await produce(simulation, own_broker, AT_ONCE, SendCallbacks(on_fault=faults.append))
     expected = defaultdict(list)
     for message in simulation.messages():
         place = (message.topic, partition_of(message.key, PARTITIONS))
@@ -73,7 +74,7 @@ async def test_everything_arrives_in_order_where_kafkas_partitioner_puts_it(own_
     assert sorted(faults, key=repr) == sorted(simulation.manifest(), key=repr)
 
 
-async def test_our_partitions_are_those_of_the_producers_default(own_broker):
+async def test_partitions_are_those_of_the_default_partitioner_of_a_producer(own_broker):
     await make_topics(own_broker, ["comment"])
     keys = [f"room-{n:05d}-001".encode() for n in range(30)]
     async with AIOKafkaProducer(bootstrap_servers=own_broker) as producer:
@@ -81,44 +82,41 @@ async def test_our_partitions_are_those_of_the_producers_default(own_broker):
     assert places == [partition_of(key, PARTITIONS) for key in keys]
 
 
-async def test_after_the_backlog_time_passes_at_its_speed(own_broker):
+async def test_after_the_backlog_simulated_time_passes_at_the_chosen_speed(own_broker):
     simulation = story(duration_s=64)
     await make_topics(own_broker, topics_of(simulation))
     began = time.monotonic()
-    told = []
-    past = []
-    await produce(
-        simulation,
-        own_broker,
-        speed=4,
-        backlog_s=60,
-        on_progress=lambda *at: told.append(at),
-        on_backlog_sent=lambda: past.append(time.monotonic() - began),
+    progress = []
+    backlog_sent = []
+    callbacks = SendCallbacks(
+        on_progress=lambda *at: progress.append(at),
+        on_backlog_sent=lambda: backlog_sent.append(time.monotonic() - began),
     )
+    await produce(simulation, own_broker, SendOptions(speed=4, backlog_s=60), callbacks)
     took = time.monotonic() - began
-    assert len(past) == 1
-    assert past[0] < 0.6
-    assert 0.7 < took < 3, "four seconds four times as fast"
-    assert told
-    assert all(START <= at <= START + 66_000 for _, at in told)
+    assert len(backlog_sent) == 1
+    assert backlog_sent[0] < 0.6
+    assert 0.7 < took < 3, "four seconds at fourfold speed"
+    assert progress
+    assert all(START <= at <= START + 66_000 for _, at in progress)
 
 
-async def test_a_rate_is_kept(own_broker):
+async def test_the_rate_is_not_exceeded(own_broker):
     simulation = story(duration_s=30, suppliers=0)
     await make_topics(own_broker, topics_of(simulation))
     began = time.monotonic()
-    sent = await produce(simulation, own_broker, speed=None, rate=300)
+    sent = await produce(simulation, own_broker, SendOptions(speed=None, rate=300))
     assert sent > 150
     assert time.monotonic() - began > (sent - 1) / 300 - 0.1
 
 
-async def test_it_stops_when_told_and_what_was_counted_has_arrived(own_broker):
+async def test_it_stops_on_request_and_every_counted_message_has_arrived(own_broker):
     simulation = story(duration_s=None)
     await make_topics(own_broker, topics_of(simulation))
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.7, stop.set)
     began = time.monotonic()
-    sent = await produce(simulation, own_broker, backlog_s=30, stop=stop)
+    sent = await produce(simulation, own_broker, SendOptions(backlog_s=30), stop=stop)
     assert time.monotonic() - began < 5
     found = await read(own_broker, topics_of(simulation), sent)
     assert sum(len(of) for of in found.values()) == sent
@@ -127,7 +125,7 @@ async def test_it_stops_when_told_and_what_was_counted_has_arrived(own_broker):
 async def test_a_missing_topic_is_named_and_not_created(own_broker):
     await make_topics(own_broker, ["comment", "frame-status"])
     with pytest.raises(CannotProduceError, match=r"no topic buyer-entry: .*vigil worker"):
-        await produce(story(suppliers=0), own_broker, speed=None)
+        await produce(story(suppliers=0), own_broker, AT_ONCE)
     admin = AIOKafkaAdminClient(bootstrap_servers=own_broker)
     await admin.start()
     try:
@@ -136,19 +134,19 @@ async def test_a_missing_topic_is_named_and_not_created(own_broker):
         await admin.close()
 
 
-def test_no_broker_is_told_by_the_command():
+def test_the_command_reports_a_missing_broker():
     result = CliRunner().invoke(main, ["simulate", "--broker", "127.0.0.1:1"])
     assert result.exit_code == 1
     assert "cannot reach a Kafka broker at 127.0.0.1:1" in result.stderr
 
 
 @pytest.mark.parametrize(("setting", "value"), [("speed", 0), ("rate", -1), ("backlog_s", float("nan"))])
-async def test_a_pace_that_makes_no_sense_is_refused(setting, value):
+async def test_a_speed_rate_or_backlog_out_of_range_is_rejected(setting, value):
     with pytest.raises(InvalidSimulationError, match=setting):
-        await produce(story(), "127.0.0.1:1", **{setting: value})
+        await produce(story(), "127.0.0.1:1", SendOptions(**{setting: value}))
 
 
-async def test_ctrl_c_ends_the_sending_cleanly(own_broker):
+async def test_ctrl_c_stops_sending_without_an_error(own_broker):
     await make_topics(own_broker, topics_of(story()))
     program = "from vigil.app.cli.simulate import simulate; simulate()"
     child = await asyncio.create_subprocess_exec(
@@ -167,4 +165,4 @@ async def test_ctrl_c_ends_the_sending_cleanly(own_broker):
         orjson.loads(value)["at"] for (topic, _), of in found.items() for _, value in of if topic == "frame-status"
     ]
     assert now - 45_000 < min(times) < max(times) < now
-    assert max(times) > now - 15_000, "it went on in real time"
+    assert max(times) > now - 15_000, "it continues in real time"

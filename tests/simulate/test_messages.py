@@ -204,5 +204,5 @@ def test_nonsense_is_refused_by_name(setting, value):
 
 
 def test_nothing_at_all_is_nonsense():
-    with pytest.raises(InvalidSimulationError, match="nothing would happen"):
+    with pytest.raises(InvalidSimulationError, match="there would be no events"):
         small(rooms=0, suppliers=0)

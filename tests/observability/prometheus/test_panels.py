@@ -19,7 +19,7 @@ from tests.support.harness import WorkerProcess, make_topics
 from tests.support.needs import program
 from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port, start_child, stop_child
 from vigil.app.simulate import Simulation
-from vigil.app.simulate.kafka import produce
+from vigil.app.simulate.kafka import SendCallbacks, SendOptions, produce
 
 ROUTES = """
 [targets.away]
@@ -67,7 +67,13 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
     with EmbeddedBroker() as broker:
         await make_topics(broker.address, 4)
         sending = asyncio.create_task(
-            produce(simulation, broker.address, backlog_s=BACKLOG_S, on_backlog_sent=sent.set, stop=stop)
+            produce(
+                simulation,
+                broker.address,
+                SendOptions(backlog_s=BACKLOG_S),
+                SendCallbacks(on_backlog_sent=sent.set),
+                stop,
+            )
         )
         await asyncio.wait_for(sent.wait(), 60)
         worker = WorkerProcess(
