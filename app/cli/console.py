@@ -36,7 +36,7 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
     vigil console --broker localhost:9092
     vigil console --new-token mei --role review
     """
-    from vigil.app.console.auth.authenticator import new_token as make_token
+    from vigil.app.console.auth.tokens import new_token as make_token
     from vigil.app.console.http.server import serve
     from vigil.app.console.settings import load_console_settings
 

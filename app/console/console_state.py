@@ -1,8 +1,8 @@
-"""What all browsers share: the model, the wall, the time, and the tick by which changes are told."""
+"""What all browsers share: the model, the wall, the time, and the ticks at which changes are published."""
 
 import asyncio
 import secrets
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.model import ConsoleModel
@@ -17,16 +17,30 @@ from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
 
 TICK_S: Final = 0.25
+"""How often changes are published. Browsers show a change within a second; shorter ticks cost more than they show."""
 RECORDED_MS: Final = 10 * 60_000
-"""What is older than this when everything has been read is no live stream: its own time is shown."""
+"""Data whose newest event time is older than this, once everything has been read, is a recording and no live stream. A
+live stream is never that far behind: a source without events does not make the data look old while others have some."""
 SILENT_S: Final = 10
+"""Without a message for this long the status is bad: while a room is live, frames come every second."""
 BEHIND_MS: Final = 8_000
-"""Events that wait so much longer than the allowed lateness are told; when all is well it is a second or two."""
+"""Rooms are reported as not judged when their events wait this much longer than the allowed lateness. While all is well
+it is one or two seconds."""
 BEHIND_EVERY_TICKS: Final = 4
+"""Rooms that are not judged are looked for once a second: that reads every room."""
+MAX_CHANGED_PAGES: Final = 50_000
+"""Pages whose last change is remembered. A page beyond them is rendered anyway, every eighth tick at the latest."""
+
+
+class DataStatus(TypedDict):
+    """How current the data is: `level` is ok, wait or bad."""
+
+    level: str
+    text: str
 
 
 class ConsoleState:
-    """One console's insides."""
+    """The state of one console process."""
 
     def __init__(self, settings: Settings, console: ConsoleSettings, rulebook: Rulebook) -> None:
         self.console = console
@@ -35,72 +49,73 @@ class ConsoleState:
         rooms: RoomLimits = rulebook.versions("rooms")[-1].limits
         self.model = ConsoleModel(console.bounds, rooms.max_frame_gap_s * 1000)
         self.wall = Wall(self.model)
-        self.feed = TopicIngest(settings, console, self.model)
-        self.boot = secrets.token_hex(4)
-        """Versions of one start say nothing about those of another."""
-        self.number = 0
-        """Of the tick."""
-        self.changed: Bounded[tuple[str, str], int] = Bounded(50_000)
-        """The tick at which a page may last have become different."""
+        self.ingest = TopicIngest(settings, console, self.model)
+        self.boot_id = secrets.token_hex(4)
+        """Identifies this process: versions of its rows cannot be compared with those of another."""
+        self.tick_number = 0
+        self.changed: Bounded[tuple[str, str], int] = Bounded(MAX_CHANGED_PAGES)
+        """The number of the tick at which a page, by kind and id, may last have changed."""
         self.stopping = asyncio.Event()
         self._behind = (0, 0)
         self._behind_ms = settings.allowed_lateness_ms + BEHIND_MS
         self._always_recorded = settings.clock == "recorded"
-        self._next = asyncio.Event()
+        self._next_tick = asyncio.Event()
 
     @property
     def recorded(self) -> bool:
-        """Is the data a recording, so that its own time is the time?"""
+        """True where the data is a recording. Then its own newest event time is shown as the time."""
         newest = self.model.newest
         if not newest:
             return False
-        return self._always_recorded or (self.feed.caught_up and newest < wall_ms() - RECORDED_MS)
+        return self._always_recorded or (self.ingest.caught_up and newest < wall_ms() - RECORDED_MS)
 
     @property
     def now(self) -> int:
+        """The time that pages show, in ms."""
         return self.model.newest if self.recorded else wall_ms()
 
     def tick(self) -> None:
-        """Look at what has changed."""
-        self.number += 1
+        """Collect what has changed since the last tick, and wake everybody who waits for one."""
+        self.tick_number += 1
         self.wall.refresh(self.now)
-        if self.number % BEHIND_EVERY_TICKS == 0:
+        if self.tick_number % BEHIND_EVERY_TICKS == 0:
             self._behind = self.model.behind(self.now, self._behind_ms)
         for page in self.model.changed:
-            self.changed.put(page, self.number)
+            self.changed.put(page, self.tick_number)
         self.model.changed.clear()
-        self._next.set()
-        self._next = asyncio.Event()
+        self._next_tick.set()
+        self._next_tick = asyncio.Event()
 
-    async def ticking(self) -> None:
+    async def run_ticks(self) -> None:
+        """Tick until cancelled."""
         while True:
             self.tick()
             await asyncio.sleep(TICK_S)
 
     async def next_tick(self) -> bool:
-        """Wait for a tick; False where there will be no more."""
-        coming = asyncio.ensure_future(self._next.wait())
-        ending = asyncio.ensure_future(self.stopping.wait())
+        """Wait for the next tick; return False where the console is stopping."""
+        coming = asyncio.ensure_future(self._next_tick.wait())
+        stopping = asyncio.ensure_future(self.stopping.wait())
         try:
-            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             coming.cancel()
-            ending.cancel()
+            stopping.cancel()
         return not self.stopping.is_set()
 
-    def state(self, words: Words) -> dict[str, Any]:
-        """How it is with the data, in words: `level` is ok, wait or bad."""
-        feed = self.feed
-        if feed.trouble is not None:
-            level, text = "bad", words("trouble", why=feed.trouble[:200])
-        elif feed.missing:
-            level, text = "wait", words("no-topics", topics=", ".join(feed.missing[:3]))
-        elif not feed.caught_up:
-            level, text = "wait", words("catching-up", percent=int(feed.progress * 100))
+    def data_status(self, words: Words) -> DataStatus:
+        """Return how current the data is, as a sentence in the language of `words`."""
+        ingest = self.ingest
+        if ingest.trouble is not None:
+            level, text = "bad", words("trouble", why=ingest.trouble[:200])
+        elif ingest.missing:
+            level, text = "wait", words("no-topics", topics=", ".join(ingest.missing[:3]))
+        elif not ingest.caught_up:
+            level, text = "wait", words("catching-up", percent=int(ingest.progress * 100))
         elif self.recorded:
             level, text = "wait", words("recorded", time=clock(self.now, self.zone))
-        elif feed.silent_s > SILENT_S:
-            level, text = "bad", words("silent", seconds=int(feed.silent_s))
+        elif ingest.silent_s > SILENT_S:
+            level, text = "bad", words("silent", seconds=int(ingest.silent_s))
         elif self._behind[0]:
             rooms, lag_ms = self._behind
             level, text = "bad", words("behind", rooms=rooms, lag=length(lag_ms / 1000))

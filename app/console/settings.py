@@ -1,4 +1,4 @@
-"""What a console can be told: how far back it reads, how much it holds, who may sign in.
+"""The console's own settings: how far back it reads, how much it holds, who may sign in.
 
 In the environment each has its name after `VIGIL_CONSOLE_`, the bounds after `VIGIL_CONSOLE_MAX_`.
 """
@@ -22,7 +22,7 @@ Role = Literal["view", "review"]
 
 
 class ConsoleBounds(Struct, frozen=True, kw_only=True):
-    """How much a console holds at most; beyond it, what was touched longest ago is let go."""
+    """How much a console holds in memory. Beyond a bound, the least recently used entry is dropped."""
 
     rooms: Annotated[int, Meta(ge=10)] = 20_000
     verdicts: Annotated[int, Meta(ge=10)] = 100_000
@@ -30,88 +30,106 @@ class ConsoleBounds(Struct, frozen=True, kw_only=True):
     actions_of_host: Annotated[int, Meta(ge=10)] = 2_000
     suppliers: Annotated[int, Meta(ge=10)] = 200_000
     timeline_ms: Annotated[int, Meta(ge=60_000)] = 60 * 60_000
-    """How long a room's timeline goes back once the console has run so long."""
+    """How far back a room's timeline goes, in a console that has run for as long."""
 
 
 class ConsoleSettings(Struct, frozen=True, kw_only=True):
-    """Everything beside the way to Kafka."""
+    """All settings of a console but those of the connection to Kafka."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     read_minutes: Minutes = 15
     """How far back room topics and `room-status` are read at start."""
     verdict_hours: Hours = 24 * 7
-    """How far back verdicts and pin decisions are read at start; notices a day at most."""
+    """How far back verdicts and pin decisions are read at start; notices at most a day."""
     action_hours: Hours = 24 * 180
-    """How far back actions and reviews are read at start: the ladder's page counts what it has read."""
+    """How far back actions and reviews are read at start. The ladders count what was read."""
     score_hours: Hours = 26
-    """How far back supplier scores are read at start; Vigil renews each at least hourly."""
+    """How far back supplier scores are read at start. Vigil publishes each at least hourly."""
     time_zone: str = "UTC"
-    """In which times are shown."""
+    """The time zone in which times are shown."""
     tokens: str | None = None
-    """Who may sign in, a line each: `ROLE NAME sha256:HEX`. Better `tokens_file`."""
+    """Who may sign in, a line each: `ROLE NAME sha256:HEX`. `tokens_file` is preferred."""
     tokens_file: str | None = None
     secret_file: str | None = None
-    """What sign-ins are sealed with; give all consoles behind one address the same. Else new at each start."""
+    """The file with the secret that seals sign-ins; a new secret at each start where it is not given. All consoles
+    behind one address need the same."""
     proxy_header: str | None = None
     """The header in which a signing-in proxy names the person, such as `X-Forwarded-User`."""
     proxy_groups_header: str | None = None
     review_group: str | None = None
     """Members of this group (in `proxy_groups_header`, separated by commas) may review; others view."""
     proxy_role: Role = "view"
-    """The role of those whom the proxy lets through, where there is no `review_group`."""
+    """The role of everybody whom the proxy lets through, where there is no `review_group`."""
     trusted_proxies: str = ""
-    """Addresses or networks, separated by commas, whose headers are believed."""
+    """Addresses or networks, separated by commas, from which the proxy's headers are accepted."""
     allowed_hosts: str = ""
-    """Names, separated by commas, by which browsers reach the console beyond localhost; all where not given."""
+    """Host names, separated by commas, that the console answers to besides those of this machine; all where not
+    given."""
     tls_cert_file: str | None = None
     tls_key_file: str | None = None
     secure_cookies: bool = False
-    """Set where a proxy ends TLS: the browser sends the sign-in over TLS only. (Always so with `tls_cert_file`.)"""
+    """Set it where a proxy ends TLS: browsers then send cookies over TLS only. With `tls_cert_file` they always do."""
     bounds: ConsoleBounds = msgspec.field(default_factory=ConsoleBounds)
 
     @property
     def zone(self) -> ZoneInfo:
+        """The time zone."""
         return ZoneInfo(self.time_zone)
 
-    def __repr__(self) -> str:  # who may sign in is nobody's business in a log
+    def __repr__(self) -> str:  # without tokens, which must not appear in logs
         return f"ConsoleSettings(host={self.host!r}, port={self.port})"
 
 
-def load_console_settings(environment: Mapping[str, str] | None = None, **told: Any) -> ConsoleSettings:
-    """Settings from the environment and what a command line told (None: not told); raise SettingsError."""
+_FIELDS: Final = {field.name: field for field in msgspec.structs.fields(ConsoleSettings) if field.name != "bounds"}
+_BOUNDS: Final = {f"max_{field.name}": field for field in msgspec.structs.fields(ConsoleBounds)}
+
+
+def load_console_settings(environment: Mapping[str, str] | None = None, **options: str | int | None) -> ConsoleSettings:
+    """Return the settings of the environment and of command-line options, which have precedence; raise SettingsError.
+
+    An option that is None was not given.
+    """
     environment = os.environ if environment is None else environment
-    fields = {field.name: field for field in msgspec.structs.fields(ConsoleSettings) if field.name != "bounds"}
-    bounds = {field.name: field for field in msgspec.structs.fields(ConsoleBounds)}
     values: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
+    bounds: dict[str, Any] = {}
     for name, text in environment.items():
-        if not name.startswith(PREFIX):
-            continue
-        key = name.removeprefix(PREFIX).lower()
-        if key in fields:
-            values[key] = _checked(name, text, fields[key].type)
-        elif key.startswith("max_") and key.removeprefix("max_") in bounds:
-            limits[key.removeprefix("max_")] = _checked(name, text, bounds[key.removeprefix("max_")].type)
-        elif near := difflib.get_close_matches(key, [*fields, *(f"max_{limit}" for limit in bounds)], n=1, cutoff=0.8):
-            # Anything else may be somebody else's: Kubernetes writes variables of its own.
-            raise SettingsError(f"{name} is not a setting of the console; did you mean {PREFIX}{near[0].upper()}?")
-    for key, value in told.items():
+        if name.startswith(PREFIX):
+            _read_variable(name, text, values, bounds)
+    for key, value in options.items():
         if value is not None:
-            values[key] = _checked(f"--{key.replace('_', '-')}", value, fields[key].type)
-    settings = ConsoleSettings(**values, bounds=ConsoleBounds(**limits))
-    try:
-        ZoneInfo(settings.time_zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise SettingsError(f"{PREFIX}TIME_ZONE: {settings.time_zone!r} is no time zone; write such as UTC") from error
-    if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
-        raise SettingsError(f"{PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE belong together: give both or neither")
+            values[key] = _checked(f"--{key.replace('_', '-')}", value, _FIELDS[key].type)
+    settings = ConsoleSettings(**values, bounds=ConsoleBounds(**bounds))
+    _check(settings)
     return settings
 
 
-def _checked(place: str, value: Any, kind: Any) -> Any:
+def _read_variable(name: str, text: str, values: dict[str, Any], bounds: dict[str, Any]) -> None:
+    key = name.removeprefix(PREFIX).lower()
+    if key in _FIELDS:
+        values[key] = _checked(name, text, _FIELDS[key].type)
+    elif key in _BOUNDS:
+        bounds[key.removeprefix("max_")] = _checked(name, text, _BOUNDS[key].type)
+    elif near := difflib.get_close_matches(key, [*_FIELDS, *_BOUNDS], n=1, cutoff=0.8):
+        # Other names are left alone: Kubernetes sets variables of its own, such as VIGIL_CONSOLE_SERVICE_HOST.
+        raise SettingsError(f"{name} is not a setting of the console; did you mean {PREFIX}{near[0].upper()}?")
+
+
+def _check(settings: ConsoleSettings) -> None:
     try:
-        return msgspec.convert(value, kind, strict=not isinstance(value, str))
+        ZoneInfo(settings.time_zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"{PREFIX}TIME_ZONE: {settings.time_zone!r} is no time zone; write such as UTC or Asia/Shanghai"
+        ) from error
+    if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+        raise SettingsError(f"{PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE belong together: give both or neither")
+
+
+def _checked(place: str, value: str | int, type_: Any) -> Any:
+    """Return the value as a setting's type; raise SettingsError. The values of tokens are not shown."""
+    try:
+        return msgspec.convert(value, type_, strict=not isinstance(value, str))
     except msgspec.ValidationError as error:
         shown = "" if "TOKENS" in place.upper() else f" {value!r}"
         raise SettingsError(f"{place}:{shown} cannot be used: {error}") from error

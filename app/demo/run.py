@@ -17,7 +17,8 @@ from aiokafka import AIOKafkaConsumer
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from vigil.app.console.http.server import run_console
+from vigil.app.console.http.server import serve as serve_console
+from vigil.app.console.settings import ConsoleSettings
 from vigil.app.demo.picture import picture
 from vigil.app.demo.view import DemoView, lines
 from vigil.app.domain.registry import REGISTRY
@@ -158,9 +159,8 @@ class Demo:
             self._console.print(f"console     {url}", highlight=False)
 
         async def serve(port: int) -> None:
-            await run_console(
-                broker=broker, port=port, stop=self._stop, rulebook=self._rulebook, on_listening=listening
-            )
+            console = ConsoleSettings(port=port)
+            await serve_console(Settings(broker=broker), console, self._rulebook, self._stop, listening)
 
         try:
             await serve(CONSOLE_PORT if _is_free(CONSOLE_PORT) else free_port())

@@ -1,4 +1,4 @@
-"""Who may look, who may review: tokens, a signing-in proxy, this machine alone; and who may not."""
+"""Who may view and who may review: by tokens, by a signing-in proxy, on this machine alone; and who may not."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 
-from tests.support.console_stories import Fed, fed
+from tests.support.console_stories import ConsoleStage, simulated_console
 from vigil.app.cli.main import main
-from vigil.app.console.auth.authenticator import COOKIE, Authenticator, Person, is_local, new_token, read_tokens
+from vigil.app.console.auth.authenticator import SESSION_COOKIE, Authenticator, Person, is_local
+from vigil.app.console.auth.tokens import new_token, read_tokens
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.kafka.settings import SettingsError
 
@@ -17,7 +18,7 @@ TOKEN, LINE = new_token("mei", "review")
 VIEWER, VIEWER_LINE = new_token("lin", "view")
 
 
-def client(console: Fed, peer: str = "127.0.0.1", name: str = "localhost") -> TestClient:
+def client(console: ConsoleStage, peer: str = "127.0.0.1", name: str = "localhost") -> TestClient:
     return TestClient(console.app, base_url=f"http://{name}", client=(peer, 4711), follow_redirects=False)
 
 
@@ -25,7 +26,7 @@ def form_token(page: str) -> str:
     return re.findall(r'name="form_token" value="([0-9a-f]+)"', page)[0]
 
 
-def signed_in(console: Fed, token: str) -> TestClient:
+def signed_in(console: ConsoleStage, token: str) -> TestClient:
     browser = client(console)
     page = browser.get("/sign-in").text
     answer = browser.post("/sign-in?back=/suppliers", data={"token": token, "form_token": form_token(page)})
@@ -49,12 +50,12 @@ def test_beyond_this_machine_it_does_not_start_without_a_sign_in(host: str):
     "host, local",
     [("localhost", True), ("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("0.0.0.0", False), ("x", False)],
 )
-def test_what_this_machine_alone_reaches(host: str, local: bool):
+def test_which_hosts_only_this_machine_reaches(host: str, local: bool):
     assert is_local(host) is local
 
 
 @pytest.mark.parametrize(
-    "told, words",
+    "settings, words",
     [
         ({"proxy_header": "X-User"}, "TRUSTED_PROXIES is missing"),
         ({"proxy_header": "X-User", "trusted_proxies": "10.0.0.300"}, "no address or network"),
@@ -67,9 +68,9 @@ def test_what_this_machine_alone_reaches(host: str, local: bool):
         ({"secret_file": "/nowhere/secret"}, "cannot read"),
     ],
 )
-def test_settings_that_let_in_nobody_or_anybody_are_refused(told: dict[str, str], words: str):
+def test_settings_that_let_in_nobody_or_anybody_are_refused(settings: dict[str, str], words: str):
     with pytest.raises(SettingsError, match=words):
-        Authenticator(ConsoleSettings(**told))
+        Authenticator(ConsoleSettings(**settings))
 
 
 def test_a_tokens_file_with_comments(tmp_path: Path):
@@ -82,8 +83,8 @@ def test_a_tokens_file_with_comments(tmp_path: Path):
 
 
 def test_settings_come_from_the_environment_and_wrong_ones_are_named():
-    told = load_console_settings({"VIGIL_CONSOLE_PORT": "9000", "VIGIL_CONSOLE_MAX_ROOMS": "50"}, host="::1")
-    assert (told.port, told.bounds.rooms, told.host) == (9000, 50, "::1")
+    settings = load_console_settings({"VIGIL_CONSOLE_PORT": "9000", "VIGIL_CONSOLE_MAX_ROOMS": "50"}, host="::1")
+    assert (settings.port, settings.bounds.rooms, settings.host) == (9000, 50, "::1")
     for environment, words in (
         ({"VIGIL_CONSOLE_PORT": "tcp://10.0.0.1:80"}, "VIGIL_CONSOLE_PORT"),
         ({"VIGIL_CONSOLE_TOKEN_FILE": "x"}, "did you mean VIGIL_CONSOLE_TOKENS_FILE"),
@@ -95,12 +96,12 @@ def test_settings_come_from_the_environment_and_wrong_ones_are_named():
     assert "sha256" not in repr(ConsoleSettings(tokens=LINE))
 
 
-def test_the_command_makes_tokens_and_refuses_to_be_open_to_all():
+def test_the_command_makes_tokens_and_refuses_to_be_open_to_everybody():
     made = CliRunner().invoke(main, ["console", "--new-token", "mei", "--role", "review"])
-    # The line goes where standard output was led; beside it only the token is told.
-    (token,) = re.findall(r"\A.*anywhere\):  (\S+)\n\Z", made.stderr)
-    door = Authenticator(ConsoleSettings(tokens=made.stdout))
-    assert door.person(None, {}, {COOKIE: door.sign_in(token) or ""}) == Person("mei", "review")
+    # The line goes to standard output, to be redirected into a file; the token goes to standard error.
+    (token,) = re.findall(r"\A.*nowhere\):  (\S+)\n\Z", made.stderr)
+    auth = Authenticator(ConsoleSettings(tokens=made.stdout))
+    assert auth.person(None, {}, {SESSION_COOKIE: auth.sign_in(token) or ""}) == Person("mei", "review")
     refused = CliRunner().invoke(main, ["console", "--host", "0.0.0.0", "--broker", "127.0.0.1:1"])
     assert refused.exit_code == 2 and "nobody would have to sign in" in refused.stderr
 
@@ -108,8 +109,8 @@ def test_the_command_makes_tokens_and_refuses_to_be_open_to_all():
 # ---- tokens
 
 
-def test_without_a_sign_in_there_is_nothing_to_see():
-    browser = client(Fed(tokens=LINE))
+def test_without_a_sign_in_nothing_is_shown():
+    browser = client(ConsoleStage(tokens=LINE))
     for path in ("/", "/room?id=x", "/suppliers", "/search?q=a"):
         answer = browser.get(path)
         assert answer.status_code == 303 and answer.headers["location"].startswith("/sign-in?back=%2F")
@@ -120,50 +121,50 @@ def test_without_a_sign_in_there_is_nothing_to_see():
 
 
 def test_a_token_signs_in_and_signing_out_ends_it():
-    browser = signed_in(Fed(tokens=f"{LINE}\n{VIEWER_LINE}"), TOKEN)
+    browser = signed_in(ConsoleStage(tokens=f"{LINE}\n{VIEWER_LINE}"), TOKEN)
     page = browser.get("/")
     assert page.status_code == 200 and "mei" in page.text and "reviewing" in page.text
-    cookie = next(one for one in browser.cookies.jar if one.name == COOKIE)
+    cookie = next(one for one in browser.cookies.jar if one.name == SESSION_COOKIE)
     assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "lax"
     browser.post("/sign-out", data={"form_token": form_token(page.text)})
     assert browser.get("/").status_code == 303
 
 
 def test_a_wrong_token_and_a_form_of_somebody_else_do_not_sign_in():
-    console = Fed(tokens=LINE)
+    console = ConsoleStage(tokens=LINE)
     browser = client(console)
     page = browser.get("/sign-in").text
     wrong = browser.post("/sign-in", data={"token": TOKEN + "x", "form_token": form_token(page)})
-    assert wrong.status_code == 401 and "not known" in wrong.text and COOKIE not in browser.cookies
+    assert wrong.status_code == 401 and "not known" in wrong.text and SESSION_COOKIE not in browser.cookies
     foreign = client(console).post("/sign-in", data={"token": TOKEN, "form_token": form_token(page)})
     assert foreign.status_code == 401
 
 
-def test_a_forged_an_old_and_a_withdrawn_sign_in_are_worth_nothing(monkeypatch: pytest.MonkeyPatch):
-    door = Authenticator(ConsoleSettings(tokens=f"{LINE}\n{VIEWER_LINE}"))
-    cookie = door.sign_in(TOKEN)
-    assert cookie is not None and door.person(None, {}, {COOKIE: cookie}) == Person("mei", "review")
+def test_a_forged_an_expired_and_a_foreign_sign_in_are_refused(monkeypatch: pytest.MonkeyPatch):
+    auth = Authenticator(ConsoleSettings(tokens=f"{LINE}\n{VIEWER_LINE}"))
+    cookie = auth.sign_in(TOKEN)
+    assert cookie is not None and auth.person(None, {}, {SESSION_COOKIE: cookie}) == Person("mei", "review")
     for forged in (cookie[:-4] + "AAAA", cookie[5:], "", "x", "AAAA", "é"):
-        assert door.person(None, {}, {COOKIE: forged}) is None
+        assert auth.person(None, {}, {SESSION_COOKIE: forged}) is None
     other = Authenticator(ConsoleSettings(tokens=LINE))  # another start, another secret
-    assert other.person(None, {}, {COOKIE: cookie}) is None
+    assert other.person(None, {}, {SESSION_COOKIE: cookie}) is None
     monkeypatch.setattr("vigil.app.console.auth.authenticator.time.time", lambda: 4e9)
-    assert door.person(None, {}, {COOKIE: cookie}) is None
+    assert auth.person(None, {}, {SESSION_COOKIE: cookie}) is None
 
 
-def test_consoles_with_one_secret_share_sign_ins_until_the_token_is_taken_out(tmp_path: Path):
+def test_consoles_with_one_secret_share_sign_ins_until_the_token_is_removed(tmp_path: Path):
     secret = tmp_path / "secret"
     secret.write_text("s" * 40)
     one = Authenticator(ConsoleSettings(tokens=f"{LINE}\n{VIEWER_LINE}", secret_file=str(secret)))
     two = Authenticator(ConsoleSettings(tokens=LINE, secret_file=str(secret)))
     for token, name in ((TOKEN, "mei"), (VIEWER, None)):
-        person = two.person(None, {}, {COOKIE: one.sign_in(token) or ""})
+        person = two.person(None, {}, {SESSION_COOKIE: one.sign_in(token) or ""})
         assert (person.name if person else None) == name
 
 
 @pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", ""])
 def test_a_sign_in_leads_to_pages_of_this_console_only(back: str):
-    browser = client(Fed(tokens=LINE))
+    browser = client(ConsoleStage(tokens=LINE))
     page = browser.get("/sign-in").text
     data = {"token": TOKEN, "form_token": form_token(page)}
     assert browser.post("/sign-in", params={"back": back}, data=data).headers["location"] == "/"
@@ -173,12 +174,12 @@ def test_a_sign_in_leads_to_pages_of_this_console_only(back: str):
 # ---- proxy
 
 
-def behind_proxy(**told: str) -> Fed:
-    return Fed(host="0.0.0.0", proxy_header="X-User", trusted_proxies="10.0.0.0/8, ::1", **told)
+def behind_proxy(**settings: str) -> ConsoleStage:
+    return ConsoleStage(host="0.0.0.0", proxy_header="X-User", trusted_proxies="10.0.0.0/8, ::1", **settings)
 
 
 @pytest.mark.parametrize("peer, status", [("10.1.2.3", 200), ("::1", 200), ("::ffff:10.1.2.3", 200), ("11.0.0.1", 303)])
-def test_the_proxys_word_is_taken_from_the_proxy_alone(peer: str, status: int):
+def test_the_proxys_header_is_accepted_from_the_proxy_alone(peer: str, status: int):
     assert client(behind_proxy(), peer).get("/", headers={"X-User": "mei"}).status_code == status
 
 
@@ -193,7 +194,7 @@ def test_the_proxy_must_name_somebody_once():
 @pytest.mark.parametrize(
     "groups, role", [("staff, vigil-review", "reviewing"), ("vigil-reviewers", "viewing"), ("", "viewing")]
 )
-def test_the_group_of_those_who_may_review(groups: str, role: str):
+def test_members_of_the_review_group_may_review(groups: str, role: str):
     console = behind_proxy(proxy_groups_header="X-Groups", review_group="vigil-review", proxy_role="review")
     page = client(console, "10.0.0.1").get("/", headers={"X-User": "mei", "X-Groups": groups}).text
     assert f"mei</bdi> · {role}" in page
@@ -202,13 +203,13 @@ def test_the_group_of_those_who_may_review(groups: str, role: str):
 # ---- this machine
 
 
-def test_without_a_sign_in_it_answers_to_the_names_of_this_machine_only():
-    console = fed()
+def test_where_nobody_signs_in_only_the_names_of_this_machine_are_answered():
+    console = simulated_console()
     for name, status in (("localhost", 200), ("127.0.0.1:8080", 200), ("[::1]:8080", 200), ("evil.example", 421)):
         assert client(console).get("/", headers={"Host": name}).status_code == status
 
 
-def test_names_that_browsers_may_use():
-    console = Fed(tokens=LINE, allowed_hosts="vigil.example")
+def test_only_the_allowed_host_names_are_answered():
+    console = ConsoleStage(tokens=LINE, allowed_hosts="vigil.example")
     for name, status in (("vigil.example", 303), ("localhost", 303), ("evil.example", 421)):
         assert client(console).get("/", headers={"Host": name}).status_code == status

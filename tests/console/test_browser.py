@@ -20,9 +20,9 @@ from tests.console.test_auth import LINE, TOKEN
 from tests.console.test_model import verdict
 from tests.console.test_server import hostile
 from tests.console.test_wall import S, status
-from tests.support.console_stories import HOSTILE, Fed, simulated
+from tests.support.console_stories import HOSTILE, ConsoleStage, simulated
 from tests.support.needs import program
-from vigil.app.console.http.server import _Web
+from vigil.app.console.http.server import WebServer
 from vigil.app.console.ingest.topic_ingest import wall_ms
 from vigil.topics.verdicts import RoomStatus
 
@@ -41,26 +41,26 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def served(console: Fed) -> AsyncIterator[str]:
+async def served(console: ConsoleStage) -> AsyncIterator[str]:
     """The console on a port, its ticks going on; raises at the end where a page met an error."""
     listener = socket.create_server(("127.0.0.1", 0))
-    web = _Web(uvicorn.Config(console.app, log_config=None, lifespan="off", timeout_graceful_shutdown=2))
+    web = WebServer(uvicorn.Config(console.app, log_config=None, lifespan="off", timeout_graceful_shutdown=2))
     serving = asyncio.create_task(web.serve(sockets=[listener]))
-    ticking = asyncio.create_task(console.hub.ticking())
+    run_ticks = asyncio.create_task(console.state.run_ticks())
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        console.hub.stopping.set()
+        console.state.stopping.set()
         web.should_exit = True
-        ticking.cancel()
-        await asyncio.gather(serving, ticking, return_exceptions=True)
+        run_ticks.cancel()
+        await asyncio.gather(serving, run_ticks, return_exceptions=True)
         listener.close()
 
 
 @contextlib.asynccontextmanager
-async def page_of(browser: Browser, **told: object) -> AsyncIterator[Page]:
-    """A page that fails the test where its scripts or the security policy complain."""
-    context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **told})  # type: ignore[arg-type]
+async def page_of(browser: Browser, **options: object) -> AsyncIterator[Page]:
+    """A page that fails the test when its scripts raise or violate the security policy."""
+    context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
     page = await context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -70,17 +70,17 @@ async def page_of(browser: Browser, **told: object) -> AsyncIterator[Page]:
     assert wrong == []
 
 
-def live(room_id: str, opened: tuple[tuple[str, int, int], ...] = (), **told: object) -> RoomStatus:
-    """A room's figures now; times are from now on."""
-    body = status(room_id=room_id, **told)  # type: ignore[arg-type]
+def live(room_id: str, opened: tuple[tuple[str, int, int], ...] = (), **fields: object) -> RoomStatus:
+    """The status of a room now; times are relative to now."""
+    body = status(room_id=room_id, **fields)  # type: ignore[arg-type]
     now = wall_ms()
     conditions = [{"rule": rule, "since": now + since, "due": now + due} for rule, since, due in opened]
-    fields = msgspec.to_builtins(body) | {"at": now, "open": conditions}
-    return msgspec.convert(fields, RoomStatus)
+    figures = msgspec.to_builtins(body) | {"at": now, "open": conditions}
+    return msgspec.convert(figures, RoomStatus)
 
 
 async def test_the_wall_changes_without_reload_within_a_second(browser: Browser):
-    console = Fed()
+    console = ConsoleStage()
     for number in range(30):
         console.take("room-status", live(f"room-{number:02}"))
     async with served(console) as address, page_of(browser) as page:
@@ -107,7 +107,7 @@ async def test_the_wall_changes_without_reload_within_a_second(browser: Browser)
 
 
 async def test_a_thousand_rooms_are_a_few_rows_and_changes_are_few_bytes(browser: Browser):
-    console = Fed()
+    console = ConsoleStage()
     for number in range(1000):
         opened = (("absence", -number * S // 4, 300 * S - number * S // 4),) if number % 3 == 0 else ()
         console.take("room-status", live(f"room-{number:04}", opened), tick=False)
@@ -116,18 +116,18 @@ async def test_a_thousand_rooms_are_a_few_rows_and_changes_are_few_bytes(browser
         await expect(page.locator("#count-all")).to_have_text("1000")
         assert await page.locator(".rows .row").count() < 60
         await expect(page.locator("#grid")).to_have_attribute("aria-rowcount", "1001")
-        version = console.hub.wall.rows.version
+        version = console.state.wall.rows.version
         for number in range(1000):  # a second's figures of every room: nothing new on the wall but one
             console.take("room-status", live(f"room-{number:04}", buyers=5 + number // 999), tick=False)
         await asyncio.sleep(1)
-        changed = console.hub.wall.rows.since(version)
-        assert 0 < len(changed) <= 335  # those whose condition is over; the others are not told again
+        changed = console.state.wall.rows.since(version)
+        assert 0 < len(changed) <= 335  # those whose condition is over; the others are not sent again
         await page.locator("#grid").evaluate("grid => { grid.scrollTop = 500 * 31 }")
         await expect(page.locator(".rows .row[aria-rowindex='510']")).to_be_visible()
 
 
 async def test_everything_by_keyboard(browser: Browser):
-    console = Fed()
+    console = ConsoleStage()
     for number in range(5):
         console.take("room-status", live(f"room-{number}"))
     async with served(console) as address, page_of(browser) as page:
@@ -158,9 +158,9 @@ async def test_everything_by_keyboard(browser: Browser):
 
 
 async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(browser: Browser):
-    console = Fed().play(*simulated())
+    console = ConsoleStage().play(*simulated())
     console.take("room-status", live("room-a", (("absence", -280 * S, 60 * S),), waiting=(("L4", 9 * S),)))
-    one = console.hub.model.verdicts_of(console.hub.model.verdicts)[0]
+    one = console.state.model.verdicts_of(console.state.model.verdicts)[0]
     paths = ["/", "/suppliers", f"/room?id={one.room_id}", f"/host?id={one.host_id}", f"/verdict?id={one.verdict_id}"]
     paths.append("/supplier?id=merchant-00001")
     async with served(console) as address, page_of(browser, viewport={"width": 390, "height": 800}) as page:
@@ -175,13 +175,13 @@ async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(brows
         assert await serious(page) == []
         await page.goto(address)
         await expect(page.locator(".rows .row:visible").first.locator(".c-open .chip")).to_be_in_viewport(ratio=1)
-        console.hub.feed.trouble = "no broker " * 20
+        console.state.ingest.trouble = "no broker " * 20
         await expect(page.locator("#state")).to_contain_text("no broker", timeout=3000)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 async def test_a_rooms_page_follows_and_keeps_what_is_focused(browser: Browser):
-    console = Fed().take("room-status", live("r")).take("verdict", verdict())
+    console = ConsoleStage().take("room-status", live("r")).take("verdict", verdict())
     async with served(console) as address, page_of(browser) as page:
         await page.goto(f"{address}/room?id=r")
         await page.locator("a[data-item]").focus()
@@ -196,7 +196,7 @@ async def test_a_rooms_page_follows_and_keeps_what_is_focused(browser: Browser):
 
 
 async def test_a_moderator_signs_in_and_overturns(browser: Browser):
-    console = Fed(tokens=LINE).take("room-status", live("r")).take("verdict", verdict())
+    console = ConsoleStage(tokens=LINE).take("room-status", live("r")).take("verdict", verdict())
     async with served(console) as address, page_of(browser) as page:
         await page.goto(f"{address}/verdict?id=v1")
         await page.get_by_label("Your token").fill(TOKEN)
@@ -233,10 +233,10 @@ async def serious(page: Page) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_no_serious_violation_of_accessibility(browser: Browser, scheme: str):
-    console = Fed().play(*simulated())
+    console = ConsoleStage().play(*simulated())
     console.take("room-status", live("room-a", (("absence", -280 * S, 60_000 * S), ("dead-air", 0, 90_000 * S))))
     console.take("room-status", live("room-b", waiting=(("L4", 9 * S),)))
-    model = console.hub.model
+    model = console.state.model
     one = model.verdicts_of(model.verdicts)[0]
     paths = ["/", "/suppliers", "/search?q=merchant", f"/room?id={one.room_id}", f"/host?id={one.host_id}"]
     paths += [f"/verdict?id={one.verdict_id}", "/supplier?id=merchant-00001"]
@@ -249,9 +249,9 @@ async def test_no_serious_violation_of_accessibility(browser: Browser, scheme: s
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_the_switch_goes_before_the_systems_colours(browser: Browser, theme: str):
+async def test_the_theme_switch_overrides_the_systems_colours(browser: Browser, theme: str):
     other = "dark" if theme == "light" else "light"
-    async with served(Fed()) as address, page_of(browser, color_scheme=other) as page:
+    async with served(ConsoleStage()) as address, page_of(browser, color_scheme=other) as page:
         await page.goto(address)
         colour = "getComputedStyle(document.body).backgroundColor"
         before = await page.evaluate(colour)
@@ -260,19 +260,19 @@ async def test_the_switch_goes_before_the_systems_colours(browser: Browser, them
         assert await page.evaluate(colour) != before
 
 
-async def test_a_connection_that_is_lost_is_told(browser: Browser):
-    console = Fed().take("room-status", live("r"))
+async def test_a_lost_connection_is_shown(browser: Browser):
+    console = ConsoleStage().take("room-status", live("r"))
     async with page_of_lost(browser) as page, served(console) as address:
         await page.goto(address)
         await expect(page.locator(".rows .row:visible")).to_have_count(1)
         await page.context.set_offline(True)
-        console.hub.stopping.set()
+        console.state.stopping.set()
         await expect(page.locator("#state")).to_contain_text("Connection lost", timeout=5000)
 
 
 @contextlib.asynccontextmanager
 async def page_of_lost(browser: Browser) -> AsyncIterator[Page]:
-    """A page whose complaints about its network are meant."""
+    """A page whose network errors are expected."""
     context = await browser.new_context()
     yield await context.new_page()
     await context.close()

@@ -10,19 +10,24 @@ from vigil.app.console.settings import ConsoleBounds, ConsoleSettings
 PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text(encoding="utf-8")
 
 
-def test_every_setting_is_told():
+def test_every_setting_is_documented():
     names = [field.name.upper() for field in msgspec.structs.fields(ConsoleSettings) if field.name != "bounds"]
     names += [f"MAX_{field.name.upper()}" for field in msgspec.structs.fields(ConsoleBounds)]
     assert [name for name in names if f"`{name}`" not in PAGE] == []
 
 
 def test_defaults_are_those_of_the_code():
-    told = ConsoleSettings()
+    settings = ConsoleSettings()
     for name in ("read_minutes", "verdict_hours", "action_hours", "score_hours"):
-        assert f"| `{name.upper()}` | {getattr(told, name)} |" in PAGE
-    for number in (told.bounds.rooms, told.bounds.verdicts, told.bounds.actions_of_host, told.bounds.suppliers):
+        assert f"| `{name.upper()}` | {getattr(settings, name)} |" in PAGE
+    for number in (
+        settings.bounds.rooms,
+        settings.bounds.verdicts,
+        settings.bounds.actions_of_host,
+        settings.bounds.suppliers,
+    ):
         assert f"{number:,}" in PAGE
 
 
-def test_every_topic_that_is_read_is_told():
+def test_every_topic_that_is_read_is_documented():
     assert [topic for topic in READ if f"`{topic}`" not in PAGE] == []

@@ -1,4 +1,4 @@
-"""The console on a broker: what it reads and how far back, and a review that comes back as a withdrawn action."""
+"""The console on a broker: what it reads and how far back, and a review that returns as a withdrawn action."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ import pytest
 from tests.support.console_stories import RULEBOOK
 from tests.support.harness import WorkerProcess, log_file, make_topics, read, send
 from vigil.app.console.console_state import ConsoleState
-from vigil.app.console.http.server import run_console
+from vigil.app.console.http.server import serve
 from vigil.app.console.ingest.topic_ingest import TopicIngest, backs, wall_ms
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
@@ -28,17 +28,17 @@ from vigil.topics.rooms import BuyerEntry
 
 @contextlib.asynccontextmanager
 async def following(broker: str, past_ms: int | None = None) -> AsyncIterator[ConsoleState]:
-    """A hub that reads a broker, every topic so far back."""
-    hub = ConsoleState(Settings(broker=broker), ConsoleSettings(), RULEBOOK)
+    """A console that reads a broker; `past_ms` is how far back it reads every topic."""
+    state = ConsoleState(Settings(broker=broker), ConsoleSettings(), RULEBOOK)
     if past_ms is not None:
-        hub.feed.backs = dict.fromkeys(hub.feed.backs, past_ms)
-    reading = asyncio.create_task(hub.feed.run())
+        state.ingest.backs = dict.fromkeys(state.ingest.backs, past_ms)
+    reading = asyncio.create_task(state.ingest.run())
     try:
-        yield hub
+        yield state
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        await hub.feed.close()
+        await state.ingest.close()
 
 
 async def until(condition: Any, within_s: float = 30) -> None:
@@ -53,11 +53,11 @@ def get(address: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-def test_every_topic_that_is_read_has_its_past():
+def test_every_topic_that_is_read_has_a_bounded_past():
     assert set(backs(ConsoleSettings())) == set(TopicIngest.topics)
 
 
-async def test_it_follows_a_worker_and_a_review_changes_what_follows():
+async def test_it_follows_a_worker_and_a_review_withdraws_an_action():
     with EmbeddedBroker() as broker:
         await make_topics(broker.address, 2)
         start = wall_ms() - 400_000
@@ -65,10 +65,10 @@ async def test_it_follows_a_worker_and_a_review_changes_what_follows():
         await send(broker.address, simulation.messages())
         worker = WorkerProcess(broker.address, log_file("worker"), idempotent_producer=False)
         try:
-            async with following(broker.address) as hub, following(broker.address) as other:
+            async with following(broker.address) as state, following(broker.address) as other:
                 await worker.ready()
-                model = hub.model
-                await until(lambda: hub.feed.caught_up and len(model.verdicts) > 3 and len(model.actions) > 3)
+                model = state.model
+                await until(lambda: state.ingest.caught_up and len(model.verdicts) > 3 and len(model.actions) > 3)
                 verdict = model.verdicts_of(model.verdicts)[0]
                 await until(lambda: model.action(verdict.verdict_id) is not None)
                 review = Review(
@@ -79,17 +79,17 @@ async def test_it_follows_a_worker_and_a_review_changes_what_follows():
                     reason="it was not so",
                     at=wall_ms(),
                 )
-                await hub.feed.send(review)
+                await state.ingest.send(review)
 
                 def withdrawn(one: ConsoleState) -> bool:
                     action = one.model.action(verdict.verdict_id)
                     return action is not None and action.status == "withdrawn" and bool(one.model.reviews)
 
                 # Both consoles learn it from the topics, neither from the other.
-                await until(lambda: withdrawn(hub) and withdrawn(other))
-                (told,) = (await read(broker.address, ["review"]))["review"]
-                assert told == (review.host_id.encode(), json.loads(json.dumps(told[1])))
-                assert Review(**told[1]) == review
+                await until(lambda: withdrawn(state) and withdrawn(other))
+                (published,) = (await read(broker.address, ["review"]))["review"]
+                assert published == (review.host_id.encode(), json.loads(json.dumps(published[1])))
+                assert Review(**published[1]) == review
         finally:
             worker.stop()
 
@@ -102,42 +102,43 @@ async def test_what_is_older_than_the_bounded_past_is_not_read():
     with EmbeddedBroker() as broker:
         await make_topics(broker.address, 1)
         await send(broker.address, [entered("old")])
-        async with following(broker.address) as hub:
-            await until(lambda: hub.feed.caught_up)
-            assert list(hub.model.tracks) == ["old"]
-        async with following(broker.address, past_ms=-60_000) as hub:
-            await until(lambda: hub.feed.caught_up)
-            assert hub.model.ingested == 0
+        async with following(broker.address) as state:
+            await until(lambda: state.ingest.caught_up)
+            assert list(state.model.tracks) == ["old"]
+        async with following(broker.address, past_ms=-60_000) as state:
+            await until(lambda: state.ingest.caught_up)
+            assert state.model.ingested == 0
             await send(broker.address, [entered("new")])
-            await until(lambda: hub.model.ingested == 1)
-            assert list(hub.model.tracks) == ["new"]
+            await until(lambda: state.model.ingested == 1)
+            assert list(state.model.tracks) == ["new"]
 
 
-async def test_it_waits_for_topics_and_for_the_broker_and_says_so():
+async def test_it_waits_for_topics_and_for_the_broker_and_shows_that():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"127.0.0.1:{free.getsockname()[1]}"
-    async with following(nobody) as hub:
-        await until(lambda: hub.feed.trouble is not None)
-        assert "cannot reach Kafka" in str(hub.feed.trouble) and not hub.feed.caught_up
+    async with following(nobody) as state:
+        await until(lambda: state.ingest.trouble is not None)
+        assert "cannot reach Kafka" in str(state.ingest.trouble) and not state.ingest.caught_up
     with EmbeddedBroker() as broker:
-        async with following(broker.address) as hub:
-            await until(lambda: hub.feed.trouble is None and hub.feed.missing)
+        async with following(broker.address) as state:
+            await until(lambda: state.ingest.trouble is None and state.ingest.missing)
             await make_topics(broker.address, 1)
-            await until(lambda: hub.feed.caught_up)
-            assert hub.feed.missing == ()
+            await until(lambda: state.ingest.caught_up)
+            assert state.ingest.missing == ()
 
 
-async def test_it_is_served_beside_other_work_and_ends_when_it_is_told():
+async def test_it_serves_until_it_is_stopped_though_a_browser_listens():
     with EmbeddedBroker() as broker:
         await make_topics(broker.address, 1)
         stop = asyncio.Event()
-        told: list[str] = []
-        running = asyncio.create_task(run_console(broker=broker.address, port=0, stop=stop, on_listening=told.append))
-        await until(lambda: told)
-        status, page = await asyncio.to_thread(get, told[0])
+        addresses: list[str] = []
+        settings, console = Settings(broker=broker.address), ConsoleSettings(port=0)
+        running = asyncio.create_task(serve(settings, console, RULEBOOK, stop, addresses.append))
+        await until(lambda: addresses)
+        status, page = await asyncio.to_thread(get, addresses[0])
         assert status == 200 and "<h1" in page
-        stream = await asyncio.to_thread(urllib.request.urlopen, told[0] + "live/wall", None, 5)
+        stream = await asyncio.to_thread(urllib.request.urlopen, addresses[0] + "live/wall", None, 5)
         assert (await asyncio.to_thread(stream.readline)).startswith(b"id: ")
         began = time.monotonic()
         stop.set()
@@ -146,8 +147,9 @@ async def test_it_is_served_beside_other_work_and_ends_when_it_is_told():
         stream.close()
 
 
-async def test_a_taken_port_is_the_operators_to_free():
+async def test_a_port_in_use_is_the_operators_to_choose_again():
     with socket.socket() as taken, pytest.raises(SettingsError, match="choose another with --port"):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        await run_console(broker="127.0.0.1:1", port=taken.getsockname()[1], stop=asyncio.Event())
+        console = ConsoleSettings(port=taken.getsockname()[1])
+        await serve(Settings(broker="127.0.0.1:1"), console, RULEBOOK, asyncio.Event())

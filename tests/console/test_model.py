@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.support.console_stories import HOSTILE, START, Fed, fed, simulated
+from tests.support.console_stories import HOSTILE, START, ConsoleStage, simulated, simulated_console
 from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.model import ConsoleModel
 from vigil.app.console.settings import ConsoleBounds
@@ -46,7 +46,7 @@ def verdict(rule: str = "absence", since: int = 0, at: int = 300 * S, name: str 
     )
 
 
-def action(name: str = "v1", revision: int = 1, status: str = "active", at: int = 300 * S, **told: object) -> Action:
+def action(name: str = "v1", revision: int = 1, status: str = "active", at: int = 300 * S, **changes: object) -> Action:
     fields: dict[str, object] = {
         "action_id": name,
         "revision": revision,
@@ -64,12 +64,12 @@ def action(name: str = "v1", revision: int = 1, status: str = "active", at: int 
         "past_days": None,
         "at": START + at,
     }
-    return msgspec.convert(fields | told, Action)
+    return msgspec.convert(fields | changes, Action)
 
 
 def test_a_warning_ends_with_its_clearing():
-    console = Fed().take("notice", notice("at-risk", 150 * S, due=300 * S))
-    room = console.hub.model.rooms.get("r")
+    console = ConsoleStage().take("notice", notice("at-risk", 150 * S, due=300 * S))
+    room = console.state.model.rooms.get("r")
     assert room is not None and len(room.risks) == 1
     console.take("notice", notice("risk-cleared", 200 * S))
     assert not room.risks
@@ -77,50 +77,50 @@ def test_a_warning_ends_with_its_clearing():
 
 @pytest.mark.parametrize("verdict_first", [False, True])
 def test_a_warning_ends_with_its_violation_whichever_topic_is_read_first(verdict_first: bool):
-    told = [("notice", notice("at-risk", 150 * S, due=300 * S)), ("verdict", verdict())]
-    console = Fed()
-    for topic, body in reversed(told) if verdict_first else told:
+    messages = [("notice", notice("at-risk", 150 * S, due=300 * S)), ("verdict", verdict())]
+    console = ConsoleStage()
+    for topic, body in reversed(messages) if verdict_first else messages:
         console.take(topic, body)
-    room = console.hub.model.rooms.get("r")
+    room = console.state.model.rooms.get("r")
     assert room is not None and not room.risks and list(room.verdicts) == ["v1"]
 
 
 def test_repeats_change_nothing():
-    console = Fed()
+    console = ConsoleStage()
     for _ in range(3):
         console.take("verdict", verdict()).take("notice", notice("entry-missed", 10 * S, "greeting-miss"))
-    room = console.hub.model.rooms.get("r")
+    room = console.state.model.rooms.get("r")
     assert room is not None
     assert (len(room.verdicts), len(room.notices), len(room.missed)) == (1, 1, 1)
 
 
 def test_the_highest_revision_stands_whatever_the_order():
     for order in ((1, 2, 3), (3, 1, 2), (2, 3, 1)):
-        console = Fed()
+        console = ConsoleStage()
         for revision in order:
             console.take("enforcement", action(revision=revision, status="withdrawn" if revision == 2 else "active"))
-        held = console.hub.model.action("v1")
+        held = console.state.model.action("v1")
         assert held is not None and (held.revision, held.status) == (3, "active")
 
 
 def test_the_whole_recording_in_another_order_of_topics_shows_the_same():
     messages, outputs = simulated()
-    calm = Fed().play(messages, outputs)
-    other = Fed()
-    for topic, told in reversed(outputs.by_topic().items()):
-        for output in told:
+    calm = ConsoleStage().play(messages, outputs)
+    other = ConsoleStage()
+    for topic, lines in reversed(outputs.by_topic().items()):
+        for output in lines:
             value = None if output.body is None else msgspec.json.encode(output.body)
-            other.hub.model.ingest(topic, output.key, value, NOW)
-    other.hub.tick()
+            other.state.model.ingest(topic, output.key, value, NOW)
+    other.state.tick()
 
-    def shown(console: Fed) -> dict[str, object]:
+    def shown(console: ConsoleStage) -> dict[str, object]:
         return {
             room_id: (room.lost_since, set(room.risks), set(room.missed), set(room.verdicts))
-            for room_id, room in console.hub.model.rooms.items()
+            for room_id, room in console.state.model.rooms.items()
         }
 
     assert shown(calm) == shown(other) != {}
-    assert dict(calm.hub.wall.rows.since(0)).keys() == dict(other.hub.wall.rows.since(0)).keys()
+    assert dict(calm.state.wall.rows.since(0)).keys() == dict(other.state.wall.rows.since(0)).keys()
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_memory_is_bounded():
     for number in range(100):
         one = verdict(name=f"v{number}", room_id=f"r{number}")
         model.ingest("verdict", one.room_id.encode(), msgspec.json.encode(one), NOW)
-        told = action(f"v{number}")
-        model.ingest("enforcement", b"h", msgspec.json.encode(told), NOW)
+        lines = action(f"v{number}")
+        model.ingest("enforcement", b"h", msgspec.json.encode(lines), NOW)
         entry = BuyerEntry(room_id=f"r{number}", host_id="h", at=NOW, buyer_id="b")
         model.ingest("buyer-entry", f"r{number}".encode(), msgspec.json.encode(entry), NOW)
     host = model.hosts.get("h")
@@ -186,11 +186,11 @@ def test_touched_last_stays_longest():
 
 
 def test_search_by_rule_finds_its_latest_verdicts_in_either_language():
-    console = Fed()
+    console = ConsoleStage()
     for number in range(60):
         console.take("verdict", verdict("absence", at=number * S, name=f"v{number:02}"), tick=False)
     console.take("verdict", verdict("black-screen", at=99 * S, name="w"))
-    model = console.hub.model
+    model = console.state.model
     for words, language in (("absence", "en"), ("ABSENCE ", "en"), ("absence", "zh"), ("主播离开", "zh")):
         found = model.search(words, WORDS[language].rules_called(words))  # type: ignore[index]
         assert [one.verdict_id for one in found.verdicts] == [f"v{number:02}" for number in range(59, 9, -1)]
@@ -200,7 +200,7 @@ def test_search_by_rule_finds_its_latest_verdicts_in_either_language():
 
 
 def test_search_finds_parts_of_ids_those_that_begin_so_first():
-    model = fed().hub.model
+    model = simulated_console().state.model
     found = model.search("00003")
     assert "room-00003-001" in found.rooms and "merchant-00003" in found.hosts
     assert found.suppliers == ["merchant-00003"]
@@ -213,12 +213,12 @@ def test_search_finds_parts_of_ids_those_that_begin_so_first():
 
 def test_a_review_that_is_read_again_is_one():
     review = Review(verdict_id="v1", host_id="h", decision="overturned", by="mei", reason="x", at=START)
-    console = Fed().take("review", review).take("review", review)
-    assert console.hub.model.reviews.get("v1") == (review,)
+    console = ConsoleStage().take("review", review).take("review", review)
+    assert console.state.model.reviews.get("v1") == (review,)
 
 
 def test_every_room_topic_reaches_the_timeline():
-    console = fed()
-    track = console.hub.model.tracks.get("room-00000-001")
+    console = simulated_console()
+    track = console.state.model.tracks.get("room-00000-001")
     assert track is not None and track.spans and track.entries and track.receptions
     assert len(ROOM_TOPICS) == 3

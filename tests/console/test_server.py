@@ -9,15 +9,15 @@ from starlette.testclient import TestClient
 from tests.console.test_auth import LINE, TOKEN, VIEWER, VIEWER_LINE, client, form_token, signed_in
 from tests.console.test_model import action, notice, verdict
 from tests.console.test_wall import status
-from tests.support.console_stories import HOSTILE, START, Fed, fed
+from tests.support.console_stories import HOSTILE, START, ConsoleStage, simulated_console
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus
 from vigil.topics.scores import PinDecision
 from vigil.topics.verdicts import Evidence, Verdict
 
 
-def review_form(browser: TestClient, console: Fed) -> tuple[Verdict, dict[str, str]]:
-    one = next(iter(console.hub.model.verdicts_of(console.hub.model.verdicts)))
+def review_form(browser: TestClient, console: ConsoleStage) -> tuple[Verdict, dict[str, str]]:
+    one = next(iter(console.state.model.verdicts_of(console.state.model.verdicts)))
     page = browser.get("/verdict", params={"id": one.verdict_id}).text
     token = re.findall(r'<form class="review".*?name="form_token" value="([0-9a-f]+)"', page, re.S)
     return one, {"verdict_id": one.verdict_id, "form_token": (token or [""])[0], "decision": "upheld", "reason": ""}
@@ -25,8 +25,8 @@ def review_form(browser: TestClient, console: Fed) -> tuple[Verdict, dict[str, s
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_page_of_a_simulation_renders(language: str):
-    console = fed()
-    model = console.hub.model
+    console = simulated_console()
+    model = console.state.model
     browser = client(console)
     browser.cookies.set("vigil_lang", language)
     paths = ["/", "/suppliers", "/search", "/search?q=merchant"]
@@ -40,17 +40,17 @@ def test_every_page_of_a_simulation_renders(language: str):
         assert f'<html lang="{language}"' in answer.text
 
 
-def test_what_is_not_known_is_said_to_be_so():
-    browser = client(fed())
+def test_what_was_never_read_is_shown_as_unknown():
+    browser = client(simulated_console())
     for kind in ("room", "host", "supplier", "verdict"):
         answer = browser.get(f"/{kind}?id=nobody")
         assert answer.status_code == 404 and "has read nothing about it" in answer.text
     assert browser.get("/nothing").status_code == 404
-    assert client(fed()).get("/room").status_code == 404
+    assert client(simulated_console()).get("/room").status_code == 404
 
 
 def test_headers_keep_the_browser_strict():
-    browser = client(fed())
+    browser = client(simulated_console())
     for path in ("/", "/static/wall.js", "/nothing", "/health/live"):
         headers = browser.get(path).headers
         policy = headers["content-security-policy"]
@@ -60,9 +60,9 @@ def test_headers_keep_the_browser_strict():
 
 
 def test_no_page_needs_what_the_policy_forbids():
-    console = fed()
+    console = simulated_console()
     browser = client(console)
-    name = next(iter(console.hub.model.rooms))
+    name = next(iter(console.state.model.rooms))
     for path in ("/", f"/room?id={name}", "/suppliers"):
         page = browser.get(path).text
         assert not re.search(r"\sstyle=|\son\w+=|<style|javascript:", page)
@@ -70,15 +70,15 @@ def test_no_page_needs_what_the_policy_forbids():
         assert all("src=" in one or "application/json" in one for one in scripts)
 
 
-def hostile() -> Fed:
-    """A console that was told names and texts of the worst kind, wherever there is place for one."""
+def hostile() -> ConsoleStage:
+    """A console that has read hostile names and texts in every field that has one."""
     one = verdict(name=HOSTILE)
     fields = {name: getattr(one, name) for name in one.__struct_fields__}
     evidence = (Evidence(topic="comment", at=START, note=HOSTILE),)
     fields |= {"room_id": HOSTILE, "host_id": HOSTILE, "rule": HOSTILE, "subject": HOSTILE, "evidence": evidence}
-    console = Fed().take("verdict", Verdict(**fields | {"rulebook": HOSTILE}))
-    told = {"host_id": HOSTILE, "room_id": HOSTILE, "rule": HOSTILE}
-    console.take("enforcement", action(HOSTILE, **told))
+    console = ConsoleStage().take("verdict", Verdict(**fields | {"rulebook": HOSTILE}))
+    names = {"host_id": HOSTILE, "room_id": HOSTILE, "rule": HOSTILE}
+    console.take("enforcement", action(HOSTILE, **names))
     console.take("room-status", status(room_id=HOSTILE, opened=((HOSTILE, 0, 10**12),), waiting=(("L4", 10**12),)))
     warned = notice("entry-missed", 5)
     names = {name: getattr(warned, name) for name in warned.__struct_fields__}
@@ -107,8 +107,8 @@ def test_names_and_texts_of_events_are_text_everywhere():
         if path != "/":
             assert "&lt;img src=x onerror=alert(1)&gt;" in page, path
     for kind in ("room", "host", "verdict", "supplier"):
-        parts = console.server.site.pages
-        view = parts.view(kind, HOSTILE, console.server.site.words(_request()), {})
+        parts = console.server.context.pages
+        view = parts.view(kind, HOSTILE, console.server.context.words(_request()), {})
         assert view is not None
         assert "<img" not in "".join(parts.parts(kind, view).values())
 
@@ -122,8 +122,8 @@ def _request() -> Any:
 # ---- reviews
 
 
-def test_a_review_goes_out_under_the_name_that_signed_in():
-    console = fed(tokens=f"{LINE}\n{VIEWER_LINE}")
+def test_a_review_carries_the_name_that_signed_in():
+    console = simulated_console(tokens=f"{LINE}\n{VIEWER_LINE}")
     browser = signed_in(console, TOKEN)
     one, form = review_form(browser, console)
     answer = browser.post(
@@ -149,8 +149,8 @@ def test_a_review_goes_out_under_the_name_that_signed_in():
         ({"form_token": "é"}, 403, "not shown by this console"),
     ],
 )
-def test_what_is_no_review_is_refused_with_words(changes: dict[str, str], status_code: int, words: str):
-    console = fed()
+def test_an_incomplete_review_is_refused_with_the_reason(changes: dict[str, str], status_code: int, words: str):
+    console = simulated_console()
     browser = client(console)
     _, form = review_form(browser, console)
     answer = browser.post("/review", data=form | changes)
@@ -159,7 +159,7 @@ def test_what_is_no_review_is_refused_with_words(changes: dict[str, str], status
 
 
 def test_a_refused_reason_is_not_lost():
-    console = fed()
+    console = simulated_console()
     browser = client(console)
     _, form = review_form(browser, console)
     page = browser.post("/review", data=form | {"reason": "<b>long story</b>", "decision": "maybe"}).text
@@ -167,9 +167,9 @@ def test_a_refused_reason_is_not_lost():
 
 
 def test_a_viewer_sees_no_form_and_may_not_send_one():
-    console = fed(tokens=f"{LINE}\n{VIEWER_LINE}")
+    console = simulated_console(tokens=f"{LINE}\n{VIEWER_LINE}")
     browser = signed_in(console, VIEWER)
-    page = browser.get("/verdict", params={"id": next(iter(console.hub.model.verdicts))}).text
+    page = browser.get("/verdict", params={"id": next(iter(console.state.model.verdicts))}).text
     assert "You may view, but not review" in page and 'action="/review"' not in page
     _, form = review_form(signed_in(console, TOKEN), console)
     form["form_token"] = form_token(browser.get("/").text)
@@ -186,8 +186,8 @@ def test_a_viewer_sees_no_form_and_may_not_send_one():
         {"Origin": "null"},
     ],
 )
-def test_a_page_of_somebody_else_cannot_send_a_review(headers: dict[str, str]):
-    console = fed()
+def test_another_site_cannot_send_a_review(headers: dict[str, str]):
+    console = simulated_console()
     browser = client(console)
     _, form = review_form(browser, console)
     assert browser.post("/review", data=form, headers=headers).status_code == 403
@@ -197,8 +197,8 @@ def test_a_page_of_somebody_else_cannot_send_a_review(headers: dict[str, str]):
     assert len(console.sent) == 1
 
 
-def test_a_form_that_is_none_is_refused():
-    console = fed()
+def test_what_is_not_a_form_is_refused():
+    console = simulated_console()
     browser = client(console)
     assert browser.post("/review", content=b"x" * 70_000).status_code == 413
     assert browser.post("/review", json={"a": 1}).status_code == 415
@@ -207,28 +207,28 @@ def test_a_form_that_is_none_is_refused():
     assert browser.get("/review").status_code == 405
 
 
-def test_a_review_that_kafka_does_not_take_is_told_and_can_be_sent_again(monkeypatch: pytest.MonkeyPatch):
-    console = fed()
+def test_a_review_that_kafka_refuses_is_shown_and_can_be_sent_again(monkeypatch: pytest.MonkeyPatch):
+    console = simulated_console()
     browser = client(console)
     _, form = review_form(browser, console)
 
     async def refuse(review: Review) -> None:
         raise ConnectionError("no broker")
 
-    monkeypatch.setattr(console.hub.feed, "send", refuse)
+    monkeypatch.setattr(console.state.ingest, "send", refuse)
     answer = browser.post("/review", data=form | {"reason": "kept"})
     assert answer.status_code == 503 and "no broker" in answer.text and "kept" in answer.text
 
 
-def test_readiness_tells_whether_the_past_was_read():
-    console = fed()
+def test_readiness_is_whether_the_past_was_read():
+    console = simulated_console()
     assert client(console).get("/health/ready").status_code == 200
-    console.hub.feed.assigned = False
+    console.state.ingest.assigned = False
     assert client(console).get("/health/ready").status_code == 503
 
 
 def test_a_language_and_a_theme_are_remembered():
-    browser = client(fed())
+    browser = client(simulated_console())
     assert browser.get("/set?lang=zh&theme=dark&back=/suppliers").headers["location"] == "/suppliers"
     page = browser.get("/").text
     assert '<html lang="zh" data-theme="dark">' in page and "直播间" in page

@@ -1,4 +1,4 @@
-"""What the pages say beside the wall: ladders, what would raise a score, the timeline's shapes, the words."""
+"""The pages beside the wall: ladders, what would raise a score, the timeline's shapes, the words."""
 
 from fractions import Fraction
 from typing import get_args
@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.console.test_model import action
-from tests.support.console_stories import RULEBOOK, START, fed
+from tests.support.console_stories import RULEBOOK, START, simulated_console
 from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import cents, outlook
 from vigil.app.console.views.ladders import banned_until, ladders
@@ -44,18 +44,18 @@ def next_of(family: str, actions: list, day: float):
     ],
 )
 def test_the_next_violation_is_on_the_next_rung(days: tuple[float, ...], steps: tuple[str, ...], ban: int | None):
-    told = next_of("reception", reception(*days), 10)
-    assert (told.next.steps, told.next.ban_days, told.next.count) == (steps, ban, len(days) + 1)
-    assert told.next_rung == min(len(days), 3)
+    ladder = next_of("reception", reception(*days), 10)
+    assert (ladder.next.steps, ladder.next.ban_days, ladder.next.count) == (steps, ban, len(days) + 1)
+    assert ladder.next_rung == min(len(days), 3)
 
 
 @pytest.mark.parametrize("later_ms, counted", [(-1, 1), (0, 0)])
 def test_a_violation_leaves_the_window_after_exactly_90_days(later_ms: int, counted: int):
     actions = reception(1)
     now = actions[0].at + 90 * DAY + later_ms
-    told = next(one for one in ladders(RULEBOOK, actions, now) if one.family == "reception")
-    assert len(told.counted) == counted and told.next.count == counted + 1
-    assert all(one.leaves_at == one.action.at + 90 * DAY for one in told.counted)
+    ladder = next(one for one in ladders(RULEBOOK, actions, now) if one.family == "reception")
+    assert len(ladder.counted) == counted and ladder.next.count == counted + 1
+    assert all(one.leaves_at == one.action.at + 90 * DAY for one in ladder.counted)
 
 
 def test_a_withdrawn_action_does_not_count_and_bans_nobody():
@@ -67,15 +67,15 @@ def test_a_withdrawn_action_does_not_count_and_bans_nobody():
 
 
 def test_sleeping_is_always_closed():
-    told = next_of("low-quality", [], 1)
-    assert told.next.steps == ("warn",) and told.always["sleeping"].steps == ("close",)
+    ladder = next_of("low-quality", [], 1)
+    assert ladder.next.steps == ("warn",) and ladder.always["sleeping"].steps == ("close",)
 
 
 def test_every_family_has_its_ladder():
     assert {one.family for one in ladders(RULEBOOK, [], START)} == set(FAMILIES)
 
 
-def score(**told: object) -> SupplierScore:
+def score(**changes: object) -> SupplierScore:
     fields = {
         "supplier_id": "s",
         "at": START + 10 * DAY,
@@ -98,21 +98,21 @@ def score(**told: object) -> SupplierScore:
         "counts": {"rfqs_quoted": 8, "rfqs_in_time": 4, "quotes": 8, "quotes_replied": 2},
         "rulebook": "2022-08-03",
     }
-    return msgspec.convert(fields | told, SupplierScore)
+    return msgspec.convert(fields | changes, SupplierScore)
 
 
-def advised(told: SupplierScore) -> dict[str, tuple[dict[str, str | int], int]]:
-    return {one.name: (one.numbers, one.gain) for one in outlook(RULEBOOK, told).advice}
+def advised(score: SupplierScore) -> dict[str, tuple[dict[str, str | int], int]]:
+    return {one.name: (one.numbers, one.gain) for one in outlook(RULEBOOK, score).advice}
 
 
 def test_the_next_reply_step_is_reached_by_so_many_more_replies_and_no_fewer():
-    told = advised(score())
-    assert told["reply.more"] == ({"more": 1, "quotes": 8}, 12)  # 3 of 8 are 37.5 %: 24 points in the place of 12
+    advice = advised(score())
+    assert advice["reply.more"] == ({"more": 1, "quotes": 8}, 12)  # 3 of 8 are 37.5 %: 24 points in the place of 12
     limits = RULEBOOK.at("service-score", START + 10 * DAY).limits  # type: ignore[union-attr]
     assert share_points(limits.reply, 3, 8) == 24 and share_points(limits.reply, 2, 8) == 12
 
 
-def test_the_next_gmv_step_is_told_to_the_cent():
+def test_the_next_gmv_step_is_given_to_the_cent():
     assert advised(score())["gmv.more"] == ({"amount": "19.50"}, 3)
 
 
@@ -142,29 +142,29 @@ def test_what_cannot_be_raised_is_not_advised():
         predicted=120,
         counts={"rfqs_quoted": 9, "rfqs_in_time": 9, "quotes": 9, "quotes_replied": 9},
     )
-    told = outlook(RULEBOOK, best)
-    assert told.advice == () and told.next_band is None
-    assert [one.points for one in told.factors] == [one.most for one in told.factors] == [20, 20, 30, 30, 20]
+    result = outlook(RULEBOOK, best)
+    assert result.advice == () and result.next_band is None
+    assert [one.points for one in result.factors] == [one.most for one in result.factors] == [20, 20, 30, 30, 20]
 
 
 def test_the_way_to_the_next_entitlements_and_the_next_prize():
-    told = outlook(RULEBOOK, score())
-    assert told.next_band is not None and (told.next_band.score, told.missing) == (60, 27)
-    assert told.next_prize == ("19.50", 1)
+    result = outlook(RULEBOOK, score())
+    assert result.next_band is not None and (result.next_band.score, result.missing) == (60, 27)
+    assert result.next_prize == ("19.50", 1)
 
 
-def test_advice_on_simulated_suppliers_is_worth_what_it_says():
-    model = fed().hub.model
+def test_following_the_advice_gains_the_points_that_it_promises():
+    model = simulated_console().state.model
     rules = ScoreRules(RULEBOOK)
     seen = 0
     for supplier_id in model.suppliers:
-        told = model.score(supplier_id)
-        assert told is not None and told.points is not None
-        limits = RULEBOOK.at("service-score", told.at).limits  # type: ignore[union-attr]
-        for one in outlook(RULEBOOK, told).advice:
+        score = model.score(supplier_id)
+        assert score is not None and score.points is not None
+        limits = RULEBOOK.at("service-score", score.at).limits  # type: ignore[union-attr]
+        for one in outlook(RULEBOOK, score).advice:
             if one.name == "reply.more":
-                after = told.counts.quotes_replied + int(one.numbers["more"])
-                assert share_points(limits.reply, after, told.counts.quotes) - told.points.reply == one.gain
+                after = score.counts.quotes_replied + int(one.numbers["more"])
+                assert share_points(limits.reply, after, score.counts.quotes) - score.points.reply == one.gain
                 seen += 1
     assert seen and rules.effective(START) == "2022-08-03"
 
@@ -177,12 +177,12 @@ def test_amounts():
 
 
 def test_everything_is_drawn_inside_the_picture_and_evidence_on_its_verdict():
-    console = fed()
-    model = console.hub.model
+    console = simulated_console()
+    model = console.state.model
     seen = set()
     for room_id, room in model.rooms.items():
         verdicts = model.verdicts_of(room.verdicts)
-        told = draw(
+        timeline = draw(
             room,
             model.tracks.get(room_id),
             verdicts,
@@ -190,15 +190,15 @@ def test_everything_is_drawn_inside_the_picture_and_evidence_on_its_verdict():
             until=START + 500 * S,
             now=START + 480 * S,
             words=WORDS["en"],
-            zone=console.hub.zone,
+            zone=console.state.zone,
             selected=verdicts[0].verdict_id if verdicts else None,
         )
-        for shape in told.shapes:
+        for shape in timeline.shapes:
             assert shape.x >= LEFT and shape.x + shape.width <= WIDTH - RIGHT + 2
-            assert 0 <= shape.y < told.height
+            assert 0 <= shape.y < timeline.height
             seen.add((shape.kind, shape.look.split()[0]))
-        drawn = sum(shape.kind == "tick" and shape.look.startswith("evidence") for shape in told.shapes)
-        inside = [one for verdict in verdicts for one in verdict.evidence if told.since <= one.at <= told.until]
+        drawn = sum(shape.kind == "tick" and shape.look.startswith("evidence") for shape in timeline.shapes)
+        inside = [one for verdict in verdicts for one in verdict.evidence if timeline.since <= one.at <= timeline.until]
         assert drawn == len(inside)
     expected = {("bar", "live"), ("bar", "bad"), ("bar", "black"), ("bar", "violated"), ("bar", "risk")}
     expected |= {
@@ -219,17 +219,21 @@ def test_a_hole_of_more_than_frames_may_be_apart_is_a_gap(silence: int, gaps: in
             FrameStatus(room_id="r", host_id="h", at=START + second * S, stream="live", face=True, black=False)
         )
     end = START + (3 + silence) * S
-    told = draw(None, track, [], since=START, until=end, now=end, words=WORDS["en"], zone=fed().hub.zone)
-    live = [shape for shape in told.shapes if shape.look == "live"]
-    assert (sum(shape.look == "gap" for shape in told.shapes), len(live)) == (gaps, 1 + gaps)
+    timeline = draw(
+        None, track, [], since=START, until=end, now=end, words=WORDS["en"], zone=simulated_console().state.zone
+    )
+    live = [shape for shape in timeline.shapes if shape.look == "live"]
+    assert (sum(shape.look == "gap" for shape in timeline.shapes), len(live)) == (gaps, 1 + gaps)
 
 
 def test_a_signal_that_is_gone_is_a_gap_up_to_now():
     track = Track(3600 * S, 15 * S)
     track.ingest(FrameStatus(room_id="r", host_id="h", at=START, stream="live", face=True, black=False))
     now = START + 20 * S
-    told = draw(None, track, [], since=START, until=now, now=now, words=WORDS["en"], zone=fed().hub.zone)
-    (gap,) = [shape for shape in told.shapes if shape.look == "gap"]
+    timeline = draw(
+        None, track, [], since=START, until=now, now=now, words=WORDS["en"], zone=simulated_console().state.zone
+    )
+    (gap,) = [shape for shape in timeline.shapes if shape.look == "gap"]
     assert (gap.x, gap.x + gap.width) == (LEFT, WIDTH - RIGHT)
 
 
@@ -247,15 +251,26 @@ def test_only_labels_that_a_rule_judges_are_marked(labels: tuple[str, ...], look
     for at in (START, START + 5 * S):
         picture = {"stream": "live", "face": True, "black": False, "activity": "hosting", "labels": labels}
         track.ingest(FrameStatus(room_id="r", host_id="h", at=at, **picture))
-    told = draw(None, track, [], since=START, until=START + 5 * S, now=START, words=WORDS["en"], zone=fed().hub.zone)
-    lane = next(lane for lane in told.lanes if lane.name == WORDS["en"]("lane.activity"))
-    (shape,) = [shape for shape in told.shapes if shape.y == lane.y]
+    timeline = draw(
+        None,
+        track,
+        [],
+        since=START,
+        until=START + 5 * S,
+        now=START,
+        words=WORDS["en"],
+        zone=simulated_console().state.zone,
+    )
+    lane = next(lane for lane in timeline.lanes if lane.name == WORDS["en"]("lane.activity"))
+    (shape,) = [shape for shape in timeline.shapes if shape.y == lane.y]
     assert shape.look == look and "indoor" not in shape.hint
 
 
-def test_a_picture_of_nothing_has_its_lanes():
-    told = draw(None, None, [], since=START, until=START, now=START, words=WORDS["zh"], zone=fed().hub.zone)
-    assert len(told.lanes) == 6 and not told.shapes
+def test_an_empty_timeline_has_its_lanes():
+    timeline = draw(
+        None, None, [], since=START, until=START, now=START, words=WORDS["zh"], zone=simulated_console().state.zone
+    )
+    assert len(timeline.lanes) == 6 and not timeline.shapes
 
 
 # ---- words
@@ -299,7 +314,7 @@ def test_which_language(asked: str | None, accepted: str | None, expected: str):
     assert choose(asked, accepted) == expected
 
 
-def test_signs_that_are_not_seen_are_made_visible():
+def test_invisible_characters_are_made_visible():
     assert visible("a\u202eb\x00c\u200b中 文") == "a\\u{202e}b\\u{0}c\\u{200b}中 文"
 
 

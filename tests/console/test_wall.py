@@ -1,4 +1,4 @@
-"""The wall: what is more urgent, that time alone moves a room, and that browsers get changes only."""
+"""The wall: what is more urgent, that time alone moves a room, and that browsers receive changes only."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from tests.console.test_model import notice
-from tests.support.console_stories import START, Fed, fed
+from tests.support.console_stories import START, ConsoleStage, simulated_console
 from vigil.app.console.settings import ConsoleBounds
 from vigil.app.console.views.text import WORDS
 from vigil.app.console.views.wall import AT_RISK, CALM, CRITICAL, WATCH, Changes, array
@@ -50,21 +50,21 @@ def status(
     )
 
 
-def rows(console: Fed, now: int) -> dict[str, dict[str, Any]]:
+def rows(console: ConsoleStage, now: int) -> dict[str, dict[str, Any]]:
     """The wall as it looks at a time."""
-    console.hub.wall.refresh(START + now)
-    return {key: orjson.loads(row) for key, row in console.hub.wall.rows.since(0) if row is not None}
+    console.state.wall.refresh(START + now)
+    return {key: orjson.loads(row) for key, row in console.state.wall.rows.since(0) if row is not None}
 
 
-def band(*told: Any, now: int = 0) -> int:
-    console = Fed()
-    for one in told:
+def band(*messages: Any, now: int = 0) -> int:
+    console = ConsoleStage()
+    for one in messages:
         console.take("room-status" if isinstance(one, RoomStatus) else "notice", one, tick=False)
     return int(rows(console, now)["r"]["b"])
 
 
 @pytest.mark.parametrize(
-    "told, expected",
+    "messages, expected",
     [
         ((status(),), CALM),
         ((status(opened=(("absence", 0, 300 * S),)),), WATCH),
@@ -82,27 +82,27 @@ def band(*told: Any, now: int = 0) -> int:
         ((status(stream="disconnected"),), WATCH),
     ],
 )
-def test_bands(told: tuple[Any, ...], expected: int):
-    assert band(*told) == expected
+def test_bands(messages: tuple[Any, ...], expected: int):
+    assert band(*messages) == expected
 
 
 def test_within_a_band_what_falls_due_first_comes_first():
-    console = Fed()
+    console = ConsoleStage()
     for room_id, due in (("late", 50), ("soon", 10), ("mid", 30)):
         console.take("room-status", status(opened=(("absence", -200 * S, due * S),), room_id=room_id), tick=False)
-    told = rows(console, 0)
-    assert sorted(told, key=lambda name: (told[name]["b"], told[name]["k"])) == ["soon", "mid", "late"]
+    shown = rows(console, 0)
+    assert sorted(shown, key=lambda name: (shown[name]["b"], shown[name]["k"])) == ["soon", "mid", "late"]
 
 
-def test_time_alone_makes_a_room_critical_and_then_lets_go_of_what_ended_without_a_word():
-    console = Fed().take("room-status", status(opened=(("absence", 0, 300 * S),)), tick=False)
+def test_time_alone_makes_a_room_critical_and_then_drops_what_ended_without_a_message():
+    console = ConsoleStage().take("room-status", status(opened=(("absence", 0, 300 * S),)), tick=False)
     assert [rows(console, now * S)["r"]["b"] for now in (0, 239, 240, 300, 304)] == [2, 2, 0, 0, 0]
     after = rows(console, 306 * S)["r"]
     assert after["b"] == CALM and after["o"] == []
 
 
 def test_an_ended_or_forgotten_room_leaves_the_wall():
-    console = Fed().take("room-status", status(), tick=False)
+    console = ConsoleStage().take("room-status", status(), tick=False)
     assert "r" in rows(console, 0)
     console.take("room-status", status(at=S, stream="ended"), tick=False)
     assert "r" not in rows(console, 2 * S)
@@ -113,31 +113,31 @@ def test_an_ended_or_forgotten_room_leaves_the_wall():
 
 
 def test_a_room_that_says_nothing_new_is_not_sent_again():
-    console = Fed().take("room-status", status(), tick=False)
+    console = ConsoleStage().take("room-status", status(), tick=False)
     rows(console, 0)
-    version = console.hub.wall.rows.version
+    version = console.state.wall.rows.version
     for second in range(1, 10):  # figures go on, as every second; nothing that the wall shows
         console.take("room-status", status(at=second * S), tick=False)
-        console.hub.wall.refresh(START + second * S)
-    assert console.hub.wall.rows.since(version) == []
+        console.state.wall.refresh(START + second * S)
+    assert console.state.wall.rows.since(version) == []
 
 
 def test_a_count_that_changes_all_the_time_is_sent_every_ten_seconds():
-    console = Fed()
+    console = ConsoleStage()
     sent = 0
     for second in range(60):
-        version = console.hub.wall.rows.version
+        version = console.state.wall.rows.version
         console.take("room-status", status(at=second * S, buyers=second), tick=False)
-        console.hub.wall.refresh(START + second * S)
-        sent += bool(console.hub.wall.rows.since(version))
+        console.state.wall.refresh(START + second * S)
+        sent += bool(console.state.wall.rows.since(version))
     assert sent == 6
 
 
-def test_verdicts_are_told_again_when_their_action_or_review_comes():
-    console = fed()
-    wall = console.hub.wall
-    told = [orjson.loads(row) for _, row in wall.verdicts.since(0) if row is not None]
-    assert told and all(one["t"] for one in told)
+def test_verdicts_are_sent_again_when_their_action_or_review_comes():
+    console = simulated_console()
+    wall = console.state.wall
+    shown = [orjson.loads(row) for _, row in wall.verdicts.since(0) if row is not None]
+    assert shown and all(one["t"] for one in shown)
     assert len(wall.verdicts) <= 100
 
 
@@ -160,7 +160,7 @@ def test_changes_since_a_version_bring_every_copy_up_to_date():
             assert copy == {name: value for name, value in changes.since(0) if value is not None}
 
 
-def test_rows_that_went_are_told_by_their_key():
+def test_rows_that_went_are_sent_as_their_key():
     assert orjson.loads(array([("a", b'{"r":"a"}'), ('"<b>', None)])) == [{"r": "a"}, '"<b>']
 
 
@@ -171,49 +171,51 @@ def frame(at: int, stream: Any = "live") -> FrameStatus:
     return FrameStatus(room_id="r", host_id="h", at=START + at, stream=stream, face=True, black=False)
 
 
-@pytest.mark.parametrize("lag, told", [(10 * S - 1, (0, 0)), (10 * S, (1, 10 * S))])
-def test_a_room_whose_events_wait_for_their_judgement_is_told(lag: int, told: tuple[int, int]):
-    console = Fed().take("room-status", status(at=100 * S)).take("frame-status", frame(100 * S + lag))
-    assert console.hub.model.behind(START + 1000 * S, 10 * S) == told
+@pytest.mark.parametrize("lag, expected", [(10 * S - 1, (0, 0)), (10 * S, (1, 10 * S))])
+def test_a_room_whose_events_wait_for_their_judgement_is_reported(lag: int, expected: tuple[int, int]):
+    console = ConsoleStage().take("room-status", status(at=100 * S)).take("frame-status", frame(100 * S + lag))
+    assert console.state.model.behind(START + 1000 * S, 10 * S) == expected
 
 
 def test_a_room_that_was_never_judged_is_behind_and_one_that_ended_or_lies_ahead_is_not():
-    console = Fed().take("frame-status", frame(100 * S)).take("frame-status", frame(130 * S))
-    model = console.hub.model
+    console = ConsoleStage().take("frame-status", frame(100 * S)).take("frame-status", frame(130 * S))
+    model = console.state.model
     assert model.behind(START + 1000 * S, 10 * S) == (1, 30 * S)
     assert model.behind(START + 105 * S, 10 * S) == (0, 0)  # no later than now, whatever it says
     console.take("frame-status", frame(131 * S, "ended"))
     assert model.behind(START + 1000 * S, 10 * S) == (0, 0)
 
 
-def test_workers_that_stand_still_are_told_while_events_come():
-    console = Fed()
-    now = console.hub.now - START
+def test_stalled_workers_are_reported_while_events_come():
+    console = ConsoleStage()
+    now = console.state.now - START
     console.take("room-status", status(at=now - 60 * S), tick=False).take("frame-status", frame(now), tick=False)
     for _ in range(4):
-        console.hub.tick()
-    state = console.hub.state(WORDS["en"])
+        console.state.tick()
+    state = console.state.data_status(WORDS["en"])
     assert state == {"level": "bad", "text": "Judgement lags by 1:00 (rooms: 1). Are the workers running?"}
     console.take("room-status", status(at=now - 2 * S), tick=False)
     for _ in range(4):
-        console.hub.tick()
-    assert console.hub.state(WORDS["en"])["level"] == "ok"
+        console.state.tick()
+    assert console.state.data_status(WORDS["en"])["level"] == "ok"
 
 
-def test_a_room_that_made_room_for_others_is_not_said_to_wait():
+def test_a_room_that_was_evicted_does_not_count_as_waiting():
     console = (
-        Fed(bounds=ConsoleBounds(rooms=1)).take("room-status", status(at=99 * S)).take("frame-status", frame(100 * S))
+        ConsoleStage(bounds=ConsoleBounds(rooms=1))
+        .take("room-status", status(at=99 * S))
+        .take("frame-status", frame(100 * S))
     )
     console.take("room-status", status(room_id="other", at=100 * S))
     console.take("frame-status", frame(200 * S))
-    assert "r" not in console.hub.model.rooms
-    assert console.hub.model.behind(START + 1000 * S, 10 * S) == (0, 0)
+    assert "r" not in console.state.model.rooms
+    assert console.state.model.behind(START + 1000 * S, 10 * S) == (0, 0)
 
 
-def test_a_longer_lateness_is_waited_for():
-    console = Fed(settings=Settings(allowed_lateness_ms=60_000))
-    now = console.hub.now - START
+def test_a_longer_allowed_lateness_is_waited_for():
+    console = ConsoleStage(settings=Settings(allowed_lateness_ms=60_000))
+    now = console.state.now - START
     console.take("room-status", status(at=now - 62 * S), tick=False).take("frame-status", frame(now), tick=False)
     for _ in range(4):
-        console.hub.tick()
-    assert console.hub.state(WORDS["en"])["level"] == "ok"
+        console.state.tick()
+    assert console.state.data_status(WORDS["en"])["level"] == "ok"

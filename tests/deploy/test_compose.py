@@ -15,7 +15,8 @@ from tests.support.kafka import VERSION as TESTED_KAFKA
 from tests.support.needs import program
 from tools.dashboards import all_dashboards
 from vigil.app.cli.notify import notify
-from vigil.app.console.auth.authenticator import Authenticator, new_token
+from vigil.app.console.auth.authenticator import Authenticator
+from vigil.app.console.auth.tokens import new_token
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook.reader import load_rulebook

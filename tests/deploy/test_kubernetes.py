@@ -11,9 +11,10 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from tests.support.console_stories import Fed
+from tests.support.console_stories import ConsoleStage
 from vigil.app.cli.notify import notify
-from vigil.app.console.auth.authenticator import Authenticator, new_token
+from vigil.app.console.auth.authenticator import Authenticator
+from vigil.app.console.auth.tokens import new_token
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook.reader import load_rulebook
@@ -270,7 +271,9 @@ def test_the_console_starts_with_tokens_and_a_seal_that_all_of_them_share(tmp_pa
 
 def test_the_console_answers_its_probes_and_the_name_of_the_ingress_and_no_other(tmp_path: Path):
     told = load_console_settings(mounted(tmp_path, tokens=new_token("mei", "review")[1], seal="s" * 64))
-    browser = TestClient(Fed(allowed_hosts=told.allowed_hosts, host=told.host, tokens_file=told.tokens_file).app)
+    browser = TestClient(
+        ConsoleStage(allowed_hosts=told.allowed_hosts, host=told.host, tokens_file=told.tokens_file).app
+    )
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         asked = container("console")[probe]["httpGet"]
         headers = {header["name"]: header["value"] for header in asked["httpHeaders"]}

@@ -1,4 +1,4 @@
-"""Hubs fed without Kafka: a simulation's messages, and what a replay of them gives, as the topics would carry them."""
+"""Consoles without Kafka: they read a simulation's messages, and a replay's outputs, as the topics would carry them."""
 
 import functools
 import time
@@ -27,7 +27,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e"
 
 @functools.cache
 def simulated(rooms: int = 20, seconds: int = 600, seed: int = 3) -> tuple[tuple[SimulatedMessage, ...], Outputs]:
-    """Messages and what they lead to; with days of quotes and payments before, so that there are rates."""
+    """Messages and the outputs of their replay; with days of quotes and payments before, so that there are rates."""
     simulation = Simulation(
         seed=seed, rooms=rooms, suppliers=12, start_ms=START, duration_s=seconds, history_days=40.0, rfq_every_s=600
     )
@@ -35,48 +35,50 @@ def simulated(rooms: int = 20, seconds: int = 600, seed: int = 3) -> tuple[tuple
     return messages, calm(messages)
 
 
-class Fed:
-    """A hub that is told messages, and a server over it."""
+class ConsoleStage:
+    """A console that reads the messages of a test, and its server."""
 
-    def __init__(self, settings: Settings | None = None, **told: Any) -> None:
-        self.console = ConsoleSettings(**told)
-        self.hub = ConsoleState(settings or Settings(), self.console, RULEBOOK)
-        self.hub.feed.missing = ()
-        self.hub.feed.assigned = True
+    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+        self.console = ConsoleSettings(**options)
+        self.state = ConsoleState(settings or Settings(), self.console, RULEBOOK)
+        self.state.ingest.missing = ()
+        self.state.ingest.assigned = True
         self.sent: list[Review] = []
-        self.hub.feed.send = self._send  # type: ignore[method-assign]
-        self.door = Authenticator(self.console)
-        self.server = ConsoleServer(self.hub, self.door)
+        self.state.ingest.send = self._send  # type: ignore[method-assign]
+        self.auth = Authenticator(self.console)
+        self.server = ConsoleServer(self.state, self.auth)
         self.app = self.server.app()
 
     async def _send(self, review: Review) -> None:
         self.sent.append(review)
 
-    def take(self, topic: str, body: msgspec.Struct | None, key: str | None = None, tick: bool = True) -> "Fed":
+    def take(
+        self, topic: str, body: msgspec.Struct | None, key: str | None = None, tick: bool = True
+    ) -> "ConsoleStage":
         """One message of a topic."""
         value = None if body is None else msgspec.json.encode(body)
         if key is None and body is not None:
             names = ("host_id",) if topic in ("review", "enforcement") else ("room_id", "supplier_id", "rfq_id")
             key = next(getattr(body, name) for name in names if hasattr(body, name))
-        self.hub.model.ingest(topic, (key or "").encode(), value, int(time.time() * 1000))
+        self.state.model.ingest(topic, (key or "").encode(), value, int(time.time() * 1000))
         if tick:
-            self.hub.tick()
+            self.state.tick()
         return self
 
-    def play(self, messages: Iterable[SimulatedMessage], outputs: Outputs) -> "Fed":
-        """All that a console would read of a recording."""
+    def play(self, messages: Iterable[SimulatedMessage], outputs: Outputs) -> "ConsoleStage":
+        """Everything that a console would read of a recording."""
         now = int(time.time() * 1000)
         for message in messages:
             if message.topic in (*ROOM_TOPICS, "review"):
-                self.hub.model.ingest(message.topic, message.key, message.value, now)
-        for topic, told in outputs.by_topic().items():
-            for output in told:
+                self.state.model.ingest(message.topic, message.key, message.value, now)
+        for topic, lines in outputs.by_topic().items():
+            for output in lines:
                 value = None if output.body is None else msgspec.json.encode(output.body)
-                self.hub.model.ingest(topic, output.key, value, now)
-        self.hub.tick()
+                self.state.model.ingest(topic, output.key, value, now)
+        self.state.tick()
         return self
 
 
-def fed(**told: Any) -> Fed:
-    """A hub that has read a simulation."""
-    return Fed(**told).play(*simulated())
+def simulated_console(**options: Any) -> ConsoleStage:
+    """A console that has read a simulation."""
+    return ConsoleStage(**options).play(*simulated())

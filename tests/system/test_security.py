@@ -198,24 +198,24 @@ async def test_a_console_with_exactly_the_documented_rights_reads_and_reviews(
     await make_topics(secure.address, 2, APP_ID)
     rights = feed.needed()
     allow(secure, rights, principal="User:vigil-console")
-    hub = ConsoleState(settings_of(secure, certificates, "vigil-console"), ConsoleSettings(), load_rulebook())
-    reading = asyncio.create_task(hub.feed.run())
+    state = ConsoleState(settings_of(secure, certificates, "vigil-console"), ConsoleSettings(), load_rulebook())
+    reading = asyncio.create_task(state.ingest.run())
     review = Review(verdict_id="v", host_id="host", decision="upheld", by="mei", reason="seen", at=1)
     try:
         async with asyncio.timeout(30):
-            while not hub.feed.caught_up:
+            while not state.ingest.caught_up:
                 assert not reading.done()
                 await asyncio.sleep(0.1)
-        assert hub.feed.missing == ()
-        await hub.feed.send(review)
+        assert state.ingest.missing == ()
+        await state.ingest.send(review)
         allow(secure, rights[-1:], principal="User:vigil-console", remove=True)
         time.sleep(0.3)
         with pytest.raises(TopicAuthorizationFailedError):
-            await hub.feed.send(review)
+            await state.ingest.send(review)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        await hub.feed.close()
+        await state.ingest.close()
 
 
 async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBroker, certificates: Path) -> None:
@@ -232,10 +232,10 @@ async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBrok
             return NotifyService(settings, routing, Secrets({"hook": "key-123456"}), families)
 
         stop, service = asyncio.Event(), notify()
-        telling = asyncio.create_task(run_notify(service, stop))
+        notifying = asyncio.create_task(run_notify(service, stop))
         async with asyncio.timeout(60):
-            while not service._active:
-                assert not telling.done(), telling
+            while not service.active:
+                assert not notifying.done(), notifying
                 await asyncio.sleep(0.1)
             await publish(secure.address, [message(verdict()), ("verdict", b"room", b"nonsense")])
             letters = AIOKafkaConsumer(
@@ -246,7 +246,7 @@ async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBrok
             while not receiver.taken:
                 await asyncio.sleep(0.1)
             stop.set()
-            await telling
+            await notifying
         told = {"group": "vigil-notify may not Read on group vigil-notify", "transactional-id": "TransactionalId"}
         for lack in rights[-2:]:
             allow(secure, [lack], principal="User:vigil-notify", remove=True)

@@ -1,10 +1,11 @@
-"""Who looks, and what they may do: a token signed in with, a signing-in proxy's header, or this machine's user.
+"""Who makes a request and what they may do: by a token, a signing-in proxy's header, or this machine's user.
 
-    tokens    a line each: `ROLE NAME sha256:HEX`; the browser gets a sealed cookie, worth nothing once the line is gone
-    proxy     a header, believed from trusted addresses only
-    local     neither is set up, and the console listens on this machine alone: whoever has this machine's user's name
+    tokens    a line each: `ROLE NAME sha256:HEX`. A sign-in gives the browser a sealed cookie with the token's
+              digest, which every request is checked by: once a token's line is removed, its sign-ins are worth nothing.
+    proxy     a header, accepted from trusted addresses only
+    local     neither is set up, and the console listens on this machine alone: everybody is the user who runs it
 
-Beyond this machine the console does not start without one of the first two.
+On other addresses the console does not start without tokens or a proxy.
 """
 
 import base64
@@ -21,16 +22,21 @@ from typing import Final, Literal, NamedTuple
 
 from starlette.requests import Request
 
+from vigil.app.console.auth.tokens import digest_of, load_tokens
 from vigil.app.console.settings import PREFIX, ConsoleSettings, Role
 from vigil.app.kafka.settings import SettingsError
 
-COOKIE: Final = "vigil_session"
-VISITOR: Final = "vigil_visitor"
-LASTS_S: Final = 12 * 3600
-"""A sign-in ends after a working day."""
+SESSION_COOKIE: Final = "vigil_session"
+VISITOR_COOKIE: Final = "vigil_visitor"
+SESSION_S: Final = 12 * 3600
+"""A sign-in lasts for a working day. A cookie cannot be revoked alone, so it should not live longer than it is
+needed."""
+MIN_SECRET_BYTES: Final = 32
+MAX_NAME_CHARS: Final = 256
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 
 Mode = Literal["local", "tokens", "proxy"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Person(NamedTuple):
@@ -41,50 +47,12 @@ class Person(NamedTuple):
 
     @property
     def may_review(self) -> bool:
+        """True for those who may send reviews."""
         return self.role == "review"
 
 
-class Token(NamedTuple):
-    """One line of the tokens."""
-
-    role: Role
-    name: str
-    digest: str
-
-
-def new_token(name: str, role: Role) -> tuple[str, str]:
-    """A fresh token, and the line by which the console knows it."""
-    token = secrets.token_urlsafe(24)
-    return token, f"{role} {name} sha256:{_digest(token)}"
-
-
-def read_tokens(text: str, place: str) -> tuple[Token, ...]:
-    """The tokens of a file or setting; raise SettingsError where a line is not one. `#` begins a comment."""
-    tokens = []
-    for number, line in enumerate(text.replace(";", "\n").splitlines(), start=1):
-        words = line.split("#")[0].split()
-        if not words:
-            continue
-        if len(words) != 3 or words[0] not in ("view", "review") or not words[2].startswith("sha256:"):
-            raise SettingsError(
-                f"{place}: line {number} is not `view NAME sha256:HEX` or `review NAME sha256:HEX`; "
-                "`vigil console --new-token NAME` makes one"
-            )
-        digest = words[2].removeprefix("sha256:").lower()
-        if len(digest) != 64 or any(digit not in "0123456789abcdef" for digit in digest):
-            raise SettingsError(f"{place}: line {number}: after sha256: there must be 64 hexadecimal digits")
-        tokens.append(Token("review" if words[0] == "review" else "view", words[1], digest))
-    if len({token.digest for token in tokens}) < len(tokens):
-        raise SettingsError(f"{place}: two lines have the same token")
-    return tuple(tokens)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 def is_local(host: str) -> bool:
-    """Does only this machine reach what listens there?"""
+    """Return whether only this machine can connect to what listens on `host`."""
     if host == "localhost":
         return True
     try:
@@ -94,26 +62,18 @@ def is_local(host: str) -> bool:
 
 
 class Authenticator:
-    """Knows who asks."""
+    """Identifies who makes a request, and seals cookies and forms."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
-        """Raise SettingsError where the settings would let in anybody, or nobody."""
+        """Raise SettingsError where the settings would let in everybody, or nobody."""
         self._settings = settings
-        self._tokens = _all_tokens(settings)
+        self._tokens = load_tokens(settings)
         self._proxies = _networks(settings.trusted_proxies)
         self._secret = _secret(settings)
+        self._local = Person(_user_name(), "review")
         self.mode: Mode = "local"
         if settings.proxy_header is not None:
-            if self._tokens:
-                raise SettingsError(
-                    f"{PREFIX}PROXY_HEADER and {PREFIX}TOKENS_FILE are two ways to sign in: set one of them"
-                )
-            if not self._proxies:
-                raise SettingsError(
-                    f"{PREFIX}TRUSTED_PROXIES is missing: name the addresses whose {settings.proxy_header} is believed"
-                )
-            if settings.review_group is not None and settings.proxy_groups_header is None:
-                raise SettingsError(f"{PREFIX}PROXY_GROUPS_HEADER is missing: review_group is looked for in it")
+            self._check_proxy(settings.proxy_header)
             self.mode = "proxy"
         elif self._tokens:
             self.mode = "tokens"
@@ -123,68 +83,81 @@ class Authenticator:
                 f"Make tokens (`vigil console --new-token NAME --role review`) and set {PREFIX}TOKENS_FILE, or set "
                 f"{PREFIX}PROXY_HEADER and {PREFIX}TRUSTED_PROXIES for a signing-in proxy, or listen on 127.0.0.1"
             )
-        self._local = Person(_user(), "review")
 
-    # ---- who asks ---------------------------------------------------------------------------------------------
+    def _check_proxy(self, header: str) -> None:
+        settings = self._settings
+        if self._tokens:
+            raise SettingsError(
+                f"{PREFIX}PROXY_HEADER and {PREFIX}TOKENS_FILE are two ways to sign in: set one of them"
+            )
+        if not self._proxies:
+            raise SettingsError(
+                f"{PREFIX}TRUSTED_PROXIES is missing: name the addresses from which {header} is accepted"
+            )
+        if settings.review_group is not None and settings.proxy_groups_header is None:
+            raise SettingsError(f"{PREFIX}PROXY_GROUPS_HEADER is missing: review_group is looked for in it")
 
-    def who(self, request: Request) -> Person | None:
-        """Who makes a request; None where nobody is signed in."""
+    # ---- who makes a request ----------------------------------------------------------------------------------
+
+    def identify(self, request: Request) -> Person | None:
+        """Return who makes a request; None where nobody is signed in."""
         return self.person(request.client.host if request.client else None, request.headers, request.cookies)
 
     def person(self, peer: str | None, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Person | None:
-        """Who asks; None where nobody is signed in. `peer` is the address of the connection itself."""
+        """Return who sends these headers and cookies from `peer`, the address of the connection itself."""
         if self.mode == "local":
             return self._local
         if self.mode == "proxy":
-            return self._by_proxy(peer, headers)
-        return self._by_cookie(cookies.get(COOKIE))
+            return self._person_by_proxy(peer, headers)
+        return self._person_by_cookie(cookies.get(SESSION_COOKIE))
 
-    def _by_proxy(self, peer: str | None, headers: Mapping[str, str]) -> Person | None:
+    def _person_by_proxy(self, peer: str | None, headers: Mapping[str, str]) -> Person | None:
         try:
             address = ipaddress.ip_address(peer or "")
         except ValueError:
             return None
-        mapped = getattr(address, "ipv4_mapped", None)
-        if not any((mapped or address) in network for network in self._proxies):
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        if not any(address in network for network in self._proxies):
             return None
         name = headers.get(self._settings.proxy_header or "", "").strip()
-        if not name or len(name) > 256:
+        if not name or len(name) > MAX_NAME_CHARS:
             return None
-        role = self._settings.proxy_role
-        if self._settings.review_group is not None:
-            told = headers.get(self._settings.proxy_groups_header or "", "")
-            groups = {group.strip() for group in told.split(",")}
-            role = "review" if self._settings.review_group in groups else "view"
-        return Person(name, role)
+        return Person(name, self._role_by_proxy(headers))
 
-    def _by_cookie(self, cookie: str | None) -> Person | None:
-        opened = self._open(cookie)
-        if opened is None:
+    def _role_by_proxy(self, headers: Mapping[str, str]) -> Role:
+        if self._settings.review_group is None:
+            return self._settings.proxy_role
+        groups = headers.get(self._settings.proxy_groups_header or "", "").split(",")
+        return "review" if self._settings.review_group in {group.strip() for group in groups} else "view"
+
+    def _person_by_cookie(self, cookie: str | None) -> Person | None:
+        content = self._unseal(cookie)
+        if content is None:
             return None
-        digest, _, until = opened.partition(" ")
+        digest, _, until = content.partition(" ")
         if not until.isdigit() or int(until) < time.time():
             return None
-        # Asked for each time: a token that was taken out of the file ends its sign-ins with the next start.
         return next((Person(token.name, token.role) for token in self._tokens if token.digest == digest), None)
 
     def sign_in(self, token: str) -> str | None:
-        """The cookie of whoever has the token; None where nobody has."""
-        digest = _digest(token.strip())
+        """Return the session cookie of the person with this token; None where nobody has it."""
+        digest = digest_of(token.strip())
         known = [one for one in self._tokens if hmac.compare_digest(one.digest, digest)]
-        return self._seal(f"{digest} {int(time.time()) + LASTS_S}") if known else None
+        return self._seal(f"{digest} {int(time.time()) + SESSION_S}") if known else None
 
-    # ---- forms of this console only ---------------------------------------------------------------------------
+    # ---- forms ------------------------------------------------------------------------------------------------
 
     def new_visitor(self) -> str:
-        """A cookie that ties forms to the browser that they were shown in."""
+        """Return the value of a new visitor cookie, which ties forms to the browser that they are shown in."""
         return secrets.token_urlsafe(18)
 
     def form_token(self, visitor: str, person: Person | None) -> str:
-        """What a form carries that only a page of ours, shown to this person in this browser, can have."""
+        """Return the token of a form that is shown to this person in this browser. No other site can know it."""
         return self._mac(f"form|{visitor}|{person.name if person else ''}")
 
-    def is_ours(self, token: str, visitor: str | None, person: Person | None) -> bool:
-        """Does the form come from a page of ours?"""
+    def is_form_token(self, token: str, visitor: str | None, person: Person | None) -> bool:
+        """Return whether a form with this token was shown to this person in this browser."""
         if not visitor:
             return False
         return hmac.compare_digest(token.encode(), self.form_token(visitor, person).encode())
@@ -197,7 +170,7 @@ class Authenticator:
     def _seal(self, text: str) -> str:
         return base64.urlsafe_b64encode(f"{text}|{self._mac('seal|' + text)}".encode()).decode()
 
-    def _open(self, sealed: str | None) -> str | None:
+    def _unseal(self, sealed: str | None) -> str | None:
         try:
             text, _, mac = base64.urlsafe_b64decode((sealed or "").encode()).decode().rpartition("|")
         except (binascii.Error, UnicodeError, ValueError):
@@ -205,20 +178,7 @@ class Authenticator:
         return text if text and hmac.compare_digest(mac.encode(), self._mac("seal|" + text).encode()) else None
 
 
-def _all_tokens(settings: ConsoleSettings) -> tuple[Token, ...]:
-    tokens = read_tokens(settings.tokens, f"{PREFIX}TOKENS") if settings.tokens else ()
-    if settings.tokens_file is not None:
-        try:
-            text = Path(settings.tokens_file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{PREFIX}TOKENS_FILE: cannot read {settings.tokens_file}: {error}") from error
-        tokens += read_tokens(text, settings.tokens_file)
-        if not tokens:
-            raise SettingsError(f"{PREFIX}TOKENS_FILE: {settings.tokens_file} has no token: nobody could sign in")
-    return tokens
-
-
-def _networks(text: str) -> "list[ipaddress.IPv4Network | ipaddress.IPv6Network]":
+def _networks(text: str) -> list[Network]:
     networks = []
     for word in text.replace(",", " ").split():
         try:
@@ -230,17 +190,19 @@ def _networks(text: str) -> "list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 def _secret(settings: ConsoleSettings) -> bytes:
     if settings.secret_file is None:
-        return secrets.token_bytes(32)
+        return secrets.token_bytes(MIN_SECRET_BYTES)
     try:
         secret = Path(settings.secret_file).read_bytes().strip()
     except OSError as error:
         raise SettingsError(f"{PREFIX}SECRET_FILE: cannot read {settings.secret_file}: {error.strerror}") from error
-    if len(secret) < 32:
-        raise SettingsError(f"{PREFIX}SECRET_FILE: {settings.secret_file} must have at least 32 bytes of randomness")
+    if len(secret) < MIN_SECRET_BYTES:
+        raise SettingsError(
+            f"{PREFIX}SECRET_FILE: {settings.secret_file} must have at least {MIN_SECRET_BYTES} bytes of randomness"
+        )
     return secret
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a user without a name, as in some containers

@@ -1,108 +1,168 @@
-"""Changes as they come, as server-sent events: rows of the wall that changed, parts of a page that look different."""
+"""Changes as server-sent events: rows of the wall that changed, and the parts of a page that now look different."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
+from vigil.app.console.console_state import ConsoleState, DataStatus
 from vigil.app.console.http.request_context import RequestContext
 from vigil.app.console.views.text import Words
 from vigil.app.console.views.wall import array
 
 WALL_EVERY_TICKS: Final = 1
 PAGE_EVERY_TICKS: Final = 3
-"""Changes are told four times a second on the wall, every three quarters of a second on a page."""
-STILL_HERE_TICKS: Final = 20
-"""A browser hears so often though nothing changed: what hears nothing for long takes the connection for lost."""
+"""Four times a second on the wall; every three quarters of a second on a page, which is rendered for each change."""
+KEEP_ALIVE_TICKS: Final = 20
+"""A message is sent at least this often. A browser that receives none for 12 seconds reconnects (common.js)."""
+PAGE_REFRESH_TICKS: Final = 8
+"""A page is rendered this often though nothing is known to have changed: some of what it shows depends on the time."""
+MAX_RENDERED: Final = 500
+"""Rendered pages that are shared between browsers; each is replaced at the next tick at which it is rendered."""
+PING_S: Final = 15
 
 Handler = Callable[[Request], Awaitable[Response]]
+RenderedParts = dict[str, str]
+
+
+class WallStream:
+    """What one browser has received of the wall."""
+
+    def __init__(self, state: ConsoleState, words: Words, last_event_id: str) -> None:
+        """`last_event_id` is the browser's header; a browser that comes back gets only what changed meanwhile."""
+        self._state = state
+        self._words = words
+        self._rows, self._verdicts = _versions(state.boot_id, last_event_id)
+        self._whole = self._rows == 0
+        """The next event has all rows, and the browser drops those that it has."""
+        self._shown: tuple[DataStatus, dict[str, int]] | None = None
+        self._idle = 0
+        """Looks since the last event."""
+
+    def next_event(self) -> ServerSentEvent | None:
+        """Return what has changed since the last event; None where nothing has and no sign of life is due."""
+        state, wall = self._state, self._state.wall
+        whole = self._whole or self._rows < wall.rows.forgotten or self._verdicts < wall.verdicts.forgotten
+        rows = wall.rows.since(0 if whole else self._rows)
+        verdicts = wall.verdicts.since(0 if whole else self._verdicts)
+        before, self._shown = self._shown, (state.data_status(self._words), wall.counts)
+        self._idle += 1
+        changed = rows or verdicts or whole or before != self._shown
+        if not changed and self._idle * WALL_EVERY_TICKS < KEEP_ALIVE_TICKS:
+            return None
+        head = {"now": state.now, "frozen": state.recorded, "whole": whole, "counts": wall.counts}
+        data = orjson.dumps(head | {"state": self._shown[0]})[:-1]
+        data += b',"rows":' + array(rows) + b',"verdicts":' + array(verdicts) + b"}"
+        self._rows, self._verdicts = wall.rows.version, wall.verdicts.version
+        self._whole, self._idle = False, 0
+        return ServerSentEvent(data.decode(), event="wall", id=f"{state.boot_id}-{self._rows}-{self._verdicts}")
+
+
+def _versions(boot_id: str, last_event_id: str) -> tuple[int, int]:
+    """Return the versions of rows and verdicts that a browser has; 0 where it has none of this process."""
+    boot, _, versions = last_event_id.partition("-")
+    parts = versions.split("-")
+    if boot == boot_id and len(parts) == 2 and all(part.isascii() and part.isdigit() for part in parts):
+        return int(parts[0]), int(parts[1])
+    return 0, 0
+
+
+class PageStream:
+    """What one browser has received of a page."""
+
+    def __init__(self, state: ConsoleState, words: Words, page: tuple[str, str]) -> None:
+        """`page` is the kind and the id."""
+        self._state = state
+        self._words = words
+        self._page = page
+        self._sent: RenderedParts = {}
+        self._status: DataStatus | None = None
+        self._looked_at, self._idle = -1, 0
+
+    def next_event(self, tick: int, render: Callable[[], RenderedParts]) -> ServerSentEvent | None:
+        """Return the parts that look different now; None where none does and no sign of life is due."""
+        changed_at = self._state.changed.get(self._page) or 0
+        due = changed_at >= self._looked_at or tick % PAGE_REFRESH_TICKS < PAGE_EVERY_TICKS
+        parts = render() if due else self._sent
+        self._looked_at = tick
+        fresh = {part: html for part, html in parts.items() if self._sent.get(part) != html}
+        before, self._status = self._status, self._state.data_status(self._words)
+        self._idle += 1
+        if not (fresh or before != self._status or self._idle * PAGE_EVERY_TICKS >= KEEP_ALIVE_TICKS):
+            return None
+        self._sent, self._idle = dict(parts), 0
+        message = {
+            "now": self._state.now,
+            "frozen": self._state.recorded,
+            "state": self._status,
+            "parts": fresh,
+        }
+        return ServerSentEvent(orjson.dumps(message).decode(), event="page")
 
 
 class EventStreams:
-    """The streams."""
+    """The handlers of the paths below `/live`."""
 
-    def __init__(self, site: RequestContext) -> None:
-        self.site = site
-        self._rendered: dict[tuple[Any, ...], tuple[int, dict[str, str]]] = {}
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+        self._rendered: dict[tuple[str, str, str, str | None], tuple[int, RenderedParts]] = {}
+        """By kind, id, language and span: the tick at which a page was rendered, and its parts."""
 
     async def wall(self, request: Request) -> Response:
-        words = self.site.words(request)
-        boot, _, versions = request.headers.get("last-event-id", "").partition("-")
-        told = versions.split("-")
-        rows = verdicts = 0
-        if boot == self.site.hub.boot and len(told) == 2 and all(part.isascii() and part.isdigit() for part in told):
-            rows, verdicts = int(told[0]), int(told[1])
+        """Stream the wall."""
+        last_event_id = request.headers.get("last-event-id", "")
+        stream = WallStream(self._context.state, self._context.words(request), last_event_id)
 
-        async def changes() -> AsyncIterator[ServerSentEvent]:
-            nonlocal rows, verdicts
-            hub, wall, still = self.site.hub, self.site.hub.wall, 0
-            whole = rows == 0
-            state: Any = None
+        async def events() -> AsyncIterator[ServerSentEvent]:
             async for _ in self._ticks(request, WALL_EVERY_TICKS):
-                whole = whole or rows < wall.rows.forgotten or verdicts < wall.verdicts.forgotten
-                fresh = wall.rows.since(0 if whole else rows)
-                news = wall.verdicts.since(0 if whole else verdicts)
-                was, state = state, (hub.state(words), wall.counts)
-                still += 1
-                if not (fresh or news or whole or was != state or still * WALL_EVERY_TICKS >= STILL_HERE_TICKS):
-                    continue
-                head = {"now": hub.now, "frozen": hub.recorded, "whole": whole, "counts": wall.counts}
-                data = orjson.dumps(head | {"state": state[0]})[:-1]
-                data += b',"rows":' + array(fresh) + b',"verdicts":' + array(news) + b"}"
-                rows, verdicts, whole, still = wall.rows.version, wall.verdicts.version, False, 0
-                yield ServerSentEvent(data.decode(), event="wall", id=f"{hub.boot}-{rows}-{verdicts}")
+                if (event := stream.next_event()) is not None:
+                    yield event
 
-        return EventSourceResponse(changes(), ping=15)
+        return EventSourceResponse(events(), ping=PING_S)
 
     def page(self, kind: str) -> Handler:
+        """Return the handler that streams pages of a kind."""
+
         async def live(request: Request) -> Response:
-            words, name = self.site.words(request), request.query_params.get("id", "")
+            words, name = self._context.words(request), request.query_params.get("id", "")
             query = dict(request.query_params)
+            stream = PageStream(self._context.state, words, (kind, name))
 
-            async def changes() -> AsyncIterator[ServerSentEvent]:
-                held: dict[str, str] = {}
-                state: Any = None
-                looked, still = -1, 0
-                async for number in self._ticks(request, PAGE_EVERY_TICKS):
-                    due = (self.site.hub.changed.get((kind, name)) or 0) >= looked or number % 8 < PAGE_EVERY_TICKS
-                    parts = self._parts(kind, name, words, query) if due else held
-                    looked = number
-                    fresh = {part: html for part, html in parts.items() if held.get(part) != html}
-                    was, state = state, self.site.hub.state(words)
-                    still += 1
-                    if not (fresh or was != state or still * PAGE_EVERY_TICKS >= STILL_HERE_TICKS):
-                        continue
-                    held, still = dict(parts), 0
-                    head = {"now": self.site.hub.now, "frozen": self.site.hub.recorded, "state": state, "parts": fresh}
-                    yield ServerSentEvent(orjson.dumps(head).decode(), event="page")
+            async def events() -> AsyncIterator[ServerSentEvent]:
+                async for tick in self._ticks(request, PAGE_EVERY_TICKS):
+                    event = stream.next_event(tick, lambda: self._parts(kind, name, words, query))
+                    if event is not None:
+                        yield event
 
-            return EventSourceResponse(changes(), ping=15)
+            return EventSourceResponse(events(), ping=PING_S)
 
         return live
 
     async def _ticks(self, request: Request, every: int) -> AsyncIterator[int]:
-        """At once, then every few ticks, for as long as the browser listens and its person is signed in."""
-        yield self.site.hub.number
-        last = self.site.hub.number
-        while await self.site.hub.next_tick():
-            if self.site.hub.number - last < every:
+        """Yield at once, then every few ticks, as long as the browser listens and its person is signed in."""
+        state = self._context.state
+        yield state.tick_number
+        last = state.tick_number
+        while await state.next_tick():
+            if state.tick_number - last < every:
                 continue
-            last = self.site.hub.number
-            if await request.is_disconnected() or self.site.door.who(request) is None:
+            last = state.tick_number
+            if await request.is_disconnected() or self._context.auth.identify(request) is None:
                 return
             yield last
 
-    def _parts(self, kind: str, name: str, words: Words, query: dict[str, str]) -> dict[str, str]:
-        """The page's parts; made once a tick for all who look at the same."""
-        place = (kind, name, words.language, query.get("span"))
-        number, parts = self._rendered.get(place, (-1, {}))
-        if number != self.site.hub.number:
-            view = self.site.pages.view(kind, name, words, query)
-            parts = self.site.pages.parts(kind, view) if view is not None else {}
-            if len(self._rendered) > 500:
+    def _parts(self, kind: str, name: str, words: Words, query: dict[str, str]) -> RenderedParts:
+        """Return the page's parts as HTML, rendered once a tick for all browsers that show the same."""
+        tick = self._context.state.tick_number
+        key = (kind, name, words.language, query.get("span"))
+        rendered_at, parts = self._rendered.get(key, (-1, {}))
+        if rendered_at != tick:
+            view = self._context.pages.view(kind, name, words, query)
+            parts = self._context.pages.parts(kind, view) if view is not None else {}
+            if len(self._rendered) > MAX_RENDERED:
                 self._rendered.clear()
-            self._rendered[place] = (self.site.hub.number, parts)
+            self._rendered[key] = (tick, parts)
         return parts

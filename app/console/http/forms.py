@@ -1,4 +1,4 @@
-"""The forms: a review of a verdict, signing in and out, and what a browser prefers."""
+"""The forms: a review of a verdict, signing in and out, and a browser's preferences."""
 
 import asyncio
 from typing import Final
@@ -10,108 +10,127 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from vigil.app.console.auth.authenticator import COOKIE, LASTS_S
-from vigil.app.console.http.request_context import YEAR_S, RequestContext, form_of, local_path, signed_in
+from vigil.app.console.auth.authenticator import SESSION_COOKIE, SESSION_S, Person
+from vigil.app.console.http.request_context import YEAR_S, RequestContext, local_path, read_form, signed_in
 from vigil.app.console.views.pages import link
+from vigil.app.console.views.text import Words
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.messages import LANGUAGES
 from vigil.topics.reviews import Review
+from vigil.topics.verdicts import Verdict
 
 log: Final = structlog.get_logger("vigil.console")
 
+MAX_REASON_CHARS: Final = 4096
+"""The specification's limit of `reason` in a review."""
+WRONG_TOKEN_WAIT_S: Final = 0.5
+"""Tokens have too many bits to be guessed; the wait keeps attempts from costing this process anything."""
+
+Form = dict[str, str]
+
 
 class Forms:
-    """What browsers send."""
+    """The handlers of what browsers send."""
 
-    def __init__(self, site: RequestContext) -> None:
-        self.site = site
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
 
     async def review(self, request: Request) -> Response:
+        """Publish a review, or show the form again with what is wrong."""
         person = signed_in(request)
-        words = self.site.words(request)
-        form = await form_of(request)
-        verdict = self.site.hub.model.verdicts.get(form.get("verdict_id", ""))
+        words = self._context.words(request)
+        form = await read_form(request)
+        verdict = self._context.state.model.verdicts.get(form.get("verdict_id", ""))
         if not person.may_review:
             raise HTTPException(403, words("review.view-only"))
         if verdict is None:
             raise HTTPException(404, words("unknown"))
-        if not self.site.is_ours(request, form, person):
-            return self._verdict_again(request, verdict.verdict_id, form, words("form.stale"), 403)
-        decision, reason = form.get("decision", ""), form.get("reason", "").replace("\r\n", "\n").strip()
-        error = None
-        if decision not in ("upheld", "overturned"):
-            error = words("review.needs-decision")
-        elif decision == "overturned" and not reason:
-            error = words("review.needs-reason")
-        elif len(reason) > 4096:
-            error = words("review.too-long")
-        if error is not None:
-            return self._verdict_again(request, verdict.verdict_id, form, error, 422)
-        review = Review(
-            verdict_id=verdict.verdict_id,
-            host_id=verdict.host_id,
-            decision="upheld" if decision == "upheld" else "overturned",
-            by=person.name,
-            reason=reason,
-            at=max(wall_ms(), verdict.at) if not self.site.hub.recorded else self.site.hub.now,
-        )
+        if not self._context.is_own_form(request, form, person):
+            return self._verdict_again(request, form, words("form.stale"), 403)
+        if (problem := _problem(form, words)) is not None:
+            return self._verdict_again(request, form, problem, 422)
         try:
-            await self.site.hub.feed.send(review)
-        except (KafkaError, OSError) as trouble:
-            log.warning("review refused", verdict_id=verdict.verdict_id, error=str(trouble))
-            failed = words("review.failed", why=str(trouble)[:200] or type(trouble).__name__)
-            return self._verdict_again(request, verdict.verdict_id, form, failed, 503)
-        log.info("reviewed", verdict_id=verdict.verdict_id, decision=decision, by=person.name)
+            await self._context.state.ingest.send(self._review(form, verdict, person))
+        except (KafkaError, OSError) as error:
+            log.warning("review not published", verdict_id=verdict.verdict_id, error=str(error))
+            failed = words("review.failed", why=str(error)[:200] or type(error).__name__)
+            return self._verdict_again(request, form, failed, 503)
+        log.info("review published", verdict_id=verdict.verdict_id, decision=form["decision"], by=person.name)
         return RedirectResponse(link("verdict", verdict.verdict_id) + "&sent=1", 303)
 
-    def _verdict_again(
-        self, request: Request, verdict_id: str, form: dict[str, str], error: str, status: int
-    ) -> Response:
-        view = self.site.pages.view("verdict", verdict_id, self.site.words(request), {})
-        live = f"/live/verdict?id={quote(verdict_id, safe='')}"
-        return self.site.html(
-            request,
-            "verdict.html",
-            status,
-            live=live,
-            sent=None,
-            error=error,
-            form={"decision": form.get("decision", ""), "reason": form.get("reason", "")},
-            **(view or {}),
+    def _review(self, form: Form, verdict: Verdict, person: Person) -> Review:
+        state = self._context.state
+        return Review(
+            verdict_id=verdict.verdict_id,
+            host_id=verdict.host_id,
+            decision="upheld" if form["decision"] == "upheld" else "overturned",
+            by=person.name,
+            reason=_reason(form),
+            at=state.now if state.recorded else max(wall_ms(), verdict.at),
         )
 
+    def _verdict_again(self, request: Request, form: Form, error: str, status: int) -> Response:
+        """Show the verdict's page with the form as it was sent and an error."""
+        verdict_id = form["verdict_id"]
+        view = self._context.pages.view("verdict", verdict_id, self._context.words(request), {})
+        values = {
+            "live": f"/live/verdict?id={quote(verdict_id, safe='')}",
+            "sent": None,
+            "error": error,
+            "form": {"decision": form.get("decision", ""), "reason": form.get("reason", "")},
+        }
+        return self._context.html(request, "verdict.html", status, **values, **(view or {}))
+
     async def sign_in(self, request: Request) -> Response:
+        """Show the form of the token; sign in whoever sends a token that is known."""
         back = local_path(request.query_params.get("back"))
-        if self.site.door.mode != "tokens":
-            return (
-                RedirectResponse(back, 303)
-                if self.site.door.who(request)
-                else self.site.html(request, "sign_in.html", 401, back=back, wrong=False)
-            )
+        auth = self._context.auth
+        if auth.mode != "tokens":
+            if auth.identify(request) is not None:
+                return RedirectResponse(back, 303)
+            return self._context.html(request, "sign_in.html", 401, back=back, wrong=False)
         if request.method == "GET":
-            return self.site.html(request, "sign_in.html", back=back, wrong=False)
-        form = await form_of(request)
-        cookie = self.site.door.sign_in(form.get("token", "")) if self.site.is_ours(request, form, None) else None
-        if cookie is None:
-            await asyncio.sleep(0.5)  # guessing is hopeless; this keeps it cheap for us as well
+            return self._context.html(request, "sign_in.html", back=back, wrong=False)
+        form = await read_form(request)
+        own = self._context.is_own_form(request, form, None)
+        session = auth.sign_in(form.get("token", "")) if own else None
+        if session is None:
+            await asyncio.sleep(WRONG_TOKEN_WAIT_S)
             log.warning("sign-in refused", peer=request.client.host if request.client else None)
-            return self.site.html(request, "sign_in.html", 401, back=back, wrong=True)
-        answer = RedirectResponse(back, 303)
-        self.site.set(answer, COOKIE, cookie, LASTS_S, hidden=True)
-        return answer
+            return self._context.html(request, "sign_in.html", 401, back=back, wrong=True)
+        response = RedirectResponse(back, 303)
+        self._context.set_cookie(response, SESSION_COOKIE, session, SESSION_S)
+        return response
 
     async def sign_out(self, request: Request) -> Response:
-        form = await form_of(request)
-        answer = RedirectResponse("/", 303)
-        if self.site.is_ours(request, form, self.site.door.who(request)):
-            answer.delete_cookie(COOKIE)
-        return answer
+        """End the session of this browser."""
+        form = await read_form(request)
+        response = RedirectResponse("/", 303)
+        if self._context.is_own_form(request, form, self._context.auth.identify(request)):
+            response.delete_cookie(SESSION_COOKIE)
+        return response
 
-    async def prefer(self, request: Request) -> Response:
+    async def set_preferences(self, request: Request) -> Response:
         """Remember a language or a theme in this browser."""
-        answer = RedirectResponse(local_path(request.query_params.get("back")), 303)
+        response = RedirectResponse(local_path(request.query_params.get("back")), 303)
         if (language := request.query_params.get("lang")) in LANGUAGES:
-            self.site.set(answer, "vigil_lang", str(language), YEAR_S)
+            self._context.set_cookie(response, "vigil_lang", str(language), YEAR_S)
         if (theme := request.query_params.get("theme")) in ("light", "dark", "auto"):
-            self.site.set(answer, "vigil_theme", str(theme), YEAR_S)
-        return answer
+            self._context.set_cookie(response, "vigil_theme", str(theme), YEAR_S)
+        return response
+
+
+def _reason(form: Form) -> str:
+    return form.get("reason", "").replace("\r\n", "\n").strip()
+
+
+def _problem(form: Form, words: Words) -> str | None:
+    """Return what is wrong with a review, in the person's language; None where nothing is."""
+    decision, reason = form.get("decision", ""), _reason(form)
+    if decision not in ("upheld", "overturned"):
+        return words("review.needs-decision")
+    if decision == "overturned" and not reason:
+        return words("review.needs-reason")
+    if len(reason) > MAX_REASON_CHARS:
+        return words("review.too-long")
+    return None

@@ -1,4 +1,4 @@
-"""What every answer shares: who asks and in which language, the page around it, and the seal of its forms."""
+"""What every response shares: language, signed-in person, the page around the content, and the tokens of forms."""
 
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -8,80 +8,89 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from vigil.app.console.auth.authenticator import VISITOR, Authenticator, Person
+from vigil.app.console.auth.authenticator import VISITOR_COOKIE, Authenticator, Person
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.views.pages import Pages, safe_json
 from vigil.app.console.views.text import WORDS, Words, choose
 from vigil.app.messages import LANGUAGES
 
-FORM_BYTES: Final = 64 * 1024
+MAX_FORM_BYTES: Final = 64 * 1024
+"""The largest form is a review, whose reason has at most 4,096 characters: encoded, 48 KiB."""
 YEAR_S: Final = 365 * 24 * 3600
 
 
 class RequestContext:
-    """One console, as its pages, forms and streams see it."""
+    """The console's state and its authenticator, as pages, forms and event streams use them."""
 
-    def __init__(self, hub: ConsoleState, door: Authenticator) -> None:
-        self.hub = hub
-        self.door = door
-        self.pages = Pages(hub)
-        self.secure = hub.console.secure_cookies or hub.console.tls_cert_file is not None
+    def __init__(self, state: ConsoleState, auth: Authenticator) -> None:
+        self.state = state
+        self.auth = auth
+        self.pages = Pages(state)
+        self.secure_cookies = state.console.secure_cookies or state.console.tls_cert_file is not None
 
     def words(self, request: Request) -> Words:
+        """Return the words of the language that the person has chosen, or else that the browser prefers."""
         return WORDS[choose(request.cookies.get("vigil_lang"), request.headers.get("accept-language"))]
 
-    def html(self, request: Request, template: str, status: int = 200, /, **told: Any) -> Response:
+    def html(self, request: Request, template: str, status: int = 200, /, **values: object) -> Response:
+        """Return a page; `values` are passed to its template, and take precedence over what every page has."""
+        visitor = request.cookies.get(VISITOR_COOKIE)
+        known = visitor is not None and 16 <= len(visitor) <= 64
+        visitor = visitor if known and visitor else self.auth.new_visitor()
+        page = self.pages.render(template, **(self._common(request, visitor) | values))
+        response = HTMLResponse(page, status)
+        if not known:
+            self.set_cookie(response, VISITOR_COOKIE, visitor, YEAR_S)
+        return response
+
+    def _common(self, request: Request, visitor: str) -> dict[str, Any]:
+        """Return the values that the template around every page needs."""
         words = self.words(request)
         person: Person | None = request.scope.get("person")
-        visitor = request.cookies.get(VISITOR)
-        known = visitor is not None and 16 <= len(visitor) <= 64
-        visitor = visitor if known and visitor else self.door.new_visitor()
         theme = request.cookies.get("vigil_theme")
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        told = {
+        return {
             "t": words,
             "person": person,
             "languages": LANGUAGES,
             "theme": theme if theme in ("light", "dark") else "auto",
             "here": here if request.method == "GET" else "/",
-            "form_token": self.door.form_token(visitor, person),
-            "mode": self.door.mode,
-            "state": self.hub.state(words),
-            "now": self.hub.now,
-            "frozen": self.hub.recorded,
+            "form_token": self.auth.form_token(visitor, person),
+            "mode": self.auth.mode,
+            "state": self.state.data_status(words),
+            "now": self.state.now,
+            "frozen": self.state.recorded,
             "script_words": safe_json(orjson.dumps(words.script())),
             "form": {"decision": "", "reason": ""},
             "words": "",
-        } | told
-        answer = HTMLResponse(self.pages.render(template, **told), status)
-        if not known:
-            self.set(answer, VISITOR, visitor, YEAR_S)
-        return answer
+        }
 
-    def set(self, answer: Response, name: str, value: str, lasts_s: int, hidden: bool = True) -> None:
-        answer.set_cookie(name, value, max_age=lasts_s, httponly=hidden, samesite="lax", secure=self.secure)
+    def set_cookie(self, response: Response, name: str, value: str, max_age_s: int) -> None:
+        """Set a cookie that scripts cannot read and that other sites' forms do not send."""
+        response.set_cookie(name, value, max_age=max_age_s, httponly=True, samesite="lax", secure=self.secure_cookies)
 
-    def is_ours(self, request: Request, form: dict[str, str], person: Person | None) -> bool:
-        """Was the form shown by this console, and is it sent from one of its pages?"""
+    def is_own_form(self, request: Request, form: dict[str, str], person: Person | None) -> bool:
+        """Return whether the form was shown to this person by this console, and sent from one of its pages."""
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
             return False
-        return self.door.is_ours(form.get("form_token", ""), request.cookies.get(VISITOR), person)
+        return self.auth.is_form_token(form.get("form_token", ""), request.cookies.get(VISITOR_COOKIE), person)
 
 
 def signed_in(request: Request) -> Person:
+    """Return who makes the request. SecurityMiddleware lets nobody else through."""
     person: Person = request.scope["person"]
     return person
 
 
-async def form_of(request: Request) -> dict[str, str]:
-    """A form's fields; raise HTTPException where it is too large or not one."""
+async def read_form(request: Request) -> dict[str, str]:
+    """Return a form's fields, the first value of each; raise HTTPException where it is too large or no form."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > FORM_BYTES:
+        if len(body) > MAX_FORM_BYTES:
             raise HTTPException(413, "the form is too large")
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise HTTPException(415, "not a form")
@@ -92,8 +101,11 @@ async def form_of(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def local_path(asked: str | None) -> str:
-    """A page of this console, never somebody else's."""
-    if not asked or not asked.startswith("/") or asked.startswith(("//", "/\\")) or not asked.isprintable():
+def local_path(path: str | None) -> str:
+    """Return a path of this console to redirect to: `path` where it is one, else `/`.
+
+    `//host` and `/\\host` lead browsers to another site.
+    """
+    if not path or not path.startswith("/") or path.startswith(("//", "/\\")) or not path.isprintable():
         return "/"
-    return asked
+    return path

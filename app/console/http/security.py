@@ -1,6 +1,6 @@
-"""What stands before every page: the name it was asked by, who asks, and the headers that keep a browser strict."""
+"""ASGI middleware before every page: the host name, the person, and headers that restrict what the browser does."""
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,34 +18,36 @@ HEADERS: Final = {
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",  # stricter, and browsers would send `Origin: null` with our own forms
+    "referrer-policy": "same-origin",  # with a stricter one, browsers send `Origin: null` with the console's own forms
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
-OPEN: Final = ("/sign-in", "/static/", "/health/", "/set")
-"""What nobody has to sign in for."""
+PUBLIC_PATHS: Final = ("/sign-in", "/static/", "/health/", "/set")
+"""Paths that need no sign-in."""
 
 
 class SecurityMiddleware:
-    """ASGI middleware; puts the person into the scope as `person`."""
+    """Refuses requests or lets them through; puts the signed-in person into the scope as `person`."""
 
-    def __init__(self, app: ASGIApp, door: Authenticator, console: ConsoleSettings) -> None:
+    def __init__(self, app: ASGIApp, auth: Authenticator, console: ConsoleSettings) -> None:
         self._app = app
-        self._door = door
+        self._auth = auth
         names = {name.strip().lower() for name in console.allowed_hosts.split(",") if name.strip()}
-        # Without a sign-in, a page of somebody else's whose name is made to lead here must not read or write.
-        self._hosts = names | set(LOCAL_HOSTS) if names or door.mode == "local" else None
+        # Where nobody signs in, another site could make its own host name resolve to this address (DNS rebinding) and
+        # read or write from a visitor's browser. So only the names of this machine are answered then.
+        self._hosts = names | set(LOCAL_HOSTS) if names or auth.mode == "local" else None
         self._tls = console.tls_cert_file is not None or console.secure_cookies
         self._proxy_headers = [
             name.lower().encode() for name in (console.proxy_header, console.proxy_groups_header) if name is not None
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         if scope["type"] != "http":
-            return  # there are no websockets
+            return  # the console has no websockets
 
-        async def with_headers(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
@@ -56,31 +58,31 @@ class SecurityMiddleware:
                     headers["strict-transport-security"] = "max-age=31536000"
             await send(message)
 
-        refusal = self._refuse(scope)
-        await (refusal or self._app)(scope, receive, with_headers)
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send_with_headers)
 
-    def _refuse(self, scope: Scope) -> Response | None:
-        """What is answered in the place of the page; None where it may be shown."""
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Return the response instead of the page; None where the page may be shown."""
         headers = Headers(scope=scope)
-        if self._hosts is not None and _name(headers.get("host", "")) not in self._hosts:
-            return PlainTextResponse("This console is not known by that name.\n", 421)
+        if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
+            return PlainTextResponse("This console does not answer to that host name.\n", 421)
         names = [name for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in self._proxy_headers):
-            return PlainTextResponse("A header that says who asks came twice.\n", 400)
-        person = self._door.who(Request(scope))
+            return PlainTextResponse("A header that names the person was sent twice.\n", 400)
+        person = self._auth.identify(Request(scope))
         scope["person"] = person
         path: str = scope["path"]
-        if person is not None or path.startswith(OPEN):
+        if person is not None or path.startswith(PUBLIC_PATHS):
             return None
         if path.startswith("/live/") or scope["method"] != "GET":
             return PlainTextResponse("Sign in first.\n", 401)
-        query: Any = scope.get("query_string", b"")
+        query: bytes = scope.get("query_string", b"")
         here = path + (f"?{query.decode('ascii', 'replace')}" if query else "")
         return RedirectResponse(f"/sign-in?back={quote(here, safe='')}", 303)
 
 
-def _name(host: str) -> str:
-    """The name in a Host header, without its port."""
+def _host_name(host: str) -> str:
+    """Return the name in a Host header, without the port."""
     if host.startswith("["):
         return host.partition("]")[0].lower() + "]"
     return host.partition(":")[0].lower()

@@ -1,6 +1,8 @@
-"""The console's web server: which address leads where, and how it is started and ended.
+"""The console's web server: its routes, and how it starts and stops.
 
-browser ──▶ Guard (host, who asks, headers) ──▶ routes ──▶ Pages ──▶ Hub (model, wall) ◀── Feed ◀── Kafka
+browser ──▶ SecurityMiddleware (host name, person, headers) ──▶ routes ──▶ Pages ──▶ ConsoleState (model, wall)
+                                                                                         ▲
+                                                                     Kafka ──▶ TopicIngest
 """
 
 import asyncio
@@ -31,23 +33,26 @@ from vigil.app.console.views.pages import HERE, PARTS, link
 from vigil.app.console.views.text import WORDS
 from vigil.app.console.views.wall import BANDS
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 
 log: Final = structlog.get_logger("vigil.console")
+
+MAX_SEARCH_CHARS: Final = 200
+CLOSE_S: Final = 5
+"""How long browsers' connections get to end before they are dropped."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ConsoleServer:
-    """The routes, over one hub."""
+    """The routes of one console."""
 
-    def __init__(self, hub: ConsoleState, door: Authenticator) -> None:
-        self.site = RequestContext(hub, door)
+    def __init__(self, state: ConsoleState, auth: Authenticator) -> None:
+        self.context = RequestContext(state, auth)
 
     def app(self) -> Starlette:
-        """The ASGI application."""
-        live, forms = EventStreams(self.site), Forms(self.site)
+        """Return the ASGI application."""
+        streams, forms = EventStreams(self.context), Forms(self.context)
         app = Starlette(
             routes=[
                 Route("/", self.wall),
@@ -55,77 +60,83 @@ class ConsoleServer:
                 Route("/suppliers", self.suppliers),
                 Route("/search", self.search),
                 Route("/review", forms.review, methods=["POST"]),
-                Route("/live/wall", live.wall),
-                *(Route(f"/live/{kind}", live.page(kind)) for kind in PARTS),
-                Route("/live/check", self.alive),
+                Route("/live/wall", streams.wall),
+                *(Route(f"/live/{kind}", streams.page(kind)) for kind in PARTS),
+                Route("/live/check", self.health_live),
                 Route("/sign-in", forms.sign_in, methods=["GET", "POST"]),
                 Route("/sign-out", forms.sign_out, methods=["POST"]),
-                Route("/set", forms.prefer),
-                Route("/health/live", self.alive),
-                Route("/health/ready", self.ready),
+                Route("/set", forms.set_preferences),
+                Route("/health/live", self.health_live),
+                Route("/health/ready", self.health_ready),
                 Mount("/static", StaticFiles(directory=HERE / "static")),
             ],
-            exception_handlers={HTTPException: self.http_error, Exception: self.our_error},
+            exception_handlers={HTTPException: self.http_error, Exception: self.internal_error},
         )
-        app.add_middleware(SecurityMiddleware, door=self.site.door, console=self.site.hub.console)
+        app.add_middleware(SecurityMiddleware, auth=self.context.auth, console=self.context.state.console)
         return app
 
     async def wall(self, request: Request) -> Response:
-        return self.site.html(request, "wall.html", bands=BANDS, counts=self.site.hub.wall.counts)
+        """Show the live rooms."""
+        return self.context.html(request, "wall.html", bands=BANDS, counts=self.context.state.wall.counts)
 
     def _page(self, kind: str) -> Handler:
         async def page(request: Request) -> Response:
             name = request.query_params.get("id", "")
-            view = self.site.pages.view(kind, name, self.site.words(request), request.query_params)
+            view = self.context.pages.view(kind, name, self.context.words(request), request.query_params)
             if view is None:
-                return self.site.html(request, "unknown.html", 404, kind=kind, name_told=name)
+                return self.context.html(request, "unknown.html", 404, kind=kind, id=name)
             query = {key: value for key, value in request.query_params.items() if key in ("id", "span")}
             live = f"/live/{kind}?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
-            return self.site.html(
+            return self.context.html(
                 request, f"{kind}.html", live=live, sent=request.query_params.get("sent"), error=None, **view
             )
 
         return page
 
     async def suppliers(self, request: Request) -> Response:
-        return self.site.html(request, "suppliers.html", suppliers=self.site.pages.suppliers())
+        """Show the suppliers with the highest scores."""
+        return self.context.html(request, "suppliers.html", suppliers=self.context.pages.suppliers())
 
     async def search(self, request: Request) -> Response:
-        words = request.query_params.get("q", "")[:200]
-        found = self.site.hub.model.search(words, self.site.words(request).rules_called(words))
+        """Show what a search finds; an id that is found alone and exactly leads to its page."""
+        words = request.query_params.get("q", "")[:MAX_SEARCH_CHARS]
+        found = self.context.state.model.search(words, self.context.words(request).rules_called(words))
         exact = [(kind, names) for kind, names in (("room", found.rooms), ("host", found.hosts)) if names == [words]]
         if exact and not (found.suppliers or found.verdicts) and len(exact) == 1:
             return RedirectResponse(link(exact[0][0], words), 303)
-        return self.site.html(request, "search.html", words=words, found=found)
+        return self.context.html(request, "search.html", words=words, found=found)
 
-    async def alive(self, request: Request) -> Response:
+    async def health_live(self, request: Request) -> Response:
+        """Answer while the process does."""
         return PlainTextResponse("ok\n")
 
-    async def ready(self, request: Request) -> Response:
-        """Ready once the past has been read."""
-        state = self.site.hub.state(WORDS["en"])
-        return JSONResponse(state, 200 if self.site.hub.feed.caught_up else 503)
+    async def health_ready(self, request: Request) -> Response:
+        """Answer 200 once the past has been read."""
+        status = self.context.state.data_status(WORDS["en"])
+        return JSONResponse(status, 200 if self.context.state.ingest.caught_up else 503)
 
     async def http_error(self, request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        words = self.site.words(request)
-        detail = getattr(error, "detail", "")
-        said_already = status in (403, 404) and detail not in ("Not Found", "Forbidden")
-        says = words(f"error.{status}") if status in (400, 403, 404, 500) and not said_already else detail
-        return self.site.html(request, "message.html", status, says=says)
+        """Show an error page: the text of the error where it has one of ours, else the catalogue's for its status."""
+        status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+        words = self.context.words(request)
+        has_own_text = status in (403, 404) and detail not in ("Not Found", "Forbidden")
+        text = words(f"error.{status}") if status in (400, 403, 404, 500) and not has_own_text else detail
+        return self.context.html(request, "message.html", status, text=text)
 
-    async def our_error(self, request: Request, error: Exception) -> Response:
-        return self.site.html(request, "message.html", 500, says=self.site.words(request)("error.500"))
+    async def internal_error(self, request: Request, error: Exception) -> Response:
+        """Show that something failed here; the server logs what it was."""
+        return self.context.html(request, "message.html", 500, text=self.context.words(request)("error.500"))
 
 
 # ---- running ------------------------------------------------------------------------------------------------------
 
 
-class _Web(uvicorn.Server):
-    """Leaves signals to whoever runs it."""
+class WebServer(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has its own."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
         yield
 
 
@@ -136,19 +147,45 @@ async def serve(
     stop: asyncio.Event,
     on_listening: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the console until `stop` is set; raise SettingsError where it cannot begin.
+    """Serve the console until `stop` is set; raise SettingsError where it cannot start.
 
-    `on_listening` is told the address once browsers can come.
+    `on_listening` is called with the address once browsers can connect.
     """
-    door = Authenticator(console)
-    hub = ConsoleState(settings, console, rulebook)
+    auth = Authenticator(console)
+    state = ConsoleState(settings, console, rulebook)
+    config = _uvicorn_config(ConsoleServer(state, auth).app(), console)
+    listener = _listen(console)
+    web = WebServer(config)
+    serving = asyncio.create_task(web.serve(sockets=[listener]))
+    tasks = [asyncio.create_task(state.ingest.run()), asyncio.create_task(state.run_ticks()), serving]
+    stopping = asyncio.create_task(stop.wait())
+    log.info("listening", host=console.host, port=listener.getsockname()[1])
+    if on_listening is not None:
+        on_listening(_address(console, listener))
+    try:
+        done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopping}:
+            task.result()  # raises what went wrong
+    finally:
+        stopping.cancel()
+        state.stopping.set()
+        web.should_exit = True
+        await asyncio.wait([serving], timeout=CLOSE_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await state.ingest.close()
+        listener.close()
+
+
+def _uvicorn_config(app: Starlette, console: ConsoleSettings) -> uvicorn.Config:
     config = uvicorn.Config(
-        ConsoleServer(hub, door).app(),
+        app,
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # who connects is asked of the connection: see auth.py
+        proxy_headers=False,  # the authenticator needs the address of the connection itself, not a forwarded one
         timeout_graceful_shutdown=3,
         ssl_certfile=console.tls_cert_file,
         ssl_keyfile=console.tls_key_file,
@@ -158,52 +195,21 @@ async def serve(
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"tls_cert_file or tls_key_file cannot be used: {error}") from error
-    listener = _listen(console)
-    web = _Web(config)
-    tasks = [asyncio.create_task(work) for work in (hub.feed.run(), hub.ticking(), web.serve(sockets=[listener]))]
-    ending = asyncio.create_task(stop.wait())
-    port = listener.getsockname()[1]
-    log.info("listening", host=console.host, port=port)
-    if on_listening is not None:
-        name = f"[{console.host}]" if ":" in console.host else console.host
-        on_listening(f"{'https' if console.tls_cert_file else 'http'}://{name}:{port}/")
-    try:
-        done, _ = await asyncio.wait({*tasks, ending}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {ending}:
-            task.result()  # raises what went wrong
-    finally:
-        ending.cancel()
-        hub.stopping.set()
-        web.should_exit = True
-        await asyncio.wait(tasks[2:], timeout=5)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await hub.feed.close()
-        listener.close()
+    return config
 
 
 def _listen(console: ConsoleSettings) -> socket.socket:
-    """The socket that browsers come to; raise SettingsError where there can be none."""
+    """Return the listening socket; raise SettingsError where the address cannot be used."""
     family = socket.AF_INET6 if ":" in console.host else socket.AF_INET
     try:
         return socket.create_server((console.host, console.port), family=family, backlog=512)
     except OSError as error:
-        told = error.strerror or error
         raise SettingsError(
-            f"--host {console.host} --port {console.port}: cannot listen there: {told}; choose another with --port"
+            f"--host {console.host} --port {console.port}: cannot listen there: {error.strerror or error}; "
+            "choose another with --port"
         ) from error
 
 
-async def run_console(
-    *,
-    broker: str,
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    stop: asyncio.Event,
-    rulebook: Rulebook | None = None,
-    on_listening: Callable[[str], None] | None = None,
-) -> None:
-    """Serve a console on a broker until `stop` is set, beside whatever else this event loop does."""
-    settings = Settings(broker=broker)
-    await serve(settings, ConsoleSettings(host=host, port=port), rulebook or load_rulebook(), stop, on_listening)
+def _address(console: ConsoleSettings, listener: socket.socket) -> str:
+    name = f"[{console.host}]" if ":" in console.host else console.host
+    return f"{'https' if console.tls_cert_file else 'http'}://{name}:{listener.getsockname()[1]}/"

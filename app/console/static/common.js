@@ -1,19 +1,19 @@
-// What every page has: the time as the server tells it, the state of the connection, and the keyboard.
+// What every page has: the server's time, the state of the connection, and the keyboard.
 
 export const words = JSON.parse(document.getElementById("words").textContent);
 export const say = (key) => words[key] ?? key.slice(key.indexOf(".") + 1);
 
-const told = { now: Number(document.body.dataset.now), here: performance.now(), frozen: !!document.body.dataset.frozen };
+const server = { now: Number(document.body.dataset.now), here: performance.now(), frozen: !!document.body.dataset.frozen };
 
-/** The server's time in ms; it stands still where recorded data is shown. */
+/** The server's time in ms; it does not advance where recorded data is shown. */
 export function now() {
-  return told.frozen ? told.now : told.now + performance.now() - told.here;
+  return server.frozen ? server.now : server.now + performance.now() - server.here;
 }
 
 export function heard(message) {
-  told.now = message.now;
-  told.here = performance.now();
-  told.frozen = message.frozen;
+  server.now = message.now;
+  server.here = performance.now();
+  server.frozen = message.frozen;
   show(message.state);
 }
 
@@ -31,7 +31,7 @@ export function left(due) {
   return hours ? `${hours}:${rest}` : rest;
 }
 
-/** Listen to changes; a connection that says nothing for long is taken for lost, and made anew. */
+/** Listen to changes. A connection that is silent for 12 seconds counts as lost, and is opened again. */
 export function listen(address, event, take) {
   let source, last;
   const connect = () => {
@@ -56,7 +56,7 @@ export function listen(address, event, take) {
     try {
       const answer = await fetch("/live/check", { cache: "no-store" });
       if (answer.status === 401) return location.assign("/sign-in?back=" + encodeURIComponent(location.pathname + location.search));
-    } catch { /* not there yet */ }
+    } catch { /* the server cannot be reached yet */ }
     await new Promise((done) => setTimeout(done, 1500));
     checking = false;
     connect();
@@ -84,7 +84,7 @@ opener.hidden = false;
 opener.addEventListener("click", () => dialog.showModal());
 
 const keys = new Map();
-/** Do something at a key that stands alone, not while somebody types. */
+/** Call `act` when a single key is pressed, but not while somebody types. */
 export function onKey(key, act) {
   keys.set(key, act);
 }

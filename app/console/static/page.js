@@ -1,4 +1,4 @@
-// A page about one thing: its parts come again as HTML when they change; what was focused stays focused.
+// A page about one room, host, supplier or verdict. Its parts arrive as HTML when they change; the focus stays.
 
 import { left, listen } from "./common.js";
 

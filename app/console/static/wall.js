@@ -1,5 +1,5 @@
-// The wall: every row is held, those in sight are drawn. Rows are kept in order of urgency; the order is held while
-// the pointer is over it or somebody asks for it, so that nothing moves from under a hand.
+// The wall: the browser has every row and draws those in view, sorted by urgency. The order is not changed while the
+// pointer is over the list or somebody holds it: no row moves away from the pointer.
 
 import { left, listen, now, onKey, say } from "./common.js";
 
@@ -69,7 +69,7 @@ function chip(level, text, due, since) {
   one.append(element("span", "what", text));
   if (due) {
     const clock = element("b", "left");
-    one.append(" ", clock); // a space for those who hear it
+    one.append(" ", clock); // a space, for screen readers
     const bar = since ? element("i", "gone") : null;
     if (bar) one.append(bar);
     return [one, { clock, bar, due, since }];
@@ -110,7 +110,7 @@ function ago(at) {
 }
 
 const slots = [];
-let room = 2; // so many conditions have their place side by side
+let room = 2; // how many conditions fit side by side
 function draw() {
   sort(false);
   const head = grid.firstElementChild.offsetHeight;
@@ -153,7 +153,7 @@ function draw() {
 
 const news = new Map();
 let newsChanged = false;
-function tell() {
+function drawLatest() {
   if (newsChanged && !latest.matches(":hover")) {
     newsChanged = false;
     const focused = document.activeElement?.closest?.("#latest li")?.dataset.id;
@@ -183,7 +183,7 @@ function item(one) {
   return entry;
 }
 
-// ---- what comes
+// ---- events from the server
 
 listen("/live/wall", "wall", (message) => {
   if (message.whole) { rows.clear(); news.clear(); newsChanged = true; }
@@ -206,13 +206,13 @@ listen("/live/wall", "wall", (message) => {
   grid.dataset.ready = "1";
   if (message.whole) sort(true);
   draw();
-  tell();
+  drawLatest();
 });
-setInterval(() => { draw(); tell(); }, 250);
+setInterval(() => { draw(); drawLatest(); }, 250);
 grid.addEventListener("scroll", draw, { passive: true });
 addEventListener("resize", draw);
 
-// ---- hands
+// ---- pointer and keyboard
 
 for (const [kind, when] of [["pointermove", true], ["pointerleave", false]]) {
   grid.addEventListener(kind, () => { moved = when ? performance.now() : -STILL_MS; });

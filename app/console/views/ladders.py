@@ -8,12 +8,12 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.hosts import FAMILIES, Ladder
 from vigil.topics.verdicts import Action
 
-NEXT: Final = "\uffff"
-"""Sorts after every verdict id: the next violation comes after those of the same instant."""
+NEXT_ID: Final = "\uffff"
+"""The id of the next violation. It sorts after every verdict id: of violations at one instant, it comes last."""
 
 
-class Counted(NamedTuple):
-    """A violation within the window."""
+class CountedViolation(NamedTuple):
+    """A violation that lies within the window."""
 
     action: Action
     leaves_at: int
@@ -21,20 +21,23 @@ class Counted(NamedTuple):
 
 
 class FamilyLadder(NamedTuple):
-    """One family's ladder for one host, as of now."""
+    """The ladder of one family for one host, as it is now."""
 
     family: str
     ladder: Ladder
-    counted: list[Counted]
+    counted: list[CountedViolation]
     next: Conclusion
     next_rung: int
-    """The index of the rung that the next violation is on."""
+    """The index of the rung on which the next violation would be."""
     always: dict[str, Conclusion]
-    """What the next violation of a rule leads to that is always dealt with more severely."""
+    """By rule, the result of the next violation of a rule that always has a more severe one than its rung."""
 
 
 def ladders(rulebook: Rulebook, actions: Iterable[Action], now: int) -> list[FamilyLadder]:
-    """The ladders in force; `actions` at their latest revisions. Families with violations come first."""
+    """Return the ladders that hold now; families with violations come first.
+
+    `actions` are all of the host's, each at its latest revision.
+    """
     active = [action for action in actions if action.status == "active"]
     counts = LadderCounts(rulebook)
     for action in active:
@@ -47,15 +50,15 @@ def ladders(rulebook: Rulebook, actions: Iterable[Action], now: int) -> list[Fam
         ladder: Ladder = dated.limits
         window = remembered_ms(rulebook, now) if ladder.window_days is None else ladder.window_days * DAY_MS
         counted = [
-            Counted(action, action.at + window)
+            CountedViolation(action, action.at + window)
             for action in active
             if action.family == family and now - window < action.at <= now
         ]
         counted.sort(key=lambda one: (one.action.at, one.action.action_id), reverse=True)
-        following = _next(counts, Violation(now, NEXT, "", family))
+        following = _next(counts, Violation(now, NEXT_ID, "", family))
         if following is None:
             continue
-        always = {rule: _next(counts, Violation(now, NEXT, rule, family)) for rule in ladder.always_close}
+        always = {rule: _next(counts, Violation(now, NEXT_ID, rule, family)) for rule in ladder.always_close}
         found.append(
             FamilyLadder(
                 family,
@@ -63,19 +66,20 @@ def ladders(rulebook: Rulebook, actions: Iterable[Action], now: int) -> list[Fam
                 counted,
                 following,
                 min(following.count, len(ladder.rungs)) - 1,
-                {rule: told for rule, told in always.items() if told is not None and told.steps != following.steps},
+                {rule: one for rule, one in always.items() if one is not None and one.steps != following.steps},
             )
         )
     return sorted(found, key=lambda one: -len(one.counted))
 
 
 def _next(counts: LadderCounts, violation: Violation) -> Conclusion | None:
-    told = next((conclusion for each, conclusion in counts.add(violation) if each is violation), None)
+    """Return what a violation would lead to."""
+    found = next((conclusion for each, conclusion in counts.add(violation) if each is violation), None)
     counts.remove(violation)
-    return told
+    return found
 
 
 def banned_until(actions: Iterable[Action], now: int) -> int | None:
-    """The end of the ban that runs now; None where none does."""
+    """Return when the ban ends that holds now; None where there is none."""
     ends = [one.ban_until for one in actions if one.status == "active" and one.ban_until is not None]
     return max((end for end in ends if end > now), default=None)

@@ -1,4 +1,4 @@
-"""What each page says: views of the model for the templates, and the parts of a page that change while it is open."""
+"""What each page shows: views of the model for the templates, and the parts of a page that change while it is open."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from vigil.app.console.console_state import ConsoleState
+from vigil.app.console.ingest.model import RoomView
 from vigil.app.console.views.advice import cents, dollars, outlook
 from vigil.app.console.views.ladders import banned_until, ladders
 from vigil.app.console.views.text import Words
@@ -19,11 +21,21 @@ from vigil.topics.verdicts import Action, Verdict
 
 HERE: Final = Path(__file__).parents[1]
 SPANS: Final = (5, 15, 30, 60)
-"""Minutes that a room's timeline can show."""
+"""The choices of how many minutes a room's timeline shows; the second is the default."""
 AROUND_MS: Final = 30_000
-"""A verdict's timeline begins and ends so long before and after it."""
-HAPPENED: Final = 80
-SUPPLIERS: Final = 200
+"""A verdict's timeline begins and ends at least this long before and after it."""
+AHEAD_SHARE: Final = 6
+"""One part in so many of a live room's timeline lies ahead of now: the time left of what is open is drawn there."""
+OVERDUE_CONDITION_MS: Final = 5_000
+OVERDUE_WAITING_MS: Final = 1_000
+"""How long what has fallen due is still shown. The status that says what became of it comes about a second later."""
+MAX_EVENTS: Final = 80
+MAX_VERDICTS: Final = 50
+MAX_ACTIONS: Final = 200
+MAX_ROOMS_OF_HOST: Final = 10
+MAX_SUPPLIERS: Final = 200
+MAX_TRAIL: Final = 60
+"""How many rows of each list a page shows; a page is rendered for every change, so it must stay small."""
 
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "room": ("status", "timeline", "verdicts", "happened"),
@@ -31,13 +43,14 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "supplier": ("score", "raise", "pins"),
     "verdict": ("timeline", "follows", "reviews"),
 }
-"""The parts of each page that are sent again when they change."""
+"""The parts of each kind of page, each with a template of its own. A browser receives those that have changed."""
 
 View = dict[str, Any]
 
 
 def visible(text: object) -> str:
-    """Somebody else's text with what is not seen (control and direction characters) made visible."""
+    """Return text from an event with invisible characters (control, direction) written out, so that it hides
+    nothing."""
     return "".join(
         f"\\u{{{ord(sign):x}}}" if unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp", "Co", "Cn") else sign
         for sign in str(text)
@@ -45,19 +58,20 @@ def visible(text: object) -> str:
 
 
 def link(kind: str, name: str) -> str:
-    """The address of a page; ids stand in the query, where no browser takes `..` or `/` for a path."""
+    """Return the address of a page. Ids are in the query: in a path, browsers would resolve `..` and `/`."""
     return f"/{kind}?id={quote(name, safe='')}"
 
 
-def span_of(asked: str | None) -> int:
-    return int(asked) if asked is not None and asked.isdigit() and int(asked) in SPANS else SPANS[1]
+def span_of(value: str | None) -> int:
+    """Return the minutes of a timeline: `value` where it is one of the choices, else the default."""
+    return int(value) if value is not None and value.isdigit() and int(value) in SPANS else SPANS[1]
 
 
 class Pages:
-    """Makes HTML of the model."""
+    """Renders the model as HTML."""
 
-    def __init__(self, hub: ConsoleState) -> None:
-        self._hub = hub
+    def __init__(self, state: ConsoleState) -> None:
+        self._state = state
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -65,7 +79,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        zone = hub.zone
+        zone = state.zone
         filters: dict[str, Callable[..., Any]] = {
             "visible": visible,
             "prose": lambda text: "\n".join(map(visible, text.split("\n"))),
@@ -87,24 +101,25 @@ class Pages:
             "verdict": self._verdict,
         }
 
-    def render(self, template: str, **told: Any) -> str:
-        return self._templates.get_template(template).render(told)
+    def render(self, template: str, **values: object) -> str:
+        """Return a template filled with values; every text is escaped."""
+        return self._templates.get_template(template).render(values)
 
     def view(self, kind: str, name: str, words: Words, query: Mapping[str, str]) -> View | None:
-        """What a page of this kind says about a name; None where nothing is known of it."""
+        """Return the values of the page of this kind about an id; None where nothing was read about it."""
         view = self._views[kind](name, words, query)
         if view is not None:
-            view |= {"t": words, "now": self._hub.now, "frozen": self._hub.recorded}
+            view |= {"t": words, "now": self._state.now, "frozen": self._state.recorded}
         return view
 
     def parts(self, kind: str, view: View) -> dict[str, str]:
-        """Those parts of the page that change, as HTML."""
+        """Return the parts of a page that change, as HTML."""
         return {part: self.render(f"{kind}/{part}.html", **view) for part in PARTS[kind]}
 
     # ---- rooms ------------------------------------------------------------------------------------------------
 
     def _room(self, room_id: str, words: Words, query: Mapping[str, str]) -> View | None:
-        model, now = self._hub.model, self._hub.now
+        model, now = self._state.model, self._state.now
         room, track = model.rooms.get(room_id), model.tracks.get(room_id)
         if room is None:
             return None
@@ -112,9 +127,9 @@ class Pages:
         verdicts = model.verdicts_of(room.verdicts)
         ended = room.ended or (room.status is not None and room.status.stream == "ended")
         newest = max(room.latest_at, track.newest if track is not None else 0)
-        # A room that is over is shown as it was at its end; time left of what is open has its place on the right.
-        edge = min(newest, now) if ended or self._hub.recorded else now
-        ahead = 0 if ended else span * 60_000 // 6
+        # A room that has ended is shown as it was at its end.
+        edge = min(newest, now) if ended or self._state.recorded else now
+        ahead = 0 if ended else span * 60_000 // AHEAD_SHARE
         since, until = edge - span * 60_000 + ahead, edge + ahead
         inside = [one for one in verdicts if one.at >= since and one.since <= until]
         status = room.status
@@ -123,34 +138,30 @@ class Pages:
             "status": status,
             "ended": ended,
             "span": span,
-            "conditions": [one for one in status.open if one.due > now - 5_000] if status else [],
+            "conditions": [one for one in status.open if one.due > now - OVERDUE_CONDITION_MS] if status else [],
             "risks": set(room.risks),
             "greeting_at_risk": [one for one in room.risks.values() if one.rule == "greeting-miss"],
-            "waiting": [one for one in status.waiting if one.due > now - 1_000] if status else [],
-            "verdicts": [self._told(verdict) for verdict in verdicts[:50]],
-            "timeline": draw(room, track, inside, since=since, until=until, now=now, words=words, zone=self._hub.zone),
+            "waiting": [one for one in status.waiting if one.due > now - OVERDUE_WAITING_MS] if status else [],
+            "verdicts": [self._verdict_row(verdict) for verdict in verdicts[:MAX_VERDICTS]],
+            "timeline": draw(
+                room, track, inside, since=since, until=until, now=now, words=words, zone=self._state.zone
+            ),
             "timeline_verdicts": len(inside),
-            "happened": self._happened(room, verdicts),
+            "happened": _events(room, verdicts),
         }
 
-    def _told(self, verdict: Verdict) -> View:
-        reviews = self._hub.model.reviews.get(verdict.verdict_id)
+    def _verdict_row(self, verdict: Verdict) -> View:
+        reviews = self._state.model.reviews.get(verdict.verdict_id)
         return {
             "verdict": verdict,
-            "action": self._hub.model.action(verdict.verdict_id),
+            "action": self._state.model.action(verdict.verdict_id),
             "review": reviews[-1] if reviews else None,
         }
-
-    def _happened(self, room: Any, verdicts: list[Verdict]) -> list[View]:
-        told: list[View] = [{"at": one.at, "notice": one, "verdict": None} for one in room.notices]
-        told += [{"at": one.at, "notice": None, "verdict": one} for one in verdicts]
-        told.sort(key=lambda one: int(one["at"]), reverse=True)
-        return told[:HAPPENED]
 
     # ---- verdicts ---------------------------------------------------------------------------------------------
 
     def _verdict(self, verdict_id: str, words: Words, query: Mapping[str, str]) -> View | None:
-        model, now = self._hub.model, self._hub.now
+        model, now = self._state.model, self._state.now
         verdict = model.verdicts.get(verdict_id)
         if verdict is None:
             return None
@@ -159,7 +170,7 @@ class Pages:
         pad = max(AROUND_MS, (max(times) - min(times)) // 6)
         return {
             "verdict": verdict,
-            "says": self._hub.rulebook.description_of(verdict.rule, verdict.rulebook),
+            "says": self._state.rulebook.description_of(verdict.rule, verdict.rulebook),
             "action": model.action(verdict_id),
             "reviews": list(reversed(model.reviews.get(verdict_id) or ())),
             "timeline": draw(
@@ -170,7 +181,7 @@ class Pages:
                 until=max(times) + pad,
                 now=now,
                 words=words,
-                zone=self._hub.zone,
+                zone=self._state.zone,
                 selected=verdict_id,
             ),
         }
@@ -178,7 +189,7 @@ class Pages:
     # ---- hosts ------------------------------------------------------------------------------------------------
 
     def _host(self, host_id: str, words: Words, query: Mapping[str, str]) -> View | None:
-        model, now = self._hub.model, self._hub.now
+        model, now = self._state.model, self._state.now
         host = model.hosts.get(host_id)
         if host is None:
             return None
@@ -186,19 +197,19 @@ class Pages:
         rooms = [room for name in reversed(host.rooms) if (room := model.rooms.get(name)) is not None]
         return {
             "host_id": host_id,
-            "rooms": rooms[:10],
-            "actions": actions[:200],
-            "reviews": {action.action_id: model.reviews.get(action.action_id) for action in actions[:200]},
-            "ladders": ladders(self._hub.rulebook, actions, now),
+            "rooms": rooms[:MAX_ROOMS_OF_HOST],
+            "actions": actions[:MAX_ACTIONS],
+            "reviews": {action.action_id: model.reviews.get(action.action_id) for action in actions[:MAX_ACTIONS]},
+            "ladders": ladders(self._state.rulebook, actions, now),
             "banned_until": banned_until(actions, now),
             "is_supplier": host_id in model.suppliers,
-            "days_read": self._hub.console.action_hours // 24,
+            "days_read": self._state.console.action_hours // 24,
         }
 
     # ---- suppliers --------------------------------------------------------------------------------------------
 
     def _supplier(self, supplier_id: str, words: Words, query: Mapping[str, str]) -> View | None:
-        model = self._hub.model
+        model = self._state.model
         supplier = model.suppliers.get(supplier_id)
         if supplier is None:
             return None
@@ -206,29 +217,37 @@ class Pages:
         return {
             "supplier_id": supplier_id,
             "score": score,
-            "outlook": outlook(self._hub.rulebook, score) if score is not None else None,
+            "outlook": outlook(self._state.rulebook, score) if score is not None else None,
             "pins": sorted(supplier.pins, key=lambda pin: pin.at, reverse=True),
-            "trail": list(supplier.trail)[-60:],
+            "trail": list(supplier.trail)[-MAX_TRAIL:],
             "is_host": supplier_id in model.hosts,
         }
 
     def suppliers(self) -> list[View]:
-        """The suppliers with the highest predicted scores."""
-        model = self._hub.model
+        """Return the suppliers with the highest predicted scores."""
+        model = self._state.model
         known = ((supplier.trail[-1][1], name) for name, supplier in model.suppliers.items() if supplier.trail)
-        best = sorted(known, key=lambda one: (-one[0], one[1]))[:SUPPLIERS]
+        best = sorted(known, key=lambda one: (-one[0], one[1]))[:MAX_SUPPLIERS]
         return [{"supplier_id": name, "score": score} for _, name in best if (score := model.score(name)) is not None]
+
+
+def _events(room: RoomView, verdicts: list[Verdict]) -> list[View]:
+    """Return a room's notices and verdicts, the newest first."""
+    events: list[View] = [{"at": one.at, "notice": one, "verdict": None} for one in room.notices]
+    events += [{"at": one.at, "notice": None, "verdict": one} for one in verdicts]
+    events.sort(key=lambda event: int(event["at"]), reverse=True)
+    return events[:MAX_EVENTS]
 
 
 def _newest_first(action: Action) -> tuple[int, str]:
     return -action.at, action.action_id
 
 
-def _zoned(at: int, zone: Any, form: str) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).strftime(form)
+def _zoned(at: int, zone: ZoneInfo, pattern: str) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).strftime(pattern)
 
 
 def safe_json(text: bytes) -> Markup:
-    """JSON to stand in a page's data block: nothing in it ends the block."""
+    """Return JSON for a data block in a page: it contains nothing that could end the block."""
     escaped = text.decode().replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return Markup(escaped)  # noqa: S704 - escaped one line above
