@@ -16,7 +16,7 @@ from faust.assignor.partition_assignor import PartitionAssignor
 
 from benchmarks.common import local_broker, machine
 from tests.support.harness import make_topics
-from tools.group import Group, assignor, faust_app
+from tests.support.simulated_group import SimulatedGroup, assignor, faust_app
 from vigil.agents.faust.batches import ShardAssignor
 
 SIZES: Final = ((10, 100), (40, 120), (100, 300), (200, 1000))
@@ -29,13 +29,13 @@ PARTITIONS: Final = int(os.environ.get("VIGIL_BENCH_PARTITIONS", "60"))
 SESSION_MS: Final = 30_000
 
 
-def grown(workers: int, partitions: int, kind: Any = ShardAssignor) -> Group:
+def grown(workers: int, partitions: int, kind: Any = ShardAssignor) -> SimulatedGroup:
     """A group of so many, dealt out as often as it takes for everybody to know what they have."""
-    group = Group(partitions, kind=kind)
+    group = SimulatedGroup(partitions, kind=kind)
     for number in range(workers):
         group.join(f"worker-{number}")
-    group.deal()
-    group.deal()
+    group.rebalance()
+    group.rebalance()
     return group
 
 
@@ -51,9 +51,9 @@ def simulated() -> None:
         (fewest, most), kib, seconds = group.spread(), group.bytes / 1024, group.leader_s
         gone = f"worker-{workers // 2}"
         del group.members[gone]
-        died = group.deal()
+        died = group.rebalance()
         group.join(gone)
-        back = group.deal()
+        back = group.rebalance()
         theirs = grown(workers, partitions, PartitionAssignor).bytes / 1024
         print(
             f"| {workers} | {partitions:,} | {fewest}, {most} | {died} | {back} | {seconds:.2f} | {kib:,.0f} | "

@@ -1,7 +1,8 @@
-"""Known vulnerabilities in what is locked: `python -m tools.audit` (`make audit`), by pip-audit.
+"""Checks the locked packages for known vulnerabilities with pip-audit: `python -m tools.audit` or `make audit`.
 
-0  asked, and none is known      1  some are known: update, or say in IGNORED why not
-0  nobody could be asked (no network, or an index without advisories), and it says so; 1 with VIGIL_REQUIRE_AUDIT=1
+Exit status 0: no vulnerability is known, or the audit was not possible (no network, or an index without advisories),
+which is reported. 1: vulnerabilities are known (update the package, or add the reason to IGNORED), or, with
+VIGIL_REQUIRE_AUDIT=1, the audit was not possible.
 """
 
 import json
@@ -21,16 +22,16 @@ ROOT: Final = Path(__file__).parents[1]
 TIMEOUT_S: Final = 180
 
 
-class Ran(NamedTuple):
-    """What pip-audit gave."""
+class AuditRun(NamedTuple):
+    """The result of a run of pip-audit."""
 
     status: int
     out: str
     err: str
 
 
-def pip_audit(lock: str) -> Ran:
-    """Ask about one lock."""
+def pip_audit(lock: str) -> AuditRun:
+    """Audit one lock."""
     ignored = [word for name in IGNORED for word in ("--ignore-vuln", name)]
     command = [
         sys.executable, "-m", "pip_audit", "--requirement", lock, "--require-hashes", "--disable-pip",
@@ -39,41 +40,41 @@ def pip_audit(lock: str) -> Ran:
     try:
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
-        return Ran(1, "", f"no answer in {TIMEOUT_S} s")
-    return Ran(run.returncode, run.stdout, run.stderr)
+        return AuditRun(1, "", f"no answer in {TIMEOUT_S} s")
+    return AuditRun(run.returncode, run.stdout, run.stderr)
 
 
-def audit(locks: Sequence[str], ask: Callable[[str], Ran], required: bool) -> tuple[int, list[str]]:
-    """The exit status and what to say."""
-    worst, said = 0, []
+def audit(locks: Sequence[str], ask: Callable[[str], AuditRun], required: bool) -> tuple[int, list[str]]:
+    """Return the exit status and the lines to print."""
+    status, lines = 0, []
     for lock in locks:
         ran = ask(lock)
         try:
             packages = json.loads(ran.out)["dependencies"]
         except (ValueError, KeyError):
-            why = ran.err.strip().splitlines()[-1:] or ["pip-audit said nothing"]
-            said.append(f"{lock}: not audited: {why[0]}")
-            worst = max(worst, int(required))
+            reasons = ran.err.strip().splitlines()[-1:] or ["pip-audit printed nothing"]
+            lines.append(f"{lock}: not audited: {reasons[0]}")
+            status = max(status, int(required))
             continue
         found = [(package, known) for package in packages for known in package.get("vulns", ())]
         for package, known in found:
             fixed = ", ".join(known["fix_versions"]) or "no version yet"
-            said.append(f"{lock}: {package['name']} {package['version']}: {known['id']}, corrected in {fixed}")
+            lines.append(f"{lock}: {package['name']} {package['version']}: {known['id']}, fixed in {fixed}")
         skipped = sum("skip_reason" in package for package in packages)
-        told = f"{len(packages) - skipped} of {len(packages)} packages audited"
-        said.append(f"{lock}: {told}, {len(found)} known vulnerabilities")
+        audited = f"{len(packages) - skipped} of {len(packages)} packages audited"
+        lines.append(f"{lock}: {audited}, {len(found)} known vulnerabilities")
         if found:
-            worst = 1
+            status = 1
         elif skipped:
-            said[-1] += "; of the others this index tells nothing"
-            worst = max(worst, int(required))
-    return worst, said
+            lines[-1] += "; the index has no advisories for the others"
+            status = max(status, int(required))
+    return status, lines
 
 
 def main() -> int:
-    """The command."""
-    status, said = audit(LOCKS, pip_audit, os.environ.get("VIGIL_REQUIRE_AUDIT") == "1")
-    print("\n".join(said))
+    """Run the audit and return the exit status."""
+    status, lines = audit(LOCKS, pip_audit, os.environ.get("VIGIL_REQUIRE_AUDIT") == "1")
+    print("\n".join(lines))
     return status
 
 

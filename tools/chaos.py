@@ -1,11 +1,12 @@
-"""Chaos: seeded runs on a real Kafka with faults in workers and broker, each compared with a replay without faults.
+"""Chaos tests: seeded runs on Apache Kafka with faults in workers and broker, compared with a replay without faults.
 
-    python -m tools.chaos                       the long form: 50 seeds, those that stand in the table left out
-    python -m tools.chaos --seed 17             one seed again
+    python -m tools.chaos                       the seeds 1 to 50 that are not in the table yet
+    python -m tools.chaos --seed 17             one seed
     python -m tools.chaos --seed 1 --runs 10    ten seeds from 1
-    python -m tools.chaos --fault no-fence      without a safeguard, until a run differs: the harness would notice
+    python -m tools.chaos --fault no-fence      without a safeguard, until a run differs: checks the harness itself
 
-One line a run goes to the table (`--table`); a run that differs is printed in full and its workers' logs are kept.
+Each run adds a line to the table (`--table`). A run that differs is printed in full, and the logs of its workers are
+kept.
 """
 
 import argparse
@@ -18,23 +19,25 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from tests.support.faulty_worker import FAULTS
 from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import plan, zombie
 from tools.chaos_run import Outcome, Run, summary
-from tools.chaos_worker import FAULTS
 
 TABLE = Path("docs/chaos-results.csv")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; exit status 1 where a run differed from its replay, or, with a fault, none did."""
+    """Run the command; return 1 if a run differed from its replay or, with --fault, if none did."""
     parser = argparse.ArgumentParser(description="Seeded runs that kill, freeze and cut off workers and broker.")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
-    parser.add_argument("--runs", type=int, help="how many seeds (default: 1 where --seed is given, else 50)")
-    parser.add_argument("--clock", choices=["recorded", "live"], help="one clock only (default: every fifth seed live)")
-    parser.add_argument("--table", type=Path, default=TABLE, help=f"the table of results (default {TABLE})")
-    parser.add_argument("--resume", action="store_true", help="leave out the seeds that stand in the table")
-    parser.add_argument("--logs", type=Path, help="where the workers' logs go (default: a temporary folder)")
+    parser.add_argument("--runs", type=int, help="number of seeds (default: 1 with --seed, otherwise 50)")
+    parser.add_argument(
+        "--clock", choices=["recorded", "live"], help="clock of all seeds (default: live for every fifth)"
+    )
+    parser.add_argument("--table", type=Path, default=TABLE, help=f"table of results (default {TABLE})")
+    parser.add_argument("--resume", action="store_true", help="skip the seeds that are in the table")
+    parser.add_argument("--logs", type=Path, help="folder for the logs of workers (default: a temporary one)")
     parser.add_argument("--fault", choices=FAULTS, help="run the workers without a safeguard until a run differs")
     options = parser.parse_args(arguments)
     long_form = options.runs is None and not any(word.startswith("--seed") for word in arguments or sys.argv[1:])
@@ -46,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     logs = options.logs or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
     draw = zombie if options.fault == "no-fence" else partial(plan, clock=options.clock)
     ran = bad = 0
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of the sender, while the broker is away
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the sender logs errors while the broker is away
     with KafkaBroker() as broker:
         for seed in seeds:
             folder = logs / f"seed-{seed}"
@@ -66,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def report(outcome: Outcome, folder: Path) -> None:
-    """Print a run."""
+    """Print the outcome of a run."""
     line = summary(outcome)
     print(" · ".join(f"{name} {value}" for name, value in line.items() if value != ""), flush=True)
     kinds: dict[str, list[str]] = {}
@@ -81,7 +84,7 @@ def report(outcome: Outcome, folder: Path) -> None:
 
 
 def seeds_in(table: Path) -> set[int]:
-    """The seeds whose runs stand in the table."""
+    """Return the seeds that are in the table."""
     if not table.exists():
         return set()
     with table.open(newline="") as file:
@@ -89,7 +92,7 @@ def seeds_in(table: Path) -> set[int]:
 
 
 def write(table: Path, outcome: Outcome) -> None:
-    """Put a run into the table in the place of an earlier one of its seed."""
+    """Add a run to the table, in place of an earlier one of the same seed."""
     line = {name: str(value) for name, value in summary(outcome).items()}
     rows = []
     if table.exists():

@@ -1,6 +1,6 @@
-"""What one chaos run does, all of it drawn from its seed: the recording, the workers' settings, and who suffers what.
+"""The plan of a chaos run, derived from its seed: the recording, the settings of the workers, and the faults.
 
-seed ─▶ Plan: recording · partitions · share that waits as a backlog · settings · actions in order of time
+seed ─▶ ChaosPlan: recording · partitions · share of the backlog · settings · actions in order of time
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from vigil.app.simulate import Simulation
 RECORDED_START_MS: Final = 1_662_048_000_000
 
 READY_S: Final = 6
-"""About how long workers take to be ready."""
+"""Approximate time until workers are ready."""
 
 Kind = Literal["kill", "term", "freeze", "leave", "join", "broker-kill", "broker-restart", "broker-pause"]
 
@@ -30,59 +30,59 @@ WEIGHTS: Final[dict[Kind, int]] = {
 MOST_WORKERS: Final = 3
 
 LIVE_EVERY: Final = 5
-"""So often a seed runs by the wall clock."""
+"""Every n-th seed runs with a live clock."""
 
 LIVE_LATENESS_MS: Final = 16_000
-"""With a live clock what a broker that is away holds up must not come late: it is away for less than this."""
+"""Allowed lateness with a live clock. The broker is away for less than this, so that what it delays is not late."""
 
 LIVE_BACKLOG_S: Final = 300
 
 
 @dataclass(frozen=True)
-class Action:
-    """One thing done to the system."""
+class ChaosAction:
+    """One fault or change of the system."""
 
     at_s: float
-    """Seconds after the workers judge."""
+    """Seconds after the workers are ready."""
     kind: Kind
     worker: int | None
-    """Whom it hits; None: the broker."""
+    """The worker that it affects; None: the broker."""
     for_s: float
-    """How long it lasts: until the restart, the waking up, the broker's return."""
+    """Duration: until the restart, the end of a freeze or the return of the broker."""
 
     def __str__(self) -> str:
-        who = "" if self.worker is None else f" w{self.worker}"
-        return f"{self.at_s:.1f}s {self.kind}{who} {self.for_s:.1f}s"
+        target = "" if self.worker is None else f" w{self.worker}"
+        return f"{self.at_s:.1f}s {self.kind}{target} {self.for_s:.1f}s"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One run."""
+class ChaosPlan:
+    """The plan of one run."""
 
     seed: int
     clock: Literal["recorded", "live"]
     simulation: Simulation
     partitions: int
     workers: int
-    """How many start."""
+    """Workers at the start."""
     backlog: float
-    """Share of the rooms' recording that is there before the workers are (live: all of the past)."""
+    """Share of the rooms' recording that is sent before the workers start. (With a live clock, all of the past is.)"""
     stream_s: float
-    """How long the rest takes to be sent."""
+    """Time over which the rest is sent."""
     slow: bool
-    """The workers wait between the steps of a checkpoint, so that blows fall there."""
+    """Whether workers pause between the steps of a checkpoint, so that faults occur there."""
     settings: dict[str, object]
-    actions: tuple[Action, ...]
+    actions: tuple[ChaosAction, ...]
     in_checkpoint: bool = False
-    """Who is frozen falls asleep between a snapshot and its writing."""
+    """Whether a worker is frozen between a snapshot and its writing."""
 
     @property
     def lateness_ms(self) -> int:
-        """The allowed lateness of workers and replay."""
+        """Allowed lateness of the workers and of the replay."""
         return LIVE_LATENESS_MS if self.clock == "live" else LATENESS_MS
 
-    def played(self, now_ms: int) -> Simulation:
-        """The simulation to run: with a live clock it began some minutes before now and goes on in real time."""
+    def simulation_at(self, now_ms: int) -> Simulation:
+        """Return the simulation to send; with a live clock it starts some minutes ago and continues in real time."""
         if self.clock == "recorded":
             return self.simulation
         return replace(self.simulation, start_ms=now_ms - LIVE_BACKLOG_S * 1000)
@@ -91,8 +91,8 @@ class Plan:
         return "; ".join(str(action) for action in self.actions)
 
 
-def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
-    """The run of a seed; the same seed gives the same run. `clock` wins over the seed's own choice."""
+def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> ChaosPlan:
+    """Return the plan of a seed, always the same one. `clock` overrides the seed's choice."""
     clock = clock or ("recorded" if seed % LIVE_EVERY else "live")
     live = clock == "live"
     rng = Random(f"chaos {seed}")
@@ -106,13 +106,13 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
         start_ms=RECORDED_START_MS,
         duration_s=LIVE_BACKLOG_S + READY_S + stream_s if live else 360,
         history_days=rng.choice((5, 20)),
-        reviews=0.0 if live else 0.3,  # nobody reviews what is not published yet
+        reviews=0.0 if live else 0.3,  # reviews refer to verdicts that might not be published yet
         duplicates=0.01,
         fault_every_s=rng.choice((20.0, 40.0)),
     )
     settings: dict[str, object] = {
         "session_timeout_ms": session_ms,
-        # A sender without data for so long counts as done: with a recorded clock that is the end of the recording.
+        # With a recorded clock, silence of this length is the end of the recording.
         "idle_after_ms": 200 if live else 2500,
         "allowed_lateness_ms": LIVE_LATENESS_MS if live else LATENESS_MS,
         "checkpoint_interval_ms": rng.choice((100, 500, 1000)),
@@ -121,7 +121,7 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
         "max_loaded_keys": rng.choice((3, 5000)),
         "standbys": rng.choice((0, 1, 0, 1)) if workers > 1 else 0,
     }
-    return Plan(
+    return ChaosPlan(
         seed=seed,
         clock=clock,
         simulation=simulation,
@@ -135,15 +135,15 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> Plan:
     )
 
 
-def zombie(seed: int) -> Plan:
-    """A worker falls asleep in a checkpoint for two sessions; the one that took over dies, and then the zombie wakes.
+def zombie(seed: int) -> ChaosPlan:
+    """Return a plan in which a worker is frozen in a checkpoint for two sessions, its successor dies, and it wakes up.
 
-    Slowly and with many checkpoints, so that what it writes when it wakes is a few rooms' state, not all of it: a shard
-    that went back as a whole would only judge the same again.
+    The recording is slow and checkpoints are frequent, so that the zombie writes the state of a few rooms and not of
+    all: a shard that is set back as a whole would only judge the same events again.
     """
     rng = Random(f"zombie {seed}")
     drawn = plan(seed, "recorded")
-    actions = (Action(3.0, "freeze", 0, 5.0), Action(8.0 - rng.uniform(0.1, 0.6), "kill", 1, 2.0))
+    actions = (ChaosAction(3.0, "freeze", 0, 5.0), ChaosAction(8.0 - rng.uniform(0.1, 0.6), "kill", 1, 2.0))
     settings = {**drawn.settings, "session_timeout_ms": 2000, "checkpoint_interval_ms": 50, "standbys": 0}
     simulation = replace(drawn.simulation, rooms=24, duration_s=80)
     return replace(
@@ -160,8 +160,8 @@ def zombie(seed: int) -> Plan:
     )
 
 
-def _actions(rng: Random, workers: int, stream_s: float, session_s: float) -> list[Action]:
-    """Two to five actions while the recording is sent; nobody is hit again before the last blow is over."""
+def _actions(rng: Random, workers: int, stream_s: float, session_s: float) -> list[ChaosAction]:
+    """Return two to five actions during the sending; a target is not hit again before its last fault is over."""
     actions = []
     names = list(range(workers))
     free_at = dict.fromkeys(names, 0.0)
@@ -174,7 +174,7 @@ def _actions(rng: Random, workers: int, stream_s: float, session_s: float) -> li
                 kind = "kill"
             else:
                 free_at[len(names)] = at_s + 3
-                actions.append(Action(at_s, kind, len(names), 0.0))
+                actions.append(ChaosAction(at_s, kind, len(names), 0.0))
                 names.append(len(names))
                 continue
         if kind.startswith("broker"):
@@ -182,14 +182,14 @@ def _actions(rng: Random, workers: int, stream_s: float, session_s: float) -> li
                 continue
             lasts = rng.uniform(0.5, 2.5 * session_s) if kind == "broker-pause" else rng.uniform(0.2, 3)
             broker_free_at = at_s + lasts + 6
-            actions.append(Action(at_s, kind, None, lasts))
+            actions.append(ChaosAction(at_s, kind, None, lasts))
             continue
-        standing = [name for name in names if free_at[name] <= at_s]
-        if not standing:
+        available = [name for name in names if free_at[name] <= at_s]
+        if not available:
             continue
-        worker = rng.choice(standing)
+        worker = rng.choice(available)
         if kind == "leave" and len([name for name in names if free_at[name] < float("inf")]) == 1:
-            kind = "term"  # somebody must be left
+            kind = "term"  # one worker must remain
         lasts = {
             "kill": rng.uniform(0.0, 2.0),
             "term": rng.uniform(0.0, 2.0),
@@ -197,5 +197,5 @@ def _actions(rng: Random, workers: int, stream_s: float, session_s: float) -> li
             "leave": float("inf"),
         }[kind]
         free_at[worker] = at_s + lasts + rng.choice((0.0, 2.0))
-        actions.append(Action(at_s, kind, worker, lasts))
+        actions.append(ChaosAction(at_s, kind, worker, lasts))
     return actions

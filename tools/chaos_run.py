@@ -11,22 +11,18 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import orjson
-from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.support.comparison import Consumed, differences, identities
-from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
+from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send_paced
 from tests.support.kafka import KafkaBroker
-from tools.chaos_plan import READY_S, Action, Plan
+from tools.chaos_plan import READY_S, ChaosAction, ChaosPlan
 from vigil.agents.shard_manager import wall_ms
-from vigil.app.simulate.message import SimulatedMessage
 
 BEGIN_S: Final = 40
 FINISHED_S: Final = 60
@@ -48,7 +44,7 @@ UNREACHABLE: Final = re.compile(r"cannot reach Kafka|Kafka at \S+ did not tell o
 class Outcome:
     """The result of a run."""
 
-    plan: Plan
+    plan: ChaosPlan
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
     crashes: Counter[str] = field(default_factory=Counter)
@@ -97,7 +93,7 @@ class Supervised:
         if self.process is None and self.wanted and time.monotonic() >= self._hold:
             self.process = run.launch(self.name)
 
-    async def suffer(self, action: Action) -> None:
+    async def suffer(self, action: ChaosAction) -> None:
         """Carry out an action on it."""
         process = self.process
         if process is None:
@@ -142,7 +138,7 @@ class Supervised:
 class Run:
     """One plan, carried out on a broker."""
 
-    def __init__(self, plan: Plan, broker: KafkaBroker, folder: Path, fault: str | None = None) -> None:
+    def __init__(self, plan: ChaosPlan, broker: KafkaBroker, folder: Path, fault: str | None = None) -> None:
         """`folder` takes the workers' logs; `fault`: a safeguard that the workers are run without."""
         self.plan = plan
         self.broker = broker
@@ -164,15 +160,15 @@ class Run:
         await make_topics(address, self.plan.partitions, self.app_id)
         live = self.plan.clock == "live"
         now = wall_ms()
-        messages = list(self.plan.played(now).messages())
-        expected = calm(messages, self.plan.lateness_ms)
+        messages = list(self.plan.simulation_at(now).messages())
+        expected = replayed(messages, self.plan.lateness_ms)
         self._until = expected.until
         if live:
             cut = sum(message.sent_at <= now for message in messages)
         else:  # the past of the suppliers first: a room shard that gets nothing meanwhile would take it for the end
             past = sum(message.at < self.plan.simulation.start_ms for message in messages)
             cut = past + int((len(messages) - past) * self.plan.backlog)
-        await send(address, messages[:cut])
+        await send_paced(address, messages[:cut])
         tending = asyncio.create_task(self._tend())
         sending: asyncio.Task[None] | None = None
         try:
@@ -180,7 +176,7 @@ class Run:
                 self._worker(name).start()
             # At once: a worker that is ready before the others must not take the silence for the end.
             over_s = None if live else READY_S + self.plan.stream_s
-            sending = asyncio.create_task(send(address, messages[cut:], over_s))
+            sending = asyncio.create_task(send_paced(address, messages[cut:], over_s))
             await self._ready()
             await self._act()
             await sending
@@ -212,7 +208,7 @@ class Run:
         settings: dict[str, object] = {"clock": self.plan.clock, "app_id": self.app_id, "log_format": "text"}
         if self.plan.clock == "recorded":
             settings["recorded_until"] = self._until
-        command = [sys.executable, "-m", "tools.chaos_worker"]
+        command = [sys.executable, "-m", "tests.support.faulty_worker"]
         if self.plan.slow or self._fault not in (None, "no-fence"):
             command.append(f"--slow={1000 * self.plan.seed + self.outcome.starts}")
         if self._fault is not None:
@@ -255,7 +251,7 @@ class Run:
                 under_way.append(asyncio.create_task(self._worker(action.worker).suffer(action)))
         await asyncio.gather(*under_way)
 
-    async def _hit_broker(self, action: Action) -> None:
+    async def _hit_broker(self, action: ChaosAction) -> None:
         async with self._blow:  # on a busy machine the next one may be due before the broker is back
             self.broker_away = True
             if action.kind == "broker-pause":
@@ -272,34 +268,6 @@ class Run:
         published = identities(consumed)
         self.outcome.outputs = len(published)
         self.outcome.repeats = published.total() - len(published)
-
-
-async def send(broker: str, messages: Sequence[SimulatedMessage], over_s: float | None = 0.0) -> None:
-    """Send the messages in order, each once and in order whatever the broker does meanwhile.
-
-    `over_s`: evenly over a time; 0: at once; None: each when it is due by the wall clock.
-    """
-    producer = AIOKafkaProducer(
-        bootstrap_servers=broker, linger_ms=5, enable_idempotence=True, request_timeout_ms=60_000, retry_backoff_ms=50
-    )
-    await producer.start()
-    began = time.monotonic()
-    try:
-        waiting = []
-        for number, message in enumerate(messages):
-            if number % 20 == 0 or over_s is None:
-                ahead = (
-                    message.sent_at / 1000 - time.time()
-                    if over_s is None
-                    else over_s * number / len(messages) - (time.monotonic() - began)
-                )
-                if ahead > 0:
-                    await asyncio.sleep(ahead)
-            waiting.append(await producer.send(message.topic, message.value, key=message.key))
-        await asyncio.gather(*waiting)
-    finally:
-        with suppress(Exception):
-            await asyncio.wait_for(producer.stop(), 10)
 
 
 async def delete_topics(broker: str) -> None:

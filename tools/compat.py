@@ -1,10 +1,11 @@
-"""Refuses a breaking change of the contract: today's schemas against the released ones in docs/contracts/released/.
+"""Rejects breaking changes of the contract: compares the schemas with the released ones in docs/contracts/released/.
 
-    python tools/compat.py              exit 1 and a line for each break, or for a change that VERSION does not tell
-    python tools/compat.py --release    keep today's schemas as those of VERSION (topics/contracts/schemas.py)
+    python tools/compat.py              exit status 1 and a line for each breaking change, or for a change without a
+                                        new VERSION
+    python tools/compat.py --release    save the schemas as those of VERSION (topics/contracts/schemas.py)
 
-A change that only adds raises the second number of VERSION. A break that is meant raises the first, and with it the
-`ce_type` and `$id` of every message: it is then listed, not refused.
+A change that only adds raises the second number of VERSION. An intended breaking change raises the first one, and with
+it the `ce_type` and `$id` of every message: it is then listed, but not rejected.
 """
 
 import argparse
@@ -13,12 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-ROOT: Final = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from vigil.topics.contracts import PUBLIC, VERSION, schema_of
+from vigil.topics.contracts.compat import breaks, without_words
+from vigil.topics.contracts.files import pretty
 
-from vigil.topics.contracts import PUBLIC, VERSION, schema_of  # noqa: E402
-from vigil.topics.contracts.compat import breaks, without_words  # noqa: E402
-from vigil.topics.contracts.files import pretty  # noqa: E402
+ROOT: Final = Path(__file__).parents[1]
 
 RELEASED: Final = ROOT / "docs" / "contracts" / "released"
 
@@ -26,31 +26,31 @@ Schemas = dict[str, Any]
 """By topic."""
 
 
-class Report(NamedTuple):
-    """What came of a comparison."""
+class CompatReport(NamedTuple):
+    """The result of a comparison."""
 
     released: str
     breaks: list[str]
     unversioned: list[str]
-    """Topics whose schemas changed though the version did not."""
+    """Topics whose schemas changed while the version did not."""
 
-    def refused(self, version: str) -> bool:
-        """May these schemas not go out as `version`?"""
+    def is_rejected(self, version: str) -> bool:
+        """Whether these schemas must not be released as `version`."""
         return bool(self.unversioned) or (bool(self.breaks) and _major(version) == _major(self.released))
 
 
 def last_released(folder: Path = RELEASED) -> tuple[str, Schemas]:
-    """The newest released version, and its schemas."""
+    """Return the newest released version and its schemas."""
     versions = sorted((child.name for child in folder.iterdir() if child.is_dir()), key=_numbers)
     if not versions:
-        raise SystemExit(f"{folder}: no version was released; python tools/compat.py --release")
+        raise SystemExit(f"{folder}: no version has been released; run: python tools/compat.py --release")
     read = {file.stem: json.loads(file.read_text()) for file in (folder / versions[-1]).glob("*.json")}
     return versions[-1], read
 
 
-def compare(released: str, old: Schemas, version: str, new: Schemas) -> Report:
-    """Hold the schemas of `version` against the released ones."""
-    broken = [f"{topic}: the topic is gone" for topic in sorted(old.keys() - new.keys())]
+def compare(released: str, old: Schemas, version: str, new: Schemas) -> CompatReport:
+    """Compare the schemas of `version` with the released ones."""
+    broken = [f"{topic}: the topic was removed" for topic in sorted(old.keys() - new.keys())]
     for topic in sorted(old.keys() & new.keys()):
         broken += [f"{topic}: {words}" for words in breaks(old[topic], new[topic])]
     changed = [
@@ -58,11 +58,11 @@ def compare(released: str, old: Schemas, version: str, new: Schemas) -> Report:
         for topic in sorted(old.keys() | new.keys())
         if without_words(old.get(topic)) != without_words(new.get(topic))
     ]
-    return Report(released, broken, changed if version == released else [])
+    return CompatReport(released, broken, changed if version == released else [])
 
 
 def today() -> Schemas:
-    """The schemas as the code makes them."""
+    """Return the schemas that the code generates."""
     return {name: json.loads(pretty(schema_of(topic))) for name, topic in PUBLIC.items()}
 
 
@@ -75,15 +75,15 @@ def _major(version: str) -> int:
 
 
 def main_with(arguments: list[str]) -> int:
-    """The exit status."""
+    """Run the command and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--release", action="store_true", help="keep today's schemas as those of VERSION")
+    parser.add_argument("--release", action="store_true", help="save the schemas as those of VERSION")
     if parser.parse_args(arguments).release:
         folder = RELEASED / VERSION
         folder.mkdir(parents=True, exist_ok=True)
         for topic, schema in today().items():
             (folder / f"{topic}.json").write_text(pretty(schema), encoding="utf-8", newline="\n")
-        print(f"kept in {folder.relative_to(ROOT)}")
+        print(f"saved in {folder.relative_to(ROOT)}")
         return 0
     released, old = last_released()
     report = compare(released, old, VERSION, today())
@@ -91,15 +91,15 @@ def main_with(arguments: list[str]) -> int:
         print(f"breaks contract {released}: {words}", file=sys.stderr)
     if report.unversioned:
         print(
-            f"the schemas of {', '.join(report.unversioned)} are not those that were released as {released}: raise "
-            "VERSION in topics/contracts/schemas.py (the second number where something was added, the first where "
-            "others have to change), then python tools/compat.py --release",
+            f"the schemas of {', '.join(report.unversioned)} differ from those released as {released}: raise "
+            "VERSION in topics/contracts/schemas.py (the second number for an addition, the first one if others "
+            "have to change), then run: python tools/compat.py --release",
             file=sys.stderr,
         )
-    refused = report.refused(VERSION)
-    if not refused and not report.breaks:
+    rejected = report.is_rejected(VERSION)
+    if not rejected and not report.breaks:
         print(f"contract {VERSION} is compatible with {released}")
-    return 1 if refused else 0
+    return 1 if rejected else 0
 
 
 if __name__ == "__main__":

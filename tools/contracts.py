@@ -1,7 +1,7 @@
-"""Writes the contract's files under docs/, or compares them with the code.
+"""Writes the files of the contract under docs/, or compares them with the code.
 
-python tools/contracts.py write             docs/contracts/… and the tables of docs/contracts.md
-python tools/contracts.py check             are they current?
+python tools/contracts.py write    write docs/contracts/… and the tables of docs/contracts.md
+python tools/contracts.py check    exit status 1 if they are out of date
 """
 
 import argparse
@@ -10,37 +10,36 @@ import sys
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from vigil.app.domain.registry import REGISTRY
+from vigil.topics.catalog import TOPICS
+from vigil.topics.contracts import EXAMPLES, PUBLIC
+from vigil.topics.contracts.files import files, pretty
 
-from vigil.app.domain.registry import REGISTRY  # noqa: E402
-from vigil.topics.catalog import TOPICS  # noqa: E402
-from vigil.topics.contracts import EXAMPLES, PUBLIC  # noqa: E402
-from vigil.topics.contracts.files import files, pretty  # noqa: E402
+ROOT: Final = Path(__file__).parents[1]
 
 FOLDER: Final = ROOT / "docs" / "contracts"
 PAGE: Final = ROOT / "docs" / "contracts.md"
 
 
 def topics_table() -> str:
-    """Every topic: what carries it, by which key, how it is cleaned up."""
+    """Return the table of all topics: key, clean-up policy, content and schema."""
     rows = ["| topic | | key | clean-up | carries | JSON Schema |", "| --- | --- | --- | --- | --- | --- |"]
     for topic in TOPICS:
-        kept = "producers decide" if not topic.config else topic.config["cleanup.policy"]
+        kept = "any" if not topic.config else topic.config["cleanup.policy"]
         if topic.retention_days is not None:
             kept += f", {topic.retention_days} d"
-        key = "that of the refused message" if topic.name == "dead-letter" else f"`{topic.key}`"
+        key = "that of the rejected message" if topic.name == "dead-letter" else f"`{topic.key}`"
         schema = f"[{topic.carries.__name__}](contracts/schemas/{topic.name}.json)" if topic.name in PUBLIC else "–"
         rows.append(f"| `{topic.name}` | {topic.direction} | {key} | {kept} | {topic.description} | {schema} |")
     return "\n".join(rows)
 
 
 def examples() -> str:
-    """One message of each topic."""
+    """Return one example message of each topic."""
     parts = []
     for name, example in EXAMPLES.items():
         if name == "verdict-shadow":
-            parts.append(f"`{name}`: as `verdict`.")
+            parts.append(f"`{name}`: like `verdict`.")
             continue
         identity = f", `ce_id` `{example.id}`" if example.id else ""
         parts.append(f"`{name}`, key `{example.key}`{identity}\n\n```json\n{pretty(example.value)}```")
@@ -48,17 +47,17 @@ def examples() -> str:
 
 
 def page(text: str) -> str:
-    """The page with its generated parts as they must be."""
-    for name, made in (("topics", topics_table()), ("examples", examples())):
+    """Return the page with its generated parts replaced by current ones."""
+    for name, generated in (("topics", topics_table()), ("examples", examples())):
         begin, end = f"<!-- {name}: made by tools/contracts.py -->", f"<!-- end of {name} -->"
         text, found = re.subn(
             f"{re.escape(begin)}.*?{re.escape(end)}",
-            lambda _, begin=begin, made=made, end=end: f"{begin}\n{made}\n{end}",  # type: ignore[misc]
+            lambda _, begin=begin, generated=generated, end=end: f"{begin}\n{generated}\n{end}",  # type: ignore[misc]
             text,
             flags=re.DOTALL,
         )
         if found != 1:
-            raise SystemExit(f"{PAGE}: the part {begin!r} … {end!r} is missing")
+            raise SystemExit(f"{PAGE}: the section {begin!r} … {end!r} is missing")
     for file in ("examples/consumer.py", "examples/Verdicts.java"):
         code = (ROOT / file).read_text(encoding="utf-8")
         text, found = re.subn(
@@ -68,19 +67,19 @@ def page(text: str) -> str:
             flags=re.DOTALL,
         )
         if found != 1:
-            raise SystemExit(f"{PAGE}: there is no place for {file}")
+            raise SystemExit(f"{PAGE}: there is no section for {file}")
     return text
 
 
 def wanted() -> dict[Path, str]:
-    """Every file that must exist, and its content."""
+    """Return every file that must exist, with its content."""
     contents = {FOLDER / name: text for name, text in files(REGISTRY.readers).items()}
     contents[PAGE] = page(PAGE.read_text(encoding="utf-8"))
     return contents
 
 
 def stale() -> list[str]:
-    """The files that are not as they must be, or should not exist."""
+    """Return the files that are out of date or must not exist."""
     contents = wanted()
     problems = []
     for file, text in contents.items():
@@ -102,7 +101,7 @@ def main() -> int:
         return 0
     problems = stale()
     for problem in problems:
-        print(f"{problem} is not current: python tools/contracts.py write", file=sys.stderr)
+        print(f"{problem} is not current; run: python tools/contracts.py write", file=sys.stderr)
     return 1 if problems else 0
 
 

@@ -1,9 +1,10 @@
-"""Coverage-guided fuzzing of every decoder with atheris, for as long as one likes; not part of the lock.
+"""Coverage-guided fuzzing of every decoder with atheris, which is not part of the locks.
 
     pip install atheris
     python tools/fuzz.py --seconds 300 [--corpus DIR]
 
-A finding is an exception other than Refused: atheris prints it with the input and ends with a status other than 0.
+A finding is an exception other than InvalidEvent: atheris prints it with the input and exits with a status other
+than 0.
 """
 
 import argparse
@@ -13,30 +14,31 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=300, help="how long [default: 300]")
-    parser.add_argument("--corpus", type=Path, default=ROOT / ".cache" / "fuzz", help="where inputs are kept")
-    told = parser.parse_args()
+    parser.add_argument("--seconds", type=int, default=300, help="duration in seconds (default 300)")
+    parser.add_argument(
+        "--corpus", type=Path, default=ROOT / ".cache" / "fuzz", help="folder of the inputs (default .cache/fuzz)"
+    )
+    options = parser.parse_args()
     try:
         atheris = importlib.import_module("atheris")
     except ImportError:
         print("atheris is not installed: pip install atheris (Linux, CPython up to 3.13)", file=sys.stderr)
         return 2
-    with atheris.instrument_imports(include=["topics", "vigil.topics.contracts"]):
+    with atheris.instrument_imports(include=["vigil.topics"]):
         from vigil.topics.catalog import TOPICS
         from vigil.topics.contracts.decoding import decode
         from vigil.topics.contracts.examples import EXAMPLES
         from vigil.topics.fields import InvalidEvent
 
     names = [topic.name for topic in TOPICS if topic.direction == "in"]
-    told.corpus.mkdir(parents=True, exist_ok=True)
+    options.corpus.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         seed = bytes([number]) + EXAMPLES[name].key.encode() + b"\0" + json.dumps(EXAMPLES[name].value).encode()
-        (told.corpus / f"seed-{name}").write_bytes(seed)
+        (options.corpus / f"seed-{name}").write_bytes(seed)
 
     def one_input(data: bytes) -> None:
         if not data:
@@ -44,10 +46,10 @@ def main() -> int:
         key, _, value = data[1:].partition(b"\0")
         try:
             decode(names[data[0] % len(names)], key or None, value, 1_700_000_000_000)
-        except InvalidEvent as refused:
-            refused.detail.encode()
+        except InvalidEvent as error:
+            error.detail.encode()  # the text must be valid Unicode
 
-    atheris.Setup([sys.argv[0], f"-max_total_time={told.seconds}", "-max_len=66000", str(told.corpus)], one_input)
+    atheris.Setup([sys.argv[0], f"-max_total_time={options.seconds}", "-max_len=66000", str(options.corpus)], one_input)
     atheris.Fuzz()
     return 0
 

@@ -1,8 +1,8 @@
-"""Do the locks fit pyproject.toml? Reads files only: works without a network.
+"""Checks that the locks match pyproject.toml. It only reads files and needs no network.
 
-requirements.lock       everything, with the extras `demo` and `dev`: what `make install` installs
-deploy/requirements.lock    what a worker needs: the image; the same versions
-deploy/linters.lock         what `make deploy-check` runs, by deploy/linters.in
+requirements.lock           everything with the extras `demo` and `dev`, which `make install` installs
+deploy/requirements.lock    what the image needs, in the same versions
+deploy/linters.lock         what `make deploy-check` runs, from deploy/linters.in
 """
 
 import re
@@ -19,36 +19,36 @@ PIN = re.compile(r"^([\w.-]+)==([^\s\\]+)(?: ; [^\\\n]+?)?((?: \\\n +--hash=sha2
 
 
 def pins(text: str, name: str, problems: list[str]) -> dict[str, set[Version]]:
-    """Each package's locked versions (several where markers tell them apart)."""
+    """Return the locked versions of each package; there are several if markers choose among them."""
     found: dict[str, set[Version]] = {}
     for package, version, hashes in PIN.findall(text):
         found.setdefault(canonicalize_name(package), set()).add(Version(version))
         if not hashes:
             problems.append(f"{name}: {package}=={version} has no hash")
     if "://" in text:
-        problems.append(f"{name}: names a host; packages are taken from wherever the user's own settings say")
+        problems.append(f"{name}: names a host; the index is a matter of each user's settings")
     return found
 
 
 def unmet(wanted: list[str], locked: dict[str, set[Version]], name: str, asked: str = "pyproject.toml") -> list[str]:
-    """What the lock does not pin as wanted."""
+    """Return a line for each requirement that the lock does not satisfy."""
     problems = []
     for requirement in map(Requirement, wanted):
         versions = locked.get(canonicalize_name(requirement.name), set())
         if not any(requirement.specifier.contains(version, prereleases=True) for version in versions):
-            told = ", ".join(map(str, sorted(versions))) or "nothing"
-            problems.append(f"{name}: {asked} wants {requirement}, the lock has {told}")
+            found = ", ".join(map(str, sorted(versions))) or "nothing"
+            problems.append(f"{name}: {asked} wants {requirement}, the lock has {found}")
     return problems
 
 
 def linter_names(root: Path) -> list[str]:
-    """What deploy/linters.in asks for."""
+    """Return the requirements of deploy/linters.in."""
     lines = (root / "deploy/linters.in").read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def check(root: Path) -> list[str]:
-    """Every misfit, in words."""
+    """Return a line for each mismatch."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     problems: list[str] = []
@@ -69,7 +69,7 @@ def main() -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        print("renew the locks: make lock", file=sys.stderr)
+        print("to renew the locks, run: make lock", file=sys.stderr)
     return bool(problems)
 
 

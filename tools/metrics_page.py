@@ -1,4 +1,4 @@
-"""Makes docs/metrics.md of app/observability/metrics.py: `python -m tools.metrics_page`; a test compares them."""
+"""Writes the table of docs/metrics.md from the metrics in the code: `python -m tools.metrics_page`."""
 
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ _SUFFIX: Final = {"counter": "_total", "histogram": "", "gauge": ""}
 
 
 def page() -> str:
-    """The page as it must be: what stands before the table is written by hand."""
+    """Return the page with a current table; the text before the table is written by hand."""
     rows = []
     for metric in worker_metrics().all():
         (family,) = metric.describe()

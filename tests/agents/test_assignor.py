@@ -3,18 +3,18 @@
 import pytest
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from tools.group import Group
+from tests.support.simulated_group import SimulatedGroup
 from vigil.agents.faust.batches import BatchApp, ShardAssignor
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.worker import _faust_app
 
 
-def group_of(workers: int, partitions: int, replicas: int = 0, kind: type = ShardAssignor) -> Group:
-    group = Group(partitions, replicas, kind)
+def group_of(workers: int, partitions: int, replicas: int = 0, kind: type = ShardAssignor) -> SimulatedGroup:
+    group = SimulatedGroup(partitions, replicas, kind)
     for number in range(workers):
         group.join(f"worker-{number}")
-    group.deal()
-    group.deal()
+    group.rebalance()
+    group.rebalance()
     return group
 
 
@@ -39,8 +39,8 @@ def test_each_partition_has_one_owner_and_its_topics_and_state_go_with_it(worker
 def test_of_a_worker_that_dies_only_its_own_shards_move() -> None:
     group = group_of(10, 40)
     del group.members["worker-3"]
-    assert group.deal() == 4
-    assert group.deal() == 0
+    assert group.rebalance() == 4
+    assert group.rebalance() == 0
 
 
 def test_a_standby_takes_over_from_the_worker_that_died() -> None:
@@ -48,7 +48,7 @@ def test_a_standby_takes_over_from_the_worker_that_died() -> None:
     followers = {tp.partition: name for name, member in group.members.items() for tp in member.assigned_standbys()}
     lost = [partition for partition, owner in group.owners().items() if owner == "worker-1"]
     del group.members["worker-1"]
-    group.deal()
+    group.rebalance()
     assert lost
     assert sum(group.owners()[partition] == followers[partition] for partition in lost) >= len(lost) // 2
 

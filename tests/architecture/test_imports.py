@@ -1,7 +1,7 @@
-"""Imports point one way, and the pure packages know no Kafka, no wall clock, no files and no randomness.
+"""Imports point one way, and the pure packages use no Kafka, wall clock, files or randomness.
 
 topics ◀─ app.engine ◀─ app.domain ◀─ agents, app.runtime ◀─ app.console, app.notify, … ◀─ app.cli
-app.kafka and app.observability stand beside, and know no domain.
+app.kafka and app.observability stand beside them and know no domain.
 """
 
 import ast
@@ -20,17 +20,17 @@ IMPURE = {
     "time", "random", "secrets", "uuid", "os", "pathlib", "io", "shutil", "tempfile", "socket", "signal", "logging",
     "structlog", "prometheus_client", "click", "rich", "uvloop", "selectors", "contextvars",
 }  # fmt: skip
-"""What would let time, chance, files, the network or the environment into a judgement."""
+"""Modules through which time, randomness, files, the network or the environment could affect a judgement."""
 
 OWN_FILE = ("vigil.app.domain.rulebook.reader", "vigil.app.domain.rulebook.rooms", "vigil.app.messages.catalogue")
-"""They may open the TOML files that lie beside them."""
+"""Modules that may open TOML files of their own package."""
 
-CLOCKS = {"open", "print", "input"}
-"""Builtins that reach outside."""
+IMPURE_BUILTINS = {"open", "print", "input"}
+"""Built-in functions that reach outside the process."""
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the project by its dotted name."""
+    """Return the path of every module of the product by its dotted name."""
     found = {}
     for top in ("app", "agents", "topics"):
         for path in sorted((ROOT / top).rglob("*.py")):
@@ -40,10 +40,11 @@ def modules() -> dict[str, Path]:
 
 
 MODULES = modules()
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def imports(tree: ast.AST, module: str, package: bool) -> Iterator[str]:
-    """The dotted names that a module imports anywhere in it, also inside functions."""
+    """Yield the dotted names that a module imports, also inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -76,19 +77,19 @@ def ours(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", of(*PURE))
-def test_a_pure_module_imports_nothing_that_knows_the_world(module: str) -> None:
+def test_a_pure_module_imports_no_module_that_reaches_outside(module: str) -> None:
     allowed = {"pathlib"} if module in OWN_FILE else set()
     assert {name for name in imported(module) if name.split(".")[0] in IMPURE - allowed} == set()
 
 
 @pytest.mark.parametrize("module", of(*PURE))
-def test_a_pure_module_asks_neither_the_clock_nor_the_environment(module: str) -> None:
+def test_a_pure_module_reads_neither_clock_nor_environment(module: str) -> None:
     if module in OWN_FILE:
         return
     called = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Name) and node.func.id in CLOCKS:
+            if isinstance(node.func, ast.Name) and node.func.id in IMPURE_BUILTINS:
                 called.add(node.func.id)
             elif isinstance(node.func, ast.Attribute) and node.func.attr in {"utcnow", "today", "urandom", "getenv"}:
                 called.add(node.func.attr)
@@ -100,12 +101,12 @@ def test_a_pure_module_asks_neither_the_clock_nor_the_environment(module: str) -
             ):
                 called.add("datetime.now")
             elif isinstance(node.func, ast.Name) and node.func.id == "hash":
-                called.add("hash")  # of strings: another one in each process
+                called.add("hash")  # the hash of a string differs between processes
     assert called == set()
 
 
 @pytest.mark.parametrize("module", of("vigil.topics"))
-def test_topics_know_msgspec_and_orjson_alone(module: str) -> None:
+def test_topics_import_no_library_but_msgspec_and_orjson(module: str) -> None:
     outside = {name.split(".")[0] for name in imported(module)} - set(sys.stdlib_module_names)
     assert outside <= {"msgspec", "orjson", "vigil"}
 
@@ -123,7 +124,7 @@ LAYERS = {
         "vigil.app.observability", "vigil.topics",
     ),
 }  # fmt: skip
-"""What each package may import beside itself. Packages that are not named may import all but `vigil.app.cli`."""
+"""The packages that each package may import besides itself. Others may import all but `vigil.app.cli`."""
 
 
 @pytest.mark.parametrize("package", LAYERS)
@@ -143,7 +144,7 @@ def test_only_the_adapter_imports_faust() -> None:
     assert wrong == set()
 
 
-def test_nobody_imports_the_worker_or_the_commands_but_the_commands() -> None:
+def test_only_the_commands_import_the_worker_and_other_commands() -> None:
     ends = ("vigil.app.runtime.worker", "vigil.app.cli")
     wrong = {
         (module, name)
@@ -154,9 +155,9 @@ def test_nobody_imports_the_worker_or_the_commands_but_the_commands() -> None:
     assert wrong == set()
 
 
-def test_no_module_imports_itself_by_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     graph = {module: {name for name in imported(module) if name in MODULES and name != module} for module in MODULES}
-    # A package's own __init__ that gathers its modules is no circle.
+    # A package whose __init__ imports its modules is not a cycle.
     graph = {m: {n for n in names if not m.startswith(f"{n}.")} for m, names in graph.items()}
     done: set[str] = set()
 
@@ -171,18 +172,35 @@ def test_no_module_imports_itself_by_a_circle() -> None:
         visit(module, ())
 
 
-def test_the_rules_can_be_had_without_faust_and_asyncio() -> None:
+REPOSITORY_TESTS = ("tools", "docs", "architecture")
+"""Folders of tests/ that check the tools and the repository. The others test the product, and are run from a package
+that has no tools."""
+
+
+@pytest.mark.parametrize("folder", sorted({path.relative_to(ROOT / "tests").parts[0] for path in TESTS}))
+def test_tests_of_the_product_import_nothing_from_tools(folder: str) -> None:
+    wrong = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in TESTS
+        if path.relative_to(ROOT / "tests").parts[0] == folder and folder not in REPOSITORY_TESTS
+        for name in imports(ast.parse(path.read_text()), "tests", True)
+        if within(name, ("tools", "benchmarks"))
+    }
+    assert wrong == set()
+
+
+def test_the_pure_packages_load_neither_faust_nor_asyncio() -> None:
     code = (
         "import sys\n"
         f"for name in {of(*PURE)!r}: __import__(name)\n"
         "impure = {'faust', 'mode', 'aiokafka', 'asyncio', 'vigil.agents', 'vigil.app.runtime.worker'}\n"
         "print(sorted(impure & set(sys.modules)))"
     )
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (told.returncode, told.stdout.strip()) == (0, "[]"), told.stderr
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout.strip()) == (0, "[]"), result.stderr
 
 
-def test_an_import_inside_a_function_is_seen() -> None:
+def test_an_import_inside_a_function_is_found() -> None:
     tree = ast.parse("def f():\n    from faust import App\n    import time as t\n    from . import watermark\n")
     assert set(imports(tree, "vigil.app.engine.shard", False)) == {
         "faust",

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 
-from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
+from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send
 from tests.support.notify_stories import T0, S, action, notice, verdict
 from tests.support.webhook_receiver import Receiver
 from vigil.app.domain.rulebook.reader import load_rulebook
@@ -281,7 +281,7 @@ async def test_a_worker_and_a_notifier_that_is_killed_again_and_again(broker_of_
         seed=11, rooms=12, suppliers=1, start_ms=1_662_048_000_000, duration_s=900, history_days=1, reviews=0.5
     )  # fmt: skip
     messages = list(simulation.messages())
-    expected = calm(messages)
+    expected = replayed(messages)
     # At least this many steps are sent: each of these outputs is one.
     steps = len(expected.verdicts) + sum(
         output.body.kind in ("at-risk", "entry-missed")  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""Names of metrics by Prometheus's conventions, and their page in the docs."""
+"""Metrics follow the conventions of Prometheus."""
 
 import re
 import subprocess
@@ -8,15 +8,9 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from tests.support.needs import program
-from tools.metrics_page import PAGE, page
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.observability.metrics import DELAYS, WorkerMetrics
 from vigil.app.runtime.metrics_reporter import worker_metrics
-
-
-def test_the_page_says_what_the_code_says():
-    assert PAGE.read_text() == page(), "write it anew: python -m tools.metrics_page"
-
 
 EVERY = [
     metric
@@ -26,7 +20,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=str)
-def test_names_labels_and_words_go_by_the_conventions(metric: MetricWrapperBase):
+def test_names_labels_and_help_follow_the_conventions(metric: MetricWrapperBase):
     (family,) = metric.describe()
     assert re.fullmatch(r"vigil_[a-z0-9_]+", family.name)
     assert family.documentation.endswith(".")
@@ -36,18 +30,18 @@ def test_names_labels_and_words_go_by_the_conventions(metric: MetricWrapperBase)
     )
 
 
-def test_the_promise_is_a_bound_of_its_histogram():
+def test_the_promised_delay_is_a_bucket_of_its_histogram():
     assert 0.5 in DELAYS
 
 
-def test_a_fresh_worker_tells_counters_at_0_so_that_the_first_event_is_a_rise():
+def test_a_new_worker_exports_counters_at_0_so_that_the_first_event_is_an_increase():
     registry = worker_metrics().registry
     assert registry.get_sample_value("vigil_verdicts_total", {"rule": "absence"}) == 0
     assert registry.get_sample_value("vigil_refused_total", {"topic": "comment", "reason": "late"}) == 0
     assert registry.get_sample_value("vigil_actions_total", {"family": "obs", "status": "active"}) == 0
 
 
-def test_a_fresh_vigil_notify_exports_the_counters_of_each_target_at_0():
+def test_a_new_vigil_notify_exports_the_counters_of_each_target_at_0():
     metrics = NotifyMetrics()
     metrics.initialize(["ops"])
     for name, labels in (("delivered", {}), ("dead_letters", {}), ("tries", {"outcome": "later"})):
@@ -55,9 +49,9 @@ def test_a_fresh_vigil_notify_exports_the_counters_of_each_target_at_0():
 
 
 @pytest.mark.parametrize("metrics", [worker_metrics(), NotifyMetrics()], ids=["worker", "notify"])
-def test_promtool_has_no_complaint(metrics: WorkerMetrics | NotifyMetrics):
+def test_promtool_accepts_the_metrics(metrics: WorkerMetrics | NotifyMetrics):
     promtool = program("PROMETHEUS", "the metrics' form is", "prometheus", "promtool")
-    told = subprocess.run(
+    result = subprocess.run(
         [promtool, "check", "metrics"], input=generate_latest(metrics.registry), capture_output=True, check=False
     )
-    assert (told.returncode, told.stdout + told.stderr) == (0, b"")
+    assert (result.returncode, result.stdout + result.stderr) == (0, b"")

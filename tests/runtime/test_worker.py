@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.broken_worker import FATAL
 from tests.support.comparison import differences
-from tests.support.harness import INPUTS, WorkerProcess, calm, finished, make_topics, read, send
+from tests.support.harness import INPUTS, WorkerProcess, finished, make_topics, read, replayed, send
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook
 from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePosition, marker_record
@@ -132,7 +132,7 @@ async def committed(broker: str, app_id: str = "vigil") -> dict[str, int]:
 
 async def test_a_worker_tells_how_it_is_and_parts_without_a_trace(stored: str, tmp_path: Path) -> None:
     messages = simulated()
-    expected = calm(messages)
+    expected = replayed(messages)
     assert expected.verdicts
     await send(stored, messages)
     log = tmp_path / "worker.log"
@@ -207,7 +207,7 @@ async def test_a_worker_tells_how_it_is_and_parts_without_a_trace(stored: str, t
 
 async def test_a_signal_in_the_middle_of_a_backlog_loses_and_repeats_nothing(stored: str, tmp_path: Path) -> None:
     messages = simulated(seconds=600, rooms=24)
-    expected = calm(messages)
+    expected = replayed(messages)
     await send(stored, messages)
     running = await worker(stored, tmp_path / "worker.log", max_poll_records=20, **recorded(expected)).ready()
     while not re.search(r"^vigil_verdicts_total\{.*\} [1-9]", running.get("/metrics")[1], re.MULTILINE):
@@ -276,7 +276,7 @@ async def test_a_bug_in_a_rule_ends_the_worker_with_nothing_lost_and_nothing_hal
     assert fatal.key is not None and fatal.value is not None
     fatal = fatal._replace(key=FATAL.encode(), value=fatal.value.replace(fatal.key, FATAL.encode()))
     messages.insert(middle, fatal)
-    expected = calm(messages)
+    expected = replayed(messages)
     await send(stored, messages)
     log = tmp_path / "broken.log"
     told = {"session_timeout_ms": 3000, "idempotent_producer": False, **recorded(expected)}

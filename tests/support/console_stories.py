@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tests.support.harness import calm
+from tests.support.harness import replayed
 from vigil.app.console.auth.authenticator import Authenticator
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.server import ConsoleServer
@@ -32,7 +32,7 @@ def simulated(rooms: int = 20, seconds: int = 600, seed: int = 3) -> tuple[tuple
         seed=seed, rooms=rooms, suppliers=12, start_ms=START, duration_s=seconds, history_days=40.0, rfq_every_s=600
     )
     messages = tuple(simulation.messages())
-    return messages, calm(messages)
+    return messages, replayed(messages)
 
 
 class ConsoleStage:

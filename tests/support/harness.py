@@ -1,4 +1,4 @@
-"""Runs a recording through worker processes on a broker, and holds what comes out against a calm replay of it."""
+"""Runs recordings through worker processes on a broker, and computes what a replay without faults gives."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ OUTPUTS: Final = (*(output.topic for output in REGISTRY.replayed), DEAD_LETTER)
 
 
 def recorded(messages: Iterable[SimulatedMessage]) -> list[bytes]:
-    """The messages as the lines of a recording, malformed ones left out where a line cannot say them."""
+    """Return the messages as lines of a recording. Keys must be UTF-8."""
     lines = []
     for message in messages:
         value = b"null" if message.value is None else message.value
@@ -42,20 +43,20 @@ def recorded(messages: Iterable[SimulatedMessage]) -> list[bytes]:
     return lines
 
 
-def calm(messages: Iterable[SimulatedMessage], lateness: int = LATENESS_MS) -> Outputs:
-    """What a replay of the messages gives."""
+def replayed(messages: Iterable[SimulatedMessage], lateness: int = LATENESS_MS) -> Outputs:
+    """Return the outputs of a replay of the messages."""
     run = Replay(load_rulebook(), lateness)
     run.feed(recorded(messages))
     return run.end()
 
 
 async def make_topics(broker: str, partitions: int, app_id: str = "vigil") -> None:
-    """The topics as a worker would make them."""
+    """Create the topics as a worker does."""
     await ensure_topics(Settings(broker=broker, partitions=partitions, app_id=app_id), REGISTRY.sources)
 
 
 async def send(broker: str, messages: Iterable[SimulatedMessage], rate: float | None = None) -> int:
-    """Send the messages in order of arrival; `rate`: at most so many a second. Return how many."""
+    """Send the messages in order of arrival, at most `rate` a second, and return their number."""
     producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5, max_batch_size=256 * 1024, acks="all")
     await producer.start()
     began, number, waiting = time.monotonic(), 0, []
@@ -74,22 +75,50 @@ async def send(broker: str, messages: Iterable[SimulatedMessage], rate: float | 
     return number
 
 
+async def send_paced(broker: str, messages: Sequence[SimulatedMessage], over_s: float | None = 0.0) -> None:
+    """Send the messages in order and each exactly once, whatever happens to the broker meanwhile.
+
+    They are sent evenly over `over_s` seconds; 0: at once; None: each at its `sent_at` by the wall clock.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=broker, linger_ms=5, enable_idempotence=True, request_timeout_ms=60_000, retry_backoff_ms=50
+    )
+    await producer.start()
+    began = time.monotonic()
+    try:
+        waiting = []
+        for number, message in enumerate(messages):
+            if number % 20 == 0 or over_s is None:
+                ahead = (
+                    message.sent_at / 1000 - time.time()
+                    if over_s is None
+                    else over_s * number / len(messages) - (time.monotonic() - began)
+                )
+                if ahead > 0:
+                    await asyncio.sleep(ahead)
+            waiting.append(await producer.send(message.topic, message.value, key=message.key))
+        await asyncio.gather(*waiting)
+    finally:
+        with suppress(Exception):
+            await asyncio.wait_for(producer.stop(), 10)
+
+
 class WorkerProcess:
-    """One `vigil worker`, which this process ends if nobody else has."""
+    """One `vigil worker`, which does not outlive this process."""
 
     def __init__(self, broker: str, log: Path, *, command: Sequence[str] | None = None, **settings: object) -> None:
-        """`command`: what to run in the place of `vigil worker`; it gets the same environment."""
+        """`command` replaces `vigil worker` and gets the same environment."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("VIGIL_")}
-        told = {"broker": broker, "web_port": free_port(), **settings}
-        self.web_port: int = told["web_port"]  # type: ignore[assignment]
-        environment |= {f"VIGIL_{name.upper()}": str(value) for name, value in told.items()}
+        given = {"broker": broker, "web_port": free_port(), **settings}
+        self.web_port: int = given["web_port"]  # type: ignore[assignment]
+        environment |= {f"VIGIL_{name.upper()}": str(value) for name, value in given.items()}
         self.log = log
         with log.open("ab") as output:
             run = list(command or [sys.executable, "-m", "vigil", "worker"])
             self.process = start_child(run, output, environment)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of a page of the worker's; status 0 while it does not listen."""
+        """Return status and body of a page of the worker; status 0 while it does not listen."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -99,7 +128,7 @@ class WorkerProcess:
             return 0, ""
 
     async def ready(self, within_s: float = 60) -> "WorkerProcess":
-        """Wait until the worker judges."""
+        """Wait until the worker is ready."""
         until = time.monotonic() + within_s
         while (await asyncio.to_thread(self.get, "/health/ready"))[0] != 200:
             if self.process.poll() is not None or time.monotonic() > until:
@@ -112,12 +141,12 @@ class WorkerProcess:
             self.process.send_signal(which)
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kill it with SIGKILL."""
         self.signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self, within_s: float = 15) -> int:
-        """SIGTERM; return the exit status."""
+        """Stop it with SIGTERM and return the exit status."""
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         try:
@@ -128,7 +157,7 @@ class WorkerProcess:
 
 
 async def finished(broker: str, app_id: str = "vigil", within_s: float = 120, still_s: float = 2.0) -> None:
-    """Wait until the group has read, judged and committed everything, its own internal topics too."""
+    """Wait until the group has read, judged and committed everything, including its internal topics."""
     topics = list(REGISTRY.readers)
     consumer = AIOKafkaConsumer(bootstrap_servers=broker)
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
@@ -164,10 +193,10 @@ async def finished(broker: str, app_id: str = "vigil", within_s: float = 120, st
 
 
 async def read(broker: str, topics: Sequence[str] = OUTPUTS) -> dict[str, list[tuple[bytes | None, Any]]]:
-    """Every message of the topics by topic: key and decoded value, partition by partition in order."""
+    """Return key and decoded value of every message by topic, in the order of each partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
     await consumer.start()
-    told: dict[str, list[tuple[bytes | None, Any]]] = {topic: [] for topic in topics}
+    found: dict[str, list[tuple[bytes | None, Any]]] = {topic: [] for topic in topics}
     try:
         partitions = []
         for topic in topics:
@@ -182,15 +211,15 @@ async def read(broker: str, topics: Sequence[str] = OUTPUTS) -> dict[str, list[t
             for tp, records in (await consumer.getmany(timeout_ms=500)).items():
                 for record in records:
                     value = None if record.value is None else orjson.loads(record.value)
-                    told[tp.topic].append((record.key, value))
+                    found[tp.topic].append((record.key, value))
                 if records[-1].offset + 1 >= ends[tp]:
                     left.discard(tp)
     finally:
         await consumer.stop()
-    return told
+    return found
 
 
 def log_file(name: str) -> Path:
-    """A new file for what a worker says."""
+    """Return the path of a new log file."""
     folder = Path(tempfile.mkdtemp(prefix="vigil-test-"))
     return folder / f"{name}.log"

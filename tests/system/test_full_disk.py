@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.comparison import differences
-from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
+from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send_paced
 from tests.support.kafka import KafkaBroker
-from tools.chaos_run import send
 from vigil.app.simulate import Simulation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -50,7 +49,7 @@ async def test_nothing_is_lost_when_the_brokers_disk_was_full(
 ) -> None:
     simulation = Simulation(seed=8, rooms=20, suppliers=6, start_ms=1_662_048_000_000, duration_s=300)
     messages = list(simulation.messages())
-    expected = calm(messages)
+    expected = replayed(messages)
     half = len(messages) // 2
     settings = {
         "clock": "recorded",
@@ -62,10 +61,10 @@ async def test_nothing_is_lost_when_the_brokers_disk_was_full(
     }
     with KafkaBroker(small_disk / "kafka") as broker:
         await make_topics(broker.address, PARTITIONS)
-        await send(broker.address, messages[:half])
+        await send_paced(broker.address, messages[:half])
         worker = await WorkerProcess(broker.address, tmp_path / "worker.log", **settings).ready()
         ballast = fill(small_disk)
-        sending = asyncio.create_task(send(broker.address, messages[half:], 5))
+        sending = asyncio.create_task(send_paced(broker.address, messages[half:], 5))
         try:
             until = time.monotonic() + 60
             while Path(f"/proc/{broker.pid}").exists() and "Z" not in state(broker.pid):

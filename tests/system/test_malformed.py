@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.support.comparison import differences
-from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
+from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send
 from vigil.app.simulate import Simulation
 
 
@@ -16,7 +16,7 @@ async def test_malformed_messages_change_nothing_and_are_all_told(any_broker_of_
     messages = list(simulation.messages())
     bad = [message for message in messages if message.malformed is not None]
     assert len(bad) >= 10_000
-    expected = calm(message for message in messages if message.malformed is None)
+    expected = replayed(message for message in messages if message.malformed is None)
     assert expected.verdicts
     assert expected.notices
     assert not expected.refused

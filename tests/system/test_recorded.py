@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from tests.support.comparison import differences
-from tests.support.harness import INPUTS, WorkerProcess, calm, finished, make_topics, read, send
+from tests.support.harness import INPUTS, WorkerProcess, finished, make_topics, read, replayed, send
 from tests.support.kafka import KafkaBroker
 from vigil.app.runtime.replay import Outputs
 from vigil.app.simulate import Simulation
@@ -32,7 +32,7 @@ def recording() -> tuple[list[SimulatedMessage], Outputs]:
         duplicates=0.01,
     )
     messages = list(simulation.messages())
-    return messages, calm(messages)
+    return messages, replayed(messages)
 
 
 def settings(expected: Outputs) -> dict[str, object]:

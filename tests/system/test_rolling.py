@@ -14,9 +14,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from tests.support.comparison import differences
-from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
+from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send_paced
 from tests.support.kafka import KafkaBroker
-from tools.chaos_run import send
 from vigil.app.simulate import Simulation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -67,11 +66,11 @@ async def test_workers_are_replaced_one_by_one_and_no_deadline_waits_longer_than
         seed=9, rooms=250, suppliers=4, start_ms=now - PAST_S * 1000, duration_s=PAST_S + ON_AIR_S, fault_every_s=8.0
     )
     messages = list(simulation.messages())
-    expected = calm(messages, LATENESS_MS)
+    expected = replayed(messages, LATENESS_MS)
     await make_topics(address, PARTITIONS)
     past = sum(message.sent_at <= now for message in messages)
-    await send(address, messages[:past])
-    sending = asyncio.create_task(send(address, messages[past:], None))
+    await send_paced(address, messages[:past])
+    sending = asyncio.create_task(send_paced(address, messages[past:], None))
 
     def start(name: str) -> WorkerProcess:
         return WorkerProcess(address, tmp_path / f"{name}.log", allowed_lateness_ms=LATENESS_MS)

@@ -12,7 +12,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 
 from tests.notify.test_service import ROUTES, message, publish
 from tests.support.comparison import differences
-from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
+from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send
 from tests.support.kafka import KafkaBroker
 from tests.support.notify_stories import verdict
 from tests.support.webhook_receiver import Receiver
@@ -162,7 +162,7 @@ async def test_a_worker_with_exactly_the_documented_rights_gives_what_the_replay
     messages = list(
         Simulation(seed=3, rooms=6, suppliers=4, start_ms=1_662_048_000_000, duration_s=300, history_days=2).messages()
     )
-    expected = calm(messages)
+    expected = replayed(messages)
     first = not hasattr(secure, "filled")
     await make_topics(secure.address, 2, app_id)
     if first:

@@ -136,7 +136,7 @@ async def test_a_standby_that_is_slow_to_read_has_all_of_it_in_the_end(own_kafka
     address, number = own_kafka.address, 12_000
     await make_topics(address, PARTITIONS)
     await remember(address, number)
-    slow = [sys.executable, "-m", "tools.chaos_worker", "--slow=1"]
+    slow = [sys.executable, "-m", "tests.support.faulty_worker", "--slow=1"]
     killed, heir = await two(address, tmp_path, max_poll_records=50, command=slow)
     try:
         until = time.monotonic() + 90

@@ -6,7 +6,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from tests.support.comparison import differences
-from tests.support.harness import WorkerProcess, calm, finished, make_topics, read
+from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed
 from tests.support.kafka import KafkaBroker
 from vigil.app.simulate import Simulation
 
@@ -19,7 +19,7 @@ A_TIME = 400
 async def test_what_a_transaction_takes_back_is_not_judged(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     simulation = Simulation(seed=9, rooms=8, suppliers=4, start_ms=1_662_048_000_000, duration_s=300)
     messages = list(simulation.messages())
-    expected = calm(messages)
+    expected = replayed(messages)
     assert expected.verdicts
     address = own_kafka.address
     await make_topics(address, 2)

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 
 from tests.support.comparison import differences
-from tests.support.harness import OUTPUTS, WorkerProcess, calm, finished, make_topics, read, recorded, send
+from tests.support.harness import OUTPUTS, WorkerProcess, finished, make_topics, read, recorded, replayed, send
 from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.runtime.replay import replay
@@ -27,7 +27,7 @@ def candidate(folder: Path) -> Path:
 
 async def test_a_worker_with_a_candidate_says_in_shadow_what_a_replay_under_it_says(tmp_path: Path) -> None:
     messages = list(Simulation(seed=17, rooms=20, suppliers=5, start_ms=1_662_048_000_000, duration_s=500).messages())
-    expected = calm(messages)
+    expected = replayed(messages)
     file = candidate(tmp_path)
     other = replay(recorded(messages), load_rulebook(file))
     with EmbeddedBroker() as broker:

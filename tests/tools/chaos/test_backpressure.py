@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.comparison import differences
-from tests.support.harness import WorkerProcess, calm, finished, make_topics, read, send
+from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send, send_paced
 from tests.support.kafka import KafkaBroker
-from tools.chaos_run import send as evenly
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.message import SimulatedMessage
 
@@ -68,7 +67,7 @@ async def test_frames_of_six_hours_before_anything_else_are_held_back(own_kafka:
     messages = list(simulation.messages())
     frames = [message for message in messages if message.topic == "frame-status"]
     assert len(frames) > 100_000
-    expected = calm(messages)
+    expected = replayed(messages)
     address = own_kafka.address
     await make_topics(address, PARTITIONS)
     await send(address, frames)
@@ -140,11 +139,11 @@ async def test_twenty_times_as_many_rooms_as_a_worker_can_carry(own_kafka: Kafka
     try:
         start = time.time_ns() // 1_000_000 + 3000  # some time to make them
         messages = with_a_burst(start)
-        expected = calm(messages, LATENESS_MS)
+        expected = replayed(messages, LATENESS_MS)
         rates = Counter((message.sent_at - start) // 1000 for message in messages)
         assert rates[BURST_S[1] - 2] > 15 * rates[BURST_S[0] - 2]
         watching = asyncio.create_task(watched(worker, done))
-        sending = asyncio.create_task(evenly(address, messages, None))
+        sending = asyncio.create_task(send_paced(address, messages, None))
         await asyncio.sleep(start / 1000 + BURST_S[0] - time.time())
         before_it = now(worker)
         await short_of_cpu(worker, BURST_S[1] - BURST_S[0])
@@ -182,7 +181,7 @@ async def test_a_broker_that_hardly_answers_makes_it_slow_and_nothing_else(
 ) -> None:
     simulation = Simulation(seed=6, rooms=30, suppliers=8, start_ms=1_662_048_000_000, duration_s=300)
     messages = list(simulation.messages())
-    expected = calm(messages)
+    expected = replayed(messages)
     address, half = own_kafka.address, len(messages) // 2
     await make_topics(address, PARTITIONS)
     await send(address, messages[:half])
@@ -199,7 +198,7 @@ async def test_a_broker_that_hardly_answers_makes_it_slow_and_nothing_else(
     slow = asyncio.create_task(barely_answering(own_kafka))
     try:
         watching = asyncio.create_task(watched(worker, done))
-        await evenly(address, messages[half:], 15)
+        await send_paced(address, messages[half:], 15)
         slow.cancel()
         await asyncio.gather(slow, return_exceptions=True)
         await finished(address, within_s=120, still_s=1.0)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tools.chaos_plan import Action, plan
+from tools.chaos_plan import ChaosAction, plan
 from tools.chaos_run import Run
 
 
@@ -37,7 +37,7 @@ async def test_a_blow_that_is_due_before_the_broker_is_back_waits_for_it(tmp_pat
     broker: Any = Slow()
     run = Run(plan(1), broker, tmp_path)
     kinds = ("broker-kill", "broker-kill", "broker-pause")
-    await asyncio.gather(*(run._hit_broker(Action(0.0, kind, None, 0.0)) for kind in kinds))
+    await asyncio.gather(*(run._hit_broker(ChaosAction(0.0, kind, None, 0.0)) for kind in kinds))
     assert broker.blows == ["kill", "kill", "pause"]
     assert broker.runs
     assert not run.broker_away

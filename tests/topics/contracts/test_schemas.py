@@ -6,7 +6,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from tests.support.harness import calm
+from tests.support.harness import replayed
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.runtime.replay import json_line, replay
@@ -107,7 +107,7 @@ def test_everything_that_a_simulated_day_brings_and_leads_to_fits():
     for message in messages:
         if message.value is not None:
             VALIDATORS[message.topic].validate(json.loads(message.value))
-    outputs = calm(messages).by_topic()
+    outputs = replayed(messages).by_topic()
     for topic, told in outputs.items():
         assert told or topic == "dead-letter", topic
         for output in told:

@@ -1,6 +1,6 @@
 """A worker for chaos runs: the product's own, slowed between its steps, or run without one of its safeguards.
 
-    python -m tools.chaos_worker [--slow SEED] [--fault NAME]    settings as for `vigil worker`, from the environment
+    python -m tests.support.faulty_worker [--slow SEED] [--fault NAME]    settings from the environment, as for a worker
 
 `--slow` waits between the steps of a checkpoint, before batches are handed on, and before what stands in a changelog is
 taken in, so that blows fall there often: it must change no outcome. At SIGALRM the process stops itself (SIGSTOP) just

@@ -1,4 +1,4 @@
-"""The pages about the contract are current, and what they show works."""
+"""The pages of the contract are current, and their examples work."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def test_generated_files_and_parts_are_current():
     assert contracts.stale() == [], "python tools/contracts.py write"
 
 
-def test_a_stale_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_files_that_are_out_of_date_are_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     shutil.copytree(contracts.FOLDER, tmp_path / "docs" / "contracts")
     page = tmp_path / "docs" / "contracts.md"
     page.write_text(PAGE.replace("| `verdict` | out | `room_id`", "| `verdict` | out | `host_id`"))
@@ -36,7 +36,7 @@ def test_a_stale_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (contracts.FOLDER / "schemas" / "verdict.json").unlink()
     (contracts.FOLDER / "schemas" / "verdikt.json").write_text("{}")
     monkeypatch.setattr(contracts, "ROOT", tmp_path)
-    shutil.copytree(Path(__file__).parents[3] / "examples", tmp_path / "examples")
+    shutil.copytree(Path(__file__).parents[2] / "examples", tmp_path / "examples")
     assert contracts.stale() == [
         "docs/contracts/schemas/verdict.json",
         "docs/contracts.md",
@@ -44,7 +44,7 @@ def test_a_stale_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     ]
 
 
-def test_every_example_of_the_page_is_taken():
+def test_every_example_of_the_page_is_valid():
     parts = re.findall(r"`([a-z-]+)`, key `([^`]+)`.*?```json\n(.*?)```", PAGE, re.DOTALL)
     assert {topic for topic, _, _ in parts} == set(PUBLIC) - {"verdict-shadow"}
     for topic, key, body in parts:
@@ -53,7 +53,7 @@ def test_every_example_of_the_page_is_taken():
             decode(topic, key.encode(), body.encode())
 
 
-def test_the_released_version_is_kept():
+def test_the_schemas_of_the_present_version_are_saved():
     assert (contracts.FOLDER / "released" / VERSION).is_dir()
 
 
@@ -67,33 +67,33 @@ def test_fields_that_the_page_names_exist():
 
 
 def lines_of(command: list[str], count: int, within_s: float) -> list[str]:
-    """The first lines that a program prints; it is ended then."""
+    """Return the first lines that a program prints, and kill it."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         try:
-            told, until = [], time.monotonic() + within_s
-            while len(told) < count and time.monotonic() < until:
+            lines, until = [], time.monotonic() + within_s
+            while len(lines) < count and time.monotonic() < until:
                 line = program.stdout.readline()
                 if not line:
                     break
-                told.append(line.rstrip("\n"))
+                lines.append(line.rstrip("\n"))
         finally:
             program.kill()
-    return told
+    return lines
 
 
 VERDICT = EXAMPLES["verdict"].value
 
 
-def test_the_consumer_in_python_works_and_is_short(judged: str):
+def test_the_example_consumer_in_python_works_and_is_short(judged: str):
     file = contracts.ROOT / "examples" / "consumer.py"
     assert len([line for line in file.read_text().splitlines() if line.strip()]) <= 16
-    told = lines_of([sys.executable, str(file), judged], 1, 30)
-    assert told == [f"room-1 greeting-miss {VERDICT['at']}"]
+    lines = lines_of([sys.executable, str(file), judged], 1, 30)
+    assert lines == [f"room-1 greeting-miss {VERDICT['at']}"]
 
 
 @pytest.mark.slow
-def test_the_consumer_in_java_works(judged: str, kafka_here: None):
+def test_the_example_consumer_in_java_works(judged: str, kafka_here: None):
     jars = real.fetch_jars()
     file = contracts.ROOT / "examples" / "Verdicts.java"
     (line,) = lines_of(["java", "-cp", f"{jars}/*", str(file), judged], 1, 60)
@@ -105,10 +105,10 @@ def test_the_consumer_in_java_works(judged: str, kafka_here: None):
 KCAT = PAGE.partition("### With kcat\n\n```sh\n")[2].partition("```")[0]
 
 
-async def test_the_commands_for_kcat_work_as_they_stand(kafka: str):
+async def test_the_commands_for_kcat_work_unchanged(kafka: str):
     for name in ("kcat", "jq"):
         program("KCAT", "the page's commands for kcat are", name, name)
-    own = uuid.uuid4().hex[:8]  # of topics, for others use this Kafka too
+    own = uuid.uuid4().hex[:8]  # suffix of the topics, since other tests use this Kafka
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     names = ("verdict", "enforcement", "room-status", "review")
@@ -123,7 +123,7 @@ async def test_the_commands_for_kcat_work_as_they_stand(kafka: str):
 
     def run(command: str) -> str:
         command = re.sub(r"-t ([a-z-]+)", rf"-t \1-{own}", command).replace("localhost:9092", kafka)
-        command = command.replace("-o end", "-o beginning -e")  # which would go on until Ctrl-C
+        command = command.replace("-o end", "-o beginning -e")  # otherwise it waits for new messages
         shell = ["bash", "-o", "pipefail", "-c", command]
         return subprocess.run(shell, check=True, capture_output=True, text=True, timeout=30).stdout
 
