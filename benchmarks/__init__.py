@@ -1,1 +1,1 @@
-"""Measurements, each a ratio or a distribution within one run; nothing here is asserted by a test."""
+"""Benchmarks. Each reports a ratio or a distribution of one run; tests assert none of them."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …]`: run all measurements, or those named."""
+"""`python -m benchmarks [NAME …]`: run all benchmarks, or the named ones."""
 
 import importlib
 import sys
@@ -8,11 +8,11 @@ ALL: Final = ("backlog", "latency", "live", "replay", "backtest", "recovery", "g
 
 
 def main() -> int:
-    """Run the measurements asked for; 2 for a name that is none."""
+    """Run the benchmarks; return 2 if one does not exist."""
     names = sys.argv[1:] or list(ALL)
     unknown = [name for name in names if name not in ALL]
     if unknown:
-        print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(ALL)}", file=sys.stderr)
+        print(f"unknown benchmark: {', '.join(unknown)}; known are {', '.join(ALL)}", file=sys.stderr)
         return 2
     for name in names:
         print(f"== {name} ==", flush=True)

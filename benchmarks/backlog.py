@@ -1,4 +1,4 @@
-"""A backlog of 500,000 room events worked off by one worker, checkpoints on; beside it plain Faust on the same."""
+"""One worker processes a backlog of 500,000 room events with checkpoints, compared with plain Faust."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from vigil.app.simulate import Simulation
 
 EVENTS: Final = int(os.environ.get("VIGIL_BENCH_EVENTS", "500000"))
 PLAIN_EVENTS: Final = 15_000
-"""Plain Faust gets a part of the same events: all of them would take it many minutes."""
+"""Plain Faust processes a part of the same events: all of them would take many minutes."""
 
 PARTITIONS: Final = 4
 SIMULATION: Final = Simulation(
@@ -35,7 +35,7 @@ def _read(worker: WorkerProcess) -> float:
 
 
 async def vigil(broker: str, number: int, kafka: bool) -> float:
-    """Events a CPU second of a worker, from when it is ready to when all is judged."""
+    """Return the events per CPU second of a worker, from when it is ready until all events are judged."""
     log = Path(tempfile.mkdtemp(prefix="vigil-bench-")) / "worker.log"
     worker = WorkerProcess(
         broker, log, clock="recorded", session_timeout_ms=6000, idempotent_producer=kafka, log_format="text"
@@ -49,29 +49,31 @@ async def vigil(broker: str, number: int, kafka: bool) -> float:
         spent, wall = cpu_seconds(worker.process.pid) - cpu, time.monotonic() - began
         judged = number - before
         print(
-            f"vigil worker: {judged:,.0f} events, {wall:.1f} s, {spent:.1f} CPU s, {judged / spent:,.0f} events a CPU"
+            f"vigil worker: {judged:,.0f} events, {wall:.1f} s, {spent:.1f} CPU s, {judged / spent:,.0f} events per CPU"
         )
-        print(f"              second, {judged / wall:,.0f} a second, {peak_mib(worker.process.pid):.0f} MiB at most")
+        print(
+            f"              second, {judged / wall:,.0f} per second, peak memory {peak_mib(worker.process.pid):.0f} MiB"
+        )
         return judged / spent
     finally:
         worker.stop()
 
 
 def plain_faust(broker: str) -> float:
-    """Events a CPU second of an agent with a table write an event, as Faust's own guide shows it."""
-    told = subprocess.run(
+    """Return the events per CPU second of an agent with one table write per event, as in Faust's guide."""
+    result = subprocess.run(
         [sys.executable, "-m", "benchmarks.plain_faust", broker, str(PLAIN_EVENTS)],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    line = next((line for line in told.stdout.splitlines() if line.startswith("RESULT")), None)
+    line = next((line for line in result.stdout.splitlines() if line.startswith("RESULT")), None)
     if line is None:
-        raise RuntimeError(f"plain Faust did not come to an end: {told.stdout[-500:]} {told.stderr[-1500:]}")
+        raise RuntimeError(f"plain Faust did not finish: {result.stdout[-500:]} {result.stderr[-1500:]}")
     _, events, spent = line.split()
     rate = int(events) / float(spent)
-    print(f"plain Faust:  {int(events):,} events, {float(spent):.1f} CPU s, {rate:,.0f} a CPU second")
+    print(f"plain Faust:  {int(events):,} events, {float(spent):.1f} CPU s, {rate:,.0f} per CPU second")
     return rate
 
 
@@ -83,9 +85,9 @@ async def run() -> None:
         print(f"backlog: {number:,} room events of {SIMULATION.rooms} rooms in {PARTITIONS} partitions")
         ours = await vigil(broker, number, kafka)
         theirs = await asyncio.to_thread(plain_faust, broker)
-        print(f"ratio: {ours / theirs:.0f} times plain Faust; the aim is 60,000 events a CPU second")
+        print(f"ratio: {ours / theirs:.0f} times plain Faust; the target is 60,000 events per CPU second")
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     asyncio.run(run())

@@ -1,6 +1,6 @@
-"""A sweep of eight values by one reading against eight replays, in one run: the cost of one more rulebook.
+"""A sweep of eight values that reads the events once, compared with eight replays: the cost of one more rulebook.
 
-Both give the same outcomes; that is checked here once more before anything is told.
+Both must give the same outcomes, which is checked before a result is printed.
 """
 
 import time
@@ -23,11 +23,11 @@ SWEEPS = (
     "service-score.quotes.top_points=16:23",
     "rooms.max_frame_gap_s=8:15",
 )
-"""One rule of each kind, a ladder, a score, and last what touches every rule."""
+"""One rule of each kind, a ladder, a score, and a number that affects every rule."""
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     print(machine())
     simulation = Simulation(
         seed=3, rooms=150, suppliers=80, start_ms=1_662_048_000_000, duration_s=900, history_days=40, rfq_every_s=60
@@ -41,9 +41,9 @@ def main() -> None:
     for change in SWEEPS:
         candidates = [candidate for _, candidate in sweep(base, change)]
         began = time.process_time()
-        fan = MultiCandidateReplay(base, candidates)
-        fan.feed(lines)
-        outcomes = fan.outcomes()[1:]
+        run = MultiCandidateReplay(base, candidates)
+        run.feed(lines)
+        outcomes = run.outcomes()[1:]
         together = time.process_time() - began
         began = time.process_time()
         replays = [replay(lines, candidate) for candidate in candidates]
@@ -53,7 +53,7 @@ def main() -> None:
         more = (together - one) / len(candidates) / one
         print(
             f"{change:42} {len(candidates)} values: {together:6.2f} CPU s, as replays {apart:6.2f}; "
-            f"ratio: {apart / together:.1f} times less, {more:.0%} of a replay for one value more"
+            f"ratio: {apart / together:.1f} times less, each further value costs {more:.0%} of a replay"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the measurements share: a broker, CPU time of a process, and how a distribution is told."""
+"""What the benchmarks share: a broker, CPU time and memory of a process, and quantiles."""
 
 import contextlib
 import os
@@ -11,34 +11,34 @@ from vigil.app.kafka.embedded_broker import EmbeddedBroker
 
 
 @contextlib.contextmanager
-def local_broker(say: bool = True) -> Iterator[tuple[str, bool]]:
-    """Real Apache Kafka where this machine can run it, else the embedded broker: its address, and is it Kafka."""
-    lack = real.why_not()
-    if lack is None and os.environ.get("VIGIL_BENCH_BROKER") != "embedded":
+def local_broker(verbose: bool = True) -> Iterator[tuple[str, bool]]:
+    """Yield a broker's address and whether it is Apache Kafka; without Java and Maven it is the embedded broker."""
+    missing = real.why_not()
+    if missing is None and os.environ.get("VIGIL_BENCH_BROKER") != "embedded":
         with real.KafkaBroker() as broker:
-            if say:
+            if verbose:
                 print(f"broker: Apache Kafka {real.version()}, one node on this machine")
             yield broker.address, True
     else:
         with EmbeddedBroker() as embedded:
-            if say:
-                print(f"broker: the embedded one ({lack or 'asked for'})")
+            if verbose:
+                print(f"broker: the embedded one ({missing or 'requested'})")
             yield embedded.address, False
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process and all its threads so far."""
+    """Return the CPU time of a process and its threads so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(pid: int) -> float:
-    """Resident memory of a process now."""
+    """Return the resident memory of a process."""
     return _status_mib(pid, "VmRSS")
 
 
 def peak_mib(pid: int) -> float:
-    """The most memory that a process held so far."""
+    """Return the peak of a process's resident memory."""
     return _status_mib(pid, "VmHWM")
 
 
@@ -48,11 +48,11 @@ def _status_mib(pid: int, field: str) -> float:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """By nearest rank."""
+    """Return a quantile by nearest rank."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
 
 
 def machine() -> str:
-    """What this was measured on."""
+    """Describe the machine of the measurement."""
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -1,7 +1,7 @@
-"""How a group of many workers deals its shards out: how evenly, what moves as one comes or goes, and what it weighs.
+"""Assignment in groups of many workers: balance, moved shards when one leaves or joins, and its cost.
 
-as many members as asked for, without a network ─▶ spread, moved shards, CPU of the leader, KiB in Kafka
-the same assignor in as many consumers on a real broker ─▶ seconds until every partition has an owner again
+simulated members, without a network ─▶ balance, moved shards, CPU of the leader, KiB in Kafka
+consumers with the same assignor on a real broker ─▶ seconds until every partition has an owner again
 """
 
 import asyncio
@@ -24,13 +24,13 @@ SIZES: Final = ((10, 100), (40, 120), (100, 300), (200, 1000))
 
 MEMBERS: Final = int(os.environ.get("VIGIL_BENCH_MEMBERS", "40"))
 PARTITIONS: Final = int(os.environ.get("VIGIL_BENCH_PARTITIONS", "60"))
-"""Of the group on a real broker."""
+"""Size of the group on a real broker."""
 
 SESSION_MS: Final = 30_000
 
 
 def grown(workers: int, partitions: int, kind: Any = ShardAssignor) -> SimulatedGroup:
-    """A group of so many, dealt out as often as it takes for everybody to know what they have."""
+    """Return a group after two rebalances: in the second one, every member reports what it owns."""
     group = SimulatedGroup(partitions, kind=kind)
     for number in range(workers):
         group.join(f"worker-{number}")
@@ -40,10 +40,10 @@ def grown(workers: int, partitions: int, kind: Any = ShardAssignor) -> Simulated
 
 
 def simulated() -> None:
-    """Groups of several sizes: dealt out, one dies, it comes back."""
+    """Print a table of groups of several sizes: balanced, after the loss of a member, and after its return."""
     print(
-        "| workers | partitions | fewest, most a worker | moved when one dies | when it is back | CPU s of the leader "
-        "| KiB in Kafka | … with Faust's own assignor |"
+        "| workers | partitions | fewest, most per worker | moved by a loss | by its return | CPU s of the leader "
+        "| KiB in Kafka | … with Faust's assignor |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for workers, partitions in SIZES:
@@ -63,7 +63,7 @@ def simulated() -> None:
 
 
 async def on_kafka(broker: str, kind: Any = ShardAssignor) -> None:
-    """A real group of many consumers with that assignor: all join, one leaves, one comes."""
+    """Measure a real group of many consumers with that assignor: all join, one leaves, one joins."""
     app, topics = faust_app(PARTITIONS)
     group_id = f"bench-{uuid.uuid4().hex[:8]}"
     await make_topics(broker, PARTITIONS)
@@ -89,7 +89,7 @@ async def on_kafka(broker: str, kind: Any = ShardAssignor) -> None:
         print(f"{MEMBERS} members, {len(topics)} topics of {PARTITIONS} partitions, one broker, all on this machine")
         began = time.monotonic()
         await asyncio.gather(*(one.start() for one in members))
-        await settled("all start at once", began)
+        await settled("all join at once", began)
         leaver = members.pop()
         began = time.monotonic()
         await leaver.stop()
@@ -97,13 +97,13 @@ async def on_kafka(broker: str, kind: Any = ShardAssignor) -> None:
         members.append(member(MEMBERS))
         began = time.monotonic()
         await members[-1].start()
-        await settled("one comes", began)
+        await settled("one joins", began)
     finally:
         await asyncio.gather(*(one.stop() for one in members))
 
 
 def _owned(members: list[Any]) -> int:
-    """How many partitions belong to somebody; 0 where one belongs to two."""
+    """Return the number of partitions with an owner; 0 if one has two owners."""
     owned = [tp for one in members for tp in one.assignment()]
     return len(owned) if len(owned) == len(set(owned)) else 0
 
@@ -125,5 +125,5 @@ async def run() -> None:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""From a deadline plus the allowed lateness until the verdict is readable by a consumer, at a light load."""
+"""Time from a deadline plus the allowed lateness until a consumer can read the output, at a light load."""
 
 import asyncio
 import tempfile
@@ -18,7 +18,7 @@ LATENESS_MS: Final = 2000
 
 
 async def _rooms_that_miss(producer: AIOKafkaProducer, until: float) -> None:
-    """Rooms in which buyers come in one after the other and nobody greets them; frames about once a second."""
+    """Send rooms in which buyers enter and nobody greets them, with frames about once a second."""
     number = 0
     while time.monotonic() < until:
         now = time.time_ns() // 1_000_000
@@ -55,22 +55,20 @@ async def run() -> None:
                 now = time.time_ns() // 1_000_000
                 for records in fetched.values():
                     for record in records:
-                        told = orjson.loads(record.value)
-                        # Both come by a deadline: the third and any single missed entry.
-                        if told.get("rule") == "greeting-miss" and told.get("kind") in (None, "entry-missed"):
-                            delays.append(now - told["at"] - LATENESS_MS)
+                        message = orjson.loads(record.value)
+                        # Both are published at a deadline: the verdict of the third miss, and the notice of each miss.
+                        if message.get("rule") == "greeting-miss" and message.get("kind") in (None, "entry-missed"):
+                            delays.append(now - message["at"] - LATENESS_MS)
             await sending
         finally:
             await consumer.stop()
             await producer.stop()
             worker.stop()
         settled = delays[len(delays) // 5 :]
-        print(
-            f"{len(settled)} deadlines of {ROOMS} rooms, fetch wait 20 ms, idle_after 200 ms; from deadline + lateness"
-        )
+        print(f"{len(settled)} deadlines of {ROOMS} rooms, fetch wait 20 ms, idle_after 200 ms; deadline plus lateness")
         print(f"to readable: p50 {quantile(settled, 0.5):.0f} ms, p99 {quantile(settled, 0.99):.0f} ms")
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     asyncio.run(run())

@@ -1,6 +1,6 @@
-"""How many rooms a core carries live: a worker beside rooms that play in real time, and what it takes of a core.
+"""Live rooms per core: the CPU use of a worker for rooms that are simulated in real time.
 
-vigil simulate, in real time ─▶ Kafka ─▶ one worker ─▶ CPU a room, the delay that it adds, memory
+vigil simulate, in real time ─▶ Kafka ─▶ one worker ─▶ CPU per room, added delay, memory
 """
 
 import asyncio
@@ -21,18 +21,18 @@ from tests.support.harness import WorkerProcess, make_topics
 ROOMS: Final = tuple(int(text) for text in os.environ.get("VIGIL_BENCH_ROOMS", "500,1000,2000,4000").split(","))
 PARTITIONS: Final = 4
 WARM_UP_S: Final = 20
-"""Until every room is on the air and the clocks are settled."""
+"""Time until every room is on air and the watermarks advance evenly."""
 
 SECONDS: Final = 60
 
 
-class Seen(dict[tuple[str, float], float]):
+class DelayCounts(dict[tuple[str, float], float]):
     """Counts of a histogram by topic and upper bound."""
 
 
-def seen(worker: WorkerProcess) -> tuple[Seen, float, float]:
-    """Delays that the worker added so far, messages that it read, and records that it stored."""
-    delays, read, stored = Seen(), 0.0, 0.0
+def counters(worker: WorkerProcess) -> tuple[DelayCounts, float, float]:
+    """Return the delays that the worker added so far, the messages read and the records stored."""
+    delays, read, stored = DelayCounts(), 0.0, 0.0
     for family in text_string_to_metric_families(worker.get("/metrics")[1]):
         for sample in family.samples:
             if sample.name == "vigil_judgement_delay_seconds_bucket":
@@ -45,15 +45,15 @@ def seen(worker: WorkerProcess) -> tuple[Seen, float, float]:
 
 
 def within(before: Mapping[tuple[str, float], float], after: Mapping[tuple[str, float], float], share: float) -> float:
-    """The bound below which this share of the delays lies, over all topics."""
+    """Return the bucket below which this share of the delays of all topics lies."""
     bounds = sorted({bound for _, bound in after})
     counts = [sum(after[at] - before.get(at, 0.0) for at in after if at[1] == bound) for bound in bounds]
     return next((bound for bound, count in zip(bounds, counts, strict=True) if count >= share * counts[-1]), 0.0)
 
 
 async def measure(rooms: int) -> None:
-    """One worker and so many rooms, for a while."""
-    with local_broker(say=False) as (broker, kafka):
+    """Measure one worker with this number of rooms."""
+    with local_broker(verbose=False) as (broker, kafka):
         await make_topics(broker, PARTITIONS)
         log = Path(tempfile.mkdtemp(prefix="vigil-bench-")) / "worker.log"
         worker = WorkerProcess(broker, log, session_timeout_ms=10_000, idempotent_producer=kafka)
@@ -61,7 +61,7 @@ async def measure(rooms: int) -> None:
         simulate = [sys.executable, "-m", "vigil", "simulate", "--broker", broker, "--rooms", str(rooms)]
         try:
             await worker.ready()
-            told = subprocess.Popen(
+            simulator = subprocess.Popen(
                 [*simulate, "--suppliers", "0", "--duration", lasts],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -69,13 +69,13 @@ async def measure(rooms: int) -> None:
             try:
                 await asyncio.sleep(WARM_UP_S)
                 pid = worker.process.pid
-                (delays, read, stored), cpu, began = seen(worker), cpu_seconds(pid), time.monotonic()
+                (delays, read, stored), cpu, began = counters(worker), cpu_seconds(pid), time.monotonic()
                 await asyncio.sleep(SECONDS)
-                now, read_now, stored_now = seen(worker)
+                now, read_now, stored_now = counters(worker)
                 spent, lasted = cpu_seconds(pid) - cpu, time.monotonic() - began
             finally:
-                told.kill()
-                told.wait()
+                simulator.kill()
+                simulator.wait()
             share = spent / lasted
             cells = [
                 f"{rooms:,}",
@@ -95,14 +95,12 @@ async def measure(rooms: int) -> None:
 async def run() -> None:
     print(machine())
     print(f"{PARTITIONS} partitions, one worker, rooms in real time; broker and simulator on the same machine")
-    print(
-        "| rooms | events a second | records stored a second | of a core | rooms a core | p50 < ms | p99 < ms | MiB |"
-    )
+    print("| rooms | events per second | records per second | of a core | rooms per core | p50 < ms | p99 < ms | MiB |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for rooms in ROOMS:
         await measure(rooms)
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     asyncio.run(run())

@@ -1,6 +1,6 @@
-"""The same rooms on Faust as its guide shows it: an agent, an event at a time, a table write an event, no order.
+"""The same rooms on Faust as in its guide: an agent, one event at a time, one table write per event, no ordering.
 
-Run by benchmarks/backlog.py in a process of its own. The rules are Vigil's; what differs is everything around them.
+benchmarks/backlog.py runs it in a process of its own. The rules are Vigil's; everything around them differs.
 """
 
 import logging
@@ -19,7 +19,7 @@ from vigil.topics.rooms import ROOM_TOPICS
 
 
 def main() -> None:
-    """Judge so many events, print the CPU seconds that they took, and end at once."""
+    """Judge a number of events, print the CPU seconds, and exit."""
     broker, most = sys.argv[1], int(sys.argv[2])
     app = faust.App(
         f"plain-{os.getpid()}",

@@ -1,7 +1,7 @@
-"""How long a worker takes until it judges again, and what memory it holds, by the number of keys in its state.
+"""Recovery time and memory of a worker by the number of keys in its state.
 
-one room played ─▶ its stored records, under many names ─▶ changelogs ─▶ a worker starts: seconds, MiB
-                                                                     └─▶ two, one is killed: seconds
+simulated keys ─▶ their stored records, under many names ─▶ changelogs ─▶ a worker starts: seconds, MiB
+                                                                      └─▶ of two, one is killed: seconds
 
     VIGIL_BENCH_KEYS=10000,1000000 VIGIL_BENCH_STATES=rooms python -m benchmarks recovery
 """
@@ -42,53 +42,53 @@ from vigil.topics.catalog import SubjectName
 PARTITIONS: Final = 4
 KEYS: Final = tuple(int(text) for text in os.environ.get("VIGIL_BENCH_KEYS", "10000,100000").split(","))
 LOADED_UP_TO: Final = 10_000
-"""Of more keys it is not measured what they hold once loaded: a worker keeps only the latest of them so."""
+"""The memory of loaded keys is measured up to this number: a worker keeps only its most recent keys loaded."""
 
 AHEAD_MS: Final = 3_600_000
-"""The stored clock is so far ahead of the wall clock that nothing falls due while it is measured."""
+"""The stored watermark is this far ahead of the wall clock, so that no timer fires during the measurement."""
 
 SESSION_MS: Final = 6000
 SPARE_MIB: Final = 2048
-"""What broker and system take of the memory."""
+"""Memory of the broker and the system."""
 
 OF_MEMORY: Final = 1.4
-"""What a stored byte takes at most, roughly: by it is told what does not fit here."""
+"""Approximate upper bound of memory per stored byte, to skip states that do not fit this machine."""
 
 
-class Kind(NamedTuple):
-    """One sort of state to measure."""
+class StateKind(NamedTuple):
+    """A kind of state to measure."""
 
-    group: SubjectName
+    subject: SubjectName
     history_days: float
 
 
 STATES: Final = {
-    "rooms": Kind("rooms", 0),
-    "suppliers-60-days": Kind("suppliers", 60),
-    "suppliers-6-days": Kind("suppliers", 6),
+    "rooms": StateKind("rooms", 0),
+    "suppliers-60-days": StateKind("suppliers", 60),
+    "suppliers-6-days": StateKind("suppliers", 6),
 }
 ASKED: Final = os.environ.get("VIGIL_BENCH_STATES", ",".join(STATES)).split(",")
 
 
-class Template(NamedTuple):
-    """The records of one key as a shard stores them: part name, payload and deadline."""
+class StoredKey(NamedTuple):
+    """The records of one key as a shard stores them: state chunk, payload and timer."""
 
     parts: list[tuple[bytes, bytes, int]]
 
     @property
     def size(self) -> int:
-        """Bytes of its values."""
+        """Size of the payloads in bytes."""
         return sum(len(payload) for _, payload, _ in self.parts)
 
 
-def played(kind: Kind) -> tuple[list[Template], int]:
-    """What the keys of a played quarter of an hour look like when stored, and the clock at its end."""
+def simulated_keys(kind: StateKind) -> tuple[list[StoredKey], int]:
+    """Return the stored keys of a simulated quarter of an hour, and the watermark at its end."""
     end = time.time_ns() // 1_000_000 + AHEAD_MS
     simulation = Simulation(
         seed=9, rooms=40, suppliers=40, start_ms=end - 900_000, duration_s=900, history_days=kind.history_days,
         rfq_every_s=600,
     )  # fmt: skip
-    state_machine = REGISTRY.machines(load_rulebook())[kind.group]
+    state_machine = REGISTRY.machines(load_rulebook())[kind.subject]
     shard = Shard(state_machine, 2000, partition=0)
     offsets = dict.fromkeys(state_machine.topics, 0)
     for message in simulation.messages():
@@ -97,7 +97,7 @@ def played(kind: Kind) -> tuple[list[Template], int]:
                 state_machine.topics.index(message.topic), [_Read(offsets[message.topic], message.key, message.value)]
             )
             offsets[message.topic] += 1
-    # As where all have fallen silent since: a topic that had nothing to say does not hold the clock back.
+    # As if all sources were idle: a topic without messages does not hold the watermark back.
     shard.advance_watermark(max(source.max_event_time for source in shard.sources) - 2000)
     keys: dict[str, list[tuple[bytes, bytes, int]]] = {}
     for record in shard.snapshot().records:
@@ -105,7 +105,7 @@ def played(kind: Kind) -> tuple[list[Template], int]:
             key, part = split_key(record.key)
             _, _, due, _ = HEADER.unpack_from(record.value)
             keys.setdefault(key, []).append((part, record.value[HEADER.size :], due))
-    return [Template(parts) for _, parts in sorted(keys.items())], shard.watermark
+    return [StoredKey(parts) for _, parts in sorted(keys.items())], shard.watermark
 
 
 class _Read(NamedTuple):
@@ -114,21 +114,21 @@ class _Read(NamedTuple):
     value: bytes | None
 
 
-def records(templates: list[Template], keys: Iterable[int]) -> Iterator[ChangelogRecord]:
-    """As many keys as asked for, each like one of those that were played."""
+def records(templates: list[StoredKey], keys: Iterable[int]) -> Iterator[ChangelogRecord]:
+    """Yield the records of the numbered keys, each a copy of a simulated one."""
     for number in keys:
         for part, payload, due in templates[number % len(templates)].parts:
-            # No flags: of a large state, few keys had their status published with the very last checkpoint.
+            # No flags: in a large state, few keys published a state output with the last checkpoint.
             yield record_of(store_key(f"key-{number:09d}", part), payload, 1, 1, due, 0)
 
 
-async def fill(broker: str, app_id: str, kind: Kind, number: int) -> tuple[int, float]:
-    """Write the changelogs of so many keys, a whole checkpoint a partition; return records and mean bytes a key.
+async def fill(broker: str, app_id: str, kind: StateKind, number: int) -> tuple[int, float]:
+    """Write the changelogs of `number` keys, one checkpoint per partition; return records and mean bytes per key.
 
-    One checkpoint, as in a log that was compacted: of all its markers the last is left.
+    There is one checkpoint, as in a compacted log, in which only the last marker is left.
     """
-    templates, clock = played(kind)
-    sources = len(REGISTRY.machines(load_rulebook())[kind.group].topics)
+    templates, clock = simulated_keys(kind)
+    sources = len(REGISTRY.machines(load_rulebook())[kind.subject].topics)
     marker = CheckpointMarker(
         FORMAT, 1, 1, 0, 0, 0, 0, clock, 2000,
         tuple(StoredSourcePosition(0, 0, clock + 2000, clock + 2000) for _ in range(sources)), 0,
@@ -136,19 +136,19 @@ async def fill(broker: str, app_id: str, kind: Kind, number: int) -> tuple[int, 
     )  # fmt: skip
     producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all", linger_ms=0, max_request_size=MAX_RECORD_BYTES)
     await producer.start()
-    topic, written = changelog_of(app_id, kind.group), 0
+    topic, written = changelog_of(app_id, kind.subject), 0
     try:
         for partition in range(PARTITIONS):
             batch, sent = changelog_batch(), None
             mine = records(templates, range(partition, number, PARTITIONS))
             for record in chain(mine, [marker_record(marker)]):
-                told = {"key": record.key, "value": record.value, "timestamp": None}
-                if batch.append(**told) is None:
-                    if sent is not None:  # one is on its way while the next is made
+                fields = {"key": record.key, "value": record.value, "timestamp": None}
+                if batch.append(**fields) is None:
+                    if sent is not None:  # one batch is in flight while the next is built
                         await sent
                     sent = await producer.send_batch(batch, topic, partition=partition)
                     batch = changelog_batch()
-                    batch.append(**told)
+                    batch.append(**fields)
                 written += 1
             await (await producer.send_batch(batch, topic, partition=partition))
     finally:
@@ -165,10 +165,10 @@ class Started(NamedTuple):
 
 
 async def start(broker: str, app_id: str, kafka: bool, load_all: bool = False) -> Started:
-    """Start a worker: seconds until it judges, CPU seconds, MiB. `load_all`: once every key was looked into."""
+    """Start a worker; measure the time until it is ready, CPU and memory. `load_all`: memory with all keys loaded."""
     log = Path(tempfile.mkdtemp(prefix="vigil-bench-")) / "worker.log"
     began = time.monotonic()
-    # At the end of recorded data every key says its last word: so each is loaded.
+    # At the end of recorded data every key is loaded for its final outputs.
     clock = "recorded" if load_all else "live"
     worker = WorkerProcess(
         broker, log, app_id=app_id, clock=clock, session_timeout_ms=SESSION_MS, idempotent_producer=kafka
@@ -179,17 +179,17 @@ async def start(broker: str, app_id: str, kafka: bool, load_all: bool = False) -
                 raise RuntimeError(f"the worker is not ready: {log.read_text()[-2000:]}")
             await asyncio.sleep(0.05)
         seconds, pid = time.monotonic() - began, worker.process.pid
-        told = Started(seconds, cpu_seconds(pid), memory_mib(pid))
+        result = Started(seconds, cpu_seconds(pid), memory_mib(pid))
         if not load_all:
-            return told
+            return result
         await _calm(pid)
-        return told._replace(mib=memory_mib(pid))
+        return result._replace(mib=memory_mib(pid))
     finally:
         worker.kill()
 
 
 async def _calm(*pids: int) -> None:
-    """Wait until the processes have had little to do for a while."""
+    """Wait until the processes have been nearly idle for a while."""
     quiet = 0
     while quiet < 3:
         before = sum(map(cpu_seconds, pids))
@@ -197,21 +197,21 @@ async def _calm(*pids: int) -> None:
         quiet = quiet + 1 if sum(map(cpu_seconds, pids)) - before < len(pids) / 2 else 0
 
 
-class TakenOver(NamedTuple):
-    """One of two workers was killed, and the other has its shards."""
+class Failover(NamedTuple):
+    """The failover after one of two workers was killed."""
 
     seconds: float
-    """From the kill until the other had all and judged."""
+    """Time from the kill until the other worker owns all shards and is ready."""
     read: int
-    """Records that it read of the changelogs meanwhile."""
+    """Changelog records that it read meanwhile."""
     mib: float
-    """The larger of the two before."""
+    """Memory of the larger worker before the kill."""
 
 
-async def take_over(broker: str, app_id: str, kafka: bool, standbys: int, stored: int) -> TakenOver:
-    """Start two workers, wait until all `stored` records are where they belong, and kill one."""
+async def fail_over(broker: str, app_id: str, kafka: bool, standbys: int, stored: int) -> Failover:
+    """Start two workers, wait until they have restored all `stored` records, and kill one."""
     folder = Path(tempfile.mkdtemp(prefix="vigil-bench-"))
-    killed, heir = pair = [
+    killed, successor = pair = [
         WorkerProcess(
             broker, folder / f"{n}.log", app_id=app_id, standbys=standbys, session_timeout_ms=SESSION_MS,
             idempotent_producer=kafka,
@@ -221,42 +221,47 @@ async def take_over(broker: str, app_id: str, kafka: bool, standbys: int, stored
     try:
         for worker in pair:
             await worker.ready(within_s=900)
-        while standbys and min(_told(worker, "vigil_restored_records_total") for worker in pair) < stored:
+        while standbys and min(_metric(worker, "vigil_restored_records_total") for worker in pair) < stored:
             await asyncio.sleep(0.5)
         await _calm(*(worker.process.pid for worker in pair))
         mib = max(memory_mib(worker.process.pid) for worker in pair)
-        before = _told(heir, "vigil_restored_records_total")
+        before = _metric(successor, "vigil_restored_records_total")
         began = time.monotonic()
         killed.kill()
-        while _told(heir, "vigil_shards") < len(REGISTRY.subjects) * PARTITIONS or heir.get("/health/ready")[0] != 200:
-            if heir.process.poll() is not None or time.monotonic() - began > 900:
-                raise RuntimeError(f"nobody took over: {heir.log.read_text()[-2000:]}")
+        while (
+            _metric(successor, "vigil_shards") < len(REGISTRY.subjects) * PARTITIONS
+            or successor.get("/health/ready")[0] != 200
+        ):
+            if successor.process.poll() is not None or time.monotonic() - began > 900:
+                raise RuntimeError(f"the failover did not complete: {successor.log.read_text()[-2000:]}")
             await asyncio.sleep(0.05)
         seconds = time.monotonic() - began
-        return TakenOver(seconds, round(_told(heir, "vigil_restored_records_total") - before), mib)
+        return Failover(seconds, round(_metric(successor, "vigil_restored_records_total") - before), mib)
     finally:
         for worker in pair:
             worker.kill()
 
 
-def _told(worker: WorkerProcess, metric: str) -> float:
-    """The sum of a metric's series."""
+def _metric(worker: WorkerProcess, metric: str) -> float:
+    """Return the sum of a metric's series."""
     lines = worker.get("/metrics")[1].splitlines()
     return sum(float(line.split()[-1]) for line in lines if re.match(rf"{metric}(\{{|\s)", line))
 
 
 def available_mib() -> float:
-    """Memory that this machine can still give."""
+    """Return the available memory of this machine."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable"))
 
 
 async def run() -> None:
     print(machine())
-    print(f"{PARTITIONS} partitions. One worker has them all: from the start of its process until it judges.")
-    print(f"Two: from the kill of one until the other judges all, of which {SESSION_MS / 1000:g} s are the session's.")
+    print(f"{PARTITIONS} partitions. One worker owns all: from the start of its process until it is ready.")
     print(
-        "| state | keys | records | bytes a key | s until ready | CPU s | MiB | bytes of memory a key | … once loaded "
+        f"Two: from the kill of one until the other is ready with all; {SESSION_MS / 1000:g} s of it are the session."
+    )
+    print(
+        "| state | keys | records | bytes per key | s until ready | CPU s | MiB | bytes of memory per key | … loaded "
         "| two, one killed: s | records read | with a standby: s | records read | MiB each |"
     )
     print("| --- " * 14 + "|")
@@ -265,8 +270,8 @@ async def run() -> None:
     for name in ASKED:
         kind = STATES[name]
         for number in KEYS if base else (0, *KEYS):
-            # A broker each: the next one's disk and memory are not the last one's.
-            with local_broker(say=False) as (broker, kafka):
+            # A new broker for each row, so that disk and memory of the last one do not affect it.
+            with local_broker(verbose=False) as (broker, kafka):
                 app_id = f"bench-{name}-{number}"
                 await make_topics(broker, PARTITIONS, app_id)
                 written, size = await fill(broker, app_id, kind, number) if number else (0, 0.0)
@@ -274,22 +279,25 @@ async def run() -> None:
                 if need > room:
                     print(f"| {name} | {number:,} | {written:,} | {size:,.0f} | does not fit | " + "| " * 9, flush=True)
                     continue
-                told = await start(broker, app_id, kafka)
+                started = await start(broker, app_id, kafka)
                 if not number:
-                    base = told.mib
-                    print(f"| none | 0 | 0 | – | {told.seconds:.1f} | {told.cpu:.1f} | {told.mib:.0f} | " + "– | " * 7)
+                    base = started.mib
+                    print(
+                        f"| none | 0 | 0 | – | {started.seconds:.1f} | {started.cpu:.1f} | {started.mib:.0f} | "
+                        + "– | " * 7
+                    )
                     continue
-                a_key, loaded = f"{(told.mib - base) * 2**20 / number:,.0f}", "–"
+                a_key, loaded = f"{(started.mib - base) * 2**20 / number:,.0f}", "–"
                 if number <= LOADED_UP_TO:
                     every = await start(broker, app_id, kafka, load_all=True)
                     loaded = f"{(every.mib - base) * 2**20 / number:,.0f}"
-                alone = await take_over(broker, app_id, kafka, 0, written)
+                without = await fail_over(broker, app_id, kafka, 0, written)
                 row = (
-                    f"| {name} | {number:,} | {written:,} | {size:,.0f} | {told.seconds:.1f} | {told.cpu:.1f} | "
-                    f"{told.mib:,.0f} | {a_key} | {loaded} | {alone.seconds:.1f} | {alone.read:,} | "
+                    f"| {name} | {number:,} | {written:,} | {size:,.0f} | {started.seconds:.1f} | {started.cpu:.1f} | "
+                    f"{started.mib:,.0f} | {a_key} | {loaded} | {without.seconds:.1f} | {without.read:,} | "
                 )
                 if 2 * need < room:
-                    both = await take_over(broker, app_id, kafka, 1, written)
+                    both = await fail_over(broker, app_id, kafka, 1, written)
                     row += f"{both.seconds:.1f} | {both.read:,} | {both.mib:,.0f} |"
                 else:
                     row += "do not fit | – | – |"
@@ -297,5 +305,5 @@ async def run() -> None:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""A replay of mixed events on one core with all rules on: how many a second, and against a bare decode of each line."""
+"""A replay of mixed events with all rules: events per CPU second, and the ratio to decoding each line."""
 
 import time
 
@@ -14,7 +14,7 @@ EVENTS = 1_000_000
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     print(machine())
     simulation = Simulation(
         seed=3, rooms=700, suppliers=400, start_ms=1_662_048_000_000, duration_s=1200, history_days=60, rfq_every_s=60
@@ -31,6 +31,6 @@ def main() -> None:
     run.feed(lines)
     outputs = run.end()
     spent = time.process_time() - began
-    told = f"{len(outputs.verdicts):,} verdicts, {len(outputs.scores):,} suppliers"
-    print(f"{len(lines):,} events: {spent:.1f} CPU s, {len(lines) / spent:,.0f} a CPU second; {told}")
-    print(f"ratio: {spent / floor:.1f} times reading each line as untyped JSON ({floor:.1f} CPU s)")
+    outcome = f"{len(outputs.verdicts):,} verdicts, {len(outputs.scores):,} suppliers"
+    print(f"{len(lines):,} events: {spent:.1f} CPU s, {len(lines) / spent:,.0f} per CPU second; {outcome}")
+    print(f"ratio: {spent / floor:.1f} times decoding each line as untyped JSON ({floor:.1f} CPU s)")
