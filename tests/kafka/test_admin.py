@@ -101,7 +101,7 @@ async def test_topics_that_exist_are_left_alone_and_the_others_of_their_group_fo
     assert counts == {"rooms": 2, "suppliers": 6, "hosts": 3, "industries": 3, "rfqs": 3}
     told = await found(broker, ALL)
     assert {told[name] for name in ("buyer-entry", "comment", "frame-status", "vigil-rooms-state")} == {2}
-    assert {told[name] for name in (*SOURCES["suppliers"].topics, "vigil-suppliers-state")} == {6}
+    assert {told[name] for name in (*SOURCES["suppliers"], "vigil-suppliers-state")} == {6}
     assert told["verdict"] == 1, "what only goes out may have any number"
     assert told["notice"] == 3
 
