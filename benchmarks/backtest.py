@@ -9,7 +9,8 @@ from benchmarks.common import machine
 from tests.support.harness import recorded
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.runtime.replay import replay
-from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay, outcome
+from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay
+from vigil.app.runtime.whatif.outcome import outcome
 from vigil.app.runtime.whatif.patch import sweep
 from vigil.app.simulate import Simulation
 

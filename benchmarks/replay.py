@@ -31,6 +31,6 @@ def main() -> None:
     run.feed(lines)
     outputs = run.end()
     spent = time.process_time() - began
-    outcome = f"{len(outputs.verdicts):,} verdicts, {len(outputs.scores):,} suppliers"
+    outcome = f"{len(outputs['verdict']):,} verdicts, {len(outputs['supplier-score']):,} suppliers"
     print(f"{len(lines):,} events: {spent:.1f} CPU s, {len(lines) / spent:,.0f} per CPU second; {outcome}")
     print(f"ratio: {spent / floor:.1f} times decoding each line as untyped JSON ({floor:.1f} CPU s)")

@@ -41,7 +41,7 @@ UNREACHABLE: Final = re.compile(r"cannot reach Kafka|Kafka at \S+ did not tell o
 
 
 @dataclass
-class Outcome:
+class ChaosResult:
     """The result of a run."""
 
     plan: ChaosPlan
@@ -143,7 +143,7 @@ class Run:
         self.plan = plan
         self.broker = broker
         self.folder = folder
-        self.outcome = Outcome(plan)
+        self.outcome = ChaosResult(plan)
         self.app_id = f"chaos-{plan.seed}"
         self.broker_away = False
         self._blow = asyncio.Lock()
@@ -151,7 +151,7 @@ class Run:
         self._crew: dict[int, Supervised] = {}
         self._until = 0
 
-    async def do(self) -> Outcome:
+    async def do(self) -> ChaosResult:
         """Carry it out; all topics of the broker are deleted first."""
         began = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -299,7 +299,7 @@ def tail(log: Path) -> str:
     return lines[-1][:200] if lines else ""
 
 
-def summary(outcome: Outcome) -> dict[str, object]:
+def summary(outcome: ChaosResult) -> dict[str, object]:
     """A line of the table."""
     plan = outcome.plan
     return {

@@ -19,8 +19,9 @@ from vigil.app.runtime.replay import LATENESS_MS
 from vigil.app.runtime.whatif.backtest import CURVES, Point, Row, by_host, by_rule, curve, point
 from vigil.app.runtime.whatif.backtest import as_json as comparison_as_json
 from vigil.app.runtime.whatif.compare import Comparison, compare
-from vigil.app.runtime.whatif.impact import Sentence, blast_radius, count
-from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay, Outcome
+from vigil.app.runtime.whatif.impact import Sentence, count, impact_summary
+from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay
+from vigil.app.runtime.whatif.outcome import Outcome
 from vigil.app.runtime.whatif.patch import patched, sweep
 
 _BAR: Final = 40
@@ -125,7 +126,7 @@ def _print_comparison_as_json(names: dict[str, Any], limits: list[LimitChange], 
         {
             **names,
             "rulebook_changes": differences,
-            **comparison_as_json(was, now, changes, blast_radius(was, now, changes)),
+            **comparison_as_json(was, now, changes, impact_summary(was, now, changes)),
         }
     )
 
@@ -135,7 +136,7 @@ def _print_comparison(limits: list[LimitChange], was: Outcome, now: Outcome, mos
     changes = compare(was, now)
     out = console()
     _print_limits(out, limits)
-    _print_impact(out, blast_radius(was, now, changes), changes)
+    _print_impact(out, impact_summary(was, now, changes), changes)
     rules = by_rule(was, now, changes)
     if any(row.touched for row in rules):
         _print_table(out, _rows_table(rules, "rule"), "By rule")
@@ -146,8 +147,8 @@ def _print_comparison(limits: list[LimitChange], was: Outcome, now: Outcome, mos
     if changes.scores:
         _print_table(out, _scores_table(changes, most), "Suppliers whose scores or metrics would change")
         _print_rest(out, len(changes.scores) - most, "supplier")
-    if was.lines_refused:
-        number = was.lines_refused
+    if was.lines_rejected:
+        number = was.lines_rejected
         were = "was" if number == 1 else "were"
         out.print(f"\n{count(number, 'line')} of the recording {were} rejected: `vigil replay` shows why.")
 

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from vigil.app.cli.common import rulebook_option
-from vigil.app.domain.registry import is_input
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay, written
 
@@ -127,28 +127,20 @@ def summary(outputs: Outputs) -> Table:
     table.add_column(justify="right")
     counts = outputs.counts
     for name, number in sorted(counts.items()):
-        if name.startswith("events:") and is_input(name.removeprefix("events:")):
+        if name.startswith("events:") and REGISTRY.is_input(name.removeprefix("events:")):
             table.add_row(f"read, {name.removeprefix('events:')}", f"{number:,}")
     for kind, words in (("duplicates", "duplicates"), ("too_old", "too old to matter")):
         number = sum(number for name, number in counts.items() if name.split(":")[0] == kind)
         if number:
             table.add_row(words, f"{number:,}")
     table.add_section()
-    by_rule = Counter(verdict.body.rule for verdict in outputs.verdicts)  # type: ignore[union-attr]
+    by_rule = Counter(verdict.body.rule for verdict in outputs["verdict"])  # type: ignore[union-attr]
     for rule, number in sorted(by_rule.items()):
         table.add_row(f"verdicts, {rule}", f"{number:,}")
-    rows: Iterable[tuple[str, int]] = (
-        ("verdicts", len(outputs.verdicts)),
-        ("notices", len(outputs.notices)),
-        ("actions and revisions", len(outputs.actions)),
-        ("suppliers", len(outputs.scores)),
-        ("rooms at the end", len(outputs.statuses)),
-        ("pin decisions", len(outputs.pins)),
-    )
-    for words, number in rows:
-        table.add_row(words, f"{number:,}")
+    for output in REGISTRY.replayed:
+        table.add_row(output.summary or output.topic, f"{len(outputs[output.topic]):,}")
     table.add_section()
-    table.add_row("refused", f"{len(outputs.refused):,}", style="yellow" if outputs.refused else None)
+    table.add_row("refused", f"{len(outputs.rejected):,}", style="yellow" if outputs.rejected else None)
     return table
 
 
@@ -186,7 +178,7 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
     write_outputs(outputs, out)
     console = Console(stderr=True)
     console.print(summary(outputs))
-    number = len(outputs.refused)
+    number = len(outputs.rejected)
     were = "line was" if number == 1 else "lines were"
     result = f"{number:,} {were} rejected: see {out / 'dead-letter.jsonl'}"
-    console.print(result if outputs.refused else f"written to {out}", markup=False, highlight=False)
+    console.print(result if outputs.rejected else f"written to {out}", markup=False, highlight=False)

@@ -109,8 +109,3 @@ def _by_topic(topics: Mapping[SubjectName, Iterable[str]]) -> dict[str, SubjectN
 
 
 REGISTRY: Final = Registry(SUBJECTS)
-
-GROUPS: Final = tuple(REGISTRY.subjects)
-UPSTREAM: Final = REGISTRY.upstream
-subjects = REGISTRY.machines
-is_input = REGISTRY.is_input

@@ -1,110 +1,65 @@
 """Replay: recorded events from a file through the same shards that the worker runs, with no clock but the events'.
 
-    lines ──▶ one file clock (largest `at` accepted − lateness) ──▶ shards ──▶ outputs
-                                                                    ▲    │ internal topics
-                                                                    └────┘ until nothing more comes of it
+    lines ──▶ one watermark of the file (largest `at` accepted − lateness) ──▶ shards ──▶ outputs
+                                                                               ▲    │ internal topics
+                                                                               └────┘ until nothing more comes of it
 
-The file is one source: all its topics share one clock. The same lines give the same output, byte for byte.
+The file is one source: all its topics share one watermark. The same lines give the same outputs, byte for byte.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import orjson
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Struct
 
-from vigil.app.domain.registry import GROUPS, is_input, subjects
+from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.subject import OutputTopic
 from vigil.app.engine.shard import Shard
-from vigil.app.engine.subject import OutputCollector, StateMachine
+from vigil.app.engine.subject import EventTime, OutputCollector, StateMachine
 from vigil.app.engine.watermark import MIN_TIME, SourcePosition
-from vigil.topics.catalog import BY_NAME, SubjectName
+from vigil.app.runtime.recording import (
+    Line,
+    RejectedLine,
+    decode_line,
+    key_bytes,
+    unknown_topic,
+    unreadable,
+    value_bytes,
+)
+from vigil.topics.catalog import SubjectName, inputs
 from vigil.topics.envelope import Output
-from vigil.topics.fields import MAX_MESSAGE_BYTES, UNKEYED, why_not_json
-from vigil.topics.verdicts import Action, Verdict
 
 LATENESS_MS: Final = 2000
-"""`allowed_lateness` where nothing else is told."""
+"""The default of `allowed_lateness`."""
 
 BATCH: Final = 2000
-"""Lines after which the clock is moved on; it changes the speed, never the outcome."""
+"""Lines after which all watermarks advance; it changes the speed, never the outcome."""
 
 
-Offset = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-"""As Kafka counts."""
+@dataclass(frozen=True)
+class Outputs:
+    """What a replay published."""
 
-Partition = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-"""As Kafka numbers them."""
-
-
-class RecordedLine(Struct):
-    """One line of a recording."""
-
-    topic: str
-    value: msgspec.Raw
-    key: str | UnsetType | None = UNSET
-    partition: Partition | None = None
-    offset: Offset | None = None
-
-
-class Parts(Struct):
-    """What there is of a line that is no line of a recording."""
-
-    topic: msgspec.Raw = msgspec.Raw(b"null")
-    value: msgspec.Raw | UnsetType = UNSET
-    key: msgspec.Raw = msgspec.Raw(b"null")
-    partition: msgspec.Raw = msgspec.Raw(b"null")
-    offset: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class Line(NamedTuple):
-    """A recorded message as a shard reads it."""
-
-    offset: int
-    """The number of the line, from 1: the order of arrival."""
-    key: bytes | None
-    value: bytes | None
-    place: tuple[int | None, int]
-    """The partition written down, if any; the offset written down, or the number of the line."""
-
-
-_decode: Final = msgspec.json.Decoder(RecordedLine).decode
-_decode_parts: Final = msgspec.json.Decoder(Parts).decode
-
-_SURROGATE: Final = re.compile(rb"\\u[dD][89A-Fa-f][0-9A-Fa-f]{2}")
-_NO_SURROGATE: Final = rb"\u0000"
-"""As long as what it stands for."""
-
-
-class Outputs(NamedTuple):
-    """What a replay gave, each list in the order in which it is written."""
-
-    verdicts: list[Output]
-    notices: list[Output]
-    actions: list[Output]
-    scores: list[Output]
-    statuses: list[Output]
-    pins: list[Output]
-    refused: list[Output]
-    counts: dict[str, int]
+    by_topic: Mapping[str, list[Output]]
+    """Each list in the order in which it is written: events by time and identity, of states the last of each key by
+    key, dead letters as they came. The topics have the order of the catalogue."""
+    counts: Mapping[str, int]
     """As counted by the shards: `events:<topic>`, `duplicates:<topic>`, `refused:<topic>:<reason>`, …"""
     until: int
     """The largest event time of the input; 0 where it had none."""
 
-    def by_topic(self) -> dict[str, list[Output]]:
-        """The lists by the topic that they would go to."""
-        return {
-            "verdict": self.verdicts,
-            "notice": self.notices,
-            "enforcement": self.actions,
-            "supplier-score": self.scores,
-            "room-status": self.statuses,
-            "pin-decision": self.pins,
-            "dead-letter": self.refused,
-        }
+    def __getitem__(self, topic: str) -> list[Output]:
+        return self.by_topic[topic]
+
+    @property
+    def rejected(self) -> list[Output]:
+        """The dead letters."""
+        return self.by_topic[DEAD_LETTER]
 
 
 class ReplayShard(Protocol):
@@ -112,7 +67,7 @@ class ReplayShard(Protocol):
 
     def ingest(self, source_index: int, messages: Iterable[Line]) -> object: ...
 
-    def advance_watermark(self, clock: int) -> object: ...
+    def advance_watermark(self, watermark: int) -> object: ...
 
     def end_of_input(self, until: int) -> None: ...
 
@@ -127,217 +82,191 @@ class Replay:
         rulebook: Rulebook,
         lateness: int = LATENESS_MS,
         machines: Mapping[SubjectName, StateMachine] | None = None,
+        registry: Registry = REGISTRY,
     ) -> None:
-        """`lateness`: how far out of order events may arrive, in ms; `logics` in the place of the rulebook's."""
+        """`lateness`: how far out of order events may be, ms; `machines` in the place of the rulebook's."""
+        self._registry = registry
+        self._inputs = inputs(registry.topics.values())
         self._lateness = lateness
         self._file = SourcePosition()
         self._collector = OutputCollector()
-        self._told: dict[str, list[Output]] = {}
+        self._published: dict[str, list[Output]] = {}
+        self._final: list[Output] = []
         self._shards: dict[SubjectName, ReplayShard] = {}
         self._route: dict[str, tuple[ReplayShard, int]] = {}
         self._internal_offsets: dict[str, int] = {}
         self._number = 0
-        self._since_pump = 0
-        for group, machine in (machines or subjects(rulebook, review_wait_ms=None)).items():
-            sources = [self._file if is_input(topic) else SourcePosition() for topic in machine.topics]
+        self._since_advance = 0
+        machines = machines or registry.machines(rulebook)
+        for subject, machine in machines.items():
             shard = Shard(
                 machine,
                 lateness,
-                sources=sources,
+                sources=[self._file if registry.is_input(topic) else SourcePosition() for topic in machine.topics],
                 place=attrgetter("place"),
                 collector=self._collector,
             )
-            self._shards[group] = shard
+            self._shards[subject] = shard
             for source_index, topic in enumerate(machine.topics):
                 self._route[topic] = (shard, source_index)
-        self._rooms = self._shards["rooms"]
+        schedule = Schedule(registry, machines)
+        self._at_the_end = schedule.at_the_end
+        self._advanced_with_others = schedule.inputs_of(schedule.in_order_of_time)
+        """Inputs of subjects whose watermark may advance later: only then do they judge what they have read."""
+        self._advancing_all = schedule.inputs_of(set(registry.upstream))
+        """Inputs that may refer to what other subjects publish: all that is due by then is judged first."""
 
     @property
-    def clock(self) -> int:
-        """The file's clock; the beginning of time before its first event."""
-        return self._file.max_event_time - self._lateness if self._file.max_event_time > MIN_TIME else MIN_TIME
+    def watermark(self) -> int:
+        """The file's watermark; MIN_TIME before its first event."""
+        newest = self._file.max_event_time
+        return newest - self._lateness if newest > MIN_TIME else MIN_TIME
 
     def feed(self, lines: Iterable[bytes]) -> None:
-        """Take lines of the recording in; blank ones are skipped."""
-        rooms, route = self._rooms, self._route
+        """Read lines of the recording; blank ones are skipped."""
+        route, ordered, is_input = self._route, self._advanced_with_others, frozenset(self._inputs)
         for raw in lines:
             self._number += 1
             try:
-                line = _decode(raw)
-                shard, source_index = route[line.topic]
-                if not is_input(line.topic):
-                    raise KeyError(line.topic)
+                line = decode_line(raw)
                 place = line.partition, self._number if line.offset is None else line.offset
-                message = Line(self._number, _key(line.key), _value(line.value), place)
-            except (msgspec.DecodeError, UnicodeError, RecursionError, KeyError) as error:
+                message = Line(self._number, key_bytes(line.key), value_bytes(line.value), place)
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 if raw.strip():
-                    self._refuse(raw, error)
+                    self._reject(unreadable(raw.rstrip(b"\r\n"), self._number, error, self._inputs))
                 continue
-            if shard is not rooms:
-                if line.topic == "review":
-                    self._pump()  # the verdicts that it may name come first
-                shard.advance_watermark(self.clock)
+            topic = line.topic
+            if topic not in is_input:
+                self._reject(unknown_topic(line, self._number, self._inputs))
+                continue
+            shard, source_index = route[topic]
+            if topic not in ordered:
+                if topic in self._advancing_all:
+                    self._advance()
+                shard.advance_watermark(self.watermark)
             shard.ingest(source_index, (message,))
-            self._since_pump += 1
-            if self._since_pump >= BATCH:
-                self._pump()
+            self._since_advance += 1
+            if self._since_advance >= BATCH:
+                self._advance()
 
     def end(self) -> Outputs:
-        """The input has ended: judge what is at or before its largest `at`, and give everything that came out."""
-        self._pump()
+        """The input has ended: judge what is at or before its largest `at`, and return all outputs."""
+        self._advance()
         until = self._file.max_event_time
         if until > MIN_TIME:
-            for group in GROUPS:
-                self._shards[group].advance_watermark(until + 1)
+            for shard in self._shards.values():
+                shard.advance_watermark(until + 1)
                 self._deliver()
-            for group in GROUPS:
-                self._shards[group].end_of_input(until)
+            for shard in self._shards.values():
+                shard.end_of_input(until)
                 self._deliver()
-            for group in GROUPS:
-                self._told.setdefault("status", []).extend(self._shards[group].final_outputs(until))
+            for shard in self._shards.values():
+                self._final += shard.final_outputs(until)
                 self._deliver()
-        by_topic = {topic: sorted(outputs, key=in_order) for topic, outputs in self._told.items()}
-        last = {(output.topic, output.key): output for output in self._told.get("status", ()) if output.body}
-        states = sorted(last.values(), key=lambda output: output.key or b"")
-        return Outputs(
-            verdicts=by_topic.get("verdict", []),
-            notices=by_topic.get("notice", []),
-            actions=by_topic.get("enforcement", []),
-            scores=[output for output in states if output.topic == "supplier-score"],
-            statuses=[output for output in states if output.topic == "room-status"],
-            pins=by_topic.get("pin-decision", []),
-            refused=self._told.get("dead-letter", []),
-            counts=dict(self._collector.counts),
-            until=max(until, 0),
-        )
+        by_topic = {output.topic: self._written(output) for output in self._registry.replayed}
+        by_topic[DEAD_LETTER] = self._published.get(DEAD_LETTER, [])
+        return Outputs(by_topic, dict(self._collector.counts), max(until, 0))
 
-    def _pump(self) -> None:
-        """Move every shard on to the file's clock, in the order in which outputs flow."""
-        self._since_pump = 0
-        clock = self.clock
-        for group in GROUPS:
-            if group != "rfqs":  # pins come late, and in no order of time: they are judged when all of them are there
-                self._shards[group].advance_watermark(clock)
+    def _written(self, topic: OutputTopic) -> list[Output]:
+        if topic.kind == "event":
+            return in_order(topic, self._published.get(topic.topic, ()))
+        return last_states(output for output in self._final if output.topic == topic.topic)
+
+    def _advance(self) -> None:
+        """Advance every shard to the file's watermark, in the order in which outputs flow."""
+        self._since_advance = 0
+        watermark = self.watermark
+        for subject, shard in self._shards.items():
+            if subject not in self._at_the_end:
+                shard.advance_watermark(watermark)
                 self._deliver()
 
     def _deliver(self) -> None:
-        """Hand on what was emitted; internal messages go in again until nothing more comes of them."""
+        """Deliver what was emitted; internal messages are ingested until nothing more comes of them."""
         emitted = self._collector.outputs
         while emitted:
             outputs = emitted.copy()
             emitted.clear()
-            self._hand_on(outputs)
+            self._deliver_all(outputs)
 
-    def _hand_on(self, outputs: list[Output]) -> None:
-        """Internal messages go in again, the rest is told."""
+    def _deliver_all(self, outputs: list[Output]) -> None:
         for output in outputs:
             if output.topic in self._route:
-                self._again(output)
+                self._ingest_internal(output)
             else:
-                self._told.setdefault(output.topic, []).append(output)
+                self._published.setdefault(output.topic, []).append(output)
 
-    def _again(self, output: Output) -> None:
+    def _ingest_internal(self, output: Output) -> None:
         shard, source_index = self._route[output.topic]
         offset = self._internal_offsets.get(output.topic, 0)
         self._internal_offsets[output.topic] = offset + 1
-        value = None if output.body is None else msgspec.json.encode(output.body)
-        shard.ingest(source_index, (Line(offset, output.key, value, (None, offset)),))
+        shard.ingest(source_index, (internal_message(output, offset),))
 
-    def _refuse(self, raw: bytes, error: Exception) -> None:
-        """A line that no shard can be asked about."""
-        raw = raw.rstrip(b"\r\n")
-        topic: str | None = None
-        key: bytes | None = None
-        value: bytes | None = raw
-        partition, place = None, self._number
-        if isinstance(error, KeyError):
-            line = _decode(raw)
-            detail = f"unknown topic {line.topic[:128]!r}; known here: {', '.join(_INPUTS)}"
-            key = _key(line.key)
-            value = bytes(line.value)
-            partition, place = line.partition, self._number if line.offset is None else line.offset
-        else:
-            if isinstance(error, RecursionError):
-                why = "it is nested too deeply"
-            elif type(error) is msgspec.DecodeError:
-                why = why_not_json(error, raw)
-            else:
-                why = str(error)
-            detail = f"not a line of a recording: {why}"
-            parts = _parts(raw)
-            topic = _as(str, parts.topic)
-            if topic in _INPUTS:
-                key = _key(_as(str, parts.key))
-                value = raw if parts.value is UNSET else bytes(parts.value)
-                partition = _as(Partition, parts.partition)
-                told = _as(Offset, parts.offset)
-                place = self._number if told is None else told
-            else:
-                topic = None
-        self._collector.emit_dead(topic, partition, place, "malformed", detail, max(self.clock, 0), key, value)
+    def _reject(self, line: RejectedLine) -> None:
+        """Write a line that no shard can read to the dead letters."""
+        topic, partition, offset, detail, key, value = line
+        at = max(self.watermark, 0)
+        self._collector.emit_dead(topic, partition, offset, "malformed", detail, at, key, value)
         if topic is not None:
             self._collector.count(f"events:{topic}")
         self._collector.count(f"refused:{topic or 'unknown'}:malformed")
         self._deliver()
 
 
-_INPUTS: Final = tuple(name for name in BY_NAME if is_input(name))
+class Schedule:
+    """When the shards of a replay advance.
+
+    A shard in order of event time that drops late events judges the same whenever it advances: it does so every BATCH
+    lines. Any other judges a line by the watermark at its arrival: it advances before each line. Where its line may
+    refer to what other subjects publish, as a review refers to a verdict, those advance first.
+
+    A shard in order of event time that reads what an arrival-order shard writes gets events in no order of time. In a
+    recording none of them is to be late for the order of lines: it advances when all of them are there, at the end.
+    """
+
+    def __init__(self, registry: Registry, machines: Mapping[SubjectName, StateMachine]) -> None:
+        self._registry = registry
+        by_time = {subject for subject, machine in machines.items() if isinstance(machine.order, EventTime)}
+        self.in_order_of_time = {
+            subject
+            for subject, machine in machines.items()
+            if isinstance(machine.order, EventTime) and machine.order.drop_late
+        }
+        self.at_the_end = {
+            subject for subject in by_time if any(writer not in by_time for writer in registry.depends_on[subject])
+        }
+
+    def inputs_of(self, subjects: set[SubjectName]) -> frozenset[str]:
+        """The inputs that these subjects read."""
+        sources = self._registry.sources
+        return frozenset(topic for subject in subjects for topic in sources[subject] if self._registry.is_input(topic))
 
 
-def _parts(raw: bytes) -> Parts:
-    """As far as a line can be read: lone surrogates alone do not keep it from that."""
-    try:
-        whole = _SURROGATE.sub(lambda _: _NO_SURROGATE, raw)
-        parts = _decode_parts(whole)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return Parts()
-    if _NO_SURROGATE in bytes(parts.key):
-        parts.key = msgspec.Raw(b"null")
-    if parts.value is not UNSET:
-        begin = whole.find(bytes(parts.value))
-        parts.value = msgspec.Raw(raw[begin : begin + len(bytes(parts.value))])
-    return parts
+def internal_message(output: Output, offset: int) -> Line:
+    """An output as the shard that reads its topic gets it."""
+    value = None if output.body is None else msgspec.json.encode(output.body)
+    return Line(offset, output.key, value, (None, offset))
 
 
-def _as(kind: Any, written: msgspec.Raw) -> Any:
-    """A part of a line where it is of a kind, else None."""
-    try:
-        return msgspec.json.decode(written, type=kind)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+def in_order(topic: OutputTopic, outputs: Iterable[Output]) -> list[Output]:
+    """Events by `at` and identity, of revised ones by revision."""
+    if topic.revision is None:
+        return sorted(outputs, key=lambda output: (output.at, output.id))
+    identity, revision = attrgetter(f"body.{topic.identity}"), attrgetter(f"body.{topic.revision}")
+    return sorted(outputs, key=lambda output: (output.at, identity(output), revision(output)))
 
 
-def _key(written: str | UnsetType | None) -> bytes | None:
-    if written is UNSET:
-        return UNKEYED
-    return written.encode() if isinstance(written, str) else None
-
-
-def _value(raw: msgspec.Raw) -> bytes | None:
-    value = bytes(raw)
-    if value == b"null":
-        return None
-    if len(value) > MAX_MESSAGE_BYTES:
-        # The limit holds for the compact form, which is what a producer would have sent.
-        try:
-            return orjson.dumps(orjson.loads(value))
-        except orjson.JSONDecodeError:
-            return value
-    return value
-
-
-def in_order(output: Output) -> tuple[int, str, int]:
-    """`at`, identity, and the revision of an action."""
-    if isinstance(output.body, Action):
-        return output.at, output.body.action_id, output.body.revision
-    return output.at, output.id, 0
+def last_states(outputs: Iterable[Output]) -> list[Output]:
+    """The last state of each key that is not deleted, by key."""
+    last = {output.key: output for output in outputs if output.body is not None}
+    return sorted(last.values(), key=lambda output: output.key or b"")
 
 
 def json_line(output: Output) -> bytes:
     """One line of a replay's output: `published_at`, where there is one, equals `at`."""
-    body: Any = output.body
-    if isinstance(body, Verdict):
-        body = msgspec.structs.replace(body, published_at=body.at)
+    body: Struct | None = output.body
+    if body is not None and "published_at" in body.__struct_fields__:
+        body = msgspec.structs.replace(body, published_at=output.at)
     return orjson.dumps(msgspec.to_builtins(body)) + b"\n"
 
 
@@ -350,5 +279,5 @@ def replay(lines: Iterable[bytes], rulebook: Rulebook, lateness: int = LATENESS_
 
 def written(outputs: Outputs) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Each file of a replay's output: its name and its lines."""
-    for topic, told in outputs.by_topic().items():
-        yield f"{topic}.jsonl", map(json_line, told)
+    for topic, messages in outputs.by_topic.items():
+        yield f"{topic}.jsonl", map(json_line, messages)

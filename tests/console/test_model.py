@@ -107,7 +107,7 @@ def test_the_whole_recording_in_another_order_of_topics_shows_the_same():
     messages, outputs = simulated()
     calm = ConsoleStage().play(messages, outputs)
     other = ConsoleStage()
-    for topic, lines in reversed(outputs.by_topic().items()):
+    for topic, lines in reversed(outputs.by_topic.items()):
         for output in lines:
             value = None if output.body is None else msgspec.json.encode(output.body)
             other.state.model.ingest(topic, output.key, value, NOW)

@@ -132,7 +132,7 @@ def test_what_every_verdict_of_a_busy_day_says_has_chinese_words() -> None:
     simulation = Simulation(
         seed=3, rooms=60, suppliers=0, start_ms=1_662_048_000_000, duration_s=1500, fault_every_s=20.0
     )
-    verdicts = [output.body for output in replayed(simulation.messages()).verdicts]
+    verdicts = [output.body for output in replayed(simulation.messages())["verdict"]]
     notes = [each.note for verdict in verdicts if isinstance(verdict, Verdict) for each in verdict.evidence]
     assert len({verdict.rule for verdict in verdicts if isinstance(verdict, Verdict)}) >= 12
     assert len(notes) > 100

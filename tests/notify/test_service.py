@@ -283,9 +283,9 @@ async def test_a_worker_and_a_notifier_that_is_killed_again_and_again(broker_of_
     messages = list(simulation.messages())
     expected = replayed(messages)
     # At least this many steps are sent: each of these outputs is one.
-    steps = len(expected.verdicts) + sum(
+    steps = len(expected["verdict"]) + sum(
         output.body.kind in ("at-risk", "entry-missed")  # type: ignore[union-attr]
-        for output in expected.by_topic()["notice"]
+        for output in expected.by_topic["notice"]
     )
     assert steps > 100
     await make_topics(broker, 2)

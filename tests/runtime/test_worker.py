@@ -133,7 +133,7 @@ async def committed(broker: str, app_id: str = "vigil") -> dict[str, int]:
 async def test_a_worker_tells_how_it_is_and_parts_without_a_trace(stored: str, tmp_path: Path) -> None:
     messages = simulated()
     expected = replayed(messages)
-    assert expected.verdicts
+    assert expected["verdict"]
     await send(stored, messages)
     log = tmp_path / "worker.log"
     running = worker(stored, log, **recorded(expected))
@@ -167,7 +167,7 @@ async def test_a_worker_tells_how_it_is_and_parts_without_a_trace(stored: str, t
         sent = Counter(message.topic for message in messages)
         for topic in INPUTS:
             assert values["vigil_events_total", topic] == sent[topic], topic
-        assert values["vigil_outputs_total", "verdict"] == len(expected.verdicts)
+        assert values["vigil_outputs_total", "verdict"] == len(expected["verdict"])
 
         second = worker(stored, tmp_path / "second.log", web_port=running.web_port, **recorded(expected))
         assert await ended(second) == 2

@@ -75,11 +75,11 @@ def test_a_recording_replays_to_what_was_planned():
     messages = list(simulation.messages())
     outputs = replay(map(line_of, messages), load_rulebook())
     planned = {fault.verdict_id: fault for fault in simulation.manifest() if fault.kind == "violation"}
-    assert {output.id for output in outputs.verdicts} == set(planned)
-    letters = [output.body for output in outputs.refused]
+    assert {output.id for output in outputs["verdict"]} == set(planned)
+    letters = [output.body for output in outputs.rejected]
     assert [letter.reason for letter in letters if isinstance(letter, DeadLetter)] == ["malformed"] * len(letters)
     assert len(letters) == sum(message.malformed is not None for message in messages) > 100
-    actions = [output.body for output in outputs.actions if isinstance(output.body, Action)]
+    actions = [output.body for output in outputs["enforcement"] if isinstance(output.body, Action)]
     assert {action.action_id for action in actions} == set(planned), "one action for each violation"
     assert any(action.status == "withdrawn" for action in actions), "reviews name verdicts that Vigil knows"
-    assert len(outputs.scores) == 25
+    assert len(outputs["supplier-score"]) == 25

@@ -25,7 +25,7 @@ def differences(
 
     `live`: the workers' clock went on after the input had ended; what shows that is left out.
     """
-    replayed = {topic: [_plain(output.body) for output in outputs] for topic, outputs in expected.by_topic().items()}
+    replayed = {topic: [_plain(output.body) for output in outputs] for topic, outputs in expected.by_topic.items()}
     found: list[str] = []
     for output in registry.replayed:
         scope = output.at_the_end if live else None

@@ -71,7 +71,7 @@ class ConsoleStage:
         for message in messages:
             if message.topic in (*ROOM_TOPICS, "review"):
                 self.state.model.ingest(message.topic, message.key, message.value, now)
-        for topic, lines in outputs.by_topic().items():
+        for topic, lines in outputs.by_topic.items():
             for output in lines:
                 value = None if output.body is None else msgspec.json.encode(output.body)
                 self.state.model.ingest(topic, output.key, value, now)

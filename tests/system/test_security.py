@@ -176,7 +176,7 @@ async def test_a_worker_with_exactly_the_documented_rights_gives_what_the_replay
     try:
         await worker.ready()
         await finished(secure.address, app_id)
-        assert expected.verdicts
+        assert expected["verdict"]
         # Every way writes the same outputs with the same identities to the same topics: it changes nothing.
         assert differences(expected, await read(secure.address)) == []
     finally:

@@ -17,7 +17,7 @@ import msgspec
 from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.track import Track
 from vigil.app.console.settings import ConsoleBounds
-from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, InvalidEvent
 from vigil.topics.reviews import Review, decode_review
 from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
@@ -30,7 +30,6 @@ OUTPUTS: Final = tuple(output.topic for output in REGISTRY.replayed)
 MAX_OUTPUT_BYTES: Final = 16 * MAX_MESSAGE_BYTES
 """A larger message is no output of a worker's, and is not decoded."""
 
-_DECODERS: Final[dict[str, Any]] = {topic: msgspec.json.Decoder(REGISTRY.topics[topic].carries) for topic in OUTPUTS}
 _SOURCE_INDEX: Final = {topic: index for index, topic in enumerate(ROOM_TOPICS)}
 
 
@@ -106,10 +105,12 @@ class SearchResult(NamedTuple):
 class ConsoleModel:
     """Everything that the pages show."""
 
-    def __init__(self, bounds: ConsoleBounds, max_gap_ms: int) -> None:
+    def __init__(self, bounds: ConsoleBounds, max_gap_ms: int, registry: Registry = REGISTRY) -> None:
         """`max_gap_ms`: frames further apart are a gap."""
         self._bounds = bounds
         self._max_gap_ms = max_gap_ms
+        self._identities = {output.topic: output.identity for output in registry.replayed}
+        self._decoders = {topic: msgspec.json.Decoder(registry.topics[topic].carries) for topic in self._identities}
         self.rooms: Bounded[str, RoomView] = Bounded(bounds.rooms)
         self.tracks: Bounded[str, Track] = Bounded(bounds.rooms)
         self.verdicts: Bounded[str, Verdict] = Bounded(bounds.verdicts)
@@ -149,8 +150,8 @@ class ConsoleModel:
                 self._review(decode_review(key, value))
             elif value is None:
                 self._tombstone(topic, key)
-            elif topic in _DECODERS and len(value) <= MAX_OUTPUT_BYTES:
-                self._output(topic, _DECODERS[topic].decode(value), value)
+            elif topic in self._decoders and len(value) <= MAX_OUTPUT_BYTES:
+                self._output(topic, self._decoders[topic].decode(value), value)
         except (InvalidEvent, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.rejected += 1
 
@@ -179,7 +180,7 @@ class ConsoleModel:
             fold(output)
         else:
             kept = self.others.setdefault(topic, Bounded(self._bounds.verdicts))
-            kept.put(str(getattr(output, REGISTRY.outputs[topic].identity)), output)
+            kept.put(str(getattr(output, self._identities[topic])), output)
 
     def _status(self, status: RoomStatus) -> None:
         room = self._room(status.room_id, status.host_id)
@@ -280,8 +281,7 @@ class ConsoleModel:
         supplier = self.suppliers.get(supplier_id)
         if supplier is None or supplier.score is None:
             return None
-        score: SupplierScore = _DECODERS["supplier-score"].decode(supplier.score)
-        return score
+        return msgspec.json.decode(supplier.score, type=SupplierScore)
 
     def behind(self, now: int, least_ms: int) -> tuple[int, int]:
         """How many rooms have events that have not been judged for `least_ms` or longer, and the longest such time, ms.

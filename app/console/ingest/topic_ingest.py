@@ -17,7 +17,7 @@ from aiokafka.structs import TopicPartition
 
 from vigil.app.console.ingest.model import OUTPUTS, ConsoleModel
 from vigil.app.console.settings import ConsoleSettings
-from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.kafka.acls import Acl
 from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.settings import Settings, SettingsError
@@ -42,13 +42,13 @@ def needed(reviews: bool = True) -> list[Acl]:
     return [*rights, Acl("topic", "review", "Write")] if reviews else rights
 
 
-def backs(console: ConsoleSettings) -> Mapping[str, int]:
+def backs(console: ConsoleSettings, registry: Registry = REGISTRY) -> Mapping[str, int]:
     """How far back each topic is read, in ms of the broker's time."""
     minutes = console.read_minutes * MINUTE_MS
     verdicts = console.verdict_hours * HOUR_MS
     actions = console.action_hours * HOUR_MS
     # Unless stated otherwise events go back as far as verdicts; states as far as actions, for a key's may be that old.
-    back = {output.topic: verdicts if output.kind == "event" else actions for output in REGISTRY.replayed}
+    back = {output.topic: verdicts if output.kind == "event" else actions for output in registry.replayed}
     return {
         **back,
         **dict.fromkeys((*ROOM_TOPICS, "room-status"), minutes),

@@ -8,7 +8,7 @@ import msgspec
 
 from vigil.app.runtime.whatif.compare import Comparison, ScoreChange
 from vigil.app.runtime.whatif.impact import Sentence
-from vigil.app.runtime.whatif.multi_replay import Outcome
+from vigil.app.runtime.whatif.outcome import Outcome
 from vigil.topics.verdicts import Action, Verdict
 
 
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     @property
     def touched(self) -> int:
-        """How much of it is another."""
+        """How much of it differs."""
         return sum(self[3:10])
 
 
@@ -50,11 +50,11 @@ def _rows(field: str, base: Outcome, other: Outcome, changes: Comparison) -> lis
         return Counter(getattr(body, field) for body in bodies)
 
     def days(outcome: Outcome) -> Counter[str]:
-        told: Counter[str] = Counter()
+        banned: Counter[str] = Counter()
         for action in outcome.actions.values():
             if action.status == "active" and action.ban_days:
-                told[getattr(action, field)] += action.ban_days
-        return told
+                banned[getattr(action, field)] += action.ban_days
+        return banned
 
     verdicts, actions = changes.verdicts, changes.actions
     columns = (
@@ -79,7 +79,7 @@ def as_json(base: Outcome, other: Outcome, changes: Comparison, sentences: Seque
     verdicts, actions = changes.verdicts, changes.actions
     return {
         "until": base.until,
-        "refused": base.lines_refused,
+        "refused": base.lines_rejected,
         "blast_radius": [{"words": sentence.words, **sentence.facts} for sentence in sentences],
         "verdicts": {
             "was": verdicts.was,
@@ -106,6 +106,10 @@ def as_json(base: Outcome, other: Outcome, changes: Comparison, sentences: Seque
             "gone": _plain(changes.pins_gone),
         },
         "notices": {kind: {"was": was, "now": now} for kind, (was, now) in changes.notices.items()},
+        **{
+            topic: {"added": _plain(other.added), "gone": _plain(other.gone), "changed": _pairs(other.changed)}
+            for topic, other in changes.others.items()
+        },
     }
 
 
@@ -118,15 +122,15 @@ def _pairs(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
 
 
 def _body(body: Any) -> Any:
-    told = msgspec.to_builtins(body)
-    for name in ("published_at", "revision"):  # neither says anything here
-        told.pop(name, None)
-    return told
+    fields = msgspec.to_builtins(body)
+    for name in ("published_at", "revision"):  # a backtest has one value of each
+        fields.pop(name, None)
+    return fields
 
 
 def _row(name: str, row: Row) -> dict[str, Any]:
-    told = row._asdict()
-    return {name: told.pop("name"), **told}
+    fields = row._asdict()
+    return {name: fields.pop("name"), **fields}
 
 
 def _score(change: ScoreChange) -> dict[str, Any]:
@@ -142,7 +146,7 @@ class Point(NamedTuple):
 
     value: int | float
     in_force: bool
-    """Does the base have this value?"""
+    """True if the base has this value."""
     verdicts: int
     added: int
     gone: int
@@ -152,7 +156,7 @@ class Point(NamedTuple):
     ban_days: int
     hosts_banned: int
     hosts_touched: int
-    """For whom anything is another than under the base."""
+    """For whom anything differs from the base."""
     scores_moved: int
     predicted: float | None
     """The suppliers' mean; None where there are none."""
@@ -171,11 +175,11 @@ CURVES: Final[Mapping[str, str]] = {
     "pins_granted": "pins granted",
     "moved": "verdicts moved",
 }
-"""What a curve may be drawn of: the first of these that is not the same everywhere."""
+"""What a curve may show: the first of these that is not the same at all points."""
 
 
 def point(value: int | float, in_force: bool, other: Outcome, changes: Comparison, hosts: int) -> Point:
-    """`hosts`: for how many anything would change."""
+    """One point of a curve; `hosts`: for how many anything would change."""
     active = [action for action in other.actions.values() if action.status == "active"]
     bans = [days for action in active for step, days in action.sanctions if step == "ban"]
     predicted = [score.predicted for score in other.scores.values() if score.predicted is not None]
@@ -204,6 +208,6 @@ def _mean(numbers: Sequence[int]) -> float | None:
 
 
 def curve(points: Sequence[Point]) -> str:
-    """The figure that the number moves: a field of Point."""
+    """The figure that the number changes: a field of Point."""
     moving = (name for name in CURVES if len({getattr(each, name) for each in points}) > 1)
     return next(moving, "verdicts")

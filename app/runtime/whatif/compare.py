@@ -1,26 +1,32 @@
-"""Two outcomes of one recording held against each other: what came, what went, what moved. Pure.
+"""Compares two outcomes of one recording: what was added, what is gone, what moved. Pure.
 
     verdicts   added, gone · moved: the same rule, label, room and since, but another at · restated: other words only
     actions    added, gone · changed: other sanctions · moved: the same sanctions at another time or count
-    scores     every figure of a supplier that is another
+    scores     every figure of a supplier that differs
+    others     any further output that a subject declares: added, gone, changed
 
-An action of a verdict that moved is held against the action of the verdict that it was. Withdrawn actions (their
-verdicts were overturned) impose nothing and count as none.
+An action of a verdict that moved is compared with the action of the verdict that it was. Withdrawn actions (their
+verdicts were overturned) impose nothing and do not count.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
-from vigil.app.runtime.whatif.multi_replay import Outcome
+from vigil.app.runtime.whatif.outcome import Bodies, Outcome
 from vigil.topics.scores import PinDecision, SupplierScore
 from vigil.topics.verdicts import Action, Verdict
 
 VerdictPair = tuple[Verdict, Verdict]
 ActionPair = tuple[Action, Action]
 PinPair = tuple[PinDecision, PinDecision]
+BodyPair = tuple[Struct, Struct]
+
+COMPARED: Final = frozenset({"verdict", "notice", "enforcement", "supplier-score", "pin-decision"})
+"""Topics with a comparison of their own."""
 
 
 class Verdicts(NamedTuple):
@@ -57,13 +63,25 @@ class ScoreChange(NamedTuple):
         return score.supplier_id if score else ""
 
     def figures(self) -> dict[str, tuple[Any, Any]]:
-        """Every figure that is another, by its path in the message: (was, is)."""
+        """Every figure that differs, by its path in the message: (was, is)."""
         was, now = _flat(self.was), _flat(self.now)
         return {
             path: (was.get(path), now.get(path))
             for path in sorted({*was, *now})
             if was.get(path) != now.get(path) and path != "rulebook"
         }
+
+
+class OtherChanges(NamedTuple):
+    """What became of the messages of one topic; pairs are (was, is)."""
+
+    added: list[Struct]
+    gone: list[Struct]
+    changed: list[BodyPair]
+
+    @property
+    def nothing(self) -> bool:
+        return not any(self)
 
 
 class Comparison(NamedTuple):
@@ -73,25 +91,27 @@ class Comparison(NamedTuple):
     actions: Actions
     scores: list[ScoreChange]
     pins: list[PinPair]
-    """Decided otherwise."""
+    """Decided differently."""
     pins_added: list[PinDecision]
     pins_gone: list[PinDecision]
     notices: dict[str, tuple[int, int]]
-    """By kind: how many were and are told, where that is another number."""
+    """By kind: how many there were and are, where the numbers differ."""
+    others: Mapping[str, OtherChanges]
+    """By topic, where there are any."""
 
     @property
     def nothing(self) -> bool:
-        """Does the candidate say what the base says?"""
+        """True if the candidate publishes what the base publishes."""
         verdicts, actions = self.verdicts, self.actions
         return not (
             verdicts.added or verdicts.gone or verdicts.moved or verdicts.restated
             or actions.added or actions.gone or actions.moved or actions.changed
-            or self.scores or self.pins or self.pins_added or self.pins_gone or self.notices
+            or self.scores or self.pins or self.pins_added or self.pins_gone or self.notices or self.others
         )  # fmt: skip
 
 
 def compare(base: Outcome, other: Outcome) -> Comparison:
-    """What `other` says differently from `base`."""
+    """What `other` has that differs from `base`."""
     verdicts = _verdicts(base.verdicts, other.verdicts)
     scores = [
         ScoreChange(base.scores.get(supplier), other.scores.get(supplier))
@@ -111,7 +131,21 @@ def compare(base: Outcome, other: Outcome) -> Comparison:
         [pin for id_, pin in other.pins.items() if id_ not in base.pins],
         [pin for id_, pin in base.pins.items() if id_ not in other.pins],
         {kind: (was[kind], now[kind]) for kind in sorted({*was, *now}) if was[kind] != now[kind]},
+        {
+            topic: changes
+            for topic in base.bodies
+            if topic not in COMPARED
+            and not (changes := _others(base.bodies[topic], other.bodies.get(topic, {}))).nothing
+        },
     )  # fmt: skip
+
+
+def _others(base: Bodies, other: Bodies) -> OtherChanges:
+    return OtherChanges(
+        added=[body for id_, body in other.items() if id_ not in base],
+        gone=[body for id_, body in base.items() if id_ not in other],
+        changed=[(body, other[id_]) for id_, body in base.items() if id_ in other and other[id_] != body],
+    )
 
 
 def _verdicts(base: Mapping[str, Verdict], other: Mapping[str, Verdict]) -> Verdicts:
@@ -176,12 +210,12 @@ Sanction = tuple[str, int | None]
 
 def tally(outcome: Outcome) -> dict[Sanction, Counter[str]]:
     """How often each sanction is imposed on each host."""
-    told: dict[Sanction, Counter[str]] = {}
+    tallied: dict[Sanction, Counter[str]] = {}
     for action in outcome.actions.values():
         if action.status == "active":
             for sanction in action.sanctions:
-                told.setdefault(sanction, Counter())[action.host_id] += 1
-    return told
+                tallied.setdefault(sanction, Counter())[action.host_id] += 1
+    return tallied
 
 
 def _by_kind(outcome: Outcome) -> Counter[str]:
@@ -193,7 +227,7 @@ def _flat(value: Any, above: str = "") -> dict[str, Any]:
         value = msgspec.to_builtins(value) or {}
     if not isinstance(value, dict):
         return {above: value}
-    told: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, inner in value.items():
-        told |= _flat(inner, f"{above}.{key}" if above else key)
-    return told
+        flat |= _flat(inner, f"{above}.{key}" if above else key)
+    return flat

@@ -1,15 +1,15 @@
-"""The blast radius of a candidate in words and numbers: who would be banned, freed, raised or lowered. Pure."""
+"""The impact of a candidate in sentences and numbers: who would be banned, freed, raised or lowered. Pure."""
 
 from collections import Counter
 from typing import Any, Final, NamedTuple
 
 from vigil.app.runtime.whatif.compare import Comparison, Sanction, tally
-from vigil.app.runtime.whatif.multi_replay import Outcome
+from vigil.app.runtime.whatif.outcome import Outcome
 
 _NUMBERS: Final = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-"""Written as words in front of -day; what is more is written as a number."""
-_SHARPEST: Final = ("ban", "freeze", "close-past-rooms", "take-offline", "delete-content", "close", "warn")
-"""The order in which sanctions are told."""
+"""Written as words before -day; larger numbers as digits."""
+_MOST_SEVERE: Final = ("ban", "freeze", "close-past-rooms", "take-offline", "delete-content", "close", "warn")
+"""The order in which sanctions are listed."""
 _WORDS: Final = {
     "ban": ("ban", "bans"),
     "freeze": ("freeze", "freezes"),
@@ -22,15 +22,15 @@ _WORDS: Final = {
 
 
 class Sentence(NamedTuple):
-    """One thing that would be otherwise: for people, and the numbers in it for machines."""
+    """One thing that would change: for people, and the numbers in it for machines."""
 
     words: str
     facts: dict[str, Any]
 
 
-def blast_radius(base: Outcome, other: Outcome, changes: Comparison) -> list[Sentence]:
-    """What the candidate would do to hosts and suppliers, the sharpest first; nothing where it does nothing."""
-    return [*_verdicts(changes), *_hosts(base, other), *_suppliers(changes), *_pins(changes)]
+def impact_summary(base: Outcome, other: Outcome, changes: Comparison) -> list[Sentence]:
+    """What the candidate would do to hosts and suppliers, the most severe first; empty where it changes nothing."""
+    return [*_verdicts(changes), *_hosts(base, other), *_suppliers(changes), *_pins(changes), *_others(changes)]
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -50,7 +50,7 @@ def sanction_words(sanction: Sanction, number: int) -> str:
 
 
 def _verdicts(changes: Comparison) -> list[Sentence]:
-    told = []
+    sentences = []
     for kind, verdicts in (("more", changes.verdicts.added), ("fewer", changes.verdicts.gone)):
         if verdicts:
             rooms = {verdict.room_id for verdict in verdicts}
@@ -58,7 +58,7 @@ def _verdicts(changes: Comparison) -> list[Sentence]:
             where = f"in {count(len(rooms), 'room')} of {count(len(hosts), 'host')}"
             words = f"{len(verdicts):,} {kind} {'verdict' if len(verdicts) == 1 else 'verdicts'} {where}"
             facts = {"what": "verdicts", "change": kind, "number": len(verdicts)}
-            told.append(Sentence(words, {**facts, "rooms": len(rooms), "hosts": len(hosts)}))
+            sentences.append(Sentence(words, {**facts, "rooms": len(rooms), "hosts": len(hosts)}))
     moved = changes.verdicts.moved
     if moved:
         shifts = sorted(after.at - before.at for before, after in moved)
@@ -66,14 +66,14 @@ def _verdicts(changes: Comparison) -> list[Sentence]:
         typical = abs(shifts[len(shifts) // 2]) / 1000
         words = f"{count(len(moved), 'verdict')} at another instant: {earlier:,} earlier, {later:,} later"
         facts = {"what": "verdicts", "change": "moved", "number": len(moved), "earlier": earlier, "later": later}
-        told.append(Sentence(f"{words}, typically by {typical:g} s", {**facts, "typical_s": typical}))
-    return told
+        sentences.append(Sentence(f"{words}, typically by {typical:g} s", {**facts, "typical_s": typical}))
+    return sentences
 
 
 def _hosts(base: Outcome, other: Outcome) -> list[Sentence]:
     was, now = tally(base), tally(other)
     order = sorted({*was, *now}, key=lambda each: (_place(each[0]), -(each[1] or 0), each[0]))
-    told = []
+    sentences = []
     for sanction in order:
         before, after = was.get(sanction, Counter()), now.get(sanction, Counter())
         for kind, difference in (("more", after - before), ("fewer", before - after)):
@@ -81,7 +81,7 @@ def _hosts(base: Outcome, other: Outcome) -> list[Sentence]:
                 number, hosts = difference.total(), len(difference)
                 words = f"{number:,} {kind} {sanction_words(sanction, number)} for {count(hosts, 'host')}"
                 facts = {"what": sanction[0], "days": sanction[1], "change": kind, "number": number, "hosts": hosts}
-                told.append(Sentence(words, facts))
+                sentences.append(Sentence(words, facts))
     banned_was, banned_now = _banned(was), _banned(now)
     for kind, hosts_, verb in (
         ("newly", banned_now - banned_was, "would be banned who now {are} not"),
@@ -89,12 +89,12 @@ def _hosts(base: Outcome, other: Outcome) -> list[Sentence]:
     ):
         if hosts_:
             words = f"{count(len(hosts_), 'host')} {verb.format(are='is' if len(hosts_) == 1 else 'are')}"
-            told.append(Sentence(words, {"what": "banned hosts", "change": kind, "number": len(hosts_)}))
-    return told
+            sentences.append(Sentence(words, {"what": "banned hosts", "change": kind, "number": len(hosts_)}))
+    return sentences
 
 
 def _place(step: str) -> int:
-    return _SHARPEST.index(step) if step in _SHARPEST else len(_SHARPEST)
+    return _MOST_SEVERE.index(step) if step in _MOST_SEVERE else len(_MOST_SEVERE)
 
 
 def _banned(tallied: dict[Sanction, Counter[str]]) -> set[str]:
@@ -102,7 +102,7 @@ def _banned(tallied: dict[Sanction, Counter[str]]) -> set[str]:
 
 
 def _suppliers(changes: Comparison) -> list[Sentence]:
-    told = []
+    sentences = []
     for what, words in (("predicted", "predicted score"), ("assessed.score", "assessed score")):
         steps = [_step(change.figures().get(what)) for change in changes.scores]
         up, down = sum(step > 0 for step in steps), sum(step < 0 for step in steps)
@@ -110,20 +110,20 @@ def _suppliers(changes: Comparison) -> list[Sentence]:
             most = max(steps, key=abs)
             said = f"{count(up + down, words)} would be another: {up:,} higher, {down:,} lower, {most:+d} at most"
             facts = {"what": what, "change": "moved", "number": up + down, "higher": up, "lower": down, "most": most}
-            told.append(Sentence(said, facts))
+            sentences.append(Sentence(said, facts))
     for prefix, words in (("entitlements", "entitlements"), ("gmv_challenge_rights", "GMV challenge rights")):
         number = sum(any(path.startswith(prefix) for path in change.figures()) for change in changes.scores)
         if number:
             said = f"{count(number, 'supplier')} would have other {words}"
-            told.append(Sentence(said, {"what": prefix, "change": "moved", "number": number}))
+            sentences.append(Sentence(said, {"what": prefix, "change": "moved", "number": number}))
     rest = sum(
         not any(path.startswith(("predicted", "assessed", "entitle", "gmv_ch")) for path in change.figures())
         for change in changes.scores
     )
     if rest:
         said = f"{count(rest, 'supplier')} would have other figures, with the same score"
-        told.append(Sentence(said, {"what": "figures", "change": "moved", "number": rest}))
-    return told
+        sentences.append(Sentence(said, {"what": "figures", "change": "moved", "number": rest}))
+    return sentences
 
 
 def _step(pair: tuple[Any, Any] | None) -> int:
@@ -143,3 +143,18 @@ def _pins(changes: Comparison) -> list[Sentence]:
     )
     facts = {"what": "pins", "change": "moved", "number": number, "granted": granted, "refused": refused}
     return [Sentence(words, facts)]
+
+
+def _others(changes: Comparison) -> list[Sentence]:
+    """A sentence for each change of an output without a comparison of its own."""
+    sentences = []
+    for topic, other in changes.others.items():
+        for change, number, words in (
+            ("more", len(other.added), f"more {topic} messages"),
+            ("fewer", len(other.gone), f"fewer {topic} messages"),
+            ("changed", len(other.changed), f"{topic} messages with other content"),
+        ):
+            if number:
+                facts = {"what": topic, "change": change, "number": number}
+                sentences.append(Sentence(f"{number:,} {words}", facts))
+    return sentences

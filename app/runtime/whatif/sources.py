@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct
 
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import records
-from vigil.app.runtime.replay import RecordedLine
+from vigil.app.runtime.recording import RecordedLine
 from vigil.app.runtime.whatif.story import BEFORE_MS, Raw
 from vigil.topics.envelope import DeadLetter
 from vigil.topics.fields import UNKEYED

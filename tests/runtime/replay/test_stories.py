@@ -28,7 +28,7 @@ def told(story: Path) -> bytes:
     outputs = replay(story.read_bytes().splitlines(keepends=True), load_rulebook())
     return b"".join(
         b'{"topic":"%b","value":%b}\n' % (topic.encode(), json_line(output).rstrip())
-        for topic, lines in outputs.by_topic().items()
+        for topic, lines in outputs.by_topic.items()
         for output in lines
     )
 

@@ -9,12 +9,12 @@ from tests.support.stories import HOST, RULEBOOK, START, S, as_message, entry, f
 from vigil.app.runtime.replay import replay
 from vigil.app.runtime.whatif.backtest import by_host, by_rule, curve, point
 from vigil.app.runtime.whatif.compare import Comparison, compare
-from vigil.app.runtime.whatif.impact import blast_radius
-from vigil.app.runtime.whatif.multi_replay import Outcome, outcome
+from vigil.app.runtime.whatif.impact import impact_summary
+from vigil.app.runtime.whatif.outcome import Outcome, outcome
 from vigil.app.runtime.whatif.patch import patched
 from vigil.topics.verdicts import Action, Verdict
 
-EMPTY = Outcome({}, {}, {}, {}, {}, 0, 0)
+EMPTY = Outcome()
 
 
 def verdict(id_: str, at: int, since: int = 0, **rest: Any) -> Verdict:
@@ -35,13 +35,16 @@ def action(id_: str, at: int, ban_days: int | None = 7, host: str = HOST, **rest
 
 
 def told(verdicts: Iterable[Verdict] = (), actions: Iterable[Action] = ()) -> Outcome:
-    return EMPTY._replace(
-        verdicts={each.verdict_id: each for each in verdicts}, actions={each.action_id: each for each in actions}
+    return Outcome(
+        {
+            "verdict": {each.verdict_id: each for each in verdicts},
+            "enforcement": {each.action_id: each for each in actions},
+        }
     )
 
 
 def words(base: Outcome, other: Outcome) -> list[str]:
-    return [sentence.words for sentence in blast_radius(base, other, compare(base, other))]
+    return [sentence.words for sentence in impact_summary(base, other, compare(base, other))]
 
 
 def test_the_same_is_no_change() -> None:
@@ -117,7 +120,7 @@ class TestBlastRadius:
         assert said == ["1 more 30-day ban for 1 host", "1 fewer seven-day ban for 1 host"]
 
     def test_numbers_of_every_sentence_are_there_for_machines(self) -> None:
-        sentences = blast_radius(EMPTY, told([verdict("a", 1)], [action("a", 1)]), compare(EMPTY, EMPTY))
+        sentences = impact_summary(EMPTY, told([verdict("a", 1)], [action("a", 1)]), compare(EMPTY, EMPTY))
         assert all(sentence.facts["number"] > 0 for sentence in sentences)
 
 

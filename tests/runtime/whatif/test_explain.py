@@ -51,8 +51,8 @@ def explained(
     """The last verdict of a rule (or its `number`th), explained with all there is."""
     lines = recording(*story)
     outputs = replay(lines, rulebook)
-    verdicts = [output.body for output in outputs.verdicts if isinstance(output.body, Verdict)]
-    actions = [output.body for output in outputs.actions if isinstance(output.body, Action)]
+    verdicts = [output.body for output in outputs["verdict"] if isinstance(output.body, Verdict)]
+    actions = [output.body for output in outputs["enforcement"] if isinstance(output.body, Action)]
     chosen = [verdict for verdict in verdicts if verdict.rule == rule][number]
     return explain(chosen, verdicts, actions, rulebook, raws_of(lines, ROOM, frozenset()))
 
@@ -86,7 +86,7 @@ class TestPrevention:
         """What it says is held against the rules: in time on the stroke, too late a moment after."""
         for at, verdicts in ((20 * S, 0), (20 * S + 1, 0), (40 * S, 0), (40 * S + 1, 1)):
             outputs = replay(recording(*MISSED, comment(at)), RULEBOOK)
-            assert len(outputs.verdicts) == verdicts, at
+            assert len(outputs["verdict"]) == verdicts, at
 
     @pytest.mark.parametrize(
         ("rule", "story", "words"),
@@ -142,7 +142,7 @@ class TestLimits:
     def test_a_rulebook_that_did_not_judge_it_is_told_so(self) -> None:
         book = rulebook_with("greeting-miss", "2022-08-01", within_s=10)
         lines = recording(*MISSED)
-        (verdict,) = [output.body for output in replay(lines, book).verdicts]
+        (verdict,) = [output.body for output in replay(lines, book)["verdict"]]
         assert isinstance(verdict, Verdict)
         told = explain(verdict, [verdict], [], RULEBOOK)
         assert told.limits is None
@@ -179,7 +179,7 @@ class TestLadder:
 
     def test_an_overturned_one_does_not_count(self) -> None:
         lines = recording(*THRICE, frame(29 * MIN))
-        verdicts = [output.body for output in replay(lines, RULEBOOK).verdicts]
+        verdicts = [output.body for output in replay(lines, RULEBOOK)["verdict"]]
         review = {
             "topic": "review",
             "value": {
@@ -188,8 +188,8 @@ class TestLadder:
             },
         }  # fmt: skip
         outputs = replay([*lines, msgspec.json.encode(review)], RULEBOOK)
-        known: list[Any] = [output.body for output in outputs.verdicts]
-        actions: list[Any] = [output.body for output in outputs.actions]
+        known: list[Any] = [output.body for output in outputs["verdict"]]
+        actions: list[Any] = [output.body for output in outputs["enforcement"]]
         gone = explain(known[1], known, actions, RULEBOOK)
         assert gone.ladder.count is None
         assert "overturned" in gone.follows[0]
@@ -200,9 +200,12 @@ class TestLadder:
 
     def test_counts_that_do_not_fit_the_published_action_are_told(self) -> None:
         outputs = replay(recording(*THRICE), RULEBOOK)
-        last: Any = outputs.verdicts[-1].body
+        last: Any = outputs["verdict"][-1].body
         told = explain(
-            last, [last], [output.body for output in outputs.actions if isinstance(output.body, Action)], RULEBOOK
+            last,
+            [last],
+            [output.body for output in outputs["enforcement"] if isinstance(output.body, Action)],
+            RULEBOOK,
         )
         assert "counts it as number 3; of the verdicts known here it is number 1" in told.caveats[0]
 
@@ -266,7 +269,7 @@ class TestTimeline:
     def test_late_and_repeated_messages_are_not_taken_for_judged(self) -> None:
         lines = recording(*MISSED)
         outputs = replay(lines, RULEBOOK)
-        verdict: Any = outputs.verdicts[0].body
+        verdict: Any = outputs["verdict"][0].body
         late = msgspec.json.encode(as_message(comment(15 * S, "too late")))
         raws = raws_of([*lines, late], ROOM, frozenset({("comment", None, len(lines) + 1)}))
         told = explain(verdict, [], [], RULEBOOK, raws)
@@ -279,7 +282,7 @@ class TestTimeline:
 
     def test_no_events_of_the_room_are_told_as_such(self) -> None:
         outputs = replay(recording(*MISSED), RULEBOOK)
-        verdict: Any = outputs.verdicts[0].body
+        verdict: Any = outputs["verdict"][0].body
         assert "None of the room's events" in explain(verdict, [], [], RULEBOOK, []).caveats[0]
 
     def test_rooms_with_names_that_json_writes_in_many_ways_are_found(self) -> None:
@@ -364,7 +367,7 @@ def test_the_topics_tell_the_same(judged: str) -> None:
     from vigil.topics.contracts.examples import STORY
 
     lines = [msgspec.json.encode(line) for line in STORY]
-    verdict = replay(lines, RULEBOOK).verdicts[0]
+    verdict = replay(lines, RULEBOOK)["verdict"][0]
     result = run("explain", verdict.id[:10], "--json", "--broker", judged)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)

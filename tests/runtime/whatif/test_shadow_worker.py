@@ -44,10 +44,10 @@ async def test_a_worker_with_a_candidate_says_in_shadow_what_a_replay_under_it_s
             assert worker.stop() == 0
     shadow = {value["verdict_id"]: value for _, value in told.pop("verdict-shadow")}
     assert all(value.pop("published_at") for value in shadow.values())
-    then = {output.id: orjson.loads(encode_body(output.body) or b"") for output in other.verdicts}
+    then = {output.id: orjson.loads(encode_body(output.body) or b"") for output in other["verdict"]}
     assert shadow == then
     assert differences(expected, told) == []
-    own = {output.id for output in expected.verdicts}
+    own = {output.id for output in expected["verdict"]}
     assert own - set(then), "a candidate that finds all the same shows nothing"
     assert set(then) - own
     counted = {"both": 0, "only_shadow": 0, "only_in_force": 0}

@@ -75,7 +75,7 @@ def test_an_output_without_its_time_of_publishing_does_not_fit():
 
 def test_the_story_leads_to_the_examples():
     """What comes in leads to exactly what the examples say goes out."""
-    told = replay(files(REGISTRY.readers)[STORY_FILE].encode().splitlines(), load_rulebook()).by_topic()
+    told = replay(files(REGISTRY.readers)[STORY_FILE].encode().splitlines(), load_rulebook()).by_topic
     for topic, outputs in told.items():
         example = EXAMPLES[topic]
         said = json.loads(json_line(outputs[0]))
@@ -107,7 +107,7 @@ def test_everything_that_a_simulated_day_brings_and_leads_to_fits():
     for message in messages:
         if message.value is not None:
             VALIDATORS[message.topic].validate(json.loads(message.value))
-    outputs = replayed(messages).by_topic()
+    outputs = replayed(messages).by_topic
     for topic, told in outputs.items():
         assert told or topic == "dead-letter", topic
         for output in told:

@@ -14,9 +14,10 @@ from tests.support.stories import RULEBOOK, rulebook_with
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.runtime.replay import replay
-from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay, Outcome, outcome
+from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay
+from vigil.app.runtime.whatif.outcome import Outcome, outcome
 from vigil.app.runtime.whatif.patch import patched, tables
-from vigil.app.runtime.whatif.replay_plan import differing, plan
+from vigil.app.runtime.whatif.replay_plan import affected, differing, plan
 from vigil.app.simulate import Simulation
 
 AUGUST_3 = 1_659_510_000_000
@@ -33,7 +34,7 @@ def recording(seed: int = 1) -> tuple[bytes, ...]:
     lines[1000:1000] = [b"no line of a recording", b'{"topic": "quote", "value": {}}']
     comments = [line for line in lines if line.startswith(b'{"topic":"comment"')]
     told: list[tuple[int, bytes]] = []
-    for number, output in enumerate(replay(lines, RULEBOOK).verdicts[::4]):
+    for number, output in enumerate(replay(lines, RULEBOOK)["verdict"][::4]):
         review: dict[str, Any] = {
             "verdict_id": output.body.verdict_id,  # type: ignore[union-attr]
             "host_id": output.body.host_id,  # type: ignore[union-attr]
@@ -128,7 +129,7 @@ def test_one_change_is_told_as_a_replay_tells_it(number: int) -> None:
 def test_the_changes_are_not_without_effect() -> None:
     """Else the tests above would hold whatever is judged: by kind of output, something must come out otherwise."""
     base = alone(())
-    assert base.lines_refused == 2
+    assert base.lines_rejected == 2
     for field in ("verdicts", "notices", "actions", "scores", "pins"):
         assert any(getattr(alone((change,)), field) != getattr(base, field) for change in CHANGES), field
     assert alone(("rooms.comment_memory_s=1",)) != base
@@ -200,16 +201,16 @@ class TestPlan:
     def test_a_rule_needs_itself_and_the_ladders(self) -> None:
         planned = plan(RULEBOOK, patched(RULEBOOK, ["absence.lasts_s=150"]))
         assert planned.rules == {"absence"}
-        assert planned.groups == {"hosts"}
+        assert planned.subjects == {"hosts"}
 
     def test_a_ladder_needs_no_room(self) -> None:
         planned = plan(RULEBOOK, patched(RULEBOOK, ["ladder.reception.window_days=1"]))
         assert not planned.rules
-        assert planned.groups == {"hosts"}
+        assert planned.subjects == {"hosts"}
 
     def test_a_score_needs_no_room_and_no_ladder(self) -> None:
         planned = plan(RULEBOOK, patched(RULEBOOK, ["service-score.quotes.top_points=40"]))
-        assert (planned.rules, planned.groups) == (frozenset(), {"suppliers", "industries"})
+        assert (planned.rules, planned.subjects) == (frozenset(), {"suppliers", "industries"})
 
     def test_the_frame_gap_needs_every_rule(self) -> None:
         planned = plan(RULEBOOK, patched(RULEBOOK, ["rooms.max_frame_gap_s=2"]))
@@ -218,7 +219,7 @@ class TestPlan:
 
     def test_what_is_only_shown_needs_nothing(self) -> None:
         planned = plan(RULEBOOK, patched(RULEBOOK, ["rooms.status_every_s=9"]))
-        assert (planned.rules, planned.groups, planned.apart) == (frozenset(), frozenset(), False)
+        assert (planned.rules, planned.subjects, planned.apart) == (frozenset(), frozenset(), False)
 
     def test_words_need_nothing(self) -> None:
         raw = tables(RULEBOOK)
@@ -230,6 +231,4 @@ class TestPlan:
     @pytest.mark.parametrize("section", RULEBOOK.sections)
     def test_every_section_is_planned_for(self, section: str) -> None:
         """A section that is added to the rulebook must say what it decides."""
-        from vigil.app.runtime.whatif.replay_plan import _GROUPS
-
-        assert section in RULES or section in _GROUPS or section == "rooms" or section.startswith("ladder.")
+        assert section in RULES or section == "rooms" or affected([section], rooms=False)

@@ -1,0 +1,149 @@
+"""Recordings: lines of JSON, each a message with its topic, in order of arrival; and what is wrong with those that
+are none."""
+
+import re
+from collections.abc import Collection
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from vigil.topics.fields import MAX_MESSAGE_BYTES, UNKEYED, why_not_json
+
+Offset = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""As Kafka counts."""
+
+Partition = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""As Kafka numbers them."""
+
+SHOWN_TOPIC: Final = 128
+"""Characters of an unknown topic's name that a dead letter shows."""
+
+
+class RecordedLine(Struct):
+    """One line of a recording."""
+
+    topic: str
+    value: msgspec.Raw
+    key: str | UnsetType | None = UNSET
+    partition: Partition | None = None
+    offset: Offset | None = None
+
+
+class PartialLine(Struct):
+    """What can be read of a line that is no line of a recording."""
+
+    topic: msgspec.Raw = msgspec.Raw(b"null")
+    value: msgspec.Raw | UnsetType = UNSET
+    key: msgspec.Raw = msgspec.Raw(b"null")
+    partition: msgspec.Raw = msgspec.Raw(b"null")
+    offset: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Line(NamedTuple):
+    """A recorded message as a shard reads it."""
+
+    offset: int
+    """The number of the line, from 1: the order of arrival."""
+    key: bytes | None
+    value: bytes | None
+    place: tuple[int | None, int]
+    """The recorded partition, if any; the recorded offset, or the number of the line."""
+
+
+class RejectedLine(NamedTuple):
+    """A line that no shard can read, as its dead letter describes it."""
+
+    topic: str | None
+    partition: int | None
+    offset: int
+    detail: str
+    key: bytes | None
+    value: bytes | None
+
+
+decode_line: Final = msgspec.json.Decoder(RecordedLine).decode
+"""Raises msgspec.DecodeError, UnicodeError or RecursionError."""
+
+_decode_partial: Final = msgspec.json.Decoder(PartialLine).decode
+
+_SURROGATE: Final = re.compile(rb"\\u[dD][89A-Fa-f][0-9A-Fa-f]{2}")
+_NO_SURROGATE: Final = rb"\u0000"
+"""Has the length of the escape that it replaces, so that positions in the line stay."""
+
+
+def unknown_topic(line: RecordedLine, number: int, inputs: Collection[str]) -> RejectedLine:
+    """A line of a topic that is no input."""
+    detail = f"unknown topic {line.topic[:SHOWN_TOPIC]!r}; known here: {', '.join(inputs)}"
+    offset = number if line.offset is None else line.offset
+    return RejectedLine(None, line.partition, offset, detail, key_bytes(line.key), bytes(line.value))
+
+
+def unreadable(raw: bytes, number: int, error: Exception, inputs: Collection[str]) -> RejectedLine:
+    """A line that cannot be decoded; where it names an input, as much of the message as can be read."""
+    if isinstance(error, RecursionError):
+        why = "it is nested too deeply"
+    elif type(error) is msgspec.DecodeError:
+        why = why_not_json(error, raw)
+    else:
+        why = str(error)
+    detail = f"not a line of a recording: {why}"
+    partial = _partial(raw)
+    topic: str | None = _as(str, partial.topic)
+    if topic not in inputs:
+        return RejectedLine(None, None, number, detail, None, raw)
+    value = raw if partial.value is UNSET else bytes(partial.value)
+    offset: int | None = _as(Offset, partial.offset)
+    return RejectedLine(
+        topic,
+        _as(Partition, partial.partition),
+        number if offset is None else offset,
+        detail,
+        key_bytes(_as(str, partial.key)),
+        value,
+    )
+
+
+def _partial(raw: bytes) -> PartialLine:
+    """As much as can be read of a line, also where it contains lone surrogates."""
+    try:
+        whole = _SURROGATE.sub(lambda _: _NO_SURROGATE, raw)
+        partial = _decode_partial(whole)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return PartialLine()
+    if _NO_SURROGATE in bytes(partial.key):
+        partial.key = msgspec.Raw(b"null")
+    if partial.value is not UNSET:
+        begin = whole.find(bytes(partial.value))
+        partial.value = msgspec.Raw(raw[begin : begin + len(bytes(partial.value))])
+    return partial
+
+
+def _as(kind: Any, written: msgspec.Raw) -> Any:
+    """A part of a line if it has a type, else None."""
+    try:
+        return msgspec.json.decode(written, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def key_bytes(written: str | UnsetType | None) -> bytes | None:
+    """The Kafka key of a recorded one; raise UnicodeError where it cannot be encoded."""
+    if written is UNSET:
+        return UNKEYED
+    return written.encode() if isinstance(written, str) else None
+
+
+def value_bytes(raw: msgspec.Raw) -> bytes | None:
+    """The Kafka value of a recorded one; None for null, a tombstone."""
+    value = bytes(raw)
+    if value == b"null":
+        return None
+    if len(value) > MAX_MESSAGE_BYTES:
+        # The limit holds for the compact form, which is what a producer would have sent.
+        try:
+            return orjson.dumps(orjson.loads(value))
+        except orjson.JSONDecodeError:
+            return value
+    return value
