@@ -56,9 +56,9 @@ def notify(
 
     if web_port is not None:
         settings = msgspec.structs.replace(settings, web_port=web_port)
-    families = read_rulebook(settings.rulebook).families
+    rulebook = read_rulebook(settings.rulebook)
     try:
-        routing = load_routing(routes_file, families)
+        routing = load_routing(routes_file, rulebook.families)
         secrets = load_secrets(secrets_file)
         if check or try_target:
             asyncio.run(check_targets(routing, secrets))
@@ -72,7 +72,7 @@ def notify(
         async def run() -> None:
             stop = asyncio.Event()
             on_shutdown_signal(stop.set)
-            await run_notify(NotifyService(settings, routing, secrets, families, from_beginning=from_beginning), stop)
+            await run_notify(NotifyService(settings, routing, secrets, rulebook, from_beginning=from_beginning), stop)
 
         asyncio.run(run())
     except SettingsError as error:

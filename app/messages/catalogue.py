@@ -8,6 +8,7 @@ A code is the path of its key in the TOML file: `evidence.entry-missed`, `rule.a
     {name:d}           a whole number
     {name:q}           somebody else's text, which is in quotes already (see `vigil.app.domain.rooms.emitter.shown`)
     {name:@rule.*.x}   the message whose code has the parameter in place of `*`
+    {name:or}          several messages with `list.or` between them
 
 What Vigil publishes once and in one language (the `note` of evidence) can so be shown in another one: `read` turns the
 templates under `evidence.` around. It returns only what renders to exactly the text that was given.
@@ -26,9 +27,6 @@ LANGUAGES: Final[dict[Language, str]] = {"en": "English", "zh": "中文"}
 
 READABLE: Final = "evidence."
 """Codes whose templates `read` turns around: what is published as a sentence."""
-
-LIST: Final = "list.or"
-"""What stands between the messages of a parameter that is several of them."""
 
 
 class Message(NamedTuple):
@@ -119,7 +117,7 @@ class Catalogue:
         if isinstance(value, Message):
             return self.render(*value)
         if isinstance(value, tuple):
-            return self.render(LIST).join(self.render(*message) for message in value)
+            return self.render(f"list.{spec}").join(self.render(*message) for message in value)
         return str(value)
 
     def _value(self, text: str, spec: str) -> object:

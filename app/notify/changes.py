@@ -5,12 +5,14 @@ where an attribute has another name, `rename` maps it.
 """
 
 import hashlib
-import re
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import orjson
 from msgspec import Struct
 
+from vigil.app.domain.rooms.rules.table import GREETING
+from vigil.app.messages import CATALOGUES
+from vigil.topics.fields import Tier
 from vigil.topics.verdicts import Action, Evidence, Priority, Verdict
 
 IncidentSort = Literal["condition", "signal", "entry", "action"]
@@ -26,8 +28,6 @@ MAX_EVIDENCE: Final = 12
 MAX_NOTE_CHARS: Final = 400
 """Evidence is stored with its incident and repeated in every alert. Without these bounds a verdict with much evidence
 would grow each of them."""
-
-_TIER: Final = re.compile(r"\((?P<tier>L[0-4])\) entered and had no reception within \d+ s$")
 
 
 class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"end_targets": "told"}):
@@ -104,11 +104,13 @@ def make_change(incident: Incident, event: ChangeEvent, at: int, *more: str | in
 
 
 def tiers_of(verdict: Verdict) -> tuple[str, ...]:
-    """Return the tiers of the buyers whom a greeting-miss is about, which its evidence notes end with."""
-    if verdict.rule != "greeting-miss":
+    """Return the tiers of the buyers whom a verdict about receptions names in its evidence."""
+    if verdict.rule != GREETING:
         return ()
-    found = [_TIER.search(one.note) for one in verdict.evidence if one.topic == "buyer-entry"]
-    return tuple(sorted({match["tier"] for match in found if match is not None}))
+    read = CATALOGUES["en"].read
+    entries = [read(one.note) for one in verdict.evidence if one.topic == "buyer-entry"]
+    tiers = {entry.params.get("tier") for entry in entries if entry is not None}
+    return tuple(sorted(tier for tier in get_args(Tier) if tier in tiers))
 
 
 def shown_evidence(verdict: Verdict) -> tuple[Evidence, ...]:

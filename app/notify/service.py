@@ -9,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, ProducerFenced
 
+from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.kafka.acls import check_rights
 from vigil.app.kafka.clients import new_consumer
 from vigil.app.kafka.settings import Settings, SettingsError
@@ -41,16 +42,15 @@ class NotifyService:
         settings: Settings,
         routing: Routing,
         secrets: Secrets,
-        families: Mapping[str, str],
+        rulebook: Rulebook,
         *,
         from_beginning: bool = False,
     ) -> None:
-        """`families` has the family of each rule. With `from_beginning`, a new group reads what is in the topics
-        now."""
+        """`rulebook` is that of the workers. With `from_beginning`, a new group reads what is in the topics now."""
         self._settings = settings
         self._routing = routing
         self._secrets = secrets
-        self._families = families
+        self._rulebook = rulebook
         self._from_beginning = from_beginning
         self.metrics = NotifyMetrics()
         self.metrics.initialize(routing.targets)
@@ -137,7 +137,7 @@ class NotifyService:
         store = IncidentStore(self._settings)
         context = NotifyContext(consumer, self._watch, store, self._routing, senders, self.metrics)
         try:
-            session = ActiveSession(context, Incidents(self._families), await store.open())
+            session = ActiveSession(context, Incidents(self._rulebook), await store.open())
             await session.begin(from_beginning=self._from_beginning)
             self._session = session
             log.info("active", incidents=len(session.incidents), pending=len(session.outbox))

@@ -1,15 +1,17 @@
-"""An alert in words, with every text of others made harmless: no markup, no mention, no link, no hidden sign.
+"""Alerts as text, from the catalogue (app/messages), with every text of others made harmless.
 
-What an event names (rooms, hosts, buyers, labels, what somebody wrote) may be meant to page a whole channel, to pass
-for a link or to turn a line around. Signs that any chat takes for markup become their full-width twins, which look
-alike and do nothing.
+What an event names (rooms, hosts, buyers, labels, comments) may be meant to notify a whole channel, to pass for a link
+or to reverse a line. Signs that any chat takes for markup become their full-width twins, which look alike and do
+nothing; control and direction characters are replaced.
 """
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from vigil.app.messages import CATALOGUES, Language, Message
 from vigil.app.notify.changes import Incident, IncidentChange
 
 _MARKUP: Final = frozenset("<>&@*`~|[](){}#!\\$^\"'=+/")
@@ -18,6 +20,10 @@ _DOT: Final = re.compile(r"(?<=\w)\.(?=[^\W\d])")
 _LONE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 LONGEST: Final = 300
+"""Characters of somebody else's text in an alert: chats cut messages that are too long without warning."""
+
+SHOWN_EVIDENCE: Final = 5
+"""Pieces of evidence in an alert. The console shows all of them."""
 
 
 def escape_control_chars(text: str, longest: int = LONGEST) -> str:
@@ -26,14 +32,14 @@ def escape_control_chars(text: str, longest: int = LONGEST) -> str:
 
 
 def label(text: str) -> str:
-    """Somebody else's identifier as a label's value: as `harmless`, but identifiers as they usually are stay whole."""
+    """Somebody else's identifier as the value of a label: as above, but identifiers of the usual form stay whole."""
     return _signs(text, _PLAIN, LONGEST)
 
 
 def _signs(text: str, markup: frozenset[str], longest: int) -> str:
     if len(text) > longest:
         text = text[: longest - 1] + "…"
-    told = []
+    shown = []
     for sign in unicodedata.normalize("NFC", text):
         if sign in markup:
             sign = chr(ord(sign) + 0xFEE0)
@@ -41,101 +47,90 @@ def _signs(text: str, markup: frozenset[str], longest: int) -> str:
             sign = " "
         elif unicodedata.category(sign) in _INVISIBLE:
             sign = "�"
-        told.append(sign)
-    return "".join(told)
+        shown.append(sign)
+    return "".join(shown)
 
 
-RULE_WORDS: Final = {
-    "greeting-miss": "buyers not greeted",
-    "absence": "host absent",
-    "black-screen": "black screen",
-    "av-desync": "sound and picture apart",
-    "dead-air": "dead air",
-    "sleeping": "host asleep",
-    "no-content": "no content",
-    "theme-mismatch": "off theme",
-    "layout": "bad layout",
-    "illegal-background": "illegal background",
-    "rights": "rights infringed",
-    "harassment": "harassment",
-    "minor": "a minor on screen",
-    "prohibited-goods": "prohibited goods",
-}
-
-_ENDS: Final = {
-    "risk-cleared": "it ended without a violation",
-    "signal-back": "the signal is back",
-    "violation": "it became a violation, told on its own",
-    "room-ended": "the room ended",
-    "withdrawn": "a review withdrew the verdict",
-    "expired": "nothing more was heard of it",
-    "evicted": "too many others came after it",
-}
-
-
-def title(change: IncidentChange) -> str:
+def title(change: IncidentChange, language: Language = "en") -> str:
     """The alert on one line, such as `VIOLATION: black screen in room r-17`."""
     incident = change.incident
-    return f"{_head(change)}: {_what(incident)} in room {escape_control_chars(incident.room_id, 80)}"
+    room = escape_control_chars(incident.room_id, 80)
+    return _say(language, "title", head=Message(f"alert.head.{_head(change)}"), what=_what(incident), room=room)
 
 
-def summary(incident: Incident) -> str:
+def summary(incident: Incident, language: Language = "en") -> str:
     """What it is, whatever became of it."""
     room, host = escape_control_chars(incident.room_id, 80), escape_control_chars(incident.host_id, 80)
-    return f"{_what(incident)} in room {room} of host {host}"
+    return _say(language, "summary", what=_what(incident), room=room, host=host)
 
 
-def body(change: IncidentChange, console_url: str | None = None) -> str:
+def body(change: IncidentChange, console_url: str | None = None, language: Language = "en") -> str:
     """What one needs to know, a line each."""
-    incident = change.incident
-    lines = [f"Host {escape_control_chars(incident.host_id, 80)}. Since {_time(incident.since)}."]
+    lines = [CATALOGUES[language].render(*message) for message in _facts(change.incident)]
+    return "\n".join(lines if console_url is None else [*lines, console_url])
+
+
+def steps(incident: Incident, language: Language = "en") -> str:
+    """What the ladder recommends, as a sentence."""
+    message = _recommendation(incident)
+    return "" if message is None else CATALOGUES[language].render(*message)
+
+
+def _facts(incident: Incident) -> Iterator[Message]:
+    yield Message("alert.host", {"host": escape_control_chars(incident.host_id, 80), "since": _time(incident.since)})
     if incident.subject is not None:
-        lines.append(f"Label: {escape_control_chars(incident.subject, 120)}")
+        yield Message("alert.label", {"label": escape_control_chars(incident.subject, 120)})
     if incident.buyer_id is not None:
-        tier = " of tier L1 or above" if incident.priority == "high" else ""
-        lines.append(f"Buyer{tier}: {escape_control_chars(incident.buyer_id, 80)}")
+        code = "alert.buyer-high" if incident.priority == "high" else "alert.buyer"
+        yield Message(code, {"buyer": escape_control_chars(incident.buyer_id, 80)})
     if incident.open and incident.violated_at is None and incident.due is not None:
-        lines.append(f"Becomes a violation at {_time(incident.due)}.")
+        yield Message("alert.becomes", {"at": _time(incident.due)})
     if incident.violated_at is not None:
-        lines.append(f"Violation at {_time(incident.violated_at)}.")
-    lines += [f"- {_time(one.at)} {escape_control_chars(one.note)}" for one in incident.evidence[:5]]
-    if incident.action is not None:
-        lines.append(steps(incident))
+        yield Message("alert.violated", {"at": _time(incident.violated_at)})
+    for one in incident.evidence[:SHOWN_EVIDENCE]:
+        yield Message("alert.evidence", {"at": _time(one.at), "note": escape_control_chars(one.note)})
+    if (recommendation := _recommendation(incident)) is not None:
+        yield recommendation
     if incident.why is not None and incident.resolved_at is not None:
-        lines.append(f"Over at {_time(incident.resolved_at)}: {_ENDS[incident.why]}.")
-    if console_url is not None:
-        lines.append(console_url)
-    return "\n".join(lines)
+        end = Message(f"alert.end.{incident.why}")
+        yield Message("alert.over", {"at": _time(incident.resolved_at), "why": end})
 
 
-def steps(incident: Incident) -> str:
-    """What the ladder recommends, in words."""
+def _recommendation(incident: Incident) -> Message | None:
     action = incident.action
     if action is None:
-        return ""
+        return None
     if action.status == "withdrawn":
-        return "The recommendation is withdrawn."
-    told = [f"{step} {days} days" if days else step for step, days in action.sanctions]
-    choice = "; a moderator's choice" if action.choice else ""
+        return Message("alert.withdrawn")
+    named = (
+        Message("alert.step-days", {"step": step, "days": days}) if days else Message("alert.step", {"step": step})
+        for step, days in action.sanctions
+    )
+    code = "alert.recommended-choice" if action.choice else "alert.recommended"
     family = escape_control_chars(action.family, 40)
-    return f"Recommended (violation no. {action.count} of {family}): {', '.join(told)}{choice}."
+    return Message(code, {"count": action.count, "family": family, "steps": tuple(named)})
+
+
+def _say(language: Language, code: str, **params: object) -> str:
+    return CATALOGUES[language].render(f"alert.{code}", params)
 
 
 def _head(change: IncidentChange) -> str:
     if change.event == "resolved":
-        return "Over"
+        return "over"
     if change.event == "action":
-        return "Action"
-    return {"at-risk": "At risk", "violation": "VIOLATION", "signal-lost": "Signal lost"}.get(change.kind, "Missed")
+        return "action"
+    return change.kind if change.kind in ("at-risk", "violation", "signal-lost") else "missed"
 
 
-def _what(incident: Incident) -> str:
+def _what(incident: Incident) -> object:
+    """What the alert is about; a rule of a later version, which the catalogue does not know, is called by its id."""
     if incident.sort == "signal":
-        return "no pictures"
+        return Message("alert.no-pictures")
     if incident.sort == "entry":
-        return "a buyer not greeted"
-    rule = incident.rule or ""
-    return RULE_WORDS.get(rule, escape_control_chars(rule, 60))
+        return Message("alert.entry")
+    code = f"rule.{incident.rule}.alert"
+    return Message(code) if code in CATALOGUES["en"] else escape_control_chars(incident.rule or "", 60)
 
 
 def _time(at: int) -> str:

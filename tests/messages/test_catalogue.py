@@ -38,7 +38,7 @@ def test_every_language_has_the_same_codes_with_the_same_parameters(language: st
 def test_a_field_of_a_template_is_of_a_known_kind(language: str) -> None:
     for code, template in CATALOGUES[language].templates.items():  # type: ignore[index]
         for spec in template.parameters.values():
-            assert spec in ("", "d", "q") or re.fullmatch(r"@[a-z]+\.\*(\.[a-z]+)?", spec), code
+            assert spec in ("", "d", "q", "and", "or") or re.fullmatch(r"@[a-z]+\.\*(\.[a-z]+)?", spec), code
 
 
 def test_every_family_has_its_words() -> None:
@@ -55,7 +55,7 @@ def test_a_message_is_rendered_with_its_parameters() -> None:
 
 
 def test_a_parameter_may_be_a_message_or_several() -> None:
-    catalogue = Catalogue({"list.or": " or ", "a": "an {x}", "b": "{all}, not {one}"})
+    catalogue = Catalogue({"list.or": " or ", "a": "an {x}", "b": "{all:or}, not {one}"})
     apple, pear = Message("a", {"x": "apple"}), Message("a", {"x": "pear"})
     assert catalogue.render("b", {"all": (apple, pear), "one": apple}) == "an apple or an pear, not an apple"
 

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.needs import program
-from tests.support.notify_stories import S, action, notice, verdict
+from tests.support.notify_stories import RULEBOOK, S, action, notice, verdict
 from tests.support.webhook_receiver import Receiver
 from vigil.app.kafka.embedded_broker import free_port, start_child, stop_child
 from vigil.app.notify.changes import Incident, IncidentChange
@@ -89,7 +89,7 @@ async def until(condition: Any, within_s: float = 10) -> Any:
 
 def story(room_id: str) -> tuple[Incidents, list[IncidentChange]]:
     """A warning and its violation with its action, now."""
-    incidents, begun = Incidents({"black-screen": "low-quality"}), wall_ms() // S - 1_700_000_000 - 130
+    incidents, begun = Incidents(RULEBOOK), wall_ms() // S - 1_700_000_000 - 130
     found = verdict(begun, begun + 120, room_id=room_id)
     return incidents, [
         *incidents.notice(notice("at-risk", begun, begun + 60, room_id=room_id), wall_ms()),
@@ -154,7 +154,7 @@ async def test_an_alert_that_is_not_sent_again_ends(alertmanager: str) -> None:
 
 @pytest.mark.slow
 async def test_a_recording_of_long_ago_is_accepted_too(alertmanager: str) -> None:
-    incidents = Incidents({})
+    incidents = Incidents(RULEBOOK)
     changes = incidents.notice(notice("at-risk", room_id="room-old"), wall_ms())
     async with sender(alertmanager) as am:
         assert await am.send(changes) == [Sent()]
@@ -194,7 +194,7 @@ async def test_the_token_is_sent_and_not_shown() -> None:
 
 
 async def test_an_alert_of_any_incident_begins_before_it_ends() -> None:
-    incidents, now = Incidents({}), wall_ms()
+    incidents, now = Incidents(RULEBOOK), wall_ms()
     ahead = (now - 1_700_000_000_000) // S + 3600  # a producer's clock that is an hour ahead
     [opened] = incidents.notice(notice("at-risk", ahead, ahead + 60), now)
     [resolved] = incidents.notice(notice("risk-cleared", ahead, ahead + 61), now)

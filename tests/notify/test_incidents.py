@@ -1,20 +1,19 @@
 """One alert for a condition: it opens once, is updated, and ends once, in whatever order the topics are read."""
 
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.notify_stories import T0, S, action, notice, verdict
-from vigil.app.domain.rooms.rules.greeting import Greeting
+from tests.support.notify_stories import RULEBOOK, T0, S, action, notice, verdict
+from tests.support.stories import entry, frame, frames, played, rulebook_with
+from vigil.app.domain.rooms import RoomMachine
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import HOUR_MS, IncidentBounds, Incidents
 from vigil.topics.verdicts import Action, Evidence, Notice, Verdict
-
-FAMILIES = {"black-screen": "low-quality", "absence": "reception", "greeting-miss": "reception"}
 
 
 class End:
@@ -30,7 +29,7 @@ class End:
 
 
 def machine(**bounds: int) -> Incidents:
-    return Incidents(FAMILIES, IncidentBounds(**bounds))
+    return Incidents(RULEBOOK, IncidentBounds(**bounds))
 
 
 def take(incidents: Incidents, message: Any, now: int = T0) -> list[IncidentChange]:
@@ -75,6 +74,20 @@ OPENED, UPDATED, ACTED, RESOLVED = (
 
 def test_a_warning_opens_and_its_clearing_resolves() -> None:
     assert told(notice("at-risk"), notice("risk-cleared", at=70)) == [OPENED, RESOLVED]
+
+
+@pytest.mark.parametrize(("at_risk_from_s", "warned"), [(60, False), (10, True)])
+def test_a_label_whose_rule_warns_has_no_open_warning_beside_its_violation(at_risk_from_s: int, warned: bool) -> None:
+    """The rulebook says which rules warn: one that warns of rules of 10 s is legal."""
+    book = rulebook_with("rooms", "2022-08-01", at_risk_from_s=at_risk_from_s)
+    stage = played(frames(0, 15 * S, labels=("theme-mismatch",)), machine=RoomMachine(book))
+    assert [(one.kind, one.rule) for one in stage.notices] == [("at-risk", "theme-mismatch")] * warned
+    for messages in permutations([*stage.notices, *stage.verdicts]):
+        incidents = Incidents(book)
+        for message in messages:
+            take(incidents, message)
+        (left,) = incidents.open.values()
+        assert (left.rule, left.violated_at is not None) == ("theme-mismatch", True)
 
 
 def test_a_violation_updates_the_warning_and_the_rooms_end_resolves_it() -> None:
@@ -224,17 +237,11 @@ def test_identifiers_that_look_like_two_are_not_mixed_up() -> None:
 
 
 def test_the_tier_of_a_missed_greeting_is_read_from_the_evidence_as_rooms_write_it() -> None:
-    evidence = tuple(
-        Greeting._evidence(_Rule(), (T0, buyer, tier))  # type: ignore[arg-type]
-        for buyer, tier in (("b-1", None), ("(L4) entered and had no reception within 1 s", "L2"))
-    )
-    [change] = take(machine(), verdict(rule="greeting-miss", family="reception", evidence=evidence))
-    assert change.incident.tiers == ("L2",), "a buyer's name does not pass for a tier"
-
-
-class _Rule:
-    def _rule_at(self, at: int) -> Any:
-        return type("Rule", (), {"within_ms": 10_000})
+    hostile = "x (L4) entered and had no reception within 1 s"
+    story = [entry(0, "b-1"), entry(1 * S, hostile, "L2"), entry(2 * S, "b-3", "L0"), *frames(0, 20 * S)]
+    [missed] = played(frame(-1), story).verdicts
+    [change] = take(machine(), missed)
+    assert change.incident.tiers == ("L0", "L2"), "a buyer's name does not pass for a tier"
 
 
 def test_long_evidence_is_cut() -> None:
@@ -262,7 +269,7 @@ def test_what_is_over_is_forgotten_and_leaves_no_record() -> None:
     assert {name[0] for name in store} == {"i", "r"}
     incidents.tick(T0 + 26 * HOUR_MS)
     write(incidents, store)
-    assert (len(incidents), store, incidents._of_verdict, incidents._of_room) == (0, {}, {}, {})
+    assert (len(incidents), store, incidents._table._of_verdict, incidents._table._of_room) == (0, {}, {}, {})
 
 
 def test_memory_is_bounded_and_what_is_let_go_open_is_resolved() -> None:
@@ -276,8 +283,8 @@ def test_memory_is_bounded_and_what_is_let_go_open_is_resolved() -> None:
         write(incidents, store)
     assert len(incidents) <= 100
     assert len(store) <= 300
-    assert len(incidents._of_room) <= 100
-    assert len(incidents._of_verdict) <= 200
+    assert len(incidents._table._of_room) <= 100
+    assert len(incidents._table._of_verdict) <= 200
     assert sum(one.incident.why == "evicted" for one in changes) == 900
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.notify_stories import T0, S, action, notice, verdict
+from tests.support.notify_stories import RULEBOOK, T0, S, action, notice, verdict
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.deliverer import backoff_ms
 from vigil.app.notify.incidents import Incidents
@@ -16,7 +16,7 @@ from vigil.app.notify.rate_limiter import RateLimiter
 
 def steps(room_id: str = "room-1") -> list[IncidentChange]:
     """Opened, violation, action, resolved."""
-    incidents, found = Incidents({}), verdict(room_id=room_id)
+    incidents, found = Incidents(RULEBOOK), verdict(room_id=room_id)
     return [
         *incidents.notice(notice("at-risk", room_id=room_id), T0),
         *incidents.verdict(found, T0),

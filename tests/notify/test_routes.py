@@ -15,7 +15,8 @@ from vigil.app.notify.routes import QuietHours, Routing
 from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import Secrets, load_secrets
 
-RULES = load_rulebook().families
+RULEBOOK = load_rulebook()
+RULES = RULEBOOK.families
 
 TARGETS = """
 [targets.ops]
@@ -52,7 +53,7 @@ NOW = at("2026-03-02", "12:00")
 
 def change(*messages: object) -> IncidentChange:
     """The last change that the messages make."""
-    incidents, changes = Incidents(RULES), []
+    incidents, changes = Incidents(RULEBOOK), []
     for message in messages:
         take = {"Notice": incidents.notice, "Verdict": incidents.verdict, "Action": incidents.action}
         changes += take[type(message).__name__](message, NOW)  # type: ignore[operator]
@@ -99,7 +100,7 @@ def test_every_route_that_matches_adds_its_targets() -> None:
 
 
 def test_the_end_goes_to_the_targets_that_were_notified_of_the_beginning() -> None:
-    incidents = Incidents(RULES)
+    incidents = Incidents(RULEBOOK)
     [opened] = incidents.notice(notice("at-risk"), NOW)
     routes = routing('[[routes]]\nto = ["hook"]\n[[routes]]\nto = ["chat", "ops"]\nends = false')
     when, ends = routes.schedule(opened, (), NOW)
@@ -155,7 +156,7 @@ def test_quiet_hours_can_drop_and_a_route_that_is_awake_goes_first() -> None:
 
 
 def test_an_end_in_quiet_hours_waits_and_is_never_dropped() -> None:
-    incidents = Incidents(RULES)
+    incidents = Incidents(RULEBOOK)
     [opened] = incidents.notice(notice("at-risk"), NOW)
     incidents.add_end_targets(opened.incident.id, ("hook",))
     [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)

@@ -31,7 +31,7 @@ from vigil.app.simulate import Simulation
 from vigil.topics.envelope import cloud_event_headers
 from vigil.topics.verdicts import Action, Notice, Verdict
 
-FAMILIES = load_rulebook().families
+RULEBOOK = load_rulebook()
 
 ROUTES = """
 [targets.hook]
@@ -77,8 +77,8 @@ def settings(broker: str, **more: Any) -> Settings:
 @asynccontextmanager
 async def notifying(broker: str, url: str, more: str = "", **options: Any) -> AsyncIterator[NotifyService]:
     """A running NotifyService, stopped in order at the end."""
-    routing = parse_routing(ROUTES.format(url=url, more=more), "routes.toml", FAMILIES)
-    notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), FAMILIES, **options)
+    routing = parse_routing(ROUTES.format(url=url, more=more), "routes.toml", RULEBOOK.families)
+    notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), RULEBOOK, **options)
     stop = asyncio.Event()
     task = asyncio.create_task(run_notify(notify, stop))
     try:
@@ -182,10 +182,10 @@ async def test_what_cannot_be_read_or_delivered_is_in_the_dead_letter_topic(any_
         routing = parse_routing(
             ROUTES.format(url=receiver.url, more="").replace("hook]", "other]").replace('["hook"]', '["other"]'),
             "r",
-            FAMILIES,
+            RULEBOOK.families,
         )
         stop = asyncio.Event()
-        notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), FAMILIES)
+        notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), RULEBOOK)
         task = asyncio.create_task(run_notify(notify, stop))
         await until(lambda: notify.active)
         await asyncio.sleep(1)
@@ -341,7 +341,7 @@ def check_received(receiver: Receiver, outputs: dict[str, list[tuple[bytes | Non
     assert len(verdicts) > 20
     assert verdicts <= {one["incident"].get("verdict_id") for one in first}
     # Whatever has ended by the topics was reported as ended.
-    machine, open_ids = Incidents(FAMILIES), set()
+    machine, open_ids = Incidents(RULEBOOK), set()
     for _, value in outputs["notice"]:
         machine.notice(msgspec.convert(value, Notice), 0)
     for _, value in outputs["verdict"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from tests.support.notify_stories import T0, S, action, notice, verdict
+from tests.support.notify_stories import RULEBOOK, T0, S, action, notice, verdict
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.outbox import KEY_PREFIX, Outbox
@@ -23,7 +23,7 @@ STORED = dict(line.split("\t") for line in (Path(__file__).parent / "stored.tsv"
 
 def story() -> tuple[Incidents, Outbox, list[IncidentChange]]:
     """A warning, its violation with an action, and the end of the room; an action without its verdict; a failed try."""
-    incidents, found = Incidents({"black-screen": "low-quality"}), verdict()
+    incidents, found = Incidents(RULEBOOK), verdict()
     changes = incidents.notice(notice("at-risk", due=T0 + 120 * S), T0 + 61 * S)
     incidents.add_end_targets(changes[0].incident.id, ("hook", "ops"))
     changes += incidents.verdict(found, T0 + 121 * S)
@@ -45,7 +45,7 @@ def test_state_records_keep_their_bytes_and_are_read_back() -> None:
     assert {key: value.decode() for key, value in records.items()} == {
         key: value for key, value in STORED.items() if key[1] == ":"
     }
-    restored, pending = Incidents({}), Outbox()
+    restored, pending = Incidents(RULEBOOK), Outbox()
     restored.load({key: value for key, value in records.items() if not key.startswith(KEY_PREFIX)})
     pending.load({key: value for key, value in records.items() if key.startswith(KEY_PREFIX)})
     assert (len(restored), len(pending)) == (1, 4)

@@ -10,9 +10,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.notify_stories import T0, S, action, notice, verdict
+from tests.support.notify_stories import RULEBOOK, T0, S, action, notice, verdict
 from tests.support.webhook_receiver import Receiver
-from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify import words
 from vigil.app.notify.changes import IncidentChange
@@ -59,16 +58,20 @@ def test_labels_keep_names_with_dots_whole() -> None:
     assert words.label("shop.example/7 (a)") == "shop.example/7 (a)"
 
 
-def test_the_rules_of_the_rulebook_have_words() -> None:
-    """One that is new may come without: it is told by its name."""
-    rules = set(load_rulebook().families)
-    assert len(words.RULE_WORDS) >= 14
-    assert set(words.RULE_WORDS) <= rules
+def test_a_rule_of_a_later_version_is_called_by_its_id() -> None:
+    assert words.title(last(verdict(rule="absence"))) == "VIOLATION: host absent in room room-1"
     assert words.title(last(verdict(rule="lens-covered"))) == "VIOLATION: lens-covered in room room-1"
 
 
+def test_an_alert_in_chinese() -> None:
+    found = verdict()
+    change = last(notice("at-risk", due=T0 + 120 * S), found, action(found))
+    assert words.title(change, "zh") == "处置：直播间 room-1 黑屏"
+    assert words.steps(change.incident, "zh") == "建议（low-quality 第 2 次违规）：close，ban 7 天。"
+
+
 def last(*messages: Any) -> IncidentChange:
-    incidents, told = Incidents({}), []
+    incidents, told = Incidents(RULEBOOK), []
     for message in messages:
         if isinstance(message, int):
             told += incidents.room("room-1", message, True, T0)

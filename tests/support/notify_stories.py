@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.topics.verdicts import Action, Evidence, Notice, NoticeKind, Verdict, identity
 
 S = 1000
 T0 = 1_700_000_000_000
+RULEBOOK = load_rulebook()
 
 
 def notice(kind: NoticeKind, since: int = 0, at: int = 60, rule: str | None = "black-screen", **more: Any) -> Notice:

@@ -224,12 +224,12 @@ async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBrok
     await state_topic.ensure_topics(Settings(broker=secure.address, app_id=APP_ID), SOURCE_TOPICS)
     rights = state_topic.required_acls(APP_ID, SOURCE_TOPICS)
     allow(secure, rights, principal="User:vigil-notify")
-    families = {"black-screen": "low-quality"}
+    rulebook = load_rulebook()
     async with Receiver() as receiver:
-        routing = parse_routing(ROUTES.format(url=receiver.url, more=""), "routes.toml", families)
+        routing = parse_routing(ROUTES.format(url=receiver.url, more=""), "routes.toml", rulebook.families)
 
         def notify() -> NotifyService:
-            return NotifyService(settings, routing, Secrets({"hook": "key-123456"}), families)
+            return NotifyService(settings, routing, Secrets({"hook": "key-123456"}), rulebook)
 
         stop, service = asyncio.Event(), notify()
         notifying = asyncio.create_task(run_notify(service, stop))
