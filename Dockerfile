@@ -1,4 +1,4 @@
-# A worker's image: Python, the locked packages, Vigil; no compiler, no test tools, not root.
+# The image of Vigil: Python, the locked packages and Vigil, without a compiler or test tools, not run as root.
 #
 #   docker build -t vigil .
 #   docker run --rm -e VIGIL_BROKER=kafka:9092 -e VIGIL_WEB_HOST=0.0.0.0 -p 127.0.0.1:6066:6066 vigil
@@ -6,7 +6,7 @@
 FROM python:3.11-slim AS build
 RUN python -m venv /opt/vigil
 WORKDIR /src
-# The packages change seldom: their layer is kept while Vigil itself changes.
+# A layer of its own: the packages change less often than Vigil.
 COPY deploy/requirements.lock ./
 RUN /opt/vigil/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement requirements.lock
 COPY pyproject.toml README.md LICENSE ./
@@ -26,7 +26,7 @@ COPY --from=build /opt/vigil /opt/vigil
 USER 10001:10001
 WORKDIR /var/lib/vigil
 EXPOSE 6066
-# Ready: the group has given this worker its shards and their state is recovered. A large state takes a while.
+# Ready: the worker has its shards and their state. Restoring a large state takes a while.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-c", \
     "import urllib.request; urllib.request.urlopen('http://127.0.0.1:6066/health/ready', timeout=2)"]
 STOPSIGNAL SIGTERM

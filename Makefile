@@ -1,15 +1,15 @@
-# What one does with Vigil from a checkout. Each target sets up what it needs; nothing is installed outside .venv.
+# Targets for a checkout. Each installs what it needs; nothing is installed outside .venv (and .cache).
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.vigil-installed
 LINTERS := .cache/linters
 
-# Extras of the lock: the embedded broker and the tools of development.
+# The command that makes a lock.
 LOCK = $(UV) pip compile --universal --generate-hashes --no-header --quiet
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-# The first Python that Vigil and its compiled parts run on.
+# The first Python on PATH that Vigil and its compiled dependencies support.
 SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
@@ -17,39 +17,39 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-kafka test-slow check audit deploy-check pictures bench chaos lock clean
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(READY) ## .venv with Vigil in it, exactly the locked versions
+install: $(READY) ## create .venv with Vigil and the locked versions of its dependencies
 	@:
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: Vigil needs Python 3.11 to 3.14, and there is no such python3 on PATH." \
 		"Install one, or name it: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "making $(VENV) with $$($(PYTHON) --version): once, takes about a minute" >&2
-	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) could not make $(VENV); on Debian and Ubuntu the module is" \
-		"in the package python3-venv. A half-made $(VENV) may be deleted: make clean" >&2; exit 1; }
+	@echo "creating $(VENV) with $$($(PYTHON) --version); this takes about a minute, once" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) could not create $(VENV); on Debian and Ubuntu the module" \
+		"venv is in the package python3-venv. To remove an incomplete $(VENV), run: make clean" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-demo: install ## Vigil at work on made-up rooms, in this terminal; Ctrl-C ends it
+demo: install ## run Vigil on simulated rooms in this terminal, until Ctrl-C
 	@$(BIN)/vigil demo
 
-# More processes than cores: tests wait for brokers, browsers and clocks for half of their time.
+# More processes than cores: tests spend half of their time waiting for brokers, browsers and timers.
 TEST_PROCESSES ?= 3
 SPREAD = -n $(TEST_PROCESSES) --dist worksteal
 
-test: install ## all tests but the slow ones; real Kafka where Java and Maven are
+test: install ## run all tests but the slow ones, on Apache Kafka too if Java and Maven are installed
 	$(BIN)/python -m pytest $(SPREAD) -m "not slow"
 
-test-kafka: install ## the tests on real Apache Kafka, and fail where it cannot run
+test-kafka: install ## run the tests on Apache Kafka; fail if it cannot be started
 	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "kafka and not slow"
 
-test-slow: install ## the tests that take minutes
+test-slow: install ## run the tests that take minutes
 	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m slow
 
-check: install ## style, types, locks, and whether the contract breaks anybody
+check: install ## check style, types, locks and the compatibility of the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -57,13 +57,13 @@ check: install ## style, types, locks, and whether the contract breaks anybody
 	$(BIN)/python tools/locks.py
 	$(BIN)/python tools/compat.py
 
-audit: install ## known vulnerabilities in the locked packages; says so where nobody can be asked
+audit: install ## check the locked packages for known vulnerabilities, if an index with advisories is reachable
 	$(BIN)/python -m tools.audit
 
-pictures: install ## the manual's pictures, from a running demo and the system's Chromium
+pictures: install ## take the screenshots of the documentation from a running demo, with the system's Chromium
 	$(BIN)/python -m tools.pictures
 
-deploy-check: $(LINTERS)/.vigil-installed ## Dockerfile, Compose and Kubernetes examples and scripts by linters and the official schemas
+deploy-check: $(LINTERS)/.vigil-installed ## check Dockerfile, Compose and Kubernetes examples and scripts with linters and schemas
 	$(LINTERS)/bin/hadolint Dockerfile
 	$(LINTERS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(LINTERS)/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml deploy/kubernetes/optional/ingress.yaml
@@ -75,19 +75,19 @@ $(LINTERS)/.vigil-installed: deploy/linters.lock
 	@$(LINTERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/linters.lock
 	@touch $@
 
-bench: install ## the benchmarks
+bench: install ## run the benchmarks
 	$(BIN)/python -m benchmarks
 
-chaos: install ## seeded runs that kill, freeze and cut off workers and broker
+chaos: install ## run seeded chaos tests: workers and broker are killed, frozen and disconnected
 	$(BIN)/python -m tools.chaos
 
-lock: install ## renew the locks from pyproject.toml (keeps what still fits; LOCK_OPTIONS=--upgrade for the newest)
+lock: install ## renew the locks from pyproject.toml; keeps versions that still fit unless LOCK_OPTIONS=--upgrade
 	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOCK) $(LOCK_OPTIONS) --extra demo --extra dev pyproject.toml -o requirements.lock
 	$(LOCK) -c requirements.lock pyproject.toml -o deploy/requirements.lock
 	$(LOCK) $(LOCK_OPTIONS) deploy/linters.in -o deploy/linters.lock
 	$(BIN)/python tools/locks.py
 
-clean: ## delete .venv and what tools left in the tree
+clean: ## delete .venv and the caches of tools
 	rm -rf $(VENV) build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-/* Prints each verdict once, however often it is repeated. With Kafka's client jars in libs/:
+/* Prints each verdict once, also if it is delivered repeatedly. With Kafka's client jars in libs/:
    java -cp 'libs/*' Verdicts.java localhost:9092 */
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -16,7 +16,7 @@ public class Verdicts {
             "bootstrap.servers", arguments[0],
             "group.id", "my-java-alerts",
             "auto.offset.reset", "earliest");
-        Set<String> seen = new HashSet<>(); // yours: a table whose primary key is ce_id
+        Set<String> seen = new HashSet<>(); // in production: a table with the primary key ce_id
         try (var consumer = new KafkaConsumer<>(options, new StringDeserializer(), new StringDeserializer())) {
             consumer.subscribe(List.of("verdict"));
             while (true) {

@@ -1,4 +1,4 @@
-"""Prints each verdict once, however often it is repeated: python consumer.py localhost:9092"""
+"""Prints each verdict once, also if it is delivered repeatedly: python consumer.py localhost:9092"""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer
 
 
 async def main(broker):
-    seen = set()  # yours: a table whose primary key is verdict_id
+    seen = set()  # in production: a table with the primary key verdict_id
     options = {"bootstrap_servers": broker, "group_id": "my-alerts", "auto_offset_reset": "earliest"}
     async with AIOKafkaConsumer("verdict", **options) as consumer:
         async for message in consumer:

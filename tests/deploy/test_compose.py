@@ -264,7 +264,7 @@ def test_the_routing_file_can_be_used_as_it_is_without_any_secret():
 
 def test_what_the_routing_file_shows_in_comments_can_be_used_with_the_secret_that_it_names():
     text = ROUTES.read_text()
-    head, _, shown = text.partition("# A chat besides")
+    head, _, shown = text.partition("# To add a chat")
     more = "\n".join(line.removeprefix("# ") for line in shown.splitlines()[1:] if line != "#")
     routing = parse_routing(head + more, ROUTES.name, FAMILIES)
     named = {field for target in routing.targets.values() for field in secrets_of(target)}
