@@ -42,7 +42,7 @@ def grown(workers: int, partitions: int, kind: Any = ShardAssignor) -> Simulated
 def simulated() -> None:
     """Print a table of groups of several sizes: balanced, after the loss of a member, and after its return."""
     print(
-        "| workers | partitions | fewest, most per worker | moved when one dies | when it is back | CPU s of the leader "
+        "| workers | partitions | fewest, most per worker | moved when one dies | when it is back | leader's CPU s "
         "| KiB in Kafka | … with Faust's assignor |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
