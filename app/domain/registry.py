@@ -56,8 +56,8 @@ class Registry:
         self, rulebook: Rulebook, review_wait_ms: int | None = None, candidate: Rulebook | None = None
     ) -> dict[SubjectName, StateMachine]:
         """A state machine for each subject; for the arguments see MachineContext. Raise RulebookError."""
-        collector = MachineContext(rulebook, review_wait_ms, candidate)
-        return {name: subject.machine(collector) for name, subject in self.subjects.items()}
+        context = MachineContext(rulebook, review_wait_ms, candidate)
+        return {name: subject.machine(context) for name, subject in self.subjects.items()}
 
     def is_input(self, topic: str) -> bool:
         """True if others write the topic."""

@@ -36,7 +36,7 @@ SUBJECT: Final = Subject(
         ),
         OutputTopic("supplier-standing", "internal", sections=("suppliers", "service-score", "verified-bonus")),
     ),
-    machine=lambda collector: IndustryMachine(collector.rulebook),
+    machine=lambda context: IndustryMachine(context.rulebook),
     sections=INDUSTRY_SECTIONS,
     metrics=SubjectMetrics(
         (

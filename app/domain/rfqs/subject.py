@@ -24,7 +24,7 @@ SUBJECT: Final = Subject(
             compared_live="nothing",
         ),
     ),
-    machine=lambda collector: RfqMachine(collector.rulebook),
+    machine=lambda context: RfqMachine(context.rulebook),
     sections=RFQ_SECTIONS,
     metrics=SubjectMetrics(
         (

@@ -14,6 +14,6 @@ SUBJECT: Final = Subject(
         OutputTopic("quote-by-rfq", "internal", sections=("suppliers",)),
         OutputTopic("supplier-metrics", "internal"),
     ),
-    machine=lambda collector: SupplierMachine(collector.rulebook),
+    machine=lambda context: SupplierMachine(context.rulebook),
     sections=SUPPLIER_SECTIONS,
 )
