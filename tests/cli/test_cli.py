@@ -1,4 +1,4 @@
-"""The command line as a newcomer meets it: readable, quick, and without tracebacks."""
+"""The command line is readable and quick, and has no tracebacks."""
 
 import os
 import subprocess
@@ -12,17 +12,17 @@ from vigil.app.cli.main import COMMANDS, main
 
 @pytest.mark.parametrize("asked", [["--help"], ["-h"], [], *([name, "-h"] for name in COMMANDS)])
 def test_help_fits_a_terminal_and_says_what_a_command_does(asked: list[str]) -> None:
-    told = CliRunner().invoke(main, asked, terminal_width=100, prog_name="vigil")
-    text = told.output
-    assert told.exit_code == (0 if asked else 2)
+    result = CliRunner().invoke(main, asked, terminal_width=100, prog_name="vigil")
+    text = result.output
+    assert result.exit_code == (0 if asked else 2)
     assert text.startswith("Usage: vigil")
     assert max(map(len, text.splitlines())) <= 100
-    assert not isinstance(told.exception, Exception)
-    said = text.split("\n\n")[1].strip()
-    assert said.endswith((".", ":")), said
+    assert not isinstance(result.exception, Exception)
+    summary = text.split("\n\n")[1].strip()
+    assert summary.endswith((".", ":")), summary
 
 
-def test_every_command_is_listed_with_a_word_of_its_own() -> None:
+def test_every_command_is_listed_with_a_summary_of_its_own() -> None:
     text = CliRunner().invoke(main, ["--help"]).output.partition("Commands:")[2]
     listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in text.splitlines() if line.strip()}
     assert list(listed) == list(COMMANDS)
@@ -39,37 +39,37 @@ def test_every_command_is_listed_with_a_word_of_its_own() -> None:
         ("rule", "rules"),
     ],
 )
-def test_a_slip_is_answered_with_what_was_meant(typed: str, meant: str) -> None:
-    told = CliRunner().invoke(main, [typed])
-    assert told.exit_code == 2
-    assert f"No such command {typed!r}. Did you mean {meant!r}?" in told.stderr
+def test_a_typing_error_is_answered_with_the_nearest_command(typed: str, meant: str) -> None:
+    result = CliRunner().invoke(main, [typed])
+    assert result.exit_code == 2
+    assert f"No such command {typed!r}. Did you mean {meant!r}?" in result.stderr
 
 
-def test_what_is_like_no_command_is_answered_without_a_guess() -> None:
-    told = CliRunner().invoke(main, ["xyzzy"])
-    assert told.exit_code == 2
-    assert "No such command 'xyzzy'." in told.stderr
-    assert "mean" not in told.stderr
+def test_an_unknown_command_is_answered_without_a_guess() -> None:
+    result = CliRunner().invoke(main, ["xyzzy"])
+    assert result.exit_code == 2
+    assert "No such command 'xyzzy'." in result.stderr
+    assert "mean" not in result.stderr
 
 
-def test_settings_that_are_wrong_are_told_by_every_command_that_reads_them() -> None:
+def test_every_command_that_reads_settings_reports_wrong_ones() -> None:
     for command in ("worker", "topics", "doctor"):
-        told = CliRunner().invoke(main, [command, "--broker", "nowhere"])
-        assert told.exit_code == 2, command
-        assert "--broker: 'nowhere' is not host:port" in told.stderr
-        assert "Traceback" not in told.output
+        result = CliRunner().invoke(main, [command, "--broker", "nowhere"])
+        assert result.exit_code == 2, command
+        assert "--broker: 'nowhere' is not host:port" in result.stderr
+        assert "Traceback" not in result.output
 
 
-def test_a_worker_with_a_rulebook_that_is_not_there_ends_with_2() -> None:
+def test_a_worker_without_its_rulebook_exits_with_2() -> None:
     program = [sys.executable, "-m", "vigil", "worker"]
     environment = {**os.environ, "VIGIL_RULEBOOK": "/nowhere/rules.toml"}
-    told = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
-    assert told.returncode == 2
-    assert "/nowhere/rules.toml" in told.stderr
-    assert "Traceback" not in told.stderr
+    result = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "/nowhere/rules.toml" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_asking_for_help_of_one_command_loads_nothing_of_kafka() -> None:
+def test_the_help_of_a_command_does_not_load_kafka() -> None:
     code = (
         "import sys; from vigil.app.cli.main import main\n"
         "try: main(['replay', '--help'])\n"

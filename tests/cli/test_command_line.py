@@ -1,4 +1,4 @@
-"""The command line as a whole: every command can be asked for help, slips are answered, shells complete."""
+"""Every command has help, typing errors get a suggestion, and shells complete commands and options."""
 
 import os
 import subprocess
@@ -12,15 +12,15 @@ from vigil.app.cli.main import COMMANDS
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str):
-    told = run(command, "--help")
-    assert told.exit_code == 0, told.output
-    assert told.stdout.startswith("Usage: ")
+    result = run(command, "--help")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Usage: ")
 
 
-def test_a_slip_is_answered_with_the_nearest_command():
-    told = run("topic")
-    assert told.exit_code == 2
-    assert "Did you mean 'topics'?" in told.stderr
+def test_a_typing_error_gets_a_suggestion():
+    result = run("topic")
+    assert result.exit_code == 2
+    assert "Did you mean 'topics'?" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -35,5 +35,5 @@ def test_bash_completes(typed: str, completed: str):
         "COMP_CWORD": str(len(words) - 1),
     }
     code = "import sys; sys.argv[0] = 'vigil'; from vigil.app.cli.main import main; main(prog_name='vigil')"
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert told.stdout.split() == [f"plain,{completed}"]
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout.split() == [f"plain,{completed}"]

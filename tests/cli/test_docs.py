@@ -1,4 +1,4 @@
-"""The pages about the commands say what the commands do."""
+"""The pages about the commands are correct."""
 
 import json
 import re
@@ -21,7 +21,7 @@ PAGES = {name: (DOCS / name).read_text() for name in ("dead-letters.md", "comman
 
 
 def typed() -> list[str]:
-    """Every command that stands on the pages, without what is said about it."""
+    """Return every command on the pages, without its explanation."""
     lines = [
         line
         for page in PAGES.values()
@@ -32,13 +32,13 @@ def typed() -> list[str]:
 
 
 @pytest.mark.parametrize("line", typed())
-def test_commands_on_the_pages_can_be_typed(line: str):
+def test_commands_on_the_pages_are_valid(line: str):
     words = shlex.split(line)[1:]
     command: click.Command = main
     context = click.Context(main, **main.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
-        assert found is not None, f"{line}: {words[0]} is no command"
+        assert found is not None, f"{line}: {words[0]} is not a command"
         command, words = found, words[1:]
     try:
         command.make_parser(context).parse_args(words)
@@ -58,24 +58,24 @@ def test_options_on_the_pages_exist():
             assert option in known | {"--help"}, option
 
 
-def test_the_dead_letters_fields_and_retention():
+def test_fields_and_retention_of_dead_letters():
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", PAGES["dead-letters.md"], re.MULTILINE)
     assert [field for row in rows[:5] for field in re.findall(r"\w+", row)] == list(DeadLetter.__struct_fields__)
     assert f"kept for {BY_NAME['dead-letter'].retention_days} days" in PAGES["dead-letters.md"]
 
 
-def test_the_exported_line_on_the_page_is_refused_as_it_says_and_can_be_repaired():
+def test_the_exported_line_on_the_page_is_rejected_with_that_detail_and_can_be_repaired():
     (text,) = re.findall(r"```json\n(.*?)\n```", PAGES["dead-letters.md"])
     line = json.loads(text)
     wrong = EXAMPLES["comment"].value | line["value"]
-    (bad,) = check([json.dumps(line | {"value": wrong}).encode()], None, None)
-    assert bad == UnrepairedLine(1, line["detail"])
+    (invalid,) = check([json.dumps(line | {"value": wrong}).encode()], None, None)
+    assert invalid == UnrepairedLine(1, line["detail"])
     wrong["at"] = int(wrong["at"])  # as the jq command does
-    (good,) = check([json.dumps(line | {"value": wrong}).encode()], None, None)
-    assert isinstance(good, RepairedMessage)
+    (repaired,) = check([json.dumps(line | {"value": wrong}).encode()], None, None)
+    assert isinstance(repaired, RepairedMessage)
     assert InvalidEvent(line["detail"]).reason == line["reason"]
 
 
-def test_the_numbers_on_the_pages():
+def test_numbers_on_the_pages():
     assert f"more than {BEHIND:,} wait" in PAGES["command-line.md"]
     assert f"for {SILENT_MS // 60_000} minutes" in PAGES["command-line.md"]

@@ -1,4 +1,4 @@
-"""`vigil doctor`: each thing that is as it must be is ok, and each thing that is not is reported with its remedy."""
+"""`vigil doctor`: what is right is ok, and what is not is reported with a remedy."""
 
 import asyncio
 import json

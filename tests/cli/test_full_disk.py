@@ -1,6 +1,6 @@
-"""A full disk beneath whatever Vigil writes: told in words with a status of failure, and never a traceback.
+"""A full disk is reported with a message and a failure status, never with a traceback.
 
-`/dev/full` takes nothing; a link to it is a file on a full disk. Kafka's own disk: tests/system/test_full_disk.py.
+A link to `/dev/full` stands for a file on a full disk. tests/system/test_full_disk.py tests the disk of Kafka.
 """
 
 import subprocess
@@ -21,7 +21,7 @@ RECORDING = Path(__file__).parents[1] / "runtime" / "replay" / "stories" / "ladd
 
 
 def checked(status: int, words: str) -> str:
-    """What a command says that fails for want of room."""
+    """Check the message of a command that failed because of a full disk, and return it."""
     assert status in (1, 2), words
     assert "No space left on device" in words
     assert "Traceback" not in words
@@ -37,8 +37,8 @@ def test_standard_output(words: str) -> None:
     assert "cannot write standard output" in checked(done.returncode, done.stderr)
 
 
-def said(*words: str) -> str:
-    """What a command says that writes to a file on a full disk."""
+def message_of(*words: str) -> str:
+    """Return the message of a command that writes to a file on a full disk."""
     done = CliRunner().invoke(main, words)
     assert isinstance(done.exception, SystemExit), done.exception
     return checked(done.exit_code, done.output)
@@ -47,24 +47,26 @@ def said(*words: str) -> str:
 @pytest.mark.parametrize("name", ["some.jsonl", "some.jsonl.gz", "some.jsonl.zst"])
 def test_a_simulation(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to(FULL)
-    assert f"cannot write {tmp_path / name}" in said("simulate", "--duration", "1m", "--out", str(tmp_path / name))
+    assert f"cannot write {tmp_path / name}" in message_of(
+        "simulate", "--duration", "1m", "--out", str(tmp_path / name)
+    )
 
 
 def test_a_manifest(tmp_path: Path) -> None:
     (tmp_path / "manifest").symlink_to(FULL)
-    told = said(
+    output = message_of(
         "simulate", "--duration", "3m", "--out", str(tmp_path / "some.jsonl"), "--manifest", str(tmp_path / "manifest")
     )
-    assert "manifest" in told
+    assert "manifest" in output
 
 
 def test_a_replay(tmp_path: Path) -> None:
     (tmp_path / "verdict.jsonl").symlink_to(FULL)
-    assert f"cannot write to {tmp_path}" in said("replay", str(RECORDING), "--out", str(tmp_path))
+    assert f"cannot write to {tmp_path}" in message_of("replay", str(RECORDING), "--out", str(tmp_path))
 
 
 def test_schemas(tmp_path: Path) -> None:
     for name in files({}):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(FULL)
-    assert f"cannot write to {tmp_path}" in said("schema", "--out", str(tmp_path))
+    assert f"cannot write to {tmp_path}" in message_of("schema", "--out", str(tmp_path))

@@ -1,4 +1,4 @@
-"""`vigil schema` as it is typed."""
+"""The command `vigil schema`."""
 
 import json
 from pathlib import Path
@@ -11,19 +11,19 @@ from vigil.topics.contracts import PUBLIC, asyncapi, schema_of
 from vigil.topics.contracts.files import files
 
 
-def test_without_a_topic_it_lists_them():
-    told = run("schema")
-    assert told.exit_code == 0
+def test_without_a_topic_it_lists_all():
+    result = run("schema")
+    assert result.exit_code == 0
     for topic in PUBLIC:
-        assert topic in told.stdout
-    assert "supplier-metrics" not in told.stdout
+        assert topic in result.stdout
+    assert "supplier-metrics" not in result.stdout
 
 
 @pytest.mark.parametrize("topic", PUBLIC)
 def test_the_schema_of_a_topic(topic: str):
-    told = run("schema", topic)
-    assert told.exit_code == 0
-    assert json.loads(told.stdout) == json.loads(json.dumps(schema_of(PUBLIC[topic])))
+    result = run("schema", topic)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads(json.dumps(schema_of(PUBLIC[topic])))
 
 
 def test_asyncapi():
@@ -46,7 +46,7 @@ def test_everything_as_files(tmp_path: Path):
         (["--out", "/dev/null/x"], "--out: cannot write to /dev/null/x"),
     ],
 )
-def test_what_cannot_be_meant(words: list[str], says: str):
-    told = run("schema", *words)
-    assert told.exit_code == 2
-    assert says in told.stderr
+def test_invalid_arguments_are_usage_errors(words: list[str], says: str):
+    result = run("schema", *words)
+    assert result.exit_code == 2
+    assert says in result.stderr

@@ -1,4 +1,4 @@
-"""`vigil topics`, and the judgement behind it: what is missing, what does not fit, and the remedy."""
+"""`vigil topics` and the audit behind it: missing topics, topics that do not fit, and remedies."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ STATES = {f"vigil-{subject}-state" for subject in REGISTRY.subjects}
 
 
 def fitting() -> dict[str, Found]:
-    """Every topic as Vigil makes it."""
+    """Return every topic as Vigil creates it."""
     config: dict[str, Any] = {"cleanup.policy": "compact", "min.compaction.lag.ms": "86400000"}
     config["max.message.bytes"] = str(8 * 1024 * 1024)
     return {topic.name: Found(4, 1, 0, topic.config) for topic in TOPICS} | {
@@ -35,18 +35,18 @@ def judged(settings: Settings | None = None, **other: Found | None) -> dict[str,
     return {line.topic: line for line in judge(found, settings or Settings(), REGISTRY.sources)}
 
 
-def test_topics_as_vigil_makes_them_fit():
+def test_topics_that_vigil_creates_fit():
     assert {line.level for line in judged().values()} == {"ok"}
     assert set(judged()) == set(fitting())
 
 
-def test_a_missing_topic_is_told_and_the_others_are_fine():
+def test_a_missing_topic_is_reported_and_the_others_fit():
     lines = judged(verdict=None)
     assert lines["verdict"].level == "missing"
     assert {line.level for name, line in lines.items() if name != "verdict"} == {"ok"}
 
 
-def test_a_group_whose_partitions_differ_fails_with_the_numbers():
+def test_different_numbers_of_partitions_of_a_subject_fail():
     lines = judged(comment=Found(6, 1, 0, {}))
     for name in ("buyer-entry", "comment", "frame-status", "vigil-rooms-state"):
         assert lines[name].level == "fail"
@@ -54,7 +54,7 @@ def test_a_group_whose_partitions_differ_fails_with_the_numbers():
     assert lines["quote"].level == "ok"
 
 
-def test_topics_of_other_groups_may_have_other_numbers():
+def test_topics_of_other_subjects_may_have_other_numbers_of_partitions():
     changed = {name: Found(12, 1, 0, {}) for name in ("quote_by_rfq", "vigil_rfqs_state", "verdict")}
     assert {line.level for line in judged(**changed).values()} == {"ok"}
 
@@ -92,7 +92,7 @@ def test_topics_of_other_groups_may_have_other_numbers():
         ("verdict", None, "ok", ""),
     ],
 )
-def test_clean_up_that_does_not_fit(topic: str, config: dict[str, str] | None, level: str, words: str):
+def test_clean_up_policies_that_do_not_fit(topic: str, config: dict[str, str] | None, level: str, words: str):
     line = judged(**{topic: Found(4, 1, 0, config)})[topic]
     assert line.level == level
     assert words in "".join(finding.words for finding in line.findings)
@@ -105,14 +105,14 @@ def test_partitions_without_a_leader_fail():
     assert (line.level, line.findings[0].words) == ("fail", "2 of 4 partitions have no leader")
 
 
-def test_too_few_replicas_are_told():
+def test_too_few_replicas_are_reported():
     lines = judged(Settings(replication=3), verdict=Found(4, 3, 0, {}))
     assert lines["verdict"].level == "ok"
     assert "has 1 replicas where the setting `replication` says 3" in lines["notice"].findings[0].words
 
 
 @pytest.mark.parametrize(
-    "config, told",
+    "config, text",
     [
         ({"cleanup.policy": "delete", "retention.ms": "604800000"}, "delete, 7 d"),
         ({"cleanup.policy": "delete", "retention.ms": "-1"}, "delete, for good"),
@@ -120,14 +120,14 @@ def test_too_few_replicas_are_told():
         ({}, ""),
     ],
 )
-def test_clean_up_in_words(config: dict[str, str], told: str):
-    assert clean_up(config) == told
+def test_clean_up_as_text(config: dict[str, str], text: str):
+    assert clean_up(config) == text
 
 
-# ---- as it is typed
+# ---- the command
 
 
-def test_check_fails_until_create_made_them_all():
+def test_check_fails_until_create_has_created_all_topics():
     with EmbeddedBroker() as broker:
         before = run("topics", "--broker", broker.address)
         assert before.exit_code == 0
@@ -135,9 +135,9 @@ def test_check_fails_until_create_made_them_all():
         assert run("topics", "--check", "--broker", broker.address).exit_code == 1
         made = run("topics", "--create", "--check", "--json", "--broker", broker.address, partitions="3")
         assert made.exit_code == 0
-        told = {line["topic"]: line for line in json.loads(made.stdout)}
-        assert {line["partitions"] for line in told.values()} == {3}
-        assert told["verdict"]["config"]["retention.ms"] == str(180 * 86_400_000)
+        result = {line["topic"]: line for line in json.loads(made.stdout)}
+        assert {line["partitions"] for line in result.values()} == {3}
+        assert result["verdict"]["config"]["retention.ms"] == str(180 * 86_400_000)
         assert run("topics", "--check", "--broker", broker.address).exit_code == 0
 
 
@@ -148,13 +148,13 @@ async def make(broker: str, **partitions: int) -> None:
     await admin.close()
 
 
-def test_what_does_not_fit_is_told_once_with_the_remedy_and_not_made_worse():
+def test_a_misfit_is_reported_once_with_its_remedy_and_not_changed():
     with EmbeddedBroker() as broker:
         asyncio.run(make(broker.address, comment=2, buyer_entry=3))
-        told = run("topics", "--check", "--broker", broker.address)
-        assert told.exit_code == 1
-        assert told.stdout.count("buyer-entry has 3, comment has 2") == 1
-        assert "give all of them one number" in told.stdout
+        result = run("topics", "--check", "--broker", broker.address)
+        assert result.exit_code == 1
+        assert result.stdout.count("buyer-entry has 3, comment has 2") == 1
+        assert "give all of them one number" in result.stdout
         refused = run("topics", "--create", "--broker", broker.address)
         assert refused.exit_code == 2
         assert "buyer-entry has 3, comment has 2" in refused.stderr
@@ -163,13 +163,13 @@ def test_what_does_not_fit_is_told_once_with_the_remedy_and_not_made_worse():
 def test_topics_on_real_kafka_fit_once_they_are_created(own_kafka: Any):
     made = run("topics", "--create", "--check", "--json", "--broker", own_kafka.address)
     assert made.exit_code == 0, made.output
-    told = {line["topic"]: line for line in json.loads(made.stdout)}
-    assert {line["level"] for line in told.values()} == {"ok"}
-    assert told["vigil-rooms-state"]["config"]["cleanup.policy"] == "compact"
-    assert told["verdict"]["config"]["retention.ms"] == str(180 * 86_400_000)
+    result = {line["topic"]: line for line in json.loads(made.stdout)}
+    assert {line["level"] for line in result.values()} == {"ok"}
+    assert result["vigil-rooms-state"]["config"]["cleanup.policy"] == "compact"
+    assert result["verdict"]["config"]["retention.ms"] == str(180 * 86_400_000)
 
 
-def test_without_a_broker_it_says_so():
-    told = run("topics", "--broker", "127.0.0.1:1")
-    assert told.exit_code == 2
-    assert "cannot reach Kafka at 127.0.0.1:1" in told.stderr
+def test_a_missing_broker_is_reported():
+    result = run("topics", "--broker", "127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "cannot reach Kafka at 127.0.0.1:1" in result.stderr

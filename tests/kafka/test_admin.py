@@ -1,4 +1,4 @@
-"""Topics: what is missing is created as it must be, what exists is left alone, and what does not fit is refused."""
+"""Missing topics are created with the right configuration, existing ones are unchanged, and misfits are rejected."""
 
 import asyncio
 import subprocess
@@ -19,7 +19,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.topics.catalog import BY_NAME, DAY_MS, TOPICS
 
 SOURCES: Final = REGISTRY.sources
-CHANGELOGS: Final = [changelog_of("vigil", group) for group in SOURCES]
+CHANGELOGS: Final = [changelog_of("vigil", subject) for subject in SOURCES]
 ALL: Final = [*BY_NAME, *CHANGELOGS]
 DAYS: Final = {"verdict": 180, "notice": 7, "enforcement": 180, "pin-decision": 90, "dead-letter": 14}
 COMPACTED: Final = {"room-status", "supplier-score", "supplier-profile"}
@@ -30,7 +30,7 @@ def settings(broker: str, **rest: Any) -> Settings:
 
 
 async def make(broker: str, partitions: Mapping[str, int]) -> None:
-    """Create topics as somebody else would."""
+    """Create topics as another application would."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
     try:
@@ -47,16 +47,16 @@ def embedded() -> Iterator[str]:
 
 
 async def found(broker: str, names: Iterable[str] = ()) -> dict[str, int]:
-    """Vigil's topics with their numbers of partitions; Kafka tells of new ones after a moment: wait for these."""
+    """Return Vigil's topics with their numbers of partitions; wait for `names`, which Kafka lists after a moment."""
     async with Cluster(settings(broker)) as cluster:
         while True:
-            told = await cluster.partitions([*BY_NAME, *CHANGELOGS])
-            if told.keys() >= set(names):
-                return told
+            counts = await cluster.partitions([*BY_NAME, *CHANGELOGS])
+            if counts.keys() >= set(names):
+                return counts
             await asyncio.sleep(0.05)
 
 
-async def test_every_topic_is_created_and_a_second_look_changes_nothing(any_broker_of_its_own: str) -> None:
+async def test_every_topic_is_created_and_a_second_call_changes_nothing(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
     assert await ensure_topics(settings(broker), SOURCES) == dict.fromkeys(SOURCES, 3)
     assert await found(broker, ALL) == dict.fromkeys(ALL, 3)
@@ -64,8 +64,8 @@ async def test_every_topic_is_created_and_a_second_look_changes_nothing(any_brok
     assert await found(broker, ALL) == dict.fromkeys(ALL, 3)
 
 
-async def test_topics_are_cleaned_up_as_the_contract_says_or_refused_with_the_brokers_words(own_kafka: Any) -> None:
-    """The embedded broker knows neither clean-up nor replicas."""
+async def test_topics_get_the_clean_up_of_the_contract_and_errors_of_the_broker_are_reported(own_kafka: Any) -> None:
+    """Not on the embedded broker, which has neither clean-up policies nor replicas."""
     with pytest.raises(SettingsError, match=r"topic [a-z-]+: cannot be created: .*replication.*create it yourself"):
         await ensure_topics(settings(own_kafka.address, replication=3), SOURCES)
     await ensure_topics(settings(own_kafka.address), SOURCES)
@@ -74,9 +74,9 @@ async def test_topics_are_cleaned_up_as_the_contract_says_or_refused_with_the_br
     try:
         asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in [*BY_NAME, *CHANGELOGS]]
         config = {
-            told[3]: {entry[0]: entry[1] for entry in told[4]}
-            for answer in await admin.describe_configs(asked)
-            for told in answer.resources
+            resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+            for response in await admin.describe_configs(asked)
+            for resource in response.resources
         }
     finally:
         await admin.close()
@@ -86,24 +86,26 @@ async def test_topics_are_cleaned_up_as_the_contract_says_or_refused_with_the_br
         assert config[name]["cleanup.policy"] == "compact", name
     for name in CHANGELOGS:
         assert int(config[name]["max.message.bytes"]) >= 8 * 1024 * 1024
-        assert int(config[name]["min.compaction.lag.ms"]) > 60_000, "the next owner must find what a crash cut short"
+        assert int(config[name]["min.compaction.lag.ms"]) > 60_000, (
+            "the next owner needs the records of an unfinished checkpoint"
+        )
         assert int(config[name]["delete.retention.ms"]) >= DAY_MS
     internal = {topic.name for topic in TOPICS if topic.direction == "internal"}
     assert {config[name]["cleanup.policy"] for name in internal} == {"delete"}
 
 
-async def test_topics_that_exist_are_left_alone_and_the_others_of_their_group_follow_them(
+async def test_existing_topics_are_unchanged_and_determine_the_partitions_of_their_subject(
     any_broker_of_its_own: str,
 ) -> None:
     broker = any_broker_of_its_own
     await make(broker, {"comment": 2, "quote": 6, "verdict": 1})
-    counts = await ensure_topics(settings(broker), SOURCES)
-    assert counts == {"rooms": 2, "suppliers": 6, "hosts": 3, "industries": 3, "rfqs": 3}
-    told = await found(broker, ALL)
-    assert {told[name] for name in ("buyer-entry", "comment", "frame-status", "vigil-rooms-state")} == {2}
-    assert {told[name] for name in (*SOURCES["suppliers"], "vigil-suppliers-state")} == {6}
-    assert told["verdict"] == 1, "what only goes out may have any number"
-    assert told["notice"] == 3
+    by_subject = await ensure_topics(settings(broker), SOURCES)
+    assert by_subject == {"rooms": 2, "suppliers": 6, "hosts": 3, "industries": 3, "rfqs": 3}
+    counts = await found(broker, ALL)
+    assert {counts[name] for name in ("buyer-entry", "comment", "frame-status", "vigil-rooms-state")} == {2}
+    assert {counts[name] for name in (*SOURCES["suppliers"], "vigil-suppliers-state")} == {6}
+    assert counts["verdict"] == 1, "an output may have any number of partitions"
+    assert counts["notice"] == 3
 
 
 @pytest.mark.parametrize(
@@ -115,31 +117,31 @@ async def test_topics_that_exist_are_left_alone_and_the_others_of_their_group_fo
         ({"payment": 1, "supplier-profile": 2, "quote": 1}, "payment has 1, quote has 1, supplier-profile has 2"),
     ],
 )
-async def test_partitions_that_do_not_fit_are_refused_with_names_numbers_and_remedy_and_nothing_is_created(
+async def test_different_numbers_of_partitions_of_a_subject_are_rejected_and_nothing_is_created(
     embedded: str, exist: dict[str, int], words: str
 ) -> None:
     await make(embedded, exist)
-    with pytest.raises(SettingsError, match=words) as refused:
+    with pytest.raises(SettingsError, match=words) as rejected:
         await ensure_topics(settings(embedded), SOURCES)
-    assert "create them anew with one number, or correct the one that differs" in str(refused.value)
+    assert "create them anew with one number, or correct the one that differs" in str(rejected.value)
     assert await found(embedded) == exist
 
 
-async def test_another_application_shares_the_topics_but_not_the_state(embedded: str) -> None:
+async def test_another_app_id_shares_the_topics_but_not_the_state(embedded: str) -> None:
     await ensure_topics(settings(embedded), SOURCES)
     await ensure_topics(settings(embedded, app_id="second"), SOURCES)
     async with Cluster(settings(embedded)) as cluster:
-        told = await cluster.partitions([*CHANGELOGS, *(changelog_of("second", group) for group in SOURCES)])
-    assert len(told) == 2 * len(SOURCES)
+        counts = await cluster.partitions([*CHANGELOGS, *(changelog_of("second", subject) for subject in SOURCES)])
+    assert len(counts) == 2 * len(SOURCES)
 
 
-async def test_workers_that_start_at_once_agree_or_are_refused(embedded: str) -> None:
+async def test_workers_that_start_at_the_same_time_get_the_same_topics(embedded: str) -> None:
     broker = embedded
     same = await asyncio.gather(*(ensure_topics(settings(broker), SOURCES) for _ in range(3)))
     assert same == [dict.fromkeys(SOURCES, 3)] * 3
 
 
-async def test_a_topic_that_somebody_made_meanwhile_with_another_number_is_noticed(
+async def test_a_topic_that_is_created_meanwhile_with_another_number_is_rejected(
     embedded: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = embedded
@@ -154,7 +156,7 @@ async def test_a_topic_that_somebody_made_meanwhile_with_another_number_is_notic
         await ensure_topics(settings(broker), SOURCES)
 
 
-async def test_an_error_in_the_middle_is_told_in_words(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_connection_is_reported(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def gone(self: Cluster, names: Any) -> dict[str, int]:
         raise KafkaError("the connection is lost")
 
@@ -163,7 +165,7 @@ async def test_an_error_in_the_middle_is_told_in_words(broker: str, monkeypatch:
         await ensure_topics(settings(broker), SOURCES)
 
 
-def test_without_a_broker_a_worker_says_so_and_ends_with_2() -> None:
+def test_a_worker_without_a_broker_exits_with_2() -> None:
     broker = f"127.0.0.1:{free_port()}"
     done = subprocess.run(
         [sys.executable, "-m", "vigil", "worker", "--broker", broker, "--web-port", "0"],
@@ -177,7 +179,7 @@ def test_without_a_broker_a_worker_says_so_and_ends_with_2() -> None:
     assert "Traceback" not in done.stderr
 
 
-async def test_a_broker_that_goes_away_while_rights_are_asked_for_is_told_in_words() -> None:
+async def test_a_broker_that_goes_away_while_rights_are_checked_is_reported() -> None:
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(SettingsError, match=rf"^rights: Kafka at {address} did not tell of them: .+; is it running"):
         await check_rights(settings(address), needed("vigil", SOURCES))

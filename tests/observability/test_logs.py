@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, whoever speaks and whatever it says, and nothing after an error that was told."""
+"""Logs are one JSON object a line, whatever is logged, and libraries are silent after a reported error."""
 
 import json
 import subprocess
@@ -15,8 +15,8 @@ log = structlog.get_logger("vigil.test")
 """
 
 
-def said(code: str, level: str = "info", form: str = "json") -> str:
-    """What a program that runs the code says on standard error; on standard output it must say nothing."""
+def logged(code: str, level: str = "info", form: str = "json") -> str:
+    """Run the code and return its standard error; its standard output must be empty."""
     program = BEGIN.format(level=level, form=form) + code
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == ""
@@ -24,10 +24,10 @@ def said(code: str, level: str = "info", form: str = "json") -> str:
 
 
 def lines(code: str, level: str = "info") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in said(code, level).splitlines()]
+    return [json.loads(line) for line in logged(code, level).splitlines()]
 
 
-def test_our_words_and_those_of_libraries_are_json_with_level_logger_and_time() -> None:
+def test_logs_of_vigil_and_of_libraries_are_json_with_level_logger_and_time() -> None:
     ours, theirs = lines("log.info('hello', rooms=3); logging.getLogger('some.library').warning('%s left', 2)")
     assert ours | {"timestamp": ""} == {
         "event": "hello",
@@ -46,49 +46,49 @@ def test_a_traceback_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("value", [r"'\ud800'", "1 << 80", "{1: 2}", "b'\\xff'", "object", "{'a': {'b': {3}}}"])
-def test_whatever_is_said_the_line_is_there(value: str) -> None:
+def test_no_value_costs_a_log_line(value: str) -> None:
     (line,) = lines(f"log.info('odd', value={value})")
     assert line["event"] == "odd"
     assert line["value"] is not None
 
 
 @pytest.mark.parametrize(("level", "events"), [("info", ["i", "w"]), ("warning", ["w"]), ("debug", ["d", "i", "w"])])
-def test_the_level_holds_for_our_words(level: str, events: list[str]) -> None:
+def test_the_level_applies_to_the_logs_of_vigil(level: str, events: list[str]) -> None:
     assert [line["event"] for line in lines("log.debug('d'); log.info('i'); log.warning('w')", level)] == events
 
 
-def test_libraries_are_quiet_below_warnings_unless_all_is_asked_for() -> None:
+def test_libraries_log_only_warnings_unless_the_level_is_debug() -> None:
     code = "logging.getLogger('aiokafka.consumer').info('i'); logging.getLogger('faust.app').warning('w')"
     assert [line["event"] for line in lines(code)] == ["w"]
     assert [line["event"] for line in lines(code, "debug")] == ["i", "w"]
 
 
-def test_after_an_error_that_was_told_its_libraries_say_no_more() -> None:
+def test_silenced_libraries_log_nothing() -> None:
     code = "silence_libraries(); logging.getLogger('faust.worker').critical('crash!'); log.info('ours')"
     assert [line["event"] for line in lines(code)] == ["ours"]
 
 
-def test_text_is_for_eyes() -> None:
-    told = said("log.info('hello', rooms=3)", form="text")
-    assert "hello" in told
-    assert "rooms=3" in told
-    assert "\x1b" not in told, "no colours where it is not a terminal"
+def test_the_text_format_has_no_colours_outside_a_terminal() -> None:
+    text = logged("log.info('hello', rooms=3)", form="text")
+    assert "hello" in text
+    assert "rooms=3" in text
+    assert "\x1b" not in text, "colours"
 
 
-ORDER = "\\x1b[2J\\x9b\\u202e"
+SEQUENCE = "\\x1b[2J\\x9b\\u202e"
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_texts_of_others_give_no_orders_to_a_terminal(form: str) -> None:
+def test_texts_from_outside_cannot_control_a_terminal(form: str) -> None:
     code = f"""
-log.warning("odd {ORDER}", room="{ORDER}")
-logging.getLogger("some.library").warning("%s", "{ORDER}")
-try: raise ValueError("{ORDER}")
+log.warning("odd {SEQUENCE}", room="{SEQUENCE}")
+logging.getLogger("some.library").warning("%s", "{SEQUENCE}")
+try: raise ValueError("{SEQUENCE}")
 except ValueError as error: log.critical("stopped", exc_info=error)
 """
-    told = said(code, form=form)
-    assert told.count("2J") == 4
-    assert "\x1b" not in told
+    text = logged(code, form=form)
+    assert text.count("2J") == 4
+    assert "\x1b" not in text
     if form == "text":
-        assert told.isascii(), "it is written out"
-        assert "ValueError: \\x1b[2J" in told
+        assert text.isascii(), "the characters are escaped"
+        assert "ValueError: \\x1b[2J" in text

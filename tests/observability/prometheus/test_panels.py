@@ -1,4 +1,4 @@
-"""Every panel's query, asked of a real Prometheus that scrapes a worker and `vigil notify` at work, has data."""
+"""The query of every panel returns data in a Prometheus that scrapes a running worker and `vigil notify`."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def prometheus() -> str:
 
 
 def ask(port: int, path: str, **arguments: Any) -> Any:
-    """An answer of Prometheus's API."""
+    """Return an answer of Prometheus's API."""
     url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.loads(answer.read())["data"]
@@ -113,19 +113,19 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
                 if not has_data(await asyncio.to_thread(ask, port, "query", query=query))
             ]
             assert empty == []
-            told = await asyncio.to_thread(ask, port, "rules")
+            result = await asyncio.to_thread(ask, port, "rules")
             broken = [
                 (rule["name"], rule["lastError"])
-                for group in told["groups"]
+                for group in result["groups"]
                 for rule in group["rules"]
                 if rule["health"] != "ok"
             ]
             assert broken == []
-            # What the verdicts say does not hang on what this machine is busy with; that they came does.
+            # The content of verdicts does not depend on the load of this machine, but their number does.
             (count,) = ask(port, "query", query="sum(vigil_verdicts_total)")["result"]
             assert float(count["value"][1]) > 10
-            (owed,) = ask(port, "query", query="sum(vigil_notify_owed)")["result"]
-            assert float(owed["value"][1]) > 0
+            (pending,) = ask(port, "query", query="sum(vigil_notify_owed)")["result"]
+            assert float(pending["value"][1]) > 0
         finally:
             stop.set()
             stop_child(server, within_s=10)
@@ -135,5 +135,5 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
 
 
 def has_data(answer: Any) -> bool:
-    """Is there a series with a number? (0 / 0 is none.)"""
+    """Return whether there is a series with a number. (0 / 0 is not one.)"""
     return any(not re.fullmatch(r"NaN", series["value"][1]) for series in answer["result"])

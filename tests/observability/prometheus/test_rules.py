@@ -1,4 +1,4 @@
-"""The alerting rules: valid, tested one by one by promtool, each with a section of the runbook."""
+"""The alerting rules are valid, each is tested by promtool, and each has a section of the runbook."""
 
 import re
 import shutil
@@ -30,11 +30,11 @@ def promtool() -> str:
     return program("PROMETHEUS", "alerting rules are", "prometheus", "promtool")
 
 
-def test_promtool_finds_the_rules_valid(promtool: str):
+def test_promtool_accepts_the_rules(promtool: str):
     subprocess.run([promtool, "check", "rules", *map(str, RULES)], check=True, capture_output=True, text=True)
 
 
-def test_alerts_fire_when_they_should_and_else_keep_silent(promtool: str, tmp_path: Path):
+def test_alerts_fire_when_they_should_and_only_then(promtool: str, tmp_path: Path):
     for file in (*RULES, *UNIT_TESTS):
         shutil.copy(file, tmp_path)
     run = subprocess.run(
@@ -47,7 +47,7 @@ def test_alerts_fire_when_they_should_and_else_keep_silent(promtool: str, tmp_pa
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_every_alert_is_seen_firing_by_a_unit_test():
+def test_every_alert_fires_in_a_unit_test():
     fired = {
         name
         for file in UNIT_TESTS
@@ -60,23 +60,23 @@ def test_every_alert_is_seen_firing_by_a_unit_test():
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_every_alert_says_what_it_is_and_links_to_its_section_of_the_runbook(alert: dict[str, Any]):
+def test_every_alert_has_a_summary_a_description_and_a_section_of_the_runbook(alert: dict[str, Any]):
     assert alert["labels"]["severity"] in ("page", "ticket")
-    told = alert["annotations"]
-    assert told["summary"] and told["description"].endswith(".")
-    page, _, anchor = told["runbook_url"].partition("#")
+    annotations = alert["annotations"]
+    assert annotations["summary"] and annotations["description"].endswith(".")
+    page, _, anchor = annotations["runbook_url"].partition("#")
     assert (ROOT / page).is_file()
     assert anchor == alert["alert"].lower()
     (section,) = re.findall(rf"^## {alert['alert']}\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
     assert all(f"**{word}**" in section for word in ("Means", "Look", "Do"))
 
 
-def test_the_runbook_has_no_section_of_an_alert_that_is_none():
+def test_the_runbook_has_no_section_without_an_alert():
     assert set(re.findall(r"^## (Vigil\w+)$", RUNBOOK, re.MULTILINE)) == {alert["alert"] for alert in ALERTS}
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
-def test_rules_ask_only_for_metrics_that_are_there(rule: dict[str, Any]):
+def test_rules_use_only_existing_metrics(rule: dict[str, Any]):
     records = {other["record"] for other in rules() if "record" in other}
     assert set(re.findall(r"\bvigil_\w+", rule["expr"])) <= set(labels_by_name())
     assert set(re.findall(r"\bvigil:\w+:\w+", rule["expr"])) <= records
