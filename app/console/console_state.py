@@ -48,7 +48,7 @@ class ConsoleState:
         self.zone = console.zone
         rooms: RoomLimits = rulebook.versions("rooms")[-1].limits
         self.model = ConsoleModel(console.bounds, rooms.max_frame_gap_s * 1000)
-        self.wall = Wall(self.model)
+        self.wall = Wall(self.model, rulebook)
         self.ingest = TopicIngest(settings, console, self.model)
         self.boot_id = secrets.token_hex(4)
         """Identifies this process: versions of its rows cannot be compared with those of another."""

@@ -174,7 +174,7 @@ class _Frame:
                 clock(notice["at"]),
                 Text(notice["kind"], style=style),
                 Text(plain(notice["room_id"], 40)),
-                Text(notice_words(notice), style=style),
+                Text(notice_words(notice, self._view.rulebook), style=style),
             )
         return table
 

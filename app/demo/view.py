@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
+from vigil.app.domain.rooms.risk import misses_left
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.observability.terminal import mask_control_chars
 
@@ -26,7 +27,7 @@ class DemoView:
     """What has been published so far, as far as the view shows it."""
 
     def __init__(self, rulebook: Rulebook) -> None:
-        self._rulebook = rulebook
+        self.rulebook = rulebook
         self.verdicts: deque[dict[str, Any]] = deque(maxlen=SHOWN)
         self.notices: deque[dict[str, Any]] = deque(maxlen=5)
         self.rooms: dict[str, dict[str, Any]] = {}
@@ -62,7 +63,7 @@ class DemoView:
         evidence = verdict["evidence"]
         notes = evidence[-1:] if len(evidence) == 2 else evidence
         evidence_text = "; ".join(plain(f"{clock(item['at'])} {item['note']}", 110) for item in notes)
-        return f"{self._rulebook.description_of(verdict['rule'], verdict['rulebook'])}{span} {evidence_text}."
+        return f"{self.rulebook.description_of(verdict['rule'], verdict['rulebook'])}{span} {evidence_text}."
 
     def action(self, verdict: dict[str, Any]) -> str:
         """Describe the action that follows from a verdict; empty until it is published."""
@@ -80,7 +81,7 @@ class DemoView:
             where = plain(value["room_id"], 40)
             return f"{clock(value['at'])}  VERDICT  {value['rule']:<18} {where}  {self.reason(value)}"
         if topic == "notice":
-            text = notice_words(value)
+            text = notice_words(value, self.rulebook)
             return f"{clock(value['at'])}  notice   {value['kind']:<18} {plain(value['room_id'], 40)}  {text}"
         if topic == "enforcement":
             steps = ", ".join(value["steps"])
@@ -95,14 +96,16 @@ def _nth(count: int) -> str:
     return f"{count}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(count % 10, 'th') }"
 
 
-def notice_words(notice: dict[str, Any]) -> str:
-    """Describe a notice."""
+def notice_words(notice: dict[str, Any], rulebook: Rulebook) -> str:
+    """Describe a notice, with the numbers of the rulebook."""
     since = clock(notice["since"])
     if notice["kind"] == "entry-missed":
         return f"buyer {plain(notice['buyer_id'], 40)} entered at {since} and was not greeted"
     if notice["kind"] == "at-risk":
         if notice["due"] is None:
-            return f"{notice['rule']}: buyers not greeted since {since}, the next miss is a violation"
+            left = misses_left(rulebook, notice["since"], 0)
+            rest = "the next miss is a violation" if left == 1 else f"{left} more misses are a violation"
+            return f"{notice['rule']}: buyers not greeted since {since}, {rest}"
         return f"{notice['rule']} since {since}: becomes a violation at {clock(notice['due'])}"
     if notice["kind"] == "risk-cleared":
         return f"{notice['rule']} since {since} ended in time"

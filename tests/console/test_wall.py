@@ -7,9 +7,11 @@ import pytest
 
 from tests.console.test_model import notice
 from tests.support.console_stories import START, ConsoleStage, simulated_console
+from tests.support.stories import rulebook_with
 from vigil.app.console.settings import ConsoleBounds
+from vigil.app.console.views.changes import Changes, array
 from vigil.app.console.views.text import WORDS
-from vigil.app.console.views.wall import AT_RISK, CALM, CRITICAL, WATCH, Changes, array
+from vigil.app.domain.rooms.risk import AT_RISK, CALM, CRITICAL, WATCH
 from vigil.app.kafka.settings import Settings
 from vigil.topics.rooms import FrameStatus
 from vigil.topics.verdicts import CommentCounts, OpenCondition, RoomStatus, WaitingEntry
@@ -86,6 +88,41 @@ def test_bands(messages: tuple[Any, ...], expected: int):
     assert band(*messages) == expected
 
 
+def with_numbers(section: str, **numbers: int) -> ConsoleStage:
+    return ConsoleStage(rulebook=rulebook_with(section, "2022-08-01", **numbers))
+
+
+@pytest.mark.parametrize("left_ms, expected", [(30 * S + 1, WATCH), (30 * S, CRITICAL)])
+def test_how_soon_is_critical_stands_in_the_rulebook(left_ms: int, expected: int):
+    console = with_numbers("rooms", at_risk_from_s=30)
+    console.take("room-status", status(opened=(("absence", left_ms - 300 * S, left_ms),)), tick=False)
+    assert rows(console, 0)["r"]["b"] == expected
+
+
+@pytest.mark.parametrize(
+    "in_a_row, missed, waiting, expected",
+    [
+        (3, 2, 1, (CRITICAL, 9 * S)),
+        (3, 2, 0, (AT_RISK, None)),
+        (4, 2, 1, (AT_RISK, None)),
+        (4, 2, 2, (CRITICAL, 10 * S)),
+        (4, 3, 1, (CRITICAL, 9 * S)),
+    ],
+)
+def test_how_many_misses_are_a_violation_stands_in_the_rulebook(
+    in_a_row: int, missed: int, waiting: int, expected: tuple[int, int | None]
+):
+    """The violation is the miss of the buyer with whom there are so many in a row, if that one waits already."""
+    console = with_numbers("greeting-miss", in_a_row=in_a_row)
+    for number in range(missed):
+        console.take("notice", notice("entry-missed", 10 * S, "greeting-miss", since=-number * S), tick=False)
+    console.take("notice", notice("at-risk", 10 * S, "greeting-miss", since=(1 - missed) * S), tick=False)
+    buyers = tuple(("L0", (9 + number) * S) for number in range(waiting))
+    console.take("room-status", status(waiting=buyers), tick=False)
+    (condition,) = rows(console, 0)["r"]["o"]
+    assert (condition[3], condition[2]) == (expected[0], None if expected[1] is None else START + expected[1])
+
+
 def test_within_a_band_what_falls_due_first_comes_first():
     console = ConsoleStage()
     for room_id, due in (("late", 50), ("soon", 10), ("mid", 30)):
@@ -142,7 +179,7 @@ def test_verdicts_are_sent_again_when_their_action_or_review_comes():
 
 
 def test_changes_since_a_version_bring_every_copy_up_to_date():
-    changes = Changes(most_gone=3)
+    changes = Changes(most_removed=3)
     copy: dict[str, bytes] = {}
     version = 0
     for number in range(200):

@@ -12,6 +12,7 @@ from vigil.app.console.auth.authenticator import Authenticator
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.server import ConsoleServer
 from vigil.app.console.settings import ConsoleSettings
+from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.replay import Outputs
@@ -38,9 +39,9 @@ def simulated(rooms: int = 20, seconds: int = 600, seed: int = 3) -> tuple[tuple
 class ConsoleStage:
     """A console that reads the messages of a test, and its server."""
 
-    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+    def __init__(self, settings: Settings | None = None, rulebook: Rulebook = RULEBOOK, **options: Any) -> None:
         self.console = ConsoleSettings(**options)
-        self.state = ConsoleState(settings or Settings(), self.console, RULEBOOK)
+        self.state = ConsoleState(settings or Settings(), self.console, rulebook)
         self.state.ingest.missing = ()
         self.state.ingest.assigned = True
         self.sent: list[Review] = []

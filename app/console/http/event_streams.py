@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from vigil.app.console.console_state import ConsoleState, DataStatus
 from vigil.app.console.http.request_context import RequestContext
+from vigil.app.console.views.changes import array
 from vigil.app.console.views.text import Words
-from vigil.app.console.views.wall import array
 
 WALL_EVERY_TICKS: Final = 1
 PAGE_EVERY_TICKS: Final = 3

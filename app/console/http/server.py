@@ -31,7 +31,8 @@ from vigil.app.console.http.security import SecurityMiddleware
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.console.views.pages import HERE, PARTS, link
 from vigil.app.console.views.text import WORDS
-from vigil.app.console.views.wall import BANDS
+from vigil.app.console.views.urgency import numbers
+from vigil.app.domain.rooms.risk import SEVERITIES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 
@@ -77,7 +78,10 @@ class ConsoleServer:
 
     async def wall(self, request: Request) -> Response:
         """Show the live rooms."""
-        return self.context.html(request, "wall.html", bands=BANDS, counts=self.context.state.wall.counts)
+        state = self.context.state
+        return self.context.html(
+            request, "wall.html", bands=SEVERITIES, counts=state.wall.counts, numbers=numbers(state.rulebook, state.now)
+        )
 
     def _page(self, kind: str) -> Handler:
         async def page(request: Request) -> Response:

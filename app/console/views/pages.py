@@ -17,7 +17,10 @@ from vigil.app.console.views.advice import cents, dollars, outlook
 from vigil.app.console.views.ladders import banned_until, ladders
 from vigil.app.console.views.text import Words
 from vigil.app.console.views.timeline import clock, draw, length
-from vigil.topics.verdicts import Action, Verdict
+from vigil.app.console.views.urgency import stands
+from vigil.app.domain.rooms.risk import SEVERITIES, Severity, severity
+from vigil.app.domain.rooms.rules.table import GREETING
+from vigil.topics.verdicts import Action, OpenCondition, Verdict
 
 HERE: Final = Path(__file__).parents[1]
 SPANS: Final = (5, 15, 30, 60)
@@ -26,7 +29,6 @@ AROUND_MS: Final = 30_000
 """A verdict's timeline begins and ends at least this long before and after it."""
 AHEAD_SHARE: Final = 6
 """One part in so many of a live room's timeline lies ahead of now: the time left of what is open is drawn there."""
-OVERDUE_CONDITION_MS: Final = 5_000
 OVERDUE_WAITING_MS: Final = 1_000
 """How long what has fallen due is still shown. The status that says what became of it comes about a second later."""
 MAX_EVENTS: Final = 80
@@ -138,9 +140,8 @@ class Pages:
             "status": status,
             "ended": ended,
             "span": span,
-            "conditions": [one for one in status.open if one.due > now - OVERDUE_CONDITION_MS] if status else [],
-            "risks": set(room.risks),
-            "greeting_at_risk": [one for one in room.risks.values() if one.rule == "greeting-miss"],
+            "conditions": self._conditions(room, now),
+            "greeting_at_risk": [one for one in room.risks.values() if one.rule == GREETING],
             "waiting": [one for one in status.waiting if one.due > now - OVERDUE_WAITING_MS] if status else [],
             "verdicts": [self._verdict_row(verdict) for verdict in verdicts[:MAX_VERDICTS]],
             "timeline": draw(
@@ -149,6 +150,16 @@ class Pages:
             "timeline_verdicts": len(inside),
             "happened": _events(room, verdicts),
         }
+
+    def _conditions(self, room: RoomView, now: int) -> list[tuple[OpenCondition, str]]:
+        """The open conditions, the next due first, each with its severity."""
+        if room.status is None:
+            return []
+        opened = sorted((one for one in room.status.open if stands(one.due, now)), key=lambda one: one.due)
+        return [(one, SEVERITIES[self._severity(room, one, now)]) for one in opened]
+
+    def _severity(self, room: RoomView, one: OpenCondition, now: int) -> Severity:
+        return severity(self._state.rulebook, one.since, one.due, now, (one.rule, one.since) in room.risks)
 
     def _verdict_row(self, verdict: Verdict) -> View:
         reviews = self._state.model.reviews.get(verdict.verdict_id)

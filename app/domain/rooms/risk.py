@@ -63,5 +63,9 @@ def severity(rulebook: Rulebook, since: int, due: int, now: int, warned: bool) -
 
 
 def misses_left(rulebook: Rulebook, since: int, misses: int) -> int:
-    """How many more consecutive misses are a violation, after `misses` of which the first entered at `since`."""
-    return max(greeting_limits(rulebook, since).in_a_row - misses, 1)
+    """How many more consecutive misses are a violation, after an at-risk notice for entries from `since` on.
+
+    `misses`: how many of them are known; the notice itself stands for `at_risk_misses`.
+    """
+    limits = greeting_limits(rulebook, since)
+    return max(limits.in_a_row - max(misses, limits.at_risk_misses), 1)

@@ -1,0 +1,130 @@
+"""How urgent a room is, and when that changes though nothing new is read.
+
+    critical   a condition with no more time left than the shortest rule that warns, or buyers waiting whose misses
+               would be a violation
+    at-risk    a condition that was warned of, misses that were, or a high-tier buyer who is about to be missed
+    watch      another open condition, a high-tier buyer waiting, no signal, disconnected
+    calm       everything else
+
+Within a severity, what falls due first comes first. The severities of conditions are the domain's (rooms/risk.py).
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from vigil.app.console.ingest.model import RoomView
+from vigil.app.domain.rooms.risk import (
+    AT_RISK,
+    CALM,
+    CRITICAL,
+    WATCH,
+    Severity,
+    critical_at,
+    greeting_limits,
+    misses_left,
+    room_limits,
+    severity,
+)
+from vigil.app.domain.rooms.rules.table import GREETING
+from vigil.app.domain.rulebook.book import Rulebook
+from vigil.topics.fields import HIGH_QUALITY
+from vigil.topics.verdicts import Notice, WaitingEntry
+
+LAST_SECONDS_MS: Final = 5_000
+"""A high-tier buyer with no more time than this is about to be missed: enough for a moderator to call the host."""
+OVERDUE_MS: Final = 5_000
+"""What was due so long ago without a verdict has ended: verdicts come about two seconds after they are due."""
+WAITING_OVERDUE_MS: Final = 1_000
+MAX_TIME: Final = 1 << 53
+"""Later than any time, and still a whole number in JavaScript."""
+
+
+class ShownCondition(NamedTuple):
+    """A condition as the wall shows it."""
+
+    rule: str
+    since: int
+    due: int | None
+    severity: Severity
+
+
+class Urgency:
+    """The urgency of one room at one time."""
+
+    def __init__(self, room: RoomView, rulebook: Rulebook, now: int) -> None:
+        self.severity = CALM
+        self.due = MAX_TIME
+        """When the most urgent thing falls due."""
+        self.revisit = MAX_TIME
+        """When the room may look different though nothing is read."""
+        self.conditions: list[ShownCondition] = []
+        """The most urgent first."""
+        self.high_tier: list[tuple[int, str | None]] = []
+        """When each waiting high-tier buyer is missed, and the tier."""
+        self._rulebook = rulebook
+        self._now = now
+        status = room.status
+        waiting = [one for one in status.waiting if one.due > now - WAITING_OVERDUE_MS] if status is not None else []
+        risks = {place: notice for place, notice in room.risks.items() if stands(notice.due, now)}
+        for one in status.open if status is not None else ():
+            if stands(one.due, now):
+                self._condition(one.rule, one.since, one.due, (one.rule, one.since) in risks)
+        self._risks(risks, waiting, room)
+        self._high_tier(waiting)
+        if room.lost_since is not None:
+            self._consider(WATCH, room.lost_since)
+        elif status is not None and status.stream == "disconnected":
+            self._consider(WATCH, MAX_TIME - 1)
+        self.conditions.sort(key=lambda one: (one.severity, one.due or 0))
+
+    def _consider(self, level: Severity, due: int) -> None:
+        if (level, due) < (self.severity, self.due):
+            self.severity, self.due = level, due
+
+    def _condition(self, rule: str, since: int, due: int, warned: bool) -> None:
+        level = severity(self._rulebook, since, due, self._now, warned)
+        self._consider(level, due)
+        self.conditions.append(ShownCondition(rule, since, due, level))
+        critical = critical_at(self._rulebook, since, due)
+        self.revisit = min(self.revisit, critical if self._now < critical else due + OVERDUE_MS)
+
+    def _risks(self, risks: Mapping[tuple[str, int], Notice], waiting: list[WaitingEntry], room: RoomView) -> None:
+        """What was warned of, where no status shows it."""
+        shown = {(one.rule, one.since) for one in self.conditions}
+        for (rule, since), notice in risks.items():
+            if rule == GREETING:
+                self._misses(since, waiting, room)
+            elif (rule, since) not in shown and notice.due is not None:
+                self._condition(rule, since, notice.due, True)
+
+    def _misses(self, since: int, waiting: list[WaitingEntry], room: RoomView) -> None:
+        """Consecutive misses: they are a violation at a known time while enough buyers wait."""
+        needed = misses_left(self._rulebook, since, sum(at >= since for _, at in room.missed))
+        dues = sorted(one.due for one in waiting)
+        due = dues[needed - 1] if len(dues) >= needed else None
+        level = AT_RISK if due is None else CRITICAL
+        self._consider(level, MAX_TIME - 1 if due is None else due)
+        self.conditions.append(ShownCondition(GREETING, since, due, level))
+
+    def _high_tier(self, waiting: list[WaitingEntry]) -> None:
+        self.high_tier = sorted((one.due, one.buyer_tier) for one in waiting if one.buyer_tier in HIGH_QUALITY)
+        for due, _ in self.high_tier:
+            last_seconds = due - LAST_SECONDS_MS
+            self._consider(WATCH if self._now < last_seconds else AT_RISK, due)
+            self.revisit = min(self.revisit, last_seconds if self._now < last_seconds else due + WAITING_OVERDUE_MS)
+
+
+def stands(due: int | None, now: int) -> bool:
+    """True if what falls due at `due` may still become a violation; None: it has no such time."""
+    return due is None or due > now - OVERDUE_MS
+
+
+def numbers(rulebook: Rulebook, at: int) -> dict[str, object]:
+    """The rulebook's numbers in the descriptions of the severities."""
+    rooms = room_limits(rulebook, at)
+    return {
+        "seconds": rooms.at_risk_from_s,
+        "percent": round(rooms.at_risk_share * 100),
+        "misses": greeting_limits(rulebook, at).at_risk_misses,
+        "last_seconds": LAST_SECONDS_MS // 1000,
+    }
