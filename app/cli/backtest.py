@@ -266,7 +266,7 @@ def _print_rest(out: Console, number: int, what: str) -> None:
 def _print_sweep(sweep_spec: str, points: list[Point], names: dict[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(
-            {**names, "sweep": sweep_spec, "curve": curve(points), "points": [each._asdict() for each in points]}
+            {**names, "sweep": sweep_spec, "curve": curve(points), "points": [each.as_json() for each in points]}
         )
         return
     out = console()

@@ -150,12 +150,12 @@ def _print_rules(book: Rulebook, file: str | None, day: date, shown: list[str], 
     judged.sort(key=lambda name: (FAMILIES.index(book.families[name]), name))
     ladders = [name for name in shown if name.startswith("ladder.")]
     rooms_and_hosts = [name for name in shown if name in ("rooms", "hosts")]
-    suppliers = [name for name in shown if name not in {*judged, *ladders, *rooms_and_hosts}]
+    others = [name for name in shown if name not in {*judged, *ladders, *rooms_and_hosts}]
     for title, first, names in (
         ("Room rules", "rule", judged),
         ("Ladders: what the nth violation of a family leads to", "ladder", ladders),
         ("All rooms and hosts", "section", rooms_and_hosts),
-        ("Suppliers", "section", suppliers),
+        ("Everything else", "section", others),
     ):
         if names:
             console.print()

@@ -15,14 +15,18 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from tests.support.harness import WorkerProcess, finished, make_topics, send
 from tests.support.judged import UNTIL, story
 from tests.support.run_command import run
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import BUILT_IN
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.doctor import Check, _once_there, _refused, examine
 from vigil.app.simulate.message import SimulatedMessage
+from vigil.topics.catalog import TOPICS
 from vigil.topics.contracts.examples import EXAMPLES
 
 STORY_TIME = UNTIL / 1000 + 10
+
+COUNT = len(TOPICS) + len(REGISTRY.subjects)
 
 
 def checks(broker: str, now: float | None = None, **settings: Any) -> list[Check]:
@@ -50,7 +54,7 @@ def test_every_check_that_is_not_ok_has_a_remedy(judged: str):
 def test_after_the_story_no_check_fails(judged: str):
     result = by_name(checks(judged, now=STORY_TIME))
     assert {name for name, check in result.items() if check.level == "fail"} == set()
-    assert result["topics"].words == "all 24 exist and fit"
+    assert result["topics"].words == f"all {COUNT} exist and fit"
     assert result["state"].words.startswith("10 of 10 shards have one; the slowest clock stands")
     assert result["input"].level == "ok"
     assert result["lag"].words == "0 messages wait to be judged"
@@ -120,13 +124,13 @@ def test_a_group_without_workers_that_is_behind_is_reported(judged: str):
     assert (
         "messages wait to be judged (" in result["lag"].words
     )  # the embedded broker reports ends that are too low to count
-    assert "5 of 24 are missing: stranger-" in result["topics"].words
+    assert f"{len(REGISTRY.subjects)} of {COUNT} are missing: stranger-" in result["topics"].words
 
 
 def test_an_empty_broker():
     with EmbeddedBroker() as broker:
         result = by_name(checks(broker.address))
-        assert result["topics"].words.startswith("24 of 24 are missing")
+        assert result["topics"].words.startswith(f"{COUNT} of {COUNT} are missing")
         assert result["input"].words == "no events yet"
         assert result["state"].words == "none yet"
         assert {check.level for check in result.values()} == {"ok", "warn"}
@@ -173,7 +177,7 @@ def test_a_foreign_record_in_a_changelog_fails():
 def test_output_and_exit_status_of_the_command(judged: str):
     result = run("doctor", "--broker", judged)
     assert result.exit_code == 0
-    assert "ok   topics: all 24 exist and fit" in result.stdout
+    assert f"ok   topics: all {COUNT} exist and fit" in result.stdout
     assert "warn refused: 2 messages in the last hour\n      → vigil dead-letter list" in result.stdout
     as_json = json.loads(run("doctor", "--json", "--broker", judged).stdout)
     assert {check["name"] for check in as_json} >= {"rulebook", "broker", "topics", "group", "lag", "state", "input"}

@@ -1,5 +1,6 @@
 """The rights that docs/security.md lists are those that a worker asks for, and what a console and notify do."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,5 +22,12 @@ RIGHTS = {
 
 @pytest.mark.parametrize(("who", "rights"), RIGHTS.items())
 def test_the_page_lists_exactly_the_rights_that_are_needed(who: str, rights: list[Acl]) -> None:
-    wanted = commands(rights, f"User:{who}")
-    assert f"```sh\n{wanted}```\n" in PAGE.read_text(), f"put this into the page:\n{wanted}"
+    text = PAGE.read_text()
+    begin, end = f"<!-- rights of {who} -->\n", f"<!-- end of {who} -->\n"
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
+    wanted = f"{before}{begin}```sh\n{commands(rights, f'User:{who}')}```\n{end}{after}"
+    if os.environ.get("VIGIL_WRITE_DOCS"):
+        PAGE.write_text(wanted)
+    assert rest, f"{PAGE.name} has no {begin}"
+    assert PAGE.read_text() == wanted, "docs/security.md is out of date: VIGIL_WRITE_DOCS=1 pytest tests/docs"

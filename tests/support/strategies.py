@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from tests.support.messages import KEYS, good
+from tests.support.messages import INPUTS, KEYS, good
 
 texts = st.text(st.characters(codec="utf-8"))
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=128)
@@ -102,6 +102,10 @@ events: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
 }
+
+
+# Of a topic without a strategy of its own: the example of the contract.
+events |= {topic: st.just(good(topic)) for topic in INPUTS if topic not in events}
 
 
 @st.composite

@@ -162,6 +162,15 @@ class Point(NamedTuple):
     """The suppliers' mean; None where there are none."""
     assessed: float | None
     pins_granted: int
+    others: int
+    """Messages of outputs without a comparison of their own that were added, are gone or changed."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines; `others` only where there are any."""
+        fields = self._asdict()
+        if not self.others:
+            del fields["others"]
+        return fields
 
 
 CURVES: Final[Mapping[str, str]] = {
@@ -174,6 +183,7 @@ CURVES: Final[Mapping[str, str]] = {
     "scores_moved": "scores that move",
     "pins_granted": "pins granted",
     "moved": "verdicts moved",
+    "others": "other messages that differ",
 }
 """What a curve may show: the first of these that is not the same at all points."""
 
@@ -200,6 +210,7 @@ def point(value: int | float, in_force: bool, other: Outcome, changes: Compariso
         predicted=_mean(predicted),
         assessed=_mean(assessed),
         pins_granted=sum(pin.decision == "granted" for pin in other.pins.values()),
+        others=sum(len(bodies) for each in changes.others.values() for bodies in each),
     )
 
 
