@@ -1,234 +1,255 @@
-"""Checkpoints: state and outbox first, then the outputs, then the offsets; whatever fails stops the worker.
+"""Checkpoints: state and outbox first, then the outputs, then the offsets. Whatever fails stops the worker.
 
-    snapshot (one instant) ─▶ changelog … MARKER ─acked─▶ outputs ─acked─▶ offsets committed, now and then
+    snapshot (one instant) ─▶ changelog … MARKER ─acked─▶ outputs ─acked─▶ offsets committed once an interval
 
-A crash between any two steps repeats outputs at most, with the same identity and content; see
-app/engine/changelog.py for what makes a checkpoint count as a whole, and who may write one.
+A crash between any two steps repeats outputs at most, with the same identity and content. If outputs were published
+before the state is stored, a verdict could be published that a restart does not reach again, because idleness may fall
+differently. See app/engine/changelog.py for what makes a checkpoint count as a whole, and who may write one.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol, TypeVar
 
-from aiokafka.errors import MessageSizeTooLargeError
-from faust.types import TP
-
-from vigil.agents.faust.batches import FaustSourceFeed, MirrorTable, changelog_batch
-from vigil.agents.shard_manager import ShardManager, ShardRunner, wall_ms
-from vigil.topics.catalog import SubjectName
+from vigil.agents.ports import OutputRecord, Ports, TopicPartition
+from vigil.agents.shard_manager import ShardManager
+from vigil.agents.shard_runner import ShardRunner
+from vigil.agents.wall_clock import wall_ms
+from vigil.app.engine.changelog import OutboxMessage
+from vigil.app.engine.shard import Snapshot
 from vigil.topics.envelope import cloud_event_headers, stamp, without_value
 
-STAMPED: Final = frozenset({"verdict", "verdict-shadow"})
-"""Outputs that tell when they were published."""
+T = TypeVar("T")
 
-MOST_OF_THE_TIME: Final = 4
-"""A checkpoint that took some CPU time is followed by so many times as much work."""
+STAMPED: Final = frozenset({"verdict", "verdict-shadow"})
+"""Outputs that carry the time at which they were published."""
+
+CHECKPOINT_DUTY_FACTOR: Final = 4
+"""A checkpoint whose snapshot took some CPU time is followed by this many times as much other work, so that snapshots
+take at most a fifth of a core."""
 
 TIMEOUT_S: Final = 30.0
+"""Maximum time for each step of a checkpoint. A broker that takes longer is away: a restart finds out, and waits."""
 
-CATCHING_UP: Final = 10_000
-"""Messages that wait to be read: from so many on, outputs wait for the next interval."""
+THROUGHPUT_BACKLOG: Final = 10_000
+"""Backlog above which outputs are batched per interval: while the worker catches up a second sooner or later does not
+matter, and larger checkpoints are cheaper."""
 
 
 class BrokerTimeout(Exception):
-    """The broker did not take something in time; a restart reads again what is not with it."""
+    """The broker did not accept something in time; a restart reads again what it does not have."""
 
 
 class FencedError(Exception):
-    """Somebody else wrote to a shard's changelog: this worker does not own the shard any more."""
+    """Another worker wrote to a shard's changelog, or the group refused a commit: this worker does not own it."""
+
+
+class RecordTooLarge(Exception):
+    """The broker refuses an output as too large for its topic; the text names a remedy."""
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """When checkpoints are written."""
+
+    interval_ms: int = 1000
+    """Changed state is written this often; offsets are committed this often."""
+    grouping_ms: int = 20
+    """Outputs are written at once, but not more often than this: those that come close together share a checkpoint."""
+    recorded: bool = False
+    """Recorded data: commit the last offset of a partition only after the shard's final outputs are published, so that
+    others can see by the committed offsets when everything is done."""
+
+
+class CheckpointObserver(Protocol):
+    """Learns what was written."""
+
+    def written(self, seconds: float, records: int) -> None:
+        """A checkpoint of so many changelog records was written."""
+
+    def sent(self, runner: ShardRunner, outputs: Sequence[OutboxMessage], now: int) -> None:
+        """The broker has these outputs of a shard; `now`: when they were sent (wall clock, ms)."""
+
+
+class _Taken(NamedTuple):
+    """The snapshot of one shard."""
+
+    runner: ShardRunner
+    snapshot: Snapshot
+    ended: bool
+    """The shard had reached the end of its input."""
 
 
 class Checkpointer:
-    """Writes the snapshots of all shards of a worker."""
+    """Writes the snapshots of all shards of a worker, one checkpoint at a time."""
 
     def __init__(
-        self,
-        owner: ShardManager,
-        feed: FaustSourceFeed,
-        tables: dict[SubjectName, MirrorTable],
-        producer: Callable[[], Any],
-        recorded: bool = False,
-        marker_alone: bool = False,
-        interval_ms: int = 1000,
-        group_ms: int = 20,
-        on_sent: Callable[[ShardRunner, Sequence[Any], int], None] = lambda held, outputs, at: None,
-        on_written: Callable[[float, int], None] = lambda seconds, records: None,
-        new_batch: Callable[[], Any] = changelog_batch,
+        self, manager: ShardManager, ports: Ports, settings: CheckpointSettings, observer: CheckpointObserver
     ) -> None:
-        """`producer`: the aiokafka producer of the moment. `on_sent`: called with a shard's outputs once acked.
-
-        `new_batch`: an empty batch for a changelog.
-        `marker_alone`: a broker that tells the base of the last batch as the end of the log needs a marker of its own;
-        elsewhere a checkpoint of usual size is one batch, which the log has as a whole or not at all.
-        `recorded`: the last offset of a partition is committed only when its shard has said its last word, so that
-        whoever waits for all of it can tell by what is committed.
-        """
-        self._recorded = recorded
-        self._marker_alone = marker_alone
-        self._owner = owner
-        self._feed = feed
-        self._tables = tables
-        self._producer = producer
-        self._interval = interval_ms / 1000
-        self._group = group_ms / 1000
-        self._on_sent = on_sent
-        self._on_written = on_written
-        self._new_batch = new_batch
+        self._manager = manager
+        self._ports = ports
+        self._settings = settings
+        self._observer = observer
         self._lock = asyncio.Lock()
-        self._committed: dict[TP, int] = {}
+        self._offsets: dict[TopicPartition, int] = {}
+        """To commit."""
         self._last_full = 0.0
-        self._next = 0.0
-        self.epoch = 0
-        """Ownership as a whole: a checkpoint that a rebalance has overtaken does not commit."""
+        self._earliest_next = 0.0
+        self.assignment = 0
+        """Number of the current assignment: a checkpoint that a rebalance has overtaken commits nothing."""
 
-    async def when_due(self) -> None:
+    async def write_if_due(self) -> None:
         """Write what is due by now: shards with outputs at once, all of them every interval."""
         now = time.monotonic()
-        if now < self._next:
+        if now < self._earliest_next:
             return
-        full = now - self._last_full >= self._interval
+        full = now - self._last_full >= self._settings.interval_ms / 1000
         due = [
-            held
-            for held in self._owner.shards.values()
-            if held.shard.has_urgent_outputs or (full and held.shard.has_unsaved_state)
+            runner
+            for runner in self._manager.shards.values()
+            if runner.shard.has_urgent_outputs or (full and runner.shard.has_unsaved_state)
         ]
-        if due and not full and self._owner.backlog() > CATCHING_UP:
-            return  # then catching up, a second sooner or later is nothing, and larger checkpoints are cheaper
+        if due and not full and self._manager.backlog() > THROUGHPUT_BACKLOG:
+            return
         if full:
             self._last_full = now
         if due or full:
             await self.write(due, commit=full)
 
-    async def write(self, due: Iterable[ShardRunner], *, commit: bool = True, take_over: bool = False) -> None:
-        """Write a checkpoint of the shards, as of this instant; nothing where they went while it waited its turn."""
-        epoch = self.epoch
+    async def write(self, due: Iterable[ShardRunner], *, commit: bool = True, acquire: bool = False) -> None:
+        """Write a checkpoint of the shards as of this instant; nothing if they were revoked while it waited.
+
+        Raises BrokerTimeout, FencedError, RecordTooLarge and what the client raises.
+        """
+        assignment = self.assignment
         async with self._lock:
-            if epoch == self.epoch:
-                await self._checkpoint(due, commit, take_over)
+            if assignment == self.assignment:
+                await self._checkpoint(due, commit, acquire)
 
-    async def _checkpoint(self, due: Iterable[ShardRunner], commit: bool = True, take_over: bool = False) -> None:
-        epoch = self.epoch
-        started, cpu = time.monotonic(), time.process_time()
-        taken = [
-            (held, held.shard.acquire() if take_over else held.shard.snapshot(final=held.ended), held.ended)
-            for held in due
-        ]
-        snapshots = [(held, snapshot) for held, snapshot, _ in taken]
-        self._next = time.monotonic() + max(self._group, MOST_OF_THE_TIME * (time.process_time() - cpu))
-        if snapshots:
-            await in_time(self._store(snapshots), TIMEOUT_S, "a checkpoint's state")
-            await in_time(self._send(snapshots), TIMEOUT_S, "a checkpoint's outputs")
-            self._on_written(time.monotonic() - started, sum(len(snapshot.records) for _, snapshot in snapshots))
-        for held, snapshot, ended in taken:
-            held.owes = bool(snapshot.outputs)
-            for tp, offset, end in zip(held.tps, snapshot.committed_offsets, held.ends, strict=True):
-                self._committed[tp] = offset if ended or not self._recorded else min(offset, end - 1)
-        if commit and epoch == self.epoch:  # else an error has stopped the worker meanwhile
-            await self._commit(epoch)
+    async def acquire(self) -> None:
+        """Write the first checkpoint of every assigned shard: it fences the former owners and sends outboxes again."""
+        self._offsets.clear()
+        await self.write(list(self._manager.shards.values()), commit=False, acquire=True)
 
-    async def _store(self, snapshots: Sequence[tuple[ShardRunner, Any]]) -> None:
-        written = []
-        for held, snapshot in snapshots:
-            topic = self._tables[held.group].changelog_topic_name
-            futures = []  # of each batch, with its number of records
+    async def write_last(self) -> None:
+        """Write the checkpoint before partitions are revoked or the worker ends, and that all its outputs are sent."""
+        async with self._lock:
+            runners = list(self._manager.shards.values())
+            self._manager.release()  # what arrives now is left to the next owner
+            await self._checkpoint([runner for runner in runners if runner.shard.has_unsaved_state], commit=False)
+            # Without a second checkpoint the next owner would send the outbox of the last one again.
+            await self._checkpoint([runner for runner in runners if runner.has_outbox])
+            self.invalidate()  # a checkpoint that waits for the lock must not be written
+
+    def invalidate(self) -> None:
+        """The partitions are being revoked: a checkpoint that is being written does not commit any more."""
+        self.assignment += 1
+
+    async def _checkpoint(self, due: Iterable[ShardRunner], commit: bool = True, acquire: bool = False) -> None:
+        assignment = self.assignment
+        started = time.monotonic()
+        taken = self._take_snapshots(due, acquire)
+        if taken:
+            await in_time(self._write_state(taken), TIMEOUT_S, "a checkpoint's state")
+            await in_time(self._send_outputs(taken), TIMEOUT_S, "a checkpoint's outputs")
+            records = sum(len(each.snapshot.records) for each in taken)
+            self._observer.written(time.monotonic() - started, records)
+        for each in taken:
+            self._note_written(each)
+        if commit and assignment == self.assignment:  # otherwise an error has stopped the worker meanwhile
+            await self._commit_offsets(assignment)
+
+    def _take_snapshots(self, due: Iterable[ShardRunner], acquire: bool) -> list[_Taken]:
+        cpu = time.process_time()
+        taken = []
+        for runner in due:
+            shard = runner.shard
+            snapshot = shard.acquire() if acquire else shard.snapshot(final=runner.ended)
+            taken.append(_Taken(runner, snapshot, runner.ended))
+        pause = max(self._settings.grouping_ms / 1000, CHECKPOINT_DUTY_FACTOR * (time.process_time() - cpu))
+        self._earliest_next = time.monotonic() + pause
+        return taken
+
+    def _note_written(self, taken: _Taken) -> None:
+        runner, snapshot, ended = taken
+        runner.has_outbox = bool(snapshot.outputs)
+        for source, offset in zip(runner.sources, snapshot.committed_offsets, strict=True):
+            commits_all = ended or not self._settings.recorded
+            self._offsets[source.tp] = offset if commits_all else min(offset, source.end - 1)
+
+    async def _write_state(self, taken: Sequence[_Taken]) -> None:
+        changelog = self._ports.changelog
+        pending = []
+        for runner, snapshot, _ in taken:
             records = snapshot.changelog()
-            batch = self._new_batch()
-            for number, record in enumerate(records, start=1):
-                alone = self._marker_alone and number == len(records) > 1
-                if alone or not _append(batch, record):
-                    futures.append((await self._write(batch, topic, held.partition), batch.record_count()))
-                    batch = self._new_batch()
-                    _append(batch, record)
-            futures.append((await self._write(batch, topic, held.partition), batch.record_count()))
-            written.append((held, snapshot, len(records), futures))
-        for held, snapshot, count, futures in written:
-            acks = [((await future).offset, size) for future, size in futures]
-            store = self._tables[held.group].store
-            end = sum(acks[-1])
-            known = store.ends.get(held.partition, 0)
-            if end - known != count:
-                # Records of others, or our own twice: what the log says now is not what we know it to say.
+            append = await changelog.append(runner.subject, runner.partition, records)
+            pending.append((runner, snapshot, len(records), append))
+        for runner, snapshot, count, append in pending:
+            end = await append.acknowledged()
+            added = end - changelog.known_end(runner.subject, runner.partition)
+            if added != count:
+                # Records of another writer, or ours twice: the log does not contain what this worker believes.
                 raise FencedError(
-                    f"the changelog of {held.group}, partition {held.partition}, has {end - known} new records "
-                    f"where this worker wrote {count}; it will be read again"
+                    f"the changelog of {runner.subject}, partition {runner.partition}, has {added} new records "
+                    f"where this worker wrote {count}; a restart reads it again"
                 )
-            store.ends[held.partition] = end
-            held.shard.confirm(snapshot)
+            changelog.confirm_end(runner.subject, runner.partition, end)
+            runner.shard.confirm(snapshot)
 
-    async def _write(self, batch: Any, topic: str, partition: int) -> Any:
-        return await self._producer().send_batch(batch, topic, partition=partition)
-
-    async def _send(self, snapshots: Sequence[tuple[ShardRunner, Any]]) -> None:
-        producer = self._producer()
+    async def _send_outputs(self, taken: Sequence[_Taken]) -> None:
         now = wall_ms()
-        futures = []
-        for _, snapshot in snapshots:
-            for output in snapshot.outputs:
-                payload = output.payload
-                if payload is not None and output.topic in STAMPED:
-                    payload = stamp(payload, now)
-                futures.append((output, await self._publish(producer, output, payload)))
-        for output, future in futures:
-            try:
-                await future
-            except MessageSizeTooLargeError:
-                if output.topic != "dead-letter" or output.payload is None:
-                    raise
-                # Somebody sent what is too large to be told whole: that must not stop the worker for ever.
-                bare = OutboxMessage(output.topic, None, output.id, output.at, without_value(output.payload))
-                await (await self._publish(producer, bare, bare.payload))
-        for held, snapshot in snapshots:
+        records = [_output_record(output, now) for _, snapshot, _ in taken for output in snapshot.outputs]
+        if records:
+            await self._send(records)
+        for runner, snapshot, _ in taken:
             if snapshot.outputs:
-                self._on_sent(held, snapshot.outputs, now)
+                self._observer.sent(runner, snapshot.outputs, now)
 
-    async def _publish(self, producer: Any, output: Any, payload: bytes | None) -> Any:
-        headers = cloud_event_headers(output.topic, output.id, output.at)
-        return await producer.send(output.topic, payload, key=output.key, headers=headers)
+    async def _send(self, records: Sequence[OutputRecord]) -> None:
+        too_large = await self._ports.outputs.send(records)
+        if too_large:
+            # A message that its dead letter cannot carry must not stop the worker for ever: the dead letter is sent
+            # without it.
+            too_large = await self._ports.outputs.send([_without_value(record) for record in too_large])
+        if too_large:
+            raise _too_large(too_large[0])
 
-    async def _commit(self, epoch: int) -> None:
-        offsets, self._committed = self._committed, {}
+    async def _commit_offsets(self, assignment: int) -> None:
+        offsets, self._offsets = self._offsets, {}
         offsets = {tp: offset for tp, offset in offsets.items() if offset > 0}
-        if offsets and not await in_time(self._feed.commit(offsets), TIMEOUT_S, "offsets") and epoch == self.epoch:
+        if not offsets:
+            return
+        committed = await in_time(self._ports.membership.commit(offsets), TIMEOUT_S, "offsets")
+        if not committed and assignment == self.assignment:
             raise FencedError("the group refused a commit: this worker is not its member any more, or may not be")
 
-    async def last(self) -> None:
-        """The checkpoint before partitions go, or the worker does, and the word that all of it was sent."""
-        async with self._lock:
-            shards = list(self._owner.shards.values())
-            self._owner.drop()  # what comes now is the next owner's
-            await self._checkpoint([held for held in shards if held.shard.has_unsaved_state], commit=False)
-            # Else the next owner would send again what the last checkpoint had to send.
-            await self._checkpoint([held for held in shards if held.owes])
-            self.dropped()  # whoever waits to write must find that it is over
 
-    async def take_over(self) -> None:
-        """The first checkpoint of every shard that was assigned."""
-        self._committed.clear()
-        await self.write(list(self._owner.shards.values()), commit=False, take_over=True)
-
-    def dropped(self) -> None:
-        """The partitions are going: no commit of theirs counts any more."""
-        self.epoch += 1
-
-
-async def in_time(step: Awaitable[Any], seconds: float, what: str) -> Any:
-    """Wait for a step; raise Unanswered where it takes longer."""
+async def in_time(step: Awaitable[T], seconds: float, what: str) -> T:
+    """Wait for a step; raise BrokerTimeout if it takes longer. `what`: what the broker is to accept."""
     try:
         return await asyncio.wait_for(step, seconds)
     except TimeoutError as error:
-        raise BrokerTimeout(f"the broker did not take {what} within {seconds:g} s") from error
+        raise BrokerTimeout(f"the broker did not accept {what} within {seconds:g} s") from error
 
 
-class OutboxMessage(NamedTuple):
-    """An output to publish, as far as it is looked at here."""
-
-    topic: str
-    key: bytes | None
-    id: str
-    at: int
-    payload: bytes | None
+def _output_record(output: OutboxMessage, now: int) -> OutputRecord:
+    payload = output.payload
+    if payload is not None and output.topic in STAMPED:
+        payload = stamp(payload, now)
+    return OutputRecord(output.topic, output.key, payload, cloud_event_headers(output.topic, output.id, output.at))
 
 
-def _append(batch: Any, record: Any) -> bool:
-    return batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is not None
+def _without_value(record: OutputRecord) -> OutputRecord:
+    """A dead letter without its message; raise RecordTooLarge for any other output."""
+    if record.topic != "dead-letter" or record.value is None:
+        raise _too_large(record)
+    return record._replace(key=None, value=without_value(record.value))
+
+
+def _too_large(record: OutputRecord) -> RecordTooLarge:
+    size = len(record.key or b"") + len(record.value or b"")
+    return RecordTooLarge(
+        f"the broker refuses a message of {size} bytes for {record.topic}: raise max.message.bytes of this topic"
+    )

@@ -17,7 +17,7 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from benchmarks.common import local_broker, machine
 from tests.support.harness import make_topics
 from tests.support.simulated_group import SimulatedGroup, assignor, faust_app
-from vigil.agents.faust.batches import ShardAssignor
+from vigil.agents.faust.assignor import ShardAssignor
 
 SIZES: Final = ((10, 100), (40, 120), (100, 300), (200, 1000))
 """Workers, and partitions of every topic."""

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaProducer
 
 from benchmarks.common import cpu_seconds, local_broker, machine, memory_mib
 from tests.support.harness import WorkerProcess, make_topics
-from vigil.agents.faust.batches import MAX_RECORD_BYTES, changelog_batch
+from vigil.agents.faust.transport import MAX_RECORD_BYTES, changelog_batch
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import (

@@ -22,7 +22,7 @@ from tests.support.comparison import Consumed, differences, identities
 from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send_paced
 from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import READY_S, ChaosAction, ChaosPlan
-from vigil.agents.shard_manager import wall_ms
+from vigil.agents.wall_clock import wall_ms
 
 BEGIN_S: Final = 40
 FINISHED_S: Final = 60

@@ -1,32 +1,35 @@
-"""The agents: each hands the batches of its topics on, and does nothing else."""
+"""The agents: each delivers the batches of its topics, and does nothing else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from vigil.agents.faust.batches import BatchApp
+from vigil.agents.faust.app import BatchApp
+from vigil.agents.ports import Batch
 from vigil.topics.catalog import SubjectName
 
 
-def attach(
+def add_agent(
     app: BatchApp,
-    group: SubjectName,
+    subject: SubjectName,
     channel: Any,
-    take: Callable[[Sequence[Any]], Sequence[Any]],
-    crash: Callable[[BaseException], Awaitable[None]],
+    ingest: Callable[[Batch], Batch | None],
+    fail_fast: Callable[[BaseException], Awaitable[None]],
 ) -> None:
-    """Give the app the agent of one group of topics: one item is one fetch of one partition.
+    """Give the app the agent of one subject: one item of its channel is one batch.
 
-    `take` returns what of it is left when others are to have a turn.
+    `ingest` returns the rest of a batch that took too long; other tasks run before it is called with that.
     """
 
     async def read(stream: Any) -> None:
-        async for records in stream:  # nothing is acknowledged here: the checkpoint commits
+        async for batch in stream:  # nothing is acknowledged here: the checkpoint commits
             try:
-                while records := take(records):
+                rest = ingest(batch)
+                while rest is not None:
                     await asyncio.sleep(0)
+                    rest = ingest(rest)
             except Exception as bug:  # ours: Faust would acknowledge the batch and go on without it
-                await crash(bug)
+                await fail_fast(bug)
                 return
 
-    app.agent(channel, name=group)(read)
+    app.agent(channel, name=subject)(read)

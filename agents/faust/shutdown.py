@@ -1,7 +1,7 @@
-"""The last resort: a process that is to end does so in time, whatever in it hangs.
+"""Ends the process in time, whatever in it hangs.
 
-What was acknowledged is with the broker, and what was not is read again: ending hard loses nothing, and a process that
-hangs would never be started again.
+What was acknowledged is with the broker, and what was not is read again: ending by force loses nothing, whereas a
+process that hangs would never be restarted.
 """
 
 import os
@@ -15,42 +15,42 @@ import structlog
 
 log: Final = structlog.get_logger("vigil.worker")
 
-ASKED_S: Final = 4.2
-"""After SIGTERM or Ctrl-C."""
+SIGTERM_GRACE_S: Final = 4.2
+"""Time to end after SIGTERM or Ctrl-C. The documented limit is 5 s; the rest is for the interpreter to exit."""
 
-CRASHED_S: Final = 5.0
-"""After an error of ours."""
+CRASH_GRACE_S: Final = 5.0
+"""Time to end after an error of ours."""
 
 
 class ShutdownGuard:
-    """Ends the process by force unless it has ended of itself."""
+    """Ends the process by force unless it has ended by itself."""
 
-    def __init__(self, code: Callable[[], int], end: Callable[[int], Any] = os._exit) -> None:
-        """`code`: the exit status, asked for at the end."""
-        self._code = code
+    def __init__(self, exit_code: Callable[[], int], end: Callable[[int], Any] = os._exit) -> None:
+        """`exit_code`: asked for at the end."""
+        self._exit_code = exit_code
         self._end = end
         self._timer: threading.Timer | None = None
 
     def within(self, seconds: float) -> None:
-        """From now on the process has so long; the first call counts."""
+        """End the process after this time; only the first call counts."""
         if self._timer is None:
             self._timer = threading.Timer(seconds, self._force)
             self._timer.daemon = True
             self._timer.start()
 
     def _force(self) -> None:
-        code = self._code()
-        log.warning("ended by force", code=code, hint="something did not let go; what it did is with the broker")
+        code = self._exit_code()
+        log.warning("ended by force", code=code, hint="the shutdown took too long; what was written is with the broker")
         self._end(code)
 
 
 class WorkerProcess(faust.Worker):
     """Faust's process, which keeps to the time that it has to stop."""
 
-    def __init__(self, app: Any, parting: ShutdownGuard, **options: Any) -> None:
+    def __init__(self, app: Any, guard: ShutdownGuard, **options: Any) -> None:
         super().__init__(app, **options)
-        self._parting = parting
+        self._shutdown_guard = guard
 
     def _schedule_shutdown(self, signal: signal.Signals) -> None:
-        self._parting.within(ASKED_S)
+        self._shutdown_guard.within(SIGTERM_GRACE_S)
         super()._schedule_shutdown(signal)

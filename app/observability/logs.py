@@ -11,7 +11,7 @@ import structlog
 
 from vigil.app.observability.terminal import escape_control_chars
 
-_QUIET: Final = ("vigil.agents.faust.batches", "aiokafka", "kafka", "mode", "faust")
+_QUIET: Final = ("vigil.agents.faust", "aiokafka", "kafka", "mode", "faust")
 """Loggers that are too verbose at `info`. Faust's services log under the name of the module that subclasses them."""
 
 

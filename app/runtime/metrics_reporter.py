@@ -7,7 +7,8 @@ from typing import Any, Final, get_args
 import orjson
 import structlog
 
-from vigil.agents.shard_manager import ShardManager, ShardRunner
+from vigil.agents.shard_manager import ShardManager
+from vigil.agents.shard_runner import ShardRunner
 from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import Body, Sample, ShardGauges
@@ -46,7 +47,7 @@ class MetricsReporter:
     def __init__(
         self,
         metrics: WorkerMetrics,
-        owner: ShardManager,
+        manager: ShardManager,
         settings: Settings,
         rulebook: Rulebook,
         not_ready: Callable[[], str | None],
@@ -55,7 +56,7 @@ class MetricsReporter:
     ) -> None:
         """`not_ready`: why the worker does not judge; None where it does. `standby_lag`: records by subject."""
         self._metrics = metrics
-        self._owner = owner
+        self._manager = manager
         self._settings = settings
         self._rulebook = rulebook
         self._live = settings.clock == "live"
@@ -79,51 +80,51 @@ class MetricsReporter:
         self._metrics.checkpoint.observe(seconds)
         self._metrics.checkpoint_records.inc(records)
 
-    def sent(self, held: ShardRunner, outputs: Sequence[Any], now: int) -> None:
+    def sent(self, runner: ShardRunner, outputs: Sequence[Any], now: int) -> None:
         """The broker has these outputs."""
-        self._counted(held)
+        self._counted(runner)
         for topic, number in Counter(output.topic for output in outputs).items():
             self._metrics.outputs.labels(topic).inc(number)
         acked = wall_ms()
         for output in outputs:
             if output.topic in self._gauge_topics:
-                self._shard_gauges(held).update(output.topic, output.key.decode(), output.payload)
+                self._shard_gauges(runner).update(output.topic, output.key.decode(), output.payload)
             if output.payload is None:
                 continue
             if (read := self._of_outputs.get(output.topic)) is not None:
                 body: Body = orjson.loads(output.payload)
                 self._add(read(body))
             if output.topic in self._measured:
-                self._measure(held, output, acked)
+                self._measure(runner, output, acked)
 
-    def _measure(self, held: ShardRunner, output: Any, acked: int) -> None:
+    def _measure(self, runner: ShardRunner, output: Any, acked: int) -> None:
         """How long after its event time, and after the earliest moment at which it could be judged, it came out."""
         # What a former owner left to be sent is measured from the earliest moment: its delay is ours as well.
         earliest = output.judged + self._settings.allowed_lateness_ms
-        permitted = held.permitted.pop(output.id, earliest)
+        eligible_at = runner.eligible_at.pop(output.id, earliest)
         if not self._live:
             return
         if output.topic in self._published_at:
             self._metrics.publish_delay.observe(max(0, acked - output.at) / 1000)
         if output.judged:
-            self._metrics.judgement_delay.labels(output.topic).observe(max(0, acked - permitted) / 1000)
+            self._metrics.judgement_delay.labels(output.topic).observe(max(0, acked - eligible_at) / 1000)
 
     def _add(self, samples: Iterable[Sample]) -> None:
         for sample in samples:
             self._metrics.add(sample.metric, sample.value, sample.labels)
 
-    def _shard_gauges(self, held: ShardRunner) -> ShardGauges:
-        place = (held.group, held.partition)
+    def _shard_gauges(self, runner: ShardRunner) -> ShardGauges:
+        place = (runner.subject, runner.partition)
         known = self._gauges.get(place)
-        if known is None or known[0] is not held:
-            new = self._registry.subjects[held.group].metrics.gauges
+        if known is None or known[0] is not runner:
+            new = self._registry.subjects[runner.subject].metrics.gauges
             assert new is not None  # noqa: S101 - a subject with gauge topics has gauges
-            known = self._gauges[place] = (held, new(self._rulebook))
+            known = self._gauges[place] = (runner, new(self._rulebook))
         return known[1]
 
-    def _counted(self, held: ShardRunner) -> None:
+    def _counted(self, runner: ShardRunner) -> None:
         """Move a shard's own counts over to the metrics."""
-        metrics, counts = self._metrics, held.shard.collector.counts
+        metrics, counts = self._metrics, runner.shard.collector.counts
         by_topic = {"events": metrics.events, "duplicates": metrics.duplicates, "skipped": metrics.skipped}
         for name, number in counts.items():
             kind, _, rest = name.partition(":")
@@ -136,7 +137,7 @@ class MetricsReporter:
                 metrics.refused.labels(topic, reason).inc(number)
                 self._refused[topic, reason] += number
             elif kind == "too_old":
-                metrics.too_old.labels(held.group).inc(number)
+                metrics.too_old.labels(runner.subject).inc(number)
             elif kind in self._of_counts:
                 self._add(self._of_counts[kind](rest, number))
         counts.clear()
@@ -147,25 +148,25 @@ class MetricsReporter:
         for gauge in (metrics.lag, metrics.clock_delay, metrics.buffered, metrics.keys, metrics.shards):
             gauge.clear()
         owned: Counter[str] = Counter()
-        held_back: Counter[str] = Counter()
-        for held in self._owner.shards.values():
-            self._counted(held)
-            owned[held.group] += 1
-            held_back[held.group] += len(held.held)
-            self._refresh_shard(held, now)
+        paused: Counter[str] = Counter()
+        for runner in self._manager.shards.values():
+            self._counted(runner)
+            owned[runner.subject] += 1
+            paused[runner.subject] += sum(source.paused for source in runner.sources)
+            self._refresh_shard(runner, now)
         standby_lag = self._standby_lag()
         for subject in self._registry.subjects:
             metrics.shards.labels(subject).set(owned[subject])
             metrics.standby_lag.labels(subject).set(standby_lag.get(subject, 0))
-            metrics.held_back.labels(subject).set(held_back[subject])
+            metrics.held_back.labels(subject).set(paused[subject])
         metrics.ready.set(1 if self._not_ready() is None else 0)
         self._refresh_gauges(now)
 
-    def _refresh_shard(self, held: ShardRunner, now: int) -> None:
-        metrics, shard, partition = self._metrics, held.shard, str(held.partition)
-        for tp, end, source in zip(held.tps, held.ends, shard.sources, strict=True):
-            metrics.lag.labels(topic=tp.topic, partition=partition).set(max(0, end - source.read_offset))
-        labels = {"shards": held.group, "partition": partition}
+    def _refresh_shard(self, runner: ShardRunner, now: int) -> None:
+        metrics, shard, partition = self._metrics, runner.shard, str(runner.partition)
+        for source in runner.sources:
+            metrics.lag.labels(topic=source.tp.topic, partition=partition).set(source.backlog())
+        labels = {"shards": runner.subject, "partition": partition}
         if shard.watermark > 0:
             metrics.clock_delay.labels(**labels).set((now - shard.watermark) / 1000)
         metrics.buffered.labels(**labels).set(len(shard.reorder_buffer))
@@ -173,7 +174,7 @@ class MetricsReporter:
 
     def _refresh_gauges(self, now: int) -> None:
         """The subjects' own gauges: sums over the shards of this worker."""
-        shards = self._owner.shards
+        shards = self._manager.shards
         self._gauges = {place: known for place, known in self._gauges.items() if shards.get(place) is known[0]}
         totals: Gauges = {
             (metric.name, labels): 0
@@ -182,8 +183,8 @@ class MetricsReporter:
             if metric.kind == "gauge"
             for labels in metric.initial or ((),)
         }
-        for held, gauges in self._gauges.values():
-            for sample in gauges.samples(min(now, held.shard.watermark)):
+        for runner, gauges in self._gauges.values():
+            for sample in gauges.samples(min(now, runner.shard.watermark)):
                 place = (sample.metric, sample.labels)
                 totals[place] = totals.get(place, 0) + sample.value
         for (name, labels), value in totals.items():

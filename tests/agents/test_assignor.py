@@ -1,12 +1,11 @@
-"""How the shards of a group are dealt out among its workers."""
+"""How the shards of a group are assigned to its workers."""
 
 import pytest
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from tests.support.simulated_group import SimulatedGroup
-from vigil.agents.faust.batches import BatchApp, ShardAssignor
-from vigil.app.kafka.settings import Settings
-from vigil.app.runtime.worker import _faust_app
+from vigil.agents.faust.app import AppSettings, create_app
+from vigil.agents.faust.assignor import ShardAssignor
 
 
 def group_of(workers: int, partitions: int, replicas: int = 0, kind: type = ShardAssignor) -> SimulatedGroup:
@@ -18,8 +17,8 @@ def group_of(workers: int, partitions: int, replicas: int = 0, kind: type = Shar
     return group
 
 
-def test_an_app_deals_its_shards_out_by_it() -> None:
-    app: BatchApp = _faust_app(Settings(broker="127.0.0.1:1", standbys=1))
+def test_an_app_has_our_assignor() -> None:
+    app = create_app(AppSettings(app_id="vigil", brokers=("127.0.0.1:1",), standbys=1))
     assert type(app.assignor) is ShardAssignor
     assert app.assignor.replicas == 1
 
@@ -43,7 +42,7 @@ def test_of_a_worker_that_dies_only_its_own_shards_move() -> None:
     assert group.rebalance() == 0
 
 
-def test_a_standby_takes_over_from_the_worker_that_died() -> None:
+def test_a_standby_acquires_the_shards_of_the_worker_that_died() -> None:
     group = group_of(4, 8, replicas=1)
     followers = {tp.partition: name for name, member in group.members.items() for tp in member.assigned_standbys()}
     lost = [partition for partition, owner in group.owners().items() if owner == "worker-1"]

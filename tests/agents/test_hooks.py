@@ -1,6 +1,6 @@
-"""Every name of Faust and aiokafka that agents/ leans on and that they do not promise: an upgrade fails here first.
+"""Every name of Faust and aiokafka that agents/faust/ uses and that they do not promise: an upgrade fails here first.
 
-A failure names what has changed. Look there, and at agents/faust/batches.py, before the pins in pyproject.toml move.
+A failure names what has changed. Look there, and at agents/faust/, before the pins in pyproject.toml move.
 """
 
 import ast
@@ -30,16 +30,67 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
-from vigil.agents.faust import batches
-from vigil.agents.faust.batches import BatchApp, FaustSourceFeed, MirrorTable, TransportSettings, batch_message
+from vigil.agents.faust import adapter, schema, shutdown, writers
+from vigil.agents.faust import app as app_module
+from vigil.agents.faust import consumer as consumer_module
+from vigil.agents.faust import feed as feed_module
+from vigil.agents.faust import table as table_module
+from vigil.agents.faust import transport as transport_module
+from vigil.agents.faust.adapter import FaustAdapter, SubjectTopics
+from vigil.agents.faust.app import AppSettings, BatchApp, TransportSettings, create_app
+from vigil.agents.faust.consumer import BatchConsumer, BatchConsumerThread, batch_message
+from vigil.agents.faust.feed import FaustMembership, FaustSourceFeed
+from vigil.agents.faust.schema import BatchSchema
 from vigil.agents.faust.shutdown import WorkerProcess
-from vigil.agents.shard_manager import ShardManager
+from vigil.agents.faust.table import MirrorStore, MirrorTable
+from vigil.agents.faust.transport import WRITE_BATCH_BYTES, DurableProducer, changelog_batch
+from vigil.agents.ports import Batch, TopicPartition
+from vigil.agents.source_tracker import SourceTracker
 from vigil.app.engine.changelog import ChangelogStore
-from vigil.app.kafka.settings import Settings
-from vigil.app.runtime.worker import Worker, _faust_app
+from vigil.app.runtime.worker import Worker
 
 ROOT: Final = Path(__file__).parents[2]
 ENTRY: Final = TP("entry", 0)
+SETTINGS: Final = AppSettings(app_id="vigil", brokers=("127.0.0.1:1",))
+
+
+ADAPTER: Final = (
+    adapter,
+    app_module,
+    consumer_module,
+    feed_module,
+    schema,
+    shutdown,
+    table_module,
+    transport_module,
+    writers,
+)
+"""Its modules, but for the assignor (test_assignor.py) and those that do not touch Faust."""
+
+OVERRIDES: Final[dict[type, set[str]]] = {
+    BatchConsumerThread: {"_create_worker_consumer", "assignment"},
+    BatchConsumer: {
+        "_new_consumer_thread",
+        "seek",
+        "seek_wait",
+        "perform_seek",
+        "on_buffer_drop",
+        "getmany",
+    },
+    DurableProducer: {"_settings_extra"},
+    BatchSchema: {"compile"},
+    BatchApp: {"on_start", "_create_directories", "_new_transport", "_new_producer_transport"},
+    MirrorTable: {"_new_store"},
+    MirrorStore: {
+        "persisted_offset",
+        "set_persisted_offset",
+        "apply_changelog_batch",
+        "on_rebalance",
+        "on_recovery_completed",
+    },
+    WorkerProcess: {"_schedule_shutdown"},
+}
+"""Every method of Faust that we override."""
 
 
 def source(thing: Any) -> str:
@@ -53,7 +104,7 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 @pytest.fixture
 def app() -> Iterator[BatchApp]:
     """An app as a worker makes it, never started."""
-    yield _faust_app(Settings(broker="127.0.0.1:1"))
+    yield create_app(SETTINGS)
 
 
 # ---- versions ---------------------------------------------------------------------------------------------------
@@ -100,59 +151,49 @@ def test_what_is_overridden_takes_what_we_take(owner: type, name: str, names: li
 
 def test_every_override_overrides_something() -> None:
     """A method of ours that Faust does not know any more would simply never be called."""
-    ours = {
-        batches._Thread: {"_create_worker_consumer", "assignment"},
-        batches._Consumer: {
-            "_new_consumer_thread",
-            "seek",
-            "seek_wait",
-            "perform_seek",
-            "on_buffer_drop",
-            "getmany",
-        },
-        batches._Producer: {"_settings_extra"},
-        batches._Batches: {"compile"},
-        batches.BatchApp: {"on_start", "_create_directories", "_new_transport", "_new_producer_transport"},
-        batches.MirrorTable: {"_new_store"},
-        batches.MirrorStore: {
-            "persisted_offset",
-            "set_persisted_offset",
-            "apply_changelog_batch",
-            "on_rebalance",
-            "on_recovery_completed",
-        },
-        WorkerProcess: {"_schedule_shutdown"},
-    }
-    for owner, names in ours.items():
+    for owner, names in OVERRIDES.items():
         (parent, *_) = owner.__mro__[1:]
         for name in names:
             assert name in vars(owner), f"{owner.__name__}.{name} is not ours any more: take it out of this list"
             assert hasattr(parent, name), f"{parent.__module__}.{parent.__name__} has no {name} any more"
-    tree = ast.parse(source(batches))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name in {owner.__name__ for owner in ours}:
-            owner = next(owner for owner in ours if owner.__name__ == node.name)
-            written = {
-                step.name
-                for step in node.body
-                if isinstance(step, ast.FunctionDef | ast.AsyncFunctionDef) and hasattr(owner.__mro__[1], step.name)
-            }
-            assert written - {"__init__", "__post_init__"} <= ours[owner], "an override that this list does not name"
+    by_name = {owner.__name__: owner for owner in OVERRIDES}
+    for module in ADAPTER:
+        for node in ast.parse(source(module)).body:
+            if isinstance(node, ast.ClassDef) and node.name in by_name:
+                owner = by_name.pop(node.name)
+                written = {
+                    step.name
+                    for step in node.body
+                    if isinstance(step, ast.FunctionDef | ast.AsyncFunctionDef) and hasattr(owner.__mro__[1], step.name)
+                }
+                unlisted = written - {"__init__", "__post_init__"} - OVERRIDES[owner]
+                assert unlisted == set(), "an override that this list does not name"
+    assert by_name == {}, "these classes are in a module that ADAPTER does not list"
+
+
+def test_every_class_of_ours_that_extends_one_of_fausts_is_listed() -> None:
+    extended = {
+        node.name
+        for module in ADAPTER
+        for node in ast.parse(source(module)).body
+        if isinstance(node, ast.ClassDef) and any("." in ast.unparse(base) for base in node.bases)
+    }
+    assert extended == {owner.__name__ for owner in OVERRIDES} | {"BatchTransport"}
 
 
 def test_the_app_makes_our_consumer_and_producer(app: BatchApp) -> None:
-    assert type(app.consumer) is batches._Consumer
-    assert type(app.producer) is batches._Producer
-    assert type(app.consumer._thread) is batches._Thread
+    assert type(app.consumer) is BatchConsumer
+    assert type(app.producer) is DurableProducer
+    assert type(app.consumer._thread) is BatchConsumerThread
     assert driver.Transport.Consumer is driver.Consumer
     assert driver.Transport.Producer is driver.Producer
 
 
 def test_a_table_has_our_store_and_the_changelog_that_we_name(app: BatchApp) -> None:
-    table = MirrorTable(app, "rooms-state", 4, ChangelogStore, "rooms", "vigil-rooms-state")
+    table = MirrorTable(app, "rooms", "vigil-rooms-state", 4)
     assert table.changelog_topic_name == "vigil-rooms-state"
     assert table.changelog_topic is table._changelog_topic
-    assert type(table.data) is batches.MirrorStore
+    assert type(table.data) is MirrorStore
     assert table.store is table.data
     assert app.tables["rooms-state"] is table
 
@@ -164,11 +205,11 @@ def test_no_folder_is_made_on_any_disk(app: BatchApp, tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_runs_beside_the_app_does_not_wait_for_the_recovery() -> None:
-    """A task of Faust's does: health would be told only once all is well."""
+def test_background_tasks_do_not_wait_for_the_recovery() -> None:
+    """A task of Faust's does: health would be reported only once all is well."""
     started = source(App.on_started)
     assert started.index("_wait_for_table_recovery_completed") < started.index("on_started_init_extra_tasks")
-    assert "self.hooks.beside" in source(BatchApp.on_start)
+    assert "self.adapter_state.background_tasks" in source(BatchApp.on_start)
     assert "self.add_future(" in source(App.on_started_init_extra_tasks) + source(App)
 
 
@@ -212,8 +253,9 @@ def test_a_message_takes_what_we_give_it_in_this_order() -> None:
     ]
     assert "generation_id" in names
     record = aiokafka.structs.ConsumerRecord("entry", 0, 41, 1000, 0, b"k", b"v", None, 1, 1, ())
-    message = batch_message(ENTRY, [record], 7)
-    assert (message.tp, message.offset, message.value, message.generation_id) == (ENTRY, 41, [record], 7)
+    batch = Batch(TopicPartition(*ENTRY), [record], 41)
+    message = batch_message(ENTRY, batch, 7)
+    assert (message.tp, message.offset, message.value, message.generation_id) == (ENTRY, 41, batch, 7)
     assert message.timestamp == 1.0
 
 
@@ -235,15 +277,15 @@ def test_a_partition_that_is_full_is_not_fetched_and_loses_nothing_that_was_drai
     assert "_get_active_partitions()" in source(transport.Consumer._wait_next_records)
 
 
-def test_a_queue_of_fausts_that_has_room_again_does_not_undo_what_a_shard_holds(app: BatchApp) -> None:
-    """The conductor calls on_buffer_drop by itself: ours and its reasons to wait are two."""
+def test_a_queue_of_fausts_that_has_room_again_does_not_resume_what_a_shard_has_paused(app: BatchApp) -> None:
+    """The conductor calls on_buffer_drop by itself: its reasons to wait and ours are two."""
     feed, consumer = FaustSourceFeed(app), app.consumer
     consumer._active_partitions = {ENTRY}
-    feed.hold(ENTRY)
+    feed.pause(ENTRY)
     assert consumer._active_partitions == set()
     consumer.on_buffer_drop(ENTRY)
     assert consumer._active_partitions == set()
-    feed.release(ENTRY)
+    feed.resume(ENTRY)
     assert consumer._active_partitions == {ENTRY}
     consumer.on_buffer_full(ENTRY)
     consumer.on_buffer_drop(ENTRY)
@@ -252,7 +294,7 @@ def test_a_queue_of_fausts_that_has_room_again_does_not_undo_what_a_shard_holds(
     assert hasattr(FlowControlQueue, "maybe_endorse_pressure_drop")
 
 
-async def test_what_a_poll_has_fetched_is_not_passed_before_all_of_it_was_handed_on(app: BatchApp) -> None:
+async def test_what_a_poll_has_fetched_is_not_confirmed_before_all_of_it_was_delivered(app: BatchApp) -> None:
     """However long that takes: a batch that waits behind another is not taken for the silence of its partition."""
     look = TP("look", 0)
     at = {ENTRY: 0, look: 0}
@@ -270,7 +312,7 @@ async def test_what_a_poll_has_fetched_is_not_passed_before_all_of_it_was_handed
         polls.append(timeout)
         if len(polls) > 1:
             return {}, None
-        at.update({ENTRY: 6, look: 9})  # 8 is a control record, which nobody gets to see
+        at.update({ENTRY: 6, look: 9})  # 8 is a control record, which is never delivered
         return {tp: [record(tp, offset)] for tp, offset in ((ENTRY, 5), (look, 7))}, None
 
     def record(tp: TP, offset: int) -> Any:
@@ -278,38 +320,38 @@ async def test_what_a_poll_has_fetched_is_not_passed_before_all_of_it_was_handed
 
     consumer, feed = app.consumer, FaustSourceFeed(app)
     consumer._thread, consumer._wait_next_records = Thread(), poll
-    app.hooks.batch_topics = {"entry", "look"}
-    app.hooks.sought = app.consumer_generation_id
+    app.adapter_state.batch_topics = {"entry", "look"}
+    app.adapter_state.seek_generation = app.consumer_generation_id
     consumer.flow_active = True
     handed = consumer.getmany(1.0)
     assert (await anext(handed))[0] == ENTRY
-    assert (feed.passed(look), feed.handed_on(look)) == (0, 0), "it waits behind the other"
+    assert (feed.confirmed_position(look), feed.delivered_offset(look)) == (0, 0), "it waits behind the other"
     assert (await anext(handed))[0] == look
     with pytest.raises(StopAsyncIteration):
         await anext(handed)
-    assert feed.passed(look) == 0, "nobody has asked between two polls"
+    assert feed.confirmed_position(look) == 0, "no poll has ended since it was asked for"
     assert [tp async for tp, _ in consumer.getmany(1.0)] == []
-    assert (feed.passed(look), feed.handed_on(look)) == (9, 8)
-    assert max(polls) <= batches.POLL_S
+    assert (feed.confirmed_position(look), feed.delivered_offset(look)) == (9, 8)
+    assert max(polls) <= consumer_module.POLL_S
 
 
-async def test_a_batch_tells_what_was_handed_on_before_it(app: BatchApp) -> None:
+async def test_a_batch_says_what_was_delivered_before_it(app: BatchApp) -> None:
     consumer = app.consumer
-    app.hooks.batch_topics = {"entry"}
+    app.adapter_state.batch_topics = {"entry"}
 
     async def poll(timeout: float) -> Any:
         records = [aiokafka.structs.ConsumerRecord("entry", 0, n, 1, 0, b"k", b"v", None, 1, 1, ()) for n in (7, 8)]
         return {ENTRY: records}, None
 
-    async def seek(*told: Any) -> dict[TP, int]:
+    async def seek(*arguments: Any) -> dict[TP, int]:
         return {}
 
     consumer._wait_next_records, consumer.flow_active = poll, True
     consumer.assignment, consumer.seek_to_committed, consumer._seek = lambda: {ENTRY}, seek, seek
-    app.hooks.positions = lambda: {ENTRY: 5}
+    app.adapter_state.positions = lambda: {ENTRY: 5}
     await consumer.perform_seek()
-    told = [message.value.after for _ in range(2) async for _, message in consumer.getmany(1.0)]
-    assert told == [5, 9], "where reading began, then the end of the batch before"
+    expected = [message.value.expected_offset for _ in range(2) async for _, message in consumer.getmany(1.0)]
+    assert expected == [5, 9], "where reading began, then the end of the batch before"
 
 
 async def test_nothing_flows_while_the_fetcher_is_put_where_the_shards_are(app: BatchApp) -> None:
@@ -321,13 +363,13 @@ async def test_nothing_flows_while_the_fetcher_is_put_where_the_shards_are(app: 
     assert "if not self.consumer.flow_active" in source(driver.AIOKafkaConsumerThread._fetch_records)
     app.flow_control.resume()
     app.consumer.resume_flow()
-    FaustSourceFeed(app).stand_still()
+    FaustMembership(app).pause_flow()
     assert not app.consumer.flow_active
     assert not app.flow_control.is_active()
-    assert "self.feed.stand_still()" in source(Worker._assigned)
+    assert "membership.pause_flow()" in source(Worker.on_assigned)
 
 
-async def test_no_batch_is_dropped_for_an_offset_that_was_handed_on_before(app: BatchApp) -> None:
+async def test_no_batch_is_dropped_for_an_offset_that_was_delivered_before(app: BatchApp) -> None:
     """One from before a rebalance may go through the drain late: what is read again after it is below its offset."""
     drain = source(transport.Consumer._drain_messages)
     assert "if r_offset is None or offset >= r_offset:" in drain
@@ -339,22 +381,22 @@ async def test_no_batch_is_dropped_for_an_offset_that_was_handed_on_before(app: 
         return {ENTRY: [aiokafka.structs.ConsumerRecord("entry", 0, 4519, 1, 0, b"k", b"v", None, 1, 1, ())]}, None
 
     consumer._wait_next_records, consumer.flow_active = poll, True
-    app.hooks.batch_topics = {"entry"}
+    app.adapter_state.batch_topics = {"entry"}
     assert [(tp, consumer._read_offset[tp]) async for tp, _ in consumer.getmany(1.0)] == [(ENTRY, None)]
 
 
-@pytest.mark.parametrize("why", ["another generation", "the flow stands still"])
-async def test_what_was_passed_is_not_asked_while_partitions_are_dealt_out(app: BatchApp, why: str) -> None:
-    consumer, hooks = app.consumer, app.hooks
-    hooks.doubted = {ENTRY}
-    hooks.sought = app.consumer_generation_id - (why == "another generation")
-    consumer.flow_active = why != "the flow stands still"
-    consumer._note_passed()
-    assert (hooks.passed, hooks.doubted) == ({}, {ENTRY})
+@pytest.mark.parametrize("why", ["another generation", "the flow is paused"])
+async def test_positions_are_not_confirmed_while_partitions_are_assigned(app: BatchApp, why: str) -> None:
+    consumer, state = app.consumer, app.adapter_state
+    state.pending_position_checks = {ENTRY}
+    state.seek_generation = app.consumer_generation_id - (why == "another generation")
+    consumer.flow_active = why != "the flow is paused"
+    consumer._confirm_positions()
+    assert (state.confirmed_positions, state.pending_position_checks) == ({}, {ENTRY})
 
 
-async def test_a_partition_that_was_dealt_out_anew_is_not_held(app: BatchApp) -> None:
-    FaustSourceFeed(app).hold(ENTRY)
+async def test_a_partition_that_was_assigned_again_is_not_paused(app: BatchApp) -> None:
+    FaustSourceFeed(app).pause(ENTRY)
     original = transport.Consumer.perform_seek
     assert "seek_to_committed" in source(original)
     sought: list[Any] = []
@@ -368,22 +410,22 @@ async def test_a_partition_that_was_dealt_out_anew_is_not_held(app: BatchApp) ->
     consumer = app.consumer
     consumer.assignment = lambda: {ENTRY}
     consumer.seek_to_committed, consumer.seek = seek_to_committed, seek
-    app.hooks.positions = lambda: {ENTRY: 5, TP("elsewhere", 1): 9}
+    app.adapter_state.positions = lambda: {ENTRY: 5, TP("elsewhere", 1): 9}
     await consumer.perform_seek()
-    assert app.hooks.held == set()
+    assert app.adapter_state.paused == set()
     assert sought == [(ENTRY, 5)], "read on from where the state is, and only what is ours"
-    assert app.hooks.sought == app.consumer_generation_id
-    app.hooks.positions = dict
+    assert app.adapter_state.seek_generation == app.consumer_generation_id
+    app.adapter_state.positions = dict
     await consumer.perform_seek()
-    assert app.hooks.sought == -1, "before there are shards, nobody knows where to read"
+    assert app.adapter_state.seek_generation == -1, "before there are shards, nobody knows where to read"
 
 
-def test_a_fetch_tells_the_end_before_the_time() -> None:
+def test_a_fetch_stores_the_end_before_the_time() -> None:
     """So whoever reads the time first and then the end knows the end as of that time, or a later one."""
     steps = source(fetcher.Fetcher._proc_fetch_request)
     assert steps.index("tp_state.highwater = ") < steps.index("tp_state.timestamp = ")
-    moved = source(ShardManager._move)
-    assert moved.index("self._answered(") < moved.index("feed.end(")
+    observed = source(SourceTracker.observe)
+    assert observed.index("feed.answered_at(") < observed.index("feed.end(")
 
 
 # ---- recovery ---------------------------------------------------------------------------------------------------
@@ -392,7 +434,7 @@ def test_a_fetch_tells_the_end_before_the_time() -> None:
 def test_a_recovery_buffer_of_one_is_special_and_ours_is_not_one(app: BatchApp) -> None:
     """By that number Faust goes on reading the changelogs of active partitions for ever."""
     assert "recovery_buffer_size == 1" in source(recovery.Recovery._restart_recovery.fun)
-    table = MirrorTable(app, "rooms-state", 4, ChangelogStore, "rooms", "vigil-rooms-state")
+    table = MirrorTable(app, "rooms", "vigil-rooms-state", 4)
     assert (table.recovery_buffer_size, table.standby_buffer_size) == (2, 1)
     assert "len(buf) >= bufsize" in source(recovery.Recovery._slurp_changelogs.fun)
 
@@ -405,15 +447,15 @@ def test_shards_are_made_after_the_recovery_and_before_anything_is_read() -> Non
     assert "_wait(T(self.on_recovery_completed)" in source(recovery.Recovery._restart_recovery.fun)
 
 
-def test_partitions_are_told_of_as_revoked_while_this_worker_is_still_a_member() -> None:
+def test_partitions_are_reported_as_revoked_while_this_worker_is_still_a_member() -> None:
     steps = source(App._on_partitions_revoked)
     assert steps.index("consumer.stop_flow") < steps.index("self.on_partitions_revoked.send")
     for signal in ("on_partitions_revoked", "on_rebalance_complete", "on_before_shutdown"):
         assert hasattr(App, signal)
 
 
-def test_a_recovery_reads_on_from_the_offset_that_the_store_tells(app: BatchApp) -> None:
-    table = MirrorTable(app, "rooms-state", 4, ChangelogStore, "rooms", "vigil-rooms-state")
+def test_a_recovery_reads_on_from_the_offset_that_the_store_returns(app: BatchApp) -> None:
+    table = MirrorTable(app, "rooms", "vigil-rooms-state", 4)
     changelog = TP("vigil-rooms-state", 1)
     assert "persisted_offset" in source(recovery.Recovery._build_offsets) + source(tables.Collection.persisted_offset)
     assert table.persisted_offset(changelog) is None
@@ -421,7 +463,7 @@ def test_a_recovery_reads_on_from_the_offset_that_the_store_tells(app: BatchApp)
     assert table.persisted_offset(changelog) == 7
 
 
-class Told(ChangelogStore):
+class RecordingStore(ChangelogStore):
     """A mirror that remembers the offsets it was given."""
 
     def __init__(self) -> None:
@@ -435,21 +477,19 @@ class Told(ChangelogStore):
 CHANGELOG: Final = TP("vigil-rooms-state", 1)
 
 
-def changelog_event(first: int, last: int, after: int) -> Any:
-    """What the recovery hands to a table: the records of one fetch."""
-    records = batches.Batch(SimpleNamespace(offset=offset) for offset in range(first, last + 1))
-    records.after = after
-    return SimpleNamespace(
-        message=SimpleNamespace(topic=CHANGELOG.topic, partition=1, tp=CHANGELOG, offset=last, value=records)
-    )
+def changelog_event(first: int, last: int, expected: int) -> Any:
+    """What the recovery gives to a table: the records of one fetch."""
+    records: Any = [SimpleNamespace(offset=offset) for offset in range(first, last + 1)]
+    batch = Batch(TopicPartition(*CHANGELOG), records, expected)
+    return SimpleNamespace(message=SimpleNamespace(topic=CHANGELOG.topic, tp=CHANGELOG, offset=last, value=batch))
 
 
 @pytest.mark.parametrize("stands_by", [True, False])
-async def test_of_a_changelog_nothing_is_taken_in_behind_what_was_lost(app: BatchApp, stands_by: bool) -> None:
+async def test_no_record_of_a_changelog_is_applied_behind_one_that_was_lost(app: BatchApp, stands_by: bool) -> None:
     """Faust empties its queues once more when a standby is read already: what was in them is read again."""
     assert "changelog_queue" in source(recovery.Recovery._slurp_changelogs.fun)
     assert "clear_on_resume=True" in source(TableManager.changelog_queue.fget)
-    table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
+    table = MirrorTable(app, "rooms", CHANGELOG.topic, 4, RecordingStore)
     app.tables._changelogs[CHANGELOG.topic] = table
     recovering = app.tables.recovery
     tps, offsets = (
@@ -474,20 +514,20 @@ async def test_of_a_changelog_nothing_is_taken_in_behind_what_was_lost(app: Batc
     assert offsets[CHANGELOG] == 2, "Faust would drop what is read again"
     assert [tp async for tp, _ in consumer.getmany(1.0)] == []
     assert sought == [(CHANGELOG, 3)]
-    assert app.hooks.handed_on[CHANGELOG] == 3
+    assert app.adapter_state.delivered_offsets[CHANGELOG] == 3
     assert [tp async for tp, _ in consumer.getmany(1.0)] == []
     assert len(sought) == 1, "once"
     # What comes now begins before what had come, and may go beyond.
     table.apply_changelog_batch([changelog_event(3, 7, 3), changelog_event(6, 9, 6), changelog_event(8, 11, 8)])
     assert table.store.mirror(1).offsets == list(range(12))
-    assert app.hooks.reread == {}
+    assert app.adapter_state.pending_rereads == {}
 
 
 async def test_a_standby_is_read_on_from_what_its_mirror_has(app: BatchApp) -> None:
     """By the end of a rebalance Faust has let it flow already, and empties its queues after."""
     steps = source(recovery.Recovery._restart_recovery.fun)
     assert steps.index("resume_partitions)(standby_tps)") < steps.index("on_recovery_completed)(generation_id)")
-    table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
+    table = MirrorTable(app, "rooms", CHANGELOG.topic, 4, RecordingStore)
     other = TP(CHANGELOG.topic, 2)
     app.tables._changelogs[CHANGELOG.topic] = table
     recovering, consumer = app.tables.recovery, app.consumer
@@ -504,12 +544,13 @@ async def test_a_standby_is_read_on_from_what_its_mirror_has(app: BatchApp) -> N
 
     consumer._seek, consumer.seek_to_committed, consumer.assignment = seek, committed, lambda: {CHANGELOG, other}
     await consumer.perform_seek()
-    assert sought == {CHANGELOG: 30, other: 0} == app.hooks.handed_on
+    assert sought == {CHANGELOG: 30, other: 0} == app.adapter_state.delivered_offsets
     assert (recovering.standby_offsets[CHANGELOG], recovering.standby_offsets[other]) == (29, -1)
 
 
-def test_what_a_standby_has_to_read_is_told_by_group(app: BatchApp) -> None:
-    table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
+def test_what_the_mirrors_of_standbys_lack_is_counted_by_subject() -> None:
+    adapter = FaustAdapter(SETTINGS, {"rooms": SubjectTopics(("entry",), CHANGELOG.topic, 4)})
+    app = adapter.app
     ends = {CHANGELOG.partition: 40, 2: 10, 3: None}
 
     class Thread:
@@ -518,15 +559,15 @@ def test_what_a_standby_has_to_read_is_told_by_group(app: BatchApp) -> None:
             return SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
 
     app.consumer._thread = Thread()
-    app.tables._changelogs[CHANGELOG.topic] = table
-    assert FaustSourceFeed(app).standby_lag() == {}
+    app.tables._changelogs[CHANGELOG.topic] = app.tables["rooms-state"]
+    assert adapter.standby_lag() == {}
     app.tables.recovery.standby_tps.update(TP(CHANGELOG.topic, partition) for partition in ends)
-    table.store.ends.update({1: 30, 2: 12})
-    assert FaustSourceFeed(app).standby_lag() == {"rooms": 10}
+    app.tables["rooms-state"].store.ends.update({1: 30, 2: 12})
+    assert adapter.standby_lag() == {"rooms": 10}
 
 
 async def test_a_changelog_that_begins_behind_what_its_mirror_has_is_not_taken_for_lost(app: BatchApp) -> None:
-    table = MirrorTable(app, "rooms-state", 4, Told, "rooms", CHANGELOG.topic)
+    table = MirrorTable(app, "rooms", CHANGELOG.topic, 4, RecordingStore)
     app.tables._changelogs[CHANGELOG.topic] = table
 
     class Thread:
@@ -534,13 +575,13 @@ async def test_a_changelog_that_begins_behind_what_its_mirror_has_is_not_taken_f
 
     app.consumer._thread = Thread()
     await app.consumer.seek_wait({CHANGELOG: 4999, ENTRY: 7})
-    assert app.hooks.handed_on == {CHANGELOG: 0, ENTRY: 7}
+    assert app.adapter_state.delivered_offsets == {CHANGELOG: 0, ENTRY: 7}
 
 
 # ---- commits ----------------------------------------------------------------------------------------------------
 
 
-def test_offsets_are_committed_by_us_and_say_whether_they_were_taken() -> None:
+def test_offsets_are_committed_by_us_and_we_learn_whether_they_were_accepted() -> None:
     assert parameters(transport.Consumer._commit_offsets) == ["offsets", "start_new_transaction"]
     commit = source(transport.Consumer._commit_offsets)
     assert "return did_commit" in commit
@@ -551,11 +592,11 @@ def test_offsets_are_committed_by_us_and_say_whether_they_were_taken() -> None:
 
 
 @pytest.mark.parametrize("kafka", [True, False])
-def test_the_broker_waits_for_data_as_long_as_we_say_and_gives_what_is_committed(app: BatchApp, kafka: bool) -> None:
-    app.transfer = TransportSettings(idempotent=kafka)
+def test_the_broker_waits_for_data_as_long_as_we_say_and_returns_committed_records(app: BatchApp, kafka: bool) -> None:
+    app.transport_settings = TransportSettings(idempotent=kafka)
 
     async def made_by_us() -> Any:
-        thread = batches._Thread.__new__(batches._Thread)
+        thread = BatchConsumerThread.__new__(BatchConsumerThread)
         thread.app = app
         made = aiokafka.AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
         original = driver.AIOKafkaConsumerThread._create_worker_consumer
@@ -573,12 +614,12 @@ def test_the_broker_waits_for_data_as_long_as_we_say_and_gives_what_is_committed
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(aiokafka.AIOKafkaConsumer.start)
 
 
-async def test_the_assignment_is_made_once_however_many_partitions_are_committed() -> None:
+async def test_the_assignment_is_converted_once_however_many_partitions_are_committed() -> None:
     """Faust asks for it once a partition: with 600 of 3,200 to commit that took more than a core."""
     assert "if tp in self.assignment()" in source(driver.AIOKafkaConsumerThread._commit)
     subscription = subscription_state.SubscriptionState()
     subscription.subscribe({"entry"})
-    thread = batches._Thread.__new__(batches._Thread)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
     thread._ensure_consumer = lambda: type("Consumer", (), {"assignment": subscription.assigned_partitions})
     assert thread.assignment() == set()
     subscription.assign_from_subscribed([aiokafka.TopicPartition("entry", 0), aiokafka.TopicPartition("entry", 1)])
@@ -590,7 +631,7 @@ async def test_the_assignment_is_made_once_however_many_partitions_are_committed
     assert thread.assignment() == {TP("entry", 1)}
 
 
-async def test_a_partitions_state_tells_when_the_broker_answered_and_how_far_the_fetcher_is() -> None:
+async def test_a_partitions_state_has_the_time_of_the_last_answer_and_the_position_of_the_fetcher() -> None:
     assignment = subscription_state.Assignment([aiokafka.TopicPartition("entry", 0)])
     state = assignment.state_value(aiokafka.TopicPartition("entry", 0))
     assert (state.timestamp, state._position, state.highwater) == (None, None, None)
@@ -603,14 +644,14 @@ async def test_a_partitions_state_tells_when_the_broker_answered_and_how_far_the
     assert "self._subscription" in source(aiokafka.AIOKafkaConsumer.__init__)
 
 
-def test_between_assignments_the_feed_knows_nothing_and_says_so(app: BatchApp) -> None:
+def test_between_assignments_the_feed_knows_nothing_and_returns_zero(app: BatchApp) -> None:
     class Thread:
         def _ensure_consumer(self) -> Any:
             return type("Consumer", (), {"_subscription": type("S", (), {"subscription": None})})
 
     app.consumer._thread = Thread()
     feed = FaustSourceFeed(app)
-    assert (feed.answered(ENTRY), feed.passed(ENTRY), feed.handed_on(ENTRY)) == (0, 0, 0)
+    assert (feed.answered_at(ENTRY), feed.confirmed_position(ENTRY), feed.delivered_offset(ENTRY)) == (0, 0, 0)
 
 
 def test_what_else_the_feed_asks_for_is_there() -> None:
@@ -624,13 +665,13 @@ def test_what_else_the_feed_asks_for_is_there() -> None:
     assert parameters(aiokafka.AIOKafkaConsumer.end_offsets) == ["partitions"]
 
 
-async def test_the_producer_takes_batches_and_says_where_they_are() -> None:
+async def test_the_producer_accepts_batches_and_returns_their_offsets() -> None:
     assert "_producer" in source(driver.Producer)
     assert parameters(aiokafka.AIOKafkaProducer.send_batch)[:2] == ["batch", "topic"]
     assert "partition" in parameters(aiokafka.AIOKafkaProducer.send_batch)
-    batch = batches.changelog_batch()
+    batch = changelog_batch()
     assert batch.append(key=b"k", value=b"v", timestamp=None, headers=[("h", b"x")]) is not None
-    assert batch.append(key=b"k", value=b"v" * batches.WRITE_BATCH_BYTES, timestamp=None, headers=[]) is None
+    assert batch.append(key=b"k", value=b"v" * WRITE_BATCH_BYTES, timestamp=None, headers=[]) is None
     assert batch.record_count() == 1
 
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.support.toys import SourceRecord
-from vigil.agents.faust.batches import MAX_RECORD_BYTES
+from vigil.agents.faust.transport import MAX_RECORD_BYTES
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.shard import Shard

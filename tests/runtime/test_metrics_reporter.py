@@ -7,6 +7,7 @@ import pytest
 
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import OutboxMessage
+from vigil.app.engine.subject import OutputCollector
 from vigil.app.kafka.settings import Settings
 from vigil.app.observability.metrics import MAX_LABEL_VALUES
 from vigil.app.runtime import metrics_reporter as module
@@ -25,19 +26,20 @@ class World:
         self.why: str | None = None
         self.standby_lag: dict[SubjectName, int] = {}
         self.metrics = worker_metrics()
-        shard = SimpleNamespace(
-            collector=SimpleNamespace(counts={}), watermark=T, sources=[], reorder_buffer=[], keys={}
-        )
-        self.held = SimpleNamespace(
-            group="rooms", partition=0, shard=shard, permitted={}, held=set(), tps=[], ends=[], ready=True
-        )
-        self.owner: Any = SimpleNamespace(shards={("rooms", 0): self.held})
+        shard = SimpleNamespace(collector=OutputCollector(), watermark=T, reorder_buffer=[], keys={})
+        self.runner: Any = SimpleNamespace(subject="rooms", partition=0, shard=shard, eligible_at={}, sources=[])
+        self.manager: Any = SimpleNamespace(shards={("rooms", 0): self.runner})
         self.report = MetricsReporter(
-            self.metrics, self.owner, Settings(**settings), load_rulebook(), lambda: self.why, lambda: self.standby_lag
+            self.metrics,
+            self.manager,
+            Settings(**settings),
+            load_rulebook(),
+            lambda: self.why,
+            lambda: self.standby_lag,
         )
 
     def sent(self, topic: str, body: str, *, at: int = T, judged: int = T) -> None:
-        self.report.sent(self.held, [OutboxMessage(topic, b"r", "id", at, body.encode(), judged)], self.now)  # type: ignore[arg-type]
+        self.report.sent(self.runner, [OutboxMessage(topic, b"r", "id", at, body.encode(), judged)], self.now)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)
@@ -49,13 +51,13 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_the_delay_of_a_verdict_is_told_apart_from_what_the_rules_demand(world: World):
-    world.held.permitted["id"] = T + 2150
+    world.runner.eligible_at["id"] = T + 2150
     world.now = T + 2200
     world.sent("verdict", '{"rule":"absence"}')
     assert world.value("vigil_judgement_delay_seconds_sum", topic="verdict") == 0.05
     assert world.value("vigil_publish_delay_seconds_sum") == 2.2
     assert world.value("vigil_verdicts_total", rule="absence") == 1
-    assert world.held.permitted == {}
+    assert world.runner.eligible_at == {}
 
 
 def test_what_a_former_owner_left_is_measured_from_when_the_lateness_had_passed(world: World):
@@ -82,13 +84,13 @@ def test_industries_beyond_the_bound_are_other(world: World):
 
 
 def test_messages_that_retention_took_first_are_counted(world: World):
-    world.held.shard.collector.counts["skipped:comment"] = 7
+    world.runner.shard.collector.counts["skipped:comment"] = 7
     world.report.refresh()
     assert world.value("vigil_skipped_total", topic="comment") == 7
 
 
 def test_receptions_are_counted_by_tenths_of_seconds(world: World):
-    world.held.shard.collector.counts |= {"reception:31": 2, "reception:100": 1}
+    world.runner.shard.collector.counts |= {"reception:31": 2, "reception:100": 1}
     world.report.refresh()
     assert world.value("vigil_reception_seconds_bucket", le="3.0") == 0
     assert world.value("vigil_reception_seconds_bucket", le="4.0") == 2
@@ -99,14 +101,14 @@ def test_rooms_of_a_shard_that_went_away_are_forgotten(world: World):
     world.sent("room-status", '{"stream":"live","open":[],"waiting":[]}')
     world.report.refresh()
     assert world.value("vigil_rooms_on_air") == 1
-    world.owner.shards.clear()
+    world.manager.shards.clear()
     world.report.refresh()
     assert world.value("vigil_rooms_on_air") == 0
     assert world.report._gauges == {}
 
 
 def test_a_worker_without_shards_is_ready_and_one_that_recovers_is_not(world: World):
-    world.owner.shards.clear()
+    world.manager.shards.clear()
     world.report.refresh()
     assert world.value("vigil_ready") == 1
     assert world.value("vigil_shards", shards="rooms") == 0

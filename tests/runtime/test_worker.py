@@ -1,4 +1,4 @@
-"""A worker process from its first breath to its last: health, metrics, logs, and what it refuses to go on with."""
+"""A worker process from start to end: health, metrics, logs, and what it refuses to go on with."""
 
 import asyncio
 import json
@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -34,7 +33,7 @@ from vigil.app.simulate import Simulation
 from vigil.app.simulate.message import SimulatedMessage
 
 PARTITIONS: Final = 2
-PARTING_S: Final = 5.0
+SHUTDOWN_S: Final = 5.0
 FULL: Final = Path("/dev/full")
 
 
@@ -59,37 +58,22 @@ async def stored(embedded: str) -> AsyncIterator[str]:
     yield embedded
 
 
-def test_many_shards_are_looked_at_less_often_and_never_too_seldom() -> None:
+def test_ticks_are_longer_with_many_shards_and_have_a_maximum() -> None:
     assert [tick_s(shards) for shards in (0, 20, 200, 500, 1000, 10_000)] == [0.01, 0.01, 0.01, 0.025, 0.05, 0.05]
 
 
-async def test_what_holds_the_event_loop_up_is_measured_whoever_does_it() -> None:
-    """Also where it is the clocks or a snapshot themselves, not only somebody else while they sleep."""
-    metrics = worker_metrics()
-    one = SimpleNamespace(
-        app=SimpleNamespace(should_stop=False), broken=None, metrics=metrics, _check_stall=lambda gap: None
-    )
-    pulse = asyncio.create_task(Worker._pulse(one))  # type: ignore[arg-type]
-    await asyncio.sleep(0)
-    time.sleep(0.15)
-    await asyncio.sleep(0.05)
-    one.app.should_stop = True
-    await pulse
-    told = {sample.name: sample.value for family in metrics.loop_gap.collect() for sample in family.samples}
-    assert told["vigil_loop_gap_seconds_sum"] >= 0.1
-
-
 def worker(broker: str, log: Path, **settings: Any) -> WorkerProcess:
-    told = {"session_timeout_ms": 3000, "idempotent_producer": False, "partitions": PARTITIONS, **settings}
-    return WorkerProcess(broker, log, **told)
+    return WorkerProcess(
+        broker, log, session_timeout_ms=3000, idempotent_producer=False, partitions=PARTITIONS, **settings
+    )
 
 
 def recorded(expected: Outputs) -> dict[str, Any]:
     return {"clock": "recorded", "recorded_until": expected.until}
 
 
-def said(log: Path) -> list[dict[str, Any]]:
-    """What a worker's log says: every line of it must be a JSON object with a level, a logger and a time."""
+def log_lines(log: Path) -> list[dict[str, Any]]:
+    """The lines of a worker's log: each must be a JSON object with a level, a logger and a time."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     for line in lines:
         assert line.keys() >= {"level", "logger", "timestamp", "event"}, line
@@ -97,8 +81,8 @@ def said(log: Path) -> list[dict[str, Any]]:
 
 
 def stopped(log: Path) -> str:
-    """Why a worker stopped: told once, in words, with nothing of a traceback and nothing after it."""
-    lines = said(log)
+    """Why a worker stopped: logged once, in words, without a traceback, and as the last line."""
+    lines = log_lines(log)
     (line,) = [line for line in lines if line["event"] == "stopped"]
     assert line["level"] == "critical"
     assert not [other for other in lines if "exception" in other]
@@ -108,7 +92,7 @@ def stopped(log: Path) -> str:
 
 
 async def ended(running: WorkerProcess, within_s: float = 30) -> int:
-    """The exit status of a worker that ends of itself."""
+    """The exit status of a worker that ends by itself."""
     return await asyncio.to_thread(running.process.wait, within_s)
 
 
@@ -118,19 +102,19 @@ async def committed(broker: str, app_id: str = "vigil") -> dict[str, int]:
     await admin.start()
     try:
         partitions = [TopicPartition(topic, number) for topic in INPUTS for number in range(PARTITIONS)]
-        told = await admin.list_consumer_group_offsets(app_id, partitions=partitions)
+        offsets = await admin.list_consumer_group_offsets(app_id, partitions=partitions)
     finally:
         await admin.close()
     sums: Counter[str] = Counter()
-    for tp, offset in told.items():
+    for tp, offset in offsets.items():
         sums[tp.topic] += max(0, offset.offset)
     return dict(sums)
 
 
-# ---- health, metrics, logs, parting -----------------------------------------------------------------------------
+# ---- health, metrics, logs, the end --------------------------------------------------------------------------------
 
 
-async def test_a_worker_tells_how_it_is_and_parts_without_a_trace(stored: str, tmp_path: Path) -> None:
+async def test_a_worker_reports_its_health_and_ends_without_an_error(stored: str, tmp_path: Path) -> None:
     messages = simulated()
     expected = replayed(messages)
     assert expected["verdict"]
@@ -180,10 +164,10 @@ async def test_a_worker_tells_how_it_is_and_parts_without_a_trace(stored: str, t
         assert differences(expected, outputs) == []
         began = time.monotonic()
         assert running.stop() == 0
-        assert time.monotonic() - began < PARTING_S
-        events = [line["event"] for line in said(log)]
+        assert time.monotonic() - began < SHUTDOWN_S
+        events = [line["event"] for line in log_lines(log)]
         assert {"assigned", "stopping"} <= set(events)
-        assert not [line for line in said(log) if line["level"] in ("error", "critical")]
+        assert not [line for line in log_lines(log) if line["level"] in ("error", "critical")]
 
         other = tmp_path / "other.toml"
         other.write_text(BUILT_IN.read_text() + '\n[black-screen.from.2030-01-01]\nlasts_s = 90\nsource = "a test"\n')
@@ -215,7 +199,7 @@ async def test_a_signal_in_the_middle_of_a_backlog_loses_and_repeats_nothing(sto
     began = time.monotonic()
     running.signal(signal.SIGTERM)
     assert await ended(running) == 0
-    assert time.monotonic() - began < PARTING_S
+    assert time.monotonic() - began < SHUTDOWN_S
     done = sum((await committed(stored)).values())
     assert 0 < done < len(messages), "the signal did not come in the middle"
     # What it says goes to a disk that is full, where the machine has such a thing: it judges all the same.
@@ -233,10 +217,10 @@ async def test_a_signal_in_the_middle_of_a_backlog_loses_and_repeats_nothing(sto
 
 
 async def test_nobody_is_asked_for_topics_after_the_last_checkpoint() -> None:
-    parting = Worker(Settings(broker="127.0.0.1:1"), load_rulebook(), dict.fromkeys(REGISTRY.subjects, 1))
-    parting._dealt = parting.parted = True
+    ending = Worker(Settings(broker="127.0.0.1:1"), load_rulebook(), dict.fromkeys(REGISTRY.subjects, 1))
+    ending._assigned_once = ending.health.finished = True
     async with asyncio.timeout(10):
-        await parting._watch_topics()
+        await ending._watch_topics()
 
 
 # ---- what it refuses to go on with ------------------------------------------------------------------------------
@@ -279,10 +263,12 @@ async def test_a_bug_in_a_rule_ends_the_worker_with_nothing_lost_and_nothing_hal
     expected = replayed(messages)
     await send(stored, messages)
     log = tmp_path / "broken.log"
-    told = {"session_timeout_ms": 3000, "idempotent_producer": False, **recorded(expected)}
-    broken = WorkerProcess(stored, log, command=[sys.executable, "-m", "tests.support.broken_worker"], **told)
+    command = [sys.executable, "-m", "tests.support.broken_worker"]
+    broken = WorkerProcess(
+        stored, log, command=command, session_timeout_ms=3000, idempotent_producer=False, **recorded(expected)
+    )
     assert await ended(broken) == 1
-    (line,) = [line for line in said(log) if line["event"] == "stopped"]
+    (line,) = [line for line in log_lines(log) if line["event"] == "stopped"]
     assert line["error"] == "a bug in a rule"
     assert "ZeroDivisionError" in line["exception"]
     before = await committed(stored)

@@ -1,70 +1,20 @@
-"""A feed and a producer in the worker's hands, told by argument: no broker, no Faust."""
+"""The ports of agents/ports.py in memory: no broker, no Faust. tests/agents/contract/test_ports.py holds them to it.
+
+A test sets what the broker reports (`FakeSourceFeed.reported_ends`, `.answers`, …) or lets `FakeKafka.poll` do it.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
-
-from faust.types import TP
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from tests.support.toys import Event, message
-from vigil.agents.shard_manager import wall_ms
-from vigil.app.engine.changelog import ChangelogStore
+from vigil.agents.ports import Batch, BatchReceiver, OutputRecord, Ports, TopicPartition
+from vigil.agents.wall_clock import wall_ms
+from vigil.app.engine.changelog import ChangelogRecord, ChangelogStore
+from vigil.topics.catalog import SubjectName
 
-
-class FakeFeed:
-    """What the owner and the checkpoints ask of Kafka."""
-
-    def __init__(self, *topics: str, partition: int = 0) -> None:
-        self.tps = {TP(topic, partition) for topic in topics}
-        self.told_ends: dict[TP, int] = dict.fromkeys(self.tps, 0)
-        self.first: dict[TP, int] = dict.fromkeys(self.tps, 0)
-        self.answers: dict[TP, int] = {}
-        self.past: dict[TP, int] = {}
-        self.handed: dict[TP, int] = {}
-        self.held: set[TP] = set()
-        self.committed: list[dict[TP, int]] = []
-        self.member = True
-        self.diary: list[Any] = []
-
-    def assigned(self, topics: Iterable[str]) -> set[TP]:
-        return {tp for tp in self.tps if tp.topic in set(topics)}
-
-    async def ends(self, tps: set[TP]) -> dict[TP, int]:
-        return {tp: self.told_ends[tp] for tp in tps}
-
-    async def beginnings(self, tps: set[TP]) -> dict[TP, int]:
-        return {tp: self.first[tp] for tp in tps}
-
-    def end(self, tp: TP) -> int:
-        return self.told_ends[tp]
-
-    def answered(self, tp: TP) -> int:
-        return self.answers.get(tp, 0)
-
-    def passed(self, tp: TP) -> int:
-        return self.past.get(tp, 0)
-
-    def handed_on(self, tp: TP) -> int:
-        return self.handed.get(tp, 0)
-
-    def hold(self, tp: TP) -> None:
-        assert tp not in self.held
-        self.held.add(tp)
-
-    def release(self, tp: TP) -> None:
-        self.held.remove(tp)
-
-    async def commit(self, offsets: Mapping[TP, int]) -> bool:
-        self.diary.append("commit")
-        if self.member:
-            self.committed.append(dict(offsets))
-        return self.member
-
-    # ---- what a test says -------------------------------------------------------------------------------------
-
-    def answers_all(self, at: int | None = None) -> None:
-        """The broker has answered a fetch of every partition, by default just now."""
-        self.answers = dict.fromkeys(self.tps, wall_ms() if at is None else at)
+StoredRecord = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+"""Key, value and headers."""
 
 
 class Fetched(NamedTuple):
@@ -81,86 +31,209 @@ class Fetched(NamedTuple):
 def fetched(topic: str, offset: int, *ats: int, key: str = "k", partition: int = 0) -> list[Fetched]:
     """Records from `offset` on, one event each at these times."""
     made = [message(offset + n, Event(key, at, id=f"{topic} {offset + n}")) for n, at in enumerate(ats)]
-    return [Fetched(topic, partition, told.offset, wall_ms(), told.key, told.value) for told in made]
+    return [Fetched(topic, partition, record.offset, wall_ms(), record.key, record.value) for record in made]
 
 
-class Batch:
-    """What aiokafka's producer calls a batch builder; small, so that checkpoints may be of several."""
-
-    def __init__(self, most: int) -> None:
-        self.records: list[Any] = []
-        self._most = most
-
-    def append(self, *, key: Any, value: Any, timestamp: Any, headers: Any) -> Any:
-        if len(self.records) >= self._most:
-            return None
-        self.records.append((key, value, headers))
-        return object()
-
-    def record_count(self) -> int:
-        return len(self.records)
+def batch(records: Sequence[Any], expected_offset: int = 0) -> Batch:
+    """The batch of these records."""
+    return Batch(TopicPartition(records[0].topic, records[0].partition), records, expected_offset)
 
 
-class Ack(NamedTuple):
-    offset: int
+class FakeSourceFeed:
+    """Implements `SourceFeed`."""
+
+    def __init__(self, *topics: str, partition: int = 0) -> None:
+        self.tps = {TopicPartition(topic, partition) for topic in topics}
+        self.reported_ends: dict[TopicPartition, int] = dict.fromkeys(self.tps, 0)
+        self.first: dict[TopicPartition, int] = dict.fromkeys(self.tps, 0)
+        self.answers: dict[TopicPartition, int] = {}
+        self.confirmed: dict[TopicPartition, int] = {}
+        self.delivered: dict[TopicPartition, int] = {}
+        self.paused: set[TopicPartition] = set()
+
+    async def ends(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self.reported_ends[tp] for tp in tps}
+
+    async def all_ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:
+        wanted = set(topics)
+        return {tp: end for tp, end in self.reported_ends.items() if tp.topic in wanted}
+
+    async def beginnings(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self.first[tp] for tp in tps}
+
+    def end(self, tp: TopicPartition) -> int:
+        return self.reported_ends[tp]
+
+    def answered_at(self, tp: TopicPartition) -> int:
+        return self.answers.get(tp, 0)
+
+    def confirmed_position(self, tp: TopicPartition) -> int:
+        return self.confirmed.get(tp, 0)
+
+    def delivered_offset(self, tp: TopicPartition) -> int:
+        return self.delivered.get(tp, 0)
+
+    def pause(self, tp: TopicPartition) -> None:
+        assert tp not in self.paused
+        self.paused.add(tp)
+
+    def resume(self, tp: TopicPartition) -> None:
+        self.paused.remove(tp)
+
+    def answer_all(self, at: int | None = None) -> None:
+        """The broker has answered a fetch of every partition, by default just now."""
+        self.answers = dict.fromkeys(self.tps, wall_ms() if at is None else at)
 
 
-class FakeProducer:
-    """Topics in memory; every acknowledgement can be held up, or fail."""
+class FakeMembership:
+    """Implements `Membership`."""
 
-    def __init__(self, diary: list[Any], most: int = 1000) -> None:
-        self.log: dict[str, list[Any]] = {}
-        self.sent: list[tuple[str, bytes | None, bytes | None]] = []
+    def __init__(self, tps: Iterable[TopicPartition], diary: list[str]) -> None:
+        self.tps = set(tps)
+        self.committed: list[dict[TopicPartition, int]] = []
+        self.member = True
+        self.flowing = True
+        self._diary = diary
+
+    def assigned(self, topics: Collection[str]) -> set[TopicPartition]:
+        return {tp for tp in self.tps if tp.topic in topics}
+
+    def pause_flow(self) -> None:
+        self.flowing = False
+
+    async def missing_topics(self, topics: Iterable[str]) -> set[str]:
+        return set(topics) - {tp.topic for tp in self.tps}
+
+    async def request_topics(self) -> None:
+        """Nothing is ever missing."""
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        self._diary.append("commit")
+        if self.member:
+            self.committed.append(dict(offsets))
+        return self.member
+
+
+class Acknowledgements:
+    """When, and whether, the broker acknowledges: every acknowledgement can be held up, or fail."""
+
+    def __init__(self, diary: list[str]) -> None:
         self.diary = diary
-        self.most = most
-        self.batches: list[int] = []
         self.fails: Callable[[str], BaseException | None] = lambda topic: None
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def create_batch(self) -> Batch:
-        return Batch(self.most)
-
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Any:
-        assert batch.records, "an empty batch"
-        log = self.log.setdefault(topic, [])
-        first = len(log)
-        log.extend(batch.records)
-        self.batches.append(len(batch.records))
-        return self._acked(topic, "state", first)
-
-    async def send(self, topic: str, value: Any, *, key: Any, headers: Any) -> Any:
-        assert dict(headers)["ce_id"]
-        self.sent.append((topic, key, value))
-        return self._acked(topic, "output", len(self.sent))
-
-    def _acked(self, topic: str, what: str, offset: int) -> Any:
-        self.diary.append(what)
-
-        async def ack() -> Ack:
-            await self.gate.wait()
-            if error := self.fails(topic):
-                raise error
-            self.diary.append(f"{what} acked")
-            return Ack(offset)
-
-        return asyncio.ensure_future(ack())
+    async def wait(self, topic: str, what: str) -> None:
+        await self.gate.wait()
+        if error := self.fails(topic):
+            raise error
+        self.diary.append(f"{what} acked")
 
 
-class FakeTable:
-    """A table's name and its stores' ends."""
+class FakePendingAppend:
+    """Implements `PendingAppend`."""
 
-    def __init__(self, changelog: str) -> None:
-        self.changelog_topic_name: Final = changelog
-        self.store: Any = self
-        self.ends: dict[int, int] = {}
+    def __init__(self, acknowledgements: Acknowledgements, topic: str, end: int) -> None:
+        self._acknowledgements = acknowledgements
+        self._topic = topic
+        self._end = end
+
+    async def acknowledged(self) -> int:
+        await self._acknowledgements.wait(self._topic, "state")
+        return self._end
 
 
-def restored(log: Sequence[Any]) -> ChangelogStore:
+class FakeChangelogWriter:
+    """Changelogs in memory. Implements `ChangelogWriter`."""
+
+    def __init__(self, topics: Mapping[SubjectName, str], acknowledgements: Acknowledgements) -> None:
+        self.logs: dict[tuple[str, int], list[StoredRecord]] = {}
+        self.ends: dict[tuple[SubjectName, int], int] = {}
+        self._topics = topics
+        self._acknowledgements = acknowledgements
+
+    async def append(
+        self, subject: SubjectName, partition: int, records: Sequence[ChangelogRecord]
+    ) -> FakePendingAppend:
+        assert records, "a checkpoint without a marker"
+        topic = self._topics[subject]
+        log = self.logs.setdefault((topic, partition), [])
+        log.extend((record.key, record.value, record.headers) for record in records)
+        self._acknowledgements.diary.append("state")
+        return FakePendingAppend(self._acknowledgements, topic, len(log))
+
+    def known_end(self, subject: SubjectName, partition: int) -> int:
+        return self.ends.get((subject, partition), 0)
+
+    def confirm_end(self, subject: SubjectName, partition: int, end: int) -> None:
+        self.ends[subject, partition] = end
+
+
+class FakeOutputSender:
+    """Topics in memory. Implements `OutputSender`."""
+
+    def __init__(self, acknowledgements: Acknowledgements) -> None:
+        self.sent: list[OutputRecord] = []
+        self.limits: dict[str, int] = {}
+        """By topic: the largest value that it takes."""
+        self._acknowledgements = acknowledgements
+
+    async def send(self, records: Sequence[OutputRecord]) -> list[OutputRecord]:
+        too_large = []
+        for record in records:
+            assert dict(record.headers)["ce_id"]
+            if len(record.value or b"") > self.limits.get(record.topic, 1 << 62):
+                too_large.append(record)
+            else:
+                self.sent.append(record)
+                self._acknowledgements.diary.append("output")
+        for record in records:
+            await self._acknowledgements.wait(record.topic, "output")
+        return too_large
+
+
+class FakeKafka:
+    """All four ports, and a broker behind them that a test polls."""
+
+    def __init__(self, *sources: str, changelogs: Mapping[SubjectName, str] | None = None) -> None:
+        self.diary: list[str] = []
+        """What was done, in order."""
+        self.changelogs = dict(changelogs or {"rooms": "state"})
+        self.feed = FakeSourceFeed(*sources)
+        self.acknowledgements = Acknowledgements(self.diary)
+        state = {TopicPartition(topic, 0) for topic in self.changelogs.values()}
+        self.membership = FakeMembership(self.feed.tps | state, self.diary)
+        self.changelog = FakeChangelogWriter(self.changelogs, self.acknowledgements)
+        self.outputs = FakeOutputSender(self.acknowledgements)
+        self.ports = Ports(self.feed, self.membership, self.changelog, self.outputs)
+        self._records: dict[TopicPartition, list[Fetched]] = {tp: [] for tp in self.feed.tps}
+
+    def produce(self, tp: TopicPartition, key: bytes | None, value: bytes | None) -> None:
+        """Append a record to a source."""
+        records = self._records[tp]
+        records.append(Fetched(*tp, len(records), wall_ms(), key, value))
+
+    async def poll(self, receiver: BatchReceiver) -> None:
+        """Answer one fetch of every source: deliver what is there, unless the source or the flow is paused."""
+        feed = self.feed
+        positions = receiver.positions()
+        for tp in sorted(feed.tps):
+            feed.reported_ends[tp] = len(self._records[tp])
+            feed.answers[tp] = wall_ms()
+            begin = feed.delivered.setdefault(tp, positions.get(tp, 0))
+            feed.confirmed[tp] = begin  # all of the polls before was delivered
+            if tp in feed.paused or not self.membership.flowing or begin == len(self._records[tp]):
+                continue
+            rest: Batch | None = Batch(tp, self._records[tp][begin:], begin)
+            feed.delivered[tp] = len(self._records[tp])
+            while rest is not None:
+                rest = receiver.ingest(rest)
+                await asyncio.sleep(0)
+
+
+def restored(log: Sequence[StoredRecord]) -> ChangelogStore:
     """What a restart reads out of a changelog."""
-    from vigil.app.engine.changelog import ChangelogRecord
-
     store = ChangelogStore()
-    store.read([ChangelogRecord(key, value, tuple(headers)) for key, value, headers in log])
+    store.read([ChangelogRecord(key or b"", value, tuple(headers)) for key, value, headers in log])
     store.finalize_restore()
     return store

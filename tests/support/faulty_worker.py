@@ -2,10 +2,10 @@
 
     python -m tests.support.faulty_worker [--slow SEED] [--fault NAME]    settings from the environment, as for a worker
 
-`--slow` waits between the steps of a checkpoint, before batches are handed on, and before what stands in a changelog is
-taken in, so that blows fall there often: it must change no outcome. At SIGALRM the process stops itself (SIGSTOP) just
-before it writes its next checkpoint: a zombie, once it is woken, writes that first of all. `--fault` takes a safeguard
-away, so that the harness can be seen to notice. Nothing of this is in the product.
+`--slow` waits between the steps of a checkpoint, before batches are delivered, and before records of a changelog are
+applied, so that faults hit there often: it must change no outcome. At SIGALRM the process stops itself (SIGSTOP) just
+before it writes its next checkpoint: a zombie, which writes that checkpoint first of all once it is woken. `--fault`
+removes a safeguard, so that the harness can be seen to notice. Nothing of this is in the product.
 """
 
 import argparse
@@ -18,116 +18,111 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from vigil.agents.checkpointer import Checkpointer
-from vigil.agents.faust import batches
-from vigil.agents.faust.batches import FaustSourceFeed
+from vigil.agents.faust.consumer import BatchConsumer, position_of
+from vigil.agents.faust.feed import FaustMembership, FaustSourceFeed
+from vigil.agents.faust.table import MirrorTable
+from vigil.agents.faust.writers import FaustChangelogWriter
 from vigil.agents.shard_manager import ShardManager
 from vigil.app.engine.changelog import NO_CHECKPOINT, ChangelogStore
 from vigil.app.engine.shard import Shard
-from vigil.app.runtime.worker import Worker
+from vigil.app.runtime.watchdog import EventLoopWatchdog
 
-MOST_S: Final = 0.4
+MAX_DELAY_S: Final = 0.4
+"""Longest wait between two steps of a checkpoint, and before records of a changelog are applied."""
 
-
-LATE_S: Final = 1.5
+MAX_DELIVERY_DELAY_S: Final = 1.5
+"""Longest wait before a batch is delivered."""
 
 late_share = 0.02
-"""Of the batches, so many are handed on late."""
+"""Share of the batches that are delivered late."""
 
 READ_LATE: Final = 0.1
-"""Of the batches of changelogs, so many are taken in late."""
+"""Share of the batches of changelogs that are applied late."""
 
 
 def slow(seed: int) -> None:
-    """Wait a while before and after each step of a checkpoint, and now and then before a batch is handed on or read."""
+    """Wait before and after each step of a checkpoint, and sometimes before a batch is delivered or applied."""
     rng = random.Random(seed)
 
     async def read_late(self: Any, event: Any) -> None:
         if rng.random() < READ_LATE:
-            await asyncio.sleep(rng.uniform(0, MOST_S))
+            await asyncio.sleep(rng.uniform(0, MAX_DELAY_S))
 
-    batches.MirrorTable.on_changelog_event = read_late
-    handed_on = batches._Consumer.getmany
+    MirrorTable.on_changelog_event = read_late
+    getmany = BatchConsumer.getmany
 
     async def late(self: Any, timeout: float) -> AsyncIterator[Any]:
-        async for batch in handed_on(self, timeout):
+        async for batch in getmany(self, timeout):
             if rng.random() < late_share:
-                await asyncio.sleep(rng.uniform(0, LATE_S))
+                await asyncio.sleep(rng.uniform(0, MAX_DELIVERY_DELAY_S))
             yield batch
 
-    batches._Consumer.getmany = late  # type: ignore[method-assign]
-    for name in ("_store", "_send", "_commit"):
+    BatchConsumer.getmany = late  # type: ignore[method-assign]
+    for name in ("_write_state", "_send_outputs", "_commit_offsets"):
         step = getattr(Checkpointer, name)
 
-        async def waits(self: Any, told: Any, step: Callable[..., Any] = step) -> None:
-            await asyncio.sleep(rng.uniform(0, MOST_S) * (rng.random() < 0.5))
-            await step(self, told)
-            await asyncio.sleep(rng.uniform(0, MOST_S) * (rng.random() < 0.5))
+        async def waits(self: Any, argument: Any, step: Callable[..., Any] = step) -> None:
+            await asyncio.sleep(rng.uniform(0, MAX_DELAY_S) * (rng.random() < 0.5))
+            await step(self, argument)
+            await asyncio.sleep(rng.uniform(0, MAX_DELAY_S) * (rng.random() < 0.5))
 
         setattr(Checkpointer, name, waits)
 
 
-def sleep_when_told() -> None:
+def stop_on_signal() -> None:
     """SIGALRM: stop before the next checkpoint that has something to write is written."""
-    store = Checkpointer._store
-    told: list[bool] = []
+    write_state = Checkpointer._write_state
+    signals: list[bool] = []
 
-    async def may_sleep(self: Checkpointer, snapshots: Sequence[tuple[Any, Any]]) -> None:
-        if told:
-            told.clear()
+    async def may_stop(self: Checkpointer, taken: Sequence[Any]) -> None:
+        if signals:
+            signals.clear()
             os.kill(os.getpid(), signal.SIGSTOP)
-        await store(self, snapshots)
+        await write_state(self, taken)
 
-    Checkpointer._store = may_sleep  # type: ignore[method-assign]
-    signal.signal(signal.SIGALRM, lambda *_: told.append(True))
+    Checkpointer._write_state = may_stop  # type: ignore[method-assign]
+    signal.signal(signal.SIGALRM, lambda *_: signals.append(True))
 
 
 def offsets_first() -> None:
     """Offsets are committed before the state is written, and reading goes on from them."""
-    store = Checkpointer._store
+    write_state = Checkpointer._write_state
 
-    async def commits_first(self: Checkpointer, snapshots: Sequence[tuple[Any, Any]]) -> None:
-        read_from = {
-            tp: source.read_offset
-            for held, _ in snapshots
-            for tp, source in zip(held.tps, held.shard.sources, strict=True)
-            if source.read_offset
+    async def commits_first(self: Checkpointer, taken: Sequence[Any]) -> None:
+        read_offsets = {
+            source.tp: source.position.read_offset
+            for each in taken
+            for source in each.runner.sources
+            if source.position.read_offset
         }
-        await self._feed.commit(read_from)
-        await store(self, snapshots)
+        await self._ports.membership.commit(read_offsets)
+        await write_state(self, taken)
 
-    Checkpointer._store = commits_first  # type: ignore[method-assign]
+    Checkpointer._write_state = commits_first  # type: ignore[method-assign]
     ShardManager.positions = lambda self: {}  # type: ignore[method-assign]
 
 
 def no_fence() -> None:
-    """Whoever writes to the changelog last is believed, and nobody looks who writes or how long he stood still."""
-    read, store = ChangelogStore.read, Checkpointer._store
+    """The last writer of a changelog is believed, and no worker checks who else writes or how long it was stopped."""
+    read, commit = ChangelogStore.read, FaustMembership.commit
 
     def believes(self: ChangelogStore, records: Any) -> None:
         for record in records:
             self._highest_id = self._committed_id = NO_CHECKPOINT
             read(self, [record])
 
-    async def does_not_look(self: Checkpointer, snapshots: Sequence[tuple[Any, Any]]) -> None:
-        for held, _ in snapshots:
-            tables = self._tables[held.group].store
-            if not isinstance(tables.ends, _Whatever):
-                tables.ends = _Whatever(tables.ends)
-        await store(self, snapshots)
-
-    async def refuses_nothing(self: FaustSourceFeed, offsets: Any) -> bool:
+    async def refuses_nothing(self: FaustMembership, offsets: Any) -> bool:
         await commit(self, offsets)
         return True
 
-    commit = FaustSourceFeed.commit
     ChangelogStore.read = believes  # type: ignore[method-assign]
-    Checkpointer._store = does_not_look  # type: ignore[method-assign]
-    FaustSourceFeed.commit = refuses_nothing  # type: ignore[method-assign]
-    Worker._check_stall = lambda self, gap: None  # type: ignore[method-assign]
+    FaustChangelogWriter.known_end = lambda self, subject, partition: _End()  # type: ignore[method-assign]
+    FaustMembership.commit = refuses_nothing  # type: ignore[method-assign]
+    EventLoopWatchdog.check = lambda self, gap: None  # type: ignore[method-assign]
 
 
 class _End(int):
-    """The end of a changelog, as far from any other as one likes."""
+    """An end of a changelog that any other end is as far from as expected."""
 
     def __rsub__(self, other: int) -> Any:
         return _Any()
@@ -143,21 +138,14 @@ class _Any:
     __hash__ = None  # type: ignore[assignment]
 
 
-class _Whatever(dict[int, int]):
-    """The ends of changelogs, of which none is ever found elsewhere than expected."""
-
-    def get(self, partition: int, default: Any = None) -> Any:
-        return _End(super().get(partition, 0))
-
-
 def buffer_not_covered() -> None:
-    """What waits for its order counts as dealt with."""
+    """Events in the reorder buffer count as judged."""
     marker = Shard._marker
 
-    def covers_nothing(self: Shard, *told: Any) -> Any:
+    def covers_nothing(self: Shard, *arguments: Any) -> Any:
         buffer, self.reorder_buffer = self.reorder_buffer, []
         try:
-            return marker(self, *told)
+            return marker(self, *arguments)
         finally:
             self.reorder_buffer = buffer
 
@@ -165,15 +153,15 @@ def buffer_not_covered() -> None:
 
 
 def silence_guessed() -> None:
-    """What the fetcher has passed is taken for judged, though it may be on its way: as a quarter of it is here."""
+    """What the fetcher has passed counts as judged, though it may be on its way: as a quarter of it is here."""
     global late_share
     late_share = 0.25
-    FaustSourceFeed.passed = lambda self, tp: batches.position_of(self._consumer, tp)  # type: ignore[method-assign]
-    FaustSourceFeed.handed_on = lambda self, tp: 0  # type: ignore[method-assign]
+    FaustSourceFeed.confirmed_position = lambda self, tp: position_of(self._consumer, tp)  # type: ignore[method-assign]
+    FaustSourceFeed.delivered_offset = lambda self, tp: 0  # type: ignore[method-assign]
 
 
 def outbox_not_sent_again() -> None:
-    """What was owed at a crash is forgotten."""
+    """The outbox of the last checkpoint before a crash is dropped."""
     ChangelogStore.pending_resend = lambda self: []  # type: ignore[method-assign]
 
 
@@ -187,16 +175,16 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
 
 
 def main() -> None:
-    """Take away what is told, then be a worker."""
+    """Remove the named safeguard, then be a worker."""
     parser = argparse.ArgumentParser(description="A worker for chaos runs.")
     parser.add_argument("--slow", type=int, metavar="SEED", help="wait between the steps of a checkpoint")
-    parser.add_argument("--fault", choices=FAULTS, help="the safeguard to take away")
-    told = parser.parse_args()
-    if told.fault is not None:
-        FAULTS[told.fault]()
-    if told.slow is not None:
-        slow(told.slow)
-    sleep_when_told()
+    parser.add_argument("--fault", choices=FAULTS, help="the safeguard to remove")
+    arguments = parser.parse_args()
+    if arguments.fault is not None:
+        FAULTS[arguments.fault]()
+    if arguments.slow is not None:
+        slow(arguments.slow)
+    stop_on_signal()
     sys.argv = ["vigil", "worker"]
     from vigil.app.cli.main import main as vigil
 

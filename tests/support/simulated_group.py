@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from yarl import URL
 
-from vigil.agents.faust.batches import ShardAssignor
+from vigil.agents.faust.assignor import ShardAssignor
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
@@ -21,8 +21,9 @@ from vigil.app.runtime.worker import Worker
 def faust_app(partitions: int) -> tuple[Any, set[str]]:
     """Return the Faust app of a worker with its tables, not started, and all topics that it subscribes to."""
     worker = Worker(Settings(), load_rulebook(), dict.fromkeys(REGISTRY.subjects, partitions))
+    app = worker.adapter.app
     topics = {topic for machine in worker.machines.values() for topic in machine.topics}
-    return worker.app, topics | set(worker.app.tables.changelog_topics)
+    return app, topics | set(app.tables.changelog_topics)
 
 
 def assignor(app: Any, name: str, replicas: int = 0, kind: Any = ShardAssignor) -> Any:

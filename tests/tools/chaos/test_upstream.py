@@ -1,13 +1,16 @@
 """Upstream is silent or lies: what a live worker says, and that missing or lying data is never a violation."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from faust.types import TP
 
+from tests.support.fakes import FakeMembership, FakeSourceFeed, Fetched, batch
 from tests.support.stories import MIN, ROOM, RULEBOOK, START, S, buyer_comment, frame, frames
-from vigil.agents.shard_manager import ShardManager, ShardRunner, WatermarkPolicy
+from vigil.agents.ports import TopicPartition
+from vigil.agents.shard_manager import ShardManager
+from vigil.agents.shard_runner import ShardEnvironment, ShardId, ShardRunner
+from vigil.agents.source_tracker import WatermarkPolicy
 from vigil.app.domain.rooms import RoomMachine
 from vigil.app.engine.shard import Shard
 from vigil.topics.envelope import DeadLetter
@@ -15,16 +18,7 @@ from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, RoomEvent
 from vigil.topics.verdicts import Notice, Verdict
 
 HOUR = 60 * MIN
-TPS = tuple(TP(topic, 0) for topic in ROOM_TOPICS)
-
-
-class Record(NamedTuple):
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes
-    value: bytes
+TPS = tuple(TopicPartition(topic, 0) for topic in ROOM_TOPICS)
 
 
 class Live:
@@ -32,26 +26,15 @@ class Live:
 
     def __init__(self) -> None:
         self.now = START
-        self.ends = dict.fromkeys(TPS, 0)
+        self.feed = FakeSourceFeed(*ROOM_TOPICS)
         self.shard = Shard(RoomMachine(RULEBOOK), WatermarkPolicy().lateness_ms, partition=0)
-        groups: Any = {"rooms": ROOM_TOPICS}
-        feed: Any = self
-        self.owner = ShardManager(
-            feed, WatermarkPolicy(), groups, lambda group, partition: self.shard, wall=lambda: self.now
+        environment = ShardEnvironment(self.feed, WatermarkPolicy(), wall_ms=lambda: self.now)
+        self.manager = ShardManager(
+            FakeMembership(TPS, []), environment, {"rooms": ROOM_TOPICS}, lambda subject, partition: self.shard
         )
-        self.owner.shards["rooms", 0] = ShardRunner("rooms", 0, self.shard, TPS, [0] * len(TPS), self.now)
-
-    def end(self, tp: TP) -> int:
-        return self.ends[tp]
-
-    def answered(self, tp: TP) -> int:
-        return self.now
-
-    def position(self, tp: TP) -> int:
-        return self.ends[tp]
-
-    def handed_on(self, tp: TP) -> int:
-        return self.ends[tp]
+        self.manager.shards["rooms", 0] = ShardRunner(
+            ShardId("rooms", 0), self.shard, TPS, dict.fromkeys(TPS, 0), environment
+        )
 
     def run(self, until: int, arrivals: Iterable[tuple[int, RoomEvent]] = ()) -> None:
         """Let the wall clock go on to `until`, the events arriving at their times."""
@@ -60,25 +43,28 @@ class Live:
             self.now += 50
             while coming and START + coming[0][0] <= self.now:
                 self.arrive(coming.pop(0)[1])
-            self.owner.tick()
+            self.feed.answer_all(self.now)
+            self.manager.tick()
 
     def arrive(self, event: RoomEvent) -> None:
         topic = ROOM_TOPICS[0 if isinstance(event, BuyerEntry) else 1 if isinstance(event, Comment) else 2]
-        tp = TP(topic, 0)
-        offset, self.ends[tp] = self.ends[tp], self.ends[tp] + 1
-        value = msgspec.json.encode(event)
-        self.owner.take([Record(topic, 0, offset, self.now, event.room_id.encode(), value)])
+        self._ingest(topic, event.room_id.encode(), msgspec.json.encode(event))
 
     def rubbish(self, topic: str) -> None:
         """What is no event arrives."""
-        tp = TP(topic, 0)
-        offset, self.ends[tp] = self.ends[tp], self.ends[tp] + 1
-        self.owner.take([Record(topic, 0, offset, self.now, b"", b"rubbish")])
+        self._ingest(topic, b"", b"rubbish")
+
+    def _ingest(self, topic: str, key: bytes, value: bytes) -> None:
+        tp = TopicPartition(topic, 0)
+        offset = self.feed.reported_ends[tp]
+        self.feed.reported_ends[tp] = self.feed.delivered[tp] = offset + 1
+        self.feed.answer_all(self.now)
+        self.manager.ingest(batch([Fetched(topic, 0, offset, self.now, key, value)]))
 
     def said(self, kind: type) -> list[Any]:
         """Bodies of that kind; a verdict goes to its host's shard as well, which is not told here."""
-        emitted = self.shard.collector.outputs
-        return [out.body for out in emitted if isinstance(out.body, kind) and out.topic != "verdict-by-host"]
+        outputs = self.shard.collector.outputs
+        return [out.body for out in outputs if isinstance(out.body, kind) and out.topic != "verdict-by-host"]
 
     def notices(self, room: str = ROOM) -> list[tuple[str, int]]:
         """Kind and time, in order of time and name."""

@@ -1,0 +1,101 @@
+"""The ports that write: changelogs and outputs, on aiokafka's producer."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from aiokafka.errors import MessageSizeTooLargeError
+
+from vigil.agents.faust.table import MirrorTable
+from vigil.agents.faust.transport import changelog_batch
+from vigil.agents.ports import OutputRecord
+from vigil.app.engine.changelog import ChangelogRecord
+from vigil.topics.catalog import SubjectName
+
+
+class FaustPendingAppend:
+    """Batches on their way to a changelog. Implements `PendingAppend`."""
+
+    def __init__(self, batches: Sequence[tuple["asyncio.Future[Any]", int]]) -> None:
+        """`batches`: the acknowledgement of each, with its number of records."""
+        self._batches = batches
+
+    async def acknowledged(self) -> int:
+        end = 0
+        for acknowledgement, records in self._batches:
+            end = (await acknowledgement).offset + records
+        return end
+
+
+class FaustChangelogWriter:
+    """Writes each checkpoint of a shard in as few batches as possible. Implements `ChangelogWriter`."""
+
+    def __init__(
+        self,
+        producer: Callable[[], Any],
+        tables: Mapping[SubjectName, MirrorTable],
+        marker_alone: bool = False,
+        new_batch: Callable[[], Any] = changelog_batch,
+    ) -> None:
+        """`producer`: the app's current aiokafka producer. `new_batch`: an empty batch for a changelog.
+
+        `marker_alone`: write the marker in a batch of its own. A broker that reports the first offset of the last batch
+        as the end of the log (the embedded one) needs that; elsewhere a checkpoint of usual size is one batch, which
+        the log has as a whole or not at all.
+        """
+        self._producer = producer
+        self._tables = tables
+        self._marker_alone = marker_alone
+        self._new_batch = new_batch
+
+    async def append(
+        self, subject: SubjectName, partition: int, records: Sequence[ChangelogRecord]
+    ) -> FaustPendingAppend:
+        topic = self._tables[subject].changelog_topic_name
+        sent = []
+        for batch in self._batches(records):
+            future = await self._producer().send_batch(batch, topic, partition=partition)
+            sent.append((future, batch.record_count()))
+        return FaustPendingAppend(sent)
+
+    def _batches(self, records: Sequence[ChangelogRecord]) -> Iterator[Any]:
+        batch = self._new_batch()
+        for number, record in enumerate(records, start=1):
+            alone = self._marker_alone and number == len(records) > 1
+            if alone or not _append(batch, record):
+                yield batch
+                batch = self._new_batch()
+                _append(batch, record)
+        yield batch
+
+    def known_end(self, subject: SubjectName, partition: int) -> int:
+        return self._tables[subject].store.ends.get(partition, 0)
+
+    def confirm_end(self, subject: SubjectName, partition: int, end: int) -> None:
+        self._tables[subject].store.ends[partition] = end
+
+
+class FaustOutputSender:
+    """Publishes outputs. Implements `OutputSender`."""
+
+    def __init__(self, producer: Callable[[], Any]) -> None:
+        """`producer`: the app's current aiokafka producer."""
+        self._producer = producer
+
+    async def send(self, records: Sequence[OutputRecord]) -> list[OutputRecord]:
+        producer = self._producer()
+        sent = [
+            await producer.send(record.topic, record.value, key=record.key, headers=record.headers)
+            for record in records
+        ]
+        too_large = []
+        for record, acknowledgement in zip(records, sent, strict=True):
+            try:
+                await acknowledgement
+            except MessageSizeTooLargeError:
+                too_large.append(record)
+        return too_large
+
+
+def _append(batch: Any, record: ChangelogRecord) -> bool:
+    return batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is not None

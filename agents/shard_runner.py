@@ -1,0 +1,250 @@
+"""One owned shard with all of its live state: its sources, its watermark, its back-pressure, its engine shard.
+
+    batch ──▶ ingest ──▶ engine shard ──▶ outputs (collected until the next checkpoint)
+    tick  ──▶ advance ─┬─ a source that is not idle: its largest event time − allowed lateness
+                       ├─ all idle, live: the wall clock (as far as the broker has answered) − allowed lateness
+                       └─ all idle, recorded: the end of the input
+
+Work is cut into time slices: after an outage all timers of it are due at once, and the windows of 100,000 suppliers
+keep a worker busy for seconds for each hour of it. Meanwhile the worker has to stay a member of its group.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from vigil.agents.ports import Batch, SourceFeed, TopicPartition
+from vigil.agents.source_tracker import SourceTracker, WatermarkPolicy
+from vigil.agents.wall_clock import wall_ms
+from vigil.app.engine.shard import Shard
+from vigil.app.engine.watermark import MAX_TIME
+from vigil.topics.catalog import SubjectName
+from vigil.topics.envelope import Output
+
+WATERMARK_STEP_MS: Final = 60_000
+"""Event time by which a watermark advances between two looks at the time budget."""
+
+QUICK_STEP_S: Final = 0.001
+"""A step that took no longer than this had next to nothing to do: the next one is twice as long. Recorded data may lie
+years apart."""
+
+TIMERS_PER_SLICE: Final = 100
+"""Check the time budget after this many timers or, in arrival order, records: a supplier whose state was not loaded for
+long takes 1 ms."""
+
+
+class ShardId(NamedTuple):
+    """Which shard: partition `partition` of all topics of `subject`."""
+
+    subject: SubjectName
+    partition: int
+
+
+class ShardEnvironment(NamedTuple):
+    """What all shards of a worker share."""
+
+    feed: SourceFeed
+    policy: WatermarkPolicy
+    upstream_written_at: Mapping[SubjectName, int | None] = {}
+    """Recorded data, for subjects that read what other subjects write: since when (wall clock, ms) all of it is
+    written; None: not yet. The worker updates it."""
+    measured: frozenset[str] = frozenset()
+    """Outputs whose delay is measured."""
+    wall_ms: Callable[[], int] = wall_ms
+
+
+class ShardRunner:
+    """All live state of one owned shard."""
+
+    def __init__(
+        self,
+        id_: ShardId,
+        shard: Shard,
+        tps: Sequence[TopicPartition],
+        ends: Mapping[TopicPartition, int],
+        environment: ShardEnvironment,
+    ) -> None:
+        """`tps`: the sources by source index; `ends`: of each, asked of the broker after the assignment."""
+        now = environment.wall_ms()
+        self.id = id_
+        self.shard = shard
+        self.sources = tuple(
+            SourceTracker(tp, position, ends[tp], now) for tp, position in zip(tps, shard.sources, strict=True)
+        )
+        """By source index."""
+        self._environment = environment
+        self._feed = environment.feed
+        self._policy = environment.policy
+        self.ended = False
+        """Recorded data: the shard has reached the end of its input."""
+        self.behind = False
+        """True if the last time slice ended before the watermark caught up."""
+        self.paused = False
+        """True if any source is paused."""
+        self.has_outbox = False
+        """True if the last checkpoint had outputs: whoever acquires the shard next would send them again."""
+        self.eligible_at: dict[str, int] = {}
+        """By identity of a verdict or notice that is not published yet: the earliest time at which it could be judged
+        (wall clock, ms)."""
+
+    @property
+    def subject(self) -> SubjectName:
+        return self.id.subject
+
+    @property
+    def partition(self) -> int:
+        return self.id.partition
+
+    def backlog(self) -> int:
+        """Records that exist and were not read yet."""
+        return sum(source.backlog() for source in self.sources)
+
+    # ---- data -------------------------------------------------------------------------------------------------
+
+    def ingest(self, source_index: int, batch: Batch, slice_end: float) -> Batch | None:
+        """Ingest one batch of a source and judge what it allows; return what is left if time ran out.
+
+        `slice_end`: when other shards are to have their turn (`time.monotonic`). Only shards in arrival order return a
+        rest: in event-time order ingesting is cheap, judging is bounded by `advance`.
+
+        Raises RuntimeError if records were lost between the consumer and the shard.
+        """
+        now = self._environment.wall_ms()
+        source = self.sources[source_index]
+        read_offset = source.position.read_offset
+        first = batch.records[0]
+        if read_offset < batch.expected_offset:
+            raise RuntimeError(
+                f"{first.topic}, partition {first.partition}: the records from offset {read_offset} to "
+                f"{batch.expected_offset} were delivered and did not arrive; a restart reads them again"
+            )
+        if first.offset > read_offset:
+            source.gap = (read_offset, first.offset)
+        rest = self._ingest_slices(source_index, batch, now, slice_end)
+        self.ended = False
+        self.advance(now, slice_end, arrived_at=min(first.timestamp, now))
+        self.throttle()
+        return rest
+
+    def _ingest_slices(self, source_index: int, batch: Batch, now: int, slice_end: float) -> Batch | None:
+        shard, source, records = self.shard, self.sources[source_index], batch.records
+        wall = now if self._policy.live else None
+        size = len(records) if shard.event_time_order else TIMERS_PER_SLICE
+        for begin in range(0, len(records), size):
+            end = begin + size
+            if shard.ingest(source_index, records[begin:end], wall):
+                source.arrived(now)
+            # A producer whose messages are all invalid counts as silent: it must not hold the watermark back.
+            if time.monotonic() >= slice_end:
+                return Batch(batch.tp, records[end:], source.position.read_offset) if end < len(records) else None
+        return None
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    def advance(self, now: int, slice_end: float, arrived_at: int = 0) -> None:
+        """Advance the watermark as far as the sources allow and time lasts.
+
+        `arrived_at`: when the broker received what allows it (wall clock, ms); 0 if nothing arrived.
+        """
+        outputs = self.shard.collector.outputs
+        known = len(outputs)
+        slowest, answered_at = self._observe_sources()
+        self._advance_to(slowest, answered_at, now, slice_end)
+        if self._policy.live:
+            measured = self._environment.measured
+            for output in outputs[known:]:
+                if output.topic in measured:
+                    self.eligible_at[output.id] = min(now, self._eligible_at(output, arrived_at))
+
+    def _observe_sources(self) -> tuple[int, int]:
+        """Update the sources. Return the smallest of the largest event times of those that are not idle, and the oldest
+        of the last answers for those that are; MAX_TIME for none."""
+        feed, policy = self._feed, self._policy
+        slowest = answered_at = MAX_TIME
+        for source in self.sources:
+            source_answered_at = source.observe(feed, policy)
+            if source.idle:
+                answered_at = min(answered_at, source_answered_at)
+            else:
+                slowest = min(slowest, source.position.max_event_time)
+        return slowest, answered_at
+
+    def _advance_to(self, slowest: int, answered_at: int, now: int, slice_end: float) -> None:
+        policy = self._policy
+        all_idle = slowest == MAX_TIME
+        if policy.live:
+            # Records that the broker held back for longer than a fetch waits are not silence either.
+            time_ = min(now, answered_at + 2 * policy.fetch_wait_ms + 100) if all_idle else slowest
+            self.behind = self._advance_in_steps(time_ - policy.lateness_ms, slice_end)
+        elif self.subject in self._environment.upstream_written_at:
+            # What other subjects write arrives in no order of time: recorded data waits until all of it is there.
+            written_at = self._environment.upstream_written_at[self.subject]
+            if all_idle and written_at is not None and answered_at > written_at:
+                self._end_input()
+        elif all_idle:
+            self._end_input()
+        else:
+            self.behind = self._advance_in_steps(slowest - policy.lateness_ms, slice_end)
+
+    def _advance_in_steps(self, target: int, slice_end: float) -> bool:
+        """Advance the watermark until time runs out; True if that is before `target`: later ticks do the rest."""
+        shard = self.shard
+        step_began = time.monotonic()
+        step = WATERMARK_STEP_MS
+        while shard.watermark < target:
+            before = shard.watermark
+            next_ = target if before <= 0 else min(target, before + step)
+            more = shard.advance_watermark(next_, TIMERS_PER_SLICE)
+            now = time.monotonic()
+            if shard.watermark == before and not more:  # it waits for records that were read before a restart
+                return False
+            if now >= slice_end:
+                return shard.watermark < target
+            step = 2 * step if now - step_began < QUICK_STEP_S else WATERMARK_STEP_MS
+            step_began = now
+        return False
+
+    def _end_input(self) -> None:
+        """Recorded data has been read to its end: judge what is left, and collect the final outputs of every key."""
+        if self.ended:
+            return
+        until = self._policy.recorded_until
+        if until is None:
+            until = max(source.position.max_event_time for source in self.sources)
+        self.ended = True
+        if until >= 0:
+            self.shard.end_of_input(until)
+
+    def _eligible_at(self, output: Output, arrived_at: int) -> int:
+        """The earliest time at which an output could be judged (wall clock, ms).
+
+        Not before the allowed lateness has passed; not before the first of the records arrived that advanced the
+        watermark; and where a source had no event of that time, not before it had been silent for long enough.
+        """
+        policy = self._policy
+        due = output.judged + policy.lateness_ms
+        silent = [
+            source.silent_since + policy.idle_after_ms
+            for source in self.sources
+            if source.idle and source.position.max_event_time <= due
+        ]
+        return max(due, arrived_at, *silent)
+
+    # ---- back-pressure ----------------------------------------------------------------------------------------
+
+    def throttle(self) -> None:
+        """Keep the reorder buffer bounded: sources that are ahead are paused until the slowest has caught up."""
+        most = self._policy.max_buffered
+        size = len(self.shard.reorder_buffer)
+        if size <= most and not self.paused:
+            return
+        behind = [source for source in self.sources if source.backlog()]
+        if size > most and behind:
+            # The source that was slowest may have overtaken those that are paused for it: choose it each time.
+            slowest = min(behind, key=lambda source: source.position.max_event_time)
+            for source in self.sources:
+                source.pause(self._feed, source is not slowest)
+        elif size < most // 2 or all(source.paused for source in behind):
+            for source in self.sources:
+                source.pause(self._feed, False)
+        self.paused = any(source.paused for source in self.sources)
