@@ -19,11 +19,12 @@ from vigil.agents.shard_runner import ShardRunner
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.changelog import OutboxMessage
 from vigil.app.engine.shard import Snapshot
+from vigil.topics.catalog import TOPICS
 from vigil.topics.envelope import cloud_event_headers, stamp, without_value
 
 T = TypeVar("T")
 
-STAMPED: Final = frozenset({"verdict", "verdict-shadow"})
+STAMPED: Final = frozenset(topic.name for topic in TOPICS if topic.stamped)
 """Outputs that carry the time at which they were published."""
 
 CHECKPOINT_DUTY_FACTOR: Final = 4

@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.support.faulty_worker import FAULTS
 from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import plan, zombie
-from tools.chaos_run import Outcome, Run, summary
+from tools.chaos_run import ChaosResult, Run, summary
 
 TABLE = Path("docs/chaos-results.csv")
 
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     return int(bool(bad) == (options.fault is None))
 
 
-def report(outcome: Outcome, folder: Path) -> None:
+def report(outcome: ChaosResult, folder: Path) -> None:
     """Print the outcome of a run."""
     line = summary(outcome)
     print(" · ".join(f"{name} {value}" for name, value in line.items() if value != ""), flush=True)
@@ -91,7 +91,7 @@ def seeds_in(table: Path) -> set[int]:
         return {int(row["seed"]) for row in csv.DictReader(file)}
 
 
-def write(table: Path, outcome: Outcome) -> None:
+def write(table: Path, outcome: ChaosResult) -> None:
     """Add a run to the table, in place of an earlier one of the same seed."""
     line = {name: str(value) for name, value in summary(outcome).items()}
     rows = []

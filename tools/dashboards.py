@@ -33,7 +33,7 @@ class Dashboard:
         self._add({"type": "row", "title": title, "collapsed": False, "panels": []}, 24, 1)
         self._x, self._y, self._height = 0, self._y + 1, 0
 
-    def stat(
+    def stat(  # noqa: PLR0913 - what a panel shows is one argument each
         self, title: str, says: str, expr: str, unit: str, *, warn: float | None = None, bad: float | None = None,
         width: int = 4,
     ) -> None:  # fmt: skip
@@ -43,16 +43,18 @@ class Dashboard:
             {"color": colour, "value": value} for colour, value in (("yellow", warn), ("red", bad)) if value is not None
         ]
         shown = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-        self._panel("stat", title, says, [(expr, "")], unit, width, 4, {"thresholds": {"mode": "absolute", "steps": steps}},
-                    {"reduceOptions": shown, "colorMode": "value", "graphMode": "area", "textMode": "auto",
-                     "justifyMode": "auto", "orientation": "auto"})  # fmt: skip
+        options = {"reduceOptions": shown, "colorMode": "value", "graphMode": "area", "textMode": "auto",
+                   "justifyMode": "auto", "orientation": "auto"}  # fmt: skip
+        defaults = {"unit": unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}}
+        self._panel(_panel("stat", title, says, defaults, options), [(expr, "")], (width, 4))
 
     def lines(self, title: str, says: str, queries: Sequence[Query], unit: str, *, width: int = 8) -> None:
         """Series over time."""
         custom = {"lineWidth": 1, "fillOpacity": 8, "showPoints": "never", "spanNulls": False}
         legend = {"displayMode": "list", "placement": "bottom", "showLegend": True}
-        self._panel("timeseries", title, says, queries, unit, width, 8, {"custom": custom},
-                    {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}})  # fmt: skip
+        options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
+        panel = _panel("timeseries", title, says, {"unit": unit, "min": 0, "custom": custom}, options)
+        self._panel(panel, queries, (width, 8))
 
     def heat(self, title: str, says: str, expr: str, unit: str, *, width: int = 8) -> None:
         """How a histogram's values spread over time."""
@@ -60,22 +62,17 @@ class Dashboard:
             "calculate": False, "cellGap": 1, "color": {"mode": "scheme", "scheme": "Blues", "steps": 64},
             "yAxis": {"unit": unit}, "legend": {"show": True}, "tooltip": {"mode": "single", "yHistogram": False},
         }  # fmt: skip
-        self._panel("heatmap", title, says, [(expr, "{{le}}")], unit, width, 8, {}, options, form="heatmap")
+        panel = _panel("heatmap", title, says, {"unit": unit, "min": 0}, options)
+        self._panel(panel, [(expr, "{{le}}")], (width, 8))
 
-    def _panel(
-        self, kind: str, title: str, says: str, queries: Sequence[Query], unit: str, width: int, height: int,
-        defaults: dict[str, Any], options: dict[str, Any], form: str = "time_series",
-    ) -> None:  # fmt: skip
-        targets = [
+    def _panel(self, panel: dict[str, Any], queries: Sequence[Query], size: tuple[int, int]) -> None:
+        form = "heatmap" if panel["type"] == "heatmap" else "time_series"
+        panel["targets"] += [
             {"datasource": SOURCE, "expr": expr, "legendFormat": legend, "refId": "ABCDEF"[n], "range": True,
              "format": form}
             for n, (expr, legend) in enumerate(queries)
         ]  # fmt: skip
-        self._add(
-            {"type": kind, "title": title, "description": says, "datasource": SOURCE, "targets": targets,
-             "fieldConfig": {"defaults": {"unit": unit, "min": 0, **defaults}, "overrides": []}, "options": options},
-            width, height,
-        )  # fmt: skip
+        self._add(panel, *size)
 
     def _add(self, panel: dict[str, Any], width: int, height: int) -> None:
         if self._x + width > 24:
@@ -100,6 +97,14 @@ class Dashboard:
             "panels": self._panels,
         }  # fmt: skip
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _panel(kind: str, title: str, says: str, defaults: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """A panel without its queries."""
+    return {
+        "type": kind, "title": title, "description": says, "datasource": SOURCE, "targets": [],
+        "fieldConfig": {"defaults": defaults, "overrides": []}, "options": options,
+    }  # fmt: skip
 
 
 def rate(metric: str, by: str = "", more: str = "") -> str:

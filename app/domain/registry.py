@@ -43,6 +43,10 @@ class Registry:
         """By topic, in the order of the catalogue: every output but dead letters."""
         self.replayed: Final = tuple(output for output in self.outputs.values() if output.replayed)
         """The outputs that consumers see, in the order of the catalogue."""
+        self.latency_promised: Final = frozenset(
+            output.topic for output in self.outputs.values() if output.latency_promised
+        )
+        """The outputs that the latency promise holds for."""
         self.depends_on: Final = {name: self._dependencies(name) for name in self.subjects}
         """By subject: the subjects that write its internal sources, but for those that feed back."""
         self.upstream: Final = {name: feeding for name in self.subjects if (feeding := self._upstream(name))}

@@ -114,12 +114,14 @@ def judge(
     readers = {name: subject for subject, names in sources.items() for name in names}
     for topic in topics:
         here, reader = found.get(topic.name), readers.get(topic.name)
-        findings = _findings(topic.name, here, settings, topic.config, differing.get(reader) if reader else None)
+        wanted = _Wanted(topic.name, topic.config, settings.replication)
+        findings = _findings(here, wanted, differing.get(reader) if reader else None)
         lines.append(TopicLine(topic.name, topic.direction, reader, clean_up(topic.config), here, findings))
     for subject in sources:
         name = changelog_of(settings.app_id, subject)
         config = changelog_config()
-        findings = _findings(name, found.get(name), settings, config, differing[subject], state=True)
+        wanted = _Wanted(name, config, settings.replication, state=True)
+        findings = _findings(found.get(name), wanted, differing[subject])
         lines.append(TopicLine(name, "state", subject, clean_up(config), found.get(name), findings))
     return lines
 
@@ -149,15 +151,25 @@ def _counts(
     )
 
 
-def _findings(
-    name: str,
-    found: Found | None,
-    settings: Settings,
-    wanted: Mapping[str, str],
-    differing: Finding | None,
-    state: bool = False,
-) -> list[Finding]:
-    """`state`: the topic is a changelog."""
+class _Wanted(NamedTuple):
+    """One topic as it must be."""
+
+    name: str
+    config: Mapping[str, str]
+    replication: int
+    state: bool = False
+    """True for a changelog."""
+
+    def alter(self, key: str) -> str:
+        """The command that corrects one key of the configuration."""
+        return (
+            f"kafka-configs --alter --entity-type topics --entity-name {self.name} "
+            f"--add-config {key}={self.config[key]}"
+        )
+
+
+def _findings(found: Found | None, wanted: _Wanted, differing: Finding | None) -> list[Finding]:
+    """What is wrong with one topic; `differing`: what is wrong with all topics of its subject."""
     if found is None:
         return [Finding("missing", "does not exist", "vigil topics --create, or start a worker with the right to")]
     findings = [differing] if differing is not None else []
@@ -169,24 +181,23 @@ def _findings(
                 "bring the brokers back that hold them",
             )
         )
-    if found.replicas < settings.replication:
+    if found.replicas < wanted.replication:
         findings.append(
             Finding(
                 "warn",
-                f"has {found.replicas} replicas where the setting `replication` says {settings.replication}",
+                f"has {found.replicas} replicas where the setting `replication` says {wanted.replication}",
                 "reassign its partitions with kafka-reassign-partitions",
             )
         )
-    if wanted and found.config is not None:
-        alter = f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config "
-        findings += [*_clean_up(found.config, wanted, alter, state), *_too_small(found.config, wanted, alter)]
-        findings += _unlimited(found.config, wanted, alter)
+    if wanted.config and found.config is not None:
+        for check in (_clean_up, _too_small, _unlimited):
+            findings += check(found.config, wanted)
     return findings
 
 
-def _clean_up(config: Mapping[str, str], wanted: Mapping[str, str], alter: str, state: bool) -> Iterator[Finding]:
+def _clean_up(config: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
     """A clean-up policy that is not the wanted one: of state that loses data, elsewhere consumers miss messages."""
-    policy, must = config.get("cleanup.policy"), wanted["cleanup.policy"]
+    policy, must = config.get("cleanup.policy"), wanted.config["cleanup.policy"]
     if policy is None or set(policy.replace(" ", "").split(",")) == {must}:
         return
     why = (
@@ -195,9 +206,9 @@ def _clean_up(config: Mapping[str, str], wanted: Mapping[str, str], alter: str, 
         else "of each key only the last message is kept, and consumers that come later miss the others"
     )
     yield Finding(
-        "fail" if state else "warn",
+        "fail" if wanted.state else "warn",
         f"cleanup.policy is {policy}, not {must}: {why}",
-        f"{alter}cleanup.policy={must}",
+        wanted.alter("cleanup.policy"),
     )
 
 
@@ -209,20 +220,16 @@ _TOO_SMALL: Final = (
 """What happens where a number is smaller than the wanted one."""
 
 
-def _too_small(config: Mapping[str, str], wanted: Mapping[str, str], alter: str) -> Iterator[Finding]:
+def _too_small(config: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
     for key, why in _TOO_SMALL:
-        if key in wanted and key in config and -1 < int(config[key]) < int(wanted[key]):
+        least = wanted.config.get(key)
+        if least is not None and key in config and -1 < int(config[key]) < int(least):
             level: Level = "fail" if key == "max.message.bytes" else "warn"
-            yield Finding(
-                level, f"{key} is {config[key]}, less than {wanted[key]}: {why}", f"{alter}{key}={wanted[key]}"
-            )
+            yield Finding(level, f"{key} is {config[key]}, less than {least}: {why}", wanted.alter(key))
 
 
-def _unlimited(config: Mapping[str, str], wanted: Mapping[str, str], alter: str) -> Iterator[Finding]:
+def _unlimited(config: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
     key = "retention.bytes"
-    if key in wanted and key in config and int(config[key]) < 0:
-        yield Finding(
-            "warn",
-            f"{key} is not set: a flood of bad messages would fill the brokers' disks",
-            f"{alter}{key}={wanted[key]}",
-        )
+    if key in wanted.config and key in config and int(config[key]) < 0:
+        words = f"{key} is not set: a flood of bad messages would fill the brokers' disks"
+        yield Finding("warn", words, wanted.alter(key))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 import orjson
@@ -36,9 +37,20 @@ def worker_metrics(registry: Registry = REGISTRY) -> WorkerMetrics:
         registry.sources,
         written(registry.topics.values()),
         rejections,
-        [output.topic for output in registry.outputs.values() if output.latency_promised],
+        registry.latency_promised,
         [metric for subject in subjects for metric in subject.metrics.metrics],
     )
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """What the reporter reads of a worker."""
+
+    manager: ShardManager
+    not_ready: Callable[[], str | None]
+    """Why the worker does not judge; None where it does."""
+    standby_lag: Callable[[], Mapping[SubjectName, int]] = dict
+    """Changelog records that standbys have not read yet, by subject."""
 
 
 class MetricsReporter:
@@ -47,21 +59,16 @@ class MetricsReporter:
     def __init__(
         self,
         metrics: WorkerMetrics,
-        manager: ShardManager,
+        worker: WorkerView,
         settings: Settings,
         rulebook: Rulebook,
-        not_ready: Callable[[], str | None],
-        standby_lag: Callable[[], Mapping[SubjectName, int]] = dict,
         registry: Registry = REGISTRY,
     ) -> None:
-        """`not_ready`: why the worker does not judge; None where it does. `standby_lag`: records by subject."""
         self._metrics = metrics
-        self._manager = manager
+        self._worker = worker
         self._settings = settings
         self._rulebook = rulebook
         self._live = settings.clock == "live"
-        self._not_ready = not_ready
-        self._standby_lag = standby_lag
         self._registry = registry
         self._refused: Counter[tuple[str, str]] = Counter()
         """In this minute, by topic and reason."""
@@ -71,7 +78,7 @@ class MetricsReporter:
         self._of_outputs = {topic: read for each in subjects for topic, read in each.metrics.of_outputs.items()}
         self._of_counts = {name: read for each in subjects for name, read in each.metrics.of_counts.items()}
         self._gauge_topics = {topic for each in subjects for topic in each.metrics.gauge_topics}
-        self._measured = {output.topic for output in registry.outputs.values() if output.latency_promised}
+        self._measured = registry.latency_promised
         self._published_at = {topic.name for topic in registry.topics.values() if topic.stamped} & self._measured
         metrics.rulebook.labels(digest=rulebook.digest[:12]).set(1)
 
@@ -149,17 +156,17 @@ class MetricsReporter:
             gauge.clear()
         owned: Counter[str] = Counter()
         paused: Counter[str] = Counter()
-        for runner in self._manager.shards.values():
+        for runner in self._worker.manager.shards.values():
             self._counted(runner)
             owned[runner.subject] += 1
             paused[runner.subject] += sum(source.paused for source in runner.sources)
             self._refresh_shard(runner, now)
-        standby_lag = self._standby_lag()
+        standby_lag = self._worker.standby_lag()
         for subject in self._registry.subjects:
             metrics.shards.labels(subject).set(owned[subject])
             metrics.standby_lag.labels(subject).set(standby_lag.get(subject, 0))
             metrics.held_back.labels(subject).set(paused[subject])
-        metrics.ready.set(1 if self._not_ready() is None else 0)
+        metrics.ready.set(1 if self._worker.not_ready() is None else 0)
         self._refresh_gauges(now)
 
     def _refresh_shard(self, runner: ShardRunner, now: int) -> None:
@@ -174,7 +181,7 @@ class MetricsReporter:
 
     def _refresh_gauges(self, now: int) -> None:
         """The subjects' own gauges: sums over the shards of this worker."""
-        shards = self._manager.shards
+        shards = self._worker.manager.shards
         self._gauges = {place: known for place, known in self._gauges.items() if shards.get(place) is known[0]}
         totals: Gauges = {
             (metric.name, labels): 0

@@ -27,7 +27,7 @@ from vigil.app.kafka.admin import changelog_of, ensure_topics
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.health import HealthServer
 from vigil.app.observability.logs import silence_libraries
-from vigil.app.runtime.metrics_reporter import MetricsReporter, worker_metrics
+from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.app.runtime.rulebook_check import check_rulebook
 from vigil.app.runtime.upstream_watcher import UpstreamWatcher
 from vigil.app.runtime.watchdog import EventLoopWatchdog
@@ -97,14 +97,13 @@ class Worker:
                 ports.feed,
                 watermark_policy(settings),
                 self._upstream.written_at,
-                frozenset(output.topic for output in REGISTRY.outputs.values() if output.latency_promised),
+                REGISTRY.latency_promised,
             ),
             {subject: machine.topics for subject, machine in self.machines.items()},
             self._new_shard,
         )
-        self._reporter = MetricsReporter(
-            self.metrics, self.manager, settings, rulebook, health.not_ready, self.adapter.standby_lag
-        )
+        view = WorkerView(self.manager, health.not_ready, self.adapter.standby_lag)
+        self._reporter = MetricsReporter(self.metrics, view, settings, rulebook)
         self.checkpoints = Checkpointer(self.manager, ports, checkpoint_settings(settings), self._reporter)
         self._watchdog = EventLoopWatchdog(
             settings.session_timeout_ms, self.metrics.loop_gap.observe, lambda: health.ready

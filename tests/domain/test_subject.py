@@ -22,7 +22,7 @@ from vigil.app.engine.changelog import OutboxMessage
 from vigil.app.kafka.acls import Acl, needed
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_audit import judge
-from vigil.app.runtime.metrics_reporter import MetricsReporter, worker_metrics
+from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.app.runtime.replay import Outputs, Replay, written
 from vigil.app.runtime.whatif.backtest import as_json
 from vigil.app.runtime.whatif.compare import compare
@@ -113,10 +113,10 @@ def test_its_metrics_begin_at_0_and_rise_with_what_is_published() -> None:
     assert value("vigil_events_total", {"topic": "stock-change"}) == 0
     assert value("vigil_outputs_total", {"topic": "stock-alert"}) == 0
     assert value("vigil_restored_records_total", {"shards": "shelves"}) == 0
-    owner: Any = SimpleNamespace(shards={})
-    reporter = MetricsReporter(metrics, owner, Settings(), rulebook(), lambda: None, registry=TOY_REGISTRY)
+    manager: Any = SimpleNamespace(shards={})
+    reporter = MetricsReporter(metrics, WorkerView(manager, lambda: None), Settings(), rulebook(), TOY_REGISTRY)
     shard = SimpleNamespace(collector=SimpleNamespace(counts={}))
-    runner: Any = SimpleNamespace(group="shelves", partition=0, shard=shard, permitted={})
+    runner: Any = SimpleNamespace(subject="shelves", partition=0, shard=shard, eligible_at={})
     sent = [
         OutboxMessage(each.topic, each.key, each.id, each.at, msgspec.json.encode(each.body), each.judged)
         for each in replayed()["stock-alert"]

@@ -11,7 +11,7 @@ from vigil.app.engine.subject import OutputCollector
 from vigil.app.kafka.settings import Settings
 from vigil.app.observability.metrics import MAX_LABEL_VALUES
 from vigil.app.runtime import metrics_reporter as module
-from vigil.app.runtime.metrics_reporter import MetricsReporter, worker_metrics
+from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.topics.catalog import SubjectName
 
 T = 1_700_000_000_000
@@ -31,11 +31,9 @@ class World:
         self.manager: Any = SimpleNamespace(shards={("rooms", 0): self.runner})
         self.report = MetricsReporter(
             self.metrics,
-            self.manager,
+            WorkerView(self.manager, lambda: self.why, lambda: self.standby_lag),
             Settings(**settings),
             load_rulebook(),
-            lambda: self.why,
-            lambda: self.standby_lag,
         )
 
     def sent(self, topic: str, body: str, *, at: int = T, judged: int = T) -> None:

@@ -1,10 +1,10 @@
-"""Rooms under several rulebooks at once: one shard decodes, orders and knows duplicates, and every judge judges.
+"""Rooms under several rulebooks at once: one shard decodes, orders and finds duplicates; each rulebook judges.
 
-    event ──▶ the base's room, which alone is asked what is known and what is shown
-      └─can it matter to the rules judged anew?──▶ each candidate's judge ──▶ its own way out
+    event ──▶ the base's room, which alone decides what is a duplicate and what is published as state
+      └─may it matter to the rules judged again?──▶ each candidate's room ──▶ its own output collector
 
-What is remembered of rooms, and for how long, must be the same under all the rulebooks
-(app/runtime/whatif/replay_plan.py sees to it): so judges forget when the base does.
+What is remembered of rooms, and for how long, must be the same under all the rulebooks: a candidate that changes it is
+replayed apart (app/runtime/whatif/replay_plan.py). So candidates forget a room when the base does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,10 +22,10 @@ from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
 
 
 class CandidateRoom(RoomState):
-    """A room that is asked for the verdicts and notices of some rules alone, never for its figures.
+    """A room that gives the verdicts and notices of some rules, never its statistics.
 
-    Without `signals` it need not see what cannot change them: live frames while it is calm in which nothing begins,
-    buyers' comments, and entries where no greeting is judged.
+    Without `signals` it need not get events that cannot change them: live frames that start no condition while it is
+    calm, buyers' comments, and entries where no greeting is judged.
     """
 
     __slots__ = ("_signals", "calm_until", "greets")
@@ -34,11 +34,11 @@ class CandidateRoom(RoomState):
         self.greets = greets
         self._signals = signals
         self.calm_until = 0
-        """On air and no run is running: up to this time a frame matters only where it begins one."""
+        """On air without an active condition: up to this time a frame matters only if it starts one."""
         super().__init__(room_id, in_force, False, {})
 
     def begins(self, frame: FrameStatus) -> bool:
-        """Would a run begin with the frame?"""
+        """True if a condition starts with the frame."""
         rules = self._effective.conditions
         for holds, limits, _ in rules.live:
             if holds(frame, limits):
@@ -67,17 +67,17 @@ class CandidateRoom(RoomState):
 
 
 class Member:
-    """How a candidate judges rooms, and where what it says goes."""
+    """How a candidate judges rooms, and the collector of its outputs."""
 
     def __init__(self, candidate: Rulebook, rules: frozenset[str], signals: bool, collector: OutputCollector) -> None:
-        """`signals`: of lost signals, too, notices are wanted."""
+        """`signals`: publish notices about lost signals, too."""
         self.collector = collector
         self._limits = EffectiveLimits(candidate, rules)
         self._greets = GREETING in rules
         self._signals = signals
 
     def judge(self, room_id: str) -> CandidateRoom:
-        """Its judge of a new room."""
+        """The candidate's room of a new one."""
         return CandidateRoom(room_id, self._limits, self._greets, self._signals)
 
 
@@ -90,7 +90,7 @@ class CandidatePanel:
         self._base = base
         self._judges = judges
         self._theirs = MAX_TIME
-        """The earliest deadline of a judge."""
+        """The earliest timer of a candidate's room."""
 
     def is_duplicate(self, event: RoomEvent) -> bool:
         return self._base.is_duplicate(event)

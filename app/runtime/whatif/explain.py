@@ -1,7 +1,6 @@
-"""One verdict explained: what happened, by which limits and whose word, what prevents it, and what follows. Pure.
+"""Explains one verdict: what happened, by which limits and source, what would have prevented it, what follows. Pure.
 
-Every number comes from the rulebook, the evidence or the published action; where one does not fit another, a caveat
-says so.
+Every number comes from the rulebook, the evidence or the published action; where they disagree, a caveat says so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,13 +21,13 @@ from vigil.topics.verdicts import Action, Evidence, Verdict
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """The limits that judged, in words."""
+    """The limits by which it was judged, for people."""
 
     rule: str
     says: str
     effective: str
     until: str | None
-    """The day from which others hold; None where none are known."""
+    """The day from which other limits hold; None where there are none."""
     source: str
     numbers: dict[str, str]
 
@@ -51,7 +50,7 @@ class Rung(Struct, frozen=True, kw_only=True):
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """Everything that there is to say of one verdict."""
+    """All that is known about one verdict."""
 
     verdict: Verdict
     happened: str
@@ -61,7 +60,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     prevented: list[str]
     ladder: Rung
     action: Action | None
-    """As last published; None where none is known."""
+    """The last published revision; None where none is known."""
     follows: list[str]
     caveats: list[str]
     time_zone: str
@@ -74,7 +73,10 @@ def explain(
     rulebook: Rulebook,
     raws: Iterable[Raw] | None = None,
 ) -> Explanation:
-    """`verdicts` and `actions` of its host, all that are known; `raws`: the room's events, where they are known."""
+    """Explain a verdict.
+
+    `verdicts` and `actions`: all that are known of its host; `raws`: the room's events, where they are known.
+    """
     clock = Clock(rulebook)
     caveats: list[str] = []
     dated = _judged_by(verdict, rulebook, caveats)
@@ -185,8 +187,8 @@ def _ladder(verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Act
     concluded: dict[str, int | None] = {}
     for each in own.values():
         if each.verdict_id not in overturned:
-            told = counts.add(Violation(each.at, each.verdict_id, each.rule, each.family))
-            concluded.update((by.verdict_id, None if to is None else to.count) for by, to in told)
+            conclusions = counts.add(Violation(each.at, each.verdict_id, each.rule, each.family))
+            concluded.update((by.verdict_id, None if to is None else to.count) for by, to in conclusions)
     dated = rulebook.at(f"ladder.{verdict.family}", verdict.at)
     count = concluded.get(verdict.verdict_id)
     if dated is None:
@@ -227,35 +229,35 @@ def _rung(ladder: Ladder, count: int, rule: str | None) -> str:
 
 
 def _follows(action: Action | None, ladder: Rung, clock: Clock) -> list[str]:
-    told = []
+    sentences = []
     if action is None:
-        told.append("No action of this verdict is known here.")
+        sentences.append("No action of this verdict is known here.")
     elif action.status == "withdrawn":
-        told.append(f"Nothing: a review overturned the verdict, and its action was withdrawn ({_steps(action)}).")
+        sentences.append(f"Nothing: a review overturned the verdict, and its action was withdrawn ({_steps(action)}).")
     else:
-        told.append(f"Recommended: {_steps(action)}.")
+        sentences.append(f"Recommended: {_steps(action)}.")
         if isinstance(action.choice, dict):
             ranges = (
                 f"{name.removesuffix('_days')} {least} to {most} days" for name, (least, most) in action.choice.items()
             )
-            told.append(f"A moderator may choose: {', '.join(ranges)}; the mildest is recommended.")
+            sentences.append(f"A moderator may choose: {', '.join(ranges)}; the mildest is recommended.")
         elif action.choice is not None:
-            told.append(f"A moderator may choose: {' or '.join(action.choice)}; the mildest is recommended.")
+            sentences.append(f"A moderator may choose: {' or '.join(action.choice)}; the mildest is recommended.")
         if action.ban_until is not None:
             longer = action.ban_days is not None and action.ban_until > action.at + action.ban_days * DAY_MS
             rest = ", as long as another ban that was still running" if longer else ""
-            told.append(f"The host is banned until {clock.full(action.ban_until)}{rest}.")
+            sentences.append(f"The host is banned until {clock.full(action.ban_until)}{rest}.")
         if action.revision > 1:
-            told.append(f"It is revision {action.revision}: a late verdict or a review changed what it says.")
+            sentences.append(f"It is revision {action.revision}: a late verdict or a review changed what it says.")
     if ladder.next is not None and ladder.counts_until is not None and ladder.count is not None:
-        told.append(
+        sentences.append(
             f"It counts until {clock.full(ladder.counts_until)}. Another {ladder.family} violation while all "
             f"{ladder.count} count is number {ladder.count + 1}: {ladder.next}."
             if ladder.count > 1
             else f"It counts until {clock.full(ladder.counts_until)}. Another {ladder.family} violation until then is "
             f"number 2: {ladder.next}."
         )
-    return told
+    return sentences
 
 
 def _steps(action: Action) -> str:
@@ -264,7 +266,7 @@ def _steps(action: Action) -> str:
     )
 
 
-def chosen(verdicts: Sequence[Verdict], said: str) -> list[Verdict]:
-    """The verdicts whose identity is, or begins with, what somebody said."""
-    exact = [verdict for verdict in verdicts if verdict.verdict_id == said]
-    return exact[:1] or [verdict for verdict in verdicts if verdict.verdict_id.startswith(said)]
+def chosen(verdicts: Sequence[Verdict], given: str) -> list[Verdict]:
+    """The verdicts whose identity is, or starts with, what was given."""
+    exact = [verdict for verdict in verdicts if verdict.verdict_id == given]
+    return exact[:1] or [verdict for verdict in verdicts if verdict.verdict_id.startswith(given)]

@@ -1,4 +1,4 @@
-"""Where an explanation comes from: a replay's output and its recording, or the topics. The rim of this package."""
+"""Reads what an explanation needs: a replay's output and its recording, or the topics. All I/O of this package."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ SKEW_MS: Final = 600_000
 """Producers write an event within this time of its `at`, or later."""
 
 Place = tuple[str, int | None, int]
-"""Of a message: topic, partition, and offset or line; the partition is None in a recording that tells none."""
+"""Of a message: topic, partition, and offset or line; the partition is None where a recording has none."""
 
 S = TypeVar("S", bound=Struct)
 
@@ -30,16 +30,16 @@ class UnreadableOutput(Exception):
 
 
 class Published(NamedTuple):
-    """What was published, as far as it matters to an explanation."""
+    """What was published, as far as an explanation needs it."""
 
     verdicts: list[Verdict]
     actions: list[Action]
     late: frozenset[Place]
-    """What was refused as late."""
+    """The messages that were rejected as late."""
 
 
 def published_in(folder: Path) -> Published:
-    """What a replay wrote; raise UnreadableOutput."""
+    """Read what a replay wrote; raise UnreadableOutput."""
     letters = _read(folder / "dead-letter.jsonl", DeadLetter)
     return Published(
         list(_read(folder / "verdict.jsonl", Verdict)),
@@ -76,8 +76,8 @@ _line: Final = msgspec.json.Decoder(RecordedLine).decode
 
 
 def raws_of(lines: Iterable[bytes], room_id: str, late: frozenset[Place]) -> Iterator[Raw]:
-    """The room's messages of a recording; what no line can tell is passed over, as it was in the replay."""
-    # Lines that cannot name the room are not decoded: JSON may write other signs than these in several ways.
+    """The room's messages of a recording; lines that cannot be read are skipped, as in the replay."""
+    # Lines that cannot name the room are not decoded. JSON may write other characters than these in several ways.
     plain = room_id.encode() if room_id.isascii() and room_id.isprintable() and not set(room_id) & set('"\\/') else b""
     for number, raw in enumerate(lines, start=1):
         if plain not in raw and b"\\u" not in raw:
@@ -92,7 +92,7 @@ def raws_of(lines: Iterable[bytes], room_id: str, late: frozenset[Place]) -> Ite
 
 
 async def published_on(settings: Settings) -> Published:
-    """What stands in the topics; raise SettingsError where they cannot be read."""
+    """Read what the topics have; raise SettingsError where they cannot be read."""
     return Published(
         [each async for each in _bodies(settings, "verdict", Verdict)],
         [each async for each in _bodies(settings, "enforcement", Action)],

@@ -1,9 +1,9 @@
-"""The story around a verdict: the room's recorded events, in the order in which they were judged, in words. Pure.
+"""The events around a verdict, in the order in which they were judged, as sentences for people. Pure.
 
 raw events ──▶ of the room, around the verdict ──▶ in order ──▶ frames that look alike are one moment
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, La
 from vigil.topics.verdicts import Verdict
 
 BEFORE_MS: Final = 30_000
-"""How much of what was before the verdict's `since` belongs to its story."""
+"""How much of the time before the verdict's `since` is shown."""
 
 AFTER_MS: Final = 15_000
 
@@ -36,7 +36,7 @@ class Raw(NamedTuple):
     offset: int
     """Or the number of the line: the order of arrival."""
     late: bool = False
-    """Was it refused as late?"""
+    """True if it was rejected as late."""
 
 
 class Moment(Struct, frozen=True, kw_only=True):
@@ -44,19 +44,51 @@ class Moment(Struct, frozen=True, kw_only=True):
 
     at: int
     until: int | None = None
-    """Of frames that look alike: when the last one was."""
+    """Of frames that look alike: the time of the last one."""
     topic: str
     words: str
     evidence: bool = False
-    """Does the verdict rest on it?"""
+    """True if it is evidence of the verdict."""
+
+
+class _Read(NamedTuple):
+    """One decoded message; its first three fields are the order in which it was judged."""
+
+    at: int
+    source_index: int
+    offset: int
+    event: RoomEvent
+    late: bool
 
 
 def timeline(raws: Iterable[Raw], verdict: Verdict, rulebook: Rulebook) -> list[Moment]:
-    """The moments around a verdict, of the kinds of events that its rule judges. Refused messages are passed over, late
-    ones are told as such."""
-    first = min((verdict.since, *(each.at for each in verdict.evidence)))
-    last = max((verdict.at, *(each.at for each in verdict.evidence)))
-    events: list[tuple[int, int, int, RoomEvent, bool]] = []
+    """The moments around a verdict, of the kinds of events that its rule judges.
+
+    Rejected messages are left out; late ones are shown as late.
+    """
+    cited = {(each.topic, each.at) for each in verdict.evidence}
+    moments: list[Moment] = []
+    frames: list[FrameStatus] = []
+    for read in sorted(_around(raws, verdict), key=lambda read: read[:3]):
+        event, topic = read.event, ROOM_TOPICS[read.source_index]
+        if read.late:
+            moments.append(Moment(at=read.at, topic=topic, words="came too late to be judged"))
+        elif isinstance(event, FrameStatus):
+            if frames and not _alike(frames[-1], event, rulebook):
+                moments.append(_frames(frames, verdict, cited, rulebook))
+                frames = []
+            frames.append(event)
+        elif _matters(event, verdict):
+            moments.append(Moment(at=read.at, topic=topic, words=_said(event), evidence=(topic, read.at) in cited))
+    if frames:
+        moments.append(_frames(frames, verdict, cited, rulebook))
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def _around(raws: Iterable[Raw], verdict: Verdict) -> Iterator[_Read]:
+    """The valid events of the verdict's room around it, duplicate comments left out."""
+    first = min((verdict.since, *(each.at for each in verdict.evidence))) - BEFORE_MS
+    last = max((verdict.at, *(each.at for each in verdict.evidence))) + AFTER_MS
     seen: set[str] = set()
     for raw in raws:
         if raw.topic not in ROOM_TOPICS:
@@ -66,35 +98,17 @@ def timeline(raws: Iterable[Raw], verdict: Verdict, rulebook: Rulebook) -> list[
             event = decode_room_event(source_index, raw.key, raw.value)
         except InvalidEvent:
             continue
-        if event.room_id != verdict.room_id or not first - BEFORE_MS <= event.at <= last + AFTER_MS:
+        if event.room_id != verdict.room_id or not first <= event.at <= last:
             continue
         if isinstance(event, Comment) and not raw.late:
             if event.comment_id in seen:
                 continue
             seen.add(event.comment_id)
-        events.append((event.at, source_index, raw.offset, event, raw.late))
-    events.sort(key=lambda each: each[:3])
-    rests_on = {(each.topic, each.at) for each in verdict.evidence}
-    moments: list[Moment] = []
-    frames: list[FrameStatus] = []
-    for at, source_index, _, event, late in events:
-        topic = ROOM_TOPICS[source_index]
-        if late:
-            moments.append(Moment(at=at, topic=topic, words="came too late to be judged"))
-        elif isinstance(event, FrameStatus):
-            if frames and not _alike(frames[-1], event, rulebook):
-                moments.append(_frames(frames, verdict, rests_on, rulebook))
-                frames = []
-            frames.append(event)
-        elif _matters(event, verdict):
-            moments.append(Moment(at=at, topic=topic, words=_said(event), evidence=(topic, at) in rests_on))
-    if frames:
-        moments.append(_frames(frames, verdict, rests_on, rulebook))
-    return sorted(moments, key=lambda moment: moment.at)
+        yield _Read(event.at, source_index, raw.offset, event, raw.late)
 
 
 def _matters(event: BuyerEntry | Comment, verdict: Verdict) -> bool:
-    """Could the event have had a part in the verdict?"""
+    """True if the event may have contributed to the verdict."""
     if isinstance(event, BuyerEntry):
         return verdict.rule == GREETING
     rule = RULES.get(verdict.rule)
@@ -103,31 +117,31 @@ def _matters(event: BuyerEntry | Comment, verdict: Verdict) -> bool:
 
 
 def _alike(before: FrameStatus, frame: FrameStatus, rulebook: Rulebook) -> bool:
-    """May two neighbouring frames be told as one moment? Not where a gap is between them that ends a run."""
+    """True if two neighbouring frames are one moment: they look alike, without a gap that ends a condition."""
     rooms = rulebook.at("rooms", frame.at) or rulebook.versions("rooms")[0]
     near = frame.at - before.at <= rooms.limits.max_frame_gap_s * 1000
     return near and _look(before, rulebook) == _look(frame, rulebook)
 
 
 def _look(frame: FrameStatus, rulebook: Rulebook) -> str:
-    """What a frame shows, in words: equal where a rule could see no difference."""
-    said = [frame.stream, "a face" if frame.face else "no face"]
+    """What a frame shows: the same text where no rule could see a difference."""
+    seen = [frame.stream, "a face" if frame.face else "no face"]
     if frame.black:
-        said.append("black picture")
+        seen.append("black picture")
     if frame.activity is not None and frame.activity != "hosting":
-        said.append(f"host {frame.activity}" if frame.activity != "none" else "host does nothing")
+        seen.append(f"host {frame.activity}" if frame.activity != "none" else "host does nothing")
     if frame.av_offset_ms is not None and apart(frame.av_offset_ms, _limits("av-desync", frame.at, rulebook)):
-        said.append(f"sound too {'late' if frame.av_offset_ms > 0 else 'early'}")
+        seen.append(f"sound too {'late' if frame.av_offset_ms > 0 else 'early'}")
     if faults := layout_faults(frame.layout, _limits("layout", frame.at, rulebook)):
-        said.append(f"bad layout: {' and '.join(faults)}")
+        seen.append(f"bad layout: {' and '.join(faults)}")
     if frame.activity == "signed-off" and frame.stream == "live":
-        said.append("off air")
-    said += [f"label {label!r}" for label in frame.labels]
-    return ", ".join(said)
+        seen.append("off air")
+    seen += [f"label {label!r}" for label in frame.labels]
+    return ", ".join(seen)
 
 
 def layout_faults(layout: Layout | None, limits: LayoutLimits) -> list[str]:
-    """What makes a layout bad, in words; nothing where it is not."""
+    """What makes a layout bad, for people; empty where it is not."""
     if layout is None:
         return []
     found = {
@@ -141,20 +155,20 @@ def layout_faults(layout: Layout | None, limits: LayoutLimits) -> list[str]:
 
 
 def _measured(layouts: list[Layout]) -> str:
-    """The measures of some layouts, from the least to the most."""
-    told = []
+    """The measures of some layouts, from the smallest to the largest."""
+    measures = []
     for name in ("camera_share", "uncovered_share", "materials", "videos"):
         values = [getattr(layout, name) for layout in layouts]
         ends = dict.fromkeys(format_value(name, value) for value in (min(values), max(values)))
-        told.append(f"{name.removesuffix('_share')} {' to '.join(ends)}")
-    return ", ".join(told)
+        measures.append(f"{name.removesuffix('_share')} {' to '.join(ends)}")
+    return ", ".join(measures)
 
 
 def _limits(rule: str, at: int, rulebook: Rulebook) -> Any:
     return (rulebook.at(rule, at) or rulebook.versions(rule)[0]).limits
 
 
-def _frames(frames: list[FrameStatus], verdict: Verdict, rests_on: set[tuple[str, int]], rulebook: Rulebook) -> Moment:
+def _frames(frames: list[FrameStatus], verdict: Verdict, cited: set[tuple[str, int]], rulebook: Rulebook) -> Moment:
     first, last = frames[0], frames[-1]
     number = "" if len(frames) == 1 else f"{len(frames)} frames: "
     offsets = [frame.av_offset_ms for frame in frames if frame.av_offset_ms is not None]
@@ -169,7 +183,7 @@ def _frames(frames: list[FrameStatus], verdict: Verdict, rests_on: set[tuple[str
         until=None if len(frames) == 1 else last.at,
         topic="frame-status",
         words=words,
-        evidence=any(("frame-status", frame.at) in rests_on for frame in frames),
+        evidence=any(("frame-status", frame.at) in cited for frame in frames),
     )
 
 
