@@ -53,14 +53,8 @@ class TopicReader:
         self._consumer.assign([*known, *partitions])
         for tp, position in positions.items():
             self._consumer.seek(tp, position)
-        starts = await self._consumer.beginning_offsets(list(partitions))
         ends = await self._consumer.end_offsets(list(partitions))
-        if since is not None:
-            found = await self._consumer.offsets_for_times({tp: since[tp] for tp in partitions})
-            # No record is that late: Kafka answers None, the embedded broker an offset with the timestamp -1.
-            starts = {
-                tp: ends[tp] if (at := found.get(tp)) is None or at.timestamp < 0 else at.offset for tp in partitions
-            }
+        starts = await self._starts(partitions, ends, since)
         if last is not None:
             starts = {tp: max(starts[tp], ends[tp] - last) for tp in partitions}
         for tp in partitions:
@@ -68,6 +62,18 @@ class TopicReader:
             if starts[tp] < ends[tp]:
                 self._ends[tp] = ends[tp]
         return sum(max(0, ends[tp] - starts[tp]) for tp in partitions)
+
+    async def _starts(
+        self,
+        partitions: Collection[TopicPartition],
+        ends: Mapping[TopicPartition, int],
+        since: Mapping[TopicPartition, int] | None,
+    ) -> dict[TopicPartition, int]:
+        if since is None:
+            return dict(await self._consumer.beginning_offsets(list(partitions)))
+        found = await self._consumer.offsets_for_times({tp: since[tp] for tp in partitions})
+        # No record is that late: Kafka answers None, the embedded broker an offset with the timestamp -1.
+        return {tp: ends[tp] if (at := found.get(tp)) is None or at.timestamp < 0 else at.offset for tp in partitions}
 
     async def update(self) -> None:
         """Look which partitions have been read to their end by now."""

@@ -7,20 +7,22 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from vigil.app.console.ingest.model import OUTPUTS, ConsoleModel
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.kafka.acls import Acl
 from vigil.app.kafka.admin import Cluster
+from vigil.app.kafka.clients import new_consumer, new_producer
 from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.topic_reader import TopicReader
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import ROOM_TOPICS
@@ -68,8 +70,8 @@ class TopicIngest:
         self._settings = settings
         self.backs = backs(console)
         self._model = model
-        self._ends: dict[TopicPartition, int] = {}
-        """By partition that was not read to there yet: its end when it was assigned."""
+        self._reader: TopicReader | None = None
+        """Knows the partitions that were not read yet to where they ended when they were assigned."""
         self._past = 0
         """How many messages there were when the partitions were assigned."""
         self._read_past = 0
@@ -85,7 +87,7 @@ class TopicIngest:
     @property
     def caught_up(self) -> bool:
         """True once everything has been read that was there at start."""
-        return self.assigned and not self._ends
+        return self.assigned and (self._reader is None or self._reader.caught_up)
 
     @property
     def progress(self) -> float:
@@ -108,13 +110,12 @@ class TopicIngest:
                 await asyncio.sleep(2)
 
     async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(
-            client_id=f"{self._settings.app_id}-console",
-            enable_auto_commit=False,
+        consumer = new_consumer(
+            self._settings,
+            "console",
             auto_offset_reset="latest",  # where retention has deleted the position: read what comes
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=1024 * 1024,
-            **self._settings.kafka(),
         )
         try:
             await consumer.start()
@@ -122,84 +123,55 @@ class TopicIngest:
             await consumer.stop()
             raise SettingsError(f"cannot reach Kafka at {self._settings.broker}: {error}") from error
         try:
-            refresh_at = 0.0
+            reader, refresh_at = TopicReader(consumer), 0.0
             while True:
                 if time.monotonic() >= refresh_at:
-                    await self._assign(consumer)
+                    await self._assign(consumer, reader)
                     refresh_at = time.monotonic() + (1.0 if self.missing else REFRESH_S)
                 if not consumer.assignment():
                     await asyncio.sleep(0.5)
                     continue
                 batches = await consumer.getmany(timeout_ms=100, max_records=BATCH)
-                self._fold(batches)
-                if self._ends:
-                    await self._mark(consumer)
+                self._fold(batches, reader)
+                if not reader.caught_up:
+                    await self._update(consumer, reader)
                 await asyncio.sleep(0)
         finally:
             with suppress(KafkaError, OSError):
                 await consumer.stop()
 
-    def _fold(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
+    def _fold(self, batches: Mapping[TopicPartition, list[ConsumerRecord]], reader: TopicReader) -> None:
         now = wall_ms()
         ingest = self._model.ingest
         for tp, records in batches.items():
             for record in records:
                 ingest(tp.topic, record.key, record.value, now)
-            if tp in self._ends:
+            if tp in reader.pending:
                 self._read_past += len(records)
         if batches:
             self._last = time.monotonic()
             self.trouble = None
 
-    async def _mark(self, consumer: AIOKafkaConsumer) -> None:
-        """Forget the ends of the partitions that have been read up to them."""
-        for tp, end in list(self._ends.items()):
-            if await consumer.position(tp) >= end:
-                del self._ends[tp]
-        self._pause_events(consumer)
-        if not self._ends:
+    async def _update(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
+        await reader.update()
+        _pause_events(consumer, reader)
+        if reader.caught_up:
             log.info("caught up", messages=self._model.ingested)
 
-    def _pause_events(self, consumer: AIOKafkaConsumer) -> None:
-        """Read the outputs first, so that the wall is complete within seconds, then the events of the timelines."""
-        events = [tp for tp in consumer.assignment() if tp.topic in ROOM_TOPICS]
-        behind = any(tp.topic not in ROOM_TOPICS for tp in self._ends)
-        if behind:
-            consumer.pause(*events)
-        else:
-            consumer.resume(*(tp for tp in events if tp in consumer.paused()))
-
-    async def _assign(self, consumer: AIOKafkaConsumer) -> None:
+    async def _assign(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
         """Assign all partitions that exist, new ones from the beginning of the bounded past."""
         async with Cluster(self._settings) as cluster:
             counts = await cluster.partitions(READ)
         self.missing = tuple(topic for topic in READ if topic not in counts)
-        known = consumer.assignment()
         wanted = {TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)}
-        new = wanted - known
-        if new:
-            positions = {tp: await consumer.position(tp) for tp in known}
-            consumer.assign(list(wanted | known))
-            for tp, position in positions.items():
-                consumer.seek(tp, position)
-            await self._seek(consumer, new)
-            self._pause_events(consumer)
+        if new := wanted - consumer.assignment():
+            now = wall_ms()
+            self._past += await reader.add(new, since={tp: now - self.backs[tp.topic] for tp in new})
+            _pause_events(consumer, reader)
+        self._reader = reader
         if not self.missing:
             self.assigned = True
         self.trouble = None
-
-    async def _seek(self, consumer: AIOKafkaConsumer, new: set[TopicPartition]) -> None:
-        now = wall_ms()
-        found = await consumer.offsets_for_times({tp: now - self.backs[tp.topic] for tp in new})
-        ends = await consumer.end_offsets(list(new))
-        for tp in new:
-            first = found.get(tp)
-            # Where no message is so recent: None, or (embedded broker) a timestamp of -1.
-            offset = ends[tp] if first is None or first.timestamp < 0 else first.offset
-            consumer.seek(tp, offset)
-            if offset < ends[tp]:
-                self._ends[tp] = ends[tp]
-                self._past += ends[tp] - offset
 
     async def send(self, review: Review) -> None:
         """Publish a review; raise KafkaError or OSError where the broker does not take it."""
@@ -210,9 +182,7 @@ class TopicIngest:
     async def _started_producer(self) -> AIOKafkaProducer:
         async with self._producer_lock:
             if self._producer is None:
-                producer = AIOKafkaProducer(
-                    client_id=f"{self._settings.app_id}-console", acks="all", **self._settings.kafka()
-                )
+                producer = new_producer(self._settings, "console")
                 try:
                     await producer.start()
                 except BaseException:
@@ -227,3 +197,12 @@ class TopicIngest:
             with suppress(KafkaError, OSError):
                 await self._producer.stop()
             self._producer = None
+
+
+def _pause_events(consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
+    """Read the outputs first, so that the wall is complete within seconds, then the events of the timelines."""
+    events = [tp for tp in consumer.assignment() if tp.topic in ROOM_TOPICS]
+    if any(tp.topic not in ROOM_TOPICS for tp in reader.pending):
+        consumer.pause(*events)
+    else:
+        consumer.resume(*(tp for tp in events if tp in consumer.paused()))
