@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
@@ -19,6 +18,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from vigil.app.kafka.admin import changelog_of
+from vigil.app.kafka.clients import new_admin
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.topics.catalog import TOPICS, SubjectName, Topic, written
 
@@ -72,7 +72,7 @@ async def check_rights(settings: Settings, rights: Sequence[Acl], who: str = "th
 
     Topics and the group are checked. Whether a transactional id may be used shows only in its use.
     """
-    admin = AIOKafkaAdminClient(client_id=f"{settings.app_id}-rights", **settings.kafka())
+    admin = new_admin(settings, "rights")
     try:
         await admin.start()
         allowed = await _allowed_topics(admin, sorted({right.name for right in rights if right.kind == "topic"}))

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from vigil.app.kafka.clients import new_admin
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.topics.catalog import DAY_MS, TOPICS, SubjectName, Topic
 
@@ -21,7 +22,7 @@ class Cluster:
         self._admin: Any = None
 
     async def __aenter__(self) -> "Cluster":
-        self._admin = AIOKafkaAdminClient(client_id=f"{self._settings.app_id}-admin", **self._settings.kafka())
+        self._admin = new_admin(self._settings, "admin")
         try:
             await self._admin.start()
         except (KafkaError, OSError) as error:

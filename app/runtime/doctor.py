@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.structs import TopicPartition
 
@@ -23,6 +21,7 @@ from vigil.app.domain.rulebook.agreement import disagreement
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import ChangelogStore, CheckpointMarker, StoredStateError
 from vigil.app.kafka.admin import changelog_of
+from vigil.app.kafka.clients import new_admin, new_consumer
 from vigil.app.kafka.dead_letters import TOPIC as DEAD_LETTER
 from vigil.app.kafka.dead_letters import decode_dead_letter
 from vigil.app.kafka.settings import Settings, SettingsError
@@ -157,8 +156,8 @@ async def _once_there(ask: Callable[[], Awaitable[Any]], tries: int = 20, wait_s
 async def _group(settings: Settings, found: Mapping[str, Found], sources: Sources) -> list[Check]:
     topics = sorted({topic for names in sources.values() for topic in names if topic in found})
     tps = [TopicPartition(topic, partition) for topic in topics for partition in range(found[topic].partitions)]
-    admin = AIOKafkaAdminClient(client_id=f"{settings.app_id}-doctor", **settings.kafka())
-    consumer = AIOKafkaConsumer(client_id=f"{settings.app_id}-doctor", **settings.kafka())
+    admin = new_admin(settings, "doctor")
+    consumer = new_consumer(settings, "doctor")
     try:
         await admin.start()
         await consumer.start()
