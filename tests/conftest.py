@@ -1,7 +1,7 @@
-"""Which brokers the tests run on: the embedded one everywhere, real Apache Kafka where the machine has what it takes.
+"""The brokers of the tests: the embedded one everywhere, and Apache Kafka where it can be started.
 
-VIGIL_TEST_KAFKA=host:port names a running Kafka; without it one is started where Java and Maven are there. With
-VIGIL_REQUIRE_KAFKA=1 a test of real Kafka fails where it could else only be skipped.
+VIGIL_TEST_KAFKA=host:port is a running Kafka; without it, one is started if Java and Maven are installed. With
+VIGIL_REQUIRE_KAFKA=1 a test on Apache Kafka fails if it would otherwise be skipped.
 """
 
 import os
@@ -16,20 +16,22 @@ from tests.support import kafka as real
 from tests.support.needs import lacking
 from vigil.app.kafka.embedded_broker import BrokerError, EmbeddedBroker
 
-# A machine with much to do is no reason to fail: no example has to be quick.
+# No deadline for examples: a busy machine must not fail a test.
 settings.register_profile("vigil", deadline=None)
 settings.load_profile("vigil")
 
-# What the line at the end of the run tells.
+# For the line at the end of the run.
 _used: dict[str, str] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite-goldens", action="store_true", help="write what tests/runtime/replay/stories must give")
+    parser.addoption(
+        "--rewrite-goldens", action="store_true", help="write the expected outputs of tests/runtime/replay/stories"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by fixture, so that `-m kafka` and `-m "not kafka"` need no second word in each test."""
+    """Mark tests by their fixtures, so that `-m kafka` and `-m "not kafka"` need no marks in tests."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
@@ -42,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """One of several processes tells the first which brokers it had."""
+    """With several processes, report the brokers of this one to the first."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["brokers"] = _used
 
@@ -53,20 +55,20 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    told = "; ".join(f"{name}: {where}" for name, where in _used.items())
-    terminalreporter.write_line(f"brokers tested on: {told or 'none'}")
-    for why, number in left_out(terminalreporter.stats.get("skipped", [])).items():
-        terminalreporter.write_line(f"left out, {number} test{'s' if number > 1 else ''}: {why}", yellow=True)
+    used = "; ".join(f"{name}: {where}" for name, where in _used.items())
+    terminalreporter.write_line(f"brokers tested on: {used or 'none'}")
+    for why, number in skips_by_reason(terminalreporter.stats.get("skipped", [])).items():
+        terminalreporter.write_line(f"skipped, {number} test{'s' if number > 1 else ''}: {why}", yellow=True)
 
 
-def left_out(reports: Iterable[pytest.TestReport]) -> Counter[str]:
-    """How many tests were skipped, by the reason that they gave."""
+def skips_by_reason(reports: Iterable[pytest.TestReport]) -> Counter[str]:
+    """Return the number of skipped tests by reason."""
     return Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reports if report.longrepr)
 
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[str]:
-    """The address of an embedded broker that the whole run shares: use topic and group names of your own."""
+    """The address of an embedded broker that the whole run shares: use unique names of topics and groups."""
     with EmbeddedBroker() as embedded:
         _used["embedded broker"] = "yes"
         yield embedded.address
@@ -74,7 +76,7 @@ def broker() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def kafka_here() -> None:
-    """This machine can start Kafka itself; else skip, or fail where Kafka is required, with the words why not."""
+    """Skip, or fail if Kafka is required, unless this machine can start Kafka."""
     lack = real.why_not()
     if lack is None:
         try:
@@ -90,7 +92,7 @@ def kafka_here() -> None:
 
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a real Apache Kafka that the whole run shares: use topic and group names of your own."""
+    """The address of an Apache Kafka that the whole run shares: use unique names of topics and groups."""
     if named := os.environ.get("VIGIL_TEST_KAFKA"):
         _used["Apache Kafka"] = f"the one at {named}"
         yield named
@@ -102,21 +104,21 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def own_kafka(kafka_here: None) -> Iterator[real.KafkaBroker]:
-    """A real Apache Kafka of this test's own, started: kill it, pause it, restart it."""
+    """A running Apache Kafka for this test only, which may be killed, paused and restarted."""
     with real.KafkaBroker() as server:
         yield server
 
 
 @pytest.fixture(params=["embedded", "kafka"])
 def any_broker(request: pytest.FixtureRequest) -> str:
-    """The address of each broker in turn."""
+    """The address of each kind of broker in turn."""
     address: str = request.getfixturevalue("broker" if request.param == "embedded" else "kafka")
     return address
 
 
 @pytest.fixture(params=["embedded", "kafka"])
 def any_broker_of_its_own(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of each broker in turn, started for this test: the topics' own names are free."""
+    """The address of each kind of broker in turn, started for this test, so that all names of topics are free."""
     if request.param == "kafka":
         yield request.getfixturevalue("own_kafka").address
         return

@@ -1,4 +1,4 @@
-"""The deployment files fit each other and the code: no engine runs here, so each seam is looked at by itself."""
+"""The deployment files fit each other and the code. No containers are run, so each connection is checked alone."""
 
 import json
 import re
@@ -37,7 +37,7 @@ ROUTES = ROOT / "deploy/notify/routes.toml"
 FAMILIES = load_rulebook().families
 DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 
-# What Prometheus's clients append to the name of a metric of each type, and the labels that they add.
+# The suffixes and labels that Prometheus's clients add to a metric of each type.
 SUFFIXES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "counter": (("_total",), set()),
     "gauge": (("",), set()),
@@ -53,7 +53,7 @@ def queries(dashboard: Path) -> list[str]:
     return [target["expr"] for panel in panels(dashboard) for target in panel["targets"]]
 
 
-def test_all_that_the_readme_promises_is_there():
+def test_everything_that_the_readme_mentions_exists():
     promised = {"kafka", "worker", "console", "prometheus", "grafana"}
     assert {name for name, service in SERVICES.items() if "profiles" not in service} == promised
     assert {name for name, service in SERVICES.items() if service.get("profiles") == ["notify"]} == {
@@ -66,18 +66,18 @@ def test_every_image_has_a_full_version(name: str):
     assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"])
 
 
-def test_kafka_is_the_one_that_the_tests_run_on():
+def test_kafka_has_the_version_of_the_tests():
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{TESTED_KAFKA}"
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_image_bears_our_version_and_is_built_and_never_looked_for_in_a_registry(name: str):
+def test_vigils_image_has_its_version_and_is_built_and_never_pulled(name: str):
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (SERVICES[name]["image"], SERVICES[name]["build"]) == (f"vigil:{version}", ".")
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_containers_are_confined_and_keep_nothing_on_disk(name: str):
+def test_vigils_containers_are_confined_and_have_no_volumes(name: str):
     service = SERVICES[name]
     assert service["read_only"] is True
     assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
@@ -85,7 +85,7 @@ def test_our_containers_are_confined_and_keep_nothing_on_disk(name: str):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_ports_are_published_to_this_machine_alone(name: str):
+def test_ports_are_published_on_loopback_only(name: str):
     for port in SERVICES[name].get("ports", []):
         assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
 
@@ -96,7 +96,7 @@ def test_no_two_services_publish_one_port():
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_is_mounted_exists_and_cannot_be_written(name: str):
+def test_mounted_files_exist_and_are_read_only(name: str):
     for mount in SERVICES[name].get("volumes", []):
         source, _, options = mount.split(":")[0], mount.split(":")[1], mount.split(":")[2:]
         if source.startswith("."):
@@ -112,17 +112,17 @@ def test_every_volume_is_used():
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_a_service_waits_for_exists_and_can_become_healthy(name: str):
+def test_dependencies_of_a_service_exist_and_can_become_healthy(name: str):
     waits = SERVICES[name].get("depends_on", [])
     for other in waits:
         assert other in SERVICES
         if isinstance(waits, dict) and waits[other]["condition"] == "service_healthy":
             assert "healthcheck" in SERVICES[other] or (SERVICES[other].get("build") and "HEALTHCHECK" in DOCKERFILE)
-        # Who is not in a profile is always there.
+        # A service without a profile always runs.
         assert set(SERVICES[other].get("profiles", [])) <= set(SERVICES[name].get("profiles", []))
 
 
-def test_all_of_ours_find_kafka_at_a_listener_that_kafka_advertises():
+def test_vigils_containers_use_an_advertised_listener_of_kafka():
     kafka = SERVICES["kafka"]["environment"]
     advertised = dict(one.split("://") for one in kafka["KAFKA_ADVERTISED_LISTENERS"].split(","))
     bound = dict(one.split("://") for one in kafka["KAFKA_LISTENERS"].split(","))
@@ -137,14 +137,14 @@ def test_all_of_ours_find_kafka_at_a_listener_that_kafka_advertises():
 
 
 def environment(name: str) -> dict[str, str]:
-    """What a container is told where this machine's own environment and .env say nothing."""
+    """The environment of a container if this machine's environment and .env are empty."""
     return {
         key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)) for key, value in SERVICES[name]["environment"].items()
     }
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_ours_are_told_only_what_they_can_be_told(name: str):
+def test_vigils_containers_get_only_existing_settings(name: str):
     known = {
         "worker": set[str](),
         "console": {OF_CONSOLE + field.upper() for field in ConsoleSettings.__struct_fields__} | {"USER"},
@@ -165,13 +165,13 @@ def test_the_web_port_is_the_same_everywhere():
     assert f"EXPOSE {port}\n" in DOCKERFILE
     assert f"http://127.0.0.1:{port}/health/ready" in DOCKERFILE
     for name in ("worker", "notify"):
-        # Neither is asked otherwise than by the image's own check, and both let Prometheus in.
+        # Both use the health check of the image, and both listen for Prometheus.
         assert "healthcheck" not in SERVICES[name]
         assert load_settings(environment=environment(name)).web_host == "0.0.0.0"
         assert SERVICES[name]["command"] == [name]
 
 
-def test_the_alerts_and_dashboards_look_for_jobs_that_are_scraped():
+def test_alerts_and_dashboards_use_jobs_that_are_scraped():
     rules = "".join(file.read_text() for file in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
     asked = rules + "".join(file.read_text().replace('\\"', '"') for file in DASHBOARDS)
     assert set(re.findall(r'job="([\w-]+)"', asked)) == set(SCRAPES)
@@ -186,13 +186,13 @@ def test_prometheus_and_notify_find_the_alertmanager():
     assert found["names"] == ["alertmanager"]
 
 
-def test_prometheus_takes_its_file():
+def test_prometheus_accepts_its_file():
     promtool = program("PROMETHEUS", "Prometheus's file is", "prometheus", "promtool")
     file = ROOT / "deploy/prometheus/prometheus.yml"
     subprocess.run([promtool, "check", "config", "--syntax-only", file], check=True, capture_output=True)
 
 
-def test_the_alertmanager_takes_its_file():
+def test_the_alertmanager_accepts_its_file():
     amtool = program("ALERTMANAGER", "Alertmanager's file is", "prometheus-alertmanager", "amtool")
     file = ROOT / "deploy/alertmanager/alertmanager.yml"
     subprocess.run([amtool, "check-config", file], check=True, capture_output=True)
@@ -201,8 +201,8 @@ def test_the_alertmanager_takes_its_file():
 # ---- the console
 
 
-def console(tmp_path: Path, told: dict[str, str]) -> tuple[str, str]:
-    """What the container's command starts a console with, and its log; in the place of `vigil` is one that tells."""
+def console(tmp_path: Path, given: dict[str, str]) -> tuple[str, str]:
+    """Return the tokens with which the container starts a console, and its log. A script stands for `vigil`."""
     line = new_token("somebody", "review")[1]
     stub = tmp_path / "vigil"
     stub.write_text(
@@ -215,7 +215,7 @@ def console(tmp_path: Path, told: dict[str, str]) -> tuple[str, str]:
     (command,) = service["command"]
     run = subprocess.run(
         [*service["entrypoint"], command.replace("$$", "$")],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **environment("console"), **told},
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **environment("console"), **given},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     asked, _, tokens = run.stdout.strip().partition("|")
@@ -223,7 +223,7 @@ def console(tmp_path: Path, told: dict[str, str]) -> tuple[str, str]:
     return tokens, run.stderr
 
 
-def test_a_console_without_tokens_makes_one_at_each_start_and_tells_it(tmp_path: Path):
+def test_a_console_without_tokens_creates_one_at_each_start_and_logs_it(tmp_path: Path):
     tokens, log = console(tmp_path, {})
     assert log == "the token of moderator, --role review\n"
     settings = load_console_settings({**environment("console"), "VIGIL_CONSOLE_TOKENS": tokens})
@@ -231,19 +231,19 @@ def test_a_console_without_tokens_makes_one_at_each_start_and_tells_it(tmp_path:
     assert Authenticator(settings).mode == "tokens"
 
 
-def test_tokens_that_are_given_to_the_console_are_the_only_ones(tmp_path: Path):
+def test_a_console_with_tokens_creates_none(tmp_path: Path):
     assert console(tmp_path, {"VIGIL_CONSOLE_TOKENS": "view lin sha256:00"}) == ("view lin sha256:00", "")
 
 
-def test_the_console_answers_this_machines_browsers_alone():
+def test_the_console_answers_only_browsers_of_this_machine():
     settings = load_console_settings(environment("console"))
     assert SERVICES["console"]["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
     assert settings.allowed_hosts.split(",") == ["localhost", "127.0.0.1"]
     assert settings.tokens == ""
 
 
-def test_the_consoles_health_is_asked_where_it_listens():
-    # The image's own check asks a worker's port.
+def test_the_health_check_of_the_console_uses_its_port():
+    # The check of the image uses a worker's port.
     settings = load_console_settings(environment("console"))
     how, *_, asks = SERVICES["console"]["healthcheck"]["test"]
     assert how == "CMD"
@@ -255,14 +255,14 @@ def test_the_consoles_health_is_asked_where_it_listens():
 # ---- notify
 
 
-def test_the_routing_file_can_be_used_as_it_is_without_any_secret():
-    told = environment("notify")["VIGIL_NOTIFY_ROUTES"]
-    assert f"./{ROUTES.relative_to(ROOT)}:{told}:ro" in SERVICES["notify"]["volumes"]
+def test_the_routing_file_is_valid_without_secrets():
+    routes_path = environment("notify")["VIGIL_NOTIFY_ROUTES"]
+    assert f"./{ROUTES.relative_to(ROOT)}:{routes_path}:ro" in SERVICES["notify"]["volumes"]
     routing = load_routing(ROUTES, FAMILIES)
     assert not {field for target in routing.targets.values() for field in secrets_of(target)}
 
 
-def test_what_the_routing_file_shows_in_comments_can_be_used_with_the_secret_that_it_names():
+def test_the_commented_example_of_the_routing_file_is_valid_with_its_secret():
     text = ROUTES.read_text()
     head, _, shown = text.partition("# To add a chat")
     more = "\n".join(line.removeprefix("# ") for line in shown.splitlines()[1:] if line != "#")
@@ -272,7 +272,7 @@ def test_what_the_routing_file_shows_in_comments_can_be_used_with_the_secret_tha
     assert load_secrets(None, {"VIGIL_NOTIFY_SECRET_MODERATORS": "json://x"}).of(*named) == "json://x"
 
 
-def test_secrets_of_targets_are_in_a_file_that_may_be_missing_and_is_never_committed():
+def test_secrets_of_targets_are_in_an_optional_file_that_git_ignores():
     (file,) = SERVICES["notify"]["env_file"]
     assert file["required"] is False
     name = file["path"].removeprefix(".")
@@ -281,12 +281,12 @@ def test_secrets_of_targets_are_in_a_file_that_may_be_missing_and_is_never_commi
 
 
 def secrets_of(target: Any) -> set[str]:
-    """The names of the secrets that a target needs."""
+    """Return the names of the secrets that a target needs."""
     named = {getattr(target, field, None) for field in ("secret", "url_secret", "bearer_secret")}
     return {name for name in named if name}
 
 
-def test_the_image_is_not_root_and_copies_only_what_exists_and_is_sent():
+def test_the_image_is_not_run_as_root_and_copies_only_files_of_its_context():
     dockerfile = DOCKERFILE
     users = re.findall(r"^USER (\d+):\d+$", dockerfile, re.MULTILINE)
     assert users and all(int(user) > 0 for user in users)
@@ -307,7 +307,7 @@ def test_the_image_copies_every_package_of_the_project():
     assert all(f"COPY {folder} ./{folder}\n" in DOCKERFILE for folder in {*links, "src"})
 
 
-def test_grafana_is_given_prometheus_and_the_dashboards():
+def test_grafana_has_prometheus_and_the_dashboards():
     provisioning = ROOT / "deploy/grafana/provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
     (provider,) = yaml.safe_load((provisioning / "dashboards/vigil.yml").read_text())["providers"]
@@ -322,13 +322,13 @@ def test_grafana_is_given_prometheus_and_the_dashboards():
         assert used == {source["uid"]}
 
 
-def test_no_two_dashboards_share_an_identity():
+def test_dashboards_have_different_uids():
     identities = [json.loads(dashboard.read_text())["uid"] for dashboard in DASHBOARDS]
     assert identities and len(identities) == len(set(identities))
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda file: file.name)
-def test_every_panel_has_a_place_a_title_an_explanation_and_a_query(dashboard: Path):
+def test_every_panel_has_a_position_a_title_a_description_and_a_query(dashboard: Path):
     taken: set[tuple[int, int]] = set()
     for panel in json.loads(dashboard.read_text())["panels"]:
         place = panel["gridPos"]
@@ -343,7 +343,7 @@ def test_every_panel_has_a_place_a_title_an_explanation_and_a_query(dashboard: P
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda file: file.name)
-def test_dashboards_ask_only_for_metrics_and_labels_that_vigil_has(dashboard: Path):
+def test_dashboards_use_only_existing_metrics_and_labels(dashboard: Path):
     labels = labels_by_name()
     every = {label for some in labels.values() for label in some} | {"instance", "job"}
     asked = {name for query in queries(dashboard) for name in re.findall(r"\bvigil_\w+", query)}
@@ -355,13 +355,13 @@ def test_dashboards_ask_only_for_metrics_and_labels_that_vigil_has(dashboard: Pa
             has = {label for name in names for label in labels[name]} | {"instance", "job"} if names else every
             grouped = {label.strip() for by in re.findall(r"by \(([^)]*)\)", target["expr"]) for label in by.split(",")}
             assert grouped <= has, panel["title"]
-            # A label that was summed away would be told as an empty name.
+            # A label that was aggregated away would be an empty string.
             shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
             assert shown <= (grouped or has), panel["title"]
 
 
 def labels_by_name() -> dict[str, set[str]]:
-    """Every series that a worker or `vigil notify` can tell, with the labels it bears."""
+    """Return every series of a worker or `vigil notify`, with its labels."""
     series: dict[str, set[str]] = {}
     for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values()):
         if isinstance(metric, MetricWrapperBase):

@@ -1,4 +1,4 @@
-"""The Kubernetes example: each part fits the others and the code; no cluster runs here."""
+"""The parts of the Kubernetes example fit each other and the code. No cluster is used."""
 
 import ipaddress
 import re
@@ -25,14 +25,14 @@ from vigil.app.notify.targets import Alertmanager
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/kubernetes"
-READ = [told for file in sorted(FOLDER.rglob("*.yaml")) for told in yaml.safe_load_all(file.read_text())]
-OBJECTS: dict[tuple[str, str], dict[str, Any]] = {(told["kind"], told["metadata"]["name"]): told for told in READ}
+READ = [each for file in sorted(FOLDER.rglob("*.yaml")) for each in yaml.safe_load_all(file.read_text())]
+OBJECTS: dict[tuple[str, str], dict[str, Any]] = {(each["kind"], each["metadata"]["name"]): each for each in READ}
 PARTS = ("worker", "console", "notify")
 CONFIG = OBJECTS["ConfigMap", "vigil"]["data"]
 ROUTES = OBJECTS["ConfigMap", "vigil-notify"]["data"]["routes.toml"]
 FAMILIES = load_rulebook().families
 
-# What the API server requires of each kind, and takes.
+# The API version of each kind.
 VERSIONS = {
     "Deployment": "apps/v1",
     "PodDisruptionBudget": "policy/v1",
@@ -45,20 +45,20 @@ VERSIONS = {
 
 
 def spec(kind: str, part: str) -> dict[str, Any]:
-    """What an object of a part says."""
-    told: dict[str, Any] = OBJECTS[kind, f"vigil-{part}"]["spec"]
-    return told
+    """Return the spec of an object of a part."""
+    found: dict[str, Any] = OBJECTS[kind, f"vigil-{part}"]["spec"]
+    return found
 
 
 def pod(part: str) -> dict[str, Any]:
-    told: dict[str, Any] = spec("Deployment", part)["template"]["spec"]
-    return told
+    found: dict[str, Any] = spec("Deployment", part)["template"]["spec"]
+    return found
 
 
 def container(part: str) -> dict[str, Any]:
     (only,) = pod(part)["containers"]
-    told: dict[str, Any] = only
-    return told
+    found: dict[str, Any] = only
+    return found
 
 
 def environment(part: str) -> dict[str, str]:
@@ -66,27 +66,27 @@ def environment(part: str) -> dict[str, str]:
 
 
 def labels(part: str) -> dict[str, str]:
-    told: dict[str, str] = spec("Deployment", part)["template"]["metadata"]["labels"]
-    return told
+    found: dict[str, str] = spec("Deployment", part)["template"]["metadata"]["labels"]
+    return found
 
 
 def web_port(part: str) -> int:
-    """Where the part's web server listens, by its settings."""
+    """Return the port of the part's web server, from its settings."""
     if part == "console":
         return load_console_settings(environment(part)).port
     return int(tomllib.loads(CONFIG["vigil.toml"])["web_port"])
 
 
-def test_every_object_has_its_kind_version_and_a_name_of_its_own():
+def test_every_object_has_the_version_of_its_kind_and_a_unique_name():
     assert len(READ) == len(OBJECTS)
-    assert {told["kind"]: told["apiVersion"] for told in READ} == VERSIONS
-    for told in READ:
-        assert set(told) <= {"apiVersion", "kind", "metadata", "spec", "data"}
-        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", told["metadata"]["name"])
+    assert {each["kind"]: each["apiVersion"] for each in READ} == VERSIONS
+    for found in READ:
+        assert set(found) <= {"apiVersion", "kind", "metadata", "spec", "data"}
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", found["metadata"]["name"])
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_everything_of_a_part_selects_its_pods(part: str):
+def test_every_object_of_a_part_selects_its_pods(part: str):
     assert labels(part) == {"app.kubernetes.io/name": "vigil", "app.kubernetes.io/component": part}
     assert spec("Deployment", part)["selector"]["matchLabels"] == labels(part)
     assert OBJECTS["Deployment", f"vigil-{part}"]["metadata"]["labels"] == labels(part)
@@ -99,67 +99,67 @@ def test_everything_of_a_part_selects_its_pods(part: str):
 
 
 def job(part: str) -> str:
-    """The job by which Prometheus knows a part: the label that the monitor names, else the service's name."""
-    told = OBJECTS["Service", f"vigil-{part}"]["metadata"]
-    name: str = told["labels"].get(spec("ServiceMonitor", part).get("jobLabel"), told["name"])
+    """Return the job of a part in Prometheus: the label that the monitor names, or the name of the service."""
+    found = OBJECTS["Service", f"vigil-{part}"]["metadata"]
+    name: str = found["labels"].get(spec("ServiceMonitor", part).get("jobLabel"), found["name"])
     return name
 
 
-def test_the_alerts_find_workers_and_notify_by_the_jobs_that_their_monitors_name():
+def test_alerts_use_the_jobs_of_the_service_monitors():
     rules = "".join(file.read_text() for file in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
     assert {job("worker"), job("notify")} == set(re.findall(r'job="([\w-]+)"', rules))
     assert job("worker") == "vigil"
     for part in ("worker", "notify"):
-        told = OBJECTS["Service", f"vigil-{part}"]["metadata"]["labels"]
-        assert spec("ServiceMonitor", part)["selector"]["matchLabels"] == told
-        # The monitor is to see those too that are not ready.
+        found = OBJECTS["Service", f"vigil-{part}"]["metadata"]["labels"]
+        assert spec("ServiceMonitor", part)["selector"]["matchLabels"] == found
+        # The monitor must also find pods that are not ready.
         assert spec("Service", part)["clusterIP"] == "None"
         assert spec("Service", part)["publishNotReadyAddresses"] is True
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_settings_are_ones_that_it_starts_with(part: str, tmp_path: Path):
+def test_the_settings_of_a_part_are_valid(part: str, tmp_path: Path):
     file = tmp_path / "vigil.toml"
     file.write_text(CONFIG["vigil.toml"])
     known = {FILE, *(PREFIX + name.upper() for name in Settings.__struct_fields__)}
     known |= {OF_CONSOLE + name.upper() for name in ConsoleSettings.__struct_fields__} if part == "console" else set()
     known |= {str(option.envvar) for option in notify.params if option.envvar} if part == "notify" else set()
-    told = environment(part)
-    assert set(told) <= known
+    found = environment(part)
+    assert set(found) <= known
     mounts = {mount["name"]: mount["mountPath"] for mount in container(part)["volumeMounts"]}
-    assert told["VIGIL_CONFIG"] == f"{mounts['config']}/vigil.toml"
-    settings = load_settings(file, {**told, "VIGIL_CONFIG": str(file)})
+    assert found["VIGIL_CONFIG"] == f"{mounts['config']}/vigil.toml"
+    settings = load_settings(file, {**found, "VIGIL_CONFIG": str(file)})
     assert settings.security_protocol == "SASL_SSL"
     assert settings.ssl_ca_file == f"{mounts['config']}/ca.pem"
     assert "ca.pem" in CONFIG
-    # Each has a principal of its own.
+    # Each part has a principal of its own.
     assert settings.sasl_username == {"worker": "vigil"}.get(part, f"vigil-{part}")
     assert f"User:{settings.sasl_username} " in (ROOT / "docs/security.md").read_text()
 
 
 def test_no_secret_is_in_the_example():
     assert "password" not in tomllib.loads(CONFIG["vigil.toml"])
-    assert not any(told["kind"] == "Secret" for told in READ)
+    assert not any(each["kind"] == "Secret" for each in READ)
     assert "sha256:" not in "".join(file.read_text() for file in FOLDER.rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_mount_has_its_volume_and_every_volume_what_it_is_made_of(part: str):
-    told = container(part)["volumeMounts"]
-    assert {mount["name"] for mount in told} == {volume["name"] for volume in pod(part)["volumes"]}
+def test_every_mount_has_its_volume_and_every_volume_its_source(part: str):
+    found = container(part)["volumeMounts"]
+    assert {mount["name"] for mount in found} == {volume["name"] for volume in pod(part)["volumes"]}
     for volume in pod(part)["volumes"]:
         if "configMap" in volume:
             assert ("ConfigMap", volume["configMap"]["name"]) in OBJECTS
         elif "secret" in volume:
-            # The pod's group may read it, nobody else.
+            # Only the group of the pod can read it.
             assert volume["secret"]["defaultMode"] == 0o440
         else:
             assert set(volume) == {"name", "emptyDir"}
-    assert all(mount["readOnly"] for mount in told if mount["mountPath"] != "/tmp")
+    assert all(mount["readOnly"] for mount in found if mount["mountPath"] != "/tmp")
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_file_tells_how_its_secret_is_made_with_all_that_the_settings_look_for(part: str):
+def test_the_file_explains_how_to_create_its_secret_with_every_file_of_the_settings(part: str):
     (secret,) = (volume["secret"]["secretName"] for volume in pod(part)["volumes"] if "secret" in volume)
     (command,) = re.findall(rf"kubectl create secret generic {secret} (.*)", (FOLDER / f"{part}.yaml").read_text())
     made = set(re.findall(r"--from-file=([\w.]+)", command))
@@ -170,7 +170,7 @@ def test_the_file_tells_how_its_secret_is_made_with_all_that_the_settings_look_f
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_ports_and_probes_meet_the_web_server(part: str):
+def test_ports_and_probes_fit_the_web_server(part: str):
     (named,) = container(part)["ports"]
     assert (named["name"], named["containerPort"]) == ("web", web_port(part))
     server = "console/http/server.py" if part == "console" else "observability/health.py"
@@ -178,7 +178,7 @@ def test_ports_and_probes_meet_the_web_server(part: str):
         asked = container(part)[probe]["httpGet"]
         assert asked["port"] == "web"
         assert f'"{asked["path"]}"' in (ROOT / "app" / server).read_text()
-    # What recovers, or reads the past, for long is alive: it must not be killed for it.
+    # A process that restores state or reads the history is alive and must not be killed.
     alive = {container(part)[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")}
     assert alive == {"/health/live"}
     assert container(part)["readinessProbe"]["httpGet"]["path"] == "/health/ready"
@@ -186,12 +186,12 @@ def test_ports_and_probes_meet_the_web_server(part: str):
     if part != "console":
         scraped = spec("ServiceMonitor", part)["endpoints"][0]
         assert (scraped["port"], scraped["path"]) == (spec("Service", part)["ports"][0]["name"], "/metrics")
-        # Within the pod; else nobody could ask.
+        # All interfaces of the pod; otherwise no probe could reach it.
         assert tomllib.loads(CONFIG["vigil.toml"])["web_host"] == "0.0.0.0"
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_network_lets_it_to_the_broker_it_is_told_and_to_names(part: str):
+def test_the_network_policy_allows_connections_to_the_broker_and_dns(part: str):
     broker = tomllib.loads(CONFIG["vigil.toml"])["broker"]
     host, port = broker.split(":")
     to_kafka, to_names = spec("NetworkPolicy", part)["egress"][:2]
@@ -204,7 +204,7 @@ def test_the_network_lets_it_to_the_broker_it_is_told_and_to_names(part: str):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_network_lets_in_whom_it_serves_and_nobody_else(part: str):
+def test_the_network_policy_allows_connections_from_clients_only(part: str):
     (ingress,) = spec("NetworkPolicy", part)["ingress"]
     (peer,) = ingress["from"]
     serves = {"console": "ingress"}.get(part, "monitoring")
@@ -213,14 +213,14 @@ def test_the_network_lets_in_whom_it_serves_and_nobody_else(part: str):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_pod_is_as_confined_as_it_can_be(part: str):
+def test_the_pod_is_confined(part: str):
     assert pod(part)["automountServiceAccountToken"] is False
-    # A service vigil-console would put VIGIL_CONSOLE_PORT=tcp://… into the environment of every pod.
+    # Kubernetes sets VIGIL_CONSOLE_PORT=tcp://… in every pod if there is a service vigil-console.
     assert pod(part)["enableServiceLinks"] is False
-    told = pod(part)["securityContext"]
-    assert (told["runAsNonRoot"], told["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    found = pod(part)["securityContext"]
+    assert (found["runAsNonRoot"], found["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert f"USER {told['runAsUser']}:{told['runAsGroup']}\n" in dockerfile
+    assert f"USER {found['runAsUser']}:{found['runAsGroup']}\n" in dockerfile
     confined = container(part)["securityContext"]
     assert confined == {
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
@@ -230,12 +230,12 @@ def test_the_pod_is_as_confined_as_it_can_be(part: str):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_roll_out_and_a_drained_node_leave_somebody_and_wait_for_the_stop(part: str):
-    told = spec("Deployment", part)
+def test_a_rollout_or_a_drained_node_leaves_one_pod_and_waits_for_the_stop(part: str):
+    found = spec("Deployment", part)
     one_at_a_time = {"maxUnavailable": 1, "maxSurge": 0}
     rolling = {"worker": one_at_a_time, "console": {"maxUnavailable": 0, "maxSurge": 1}, "notify": one_at_a_time}
-    assert told["strategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling[part]}
-    assert told["replicas"] > spec("PodDisruptionBudget", part)["maxUnavailable"] == 1
+    assert found["strategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling[part]}
+    assert found["replicas"] > spec("PodDisruptionBudget", part)["maxUnavailable"] == 1
     assert pod(part)["terminationGracePeriodSeconds"] >= 10
 
 
@@ -244,7 +244,7 @@ def test_there_are_no_more_workers_than_partitions():
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_image_is_the_one_of_this_version_and_runs_the_command_of_that_name(part: str):
+def test_the_image_has_this_version_and_runs_the_command_of_the_part(part: str):
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (container(part)["image"], container(part)["args"]) == (f"vigil:{version}", [part])
 
@@ -253,13 +253,13 @@ def test_the_image_is_the_one_of_this_version_and_runs_the_command_of_that_name(
 
 
 def mounted(tmp_path: Path, **files: str) -> dict[str, str]:
-    """The console's environment, with the files of its secret in a folder of this machine."""
+    """Return the console's environment with the files of its secret in a local folder."""
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     return {key: value.replace("/run/secrets/vigil", str(tmp_path)) for key, value in environment("console").items()}
 
 
-def test_the_console_starts_with_tokens_and_a_seal_that_all_of_them_share(tmp_path: Path):
+def test_the_consoles_start_with_tokens_and_share_a_seal(tmp_path: Path):
     token, line = new_token("mei", "review")
     settings = load_console_settings(mounted(tmp_path, tokens=line, seal="s" * 64))
     assert settings.host == "0.0.0.0"
@@ -269,10 +269,10 @@ def test_the_console_starts_with_tokens_and_a_seal_that_all_of_them_share(tmp_pa
     assert person is not None and person.may_review
 
 
-def test_the_console_answers_its_probes_and_the_name_of_the_ingress_and_no_other(tmp_path: Path):
-    told = load_console_settings(mounted(tmp_path, tokens=new_token("mei", "review")[1], seal="s" * 64))
+def test_the_console_answers_only_probes_and_the_host_of_the_ingress(tmp_path: Path):
+    found = load_console_settings(mounted(tmp_path, tokens=new_token("mei", "review")[1], seal="s" * 64))
     browser = TestClient(
-        ConsoleStage(allowed_hosts=told.allowed_hosts, host=told.host, tokens_file=told.tokens_file).app
+        ConsoleStage(allowed_hosts=found.allowed_hosts, host=found.host, tokens_file=found.tokens_file).app
     )
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         asked = container("console")[probe]["httpGet"]
@@ -283,10 +283,10 @@ def test_the_console_answers_its_probes_and_the_name_of_the_ingress_and_no_other
     assert browser.get("/sign-in", headers={"Host": "10.1.2.3:8080"}).status_code == 421
 
 
-def test_the_ingress_ends_tls_and_leads_to_the_consoles_service():
-    told = spec("Ingress", "console")
-    (rule,) = told["rules"]
-    (tls,) = told["tls"]
+def test_the_ingress_terminates_tls_and_routes_to_the_service_of_the_console():
+    found = spec("Ingress", "console")
+    (rule,) = found["rules"]
+    (tls,) = found["tls"]
     assert tls["hosts"] == [rule["host"]]
     (path,) = rule["http"]["paths"]
     (port,) = spec("Service", "console")["ports"]
@@ -297,22 +297,22 @@ def test_the_ingress_ends_tls_and_leads_to_the_consoles_service():
 # ---- notify
 
 
-def test_the_routes_can_be_used_with_the_secrets_that_they_name(tmp_path: Path):
+def test_the_routes_are_valid_with_their_secrets(tmp_path: Path):
     mounts = {mount["name"]: mount["mountPath"] for mount in container("notify")["volumeMounts"]}
     assert environment("notify")["VIGIL_NOTIFY_ROUTES"] == f"{mounts['routes']}/routes.toml"
     routing = parse_routing(ROUTES, "routes.toml", FAMILIES)
     named = {name for target in routing.targets.values() if (name := getattr(target, "url_secret", None))}
-    # As the comment above the routes shows it, but for the dots.
+    # Like the comment above the routes, without the dots.
     (line,) = re.findall(r'is named: (\w+ = ".*")', (FOLDER / "notify.yaml").read_text())
     (tmp_path / "secrets.toml").write_text(line)
     assert all(load_secrets(tmp_path / "secrets.toml", {}).of(name) for name in named)
 
 
-def test_of_two_one_tells_and_one_stands_by():
+def test_there_are_two_notify_processes():
     assert spec("Deployment", "notify")["replicas"] == 2
 
 
-def test_the_network_lets_notify_to_whom_its_routes_name_and_to_no_network_of_ones_own():
+def test_the_network_policy_allows_notify_its_targets_but_no_private_networks():
     _, _, to_alertmanagers, to_the_world = spec("NetworkPolicy", "notify")["egress"]
     targets = parse_routing(ROUTES, "routes.toml", FAMILIES).targets.values()
     places = [urlsplit(url) for target in targets if isinstance(target, Alertmanager) for url in target.urls]
@@ -327,7 +327,7 @@ def test_the_network_lets_notify_to_whom_its_routes_name_and_to_no_network_of_on
         assert any(ipaddress.ip_address(private) in network for network in left_out)
 
 
-def test_all_consoles_addresses_are_the_same_everywhere():
+def test_the_address_of_the_console_is_the_same_everywhere():
     (rule,) = spec("Ingress", "console")["rules"]
     links = {
         url for target in parse_routing(ROUTES, "routes.toml", FAMILIES).targets.values()

@@ -1,4 +1,4 @@
-"""The wheel claims the import name `vigil` alone, and works beside packages called `app`, `agents` and `topics`."""
+"""The wheel claims only the import name `vigil`, and works next to packages called `app`, `agents` and `topics`."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ STORY = ROOT / "tests/runtime/replay/stories/greeting.jsonl"
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command and return its output; fail with what it wrote."""
+    """Run a command and return its output; fail with its output if it fails."""
     done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -22,7 +22,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built from a copy so that the tree stays clean."""
+    """Build the wheel of this checkout from a copy, so that the tree stays clean."""
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "source"
     copy.mkdir()
@@ -36,13 +36,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that has the wheel, its dependencies, and somebody else's `app`."""
+    """The interpreter of an environment with the wheel, its dependencies and another project's `app`."""
     environment = tmp_path_factory.mktemp("environment") / "venv"
     venv.create(environment, with_pip=False)
     python = environment / "bin" / "python"
     run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel, cwd=environment)
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=environment).strip())
-    # Adds this environment's packages but not its .pth files: so the editable install of the checkout is not seen.
+    # Adds the packages of this environment but not its .pth files, so that the editable install is not visible.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     for name in ("app", "agents", "topics"):
         (site / name).mkdir()
@@ -68,7 +68,7 @@ def test_the_wheel_carries_every_data_file(wheel: Path) -> None:
     assert {f"vigil/{name}" for name in files} | {"vigil/py.typed"} <= names
 
 
-def test_packages_of_the_same_names_stay_somebody_elses(python: Path, tmp_path: Path) -> None:
+def test_other_packages_of_the_same_names_are_still_importable(python: Path, tmp_path: Path) -> None:
     code = (
         "import agents, app, topics, vigil.app.cli.main, vigil.agents, vigil.topics\n"
         "print(*sorted({app.OWNER, agents.OWNER, topics.OWNER}), vigil.__file__)"

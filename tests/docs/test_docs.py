@@ -1,4 +1,4 @@
-"""What the documents point to is there, and what they list is all of it."""
+"""Links of the documentation lead to existing files, and its lists are complete."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+def test_every_link_within_the_project_has_a_target(page: Path) -> None:
     links = [match[1] for match in _LINK.finditer(page.read_text()) if "://" not in match[1]]
     missing = [link for link in links if not link.startswith("mailto:") and not (page.parent / link).exists()]
     assert missing == []
@@ -31,20 +31,20 @@ def test_the_readme_names_every_command() -> None:
     assert [name for name in COMMANDS if f"vigil {name}" not in text and f"make {name}" not in text] == []
 
 
-def test_the_readme_names_every_topic_that_comes_in() -> None:
+def test_the_readme_names_every_input_topic() -> None:
     text = (ROOT / "README.md").read_text()
     assert [topic.name for topic in TOPICS if topic.direction == "in" and f"`{topic.name}`" not in text] == []
 
 
 OPERATORS = ("security", "operations", "operations-limits", "runbook", "upstream", "dead-letters", "chaos")
-"""Pages that somebody reads when something is wrong: each name on them must be one."""
+"""Pages for operators, on which every name must exist."""
 
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _OF_METRICS = ("", "_total", "_bucket", "_count", "_sum")
 
 
 def names() -> dict[str, set[str]]:
-    """What the code has, by kind."""
+    """Return the names that exist in the code, by kind."""
     registries = (worker_metrics().registry, NotifyMetrics().registry)
     metrics = {metric.name for registry in registries for metric in registry.collect()}
     fields = {name for topic in TOPICS for name in topic.carries.__struct_fields__}
@@ -63,22 +63,22 @@ def names() -> dict[str, set[str]]:
 
 KNOWN = names()
 FOREIGN = {
-    "process_cpu_seconds_total",  # of every Prometheus client
-    "runbook_url",  # of an alert
-    "key_base64",  # of an export of dead letters
-    "deploy/notify/secrets.env",  # an operator's own
+    "process_cpu_seconds_total",  # from the Prometheus client
+    "runbook_url",  # an annotation of alerts
+    "key_base64",  # a field of exported dead letters
+    "deploy/notify/secrets.env",  # created by operators
 }
 
 
 def kind_of(quoted: str) -> tuple[str, str] | None:
-    """What kind of name it is that a page quotes, and the name; None where it is something else."""
+    """Return kind and name of what a page quotes; None if it is not a name."""
     word = re.split(r"[{ =(]", quoted, maxsplit=1)[0]
     if re.fullmatch(r"vigil_[a-z_]+", word):
         return "metric", word
     if re.fullmatch(r"VIGIL_[A-Z_]+", word):
         return "variable", word
-    if (told := re.fullmatch(r"(vigil|make) ([a-z-]+).*", quoted)) is not None:
-        return "command" if told[1] == "vigil" else "target", told[2]
+    if (match := re.fullmatch(r"(vigil|make) ([a-z-]+).*", quoted)) is not None:
+        return "command" if match[1] == "vigil" else "target", match[2]
     if re.fullmatch(r"(tests|tools|app|agents|deploy|dashboards)/[\w/.*-]+", word):
         return "path", word
     if re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", word):
@@ -87,7 +87,7 @@ def kind_of(quoted: str) -> tuple[str, str] | None:
 
 
 @pytest.mark.parametrize("page", OPERATORS)
-def test_every_name_that_an_operator_reads_is_one(page: str) -> None:
+def test_every_name_on_the_pages_for_operators_exists(page: str) -> None:
     unknown = []
     for quoted in _QUOTED.findall((ROOT / "docs" / f"{page}.md").read_text()):
         found = kind_of(quoted)
@@ -100,7 +100,7 @@ def test_every_name_that_an_operator_reads_is_one(page: str) -> None:
     assert unknown == []
 
 
-def test_names_are_told_from_words() -> None:
+def test_names_are_distinguished_from_words() -> None:
     assert kind_of('vigil_refused_total{reason="late"}') == ("metric", "vigil_refused_total")
     assert kind_of("standbys = 1") is None
     assert kind_of("max_buffered_events") == ("setting", "max_buffered_events")
@@ -108,7 +108,7 @@ def test_names_are_told_from_words() -> None:
     assert kind_of("VIGIL_CONFIG") == ("variable", "VIGIL_CONFIG")
 
 
-def test_every_picture_is_small_and_shown_and_every_one_that_is_shown_is_there() -> None:
+def test_every_picture_exists_is_used_and_is_small() -> None:
     shown = {name for page in PAGES for name in re.findall(r"pictures/([\w-]+\.png)", page.read_text())}
     pictures = {path.name: path.stat().st_size for path in (ROOT / "docs/pictures").iterdir()}
     assert set(pictures) == shown

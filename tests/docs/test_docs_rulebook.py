@@ -1,4 +1,4 @@
-"""docs/rulebook.md says what the rulebook says. VIGIL_WRITE_DOCS=1 writes its tables anew."""
+"""docs/rulebook.md agrees with the rulebook. With VIGIL_WRITE_DOCS=1 its tables are written instead of compared."""
 
 import os
 import re
@@ -20,14 +20,14 @@ BEGIN, END = "<!-- rules:begin -->\n", "<!-- rules:end -->\n"
 
 
 def tables(book: Rulebook) -> str:
-    """Every section with every version, as Markdown."""
+    """Return every section with every version as Markdown."""
     rules = [name for name in book.sections if name in book.families]
     rules.sort(key=lambda name: (FAMILIES.index(book.families[name]), name))
     ladders = [name for name in book.sections if name.startswith("ladder.")]
     others = [name for name in book.sections if name not in {*rules, *ladders}]
-    told = []
+    lines = []
     for title, names in (("Room rules", rules), ("Ladders", ladders), ("Everything else", others)):
-        told += [f"### {title}\n", "| section | what it says | from | numbers | by whose word |", "| --- " * 5 + "|"]
+        lines += [f"### {title}\n", "| section | description | from | numbers | source |", "| --- " * 5 + "|"]
         for name in names:
             family = f"<br>family {book.families[name]}" if name in book.families else ""
             said = None
@@ -37,13 +37,13 @@ def tables(book: Rulebook) -> str:
                     words if key == "rungs" else f"`{key}` {words}" for key, words in limit_lines(dated.limits)
                 )
                 says, said = "" if dated.description == said else dated.description, dated.description
-                told.append(f"| {called} | {says} | {dated.effective_date} | {numbers} | {dated.citation} |")
+                lines.append(f"| {called} | {says} | {dated.effective_date} | {numbers} | {dated.citation} |")
                 called = ""
-        told.append("")
-    return "\n".join(told)
+        lines.append("")
+    return "\n".join(lines)
 
 
-def test_the_tables_are_those_of_the_rulebook() -> None:
+def test_the_page_has_the_tables_generated_from_the_rulebook() -> None:
     head, _, rest = TEXT.partition(BEGIN)
     written, _, tail = rest.partition(END)
     current = tables(BOOK)
@@ -63,7 +63,7 @@ def test_every_section_and_version_is_in_the_tables() -> None:
             assert f"| {dated.effective_date} |" in current
 
 
-def test_what_the_file_shows_of_a_rule_is_what_stands_in_it() -> None:
+def test_the_excerpt_of_the_file_is_part_of_it() -> None:
     shown = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert len(shown) == 2
     assert shown[0] in BUILT_IN.read_text(encoding="utf-8")
@@ -76,19 +76,19 @@ def test_the_example_of_a_change_can_be_added_to_the_rulebook() -> None:
     assert len(book.versions("black-screen")) == len(BOOK.versions("black-screen")) + 1
 
 
-def test_the_examples_of_refusals_are_what_the_reader_says() -> None:
+def test_the_examples_of_rejections_are_messages_of_the_reader() -> None:
     example = re.search(r"^```\n(candidate\.toml:.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert example
     text = BUILT_IN.read_text(encoding="utf-8") + (
         '\n[black-screen.from.2027-03-01]\nlast_s = 90\nsource = "x"\n'
         '\n[greeting-miss.from.2027-03-01]\nwithin_min = 1\nin_a_row = 3\nat_risk_misses = 2\nsource = "x"\n'
     )
-    with pytest.raises(RulebookError) as refused:
+    with pytest.raises(RulebookError) as rejected:
         parse_rulebook(text, "candidate.toml")
-    assert re.sub(r":\d+:", ":", str(refused.value)) == re.sub(r":\d+:", ":", example[1].strip())
+    assert re.sub(r":\d+:", ":", str(rejected.value)) == re.sub(r":\d+:", ":", example[1].strip())
 
 
-def test_the_examples_of_changes_can_be_made() -> None:
+def test_the_examples_of_changes_are_valid() -> None:
     changes = re.findall(r"^\| `([^`|]*=[^`|]*)` \|", TEXT, re.MULTILINE)
     assert len(changes) >= 7
     for change in changes:

@@ -1,4 +1,4 @@
-"""A simulation in a file: lines of the replay contract, whatever the file's name says of compression."""
+"""A simulation is written to a file as a recording, compressed by the name of the file."""
 
 import contextlib
 import gzip
@@ -40,14 +40,14 @@ def test_a_tombstone_and_a_missing_key_are_null():
     assert line == {"topic": "supplier-profile", "key": None, "value": None}
 
 
-def test_what_is_no_json_stays_so():
+def test_a_value_that_is_not_json_is_written_unchanged():
     with pytest.raises(orjson.JSONDecodeError):
         orjson.loads(line_of(SimulatedMessage("comment", b"room-1", b'{"at":', 5, 6)))
     with pytest.raises(orjson.JSONDecodeError):
         orjson.loads(line_of(SimulatedMessage("comment", b"\xff", b"{}", 5, 6)))
 
 
-def test_partitions_are_those_of_kafkas_default():
+def test_partitions_are_those_of_kafkas_default_partitioner():
     # Kafka's own test vectors of murmur2.
     assert partition_of(b"21", 2**31) == -973932308 & 0x7FFFFFFF
     assert partition_of(b"foobar", 2**31) == -790332482 & 0x7FFFFFFF
@@ -55,7 +55,7 @@ def test_partitions_are_those_of_kafkas_default():
     assert partition_of(None, 4) == 0
 
 
-def test_all_names_give_the_same_lines(tmp_path):
+def test_compression_does_not_change_the_lines(tmp_path):
     plain, gz, zst = (tmp_path / f"a.jsonl{end}" for end in ("", ".gz", ".zst"))
     for path in (plain, gz, zst):
         result = run("--out", str(path), "--rooms", "2", "--suppliers", "2", "--duration", "60s")
@@ -70,7 +70,7 @@ def test_all_names_give_the_same_lines(tmp_path):
     assert gz.read_bytes() == first, "nothing of the clock is in the file"
 
 
-def test_standard_output_has_the_lines_and_standard_error_the_words():
+def test_lines_go_to_standard_output_and_messages_to_standard_error():
     result = run("--out", "-", "--rooms", "1", "--suppliers", "0", "--duration", "20s")
     assert all(orjson.loads(line)["topic"] for line in result.stdout.splitlines())
     assert "planned faults" in result.stderr
@@ -88,7 +88,7 @@ def test_offsets_count_by_topic_and_partition(tmp_path):
     assert len({partition for _, partition in following}) == 3
 
 
-def test_the_manifest_names_every_fault(tmp_path):
+def test_the_manifest_contains_every_fault(tmp_path):
     path = tmp_path / "faults.jsonl"
     result = run("--out", "-", "--rooms", "20", "--manifest", str(path))
     faults = [orjson.loads(line) for line in path.read_bytes().splitlines()]
@@ -116,13 +116,13 @@ def test_the_manifest_names_every_fault(tmp_path):
         (("--broker", "localhost:9", "--partitions", "2"), "--partitions requires --out"),
     ],
 )
-def test_nonsense_is_refused_with_words(options, words):
+def test_invalid_options_are_usage_errors(options, words):
     result = run(*options)
     assert result.exit_code == 2
     assert words in result.stderr
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path):
+def test_a_file_that_cannot_be_written_is_reported(tmp_path):
     result = run("--out", str(tmp_path / "no" / "such.jsonl"))
     assert result.exit_code == 1
     assert "cannot write" in result.stderr
@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path):
 PROGRAM = "from vigil.app.cli.simulate import simulate; simulate(prog_name='vigil simulate')"
 
 
-def test_ctrl_c_ends_a_file_cleanly(tmp_path):
+def test_ctrl_c_ends_a_file_without_an_error(tmp_path):
     path, manifest = tmp_path / "a.jsonl.zst", tmp_path / "faults.jsonl"
     options = ["--out", str(path), "--manifest", str(manifest), "--duration", "endless", "--seed", "3"]
     child = subprocess.Popen([sys.executable, "-c", PROGRAM, *options], stderr=subprocess.PIPE, text=True)
@@ -147,7 +147,7 @@ def test_ctrl_c_ends_a_file_cleanly(tmp_path):
     assert all(orjson.loads(line) for line in manifest.read_bytes().splitlines())
 
 
-def test_a_reader_who_has_enough_is_no_error():
+def test_a_closed_standard_output_is_not_an_error():
     options = ["--out", "-", "--duration", "endless"]
     child = subprocess.Popen([sys.executable, "-c", PROGRAM, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdout is not None
@@ -159,7 +159,7 @@ def test_a_reader_who_has_enough_is_no_error():
     child.stderr.close()
 
 
-def test_a_bar_is_shown_on_a_terminal(tmp_path):
+def test_a_progress_bar_is_shown_on_a_terminal(tmp_path):
     leader, follower = pty.openpty()
     options = ["--out", str(tmp_path / "a.jsonl"), "--rooms", "50", "--duration", "30m"]
     child = subprocess.Popen(
@@ -167,7 +167,7 @@ def test_a_bar_is_shown_on_a_terminal(tmp_path):
     )
     os.close(follower)
     shown = b""
-    with contextlib.suppress(OSError):  # the terminal is gone once the child is
+    with contextlib.suppress(OSError):  # raised once the child has ended
         while part := os.read(leader, 65536):
             shown += part
     os.close(leader)
@@ -176,7 +176,7 @@ def test_a_bar_is_shown_on_a_terminal(tmp_path):
     assert b"2022-09-01" in shown
 
 
-def test_the_page_names_options_that_there_are():
+def test_the_page_names_existing_options():
     page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
     known = {option for parameter in simulate.params for option in parameter.opts}
     named = set(re.findall(r"--[a-z][a-z-]+", page))

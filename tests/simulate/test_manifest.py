@@ -1,4 +1,4 @@
-"""The manifest says what Vigil must find: it is recomputed here from the events alone, rule by rule."""
+"""The manifest contains what Vigil must find: it is recomputed here from the events, rule by rule."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def simulation(**changes: object) -> Simulation:
 
 @pytest.fixture(scope="module")
 def rooms() -> dict[str, list[RoomEvent]]:
-    """The events of each room in the order in which they are judged."""
+    """Return the events of each room in the order of judgement."""
     events = defaultdict(list)
     for arrival, message in enumerate(simulation(malformed=0.02, duplicates=0.02).messages()):
         source_index = ROOM_TOPICS.index(message.topic)
@@ -44,7 +44,7 @@ def planned() -> list[Fault]:
     return simulation().manifest()
 
 
-def told(planned: list[Fault], rule: str) -> Found:
+def planned_of(planned: list[Fault], rule: str) -> Found:
     return {(f.rule or "", f.room_id, f.since, f.at, f.subject) for f in planned if f.rule == rule}
 
 
@@ -53,7 +53,7 @@ def frames(events: list[RoomEvent]) -> Iterator[FrameStatus]:
 
 
 def runs(events: list[RoomEvent], holds: Callable[[FrameStatus], bool], lasts_s: int) -> Iterator[tuple[int, int]]:
-    """Runs of frames that satisfy a condition, without gaps above 15 s: since and when the violation occurred."""
+    """Return start and violation of each series of frames that satisfies a condition without gaps above 15 s."""
     since = last = None
     done = False
     for frame in frames(events):
@@ -99,11 +99,11 @@ CONDITIONS: dict[str, tuple[Callable[[FrameStatus], bool], int]] = {
 
 
 @pytest.mark.parametrize("rule", CONDITIONS)
-def test_runs_of_frames(rule, rooms, planned):
+def test_conditions_of_frames(rule, rooms, planned):
     holds, lasts_s = CONDITIONS[rule]
     found = {(rule, room, *run, None) for room, events in rooms.items() for run in runs(events, holds, lasts_s)}
     assert len(found) > 3
-    assert found == told(planned, rule)
+    assert found == planned_of(planned, rule)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_labels(rule, prefix, lasts_s, spoken, rooms, planned):
             if spoken and said:  # no broadcast is longer than the hour in which a label counts once
                 found.add((rule, room, said[0], said[0], label))
     assert len(found) > 3
-    assert found == told(planned, rule)
+    assert found == planned_of(planned, rule)
 
 
 def receives(event: RoomEvent) -> bool:
@@ -158,7 +158,7 @@ def test_absence(rooms, planned):
                 done = True
                 found.add(("absence", room, since, since + 300 * S, None))
     assert len(found) > 3
-    assert found == told(planned, "absence")
+    assert found == planned_of(planned, "absence")
 
 
 def test_greeting_miss(rooms, planned):
@@ -187,7 +187,7 @@ def test_greeting_miss(rooms, planned):
                 found.add(("greeting-miss", room, missed[0], event.at + 10 * S, None))
                 missed = []
     assert len(found) > 20
-    assert found == told(planned, "greeting-miss")
+    assert found == planned_of(planned, "greeting-miss")
 
 
 def test_signal_lost(rooms, planned):
@@ -201,7 +201,7 @@ def test_signal_lost(rooms, planned):
     assert found == {(f.room_id, f.since, f.at) for f in planned if f.kind == "signal-lost"}
 
 
-def test_no_broadcast_lasts_the_hour_in_which_the_same_words_count_once():
+def test_no_broadcast_lasts_the_hour_in_which_a_text_counts_once():
     for seed in range(5):
         shown = defaultdict(list)
         messages = simulation(seed=seed, rooms=10, duration_s=3 * 3600, fault_every_s=60).messages()
@@ -211,8 +211,8 @@ def test_no_broadcast_lasts_the_hour_in_which_the_same_words_count_once():
         assert max(max(of) - min(of) for of in shown.values()) < rules.AGAIN_S * S
 
 
-def test_every_kind_of_fault_and_near_miss_is_played():
-    """By its rule at least: what never comes shows nothing."""
+def test_every_kind_of_fault_and_near_miss_occurs():
+    """At least by its rule: a kind that never occurs would test nothing."""
     faults = simulation(rooms=200).manifest()
     assert {fault.rule for fault in faults} == {*CONDITIONS, None} | {
         "greeting-miss",
@@ -229,32 +229,32 @@ def test_every_kind_of_fault_and_near_miss_is_played():
     assert len(NEAR_MISSES) > 10
 
 
-def test_the_manifest_is_what_is_told_while_messages_are_made():
-    told_live: list[Fault] = []
-    for _ in simulation(rooms=10).messages(told_live.append):
+def test_the_manifest_is_what_is_reported_while_messages_are_generated():
+    reported: list[Fault] = []
+    for _ in simulation(rooms=10).messages(reported.append):
         pass
-    order = lambda f: (f.at, f.room_id, f.rule or "", f.subject or "")  # noqa: E731
-    assert sorted(told_live, key=order) == simulation(rooms=10).manifest()
+    in_order = sorted(reported, key=lambda f: (f.at, f.room_id, f.rule or "", f.subject or ""))
+    assert in_order == simulation(rooms=10).manifest()
 
 
-def test_attentive_hosts_do_nothing_wrong():
+def test_attentive_hosts_commit_no_faults():
     assert simulation(fault_every_s=None).manifest() == []
 
 
-def test_ten_minutes_of_thirty_rooms_show_most_of_it():
-    """What a newcomer sees at once."""
+def test_ten_minutes_of_thirty_rooms_show_most_rules():
+    """What a new user sees first."""
     for seed in range(10):
         at_once = {fault.rule for fault in simulation(seed=seed, rooms=30, duration_s=600).manifest()}
         assert {"greeting-miss", "absence", "black-screen"} <= at_once, seed
         assert len(at_once) >= 9, seed
 
 
-def test_fresh_faults_keep_coming():
+def test_faults_continue_to_occur():
     faults = [f.at for f in simulation(rooms=30, duration_s=3600).manifest() if f.at > START + 900 * S]
     assert len(faults) > 2700 / 20
 
 
-def test_the_numbers_are_those_of_the_rulebook():
+def test_the_limits_are_those_of_the_rulebook():
     book = load_rulebook()
 
     def number(section: str, name: str) -> object:

@@ -1,4 +1,4 @@
-"""What comes out of a simulation: the same every time, in bounded disorder, accepted or refused as it should be."""
+"""The messages of a simulation are reproducible, in bounded disorder, and accepted or rejected as intended."""
 
 import hashlib
 import os
@@ -59,11 +59,11 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_with_other_hashes
     assert found == {digest(small(malformed=0.02, reviews=0.5, history_days=2).messages())}
 
 
-def test_another_seed_is_another_story():
+def test_another_seed_gives_other_messages():
     assert digest(small(seed=4).messages()) != digest(small().messages())
 
 
-def test_noise_leaves_the_good_messages_as_they_are():
+def test_noise_does_not_change_the_valid_messages():
     plain = list(small(duplicates=0).messages())
     noisy = list(small(duplicates=0.1, malformed=0.1).messages())
     good = Counter(message for message in noisy if message.malformed is None)
@@ -89,14 +89,14 @@ def test_disorder_stays_within_its_bound(disorder_ms):
         assert worst > disorder_ms / 2, "real producers are out of order"
 
 
-def test_events_lie_between_start_and_end_and_the_history_before():
+def test_events_are_between_start_and_end_and_the_history_is_before():
     for message in small(history_days=3, reviews=1).messages():
         earliest = START if message.topic in (*ROOM_TOPICS, "review") else START - 3 * 86_400_000
         assert earliest <= message.at < START + 400_000
         assert message.value is None or orjson.loads(message.value)["at"] == message.at
 
 
-def test_every_good_message_is_accepted():
+def test_every_valid_message_is_accepted():
     topics = set()
     for message in small(duration_s=900, reviews=1, history_days=20, suppliers=60, duplicates=0.05).messages():
         decode(message)
@@ -104,7 +104,7 @@ def test_every_good_message_is_accepted():
     assert topics == {*ROOM_TOPICS, "quote", "payment", "supplier-profile", "review"}
 
 
-def test_every_malformed_message_is_refused_and_every_kind_comes():
+def test_every_malformed_message_is_rejected_and_every_kind_occurs():
     kinds = defaultdict(set)
     for message in small(malformed=1.0, reviews=1, rooms=40, suppliers=60, duration_s=900, history_days=2).messages():
         if message.malformed is not None:
@@ -116,7 +116,7 @@ def test_every_malformed_message_is_refused_and_every_kind_comes():
     assert AHEAD.name not in kinds, "it would throw the clock of a replay ahead"
 
 
-def test_times_ahead_come_on_demand_only():
+def test_event_times_ahead_occur_on_demand_only():
     messages = small(malformed=0.5, malformed_ahead=True).messages()
     ahead = [message for message in messages if message.malformed == AHEAD.name]
     assert ahead
@@ -140,7 +140,7 @@ def test_every_host_is_on_air_within_seconds_and_again_after_its_room_ended():
     assert {tuple(streams) for streams in rooms.values()} == {("live", "ended"), ("live",)}
 
 
-def test_frames_come_about_once_a_second():
+def test_frames_are_about_a_second_apart():
     last = {}
     steps = []
     for message in small(suppliers=0, fault_every_s=None).messages():
@@ -152,20 +152,20 @@ def test_frames_come_about_once_a_second():
     assert len(steps) >= 8 * 400 * 0.9
 
 
-def test_a_simulation_without_end_goes_on_from_the_same_beginning():
+def test_an_endless_simulation_starts_like_a_limited_one():
     endless = small(duration_s=None).messages()
     beginning = [next(endless) for _ in range(20_000)]
     assert beginning[-1].at > START + 600_000
-    # A fault that would not be over before the end is left out: so compare far from it.
+    # A fault that would not end in time is left out: so messages near the end are not compared.
     assert beginning[:10_000] == list(islice(small(duration_s=7_200).messages(), 10_000))
 
 
-def test_suppliers_do_all_that_suppliers_do():
-    told = Counter()
+def test_suppliers_send_every_kind_of_event():
+    counts = Counter()
     rfqs = defaultdict(set)
     for message in small(rooms=0, suppliers=80, history_days=30, duration_s=1800).messages():
         event = orjson.loads(message.value) if message.value is not None else {"kind": "deleted"}
-        told[message.topic, event.get("kind")] += 1
+        counts[message.topic, event.get("kind")] += 1
         if message.topic == "quote" and event["kind"] == "pinned":
             rfqs[event["rfq_id"]].add(event["quote_id"])
             assert "rfq_at" not in event
@@ -176,7 +176,7 @@ def test_suppliers_do_all_that_suppliers_do():
         "payment": ("paid", "settled", "refunded"),
         "supplier-profile": (None, "deleted"),
     }
-    assert set(told) == {(topic, kind) for topic, of in kinds.items() for kind in of}
+    assert set(counts) == {(topic, kind) for topic, of in kinds.items() for kind in of}
     assert max(len(quotes) for quotes in rfqs.values()) > 3, "more ask for a pin than there are pins"
 
 
@@ -197,12 +197,12 @@ def test_suppliers_do_all_that_suppliers_do():
         ("history_days", 401),
     ],
 )
-def test_nonsense_is_refused_by_name(setting, value):
-    with pytest.raises(InvalidSimulationError, match=setting) as refused:
+def test_a_setting_out_of_range_is_rejected_by_name(setting, value):
+    with pytest.raises(InvalidSimulationError, match=setting) as rejected:
         small(**{setting: value})
-    assert refused.value.setting == setting
+    assert rejected.value.setting == setting
 
 
-def test_nothing_at_all_is_nonsense():
+def test_a_simulation_without_rooms_and_suppliers_is_rejected():
     with pytest.raises(InvalidSimulationError, match="there would be no events"):
         small(rooms=0, suppliers=0)

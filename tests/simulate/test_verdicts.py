@@ -1,4 +1,4 @@
-"""The rules find what was planned and nothing else: every verdict, by identity, and every lost signal."""
+"""The rules find every planned violation, by identity, every lost signal, and nothing else."""
 
 import pytest
 
@@ -17,7 +17,7 @@ START = 1_662_048_000_000
 
 
 def judged(simulation: Simulation) -> list[Output]:
-    """What the rooms say, driven in order of (`at`, rank, arrival) until the largest `at`."""
+    """Return the outputs of rooms that get events in order of (`at`, source index, arrival) until the largest `at`."""
     machine = RoomMachine(load_rulebook())
     collector = OutputCollector()
     events = []
@@ -46,7 +46,7 @@ def judged(simulation: Simulation) -> list[Output]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_rules_find_what_was_planned_and_nothing_else(seed):
+def test_the_rules_find_the_planned_violations_and_nothing_else(seed):
     simulation = Simulation(seed, 25, 0, START, 3_000, malformed=0.02, duplicates=0.02, fault_every_s=25)
     emitted = judged(simulation)
     planned = simulation.manifest()
@@ -62,13 +62,13 @@ def test_the_rules_find_what_was_planned_and_nothing_else(seed):
     assert len(planned) > 100
 
 
-def test_attentive_hosts_are_left_alone():
+def test_attentive_hosts_get_no_verdicts():
     emitted = judged(Simulation(1, 25, 0, START, 3_000, malformed=0.02, duplicates=0.02, fault_every_s=None))
     assert [output for output in emitted if output.topic == "verdict"] == []
 
 
-def test_a_recording_replays_to_what_was_planned():
-    """Through the file's clock and the reorder buffers: nothing is late, and what is malformed is refused."""
+def test_the_replay_of_a_recording_finds_the_planned_violations():
+    """With watermarks and reorder buffers: nothing is late, and malformed messages are rejected."""
     simulation = Simulation(
         2, 25, 25, START, 1_500, disorder_ms=1_999, malformed=0.02, duplicates=0.02, reviews=0.3, history_days=2
     )

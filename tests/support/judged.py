@@ -1,4 +1,4 @@
-"""A broker on which a worker has judged the story of the contract's examples, and what a test may want to ask of it."""
+"""A broker on which a worker has judged the example recording of the contract."""
 
 import asyncio
 import tempfile
@@ -15,20 +15,20 @@ from vigil.topics.contracts.examples import STORY
 
 UNTIL = max(line["value"]["at"] for line in STORY)
 BAD = b'{"room_id":"room-1","note":"\x1b[31m\xff\xe2\x80\xae"}'
-"""A hostile message: not UTF-8, with a terminal's escape sequence and a sign that turns text round."""
+"""A hostile message: not UTF-8, with an escape sequence of a terminal and a character that reverses text."""
 
 
 def story() -> list[SimulatedMessage]:
-    """The story as messages, and the hostile one."""
-    told = [
+    """Return the messages of the recording, and the hostile one."""
+    messages = [
         SimulatedMessage(line["topic"], line["key"].encode(), orjson.dumps(line["value"]), line["value"]["at"], 0)
         for line in STORY
     ]
-    return [*told, SimulatedMessage("comment", b"room-1", BAD, UNTIL, 0)]
+    return [*messages, SimulatedMessage("comment", b"room-1", BAD, UNTIL, 0)]
 
 
 async def judge(broker: str, log: Path) -> None:
-    """Let a worker judge the story, and stop it."""
+    """Let a worker judge the recording, and stop it."""
     await make_topics(broker, 2)
     await send(broker, story())
     worker = await WorkerProcess(
@@ -42,7 +42,7 @@ async def judge(broker: str, log: Path) -> None:
 
 @contextmanager
 def judged_broker() -> Iterator[str]:
-    """The address of an embedded broker on which the story was judged."""
+    """Yield the address of an embedded broker on which the recording was judged."""
     with EmbeddedBroker() as broker, tempfile.TemporaryDirectory() as folder:
         asyncio.run(judge(broker.address, Path(folder) / "worker.log"))
         yield broker.address

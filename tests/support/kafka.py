@@ -1,4 +1,4 @@
-"""Real Apache Kafka on this machine, one KRaft node on loopback, from Maven's artefacts and the machine's Java.
+"""Apache Kafka on this machine: one KRaft node on loopback, with the jars from Maven and the installed Java.
 
     python tests/support/kafka.py run --port 9092      a broker to try things on, until Ctrl-C
     python tests/support/kafka.py fetch                only fill the cache
@@ -31,8 +31,8 @@ from vigil.app.kafka.embedded_broker import HOST, BrokerError, free_port, start_
 VERSION = "4.3.1"
 OLDEST_JAVA = 17
 
-# Kafka's library names no logger of its own choice, and its command-line tools (ACLs) are an artefact apart; these need
-# only what the broker brings already.
+# Kafka's library has no logging backend, and its command-line tools (ACLs) are a separate artefact, which needs only
+# dependencies that the broker already has.
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>vigil</groupId><artifactId>kafka-for-tests</artifactId><version>1</version><packaging>pom</packaging>
@@ -49,7 +49,7 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 """
 
-# One node needs no copies; few internal partitions, no wait for further group members, a small cleaner: a quick start.
+# For a quick start: no replicas, few internal partitions, no wait for further group members, a small log cleaner.
 _PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -63,9 +63,9 @@ _PROPERTIES = {
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "4",
     "group.initial.rebalance.delay.ms": "0",
-    "group.min.session.timeout.ms": "1000",  # a test of fail-over may set a session time-out below Kafka's 6 s
-    # After a kill, the controller takes the broker back only once the dead one's session is over: 9 s by default.
-    # Shorter than this, a busy machine would fence a broker that lives.
+    "group.min.session.timeout.ms": "1000",  # tests of failover set session timeouts below Kafka's 6 s
+    # After a kill, the controller accepts the broker again only after the session of the old one: 9 s by default.
+    # With a shorter time than this, a busy machine would fence a broker that is alive.
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "4000",
     "log.cleaner.dedupe.buffer.size": str(16 * 2**20),
@@ -73,7 +73,7 @@ _PROPERTIES = {
 
 
 def why_not() -> str | None:
-    """In words, what this machine lacks to run Apache Kafka; None where it has all."""
+    """Return why this machine cannot run Apache Kafka; None if it can."""
     if _program("java") is None:
         return f"there is no Java here (Kafka {version()} needs {OLDEST_JAVA} or later: `java` on PATH or JAVA_HOME)"
     if (found := _java_version()) < OLDEST_JAVA:
@@ -84,12 +84,12 @@ def why_not() -> str | None:
 
 
 def version() -> str:
-    """The version of Kafka in use."""
+    """Return the version of Kafka that is used."""
     return os.environ.get("VIGIL_KAFKA_VERSION", VERSION)
 
 
 def fetch_jars() -> Path:
-    """The directory with Kafka's jars, fetched by Maven where it is not there yet. Raises `BrokerError`."""
+    """Return the directory with Kafka's jars, downloaded by Maven if it does not exist. Raises `BrokerError`."""
     jars = _cached()
     if jars.is_dir():
         return jars
@@ -99,7 +99,7 @@ def fetch_jars() -> Path:
     jars.parent.mkdir(parents=True, exist_ok=True)
     with (jars.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if jars.is_dir():  # another process was quicker
+        if jars.is_dir():  # another process has created it meanwhile
             return jars
         with tempfile.TemporaryDirectory(dir=jars.parent, prefix=f".{jars.name}-") as work:
             pom = Path(work, "pom.xml")
@@ -117,12 +117,12 @@ def fetch_jars() -> Path:
                 raise BrokerError(
                     f"Maven could not fetch Kafka {version()} ({' '.join(asked)}):\n{run.stdout[-3_000:]}"
                 )
-            Path(work, "jars").rename(jars)  # whole or not at all
+            Path(work, "jars").rename(jars)  # atomic: complete or not at all
     return jars
 
 
 class KafkaBroker:
-    """One node, broker and controller in one, whose data outlives `stop` and `kill` until the broker is closed.
+    """One node that is broker and controller. Its data is kept after `stop` and `kill` until the broker is closed.
 
     `properties` are added to the server's own and win over them. `listeners` adds further listeners on free ports,
     name → security protocol (`{"SECURE": "SASL_SSL"}`); the listener PLAINTEXT is always there, for the broker itself
@@ -154,27 +154,27 @@ class KafkaBroker:
 
     @property
     def address(self) -> str:
-        """`host:port` of the plain listener; the same after a restart."""
+        """`host:port` of the plaintext listener, the same after a restart."""
         return self._addresses["PLAINTEXT"]
 
     def address_of(self, listener: str) -> str:
-        """`host:port` of one of the further listeners."""
+        """Return `host:port` of one of the additional listeners."""
         return self._addresses[listener]
 
     @property
     def log(self) -> Path:
-        """What the server printed."""
+        """Return the output of the server."""
         return self.directory / "server.log"
 
     @property
     def pid(self) -> int:
-        """The server's process. Raises `BrokerError` where it does not run."""
+        """The process of the server. Raises `BrokerError` if it is not running."""
         if self._child is None:
             raise BrokerError("Kafka does not run")
         return self._child.pid
 
     def start(self, within_s: float = 60) -> None:
-        """Format the storage where that is new, start, and wait until a client can list the cluster's topics."""
+        """Format the storage if it is new, start, and wait until a client can list the topics."""
         if self._child is not None:
             raise BrokerError(f"Kafka runs already, at {self.address}")
         if lack := why_not():
@@ -194,40 +194,40 @@ class KafkaBroker:
         self._child = child
 
     def stop(self, within_s: float = 20) -> None:
-        """Shut down in order (SIGTERM); by force where that takes longer. Harmless where it does not run."""
+        """Shut down with SIGTERM, and with SIGKILL if that takes longer. Does nothing if it is not running."""
         if self._child is not None:
             stop_child(self._child, within_s)
         self._child = None
 
     def kill(self) -> None:
-        """SIGKILL, as a crash."""
+        """Kill it with SIGKILL, as in a crash."""
         os.kill(self.pid, signal.SIGKILL)
         if self._child is not None:
             self._child.wait()
         self._child = None
 
     def restart(self) -> None:
-        """Start again with the same data at the same address; an orderly stop first where it still runs."""
+        """Start again with the same data at the same address, after a stop if it is still running."""
         self.stop()
         self.start()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay, nothing is answered. Returns once every thread stands still."""
+        """Stop it with SIGSTOP: connections stay open without answers. Returns once every thread has stopped."""
         os.kill(self.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Continue it with SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Stop, and delete the data unless the caller chose the directory."""
+        """Stop it, and delete the data unless the caller chose the directory."""
         self.stop()
         if self._own:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def tool(self, main: str, *arguments: str) -> str:
-        """Run one of Kafka's command-line tools by its class, and return what it printed. Raises `BrokerError`."""
+        """Run one of Kafka's command-line tools by its class and return its output. Raises `BrokerError`."""
         run = subprocess.run(
             [*self._java(heap_mb=256), "-XX:TieredStopAtLevel=1", main, *arguments],
             stdin=subprocess.DEVNULL,
@@ -250,7 +250,7 @@ class KafkaBroker:
             java,
             f"-Xmx{heap_mb}m",
             "-XX:+UseSerialGC",
-            "-XX:-UsePerfData",  # it would write to /tmp
+            "-XX:-UsePerfData",  # otherwise Java writes to /tmp
             f"-Djava.io.tmpdir={scratch}",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -260,7 +260,7 @@ class KafkaBroker:
         ]
 
     def _cluster(self) -> str:
-        """The id that the storage was formatted with."""
+        """Return the cluster id of the storage."""
         meta = (self.directory / "data" / "meta.properties").read_text()
         found = re.search(r"^cluster\.id=(.+)$", meta, re.MULTILINE)
         if found is None:
@@ -311,14 +311,16 @@ def _program(name: str) -> str | None:
 
 
 def _java_version() -> int:
-    """The feature release: 17 for 17.0.15, 8 for 1.8.0; 0 where `java -version` says something else."""
-    said = subprocess.run([_program("java") or "java", "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    """Return the feature release: 17 for 17.0.15, 8 for 1.8.0; 0 if `java -version` prints something else."""
+    output = subprocess.run(
+        [_program("java") or "java", "-version"], capture_output=True, text=True, check=False
+    ).stderr
+    found = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(found[1]) if found else 0
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description="Apache Kafka on this machine, for trying and testing.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch", help="fetch Kafka's jars into the cache and print where they are")

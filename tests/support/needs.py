@@ -1,4 +1,4 @@
-"""What some tests need of the machine beside Python: left out and told where it lacks, failing where it is required.
+"""Programs that some tests need besides Python: without them tests are skipped, or fail if the program is required.
 
 VIGIL_REQUIRE_CHROMIUM=1, and the same with PROMETHEUS, ALERTMANAGER, KCAT, ASYNCAPI and KAFKA, makes them fail.
 """
@@ -11,7 +11,7 @@ import pytest
 
 
 def lacking(what: str, untested: str, lack: str) -> NoReturn:
-    """Fail where VIGIL_REQUIRE_<what> is 1, else skip; both say what is not tested, and why."""
+    """Fail if VIGIL_REQUIRE_<what> is 1, otherwise skip, with a message of what is not tested and why."""
     flag = f"VIGIL_REQUIRE_{what}"
     if os.environ.get(flag) == "1":
         pytest.fail(f"{flag}=1, but {lack}")
@@ -19,7 +19,7 @@ def lacking(what: str, untested: str, lack: str) -> NoReturn:
 
 
 def program(what: str, untested: str, package: str, *names: str) -> str:
-    """The path of the first of the programs that is there; `package` is Debian's that has it."""
+    """Return the path of the first program that is installed; `package` is its Debian package."""
     for name in names:
         if found := shutil.which(name):
             return found

@@ -1,4 +1,4 @@
-"""Runs a command as it is typed, in this process."""
+"""Runs a command in this process."""
 
 from click.testing import CliRunner, Result
 

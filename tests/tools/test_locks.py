@@ -1,4 +1,4 @@
-"""The locks: a copy of the project's own fits, and each way in which it could stop to fit is told."""
+"""The locks of the project match, and every kind of mismatch is reported."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def test_the_locks_fit(project: Path):
+def test_the_locks_match(project: Path):
     assert locks.check(project) == []
 
 
@@ -48,12 +48,12 @@ def test_the_locks_fit(project: Path):
         ("deploy/requirements.lock", "aiohttp==", "extra==1.0\naiohttp==", "extra==1.0 has no hash"),
     ],
 )
-def test_a_misfit_is_told(project: Path, name: str, old: str, new: str, problem: str):
+def test_a_mismatch_is_reported(project: Path, name: str, old: str, new: str, problem: str):
     edit(project / name, old, new)
-    assert any(problem in told for told in locks.check(project))
+    assert any(problem in line for line in locks.check(project))
 
 
-def test_every_dependency_has_its_reason_and_its_locked_version():
+def test_every_dependency_is_documented_with_its_locked_version():
     project = tomllib.loads((locks.ROOT / "pyproject.toml").read_text())["project"]
     named = [
         *project["dependencies"],
@@ -68,6 +68,6 @@ def test_every_dependency_has_its_reason_and_its_locked_version():
         (locks.ROOT / "docs/dependencies.md").read_text(),
         re.MULTILINE,
     )
-    told = {canonicalize_name(name): version for name, version in rows}
+    listed = {canonicalize_name(name): version for name, version in rows}
     wanted = {canonicalize_name(Requirement(one).name) for one in named}
-    assert told == {name: str(*locked[name]) for name in wanted}
+    assert listed == {name: str(*locked[name]) for name in wanted}

@@ -1,5 +1,5 @@
-"""A topic hours ahead of the others, twenty times as many rooms, and a broker that hardly answers: memory stays
-bounded, nothing is lost, and the metrics tell."""
+"""A topic hours ahead of the others, twenty times as many rooms, and a slow broker: memory stays bounded, nothing is
+lost, and metrics show it."""
 
 import asyncio
 import re
@@ -24,32 +24,32 @@ MOST_BUFFERED = 5_000
 MAX_POLL = 500
 
 IN_FLIGHT = 18 * MAX_POLL
-"""What was fetched before a topic is held still comes: 16 batches in the stream's queue, and one at either end."""
+"""Batches that still arrive after a topic is paused: 16 in the queue of the stream, and one at either end."""
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    told = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(told[1]) / 1024 if told else 0.0
+    """Return the resident memory of a process in MiB."""
+    match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(match[1]) / 1024 if match else 0.0
 
 
 def gauges(metrics: str, name: str) -> list[float]:
-    """The values of a metric, by labels."""
+    """Return the values of a metric by labels."""
     return [float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines() if line.startswith(f"{name}{{")]
 
 
 async def watched(worker: WorkerProcess, done: asyncio.Event) -> dict[str, float]:
-    """The highest values until it is done."""
+    """Return the highest values until the task is done."""
     peaks: dict[str, float] = {}
     while not done.is_set():
-        told = await asyncio.to_thread(now, worker)
-        peaks = {name: max(value, peaks.get(name, 0.0)) for name, value in told.items()}
+        values = await asyncio.to_thread(now, worker)
+        peaks = {name: max(value, peaks.get(name, 0.0)) for name, value in values.items()}
         await asyncio.sleep(0.2)
     return peaks
 
 
 def now(worker: WorkerProcess) -> dict[str, float]:
-    """What the metrics tell of waiting, and the process of memory."""
+    """Return the metrics of waiting events, and the memory of the process."""
     page = worker.get("/metrics")[1]
     return {
         "buffered": max(gauges(page, "vigil_buffered_events"), default=0.0),
@@ -60,7 +60,7 @@ def now(worker: WorkerProcess) -> dict[str, float]:
     }
 
 
-async def test_frames_of_six_hours_before_anything_else_are_held_back(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+async def test_six_hours_of_frames_before_other_events_are_held_back(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     simulation = Simulation(
         seed=5, rooms=6, suppliers=4, start_ms=1_662_048_000_000, duration_s=HOURS * 3600, fault_every_s=600.0
     )
@@ -101,11 +101,11 @@ USUAL = 60
 BURST = 20 * USUAL
 BURST_S = (10, 25)
 LATENESS_MS = 10_000
-"""What a busy machine may be late with sending must not be late for the rules."""
+"""Allowed lateness: what a busy machine sends with a delay must not be late."""
 
 
 def with_a_burst(start: int) -> list[SimulatedMessage]:
-    """Some rooms for 40 s, and for some seconds twenty times as many."""
+    """Return the events of some rooms for 40 s, and of twenty times as many for some seconds."""
     simulation = Simulation(seed=7, rooms=BURST, suppliers=0, start_ms=start, duration_s=40, fault_every_s=15.0)
     usual = {f"room-{slot:05d}" for slot in range(USUAL)}
     begin, end = (start + second * 1000 for second in BURST_S)
@@ -117,7 +117,7 @@ def with_a_burst(start: int) -> list[SimulatedMessage]:
 
 
 async def short_of_cpu(worker: WorkerProcess, seconds: float) -> None:
-    """The worker gets a tenth of a core."""
+    """Limit the worker to a tenth of a core."""
     until = time.monotonic() + seconds
     try:
         while time.monotonic() < until:
@@ -129,7 +129,7 @@ async def short_of_cpu(worker: WorkerProcess, seconds: float) -> None:
         worker.signal(signal.SIGCONT)
 
 
-async def test_twenty_times_as_many_rooms_as_a_worker_can_carry(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+async def test_twenty_times_as_many_rooms_as_a_worker_can_judge(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     address = own_kafka.address
     await make_topics(address, PARTITIONS)
     worker = await WorkerProcess(
@@ -137,7 +137,7 @@ async def test_twenty_times_as_many_rooms_as_a_worker_can_carry(own_kafka: Kafka
     ).ready()
     before, done = rss_mb(worker.process.pid), asyncio.Event()
     try:
-        start = time.time_ns() // 1_000_000 + 3000  # some time to make them
+        start = time.time_ns() // 1_000_000 + 3000  # time to generate them
         messages = with_a_burst(start)
         expected = replayed(messages, LATENESS_MS)
         rates = Counter((message.sent_at - start) // 1000 for message in messages)
@@ -148,7 +148,7 @@ async def test_twenty_times_as_many_rooms_as_a_worker_can_carry(own_kafka: Kafka
         before_it = now(worker)
         await short_of_cpu(worker, BURST_S[1] - BURST_S[0])
         await sending
-        # Its clock must have passed all of them.
+        # The watermark must have passed all of them.
         await asyncio.sleep((messages[-1].sent_at + LATENESS_MS) / 1000 + 2 - time.time())
         await finished(address, within_s=120, still_s=1.0)
         done.set()
@@ -165,7 +165,7 @@ async def test_twenty_times_as_many_rooms_as_a_worker_can_carry(own_kafka: Kafka
 
 
 async def barely_answering(broker: KafkaBroker) -> None:
-    """The broker stands still nine tenths of the time."""
+    """Stop the broker for nine tenths of the time."""
     try:
         while True:
             broker.pause()
@@ -176,9 +176,7 @@ async def barely_answering(broker: KafkaBroker) -> None:
         broker.resume()
 
 
-async def test_a_broker_that_hardly_answers_makes_it_slow_and_nothing_else(
-    own_kafka: KafkaBroker, tmp_path: Path
-) -> None:
+async def test_a_slow_broker_causes_delays_only(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     simulation = Simulation(seed=6, rooms=30, suppliers=8, start_ms=1_662_048_000_000, duration_s=300)
     messages = list(simulation.messages())
     expected = replayed(messages)
@@ -190,7 +188,7 @@ async def test_a_broker_that_hardly_answers_makes_it_slow_and_nothing_else(
         tmp_path / "worker.log",
         clock="recorded",
         recorded_until=expected.until,
-        idle_after_ms=10_000,  # half of it is not the end
+        idle_after_ms=10_000,  # a pause in the middle is not the end of the recording
         max_poll_records=50,
         log_format="text",
     ).ready()
@@ -219,6 +217,6 @@ async def test_a_broker_that_hardly_answers_makes_it_slow_and_nothing_else(
 
 
 def checkpoints(metrics: str) -> list[tuple[str, float]]:
-    """How many checkpoints took up to how many seconds."""
+    """Return the number of checkpoints by the upper bound of their duration."""
     lines = re.findall(r'^vigil_checkpoint_seconds_bucket\{le="([^"]+)"\} (\S+)$', metrics, re.MULTILINE)
     return [(most, float(count)) for most, count in lines]

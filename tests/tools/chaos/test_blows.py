@@ -1,4 +1,4 @@
-"""A blow meets a broker that runs, however long it took to come back from the one before."""
+"""A fault hits a running broker, however long it took to return from the previous one."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from tools.chaos_run import Run
 
 
 class Slow:
-    """A broker that takes longer to come back than the plan leaves between two blows."""
+    """A broker that takes longer to return than the time between two faults of the plan."""
 
     def __init__(self) -> None:
         self.runs = True
@@ -33,7 +33,7 @@ class Slow:
         assert self.runs
 
 
-async def test_a_blow_that_is_due_before_the_broker_is_back_waits_for_it(tmp_path: Path) -> None:
+async def test_a_fault_of_the_broker_waits_until_the_broker_has_returned(tmp_path: Path) -> None:
     broker: Any = Slow()
     run = Run(plan(1), broker, tmp_path)
     kinds = ("broker-kill", "broker-kill", "broker-pause")

@@ -1,5 +1,5 @@
-"""What a chaos run compares of actions: their last revision, but of a withdrawn one only what does not depend on the
-order in which reviews arrive."""
+"""What a chaos run compares: of actions the last revision, and of withdrawn ones only what does not depend on the order
+of reviews."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ def compared(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]
     return compare_events(ACTIONS, then, [(b"h", value) for value in now])
 
 
-def test_an_active_action_is_compared_by_what_it_leads_to() -> None:
+def test_an_active_action_is_compared_by_its_steps() -> None:
     assert compared([action()], [action(revision=2)]) == []
     assert compared([action()], [action(), action(revision=2, count=2)])
     assert compared([action()], [action(), action(count=2)]), "two contents under one revision"
 
 
-def test_a_withdrawn_action_is_withdrawn_whatever_it_led_to_before() -> None:
+def test_a_withdrawn_action_is_compared_without_its_former_steps() -> None:
     then = [action(), action(revision=2, status="withdrawn")]
     now = [action(count=2), action(revision=2, count=2, status="withdrawn")]
     assert compared(then, now) == []

@@ -17,7 +17,7 @@ def test_the_recording_of_a_seed_is_the_same_each_time() -> None:
     assert list(plan(3).simulation.messages()) == list(plan(3).simulation.messages())
 
 
-def test_every_kind_of_blow_falls_on_one_to_three_workers() -> None:
+def test_every_kind_of_fault_occurs_with_one_to_three_workers() -> None:
     kinds = Counter(action.kind for seed in SEEDS for action in plan(seed).actions)
     assert {"kill", "term", "freeze", "leave", "join", "broker-kill", "broker-restart", "broker-pause"} == set(kinds)
     assert {plan(seed).workers for seed in SEEDS} == {1, 2, 3}
@@ -25,7 +25,7 @@ def test_every_kind_of_blow_falls_on_one_to_three_workers() -> None:
     assert plan(LIVE_EVERY).clock == "live"
 
 
-def test_somebody_is_always_left_and_nobody_is_hit_where_nobody_stands() -> None:
+def test_one_worker_always_remains_and_only_running_workers_are_hit() -> None:
     for seed in SEEDS:
         drawn = plan(seed)
         there = set(range(drawn.workers))
@@ -42,7 +42,7 @@ def test_somebody_is_always_left_and_nobody_is_hit_where_nobody_stands() -> None
         assert [action.at_s for action in drawn.actions] == sorted(action.at_s for action in drawn.actions)
 
 
-def test_frozen_workers_sleep_longer_than_their_session() -> None:
+def test_workers_are_frozen_longer_than_their_session() -> None:
     for seed in SEEDS:
         drawn = plan(seed)
         for action in drawn.actions:
@@ -50,7 +50,7 @@ def test_frozen_workers_sleep_longer_than_their_session() -> None:
                 assert action.for_s * 1000 > int(str(drawn.settings["session_timeout_ms"]))
 
 
-def test_with_a_live_clock_the_broker_is_back_before_what_it_held_up_is_late() -> None:
+def test_with_a_live_clock_the_broker_is_away_for_less_than_the_allowed_lateness() -> None:
     for seed in SEEDS:
         drawn = plan(seed, "live")
         assert drawn.lateness_ms == drawn.settings["allowed_lateness_ms"] == LIVE_LATENESS_MS

@@ -1,4 +1,4 @@
-"""Upstream is silent or lies: what a live worker says, and that missing or lying data is never a violation."""
+"""Upstream is silent or sends wrong data: a live worker reports it, and it is never a violation."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +22,7 @@ TPS = tuple(TopicPartition(topic, 0) for topic in ROOM_TOPICS)
 
 
 class Live:
-    """One room shard of a live worker, its feed and the wall clock, all in memory; times are ms after START."""
+    """A room shard of a live worker with its feed and a wall clock, in memory; times are ms after START."""
 
     def __init__(self) -> None:
         self.now = START
@@ -37,7 +37,7 @@ class Live:
         )
 
     def run(self, until: int, arrivals: Iterable[tuple[int, RoomEvent]] = ()) -> None:
-        """Let the wall clock go on to `until`, the events arriving at their times."""
+        """Advance the wall clock to `until`, with events arriving at their times."""
         coming = sorted(arrivals, key=lambda arrival: arrival[0])
         while self.now < START + until:
             self.now += 50
@@ -51,7 +51,7 @@ class Live:
         self._ingest(topic, event.room_id.encode(), msgspec.json.encode(event))
 
     def rubbish(self, topic: str) -> None:
-        """What is no event arrives."""
+        """Let invalid messages arrive."""
         self._ingest(topic, b"", b"rubbish")
 
     def _ingest(self, topic: str, key: bytes, value: bytes) -> None:
@@ -61,15 +61,15 @@ class Live:
         self.feed.answer_all(self.now)
         self.manager.ingest(batch([Fetched(topic, 0, offset, self.now, key, value)]))
 
-    def said(self, kind: type) -> list[Any]:
-        """Bodies of that kind; a verdict goes to its host's shard as well, which is not told here."""
+    def published(self, kind: type) -> list[Any]:
+        """Return the published messages of that type, without the verdicts for host shards."""
         outputs = self.shard.collector.outputs
         return [out.body for out in outputs if isinstance(out.body, kind) and out.topic != "verdict-by-host"]
 
     def notices(self, room: str = ROOM) -> list[tuple[str, int]]:
-        """Kind and time, in order of time and name."""
-        told = [(notice.at - START, notice.kind) for notice in self.said(Notice) if notice.room_id == room]
-        return [(kind, at) for at, kind in sorted(told)]
+        """Return kind and time of the notices of a room, in order of time and kind."""
+        found = [(notice.at - START, notice.kind) for notice in self.published(Notice) if notice.room_id == room]
+        return [(kind, at) for at, kind in sorted(found)]
 
     @property
     def clock(self) -> int:
@@ -77,28 +77,30 @@ class Live:
 
 
 def timely(events: Iterable[RoomEvent]) -> list[tuple[int, RoomEvent]]:
-    """Each event arrives at its own time."""
+    """Return events that arrive at their event times."""
     return [(event.at - START, event) for event in events]
 
 
-def test_a_room_whose_frames_stop_has_lost_its_signal_and_done_nothing_wrong() -> None:
+def test_a_room_without_frames_has_lost_its_signal_and_no_violation() -> None:
     live = Live()
     live.run(10 * MIN, timely(frames(0, 60 * S, black=True, face=False)))
     assert live.notices() == [("at-risk", 60 * S), ("risk-cleared", 75 * S), ("signal-lost", 75 * S)]
-    assert live.said(Verdict) == []
+    assert live.published(Verdict) == []
 
 
-def test_topics_without_events_for_hours_hold_nothing_up() -> None:
-    """Frames alone: comments and entries are silent, and black-screen is judged when it is due."""
+def test_topics_without_events_for_hours_do_not_delay_verdicts() -> None:
+    """With frames only, and idle comments and entries, black-screen is judged on time."""
     live = Live()
     live.run(3 * HOUR)
     first = 3 * HOUR
     live.run(first + 125 * S, timely(frames(first, first + 130 * S, black=True)))
-    assert [(verdict.rule, verdict.at - START) for verdict in live.said(Verdict)] == [("black-screen", first + 120 * S)]
+    assert [(verdict.rule, verdict.at - START) for verdict in live.published(Verdict)] == [
+        ("black-screen", first + 120 * S)
+    ]
 
 
-def test_a_frozen_clock_of_one_room_silences_that_room_and_no_other() -> None:
-    """Its frames say the same time for ever: they are late once its neighbours go on, and its signal is lost."""
+def test_a_frozen_clock_of_one_room_affects_only_that_room() -> None:
+    """Its frames repeat one event time: they are late once other rooms continue, and its signal is lost."""
     live = Live()
     good = timely(frames(0, 5 * MIN, room="neighbour", black=True))
     frozen = timely(frames(0, 30 * S, black=True)) + [
@@ -106,28 +108,28 @@ def test_a_frozen_clock_of_one_room_silences_that_room_and_no_other() -> None:
     ]
     live.run(5 * MIN, good + frozen)
     assert ("signal-lost", 45 * S) in live.notices()
-    assert [(verdict.room_id, verdict.rule) for verdict in live.said(Verdict)] == [("neighbour", "black-screen")]
-    letters = live.said(DeadLetter)
+    assert [(verdict.room_id, verdict.rule) for verdict in live.published(Verdict)] == [("neighbour", "black-screen")]
+    letters = live.published(DeadLetter)
     assert len(letters) > 200
     assert {(letter.topic, letter.reason) for letter in letters} == {("frame-status", "late")}
 
 
-def test_a_frozen_clock_of_a_whole_partition_holds_its_shard_and_accuses_nobody() -> None:
+def test_a_frozen_clock_of_a_partition_holds_its_shard_without_violations() -> None:
     live = Live()
     frozen = timely(frames(0, 30 * S, black=True)) + [
         (at, frame(30 * S, black=True)) for at in range(30 * S, HOUR, 100)
     ]
     live.run(HOUR - S, frozen)
     assert live.clock == 30 * S - 2 * S  # what vigil_clock_delay_seconds shows
-    assert live.said(Verdict) == live.said(DeadLetter) == []
-    live.run(HOUR + 10 * S)  # it falls silent: the wall clock leads again
+    assert live.published(Verdict) == live.published(DeadLetter) == []
+    live.run(HOUR + 10 * S)  # it is idle then: the watermark follows the wall clock again
     assert live.clock > HOUR
-    assert live.said(Verdict) == []
+    assert live.published(Verdict) == []
     assert live.notices() == [("signal-lost", 45 * S)]
 
 
-def test_a_producer_that_sends_rubbish_alone_is_as_good_as_silent() -> None:
-    """Its messages are told, and hold nobody's clock back: frames are judged as if the other topics were silent."""
+def test_a_producer_of_invalid_messages_counts_as_idle() -> None:
+    """Its messages are rejected and do not hold the watermark back: frames are judged as if other topics were idle."""
     live = Live()
     for event in frames(1 * S, 130 * S, black=True):
         live.run(event.at - START, [(event.at - START, event)])
@@ -135,47 +137,47 @@ def test_a_producer_that_sends_rubbish_alone_is_as_good_as_silent() -> None:
             live.rubbish("comment")
             live.rubbish("buyer-entry")
             live.run(live.now - START + 100)
-    assert [(verdict.rule, verdict.at - START) for verdict in live.said(Verdict)] == [("black-screen", 121 * S)]
-    assert len(live.said(DeadLetter)) > 2000
-    assert {letter.reason for letter in live.said(DeadLetter)} == {"malformed"}
-    assert min(letter.at for letter in live.said(DeadLetter)) >= START - 2 * S  # before the clock had begun
+    assert [(verdict.rule, verdict.at - START) for verdict in live.published(Verdict)] == [("black-screen", 121 * S)]
+    assert len(live.published(DeadLetter)) > 2000
+    assert {letter.reason for letter in live.published(DeadLetter)} == {"malformed"}
+    assert min(letter.at for letter in live.published(DeadLetter)) >= START - 2 * S  # before the watermark advanced
     assert live.clock > 120 * S
 
 
-def test_a_jump_ahead_within_a_day_makes_late_what_follows_in_its_partition_and_accuses_nobody() -> None:
+def test_after_a_jump_ahead_within_a_day_later_events_of_the_partition_are_late() -> None:
     live = Live()
     ahead = frame(10 * HOUR, room="liar")
     talk = [buyer_comment(at, id_=f"c{at}") for at in range(0, 5 * MIN, 100)]
     live.run(5 * MIN, [*timely(frames(0, 5 * MIN, black=True)), *timely(talk), (60 * S, ahead)])
-    assert live.said(Verdict) == []
-    late = live.said(DeadLetter)
+    assert live.published(Verdict) == []
+    late = live.published(DeadLetter)
     assert {(letter.topic, letter.reason) for letter in late} == {("frame-status", "late")}
     assert len(late) >= 235
-    assert live.clock < 5 * MIN  # comments go on, and keep the shard's clock
+    assert live.clock < 5 * MIN  # comments continue and hold the watermark
     assert live.notices()[-1][0] == "signal-lost"
 
 
-def test_a_jump_ahead_where_all_else_is_silent_takes_the_shard_along_and_accuses_nobody() -> None:
+def test_a_jump_ahead_with_all_other_sources_idle_moves_the_watermark_without_violations() -> None:
     live = Live()
     ahead = frame(10 * HOUR, room="liar")
     live.run(5 * MIN, [*timely(frames(0, 5 * MIN, black=True)), (60 * S, ahead)])
     assert live.clock == 10 * HOUR - 2 * S
-    assert live.said(Verdict) == []
-    assert {letter.reason for letter in live.said(DeadLetter)} == {"late"}
+    assert live.published(Verdict) == []
+    assert {letter.reason for letter in live.published(DeadLetter)} == {"late"}
     assert live.notices()[-1][0] == "signal-lost"
 
 
-def test_a_jump_back_is_late_and_changes_nothing() -> None:
+def test_events_after_a_jump_back_are_late_and_have_no_effect() -> None:
     live = Live()
     steady = frames(0, 130 * S, black=True)
     back = [(100 * S + at, frame(at, black=False)) for at in range(0, 20 * S, S)]
     live.run(135 * S, [*timely(steady), *back])
-    assert [(verdict.rule, verdict.at - START) for verdict in live.said(Verdict)] == [("black-screen", 120 * S)]
-    assert len(live.said(DeadLetter)) == 20
+    assert [(verdict.rule, verdict.at - START) for verdict in live.published(Verdict)] == [("black-screen", 120 * S)]
+    assert len(live.published(DeadLetter)) == 20
 
 
-def test_more_than_a_day_ahead_is_refused_and_moves_no_clock() -> None:
+def test_an_event_more_than_a_day_ahead_is_rejected_and_does_not_move_the_watermark() -> None:
     live = Live()
     live.run(10 * S, [*timely(frames(0, 9 * S)), (5 * S, frame(5 * S + 25 * HOUR))])
-    assert [(letter.reason, letter.topic) for letter in live.said(DeadLetter)] == [("malformed", "frame-status")]
+    assert [(letter.reason, letter.topic) for letter in live.published(DeadLetter)] == [("malformed", "frame-status")]
     assert live.clock < 10 * S
