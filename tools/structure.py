@@ -3,6 +3,7 @@
     python -m tools.structure                             the table
     python -m tools.structure --root ../before            the same of another checkout
     python -m tools.structure --list                      with every finding behind a figure
+    python -m tools.structure --write                     renew the column "now" in docs/architecture.md
     python -m tools.structure --outside FOLDER RANGE      files that a range of commits touches outside a folder
     python -m tools.structure --bodies RANGE              share of the commits of a range whose message has a body
 
@@ -276,11 +277,24 @@ def table(root: Path) -> Iterator[tuple[str, Measure, Figure]]:
         yield name, measure, measure.measure(root)
 
 
+def write(page: Path, figures: Mapping[str, Figure]) -> None:
+    """Renew the second to last column of each row that names a figure."""
+    lines = page.read_text().splitlines()
+    for number, line in enumerate(lines):
+        for name, figure in figures.items():
+            if line.startswith("|") and f"(`{name}`)" in line:
+                cells = line.split("|")
+                cells[-3] = f" {figure} "
+                lines[number] = "|".join(cells)
+    page.write_text("\n".join(lines) + "\n")
+
+
 def main(args: list[str]) -> int:
     """Print what is asked for; 1 where a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m tools.structure", description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="another checkout")
     parser.add_argument("--list", action="store_true", help="every finding behind a figure")
+    parser.add_argument("--write", action="store_true", help='renew the column "now" in docs/architecture.md')
     parser.add_argument("--outside", nargs=2, metavar=("FOLDER", "RANGE"), help="files touched outside a folder")
     parser.add_argument("--bodies", metavar="RANGE", help="share of commits with a body")
     options = parser.parse_args(args)
@@ -293,12 +307,16 @@ def main(args: list[str]) -> int:
         print(figure, *figure.findings, sep="\n    ")
         return 0
     missed = 0
+    figures = {}
     print("| figure | measured | target |\n| --- | --- | --- |")
     for name, measure, figure in table(options.root):
+        figures[name] = figure
         missed += figure.value > measure.target
         print(f"| {measure.words} (`{name}`) | {figure} | ≤ {measure.target:g} |")
         if options.list:
             print(*(f"    {text}" for text in figure.findings), sep="\n")
+    if options.write:
+        write(options.root / "docs" / "architecture.md", figures)
     return 1 if missed else 0
 
 

@@ -8,6 +8,7 @@ import pytest
 from tools.structure import (
     MEASURES,
     ROOT,
+    Figure,
     any_in_agents,
     bodies,
     complex_by_radon,
@@ -19,6 +20,7 @@ from tools.structure import (
     package_imports,
     shared_class_names,
     upward_imports,
+    write,
 )
 
 NOT_YET = {"radon", "c901", "classes"}
@@ -82,6 +84,15 @@ def test_packages_that_import_each_other_are_a_cycle(checkout: Path) -> None:
 
 def test_a_class_name_with_two_meanings_is_named_with_its_places(checkout: Path) -> None:
     assert shared_class_names(checkout).findings == ("Record: agents/runner.py:4, app/cli/main.py:1",)
+
+
+def test_the_table_of_the_page_is_renewed_by_figure(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "| figure | before | now | target |\n| rules | 10 | 4 | 4 |\n| of some (`radon`) | 6 % | – | ≤ 1 |\n"
+    )
+    write(page, {"radon": Figure(1.46, (), "%"), "loose": Figure(0)})
+    assert page.read_text().splitlines()[1:] == ["| rules | 10 | 4 | 4 |", "| of some (`radon`) | 6 % | 1.5 % | ≤ 1 |"]
 
 
 def test_a_commit_without_a_body_and_files_outside_a_folder_are_counted(tmp_path: Path) -> None:
