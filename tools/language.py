@@ -107,8 +107,11 @@ class Checker:
     def in_module(self, path: Path) -> Iterator[WordUse]:
         """The findings of a Python file: names, docstrings (also those below attributes) and comments."""
         source = path.read_text()
+        before = ""
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type == tokenize.NAME and not keyword.iskeyword(token.string):
+            of_a_file = before == "." and token.string == "tell"  # the method of Python's files has no other name
+            before = token.string
+            if token.type == tokenize.NAME and not keyword.iskeyword(token.string) and not of_a_file:
                 entry = self.in_name(token.string)
                 if entry is not None:
                     yield WordUse(path, token.start[0], token.string, entry.instead)

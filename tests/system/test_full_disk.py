@@ -1,4 +1,4 @@
-"""Kafka's disk is full in the middle of the work: the broker stops, and once it has room again nothing is lost."""
+"""Kafka's disk becomes full: the broker stops, and after it has space again nothing is lost."""
 
 import asyncio
 import contextlib
@@ -22,18 +22,18 @@ PARTITIONS = 2
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, in memory."""
+    """A small file system in memory."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only who may mount can have a disk that is full")
+        pytest.skip("mounting a file system needs root")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def fill(disk: Path) -> Path:
-    """Leave no byte free."""
+    """Fill the disk to the last byte."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -54,7 +54,7 @@ async def test_nothing_is_lost_when_the_brokers_disk_was_full(
     settings = {
         "clock": "recorded",
         "recorded_until": expected.until,
-        "idle_after_ms": 60_000,  # half of it is not the end
+        "idle_after_ms": 60_000,  # a pause in the middle is not the end of the recording
         "session_timeout_ms": 3000,
         "max_poll_records": 20,
         "log_format": "text",
@@ -68,7 +68,7 @@ async def test_nothing_is_lost_when_the_brokers_disk_was_full(
         try:
             until = time.monotonic() + 60
             while Path(f"/proc/{broker.pid}").exists() and "Z" not in state(broker.pid):
-                assert time.monotonic() < until, "the broker does not mind"
+                assert time.monotonic() < until, "the broker continues"
                 await asyncio.sleep(0.1)
             await asyncio.sleep(2)
             ballast.unlink()
@@ -95,7 +95,7 @@ async def test_nothing_is_lost_when_the_brokers_disk_was_full(
 
 
 def state(pid: int) -> str:
-    """Z: it has ended, and nobody has looked yet."""
+    """Return the state of a process; Z for one that has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return "Z"

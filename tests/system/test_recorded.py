@@ -1,4 +1,4 @@
-"""The same recording gives the same through a file and through real Kafka, whoever dies in the middle."""
+"""A recording gives the same outputs through a file and through Kafka, also if a worker is killed."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ PARTITIONS = 4
 
 @cache
 def recording() -> tuple[list[SimulatedMessage], Outputs]:
-    """Sixty rooms for a quarter of an hour and forty suppliers with a past, and what a replay makes of them."""
+    """Return sixty rooms for a quarter of an hour and forty suppliers with a history, and the outputs of a replay."""
     simulation = Simulation(
         seed=7,
         rooms=60,
@@ -40,7 +40,7 @@ def settings(expected: Outputs) -> dict[str, object]:
 
 
 async def processed(broker: str) -> float:
-    """The share of the input that the group has committed."""
+    """Return the share of the input that the group has committed."""
     consumer = AIOKafkaConsumer(bootstrap_servers=broker, group_id="vigil", enable_auto_commit=False)
     await consumer.start()
     try:
@@ -53,7 +53,7 @@ async def processed(broker: str) -> float:
         await consumer.stop()
 
 
-async def test_one_worker_gives_what_the_replay_gives(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+async def test_one_worker_gives_the_outputs_of_a_replay(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     messages, expected = recording()
     assert len(expected["verdict"]) > 100
     assert len({output.body.rule for output in expected["verdict"]}) == 14  # type: ignore[union-attr]
@@ -67,16 +67,16 @@ async def test_one_worker_gives_what_the_replay_gives(own_kafka: KafkaBroker, tm
         assert worker.stop() == 0
 
 
-async def test_two_workers_of_which_one_is_killed_give_what_the_replay_gives(
+async def test_two_workers_of_which_one_is_killed_give_the_outputs_of_a_replay(
     own_kafka: KafkaBroker, tmp_path: Path
 ) -> None:
     messages, expected = recording()
     address = own_kafka.address
     await make_topics(address, PARTITIONS)
     await send(address, messages)
-    # In small bites, so that the kill comes in the middle.
-    told = {**settings(expected), "max_poll_records": 50, "checkpoint_interval_ms": 300}
-    both = [WorkerProcess(address, tmp_path / f"worker-{n}.log", **told) for n in (0, 1)]
+    # In small polls, so that the kill falls in the middle.
+    options = {**settings(expected), "max_poll_records": 50, "checkpoint_interval_ms": 300}
+    both = [WorkerProcess(address, tmp_path / f"worker-{n}.log", **options) for n in (0, 1)]
     try:
         for worker in both:
             await worker.ready()
@@ -87,7 +87,7 @@ async def test_two_workers_of_which_one_is_killed_give_what_the_replay_gives(
         both[0].kill()
         assert await processed(address) < 0.9
         await asyncio.sleep(1)
-        both[0] = WorkerProcess(address, tmp_path / "worker-0.log", **told)
+        both[0] = WorkerProcess(address, tmp_path / "worker-0.log", **options)
         await both[0].ready()
         await finished(address)
         assert differences(expected, await read(address)) == []

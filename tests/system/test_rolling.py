@@ -1,5 +1,5 @@
-"""A rolling upgrade: workers are replaced one after the other while rooms are on air, and no deadline is missed by more
-than the hand-over takes."""
+"""A rolling upgrade: workers are replaced one after another while rooms are on air, and no output is delayed by more
+than the handover."""
 
 import asyncio
 import json
@@ -25,31 +25,31 @@ LATENESS_MS = 4000
 PAST_S = 300
 ON_AIR_S = 50
 SLACK_MS = 3000
-"""What a machine that others keep busy may add, beyond the hand-over."""
+"""Additional delay on a busy machine."""
 
 Span = tuple[int, int]
-"""From and until when, ms since the epoch."""
+"""Start and end, ms since the epoch."""
 
 
 def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def told_at(broker: str, topic: str) -> list[tuple[int, dict[str, Any]]]:
-    """Every message of a topic and when it was written."""
+async def published_at(broker: str, topic: str) -> list[tuple[int, dict[str, Any]]]:
+    """Return every message of a topic and the time at which it was written."""
     async with AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest") as consumer:
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer.assign(partitions)
-        ends, told = await consumer.end_offsets(partitions), []
+        ends, found = await consumer.end_offsets(partitions), []
         for tp in partitions:
             while await consumer.position(tp) < ends[tp]:
                 for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
-                    told.append((record.timestamp, json.loads(record.value)))
-        return told
+                    found.append((record.timestamp, json.loads(record.value)))
+        return found
 
 
 def assigned(log: Path) -> list[int]:
-    """When a worker was given its shards, or what was left of them."""
+    """Return the times at which a worker was assigned shards."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     return [
         round(datetime.fromisoformat(line["timestamp"]).timestamp() * 1000)
@@ -58,7 +58,7 @@ def assigned(log: Path) -> list[int]:
     ]
 
 
-async def test_workers_are_replaced_one_by_one_and_no_deadline_waits_longer_than_the_hand_over(
+async def test_replacing_workers_one_by_one_delays_no_output_longer_than_the_handover(
     own_kafka: KafkaBroker, tmp_path: Path
 ) -> None:
     address, now = own_kafka.address, wall_ms()
@@ -83,9 +83,9 @@ async def test_workers_are_replaced_one_by_one_and_no_deadline_waits_longer_than
             await worker.ready()
         await asyncio.sleep(5)
         for name in ("one", "two"):
-            for step in ("leaves", "comes"):
+            for step in ("stop", "start"):
                 began.append(wall_ms())
-                if step == "leaves":
+                if step == "stop":
                     workers[name].signal(signal.SIGTERM)
                     assert await asyncio.to_thread(workers[name].process.wait, 15) == 0
                     stops.append((wall_ms() - began[-1]) / 1000)
@@ -100,7 +100,7 @@ async def test_workers_are_replaced_one_by_one_and_no_deadline_waits_longer_than
         delays = [
             (at, said["at"] + LATENESS_MS, at - said["at"] - LATENESS_MS)
             for topic in ("verdict", "notice")
-            for at, said in await told_at(address, topic)
+            for at, said in await published_at(address, topic)
             if began[0] <= said["at"] + LATENESS_MS <= rolled
         ]
     finally:
@@ -109,15 +109,15 @@ async def test_workers_are_replaced_one_by_one_and_no_deadline_waits_longer_than
             worker.stop()
     assert differences(expected, outputs, live=True) == []
     settled = [at for log in tmp_path.glob("*.log") for at in assigned(log)]
-    hand_overs: list[Span] = []
+    handovers: list[Span] = []
     for begin, end in zip(began, [*began[1:], rolled], strict=True):
-        hand_overs.append((begin, max(at for at in settled if begin <= at <= end)))
-    print(f"hand-overs {[end - begin for begin, end in hand_overs]} ms, stops {stops} s")
+        handovers.append((begin, max(at for at in settled if begin <= at <= end)))
+    print(f"handovers {[end - begin for begin, end in handovers]} ms, stops {stops} s")
     print(f"{len(delays)} outputs meanwhile, the slowest {max(delay for _, _, delay in delays)} ms after it was due")
     assert len(delays) > 15
     late = [
         (at, due)
         for at, due, delay in delays
-        if delay > SLACK_MS and not any(begin <= due <= end and at <= end + SLACK_MS for begin, end in hand_overs)
+        if delay > SLACK_MS and not any(begin <= due <= end and at <= end + SLACK_MS for begin, end in handovers)
     ]
     assert late == []

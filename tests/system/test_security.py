@@ -1,4 +1,4 @@
-"""TLS, SASL and rights on a real Kafka that insists on them: who may come in works, and who may not is told why."""
+"""TLS, SASL and ACLs on an Apache Kafka that requires them: a permitted client works, others get the reason."""
 
 import asyncio
 import subprocess
@@ -45,7 +45,7 @@ def openssl(*arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A throw-away authority, and a certificate of the broker's and one of the worker's by it."""
+    """A temporary CA with a certificate for the broker and one for the worker."""
     folder = tmp_path_factory.mktemp("certificates")
     openssl(
         "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=throw-away",
@@ -61,7 +61,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "x509", "-req", "-in", f"{folder}/{name}.csr", "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key",
             "-CAcreateserial", "-days", "2", "-extfile", f"{folder}/san", "-out", f"{folder}/{name}.pem",
         )  # fmt: skip
-        # Kafka takes the key and the chain in one file.
+        # Kafka reads the key and the chain from one file.
         both = (folder / f"{name}.key").read_text() + (folder / f"{name}.pem").read_text()
         (folder / f"{name}.both").write_text(both)
     return folder
@@ -69,12 +69,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def secure(kafka_here: None, certificates: Path) -> Iterator[KafkaBroker]:
-    """Kafka that asks for TLS, for TLS with the client's certificate, and for a name; and knows rights by both."""
+    """Kafka with listeners for TLS, mutual TLS and SASL, and with ACLs for their principals."""
     plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
     properties = {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        # Who comes by the plain listener of this machine is the operator: so the broker itself, and the tests.
+        # Clients of the plaintext listener (the broker itself, and the tests) are super users.
         "super.users": "User:ANONYMOUS;User:operator",
         "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
         "ssl.keystore.type": "PEM",
@@ -101,7 +101,7 @@ def secure(kafka_here: None, certificates: Path) -> Iterator[KafkaBroker]:
 
 
 def allow(broker: KafkaBroker, rights: list[Acl], *, principal: str = PRINCIPAL, remove: bool = False) -> None:
-    """Grant (or take back) rights as docs/security.md does, a command for each kind and operation."""
+    """Grant or remove rights as in docs/security.md, with a command for each kind and operation."""
     for kind, operation in sorted({(right.kind, right.operation) for right in rights}):
         names = [right.name for right in rights if (right.kind, right.operation) == (kind, operation)]
         what = [word for name in names for word in (f"--{kind}", name)]
@@ -116,8 +116,8 @@ def rights_of(app_id: str) -> list[Acl]:
     return needed(app_id, REGISTRY.sources)
 
 
-def refused(broker: str, log: Path, **settings: object) -> str:
-    """What a worker says that does not start: status 2, and never the secret."""
+def rejected(broker: str, log: Path, **settings: object) -> str:
+    """Return the log of a worker that does not start: status 2, and the secret is not in it."""
     worker = WorkerProcess(broker, log, **settings)
     try:
         assert worker.process.wait(60) == 2, log.read_text()[-3000:]
@@ -142,7 +142,7 @@ FIRST, *OTHERS = WAYS
 
 
 @pytest.mark.parametrize("way", [FIRST, *(pytest.param(way, marks=pytest.mark.slow) for way in OTHERS)])
-async def test_a_worker_with_exactly_the_documented_rights_gives_what_the_replay_gives(
+async def test_a_worker_with_exactly_the_documented_rights_gives_the_outputs_of_a_replay(
     way: str, secure: KafkaBroker, certificates: Path, tmp_path: Path
 ) -> None:
     listener, settings = WAYS[way]
@@ -154,7 +154,7 @@ async def test_a_worker_with_exactly_the_documented_rights_gives_what_the_replay
             "ssl_cert_file": str(certificates / "vigil.pem"),
             "ssl_key_file": str(certificates / "vigil.key"),
         }
-    if way == "scram-256 in tls":  # the other way to tell the secret
+    if way == "scram-256 in tls":  # the secret comes from a file
         (tmp_path / "secret").write_text(f"{SECRET}\n")
         settings |= {"sasl_password_file": str(tmp_path / "secret")}
         del settings["sasl_password"]
@@ -177,7 +177,7 @@ async def test_a_worker_with_exactly_the_documented_rights_gives_what_the_replay
         await worker.ready()
         await finished(secure.address, app_id)
         assert expected["verdict"]
-        # Every way writes the same outputs with the same identities to the same topics: it changes nothing.
+        # Every case writes the same outputs with the same identities to the same topics.
         assert differences(expected, await read(secure.address)) == []
     finally:
         assert worker.stop() == 0
@@ -218,7 +218,7 @@ async def test_a_console_with_exactly_the_documented_rights_reads_and_reviews(
         await state.ingest.close()
 
 
-async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBroker, certificates: Path) -> None:
+async def test_notify_with_exactly_the_documented_rights_delivers(secure: KafkaBroker, certificates: Path) -> None:
     await make_topics(secure.address, 2, APP_ID)
     settings = settings_of(secure, certificates, "vigil-notify")
     await state_topic.ensure_topics(Settings(broker=secure.address, app_id=APP_ID), SOURCE_TOPICS)
@@ -247,19 +247,21 @@ async def test_notify_with_exactly_the_documented_rights_tells(secure: KafkaBrok
                 await asyncio.sleep(0.1)
             stop.set()
             await notifying
-        told = {"group": "vigil-notify may not Read on group vigil-notify", "transactional-id": "TransactionalId"}
+        reasons = {"group": "vigil-notify may not Read on group vigil-notify", "transactional-id": "TransactionalId"}
         for lack in rights[-2:]:
             allow(secure, [lack], principal="User:vigil-notify", remove=True)
             time.sleep(0.3)
-            with pytest.raises(SettingsError, match=told[lack.kind]):
+            with pytest.raises(SettingsError, match=reasons[lack.kind]):
                 async with asyncio.timeout(60):
                     await run_notify(notify(), asyncio.Event())
             allow(secure, [lack], principal="User:vigil-notify")
 
 
-async def test_a_wrong_password_is_told_and_not_shown(secure: KafkaBroker, certificates: Path, tmp_path: Path) -> None:
+async def test_a_wrong_password_is_reported_and_not_shown(
+    secure: KafkaBroker, certificates: Path, tmp_path: Path
+) -> None:
     for mechanism in ("PLAIN", "SCRAM-SHA-512"):
-        said = refused(
+        said = rejected(
             secure.address_of("WRAPPED"), tmp_path / f"{mechanism}.log", security_protocol="SASL_SSL",
             sasl_mechanism=mechanism, sasl_username="vigil", sasl_password=f"{SECRET}-wrong",
             ssl_ca_file=str(certificates / "ca.pem"), log_level="debug",
@@ -268,10 +270,8 @@ async def test_a_wrong_password_is_told_and_not_shown(secure: KafkaBroker, certi
         assert "uthentication" in said
 
 
-async def test_a_broker_that_an_unknown_authority_vouches_for_is_not_trusted(
-    secure: KafkaBroker, tmp_path: Path
-) -> None:
-    said = refused(
+async def test_a_broker_with_a_certificate_of_an_unknown_ca_is_not_trusted(secure: KafkaBroker, tmp_path: Path) -> None:
+    said = rejected(
         secure.address_of("WRAPPED"), tmp_path / "worker.log", security_protocol="SASL_SSL", **GOOD, log_level="debug"
     )
     assert "cannot reach Kafka" in said
@@ -279,7 +279,7 @@ async def test_a_broker_that_an_unknown_authority_vouches_for_is_not_trusted(
 
 
 @pytest.mark.slow
-async def test_a_worker_without_one_of_the_rights_says_which(
+async def test_a_worker_without_one_of_its_rights_names_it(
     secure: KafkaBroker, certificates: Path, tmp_path: Path
 ) -> None:
     app_id = "lacking"
@@ -297,19 +297,19 @@ async def test_a_worker_without_one_of_the_rights_says_which(
     for number, lack in enumerate(lacks):
         allow(secure, [lack], remove=True)
         time.sleep(0.3)
-        said = refused(secure.address_of("NAMED"), tmp_path / f"{number}.log", **settings)
+        said = rejected(secure.address_of("NAMED"), tmp_path / f"{number}.log", **settings)
         assert f"vigil may not {lack.operation} on {lack.kind} {lack.name};" in said
         allow(secure, [lack])
-    lack = Acl("topic", "comment", "Read")  # its only right: without it, the topic is not even seen
+    lack = Acl("topic", "comment", "Read")  # the only right on this topic: without it, the topic is not visible
     allow(secure, [lack], remove=True)
     time.sleep(0.3)
-    said = refused(secure.address_of("NAMED"), tmp_path / "unseen.log", **settings)
+    said = rejected(secure.address_of("NAMED"), tmp_path / "unseen.log", **settings)
     assert "topic comment: cannot be created" in said
     assert "docs/security.md" in said
 
 
 @pytest.mark.slow
-async def test_a_worker_whose_right_is_taken_away_ends_and_says_which(secure: KafkaBroker, tmp_path: Path) -> None:
+async def test_a_worker_that_loses_a_right_stops_and_names_it(secure: KafkaBroker, tmp_path: Path) -> None:
     app_id = "deprived"
     await make_topics(secure.address, 2, app_id)
     allow(secure, rights_of(app_id))

@@ -1,4 +1,4 @@
-"""A worker that stands by takes a killed one's shards over with the state that it has already."""
+"""A standby acquires the shards of a killed worker with the state that it already has."""
 
 import asyncio
 import re
@@ -30,15 +30,15 @@ from vigil.app.simulate import Simulation
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def told(worker: WorkerProcess, metric: str) -> float:
-    """The sum of a metric's series."""
+def metric_of(worker: WorkerProcess, metric: str) -> float:
+    """Return the sum of a metric's series."""
     status, page = worker.get("/metrics")
     assert status == 200, (metric, status, worker.process.poll(), worker.log.read_text()[-2000:])
     return sum(float(line.split()[-1]) for line in page.splitlines() if re.match(rf"{metric}(\{{|\s)", line))
 
 
 async def two(address: str, tmp_path: Path, **options: object) -> tuple[WorkerProcess, WorkerProcess]:
-    """Two workers, each a standby of the other, both ready."""
+    """Start two workers, each a standby of the other, and wait until both are ready."""
     options = {"standbys": 1, "session_timeout_ms": 3000, "log_format": "text", **options}
     first, second = (WorkerProcess(address, tmp_path / f"worker-{n}.log", **options) for n in (0, 1))
     await first.ready()
@@ -46,56 +46,60 @@ async def two(address: str, tmp_path: Path, **options: object) -> tuple[WorkerPr
     return first, second
 
 
-async def until_it_has_all(heir: WorkerProcess) -> None:
-    """Wait until a worker has every shard."""
+async def wait_for_all_shards(standby: WorkerProcess) -> None:
+    """Wait until a worker owns every shard."""
     until = time.monotonic() + 60
-    while await asyncio.to_thread(told, heir, "vigil_shards") < len(REGISTRY.subjects) * PARTITIONS:
+    while await asyncio.to_thread(metric_of, standby, "vigil_shards") < len(REGISTRY.subjects) * PARTITIONS:
         assert time.monotonic() < until
         await asyncio.sleep(0.05)
-    await heir.ready()
+    await standby.ready()
 
 
-async def test_a_standby_takes_over_with_what_it_has_and_reads_only_the_rest(
+async def test_a_standby_acquires_shards_with_its_state_and_reads_only_the_rest(
     own_kafka: KafkaBroker, tmp_path: Path
 ) -> None:
     address = own_kafka.address
     await make_topics(address, PARTITIONS)
-    killed, heir = await two(address, tmp_path, allowed_lateness_ms=600_000)
+    killed, standby = await two(address, tmp_path, allowed_lateness_ms=600_000)
     try:
-        began = await asyncio.to_thread(told, heir, "vigil_restored_records_total")
+        began = await asyncio.to_thread(metric_of, standby, "vigil_restored_records_total")
         start = time.time_ns() // 1_000_000 - 590_000
         await send(address, Simulation(seed=5, rooms=0, suppliers=300, start_ms=start, duration_s=580).messages())
         until = time.monotonic() + 60
         while True:
-            written = await asyncio.to_thread(told, killed, "vigil_checkpoint_records_total")
-            stood_by = await asyncio.to_thread(told, heir, "vigil_restored_records_total")
-            if written > 500 and stood_by - began > 0.5 * written:
+            written = await asyncio.to_thread(metric_of, killed, "vigil_checkpoint_records_total")
+            mirrored = await asyncio.to_thread(metric_of, standby, "vigil_restored_records_total")
+            if written > 500 and mirrored - began > 0.5 * written:
                 break
-            assert time.monotonic() < until, (began, written, stood_by)
+            assert time.monotonic() < until, (began, written, mirrored)
             await asyncio.sleep(0.2)
-        keys = await asyncio.to_thread(told, heir, "vigil_keys") + await asyncio.to_thread(told, killed, "vigil_keys")
+        keys = await asyncio.to_thread(metric_of, standby, "vigil_keys") + await asyncio.to_thread(
+            metric_of, killed, "vigil_keys"
+        )
         killed.kill()
-        await until_it_has_all(heir)
-        read_again = await asyncio.to_thread(told, heir, "vigil_restored_records_total") - stood_by
-        # The one counts a checkpoint once it is acknowledged, which the other may have read by then.
-        rest = max(0.0, written - (stood_by - began))
-        assert read_again < rest + 0.3 * written, (began, written, stood_by, read_again)
+        await wait_for_all_shards(standby)
+        read_again = await asyncio.to_thread(metric_of, standby, "vigil_restored_records_total") - mirrored
+        # A worker counts a checkpoint once it is acknowledged; the standby may have read it before.
+        rest = max(0.0, written - (mirrored - began))
+        assert read_again < rest + 0.3 * written, (began, written, mirrored, read_again)
         until = time.monotonic() + 30
-        while await asyncio.to_thread(told, heir, "vigil_keys") < keys:  # the last ones were not stored: it reads them
+        while (
+            await asyncio.to_thread(metric_of, standby, "vigil_keys") < keys
+        ):  # the last ones were not stored, and are judged again
             assert time.monotonic() < until
             await asyncio.sleep(0.1)
     finally:
-        heir.stop()
+        standby.stop()
         killed.kill()
 
 
-async def test_what_a_standby_goes_on_with_gives_what_the_replay_gives(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+async def test_a_failover_to_a_standby_gives_the_outputs_of_a_replay(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     messages, expected = recording()
     address = own_kafka.address
     await make_topics(address, PARTITIONS)
     await send(address, messages)
-    # In small bites, so that the kill comes in the middle.
-    killed, heir = await two(
+    # In small polls, so that the kill falls in the middle.
+    killed, standby = await two(
         address, tmp_path, **settings(expected) | {"max_poll_records": 15, "checkpoint_interval_ms": 300}
     )
     try:
@@ -105,16 +109,16 @@ async def test_what_a_standby_goes_on_with_gives_what_the_replay_gives(own_kafka
             await asyncio.sleep(0.02)
         killed.kill()
         assert await processed(address) < 0.9
-        await until_it_has_all(heir)
+        await wait_for_all_shards(standby)
         await finished(address)
         assert differences(expected, await read(address)) == []
     finally:
-        heir.stop()
+        standby.stop()
         killed.kill()
 
 
-async def remember(address: str, number: int) -> None:
-    """Write the stored state of so many suppliers, each once, as it lies in a changelog that was compacted."""
+async def fill_changelog(address: str, number: int) -> None:
+    """Write the stored state of a number of suppliers, each once, as in a compacted changelog."""
     machine = REGISTRY.machines(load_rulebook())["suppliers"]
     sources = tuple(StoredSourcePosition(0, 0, 1, 1) for _ in machine.topics)
     marker = CheckpointMarker(FORMAT, 1, 1, 0, 0, 0, 0, 1, 2000, sources, 0, load_rulebook().digest)
@@ -131,25 +135,27 @@ async def remember(address: str, number: int) -> None:
         await producer.stop()
 
 
-async def test_a_standby_that_is_slow_to_read_has_all_of_it_in_the_end(own_kafka: KafkaBroker, tmp_path: Path) -> None:
-    """At the end of a rebalance Faust empties its queues, and by then there are changelogs of standbys in them."""
+async def test_a_slow_standby_finally_has_the_whole_state(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+    """At the end of a rebalance Faust clears its queues, which then contain changelog records for standbys."""
     address, number = own_kafka.address, 12_000
     await make_topics(address, PARTITIONS)
-    await remember(address, number)
+    await fill_changelog(address, number)
     slow = [sys.executable, "-m", "tests.support.faulty_worker", "--slow=1"]
-    killed, heir = await two(address, tmp_path, max_poll_records=50, command=slow)
+    killed, standby = await two(address, tmp_path, max_poll_records=50, command=slow)
     try:
         until = time.monotonic() + 90
-        # All but markers: who lost some of it would not come so far.
-        while await asyncio.to_thread(told, heir, "vigil_restored_records_total") < number:
+        # Without markers. A standby that lost records would not reach this number.
+        while await asyncio.to_thread(metric_of, standby, "vigil_restored_records_total") < number:
             assert time.monotonic() < until
             await asyncio.sleep(0.1)
-        assert await asyncio.to_thread(told, heir, "vigil_standby_lag") <= PARTITIONS  # at most the take-overs' markers
+        assert (
+            await asyncio.to_thread(metric_of, standby, "vigil_standby_lag") <= PARTITIONS
+        )  # at most the markers of acquisitions
         killed.kill()
-        await until_it_has_all(heir)
-        assert await asyncio.to_thread(told, heir, "vigil_keys") == number
-        assert await asyncio.to_thread(told, heir, "vigil_standby_lag") == 0
-        assert heir.stop() == 0
+        await wait_for_all_shards(standby)
+        assert await asyncio.to_thread(metric_of, standby, "vigil_keys") == number
+        assert await asyncio.to_thread(metric_of, standby, "vigil_standby_lag") == 0
+        assert standby.stop() == 0
     finally:
-        heir.kill()
+        standby.kill()
         killed.kill()

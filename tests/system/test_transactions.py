@@ -1,4 +1,4 @@
-"""Producers that write in transactions: what they take back was never said; what they commit is judged to its end."""
+"""Transactional producers: aborted messages have no effect, and committed ones are judged to the end."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from vigil.app.simulate import Simulation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-A_TIME = 400
-"""Messages to a transaction."""
+PER_TRANSACTION = 400
+"""Messages in a transaction."""
 
 
-async def test_what_a_transaction_takes_back_is_not_judged(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+async def test_messages_of_aborted_transactions_are_not_judged(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     simulation = Simulation(seed=9, rooms=8, suppliers=4, start_ms=1_662_048_000_000, duration_s=300)
     messages = list(simulation.messages())
     expected = replayed(messages)
@@ -24,8 +24,8 @@ async def test_what_a_transaction_takes_back_is_not_judged(own_kafka: KafkaBroke
     address = own_kafka.address
     await make_topics(address, 2)
     async with AIOKafkaProducer(bootstrap_servers=address, transactional_id="producer") as producer:
-        for begin in range(0, len(messages), A_TIME):
-            part = messages[begin : begin + A_TIME]
+        for begin in range(0, len(messages), PER_TRANSACTION):
+            part = messages[begin : begin + PER_TRANSACTION]
             await producer.begin_transaction()
             for message in part[:50]:
                 await producer.send(message.topic, b"never said", key=message.key)

@@ -93,3 +93,10 @@ def test_text_is_docstrings_comments_and_pages_but_not_what_is_quoted(tmp_path: 
     page = tmp_path / "page.md"
     page.write_text("# Told\n\n```\ntold\n```\nNot `told`, but let\ngo.\n\n## Words that are not used\n\ntold\n")
     assert [(line, word) for _, line, word, _ in checker.in_page(page)] == [(1, "told"), (6, "let go")]
+
+
+def test_the_method_of_a_file_is_allowed_and_other_uses_of_its_name_are_not(tmp_path: Path) -> None:
+    checker = Checker([Banned("tell", EVERYWHERE, "report")])
+    module = tmp_path / "module.py"
+    module.write_text("position = file.tell()\ntell = 1\n")
+    assert [(line, word) for _, line, word, _ in checker.in_module(module)] == [(2, "tell")]

@@ -35,13 +35,13 @@ PLANTED = {
 }
 """Runs of which at least one differs: the zombie must wake between two checkpoints of its successor."""
 
-TOLD = {"verdict", "notice", "enforcement", "pin-decision", "room-status", "supplier-score"}
+PUBLISHED = {"verdict", "notice", "enforcement", "pin-decision", "room-status", "supplier-score"}
 
 
 @pytest.mark.parametrize("fault", PLANTED)
 async def test_the_harness_detects_a_missing_safeguard(own_kafka: KafkaBroker, tmp_path: Path, fault: str) -> None:
     for number, drawn in enumerate(PLANTED[fault]):
         outcome = await Run(drawn, own_kafka, tmp_path / f"{number}", fault=fault).do()
-        if any(wrong.split(":")[0] in TOLD for wrong in outcome.wrong):
+        if any(wrong.split(":")[0] in PUBLISHED for wrong in outcome.wrong):
             return
     pytest.fail(f"nothing differs: {outcome.wrong}")
