@@ -107,17 +107,21 @@ class Checkpointer:
         if now < self._earliest_next:
             return
         full = now - self._last_full >= self._settings.interval_ms / 1000
-        due = [
-            runner
-            for runner in self._manager.shards.values()
-            if runner.shard.has_urgent_outputs or (full and runner.shard.has_unsaved_state)
-        ]
+        due = self._due(full)
         if due and not full and self._manager.backlog() > THROUGHPUT_BACKLOG:
             return
         if full:
             self._last_full = now
         if due or full:
             await self.write(due, commit=full)
+
+    def _due(self, full: bool) -> list[ShardRunner]:
+        """The shards with outputs; if `full`, also those with changed state."""
+        return [
+            runner
+            for runner in self._manager.shards.values()
+            if runner.shard.has_urgent_outputs or (full and runner.shard.has_unsaved_state)
+        ]
 
     async def write(self, due: Iterable[ShardRunner], *, commit: bool = True, acquire: bool = False) -> None:
         """Write a checkpoint of the shards as of this instant; nothing if they were revoked while it waited.

@@ -236,15 +236,22 @@ class ShardRunner:
         """Keep the reorder buffer bounded: sources that are ahead are paused until the slowest has caught up."""
         most = self._policy.max_buffered
         size = len(self.shard.reorder_buffer)
-        if size <= most and not self.paused:
-            return
-        behind = [source for source in self.sources if source.backlog()]
-        if size > most and behind:
+        if size > most:
             # The source that was slowest may have overtaken those that are paused for it: choose it each time.
-            slowest = min(behind, key=lambda source: source.position.max_event_time)
-            for source in self.sources:
-                source.pause(self._feed, source is not slowest)
-        elif size < most // 2 or all(source.paused for source in behind):
-            for source in self.sources:
-                source.pause(self._feed, False)
+            self._pause_all_but(self._slowest_with_backlog())
+        elif self.paused and (size < most // 2 or self._waits_for_paused_only()):
+            self._pause_all_but(None)
+
+    def _slowest_with_backlog(self) -> SourceTracker | None:
+        behind = (source for source in self.sources if source.backlog())
+        return min(behind, key=lambda source: source.position.max_event_time, default=None)
+
+    def _waits_for_paused_only(self) -> bool:
+        """True if every source that has a backlog is paused: nothing would ever be read."""
+        return all(source.paused for source in self.sources if source.backlog())
+
+    def _pause_all_but(self, slowest: SourceTracker | None) -> None:
+        """Pause every source but this one; resume all if it is None."""
+        for source in self.sources:
+            source.set_paused(self._feed, slowest is not None and source is not slowest)
         self.paused = any(source.paused for source in self.sources)

@@ -102,7 +102,7 @@ class SourceTracker:
             position.read_offset = end  # it is committed then, so that others can see that all of it was read
         return position.read_offset >= end
 
-    def pause(self, feed: SourceFeed, paused: bool) -> None:
+    def set_paused(self, feed: SourceFeed, paused: bool) -> None:
         """Pause the source, or resume it; no call to the feed if nothing changes."""
         if paused == self.paused:
             return

@@ -7,7 +7,7 @@ final outputs of its shard (`CheckpointSettings.recorded`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import structlog
@@ -74,8 +74,7 @@ class UpstreamWatcher:
             self._reset()
             return
         for subject, inputs in self._upstream.items():
-            done = all(end == 0 or committed.get(tp, -1) >= end for tp, end in ends.items() if tp.topic in inputs)
-            if not done:
+            if not _all_committed(inputs, ends, committed):
                 self.written_at[subject] = None
             elif self.written_at[subject] is None:
                 self.written_at[subject] = began
@@ -89,3 +88,10 @@ class UpstreamWatcher:
 
     def _reset(self) -> None:
         self.written_at.update(dict.fromkeys(self._upstream))
+
+
+def _all_committed(
+    topics: Collection[str], ends: Mapping[TopicPartition, int], committed: Mapping[TopicPartition, int]
+) -> bool:
+    """True if every partition of these topics is committed to its end; an empty one needs no commit."""
+    return all(end == 0 or committed.get(tp, -1) >= end for tp, end in ends.items() if tp.topic in topics)
