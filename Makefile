@@ -15,7 +15,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka test-slow check audit deploy-check pictures bench chaos lock clean
+.PHONY: help install demo test test-kafka test-slow check audit generated deploy-check pictures bench chaos lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ check: install ## check style, types, locks and the compatibility of the contrac
 
 audit: install ## check the locked packages for known vulnerabilities, if an index with advisories is reachable
 	$(BIN)/python -m tools.audit
+
+generated: install ## write the documents and dashboards that are made from the code
+	$(BIN)/python tools/contracts.py write
+	$(BIN)/python -m tools.metrics_page
+	$(BIN)/python -m tools.dashboards
+	VIGIL_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/docs/test_docs_rulebook.py tests/docs/test_docs_rights.py
 
 pictures: install ## take the screenshots of the documentation from a running demo, with the system's Chromium
 	$(BIN)/python -m tools.pictures

@@ -1,6 +1,6 @@
 """Writes the files of the contract under docs/, or compares them with the code.
 
-python tools/contracts.py write    write docs/contracts/… and the tables of docs/contracts.md
+python tools/contracts.py write    write docs/contracts/… and the tables of docs/contracts.md and README.md
 python tools/contracts.py check    exit status 1 if they are out of date
 """
 
@@ -19,6 +19,7 @@ ROOT: Final = Path(__file__).parents[1]
 
 FOLDER: Final = ROOT / "docs" / "contracts"
 PAGE: Final = ROOT / "docs" / "contracts.md"
+README: Final = ROOT / "README.md"
 
 
 def topics_table() -> str:
@@ -34,6 +35,33 @@ def topics_table() -> str:
     return "\n".join(rows)
 
 
+def inputs_table() -> str:
+    """Every input: its type, the subject that reads it, and the outputs that it leads to."""
+    rows = ["| source topic | message | type | subject | published from it |", "| --- | --- | --- | --- | --- |"]
+    for topic in TOPICS:
+        if topic.direction == "in":
+            subject = REGISTRY.readers[topic.name]
+            module = topic.carries.__module__.removeprefix("vigil.").replace(".", "/")
+            published = ", ".join(f"`{name}`" for name in published_from(subject))
+            rows.append(
+                f"| `{topic.name}` | {topic.description} | `{module}.py` `{topic.carries.__name__}` | "
+                f"`app/domain/{subject}` | {published} |"
+            )
+    return "\n".join(rows)
+
+
+def published_from(subject: str) -> list[str]:
+    """The outputs of a subject and of those that read from it, in the order of the catalogue."""
+    found, pending = {subject}, [subject]
+    while pending:
+        for output in REGISTRY.subjects[pending.pop()].outputs:
+            reader = REGISTRY.readers.get(output.topic)
+            if reader is not None and reader not in found:
+                found.add(reader)
+                pending.append(reader)
+    return [output.topic for output in REGISTRY.replayed if REGISTRY.writers[output.topic] in found]
+
+
 def examples() -> str:
     """Return one example message of each topic."""
     parts = []
@@ -46,18 +74,19 @@ def examples() -> str:
     return "\n\n".join(parts)
 
 
+def replace_part(text: str, name: str, generated: str) -> str:
+    """Return a page with one generated part replaced by the current one."""
+    begin, end = f"<!-- {name}: made by tools/contracts.py -->", f"<!-- end of {name} -->"
+    pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
+    text, found = re.subn(pattern, lambda _: f"{begin}\n{generated}\n{end}", text, flags=re.DOTALL)
+    if found != 1:
+        raise SystemExit(f"the section {begin!r} … {end!r} of a page is missing")
+    return text
+
+
 def page(text: str) -> str:
-    """Return the page with its generated parts replaced by current ones."""
-    for name, generated in (("topics", topics_table()), ("examples", examples())):
-        begin, end = f"<!-- {name}: made by tools/contracts.py -->", f"<!-- end of {name} -->"
-        text, found = re.subn(
-            f"{re.escape(begin)}.*?{re.escape(end)}",
-            lambda _, begin=begin, generated=generated, end=end: f"{begin}\n{generated}\n{end}",  # type: ignore[misc]
-            text,
-            flags=re.DOTALL,
-        )
-        if found != 1:
-            raise SystemExit(f"{PAGE}: the section {begin!r} … {end!r} is missing")
+    """Return the page about the contract with its generated parts replaced by current ones."""
+    text = replace_part(replace_part(text, "topics", topics_table()), "examples", examples())
     for file in ("examples/consumer.py", "examples/Verdicts.java"):
         code = (ROOT / file).read_text(encoding="utf-8")
         text, found = re.subn(
@@ -75,6 +104,7 @@ def wanted() -> dict[Path, str]:
     """Return every file that must exist, with its content."""
     contents = {FOLDER / name: text for name, text in files(REGISTRY.readers).items()}
     contents[PAGE] = page(PAGE.read_text(encoding="utf-8"))
+    contents[README] = replace_part(README.read_text(encoding="utf-8"), "inputs", inputs_table())
     return contents
 
 

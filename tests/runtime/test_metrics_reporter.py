@@ -48,7 +48,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-def test_the_delay_of_a_verdict_is_told_apart_from_what_the_rules_demand(world: World):
+def test_the_delay_of_a_verdict_does_not_include_what_the_rules_demand(world: World):
     world.runner.eligible_at["id"] = T + 2150
     world.now = T + 2200
     world.sent("verdict", '{"rule":"absence"}')
@@ -64,7 +64,7 @@ def test_what_a_former_owner_left_is_measured_from_when_the_lateness_had_passed(
     assert world.value("vigil_judgement_delay_seconds_sum", topic="verdict") == 10
 
 
-def test_recorded_data_has_no_delay_to_tell(monkeypatch: pytest.MonkeyPatch):
+def test_recorded_data_has_no_delay(monkeypatch: pytest.MonkeyPatch):
     world = World(monkeypatch, clock="recorded")
     world.sent("verdict", '{"rule":"absence"}')
     assert world.value("vigil_judgement_delay_seconds_count", topic="verdict") == 0
@@ -115,7 +115,7 @@ def test_a_worker_without_shards_is_ready_and_one_that_recovers_is_not(world: Wo
     assert world.value("vigil_ready") == 0
 
 
-def test_what_standbys_have_to_read_is_told_and_goes_with_them(world: World):
+def test_what_standbys_have_to_read_is_reported_and_goes_with_them(world: World):
     world.standby_lag = {"rooms": 7}
     world.report.refresh()
     assert world.value("vigil_standby_lag", shards="rooms") == 7

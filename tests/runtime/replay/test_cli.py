@@ -74,10 +74,10 @@ def run(tmp_path: Path, events: bytes | str | Path, *options: str) -> tuple[Resu
         events = tmp_path / "events.jsonl"
     out = tmp_path / "out"
     result = CliRunner().invoke(main, ["replay", str(events), "--out", str(out), *options])
-    return result, told(out)
+    return result, answer(out)
 
 
-def told(out: Path) -> dict[str, list[Any]]:
+def answer(out: Path) -> dict[str, list[Any]]:
     return {file.name: [orjson.loads(raw) for raw in file.read_bytes().splitlines()] for file in out.glob("*")}
 
 
@@ -127,7 +127,7 @@ def test_however_the_events_come_the_output_is_the_same(tmp_path: Path, how: str
         result = CliRunner().invoke(main, ["replay", str(file), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert expected["verdict.jsonl"]
-    assert told(out) == expected
+    assert answer(out) == expected
 
 
 def corrupt(packed: bytes) -> bytes:
@@ -258,7 +258,7 @@ def test_what_is_no_line_of_a_recording_is_malformed_and_kept_whole(tmp_path: Pa
         (b'{"topic":"comment","value":{},"key":"\\ud800"}', "lone", 1, None, b"{}"),
     ],
 )
-def test_a_bad_line_that_names_a_topic_is_told_by_its_parts(
+def test_a_bad_line_that_names_a_topic_is_reported_by_its_parts(
     tmp_path: Path, raw: bytes, words: str, offset: int, key: bytes | None, value: bytes | None
 ) -> None:
     (letter,) = refused(tmp_path, raw)
@@ -300,19 +300,19 @@ def test_a_key_is_taken_to_be_right_where_it_is_not_written_and_must_be_the_fiel
         assert orjson.loads(base64.b64decode(letter["value"])) == orjson.loads(value)
 
 
-def test_a_refused_message_is_told_by_its_offset_or_else_by_the_number_of_its_line(tmp_path: Path) -> None:
+def test_a_rejected_message_has_its_offset_or_else_the_number_of_its_line(tmp_path: Path) -> None:
     bad = {"topic": "comment", "value": {"room_id": ROOM}}
-    story = b"\n".join(orjson.dumps(told) for told in (bad, {**bad, "offset": 4711}, bad, {**bad, "offset": 0}))
+    story = b"\n".join(orjson.dumps(answer) for answer in (bad, {**bad, "offset": 4711}, bad, {**bad, "offset": 0}))
     assert [letter["offset"] for letter in refused(tmp_path, story)] == [1, 4711, 3, 0]
 
 
-def test_a_refused_message_is_told_by_its_partition_where_that_was_written_down(tmp_path: Path) -> None:
+def test_a_rejected_message_has_its_partition_where_one_was_recorded(tmp_path: Path) -> None:
     bad = {"topic": "comment", "partition": 3, "offset": 7, "value": {"room_id": ROOM}}
     late = line(frame(-3 * S), partition=2, offset=7)
-    told = [bad, {**bad, "partition": 0}, {**bad, "partition": None}, {**bad, "topic": "verdict"}]
+    answer = [bad, {**bad, "partition": 0}, {**bad, "partition": None}, {**bad, "topic": "verdict"}]
     no_line = b'{"topic":"comment","partition":5,"offset":8,"key":1,"value":{}}'
     no_number = b'{"topic":"comment","partition":-1,"value":{}}'
-    story = [line(frame(0)), *map(orjson.dumps, told), late, no_line, no_number]
+    story = [line(frame(0)), *map(orjson.dumps, answer), late, no_line, no_number]
     places = [(letter["partition"], letter["offset"]) for letter in refused(tmp_path, b"\n".join(story))]
     assert places == [(3, 7), (0, 7), (None, 7), (3, 7), (2, 7), (5, 8), (None, 8)]
 
@@ -348,7 +348,7 @@ def test_the_limit_of_size_holds_for_compact_json(tmp_path: Path) -> None:
     assert "bytes, more than 65536" in letter["detail"]
 
 
-def test_how_many_lines_were_refused_is_told(tmp_path: Path) -> None:
+def test_the_number_of_rejected_lines_is_reported(tmp_path: Path) -> None:
     result, files = run(tmp_path, b"nonsense\n" * 1234)
     assert result.exit_code == 0
     assert len(files["dead-letter.jsonl"]) == 1234
@@ -367,7 +367,7 @@ def test_what_is_late_by_more_than_the_lateness_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("lateness", "offsets"), [(0, [2, 3]), (2000, [3]), (2001, [])])
-def test_the_lateness_can_be_told(tmp_path: Path, lateness: int, offsets: list[int]) -> None:
+def test_the_lateness_can_be_given(tmp_path: Path, lateness: int, offsets: list[int]) -> None:
     story = lines([frame(10 * S), frame(8 * S), frame(8 * S - 1)])
     _, files = run(tmp_path, story, "--lateness", str(lateness))
     assert [letter["offset"] for letter in files["dead-letter.jsonl"]] == offsets

@@ -1,7 +1,7 @@
 """Golden stories: recordings with all that must come out of them beside them, reviewed as a diff when it changes.
 
     stories/<name>.jsonl        what is read
-    stories/<name>.told.jsonl   every line that a replay writes, by topic
+    stories/<name>.out.jsonl   every line that a replay writes, by topic
 
 `pytest tests/runtime/replay --rewrite-goldens` writes what comes out now; look at the diff before you keep it.
 """
@@ -19,11 +19,11 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.runtime.replay import json_line, replay
 
 STORIES = sorted(
-    path for path in (Path(__file__).parent / "stories").glob("*.jsonl") if not path.name.endswith(".told.jsonl")
+    path for path in (Path(__file__).parent / "stories").glob("*.jsonl") if not path.name.endswith(".out.jsonl")
 )
 
 
-def told(story: Path) -> bytes:
+def outputs_of(story: Path) -> bytes:
     """All that a replay of the story writes, a line each with its topic."""
     outputs = replay(story.read_bytes().splitlines(keepends=True), load_rulebook())
     return b"".join(
@@ -34,12 +34,12 @@ def told(story: Path) -> bytes:
 
 
 def golden(story: Path) -> Path:
-    return story.with_name(f"{story.stem}.told.jsonl")
+    return story.with_name(f"{story.stem}.out.jsonl")
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.stem)
-def test_a_story_is_told_as_it_was(story: Path, request: pytest.FixtureRequest) -> None:
-    now = told(story)
+def test_a_story_is_replayed_as_recorded(story: Path, request: pytest.FixtureRequest) -> None:
+    now = outputs_of(story)
     if request.config.getoption("--rewrite-goldens"):
         golden(story).write_bytes(now)
     then = golden(story).read_bytes()
@@ -65,14 +65,14 @@ def test_the_stories_are_there_and_say_something() -> None:
 
 def test_a_golden_without_its_story_is_no_test() -> None:
     folder = Path(__file__).parent / "stories"
-    assert {golden(story) for story in STORIES} == set(folder.glob("*.told.jsonl"))
+    assert {golden(story) for story in STORIES} == set(folder.glob("*.out.jsonl"))
 
 
-def test_stories_are_told_alike_whatever_the_hash_seed() -> None:
+def test_stories_are_replayed_alike_whatever_the_hash_seed() -> None:
     """Sets and dicts of strings have another order under another seed: none may show."""
     program = (
-        "import hashlib; from tests.runtime.replay.test_stories import STORIES, told; "
-        "print(hashlib.sha256(b''.join(map(told, STORIES))).hexdigest())"
+        "import hashlib; from tests.runtime.replay.test_stories import STORIES, outputs_of; "
+        "print(hashlib.sha256(b''.join(map(outputs_of, STORIES))).hexdigest())"
     )
     digests = set()
     for seed in ("0", "1", "4242"):

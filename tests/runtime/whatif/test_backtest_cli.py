@@ -38,18 +38,18 @@ def machine(result: Result) -> Any:
 def test_a_candidate_file_is_held_against_the_base(events: Path, tmp_path: Path) -> None:
     file = tmp_path / "candidate.toml"
     file.write_text(BUILT_IN.read_text().replace("lasts_s = 120", "lasts_s = 60"))
-    told = machine(run("backtest", str(events), "--with", str(file), "--json"))
-    assert [each["rule"] for each in told["verdicts"]["added"]] == ["black-screen"]
-    assert (told["verdicts"]["was"], told["verdicts"]["now"]) == (1, 2)
-    (change,) = told["rulebook_changes"]
+    answer = machine(run("backtest", str(events), "--with", str(file), "--json"))
+    assert [each["rule"] for each in answer["verdicts"]["added"]] == ["black-screen"]
+    assert (answer["verdicts"]["was"], answer["verdicts"]["now"]) == (1, 2)
+    (change,) = answer["rulebook_changes"]
     assert (change["section"], change["key"], change["was"], change["now"]) == ("black-screen", "lasts_s", 120, 60)
-    assert told["with"]["rulebook"] == str(file)
-    assert told["refused"] == 1
+    assert answer["with"]["rulebook"] == str(file)
+    assert answer["refused"] == 1
     back = machine(run("backtest", str(events), "--base", str(file), "--json"))
     assert [each["rule"] for each in back["verdicts"]["gone"]] == ["black-screen"]
 
 
-def test_people_are_told_in_words_and_tables(events: Path) -> None:
+def test_people_get_sentences_and_tables(events: Path) -> None:
     result = run("backtest", str(events), "--set", "black-screen.lasts_s=60")
     assert result.exit_code == 0
     assert "1 more verdict in 1 room of 1 host" in result.stdout
@@ -68,23 +68,29 @@ def test_two_equal_rulebooks_change_nothing(events: Path) -> None:
     assert result.exit_code == 0
     assert "do not differ" in result.stdout
     assert "nothing" in result.stdout
-    told = machine(run("backtest", str(events), "--json"))
-    assert told["verdicts"]["added"] == told["actions"]["changed"] == told["suppliers"] == told["blast_radius"] == []
+    answer = machine(run("backtest", str(events), "--json"))
+    assert (
+        answer["verdicts"]["added"]
+        == answer["actions"]["changed"]
+        == answer["suppliers"]
+        == answer["blast_radius"]
+        == []
+    )
 
 
 def test_a_sweep_is_a_curve(events: Path) -> None:
-    told = machine(run("backtest", str(events), "--sweep", "black-screen.lasts_s=60:120:20", "--json"))
-    assert [(each["value"], each["verdicts"], each["in_force"]) for each in told["points"]] == [
+    answer = machine(run("backtest", str(events), "--sweep", "black-screen.lasts_s=60:120:20", "--json"))
+    assert [(each["value"], each["verdicts"], each["in_force"]) for each in answer["points"]] == [
         (60, 2, False), (80, 2, False), (100, 2, False), (120, 1, True),
     ]  # fmt: skip
-    assert told["curve"] == "verdicts"
+    assert answer["curve"] == "verdicts"
     shown = run("backtest", str(events), "--sweep", "black-screen.lasts_s=60:120:20").stdout
     assert "Sensitivity of black-screen.lasts_s" in shown
     assert "120 ████████████████████ 1 ◀" in shown
 
 
 def test_a_sweep_and_a_change_go_together(events: Path) -> None:
-    told = machine(
+    answer = machine(
         run(
             "backtest",
             str(events),
@@ -95,8 +101,8 @@ def test_a_sweep_and_a_change_go_together(events: Path) -> None:
             "--json",
         )
     )
-    assert [each["verdicts"] for each in told["points"]] == [1, 1]
-    assert [each["gone"] for each in told["points"]] == [1, 1]
+    assert [each["verdicts"] for each in answer["points"]] == [1, 1]
+    assert [each["gone"] for each in answer["points"]] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def action(id_: str, at: int, ban_days: int | None = 7, host: str = HOST, **rest
     return Action(action_id=id_, host_id=host, ban_days=ban_days, at=at, **fields)
 
 
-def told(verdicts: Iterable[Verdict] = (), actions: Iterable[Action] = ()) -> Outcome:
+def outcome_with(verdicts: Iterable[Verdict] = (), actions: Iterable[Action] = ()) -> Outcome:
     return Outcome(
         {
             "verdict": {each.verdict_id: each for each in verdicts},
@@ -48,79 +48,79 @@ def words(base: Outcome, other: Outcome) -> list[str]:
 
 
 def test_the_same_is_no_change() -> None:
-    base = told([verdict("a", 10)], [action("a", 10)])
+    base = outcome_with([verdict("a", 10)], [action("a", 10)])
     assert compare(base, base).nothing
     assert words(base, base) == []
 
 
 def test_another_instant_of_the_same_run_is_a_move() -> None:
-    changes = compare(told([verdict("a", 10_000)]), told([verdict("b", 8000)])).verdicts
+    changes = compare(outcome_with([verdict("a", 10_000)]), outcome_with([verdict("b", 8000)])).verdicts
     assert [(was.at, now.at) for was, now in changes.moved] == [(10_000, 8000)]
     assert (changes.added, changes.gone) == ([], [])
 
 
 def test_another_since_room_label_or_rule_is_another_verdict() -> None:
     for rest in ({"since": 1}, {"room_id": "room-2"}, {"subject": "rights:x"}, {"rule": "sleeping"}):
-        changes = compare(told([verdict("a", 10)]), told([verdict("b", 8, **rest)])).verdicts  # type: ignore[arg-type]
+        changes = compare(outcome_with([verdict("a", 10)]), outcome_with([verdict("b", 8, **rest)])).verdicts  # type: ignore[arg-type]
         assert (len(changes.added), len(changes.gone), changes.moved) == (1, 1, [])
 
 
 def test_two_violations_of_one_incident_move_one_by_one() -> None:
-    base = told([verdict("a", 10), verdict("b", 20)])
-    changes = compare(base, told([verdict("c", 11)])).verdicts
+    base = outcome_with([verdict("a", 10), verdict("b", 20)])
+    changes = compare(base, outcome_with([verdict("c", 11)])).verdicts
     assert [(was.verdict_id, now.verdict_id) for was, now in changes.moved] == [("a", "c")]
     assert [each.verdict_id for each in changes.gone] == ["b"]
 
 
 def test_other_words_alone_are_restated() -> None:
-    base, other = told([verdict("a", 10)]), told([verdict("a", 10, rulebook="2022-08-01")])
+    base, other = outcome_with([verdict("a", 10)]), outcome_with([verdict("a", 10, rulebook="2022-08-01")])
     changes = compare(base, other)
     assert len(changes.verdicts.restated) == 1
     assert not changes.nothing
 
 
 def test_the_action_of_a_moved_verdict_moves_with_it() -> None:
-    base = told([verdict("a", 10)], [action("a", 10, ban_until=100)])
-    other = told([verdict("b", 8)], [action("b", 8, ban_until=98)])
+    base = outcome_with([verdict("a", 10)], [action("a", 10, ban_until=100)])
+    other = outcome_with([verdict("b", 8)], [action("b", 8, ban_until=98)])
     changes = compare(base, other).actions
     assert [(was.action_id, now.action_id) for was, now in changes.moved] == [("a", "b")]
     assert not (changes.added or changes.gone or changes.changed)
 
 
 def test_another_sanction_is_a_change() -> None:
-    changes = compare(told(actions=[action("a", 10, 7)]), told(actions=[action("a", 10, 15)])).actions
+    changes = compare(outcome_with(actions=[action("a", 10, 7)]), outcome_with(actions=[action("a", 10, 15)])).actions
     assert [(was.ban_days, now.ban_days) for was, now in changes.changed] == [(7, 15)]
     assert changes.moved == []
 
 
 def test_a_withdrawn_action_imposes_nothing() -> None:
-    gone = told(actions=[action("a", 10, status="withdrawn")])
-    changes = compare(gone, told(actions=[action("a", 10)])).actions
+    gone = outcome_with(actions=[action("a", 10, status="withdrawn")])
+    changes = compare(gone, outcome_with(actions=[action("a", 10)])).actions
     assert [each.action_id for each in changes.added] == ["a"]
     assert words(gone, EMPTY) == []
 
 
-class TestBlastRadius:
-    def test_more_bans_are_told_by_length_and_hosts(self) -> None:
-        other = told(actions=[action(f"a{n}", 10, 7, host=f"host-{n % 9}") for n in range(12)])
+class TestImpactSummary:
+    def test_more_bans_are_listed_by_length_and_hosts(self) -> None:
+        other = outcome_with(actions=[action(f"a{n}", 10, 7, host=f"host-{n % 9}") for n in range(12)])
         assert "12 more seven-day bans for 9 hosts" in words(EMPTY, other)
         assert "9 hosts would be banned who now are not" in words(EMPTY, other)
 
     def test_one_is_not_many(self) -> None:
-        assert "1 more 15-day ban for 1 host" in words(EMPTY, told(actions=[action("a", 1, 15)]))
-        assert "1 host would be banned who now is not" in words(EMPTY, told(actions=[action("a", 1, 15)]))
+        assert "1 more 15-day ban for 1 host" in words(EMPTY, outcome_with(actions=[action("a", 1, 15)]))
+        assert "1 host would be banned who now is not" in words(EMPTY, outcome_with(actions=[action("a", 1, 15)]))
 
     def test_more_for_one_host_does_not_hide_fewer_for_another(self) -> None:
-        base = told(actions=[action("a", 1, 7, host="x")])
-        other = told(actions=[action("b", 1, 7, host="y")])
+        base = outcome_with(actions=[action("a", 1, 7, host="x")])
+        other = outcome_with(actions=[action("b", 1, 7, host="y")])
         assert {"1 more seven-day ban for 1 host", "1 fewer seven-day ban for 1 host"} <= set(words(base, other))
 
     def test_longer_bans_take_the_place_of_shorter_ones(self) -> None:
-        said = words(told(actions=[action("a", 1, 7)]), told(actions=[action("a", 1, 30)]))
+        said = words(outcome_with(actions=[action("a", 1, 7)]), outcome_with(actions=[action("a", 1, 30)]))
         assert said == ["1 more 30-day ban for 1 host", "1 fewer seven-day ban for 1 host"]
 
     def test_numbers_of_every_sentence_are_there_for_machines(self) -> None:
-        sentences = impact_summary(EMPTY, told([verdict("a", 1)], [action("a", 1)]), compare(EMPTY, EMPTY))
+        sentences = impact_summary(EMPTY, outcome_with([verdict("a", 1)], [action("a", 1)]), compare(EMPTY, EMPTY))
         assert all(sentence.facts["number"] > 0 for sentence in sentences)
 
 

@@ -57,8 +57,8 @@ def explained(
     return explain(chosen, verdicts, actions, rulebook, raws_of(lines, ROOM, frozenset()))
 
 
-def text(told: Explanation) -> str:
-    return " ".join([told.happened, *told.prevented, *told.follows, *told.caveats])
+def text(answer: Explanation) -> str:
+    return " ".join([answer.happened, *answer.prevented, *answer.follows, *answer.caveats])
 
 
 MISSED = (frames(0, 70 * S), entry(10 * S, "ann", "L2"), entry(20 * S, "ben"), entry(30 * S, "cho"))
@@ -69,20 +69,21 @@ class TestPrevention:
     """Each rule says its own remedy, with the numbers that judged it."""
 
     def test_greeting_names_the_three_times_in_which_a_reception_would_have_done(self) -> None:
-        told = explained(*MISSED, rule="greeting-miss")
-        assert "within 10 s of any one of the 3 entries" in told.prevented[0]
+        answer = explained(*MISSED, rule="greeting-miss")
+        assert "within 10 s of any one of the 3 entries" in answer.prevented[0]
         assert (
-            "from 16:06:50 to 16:07:00; or from 16:07:00 to 16:07:10; or from 16:07:10 to 16:07:20" in told.prevented[0]
+            "from 16:06:50 to 16:07:00; or from 16:07:00 to 16:07:10; or from 16:07:10 to 16:07:20"
+            in answer.prevented[0]
         )
-        assert "L1 and above" in told.prevented[1]
+        assert "L1 and above" in answer.prevented[1]
 
-    def test_another_number_is_told_as_it_is(self) -> None:
-        told = explained(*MISSED, rule="greeting-miss", rulebook=patched(RULEBOOK, ["greeting-miss.within_s=7"]))
-        assert "within 7 s" in told.prevented[0]
-        assert told.limits is not None
-        assert told.limits.numbers["within_s"] == "7 s"
+    def test_another_number_of_the_rulebook_is_shown(self) -> None:
+        answer = explained(*MISSED, rule="greeting-miss", rulebook=patched(RULEBOOK, ["greeting-miss.within_s=7"]))
+        assert "within 7 s" in answer.prevented[0]
+        assert answer.limits is not None
+        assert answer.limits.numbers["within_s"] == "7 s"
 
-    def test_a_reception_at_the_edge_of_what_is_told_prevents_indeed(self) -> None:
+    def test_a_reception_at_the_edge_of_the_given_time_does_prevent_it(self) -> None:
         """What it says is held against the rules: in time on the stroke, too late a moment after."""
         for at, verdicts in ((20 * S, 0), (20 * S + 1, 0), (40 * S, 0), (40 * S + 1, 1)):
             outputs = replay(recording(*MISSED, comment(at)), RULEBOOK)
@@ -139,15 +140,15 @@ class TestLimits:
         assert limits is not None
         assert (limits.says, limits.numbers["lasts_s"]) == ("A minute and a half.", "90 s")
 
-    def test_a_rulebook_that_did_not_judge_it_is_told_so(self) -> None:
+    def test_a_rulebook_that_did_not_judge_it_is_a_caveat(self) -> None:
         book = rulebook_with("greeting-miss", "2022-08-01", within_s=10)
         lines = recording(*MISSED)
         (verdict,) = [output.body for output in replay(lines, book)["verdict"]]
         assert isinstance(verdict, Verdict)
-        told = explain(verdict, [verdict], [], RULEBOOK)
-        assert told.limits is None
-        assert told.prevented == []
-        assert "--rulebook" in told.caveats[0]
+        answer = explain(verdict, [verdict], [], RULEBOOK)
+        assert answer.limits is None
+        assert answer.prevented == []
+        assert "--rulebook" in answer.caveats[0]
 
 
 THRICE = [[*frames(n * 10 * MIN, n * 10 * MIN + 121 * S, black=True), frame(n * 10 * MIN + 122 * S)] for n in range(3)]
@@ -155,27 +156,27 @@ THRICE = [[*frames(n * 10 * MIN, n * 10 * MIN + 121 * S, black=True), frame(n * 
 
 class TestLadder:
     def test_the_count_and_what_counts_with_it(self) -> None:
-        told = explained(*THRICE, rule="black-screen")
-        assert told.ladder.count == 3
-        assert [verdict.at - START for verdict in told.ladder.counted] == [2 * MIN, 12 * MIN]
-        assert told.ladder.window == "90 days"
-        assert told.ladder.rung == "close, ban 15 d"
-        assert told.ladder.next == "close, ban 30 d"
+        answer = explained(*THRICE, rule="black-screen")
+        assert answer.ladder.count == 3
+        assert [verdict.at - START for verdict in answer.ladder.counted] == [2 * MIN, 12 * MIN]
+        assert answer.ladder.window == "90 days"
+        assert answer.ladder.rung == "close, ban 15 d"
+        assert answer.ladder.next == "close, ban 30 d"
 
     def test_what_follows_is_the_published_action(self) -> None:
-        told = explained(*THRICE, rule="black-screen", number=1)
-        assert "Recommended: close, ban 7 d." in told.follows
-        assert any(words.startswith("The host is banned until 2022-08-15 16:18:40 -0700") for words in told.follows)
-        assert any("is number 3: close, ban 15 d" in words for words in told.follows)
+        answer = explained(*THRICE, rule="black-screen", number=1)
+        assert "Recommended: close, ban 7 d." in answer.follows
+        assert any(words.startswith("The host is banned until 2022-08-15 16:18:40 -0700") for words in answer.follows)
+        assert any("is number 3: close, ban 15 d" in words for words in answer.follows)
 
     def test_a_choice_is_the_moderators(self) -> None:
-        told = explained(*THRICE, rule="black-screen", number=0)
-        assert "A moderator may choose: warn or close; the mildest is recommended." in told.follows
+        answer = explained(*THRICE, rule="black-screen", number=0)
+        assert "A moderator may choose: warn or close; the mildest is recommended." in answer.follows
 
     def test_sleeping_is_always_closed(self) -> None:
-        told = explained(frames(0, 11 * S, activity="sleeping"), rule="sleeping")
-        assert "Recommended: close." in told.follows
-        assert told.ladder.rung == "close (after sleeping always)"
+        answer = explained(frames(0, 11 * S, activity="sleeping"), rule="sleeping")
+        assert "Recommended: close." in answer.follows
+        assert answer.ladder.rung == "close (after sleeping always)"
 
     def test_an_overturned_one_does_not_count(self) -> None:
         lines = recording(*THRICE, frame(29 * MIN))
@@ -198,40 +199,40 @@ class TestLadder:
         assert "It is revision 2: a late verdict or a review changed what it says." in after.follows
         assert after.caveats == []
 
-    def test_counts_that_do_not_fit_the_published_action_are_told(self) -> None:
+    def test_counts_that_do_not_fit_the_published_action_are_a_caveat(self) -> None:
         outputs = replay(recording(*THRICE), RULEBOOK)
         last: Any = outputs["verdict"][-1].body
-        told = explain(
+        answer = explain(
             last,
             [last],
             [output.body for output in outputs["enforcement"] if isinstance(output.body, Action)],
             RULEBOOK,
         )
-        assert "counts it as number 3; of the verdicts known here it is number 1" in told.caveats[0]
+        assert "counts it as number 3; of the verdicts known here it is number 1" in answer.caveats[0]
 
 
 class TestTimeline:
     def test_frames_that_look_alike_are_one_moment(self) -> None:
-        told = explained(
+        answer = explained(
             frames(0, 9 * S), frames(10 * S, 140 * S, black=True), frames(141 * S, 150 * S), rule="black-screen"
         )
-        assert [(moment.at - START, moment.words, moment.evidence) for moment in told.timeline] == [
+        assert [(moment.at - START, moment.words, moment.evidence) for moment in answer.timeline] == [
             (0, "10 frames: live, a face", False),
             (10 * S, "131 frames: live, a face, black picture", True),
             (141 * S, "5 frames: live, a face", False),
         ]
 
     def test_a_gap_is_seen(self) -> None:
-        told = explained(frames(0, 10 * S), frames(30 * S, 151 * S, black=True), rule="black-screen")
-        assert [moment.at - START for moment in told.timeline] == [0, 30 * S]
-        told = explained(frames(0, 10 * S, black=True), frames(30 * S, 151 * S, black=True), rule="black-screen")
-        assert [moment.at - START for moment in told.timeline] == [0, 30 * S], "also between frames that look alike"
+        answer = explained(frames(0, 10 * S), frames(30 * S, 151 * S, black=True), rule="black-screen")
+        assert [moment.at - START for moment in answer.timeline] == [0, 30 * S]
+        answer = explained(frames(0, 10 * S, black=True), frames(30 * S, 151 * S, black=True), rule="black-screen")
+        assert [moment.at - START for moment in answer.timeline] == [0, 30 * S], "also between frames that look alike"
 
-    def test_what_is_wrong_with_a_layout_is_told_with_its_measures(self) -> None:
+    def test_what_is_wrong_with_a_layout_is_shown_with_its_measures(self) -> None:
         small = [frame(at * S, layout=layout(camera_share=0.2 if at < 5 else 0.25)) for at in range(9)]
         many = [frame(at * S, layout=layout(materials=4, camera_in_safe_area=False)) for at in range(9, 12)]
-        told = explained(small, many, rule="layout")
-        assert [moment.words for moment in told.timeline] == [
+        answer = explained(small, many, rule="layout")
+        assert [moment.words for moment in answer.timeline] == [
             "9 frames: live, a face, bad layout: the camera too small "
             "(camera 20 % to 25 %, uncovered 0 %, materials 1, videos 0)",
             "3 frames: live, a face, bad layout: too many materials and the camera outside the safe area "
@@ -252,14 +253,14 @@ class TestTimeline:
         limits: Any = RULEBOOK.versions("layout")[0].limits
         assert bool(layout_faults(canvas, limits)) == bad_layout(canvas, limits)
 
-    def test_entries_and_receptions_are_told_for_a_greeting(self) -> None:
+    def test_entries_and_receptions_are_shown_for_a_greeting(self) -> None:
         story = (*MISSED, comment(35 * S, "nice day", intent="chat"), buyer_comment(36 * S))
-        told = [
+        answer = [
             moment.words
             for moment in explained(*story, rule="greeting-miss").timeline
             if moment.topic != "frame-status"
         ]
-        assert told == [
+        assert answer == [
             "buyer ann (L2) entered",
             "buyer ben (no tier) entered",
             "buyer cho (no tier) entered",
@@ -272,15 +273,17 @@ class TestTimeline:
         verdict: Any = outputs["verdict"][0].body
         late = msgspec.json.encode(as_message(comment(15 * S, "too late")))
         raws = raws_of([*lines, late], ROOM, frozenset({("comment", None, len(lines) + 1)}))
-        told = explain(verdict, [], [], RULEBOOK, raws)
-        assert [moment.words for moment in told.timeline if moment.topic == "comment"] == ["came too late to be judged"]
+        answer = explain(verdict, [], [], RULEBOOK, raws)
+        assert [moment.words for moment in answer.timeline if moment.topic == "comment"] == [
+            "came too late to be judged"
+        ]
 
     def test_what_was_late_in_another_partition_is_not_taken_for_the_room_s(self) -> None:
         lines = [msgspec.json.encode(as_message(comment(number * S), partition=number, offset=7)) for number in (1, 2)]
         raws = raws_of(lines, ROOM, frozenset({("comment", 1, 7)}))
         assert [raw.late for raw in raws] == [True, False]
 
-    def test_no_events_of_the_room_are_told_as_such(self) -> None:
+    def test_no_events_of_the_room_are_a_caveat(self) -> None:
         outputs = replay(recording(*MISSED), RULEBOOK)
         verdict: Any = outputs["verdict"][0].body
         assert "None of the room's events" in explain(verdict, [], [], RULEBOOK, []).caveats[0]
@@ -313,7 +316,7 @@ def command(replayed: tuple[Path, Path, str], *options: str, id_: str | None = N
     return run("explain", id_ or verdict_id, "--from", str(out), "--events", str(events), *options)
 
 
-def test_it_tells_all_of_it(replayed: tuple[Path, Path, str]) -> None:
+def test_it_shows_all_of_it(replayed: tuple[Path, Path, str]) -> None:
     result = command(replayed)
     assert result.exit_code == 0, result.output
     for heading in (
@@ -332,10 +335,10 @@ def test_texts_from_events_cannot_harm_a_terminal(replayed: tuple[Path, Path, st
 
 
 def test_the_first_digits_are_enough(replayed: tuple[Path, Path, str]) -> None:
-    told = json.loads(command(replayed, "--json", id_=replayed[2][:8]).stdout)
-    assert told["verdict"]["verdict_id"] == replayed[2]
-    assert told["ladder"]["count"] == 1
-    assert told["timeline"]
+    answer = json.loads(command(replayed, "--json", id_=replayed[2][:8]).stdout)
+    assert answer["verdict"]["verdict_id"] == replayed[2]
+    assert answer["ladder"]["count"] == 1
+    assert answer["timeline"]
 
 
 @pytest.mark.parametrize(
@@ -363,15 +366,15 @@ def test_an_output_that_somebody_changed_is_named(replayed: tuple[Path, Path, st
     assert "enforcement.jsonl, line 2" in result.output
 
 
-def test_the_topics_tell_the_same(judged: str) -> None:
+def test_the_topics_give_the_same_explanation(judged: str) -> None:
     from vigil.topics.contracts.examples import STORY
 
     lines = [msgspec.json.encode(line) for line in STORY]
     verdict = replay(lines, RULEBOOK)["verdict"][0]
     result = run("explain", verdict.id[:10], "--json", "--broker", judged)
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["verdict"]["verdict_id"] == verdict.id
-    assert told["action"]["action_id"] == verdict.id
-    assert told["timeline"]
-    assert told["caveats"] == []
+    answer = json.loads(result.stdout)
+    assert answer["verdict"]["verdict_id"] == verdict.id
+    assert answer["action"]["action_id"] == verdict.id
+    assert answer["timeline"]
+    assert answer["caveats"] == []

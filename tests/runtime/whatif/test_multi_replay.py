@@ -33,7 +33,7 @@ def recording(seed: int = 1) -> tuple[bytes, ...]:
     lines = recorded(simulation.messages())
     lines[1000:1000] = [b"no line of a recording", b'{"topic": "quote", "value": {}}']
     comments = [line for line in lines if line.startswith(b'{"topic":"comment"')]
-    told: list[tuple[int, bytes]] = []
+    result: list[tuple[int, bytes]] = []
     for number, output in enumerate(replay(lines, RULEBOOK)["verdict"][::4]):
         review: dict[str, Any] = {
             "verdict_id": output.body.verdict_id,  # type: ignore[union-attr]
@@ -43,18 +43,18 @@ def recording(seed: int = 1) -> tuple[bytes, ...]:
             "reason": "",
             "at": output.at + 1000 * (number % 50),
         }
-        told.append((review["at"], orjson.dumps({"topic": "review", "value": review})))
+        result.append((review["at"], orjson.dumps({"topic": "review", "value": review})))
     for line in comments:  # said again a while later: a duplicate, unless it is forgotten by then
         message = orjson.loads(line)
         message["value"]["at"] += 20_000
-        told.append((message["value"]["at"], orjson.dumps(message)))
-    told.sort()
+        result.append((message["value"]["at"], orjson.dumps(message)))
+    result.sort()
     mixed: list[bytes] = []
     now = 0
     for line in lines:
         now = max(now, _at(line))
-        while told and told[0][0] <= now:
-            mixed.append(told.pop(0)[1])
+        while result and result[0][0] <= now:
+            mixed.append(result.pop(0)[1])
         mixed.append(line)
     return tuple(mixed)
 
@@ -121,7 +121,7 @@ def all_together() -> list[Outcome]:
 
 
 @pytest.mark.parametrize("number", range(len(CHANGES)), ids=CHANGES)
-def test_one_change_is_told_as_a_replay_tells_it(number: int) -> None:
+def test_one_change_is_judged_as_its_replay_judges_it(number: int) -> None:
     assert all_together()[0] == alone(())
     assert all_together()[number + 1] == alone((CHANGES[number],))
 
@@ -144,28 +144,28 @@ CANDIDATES = st.lists(st.sampled_from(CHANGES), max_size=4, unique_by=lambda cha
 )
 @given(st.lists(CANDIDATES, min_size=1, max_size=4))
 @example([[], ["absence.lasts_s=150"], ["rooms.forget_silent_s=30"], ["greeting-miss.in_a_row=2", "pins.places=1"]])
-def test_any_candidates_beside_each_other_are_told_as_their_replays_tell_them(chosen: list[list[str]]) -> None:
+def test_any_candidates_together_are_judged_as_their_replays_judge_them(chosen: list[list[str]]) -> None:
     base, *outcomes = together([patched(RULEBOOK, changes) if changes else RULEBOOK for changes in chosen])
     assert base == alone(())
-    for changes, told in zip(chosen, outcomes, strict=True):
-        assert told == alone(tuple(changes)), changes
+    for changes, result in zip(chosen, outcomes, strict=True):
+        assert result == alone(tuple(changes)), changes
 
 
 @pytest.mark.parametrize("seed", [2, 3])
-def test_other_stories_are_told_alike(seed: int) -> None:
+def test_other_recordings_are_judged_alike(seed: int) -> None:
     changes = [("greeting-miss.within_s=6", "absence.lasts_s=60"), ("layout.lasts_s=3",), ("rights.lasts_s=1",)]
     _, *outcomes = together([patched(RULEBOOK, change) for change in changes], recording(seed))
     assert outcomes == [alone(change, seed) for change in changes]
 
 
-def test_a_version_that_comes_into_force_in_the_middle_is_told_as_its_replay_tells_it() -> None:
+def test_a_version_that_comes_into_force_in_the_middle_is_judged_as_its_replay_judges_it() -> None:
     """Entries and runs before the midnight are judged by the old numbers, those after it by the new."""
     candidate = rulebook_with("greeting-miss", "2022-08-03", within_s=5, in_a_row=2)
     (_, other) = together([candidate])
     assert other == outcome(replay(recording(), candidate))
-    told = [verdict for verdict in other.verdicts.values() if verdict.rule == "greeting-miss"]
-    assert told != [verdict for verdict in alone(()).verdicts.values() if verdict.rule == "greeting-miss"]
-    assert all((verdict.at >= AUGUST_3 + 5000) == (verdict.rulebook == "2022-08-03") for verdict in told)
+    result = [verdict for verdict in other.verdicts.values() if verdict.rule == "greeting-miss"]
+    assert result != [verdict for verdict in alone(()).verdicts.values() if verdict.rule == "greeting-miss"]
+    assert all((verdict.at >= AUGUST_3 + 5000) == (verdict.rulebook == "2022-08-03") for verdict in result)
 
 
 def test_another_time_zone_is_judged_apart() -> None:
@@ -188,11 +188,11 @@ def test_how_lines_are_cut_into_feeds_changes_nothing() -> None:
 def test_an_empty_recording_has_no_outcome() -> None:
     fan = MultiCandidateReplay(RULEBOOK, [patched(RULEBOOK, ["absence.lasts_s=150"])])
     fan.feed([])
-    assert all(not told.verdicts and not told.scores for told in fan.outcomes())
+    assert all(not result.verdicts and not result.scores for result in fan.outcomes())
 
 
 class TestPlan:
-    """Only what differs is judged anew."""
+    """Only what differs is judged again."""
 
     def test_equal_rulebooks_need_nothing(self) -> None:
         planned = plan(RULEBOOK, patched(RULEBOOK, []))

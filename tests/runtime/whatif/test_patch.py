@@ -111,7 +111,7 @@ def test_a_family_is_another_at_all_times() -> None:
     assert changed(patched(BASE, ["absence.family=low-quality"])) == [("absence", None, "family", "low-quality")]
 
 
-def test_a_candidate_says_so_where_it_tells_by_whose_word() -> None:
+def test_a_candidate_names_its_changes_in_its_citations() -> None:
     source = patched(BASE, ["greeting-miss.within_s=8"]).versions("greeting-miss")[-1].citation
     assert source == f"{GREETING.citation}; changed for comparison: greeting-miss.within_s=8"
 
@@ -155,14 +155,14 @@ PLACE = f"[greeting-miss.from.{GREETING.effective_date}]"
     ],
 )
 def test_what_a_file_could_not_say_is_refused_with_the_change_and_a_remedy(change: str, said: str) -> None:
-    told = refusal(change)
-    assert told.startswith(f"{change}: ")
-    assert said in told
+    result = refusal(change)
+    assert result.startswith(f"{change}: ")
+    assert said in result
 
 
 def test_one_place_changed_twice_is_refused() -> None:
-    told = refusal("greeting-miss.within_s=8", f"greeting-miss.from.{GREETING.effective_date}.within_s=9")
-    assert told.endswith("is changed already by greeting-miss.within_s=8: keep one of them")
+    result = refusal("greeting-miss.within_s=8", f"greeting-miss.from.{GREETING.effective_date}.within_s=9")
+    assert result.endswith("is changed already by greeting-miss.within_s=8: keep one of them")
 
 
 @given(st.text(max_size=30), st.text(max_size=10))

@@ -43,7 +43,7 @@ def shadowed(*story: Any, candidate: Rulebook | None = EARLIER, until: int | Non
 
 
 def verdicts(stage: Stage, topic: str) -> list[tuple[str, int, int]]:
-    return [(told.rule, told.since - START, told.at - START) for told in stage.bodies(Verdict, topic)]
+    return [(result.rule, result.since - START, result.at - START) for result in stage.bodies(Verdict, topic)]
 
 
 def found(stage: Stage) -> dict[str, int]:
@@ -56,7 +56,7 @@ def said(outputs: Iterable[Output]) -> list[Output]:
     return [output for output in outputs if output.topic != "verdict-shadow"]
 
 
-def taken_over(stored: Mapping[bytes, bytes], candidate: Rulebook | None) -> Stage:
+def acquired(stored: Mapping[bytes, bytes], candidate: Rulebook | None) -> Stage:
     """A worker with this candidate (or none) takes the room over."""
     stage = Stage(ShadowedRoomMachine(RULEBOOK, candidate))
     stage.stored = dict(stored)
@@ -82,15 +82,15 @@ def test_a_deadline_of_the_candidate_alone_is_met() -> None:
 
 def test_nothing_else_is_said_than_without_a_candidate() -> None:
     story = (frame(0), BLACK[1:], entry(5 * S), entry(6 * S), entry(7 * S), comment(20 * S), frame(300 * S, "ended"))
-    alone, beside = played(*story, until=3 * HOUR), shadowed(*story, until=3 * HOUR)
-    assert said(beside.outputs) == alone.outputs
-    assert any(output.topic == "verdict-shadow" for output in beside.outputs)
+    alone, with_shadow = played(*story, until=3 * HOUR), shadowed(*story, until=3 * HOUR)
+    assert said(with_shadow.outputs) == alone.outputs
+    assert any(output.topic == "verdict-shadow" for output in with_shadow.outputs)
 
 
 def test_the_shadow_says_what_a_replay_under_the_candidate_says() -> None:
     story = (BLACK, entry(5 * S), entry(6 * S), entry(8 * S))
-    alone, beside = played(*story, machine=RoomMachine(EARLIER)), shadowed(*story)
-    assert beside.bodies(Verdict, "verdict-shadow") == alone.verdicts
+    alone, with_shadow = played(*story, machine=RoomMachine(EARLIER)), shadowed(*story)
+    assert with_shadow.bodies(Verdict, "verdict-shadow") == alone.verdicts
 
 
 @settings(max_examples=60, deadline=None)
@@ -98,11 +98,11 @@ def test_the_shadow_says_what_a_replay_under_the_candidate_says() -> None:
 def test_any_story_is_judged_by_both_as_by_each_alone(story: list[Any]) -> None:
     crashing = iter([number % 3 == 0 for number in range(100_000)])
     machine = ShadowedRoomMachine(RULEBOOK, EARLIER)
-    beside = Stage(machine, crashes=lambda: next(crashing)).play(in_order(story)).until(30 * HOUR)
-    assert said(beside.outputs) == Stage(ROOMS).play(in_order(story)).until(30 * HOUR).outputs
+    with_shadow = Stage(machine, crashes=lambda: next(crashing)).play(in_order(story)).until(30 * HOUR)
+    assert said(with_shadow.outputs) == Stage(ROOMS).play(in_order(story)).until(30 * HOUR).outputs
     alone = Stage(RoomMachine(EARLIER)).play(in_order(story)).until(30 * HOUR)
-    assert beside.bodies(Verdict, "verdict-shadow") == alone.verdicts
-    assert beside.stored == {}, "a forgotten room leaves nothing"
+    assert with_shadow.bodies(Verdict, "verdict-shadow") == alone.verdicts
+    assert with_shadow.stored == {}, "a forgotten room leaves nothing"
 
 
 class TestCompared:
@@ -119,7 +119,7 @@ class TestCompared:
         stage = shadowed(BLACK, candidate=patched(RULEBOOK, ["black-screen.lasts_s=600"]))
         assert found(stage) == {"black-screen:only_in_force": 1}
 
-    def test_of_verdicts_of_one_frame_each_is_told_apart(self) -> None:
+    def test_verdicts_of_one_frame_are_compared_one_by_one(self) -> None:
         both = frames(0, 400 * S, black=True, face=False)
         stage = shadowed(both, candidate=patched(RULEBOOK, ["absence.lasts_s=120"]))
         assert found(stage) == {"black-screen:both": 1, "absence:only_shadow": 1, "absence:only_in_force": 1}
@@ -133,13 +133,13 @@ class TestCompared:
         """The shadow knows nothing of what was before: it would miss what the rulebook in force finds."""
         stage = Stage(ROOMS).play(BLACK[:50])
         stage.crash()
-        beside = taken_over(stage.stored, EARLIER).play(BLACK[50:])
-        assert verdicts(beside, "verdict") == [("black-screen", 0, 120 * S)]
-        assert verdicts(beside, "verdict-shadow") == [("black-screen", 50 * S, 110 * S)]
-        assert found(beside) == {}
-        beside.crash()
-        beside.play(frames(1000 * S, 1200 * S, black=True))
-        assert found(beside) == {}, "it stays so after a restart"
+        with_shadow = acquired(stage.stored, EARLIER).play(BLACK[50:])
+        assert verdicts(with_shadow, "verdict") == [("black-screen", 0, 120 * S)]
+        assert verdicts(with_shadow, "verdict-shadow") == [("black-screen", 50 * S, 110 * S)]
+        assert found(with_shadow) == {}
+        with_shadow.crash()
+        with_shadow.play(frames(1000 * S, 1200 * S, black=True))
+        assert found(with_shadow) == {}, "it stays so after a restart"
 
 
 class TestStored:
@@ -166,40 +166,40 @@ class TestStored:
         assert not any(name.startswith(PREFIX) for name in names)
 
     def test_a_candidate_that_is_no_more_leaves_with_the_next_event(self) -> None:
-        stage = taken_over(shadowed(BLACK[:50]).stored, None)
+        stage = acquired(shadowed(BLACK[:50]).stored, None)
         assert isinstance(stage.state, DroppedShadow)
         stage.play(BLACK[50:])
         stage.crash()
         assert self.parts(stage)[1] == {}
         assert verdicts(stage, "verdict") == [("black-screen", 0, 120 * S)]
 
-    def test_another_candidate_begins_anew(self) -> None:
-        stage = taken_over(shadowed(BLACK[:50]).stored, patched(RULEBOOK, ["black-screen.lasts_s=30"]))
+    def test_another_candidate_starts_from_the_beginning(self) -> None:
+        stage = acquired(shadowed(BLACK[:50]).stored, patched(RULEBOOK, ["black-screen.lasts_s=30"]))
         stage.play(BLACK[50:])
         stage.crash()
         assert verdicts(stage, "verdict-shadow") == [("black-screen", 50 * S, 80 * S)]
         fresh = self.parts(stage)[1]
         assert fresh
-        assert taken_over(stage.stored, EARLIER).play([frame(300 * S)]).bodies(Verdict, "verdict-shadow") == []
+        assert acquired(stage.stored, EARLIER).play([frame(300 * S)]).bodies(Verdict, "verdict-shadow") == []
 
     def test_parts_of_another_candidate_are_deleted(self) -> None:
         many = [entry(at) for at in range(200)]
         before = shadowed(frame(0), many)
         assert {PREFIX + b"w0", PREFIX + b"w1"} <= set(before.stored)
-        stage = taken_over(before.stored, patched(RULEBOOK, ["absence.lasts_s=60"]))
+        stage = acquired(before.stored, patched(RULEBOOK, ["absence.lasts_s=60"]))
         stage.play([frame(1 * S)])
         stage.crash()
         assert set(self.parts(stage)[1]) == {PREFIX}
 
     def test_the_same_candidate_goes_on_where_it_was(self) -> None:
-        stage = taken_over(shadowed(BLACK[:50]).stored, EARLIER).play(BLACK[50:])
+        stage = acquired(shadowed(BLACK[:50]).stored, EARLIER).play(BLACK[50:])
         assert verdicts(stage, "verdict-shadow") == [("black-screen", 0, 60 * S)]
 
     def test_a_candidate_that_left_and_came_back_missed_something(self) -> None:
         """What was stored of it went with the events that it did not see: it does not judge over the hole."""
-        away = taken_over(shadowed(BLACK[:50]).stored, None).play([frame(50 * S)])
+        away = acquired(shadowed(BLACK[:50]).stored, None).play([frame(50 * S)])
         away.crash()
-        stage = taken_over(away.stored, EARLIER).play(BLACK[51:])
+        stage = acquired(away.stored, EARLIER).play(BLACK[51:])
         assert verdicts(stage, "verdict-shadow") == [("black-screen", 51 * S, 111 * S)]
 
     @pytest.mark.parametrize("forget_s", [60, 7200])
@@ -207,11 +207,11 @@ class TestStored:
         candidate = patched(RULEBOOK, [f"rooms.forget_ended_s={forget_s}", "black-screen.lasts_s=60"])
         story = [*BLACK, frame(201 * S, "ended")]
         again = [frame(at, black=True) for at in range(201 * S + 3660 * S, 201 * S + 3660 * S + 200 * S, S)]
-        beside = shadowed(story, again, candidate=candidate, until=40 * HOUR)
+        with_shadow = shadowed(story, again, candidate=candidate, until=40 * HOUR)
         alone = played(story, again, machine=RoomMachine(candidate), until=40 * HOUR)
-        assert beside.bodies(Verdict, "verdict-shadow") == alone.verdicts
-        assert said(beside.outputs) == played(story, again, until=40 * HOUR).outputs
-        assert beside.stored == {}
+        assert with_shadow.bodies(Verdict, "verdict-shadow") == alone.verdicts
+        assert said(with_shadow.outputs) == played(story, again, until=40 * HOUR).outputs
+        assert with_shadow.stored == {}
 
 
 def test_counts_name_rules_that_exist() -> None:

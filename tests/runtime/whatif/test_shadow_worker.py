@@ -38,15 +38,15 @@ async def test_a_worker_with_a_candidate_says_in_shadow_what_a_replay_under_it_s
         worker = await WorkerProcess(broker.address, tmp_path / "worker.log", **settings).ready()
         try:
             await finished(broker.address)
-            told = await read(broker.address, (*OUTPUTS, "verdict-shadow"))
+            result = await read(broker.address, (*OUTPUTS, "verdict-shadow"))
             metrics = worker.get("/metrics")[1]
         finally:
             assert worker.stop() == 0
-    shadow = {value["verdict_id"]: value for _, value in told.pop("verdict-shadow")}
+    shadow = {value["verdict_id"]: value for _, value in result.pop("verdict-shadow")}
     assert all(value.pop("published_at") for value in shadow.values())
     then = {output.id: orjson.loads(encode_body(output.body) or b"") for output in other["verdict"]}
     assert shadow == then
-    assert differences(expected, told) == []
+    assert differences(expected, result) == []
     own = {output.id for output in expected["verdict"]}
     assert own - set(then), "a candidate that finds all the same shows nothing"
     assert set(then) - own
