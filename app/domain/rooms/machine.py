@@ -1,4 +1,4 @@
-"""The kind of shard that carries rooms: how messages become events, and events reach their room."""
+"""The state machine of rooms: how messages become events, and which room each belongs to."""
 
 from vigil.app.domain.rooms.limits import EffectiveLimits
 from vigil.app.domain.rooms.room import RoomState
@@ -8,30 +8,29 @@ from vigil.topics.rooms import ROOM_TOPICS, Comment, RoomEvent, decode_room_even
 
 
 class RoomMachine:
-    """The shards of rooms: the three room topics together, judged in order of event time."""
+    """Rooms by id: the three room topics together, judged in the order of event time."""
 
     topics: tuple[str, ...] = ROOM_TOPICS
     order: Order = EventTime(drop_late=True)
 
     def __init__(self, rulebook: Rulebook, shadow: bool = False) -> None:
-        """`shadow`: a candidate rulebook, whose verdicts go to `verdict-shadow` and that says nothing else. Raise
-        RulebookError when a rule has no numbers or numbers have no judge."""
-        self._in_force = EffectiveLimits(rulebook)
+        """`shadow`: the rulebook is a candidate. Its verdicts go to `verdict-shadow`; nothing else is published."""
+        self._limits = EffectiveLimits(rulebook)
         self._shadow = shadow
 
     def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> RoomEvent:
-        """The event of a message; raise Refused."""
+        """The event of a message; raise InvalidEvent."""
         return decode_room_event(source_index, key, value)
 
     def key_of(self, event: RoomEvent) -> str:
         return event.room_id
 
     def dedup_key(self, event: RoomEvent) -> str | None:
-        """Of comments: their id within their room."""
+        """Comments have one: their id within their room."""
         return f"{len(event.room_id)}:{event.room_id}{event.comment_id}" if type(event) is Comment else None
 
-    def load(self, key: str, parts: StateChunks) -> RoomState:
-        return RoomState(key, self._in_force, self._shadow, parts)
+    def load(self, key: str, chunks: StateChunks) -> RoomState:
+        return RoomState(key, self._limits, self._shadow, chunks)
 
     def is_duplicate(self, state: RoomState, event: RoomEvent) -> bool:
         return state.is_duplicate(event)

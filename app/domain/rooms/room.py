@@ -1,9 +1,10 @@
-"""One live room under the live-broadcast rules: each event goes to the rules below, and so does time.
+"""One live room: every event goes to the parts that judge or count it, and so do timers.
 
-    buyer-entry ──▶ greeting                        frame-status ──▶ greeting (not live: void), runs, signal, end
-    comment ──▶ greeting and runs (reception), speech (the host's), figures
+    buyer-entry ──▶ greeting            frame-status ──▶ conditions, signal, end, greeting (cancelled when not live)
+    comment ──▶ statistics, and of the host: speech, greeting and conditions (reception)
 
-Forgets: itself, 1 h after it ended or 24 h after its last event; a `comment_id` after 1 h.
+State: a room expires `forget_ended_s` after it ended, or `forget_silent_s` after its last event; a `comment_id` is
+remembered for `comment_memory_s`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,11 +28,12 @@ from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent, Stre
 from vigil.topics.verdicts import RoomStatus
 
 VERSION: Final = 1
-"""Of the stored state. New fields go to the end of their struct, with a default; anything else is a new version."""
+"""The version of the stored state. Structs are stored by position: a new field goes to the end of its struct and has a
+default. Any other change needs a new version, or a worker reads its own state wrongly."""
 
 
-class Holder(Protocol):
-    """A part of a room that has records of its own."""
+class ChunkedPart(Protocol):
+    """A part of a room that is stored in records of its own."""
 
     def dump(self, into: Records) -> None: ...
 
@@ -39,35 +41,35 @@ class Holder(Protocol):
 
 
 class RoomSnapshot(Struct, array_like=True):
-    """A room's main record: everything but what is stored in pieces."""
+    """A room's main record: everything but what is stored in chunks."""
 
     version: int = VERSION
     host_id: str = ""
-    """Of the first event; empty: no event came yet."""
+    """Of the first event; empty before it."""
     last_at: int = 0
-    """The time of the latest event."""
+    """The event time of the latest event."""
     stream: Stream | None = None
-    """What the latest frame said, as the three below."""
+    """What the latest frame showed, as do the next three."""
     frame_at: int = 0
     face: bool = False
     black: bool = False
     frames: int = 0
-    """How many frames came."""
+    """How many frames the room has had."""
     lost: bool = False
-    """Was the loss of the signal told, and its return not yet?"""
+    """True after `signal-lost` was published, until `signal-back` is."""
     ended_at: int | None = None
-    """The first `ended` frame of the series that the latest frame belongs to."""
+    """The first `ended` frame of the unbroken series that the latest frame belongs to."""
     verdicts: int = 0
     status_at: int | None = None
-    """When the figures were last published."""
-    status_owed: bool = False
-    """Did they change since?"""
-    runs: list[StoredCondition] = []
+    """The time of the latest published status."""
+    status_pending: bool = False
+    """True if anything has changed since."""
+    conditions: list[StoredCondition] = []
     greeting: GreetingSnapshot = field(default_factory=GreetingSnapshot)
     speech: SpeechSnapshot = field(default_factory=SpeechSnapshot)
-    figures: RoomStatsSnapshot = field(default_factory=RoomStatsSnapshot)
+    stats: RoomStatsSnapshot = field(default_factory=RoomStatsSnapshot)
     comments: LogSnapshot = field(default_factory=LogSnapshot)
-    """The `comment_id`s of the last hour."""
+    """The hashes of recent `comment_id`s."""
 
 
 _MAIN: Final = msgspec.msgpack.Decoder(RoomSnapshot)
@@ -75,62 +77,62 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class RoomState:
-    """A room's state. Times are event time in milliseconds."""
+    """The state of one room. All times are event times in milliseconds."""
 
     __slots__ = (
         "_changed",
         "_comments",
         "_conditions",
-        "_doomed",
         "_due",
         "_effective",
         "_emitter",
         "_ended_until",
-        "_forget_at",
+        "_expire_at",
         "_gap_at",
         "_gap_ms",
         "_greeting",
         "_limits",
         "_main",
+        "_pending_deletes",
         "_room_id",
         "_shadow",
         "_speech",
         "_stats",
     )
 
-    def __init__(self, room_id: str, in_force: EffectiveLimits, shadow: bool, parts: StateChunks) -> None:
+    def __init__(self, room_id: str, limits: EffectiveLimits, shadow: bool, chunks: StateChunks) -> None:
         self._room_id = room_id
-        self._limits = in_force
+        self._limits = limits
         self._shadow = shadow
         self._changed = False
-        self._doomed: Records = {}
-        """Records of a room that was forgotten, until the next dump."""
-        self._load(parts)
+        self._pending_deletes: Records = {}
+        """Records of the room before it expired, to be deleted with the next dump."""
+        self._load(chunks)
 
-    def _load(self, parts: StateChunks) -> None:
-        in_force = self._limits
-        main = _MAIN.decode(parts[b""]) if b"" in parts else RoomSnapshot()
+    def _load(self, chunks: StateChunks) -> None:
+        limits = self._limits
+        main = _MAIN.decode(chunks[b""]) if b"" in chunks else RoomSnapshot()
         if main.version != VERSION:
             raise ValueError(f"room {self._room_id!r} is stored in version {main.version}; this is for {VERSION}")
         self._main = main
         self._emitter = VerdictEmitter(self._room_id, main.host_id, main.verdicts, self._shadow)
-        self._stats = RoomStats(main.figures, in_force.longest_presence_ms, in_force.most_engaged_comments, parts)
-        self._greeting = Greeting(self._emitter, self._stats, main.greeting, parts, in_force.greeting_at)
-        self._conditions = ConditionTracker(self._emitter, main.runs, in_force.conditions_at)
-        self._speech = Speech(self._emitter, main.speech, parts, in_force.longest_again_ms, in_force.repeats)
-        self._comments = ExpiringMap(b"c", main.comments, parts)
-        self._effective = in_force.at(main.last_at)
-        # A frame's gap and the memory of an ended room are as long as was in force at that frame.
-        self._gap_ms = in_force.at(main.frame_at).gap_ms
+        self._stats = RoomStats(main.stats, limits.longest_presence_ms, limits.most_engaged_comments, chunks)
+        self._greeting = Greeting(self._emitter, self._stats, main.greeting, chunks, limits.greeting_at)
+        self._conditions = ConditionTracker(self._emitter, main.conditions, limits.conditions_at)
+        self._speech = Speech(self._emitter, main.speech, chunks, limits.longest_again_ms, limits.repeats)
+        self._comments = ExpiringMap(b"c", main.comments, chunks)
+        self._effective = limits.at(main.last_at)
+        # The gap after a frame, and how long an ended room is kept, are those that were effective at that frame.
+        self._gap_ms = limits.at(main.frame_at).gap_ms
         awaited = main.frames and not main.lost and (main.stream == "live" or self._conditions)
         self._gap_at = main.frame_at + self._gap_ms if awaited else MAX_TIME
         self._ended_until = MAX_TIME
         if main.ended_at is not None:
-            self._ended_until = main.ended_at + in_force.at(main.ended_at).forget_ended_ms
+            self._ended_until = main.ended_at + limits.at(main.ended_at).forget_ended_ms
         self._reschedule()
 
     def is_duplicate(self, event: RoomEvent) -> bool:
-        """Was a comment of this id applied before, or is it too old to tell?"""
+        """True for a comment whose id was applied before, or that is too old for its id to be remembered."""
         if type(event) is not Comment:
             return False
         remembered_from = event.at - self._limits.at(event.at).comment_memory_ms
@@ -140,7 +142,7 @@ class RoomState:
         return event.at < self._main.last_at - self._effective.comment_memory_ms
 
     def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
-        """Take an event in; no earlier one and no earlier deadline is to come."""
+        """Apply an event. Events and timers of earlier times were applied before."""
         main = self._main
         at = event.at
         if not self._effective.start <= at < self._effective.until:
@@ -148,7 +150,7 @@ class RoomState:
         if not main.host_id:
             main.host_id = self._emitter.host_id = event.host_id
         main.last_at = at
-        self._changed = main.status_owed = True
+        self._changed = main.status_pending = True
         self._emitter.collector = collector
         if type(event) is FrameStatus:
             self._frame(event)
@@ -156,64 +158,63 @@ class RoomState:
             self._stats.present(event.buyer_id, at)
             if main.stream == "live":
                 self._greeting.entered(event, self._effective.greeting)
-        else:
-            assert type(event) is Comment  # noqa: S101 - there are three
+        elif type(event) is Comment:
             self._comment(event)
         self._reschedule()
 
     def next_timer(self) -> int:
-        """When the next entry is missed, the signal is lost or a run ends for want of frames, or all is forgotten."""
+        """When the next entry is missed, frames have been missing for too long, or the room expires."""
         return self._due
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
-        """The time `at` came: every event with a time up to it was applied before."""
+        """Fire every timer up to `at`. All events up to that time were applied before."""
         while self._due <= at:
             due = self._due
             self._emitter.collector = collector
-            self._changed = self._main.status_owed = True
+            self._changed = self._main.status_pending = True
             if self._greeting.due == due:
                 self._greeting.on_timer(due)
             if self._gap_at == due:
                 self._gap(due)
-            if self._forget_at == due:
-                self._forget(due, collector)
+            if self._expire_at == due:
+                self._expire(due, collector)
             self._reschedule()
 
     def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        """The figures as of `clock`, at most one every `status_every_s` of event time, or in any case when `final`."""
+        """The status as of the watermark, at most once in `status_every_s` of event time; always when `final`."""
         main = self._main
         if self._shadow or not main.host_id:
             return
         at = watermark if final else max(watermark, main.last_at)
         if not final:
-            if not main.status_owed:
+            if not main.status_pending:
                 return
             if main.status_at is not None and at < main.status_at + self._effective.status_every_ms:
                 return
             main.status_at = at
-        if main.status_owed:
-            main.status_owed = False
+        if main.status_pending:
+            main.status_pending = False
             self._changed = True
-        yield Output("room-status", self._room_id.encode(), f"{self._room_id}@{at}", at, self._figures_at(at))
+        yield Output("room-status", self._room_id.encode(), f"{self._room_id}@{at}", at, self._status_at(at))
 
     def has_deferred_output(self) -> bool:
-        return self._main.status_owed and not self._shadow and bool(self._main.host_id)
+        return self._main.status_pending and not self._shadow and bool(self._main.host_id)
 
     def expired(self) -> bool:
         return not self._main.host_id
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
-        """The changed records: the main one, and pieces of `w`aiting entries, `c`omment ids, `p`resent buyers,
-        `e`ngaged buyers, `r`eception times, `l`abels said and `t`exts said."""
+        """The changed records: the main one, and chunks of `w`aiting entries, `c`omment ids, `p`resent buyers,
+        `e`ngaged buyers, `r`eception times, spoken `l`abels and `t`exts."""
         if not self._changed:
             return {}
         self._changed = False
         main = self._main
         main.verdicts = self._emitter.verdicts
-        main.runs = self._conditions.store()
-        records, self._doomed = self._doomed, {}
-        for holder in self._holders():
-            holder.dump(records)
+        main.conditions = self._conditions.store()
+        records, self._pending_deletes = self._pending_deletes, {}
+        for part in self._chunked_parts():
+            part.dump(records)
         records[b""] = _encode(main) if main.host_id else None
         return records
 
@@ -222,9 +223,9 @@ class RoomState:
         at = frame.at
         stream = frame.stream
         if main.stream == "live":
-            lasted = at - main.frame_at
-            if lasted <= self._gap_ms:
-                self._stats.lasted(lasted, main.face, main.black)
+            interval = at - main.frame_at
+            if interval <= self._gap_ms:
+                self._stats.add_interval(interval, main.face, main.black)
             if main.lost:
                 main.lost = False
                 self._emitter.signal(False, main.frame_at, at)
@@ -252,16 +253,16 @@ class RoomState:
         if comment.author_role == "buyer":
             self._stats.commented(comment.author_id, at)
             return
-        main.figures.host_comments += 1
+        main.stats.host_comments += 1
         if not main.frames:
-            return  # a room is not judged before its first frame
+            return  # before its first frame nothing is judged: nobody knows that the room is live
         self._speech.comment(comment, self._effective.spoken)
         if shows_reception(comment):
             self._greeting.reception(at)
             self._conditions.reception(at, self._effective.conditions)
 
     def _gap(self, at: int) -> None:
-        """No frame came for as long as frames may be apart."""
+        """No frame has come for `max_frame_gap_s`."""
         main = self._main
         if main.stream == "live":
             main.lost = True
@@ -269,52 +270,52 @@ class RoomState:
         self._conditions.gap(at)
         self._gap_at = MAX_TIME
 
-    def _forget(self, at: int, collector: OutputCollector) -> None:
-        """Be as a room from which nothing came yet."""
-        self._greeting.cancel(at)  # of a room that fell silent: a warning that stands is cleared
+    def _expire(self, at: int, collector: OutputCollector) -> None:
+        """Become a room without any event."""
+        self._greeting.cancel(at)  # a standing at-risk notice is cleared
         if not self._shadow:
             collector.emit("room-status", self._room_id, f"{self._room_id}@{at}", at, None)
-        doomed = dict.fromkeys(name for holder in self._holders() for name in holder.names())
-        self._doomed |= doomed
+        deleted = dict.fromkeys(name for part in self._chunked_parts() for name in part.names())
+        self._pending_deletes |= deleted
         self._load({})
 
     def _reschedule(self) -> None:
         main = self._main
         if not main.host_id:
-            self._forget_at = self._due = MAX_TIME
+            self._expire_at = self._due = MAX_TIME
             return
-        self._forget_at = min(main.last_at + self._effective.forget_silent_ms, self._ended_until)
-        self._due = min(self._gap_at, self._forget_at, self._greeting.due)
+        self._expire_at = min(main.last_at + self._effective.forget_silent_ms, self._ended_until)
+        self._due = min(self._gap_at, self._expire_at, self._greeting.due)
 
-    def _holders(self) -> tuple[Holder, ...]:
-        """Everything that has records of its own."""
+    def _chunked_parts(self) -> tuple[ChunkedPart, ...]:
+        """The parts that are stored in records of their own."""
         return (self._comments, self._stats, self._greeting, self._speech)
 
-    def _figures_at(self, at: int) -> RoomStatus:
+    def _status_at(self, at: int) -> RoomStatus:
         main = self._main
-        kept = main.figures
-        numbers = self._effective
+        stats = main.stats
+        limits = self._effective
         return RoomStatus(
             room_id=self._room_id,
             host_id=main.host_id,
             at=at,
             stream=main.stream,
-            entries=kept.entries,
-            received=kept.received,
-            missed=kept.missed,
+            entries=stats.entries,
+            received=stats.received,
+            missed=stats.missed,
             reception_seconds=self._stats.reception_seconds(),
-            buyers_now=self._stats.buyers_now(at, numbers.presence_ms),
-            engaged_buyers=self._stats.engaged_buyers(numbers.engaged_comments),
+            buyers_now=self._stats.buyers_now(at, limits.presence_ms),
+            engaged_buyers=self._stats.engaged_buyers(limits.engaged_comments),
             comments=self._stats.comments(),
-            on_air_seconds=kept.on_air / 1000,
-            absent_seconds=kept.absent / 1000,
-            black_seconds=kept.black / 1000,
+            on_air_seconds=stats.on_air / 1000,
+            absent_seconds=stats.absent / 1000,
+            black_seconds=stats.black / 1000,
             open=self._conditions.open(),
-            waiting=self._greeting.waiting(numbers.waiting_shown),
+            waiting=self._greeting.waiting(limits.waiting_shown),
             verdicts=self._emitter.verdicts,
         )
 
 
 def shows_reception(comment: Comment) -> bool:
-    """Does a host's comment show reception? An unlabelled one does."""
+    """True if a host's comment is a reception: any text but one classified as chat. Unclassified text counts."""
     return comment.intent != "chat" and bool(comment.text.strip())

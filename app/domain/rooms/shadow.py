@@ -1,20 +1,18 @@
-"""Shadow mode: a candidate rulebook judges live rooms beside the one in force, and causes nothing.
+"""Shadow mode: a candidate rulebook judges live rooms beside the rulebook in force; nothing follows from it.
 
-    event ──▶ the room in force ──▶ verdict, notice, room-status …     one shard, one order, one snapshot
-      └─────▶ its shadow ─────────▶ verdict-shadow                     stored as parts named s…, beside the room's own
+    event ──▶ the room ────▶ verdict, notice, room-status …     one shard, one order, one snapshot
+      └─────▶ its shadow ──▶ verdict-shadow                     stored in chunks named s…, beside the room's own
 
-The two are compared where they speak: an event or deadline after which both give the same verdict (by identity) was
-found by both; else by one alone. Nothing has to be remembered for that, for what both find they find at once. A
-verdict at another instant is another verdict: found by each alone. Only rooms that both saw from their first event
-are compared.
+Verdicts are compared as they are published. If an event or timer gives the same verdict (by identity) in both, it
+counts as found by both; otherwise as found by one alone. That needs no memory, as what both find they find at once; a
+verdict at another instant is another verdict. Only rooms that both have seen from their first event are compared.
 
-A shadow is the candidate's own: its stored parts carry the candidate's digest, and those of another candidate, or of
-one that is no more, are dropped when their room is next touched. Which comments are duplicates is decided by the
-rulebook in force.
+A shadow belongs to one candidate: its chunks carry the candidate's digest. Chunks of another candidate, or of none any
+more, are deleted when the room next changes. Which comments are duplicates is decided by the rulebook in force.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -27,40 +25,40 @@ from vigil.topics.rooms import RoomEvent
 from vigil.topics.verdicts import Verdict
 
 PREFIX: Final = b"s"
-"""Begins the names of a shadow's parts; no part of a room does."""
+"""The names of a shadow's chunks begin with it; those of a room's own never do."""
 
 
 class ShadowSnapshot(Struct, array_like=True):
-    """The shadow's main part: the room's own within it."""
+    """The shadow's main record, with that of its room inside."""
 
     digest: str
-    """Of the candidate."""
+    """The candidate's digest."""
     whole: bool
-    """Did the shadow see the room from its first event?"""
+    """True if the shadow has seen the room from its first event."""
     main: bytes | None
-    """None: the shadow has forgotten the room (its memory may be shorter)."""
+    """None: the room has expired for the candidate, whose memory may be shorter."""
 
 
-_KEPT: Final = msgspec.msgpack.Decoder(ShadowSnapshot)
+_SNAPSHOT: Final = msgspec.msgpack.Decoder(ShadowSnapshot)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class ShadowedRoom:
     """One room and its shadow."""
 
-    __slots__ = ("_digest", "_doomed", "_main", "_new", "_room", "_shadow", "_whole")
+    __slots__ = ("_digest", "_main", "_new", "_pending_deletes", "_room", "_shadow", "_whole")
 
     def __init__(
-        self, room: RoomState, shadow: RoomState, digest: str, kept: ShadowSnapshot | None, doomed: Iterable[bytes]
+        self, room: RoomState, shadow: RoomState, digest: str, snapshot: ShadowSnapshot | None, deletes: Iterable[bytes]
     ) -> None:
-        """`kept`: what was stored of this candidate; `doomed`: parts of another one, to be deleted."""
+        """`snapshot`: what is stored of this candidate; `deletes`: chunks of another one, to be deleted."""
         self._room = room
         self._shadow = shadow
         self._digest = digest
-        self._whole = kept.whole if kept is not None else room.expired()
-        self._main = kept.main if kept is not None else None
-        self._new = kept is None
-        self._doomed = list(doomed)
+        self._whole = snapshot.whole if snapshot is not None else room.expired()
+        self._main = snapshot.main if snapshot is not None else None
+        self._new = snapshot is None
+        self._pending_deletes = list(deletes)
 
     def is_duplicate(self, event: RoomEvent) -> bool:
         return self._room.is_duplicate(event)
@@ -95,16 +93,16 @@ class ShadowedRoom:
         return self._room.expired() and self._shadow.expired()
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
-        records: dict[bytes, bytes | None] = dict.fromkeys(self._doomed)
-        self._doomed = []
+        records: dict[bytes, bytes | None] = dict.fromkeys(self._pending_deletes)
+        self._pending_deletes = []
         records |= self._room.dump_changes()
         if records.get(b"", b"") is None:
-            records[b""] = b""  # the key lives as long as the shadow does
+            records[b""] = b""  # the key must exist as long as the shadow does
         shadow = dict(self._shadow.dump_changes())
         if self._new or shadow:
             if b"" in shadow:
                 self._main = shadow.pop(b"")
-            records |= {PREFIX + name: part for name, part in shadow.items()}
+            records |= {PREFIX + name: chunk for name, chunk in shadow.items()}
             records[PREFIX] = _encode(ShadowSnapshot(self._digest, self._whole, self._main))
             self._new = False
         return records
@@ -112,17 +110,17 @@ class ShadowedRoom:
     def _compare(self, collector: OutputCollector, before: int, own: int) -> None:
         if not self._whole:
             return
-        said = _verdicts(collector.outputs[before:own], "verdict")
+        own_verdicts = _verdicts(collector.outputs[before:own], "verdict")
         shadowed = _verdicts(collector.outputs[own:], "verdict-shadow")
-        for id_, rule in said.items():
+        for id_, rule in own_verdicts.items():
             collector.count(f"shadow:{rule}:{'both' if id_ in shadowed else 'only_in_force'}")
         for id_, rule in shadowed.items():
-            if id_ not in said:
+            if id_ not in own_verdicts:
                 collector.count(f"shadow:{rule}:only_shadow")
 
 
 def _verdicts(outputs: Iterable[Output], topic: str) -> dict[str, str]:
-    """The rule of each verdict, by identity."""
+    """The rule of each verdict on a topic, by identity."""
     return {
         output.id: output.body.rule
         for output in outputs
@@ -131,13 +129,13 @@ def _verdicts(outputs: Iterable[Output], topic: str) -> dict[str, str]:
 
 
 class DroppedShadow:
-    """One room whose stored shadow is nobody's any more: it goes with what is stored next."""
+    """One room whose stored shadow belongs to no candidate any more: it is deleted with the next dump."""
 
-    __slots__ = ("_doomed", "_room")
+    __slots__ = ("_pending_deletes", "_room")
 
-    def __init__(self, room: RoomState, doomed: Iterable[bytes]) -> None:
+    def __init__(self, room: RoomState, deletes: Iterable[bytes]) -> None:
         self._room = room
-        self._doomed = list(doomed)
+        self._pending_deletes = list(deletes)
 
     def is_duplicate(self, event: RoomEvent) -> bool:
         return self._room.is_duplicate(event)
@@ -161,19 +159,18 @@ class DroppedShadow:
         return self._room.expired()
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
-        records: dict[bytes, bytes | None] = dict.fromkeys(self._doomed)
-        self._doomed = []
+        records: dict[bytes, bytes | None] = dict.fromkeys(self._pending_deletes)
+        self._pending_deletes = []
         return {**records, **self._room.dump_changes()}
 
 
 class ShadowedRoomMachine:
-    """The shards of rooms, with a candidate beside the rulebook in force, or with none."""
+    """Rooms under the rulebook in force, with a candidate beside it or without one."""
 
     topics: tuple[str, ...] = RoomMachine.topics
     order: Order = EventTime(drop_late=True)
 
     def __init__(self, rulebook: Rulebook, candidate: Rulebook | None) -> None:
-        """Raise RulebookError when a rule of either has no numbers or numbers have no judge."""
         self._rooms = rooms = RoomMachine(rulebook)
         self._shadows = None if candidate is None else RoomMachine(candidate, shadow=True)
         self._digest = "" if candidate is None else candidate.digest
@@ -181,25 +178,24 @@ class ShadowedRoomMachine:
         self.key_of = rooms.key_of
         self.dedup_key = rooms.dedup_key
 
-    def load(self, key: str, parts: StateChunks) -> RoomState | ShadowedRoom | DroppedShadow:
+    def load(self, key: str, chunks: StateChunks) -> RoomState | ShadowedRoom | DroppedShadow:
         own: dict[bytes, bytes] = {}
         stored: dict[bytes, bytes] = {}
-        for name, part in parts.items():
+        for name, chunk in chunks.items():
             if name.startswith(PREFIX):
-                stored[name] = part
-            elif name or part:  # an empty main part stands for a room that is forgotten
-                own[name] = part
+                stored[name] = chunk
+            elif name or chunk:  # an empty main record stands for a room that has expired
+                own[name] = chunk
         room = self._rooms.load(key, own)
         if self._shadows is None:
             return DroppedShadow(room, stored) if stored else room
-        kept = _KEPT.decode(stored[PREFIX]) if PREFIX in stored else None
-        if kept is None or kept.digest != self._digest:
+        snapshot = _SNAPSHOT.decode(stored[PREFIX]) if PREFIX in stored else None
+        if snapshot is None or snapshot.digest != self._digest:
             return ShadowedRoom(room, self._shadows.load(key, {}), self._digest, None, stored)
-        theirs = {name[len(PREFIX) :]: part for name, part in stored.items() if name != PREFIX}
-        if kept.main is not None:
-            theirs[b""] = kept.main
-        return ShadowedRoom(room, self._shadows.load(key, theirs), self._digest, kept, ())
+        shadow_chunks = {name[len(PREFIX) :]: chunk for name, chunk in stored.items() if name != PREFIX}
+        if snapshot.main is not None:
+            shadow_chunks[b""] = snapshot.main
+        return ShadowedRoom(room, self._shadows.load(key, shadow_chunks), self._digest, snapshot, ())
 
-    def is_duplicate(self, state: Any, event: RoomEvent) -> bool:
-        known: bool = state.is_duplicate(event)
-        return known
+    def is_duplicate(self, state: RoomState | ShadowedRoom | DroppedShadow, event: RoomEvent) -> bool:
+        return state.is_duplicate(event)

@@ -1,6 +1,6 @@
-"""A room's figures: what is counted and measured as it goes, whatever the rules say.
+"""The statistics of a room: what is counted and measured, whatever the rules say.
 
-Forgets: a buyer's presence after `presence_s`; everything else lives as long as the room.
+State: a buyer's presence for `presence_s`; everything else as long as the room.
 """
 
 from msgspec import Struct, field
@@ -12,7 +12,7 @@ from vigil.topics.verdicts import CommentCounts, ReceptionSeconds
 
 
 class RoomStatsSnapshot(Struct, array_like=True):
-    """The figures' place in the room's main record. Durations are in milliseconds."""
+    """The statistics' part of the room's main record. Durations are in milliseconds."""
 
     entries: int = 0
     received: int = 0
@@ -29,57 +29,57 @@ class RoomStatsSnapshot(Struct, array_like=True):
 
 
 class RoomStats:
-    """One room's figures."""
+    """The statistics of one room."""
 
-    __slots__ = ("_commented", "_presence_ms", "_present", "_reception", "_seconds", "kept")
+    __slots__ = ("_commented", "_presence_ms", "_present", "_reception", "_seconds", "_snapshot")
 
     def __init__(
-        self, kept: RoomStatsSnapshot, longest_presence_ms: int, most_comments: int, parts: StateChunks
+        self, snapshot: RoomStatsSnapshot, longest_presence_ms: int, most_comments: int, chunks: StateChunks
     ) -> None:
-        """The longest presence, and how many comments of a buyer are told apart, of all times."""
-        self.kept = kept
+        """`longest_presence_ms`, and how many comments of a buyer are distinguished, of all versions of the limits."""
+        self._snapshot = snapshot
         self._presence_ms = longest_presence_ms
-        self._reception = Histogram(b"r", kept.reception, kept.reception_buckets, parts)
-        self._present = ExpiringMap(b"p", kept.present, parts)
-        self._commented = CappedCounter(b"e", most_comments, kept.commented, parts)
+        self._reception = Histogram(b"r", snapshot.reception, snapshot.reception_buckets, chunks)
+        self._present = ExpiringMap(b"p", snapshot.present, chunks)
+        self._commented = CappedCounter(b"e", most_comments, snapshot.commented, chunks)
         self._seconds: ReceptionSeconds | None = None
 
     def entered(self) -> None:
-        """An entry is judged."""
-        self.kept.entries += 1
+        """Count an entry that is judged."""
+        self._snapshot.entries += 1
 
     def received(self, after_ms: int) -> None:
-        """The host showed reception this long after a judged entry."""
-        self.kept.received += 1
+        """Count a judged entry that was received after this long."""
+        self._snapshot.received += 1
         self._reception.add(after_ms)
         self._seconds = None
 
     def missed(self) -> None:
-        """A judged entry had no reception in time."""
-        self.kept.missed += 1
+        """Count a judged entry that was not received in time."""
+        self._snapshot.missed += 1
 
     def present(self, buyer_id: str, at: int) -> None:
-        """A buyer entered, judged or not."""
+        """A buyer entered; the entry may be judged or not."""
         self._present.add(hash64(buyer_id), at, at - self._presence_ms)
 
     def commented(self, buyer_id: str, at: int) -> None:
-        """A buyer said something."""
-        self.kept.buyer_comments += 1
+        """A buyer commented."""
+        self._snapshot.buyer_comments += 1
         buyer = hash64(buyer_id)
         self._present.add(buyer, at, at - self._presence_ms)
         self._commented.add(buyer)
 
-    def lasted(self, ms: int, face: bool, black: bool) -> None:
-        """A live frame stood for this long until the next one."""
-        kept = self.kept
-        kept.on_air += ms
+    def add_interval(self, ms: int, face: bool, black: bool) -> None:
+        """Add the time from a live frame to the next one, to which the picture of the first applies."""
+        snapshot = self._snapshot
+        snapshot.on_air += ms
         if not face:
-            kept.absent += ms
+            snapshot.absent += ms
         if black:
-            kept.black += ms
+            snapshot.black += ms
 
     def reception_seconds(self) -> ReceptionSeconds | None:
-        """How long entries waited for their reception."""
+        """How long received entries waited."""
         if self._seconds is None and self._reception.total:
             self._seconds = ReceptionSeconds(
                 p50=self._reception.nearest_rank(50) / 1000, p95=self._reception.nearest_rank(95) / 1000
@@ -87,7 +87,7 @@ class RoomStats:
         return self._seconds
 
     def buyers_now(self, now: int, presence_ms: int) -> int:
-        """Buyers with an entry or comment in (now − presence, now]."""
+        """How many buyers had an entry or comment in (now − presence, now]."""
         self._present.forget(now - self._presence_ms)
         latest = self._present.latest
         if presence_ms == self._presence_ms:
@@ -95,19 +95,19 @@ class RoomStats:
         return sum(at > now - presence_ms for at in latest.values())
 
     def engaged_buyers(self, comments: int) -> int:
-        """Buyers with that many comments or more."""
+        """How many buyers have that many comments or more."""
         return self._commented.at_least(comments)
 
     def comments(self) -> CommentCounts:
-        """How many comments, by the author's role."""
-        return CommentCounts(host=self.kept.host_comments, buyer=self.kept.buyer_comments)
+        """The number of comments by the author's role."""
+        return CommentCounts(host=self._snapshot.host_comments, buyer=self._snapshot.buyer_comments)
 
     def dump(self, into: Records) -> None:
-        """Move the records that changed since the last time over to `into`."""
+        """Put the records that changed since the last call into `into`."""
         self._reception.dump(into)
         self._present.dump(into)
         self._commented.dump(into)
 
     def names(self) -> list[bytes]:
-        """The names of all records that are or were about to be stored."""
+        """The names of all records that are stored or about to be."""
         return [*self._reception.names(), *self._present.names(), *self._commented.names()]

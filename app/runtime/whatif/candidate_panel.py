@@ -48,7 +48,7 @@ class CandidateRoom(RoomState):
     def forget(self, at: int, collector: OutputCollector) -> None:
         """The base has forgotten the room."""
         self._emitter.collector = collector
-        self._forget(at, collector)
+        self._expire(at, collector)
 
     def _comment(self, comment: Comment) -> None:
         at = comment.at
@@ -60,7 +60,7 @@ class CandidateRoom(RoomState):
 
     def _reschedule(self) -> None:
         runs, main = bool(self._conditions), self._main
-        self._forget_at = MAX_TIME
+        self._expire_at = MAX_TIME
         self._due = min(self._gap_at if runs or self._signals else MAX_TIME, self._greeting.due)
         calm = main.stream == "live" and not runs and not self._signals
         self.calm_until = self._effective.until if calm else 0
