@@ -8,8 +8,8 @@ from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.model import ConsoleModel
 from vigil.app.console.ingest.topic_ingest import TopicIngest
 from vigil.app.console.settings import ConsoleSettings
+from vigil.app.console.views.canvas import clock, length
 from vigil.app.console.views.text import Words
-from vigil.app.console.views.timeline import clock, length
 from vigil.app.console.views.wall import Wall
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.rooms import RoomLimits

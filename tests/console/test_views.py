@@ -10,13 +10,15 @@ from tests.console.test_model import action
 from tests.support.console_stories import RULEBOOK, START, simulated_console
 from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import cents, outlook
+from vigil.app.console.views.canvas import LEFT, RIGHT, WIDTH, Window
 from vigil.app.console.views.ladders import banned_until, ladders
 from vigil.app.console.views.pages import link, visible
 from vigil.app.console.views.text import WORDS, choose
-from vigil.app.console.views.timeline import LEFT, RIGHT, WIDTH, draw
+from vigil.app.console.views.timeline import draw
 from vigil.app.domain.industries.score import ScoreRules, share_points
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.messages import Language
 from vigil.topics.rooms import Activity, FrameStatus
 from vigil.topics.scores import SupplierScore
 
@@ -176,6 +178,10 @@ def test_amounts():
 # ---- the timeline
 
 
+def window(until: int, now: int, language: Language = "en") -> Window:
+    return Window(START, until, now, simulated_console().state.zone, WORDS[language])
+
+
 def test_everything_is_drawn_inside_the_picture_and_evidence_on_its_verdict():
     console = simulated_console()
     model = console.state.model
@@ -186,11 +192,7 @@ def test_everything_is_drawn_inside_the_picture_and_evidence_on_its_verdict():
             room,
             model.tracks.get(room_id),
             verdicts,
-            since=START + 200 * S,
-            until=START + 500 * S,
-            now=START + 480 * S,
-            words=WORDS["en"],
-            zone=console.state.zone,
+            Window(START + 200 * S, START + 500 * S, START + 480 * S, console.state.zone, WORDS["en"]),
             selected=verdicts[0].verdict_id if verdicts else None,
         )
         for shape in timeline.shapes:
@@ -219,9 +221,7 @@ def test_a_hole_of_more_than_frames_may_be_apart_is_a_gap(silence: int, gaps: in
             FrameStatus(room_id="r", host_id="h", at=START + second * S, stream="live", face=True, black=False)
         )
     end = START + (3 + silence) * S
-    timeline = draw(
-        None, track, [], since=START, until=end, now=end, words=WORDS["en"], zone=simulated_console().state.zone
-    )
+    timeline = draw(None, track, [], window(end, end))
     live = [shape for shape in timeline.shapes if shape.look == "live"]
     assert (sum(shape.look == "gap" for shape in timeline.shapes), len(live)) == (gaps, 1 + gaps)
 
@@ -230,9 +230,7 @@ def test_a_signal_that_is_gone_is_a_gap_up_to_now():
     track = Track(3600 * S, 15 * S)
     track.ingest(FrameStatus(room_id="r", host_id="h", at=START, stream="live", face=True, black=False))
     now = START + 20 * S
-    timeline = draw(
-        None, track, [], since=START, until=now, now=now, words=WORDS["en"], zone=simulated_console().state.zone
-    )
+    timeline = draw(None, track, [], window(now, now))
     (gap,) = [shape for shape in timeline.shapes if shape.look == "gap"]
     assert (gap.x, gap.x + gap.width) == (LEFT, WIDTH - RIGHT)
 
@@ -251,25 +249,27 @@ def test_only_labels_that_a_rule_judges_are_marked(labels: tuple[str, ...], look
     for at in (START, START + 5 * S):
         picture = {"stream": "live", "face": True, "black": False, "activity": "hosting", "labels": labels}
         track.ingest(FrameStatus(room_id="r", host_id="h", at=at, **picture))
-    timeline = draw(
-        None,
-        track,
-        [],
-        since=START,
-        until=START + 5 * S,
-        now=START,
-        words=WORDS["en"],
-        zone=simulated_console().state.zone,
-    )
+    timeline = draw(None, track, [], window(START + 5 * S, START))
     lane = next(lane for lane in timeline.lanes if lane.name == WORDS["en"]("lane.activity"))
     (shape,) = [shape for shape in timeline.shapes if shape.y == lane.y]
     assert shape.look == look and "indoor" not in shape.hint
 
 
+@pytest.mark.parametrize("activity", get_args(Activity))
+def test_every_activity_is_drawn_with_its_name(activity: str):
+    track = Track(3600 * S, 15 * S)
+    for at in (START, START + 5 * S):
+        picture = {"stream": "live", "face": True, "black": False, "activity": activity}
+        track.ingest(FrameStatus(room_id="r", host_id="h", at=at, **picture))
+    timeline = draw(None, track, [], window(START + 5 * S, START, "zh"))
+    lane = next(lane for lane in timeline.lanes if lane.name == WORDS["zh"]("lane.activity"))
+    (shape,) = [shape for shape in timeline.shapes if shape.y == lane.y]
+    assert shape.look == ("quiet" if activity == "hosting" else "odd")
+    assert shape.hint.endswith(WORDS["zh"](f"activity.{activity}")) and activity not in shape.hint
+
+
 def test_an_empty_timeline_has_its_lanes():
-    timeline = draw(
-        None, None, [], since=START, until=START, now=START, words=WORDS["zh"], zone=simulated_console().state.zone
-    )
+    timeline = draw(None, None, [], window(START, START, "zh"))
     assert len(timeline.lanes) == 6 and not timeline.shapes
 
 

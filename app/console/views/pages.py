@@ -14,9 +14,10 @@ from markupsafe import Markup
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.ingest.model import RoomView
 from vigil.app.console.views.advice import cents, dollars, outlook
+from vigil.app.console.views.canvas import Window, clock, length
 from vigil.app.console.views.ladders import banned_until, ladders
 from vigil.app.console.views.text import Words
-from vigil.app.console.views.timeline import clock, draw, length
+from vigil.app.console.views.timeline import draw
 from vigil.app.console.views.urgency import stands
 from vigil.app.domain.rooms.risk import SEVERITIES, Severity, severity
 from vigil.app.domain.rooms.rules.table import GREETING
@@ -144,9 +145,7 @@ class Pages:
             "greeting_at_risk": [one for one in room.risks.values() if one.rule == GREETING],
             "waiting": [one for one in status.waiting if one.due > now - OVERDUE_WAITING_MS] if status else [],
             "verdicts": [self._verdict_row(verdict) for verdict in verdicts[:MAX_VERDICTS]],
-            "timeline": draw(
-                room, track, inside, since=since, until=until, now=now, words=words, zone=self._state.zone
-            ),
+            "timeline": draw(room, track, inside, Window(since, until, now, self._state.zone, words)),
             "timeline_verdicts": len(inside),
             "happened": _events(room, verdicts),
         }
@@ -179,22 +178,13 @@ class Pages:
         room = model.rooms.get(verdict.room_id)
         times = [verdict.since, verdict.at, *(one.at for one in verdict.evidence)]
         pad = max(AROUND_MS, (max(times) - min(times)) // 6)
+        window = Window(min(times) - pad, max(times) + pad, now, self._state.zone, words)
         return {
             "verdict": verdict,
             "says": self._state.rulebook.description_of(verdict.rule, verdict.rulebook),
             "action": model.action(verdict_id),
             "reviews": list(reversed(model.reviews.get(verdict_id) or ())),
-            "timeline": draw(
-                room,
-                model.tracks.get(verdict.room_id),
-                [verdict],
-                since=min(times) - pad,
-                until=max(times) + pad,
-                now=now,
-                words=words,
-                zone=self._state.zone,
-                selected=verdict_id,
-            ),
+            "timeline": draw(room, model.tracks.get(verdict.room_id), [verdict], window, verdict_id),
         }
 
     # ---- hosts ------------------------------------------------------------------------------------------------

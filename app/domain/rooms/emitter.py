@@ -35,6 +35,14 @@ class EvidenceItem(NamedTuple):
     message: Message
 
 
+class NoticeTimes(NamedTuple):
+    """When what a notice is about began, when the notice's own event occurred, and when it becomes a violation."""
+
+    since: int
+    at: int
+    due: int | None = None
+
+
 class Entry(NamedTuple):
     """A buyer's entry, as a notice names it."""
 
@@ -84,47 +92,39 @@ class VerdictEmitter:
 
     def at_risk(self, rule: str, since: int, at: int, due: int | None = None) -> None:
         """Publish that a condition is near its violation, at `due` where it has such a time."""
-        self._notice("at-risk", rule, since, at, due)
+        self._notice("at-risk", rule, NoticeTimes(since, at, due))
 
     def risk_cleared(self, rule: str, since: int, at: int) -> None:
         """Publish that a condition which was at risk has ended without a violation."""
-        self._notice("risk-cleared", rule, since, at)
+        self._notice("risk-cleared", rule, NoticeTimes(since, at))
 
     def entry_missed(self, rule: str, since: int, at: int, entry: Entry) -> None:
         """Publish that a buyer who entered at `since` was not received by `at`."""
-        self._notice("entry-missed", rule, since, at, entry=entry)
+        self._notice("entry-missed", rule, NoticeTimes(since, at), entry)
 
     def signal(self, lost: bool, since: int, at: int) -> None:
         """Publish that frames have stopped, or come again; the last one before was at `since`."""
-        self._notice("signal-lost" if lost else "signal-back", None, since, at)
+        self._notice("signal-lost" if lost else "signal-back", None, NoticeTimes(since, at))
 
     def count_reception(self, delay_ms: int) -> None:
         """Count, for the metrics, a reception this long after the entry: in tenths of a second, rounded up."""
         if not self.shadow:
             self.collector.count(f"reception:{min(-(-delay_ms // 100), LONGEST_RECEPTION)}")
 
-    def _notice(
-        self,
-        kind: NoticeKind,
-        rule: str | None,
-        since: int,
-        at: int,
-        due: int | None = None,
-        entry: Entry | None = None,
-    ) -> None:
+    def _notice(self, kind: NoticeKind, rule: str | None, times: NoticeTimes, entry: Entry | None = None) -> None:
         if self.shadow:
             return
         buyer_id = None if entry is None else entry.buyer_id
         notice = Notice(
-            notice_id=identity(kind, rule, buyer_id, self.room_id, since, at),
+            notice_id=identity(kind, rule, buyer_id, self.room_id, times.since, times.at),
             kind=kind,
             rule=rule,
             room_id=self.room_id,
             host_id=self.host_id,
             buyer_id=buyer_id,
             priority="normal" if entry is None else entry.priority,
-            since=since,
-            at=at,
-            due=due,
+            since=times.since,
+            at=times.at,
+            due=times.due,
         )
-        self.collector.emit("notice", self.room_id, notice.notice_id, at, notice)
+        self.collector.emit("notice", self.room_id, notice.notice_id, times.at, notice)
