@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from vigil.topics.scores import Membership
 from vigil.topics.suppliers import Quote
@@ -11,7 +11,10 @@ from vigil.topics.verdicts import Verdict
 
 
 class SupplierTotals(Struct, frozen=True, kw_only=True):
-    """A supplier's metrics before rounding: counts, and whole US cents."""
+    """The numbers from which a supplier's metrics and points are computed: counts, and amounts in whole US cents.
+
+    `app/domain/suppliers/metric_table.py` says how each one is counted.
+    """
 
     quotes_month: int
     rfqs_quoted: int
@@ -21,40 +24,40 @@ class SupplierTotals(Struct, frozen=True, kw_only=True):
     gmv_90d: int
     gmv_month: int
     prior_gmv_90d: int
-    """The `gmv_90d` at the end of the month before: it decides a verified supplier's bonus."""
+    """The `gmv_90d` at the end of the month before: it decides the bonus of a verified supplier."""
 
 
-class SupplierStanding(Struct, frozen=True, kw_only=True):
-    """A supplier's assessed score, on its way back from the industry that it was ranked in."""
+class AssessedScore(Struct, frozen=True, kw_only=True):
+    """A supplier's assessed score, from the industry that ranked it back to the supplier."""
 
     supplier_id: str
     industry: str
-    """The industry that ranked it: the one it was in at the month's end."""
+    """The industry that ranked it: the one of its profile at the month's end."""
     month: str
     score: int
     membership: Membership
-    """By the profile as of the month's end, as the entitlements go."""
+    """By the profile at the month's end, by which the entitlements go too."""
     stars: int
     at: int
 
 
-class SupplierLine(Struct, frozen=True, kw_only=True):
-    """A supplier's line in the ranking of one industry: the current one, or (`month` set) one month's assessment."""
+class RankingEntry(Struct, frozen=True, kw_only=True):
+    """A supplier as its industry ranks it: as of now, or (`month` set) as of the end of an assessed month."""
 
     supplier_id: str
     industry: str
     membership: Membership
     stars: int
     at: int
-    """Now: what the figures are as of."""
+    """The time of which the totals are."""
     month: str | None
-    """The month assessed, or null for the current line."""
-    figures: SupplierTotals | None
-    """Null when the supplier has left this industry, or has no line any more."""
+    """The assessed month; null for the current entry."""
+    totals: SupplierTotals | None = field(name="figures")
+    """Null if the supplier has left this industry, or is not ranked anywhere any more."""
     moved_to: str | None
-    """Where `figures` is null: the industry that it went to; null when it is gone from all."""
-    standing: SupplierStanding | None
-    """The latest assessed score, carried along with the current line."""
+    """If there are no totals: the industry to which the supplier moved; null if it is not ranked anywhere any more."""
+    assessed: AssessedScore | None = field(name="standing")
+    """The latest assessed score; the current entry carries it to an industry to which the supplier moves."""
 
 
 TOPICS: Final = (
@@ -67,12 +70,12 @@ TOPICS: Final = (
         "pin requests and rejections on their way to pins",
         retention_days=7,
     ),
-    Topic("supplier-metrics", "internal", "industry", SupplierLine, "metrics on their way to ranks", retention_days=7),
+    Topic("supplier-metrics", "internal", "industry", RankingEntry, "metrics on their way to ranks", retention_days=7),
     Topic(
         "supplier-standing",
         "internal",
         "supplier_id",
-        SupplierStanding,
+        AssessedScore,
         "assessed scores on their way back",
         retention_days=7,
     ),

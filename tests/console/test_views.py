@@ -168,7 +168,7 @@ def test_following_the_advice_gains_the_points_that_it_promises():
                 after = score.counts.quotes_replied + int(one.numbers["more"])
                 assert share_points(limits.reply, after, score.counts.quotes) - score.points.reply == one.gain
                 seen += 1
-    assert seen and rules.effective(START) == "2022-08-03"
+    assert seen and rules.effective_date(START) == "2022-08-03"
 
 
 def test_amounts():

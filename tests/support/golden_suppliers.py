@@ -23,7 +23,7 @@ from tests.support.supplier_stories import (
     tick,
 )
 from vigil.app.domain.industries.industry import IndustryMachine
-from vigil.app.domain.rfqs.rfq import RfqMachine
+from vigil.app.domain.rfqs.machine import RfqMachine
 from vigil.app.domain.suppliers.machine import SupplierMachine
 
 FILE: Final = Path(__file__).parents[1] / "domain" / "suppliers" / "golden-state-1.json"

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from vigil.app.domain.hosts.host import HostEvent, HostMachine, HostState
+from vigil.app.domain.hosts.host import HostEvent, HostState
+from vigil.app.domain.hosts.machine import HostMachine
 from vigil.app.domain.hosts.reviews import ReceivedReview
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from vigil.app.domain.industries.industry import IndustryMachine
-from vigil.app.domain.rfqs.rfq import RfqMachine
+from vigil.app.domain.rfqs.machine import RfqMachine
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.domain.suppliers.machine import SupplierMachine

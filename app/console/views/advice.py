@@ -6,7 +6,7 @@ Reckoned with the rulebook's own functions from what Vigil published; ranks of t
 from fractions import Fraction
 from typing import NamedTuple
 
-from vigil.app.domain.industries.score import amount_points, rank_points, share_points, total
+from vigil.app.domain.industries.score import amount_points, rank_points, share_points, total_score
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.suppliers import (
     Band,
@@ -161,7 +161,7 @@ def _bonus(limits: BonusLimits | None, score: SupplierScore) -> list[Advice]:
 
 def _band(rulebook: Rulebook, score: SupplierScore) -> tuple[Band | None, int]:
     dated = rulebook.at("entitlements", score.at)
-    points = score.predicted if score.predicted is not None else total(score.points) if score.points else None
+    points = score.predicted if score.predicted is not None else total_score(score.points) if score.points else None
     if dated is None or points is None:
         return None, 0
     limits: EntitlementLimits = dated.limits

@@ -1,9 +1,12 @@
 """The enforcement ladders: which step the nth violation of a family leads to, as a function of what counts.
 
-    violations in order of (at, verdict id) ──window──▶ count ──ladder in force at `at`──▶ rung ──running bans──▶ action
+    violations by (at, verdict id) ──window──▶ count ──ladder at `at`──▶ rung ──running bans──▶ action
 
-An overturned violation is taken out, a late one put in where it belongs: what follows from the others is then
-concluded anew. Source: live-broadcast rules of July 2022.
+A host's actions are a function of the set of its violations that count. An overturned violation is taken out, a late
+one is put in at its place; then what follows from it and from all later violations is concluded again.
+
+Source: live-broadcast rules of July 2022. Decided by Vigil: a ban runs from the violation's time and ends no earlier
+than any ban of the host that is running then; "for good" is as long as verdicts are remembered.
 """
 
 import bisect
@@ -12,7 +15,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.rulebook.hosts import DayRange, Ladder, Rung
+from vigil.app.domain.rulebook.hosts import DayRange, HostMemory, Ladder, Rung
 from vigil.topics.verdicts import Step
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -30,7 +33,7 @@ class Violation(NamedTuple):
 
 
 class Conclusion(Struct, frozen=True, array_like=True):
-    """What a violation leads to; the fields are an action's."""
+    """What a violation leads to; the fields are those of an action. Stored by position."""
 
     count: int
     steps: tuple[Step, ...]
@@ -43,7 +46,7 @@ class Conclusion(Struct, frozen=True, array_like=True):
 
     @property
     def choice(self) -> Choice:
-        """What a moderator may choose from; None where there is nothing to choose."""
+        """What a moderator may choose from; None if there is nothing to choose."""
         if self.choice_of_days is not None:
             return {name: (least, most) for name, (least, most) in self.choice_of_days.items()}
         return self.choice_of_steps
@@ -51,11 +54,10 @@ class Conclusion(Struct, frozen=True, array_like=True):
 
 def remembered_ms(rulebook: Rulebook, when: int) -> int:
     """How long a verdict or review of the time `when` counts and is recognised."""
-    dated = rulebook.at("hosts", when) or rulebook.versions("hosts")[0]
-    return int(dated.limits.remember_days) * DAY_MS
+    return rulebook.section("hosts", HostMemory).at_or_first(when).limits.remember_days * DAY_MS
 
 
-def _days(days: int | DayRange | None) -> int | None:
+def _least(days: int | DayRange | None) -> int | None:
     return days.least if isinstance(days, DayRange) else days
 
 
@@ -77,55 +79,54 @@ def conclude(violation: Violation, count: int, ladder: Ladder, banned_until: int
         choice_of_days=ranges or None,
         ban_days=rung.ban_days,
         ban_until=None if rung.ban_days is None else max(violation.at + rung.ban_days * DAY_MS, banned_until),
-        freeze_days=_days(rung.freeze_days),
-        past_days=_days(rung.past_days),
+        freeze_days=_least(rung.freeze_days),
+        past_days=_least(rung.past_days),
     )
 
 
 class LadderCounts:
-    """A host's counted violations in order. Adding or removing one tells what it and all later ones lead to."""
+    """A host's violations that count, in order. Adding or removing one gives what it and all later ones lead to."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
         self._order: list[Violation] = []
         self._families: dict[str, list[Violation]] = {}
-        self._banned: list[int] = []
-        """The latest end of the bans of the violations up to and with this one; 0 is none."""
+        self._banned_until: list[int] = []
+        """For each violation the latest end of the bans up to and including its own; 0 is none."""
 
     def add(self, violation: Violation) -> list[tuple[Violation, Conclusion | None]]:
-        """Count a violation in; it and every later one with what they now lead to (None: no ladder was in force)."""
+        """Count a violation. Return it and every later one with what it now leads to (None: no ladder is effective)."""
         index = bisect.bisect_left(self._order, violation)
         self._order.insert(index, violation)
-        self._banned.insert(index, 0)
+        self._banned_until.insert(index, 0)
         bisect.insort(self._families.setdefault(violation.family, []), violation)
-        return self._from(index)
+        return self._conclude_from(index)
 
     def remove(self, violation: Violation) -> list[tuple[Violation, Conclusion | None]]:
-        """Count a violation no more; every later one with what it now leads to."""
+        """Do not count a violation any more. Return every later one with what it now leads to."""
         index = bisect.bisect_left(self._order, violation)
-        del self._order[index], self._banned[index]
+        del self._order[index], self._banned_until[index]
         family = self._families[violation.family]
         del family[bisect.bisect_left(family, violation)]
-        return self._from(index)
+        return self._conclude_from(index)
 
-    def _from(self, index: int) -> list[tuple[Violation, Conclusion | None]]:
+    def _conclude_from(self, index: int) -> list[tuple[Violation, Conclusion | None]]:
         return [self._conclude(at) for at in range(index, len(self._order))]
 
     def _conclude(self, index: int) -> tuple[Violation, Conclusion | None]:
         violation = self._order[index]
-        banned = self._banned[index - 1] if index else 0
-        dated = self._rulebook.at(f"ladder.{violation.family}", violation.at)
-        if dated is None:
-            self._banned[index] = banned
+        banned_until = self._banned_until[index - 1] if index else 0
+        ladder = self._rulebook.section(f"ladder.{violation.family}", Ladder).limits_at(violation.at)
+        if ladder is None:
+            self._banned_until[index] = banned_until
             return violation, None
-        conclusion = conclude(violation, self._count(violation, dated.limits), dated.limits, banned)
-        self._banned[index] = max(banned, conclusion.ban_until or 0)
+        conclusion = conclude(violation, self._count(violation, ladder), ladder, banned_until)
+        self._banned_until[index] = max(banned_until, conclusion.ban_until or 0)
         return violation, conclusion
 
     def _count(self, violation: Violation, ladder: Ladder) -> int:
-        """How many of the family count up to and with this one: those at t − window < at ≤ t."""
+        """The number of violations of the family at t − window < at ≤ t, where t is the time of this one."""
         if ladder.window_days is None:
-            # "For good" is as long as verdicts are remembered.
             window = remembered_ms(self._rulebook, violation.at)
         else:
             window = ladder.window_days * DAY_MS

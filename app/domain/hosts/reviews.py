@@ -1,4 +1,4 @@
-"""Human reviews: which one of a verdict stands, and those that wait for a verdict that has not come yet."""
+"""Human reviews: which review of a verdict counts, and reviews that wait for a verdict that has not arrived yet."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Decision = Literal["upheld", "overturned"]
 
 
 class ReceivedReview(Struct, frozen=True):
-    """A review with the message that it came in, so that it can go to `dead-letter` as it came."""
+    """A review together with its message, so that it can be sent to `dead-letter` in its original bytes."""
 
     review: Review
     partition: int | None
@@ -24,34 +24,34 @@ class ReceivedReview(Struct, frozen=True):
         return self.review.at
 
 
-class Standing(Struct, frozen=True, array_like=True):
-    """The review of a verdict that stands: the latest by (`at`, offset)."""
+class LatestReview(Struct, frozen=True, array_like=True):
+    """The review of a verdict that counts: the latest by (`at`, offset). Stored by position."""
 
     at: int
     offset: int
     decision: Decision
 
 
-class Waiting(Struct, frozen=True, array_like=True):
-    """A review of a verdict that is not known (yet)."""
+class PendingReview(Struct, frozen=True, array_like=True):
+    """A review whose verdict is not known yet. Stored by position."""
 
-    due: int
-    """When it is refused."""
+    deadline: int
+    """When it is rejected."""
     received: ReceivedReview
     version: int = 1
 
 
-def latest(standing: Standing | None, received: ReceivedReview) -> Standing:
-    """The review that stands once another one was received. Where offsets are not known, the later to arrive stands."""
+def latest_review(known: LatestReview | None, received: ReceivedReview) -> LatestReview:
+    """The review that counts after another one was received. If offsets are not known, the last to arrive counts."""
     review = received.review
     offset = -1 if received.offset is None else received.offset
-    if standing is not None and (review.at, offset) < (standing.at, standing.offset):
-        return standing
-    return Standing(at=review.at, offset=offset, decision=review.decision)
+    if known is not None and (review.at, offset) < (known.at, known.offset):
+        return known
+    return LatestReview(at=review.at, offset=offset, decision=review.decision)
 
 
-def refuse(received: ReceivedReview, watermark: int, collector: OutputCollector) -> None:
-    """Send a review whose verdict never came to `dead-letter`."""
+def reject(received: ReceivedReview, watermark: int, collector: OutputCollector) -> None:
+    """Send a review whose verdict did not arrive to `dead-letter`."""
     review = received.review
     collector.emit_dead(
         "review",

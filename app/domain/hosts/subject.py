@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from vigil.app.domain.hosts.host import HostMachine
+from vigil.app.domain.hosts.machine import HostMachine
 from vigil.app.domain.rulebook.hosts import FAMILIES, SECTIONS
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
 

@@ -1,11 +1,12 @@
-"""The assessed scores of an industry's months: ranks and points as of a month's end, sent back to each supplier.
+"""The assessed months of an industry: ranks and points as of a month's end, and the scores sent back to the suppliers.
 
-    a supplier's line of the month ──▶ kept ──a moment later──▶ all ranked ──score changed──▶ standing ▶ the supplier
+    entry of a month ──▶ kept ──after `rerank_every_s`──▶ all ranked ──score changed──▶ assessed score ▶ the supplier
 
-Lines of a month come from many shards at about the same time, and some again when something arrived late; ranking
-waits a moment for them and is repeated for those that come later, so that the scores are those of the set of lines.
+The entries of a month arrive from many shards at about the same time, and some again when a late event changed them.
+Ranking waits for them for a moment, and is repeated for those that come later: the scores depend on the set of entries
+and not on their order. A score is sent only if it differs from the one sent before.
 
-Forgets: a month when the second month after it is assessed.
+Expiry: a month when the second month after it is assessed.
 """
 
 from heapq import heappop, heappush
@@ -14,21 +15,22 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from vigil.app.domain.industries.score import ScoreRules, ranked, total
-from vigil.app.domain.suppliers.calendar import month_named
+from vigil.app.domain.industries.score import ScoreRules, rank_suppliers, total_score
+from vigil.app.domain.suppliers.calendar import month_from_name
 from vigil.app.domain.suppliers.rules import SECOND_MS, SupplierRules
 from vigil.app.engine.subject import OutputCollector, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.internal import SupplierLine, SupplierStanding
+from vigil.topics.internal import AssessedScore, RankingEntry
 
-LETTER: Final = b"m"
+MONTH_CHUNK: Final = b"m"
+"""The first letter of the chunk keys of entries of months; month, a slash and the supplier's id follow."""
 
 
 class MonthEntry(Struct, array_like=True):
-    """One supplier's line of a month, and the score sent for it."""
+    """One supplier's entry of a month, and the score that was sent for it."""
 
-    line: SupplierLine
-    sent: SupplierStanding | None = None
+    entry: RankingEntry
+    sent: AssessedScore | None = None
 
 
 _ENTRY: Final = msgspec.msgpack.Decoder(MonthEntry)
@@ -36,70 +38,70 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Assessments:
-    """The months of one industry."""
+    """The months of one industry, by name."""
 
-    def __init__(self, rules: SupplierRules, scores: ScoreRules, parts: StateChunks, due: dict[str, int]) -> None:
-        """`due`: when the months that changed are to be ranked."""
+    def __init__(self, rules: SupplierRules, scores: ScoreRules, chunks: StateChunks, due: dict[str, int]) -> None:
+        """`due`: when the months that changed are to be ranked. The caller stores it."""
         self.due = due
         self._rules = rules
         self._scores = scores
         self._months: dict[str, dict[str, MonthEntry]] = {}
         self._changed: set[tuple[str, str]] = set()
-        self._forget_times: dict[str, int] = {}
-        for name, part in parts.items():
-            if name[:1] == LETTER:
-                entry = _ENTRY.decode(part)
-                self._months.setdefault(entry.line.month or "", {})[entry.line.supplier_id] = entry
+        self._expiry_times: dict[str, int] = {}
+        for chunk_key, chunk in chunks.items():
+            if chunk_key[:1] == MONTH_CHUNK:
+                kept = _ENTRY.decode(chunk)
+                self._months.setdefault(kept.entry.month or "", {})[kept.entry.supplier_id] = kept
         self._oldest: list[str] = sorted(self._months)
-        """The months, the oldest first: a heap (they are named so that they sort)."""
+        """A heap of the months; their names sort by time."""
         self._next: list[tuple[int, str]] = sorted((at, month) for month, at in due.items())
-        """`due` as a heap; an entry that is not its month's any more is skipped."""
+        """A heap of `due`; an entry that is not that of its month any more is skipped."""
 
     def __bool__(self) -> bool:
         return bool(self._months)
 
-    def add(self, line: SupplierLine, month: str, watermark: int) -> None:
-        """Take a supplier's line of a month in, or that it is another industry's."""
+    def add(self, entry: RankingEntry, month: str, watermark: int) -> None:
+        """Add a supplier's entry of a month, or remove it where the supplier belongs to another industry."""
         entries = self._months.get(month)
         if entries is None:
             entries = self._months[month] = {}
             heappush(self._oldest, month)
-        entry = entries.get(line.supplier_id)
-        if line.figures is None:
-            if entry is None:
+        kept = entries.get(entry.supplier_id)
+        if entry.totals is None:
+            if kept is None:
                 return
-            del entries[line.supplier_id]
-        elif entry is None:
-            entries[line.supplier_id] = MonthEntry(line)
-        elif entry.line == line:
+            del entries[entry.supplier_id]
+        elif kept is None:
+            entries[entry.supplier_id] = MonthEntry(entry)
+        elif kept.entry == entry:
             return
         else:
-            entry.line = line
-        self._changed.add((month, line.supplier_id))
+            kept.entry = entry
+        self._changed.add((month, entry.supplier_id))
         if month not in self.due:
-            now = max(watermark, line.at)
+            now = max(watermark, entry.at)
             self.due[month] = now + self._rules.limits(now).rerank_every_s * SECOND_MS
             heappush(self._next, (self.due[month], month))
 
     def next_timer(self) -> int:
-        """When to call `on_timer` next."""
+        """When to call `on_timer` next; MAX_TIME if never."""
         following = self._next
         while following and self.due.get(following[0][1]) != following[0][0]:
             heappop(following)
         due = following[0][0] if following else MAX_TIME
-        return min(due, self._forget_at(self._oldest[0])) if self._oldest else due
+        return min(due, self._expires_at(self._oldest[0])) if self._oldest else due
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
-        """Rank the months that are due by `at`, and forget those that nobody needs any more."""
+        """Rank the months that are due by `at`, and delete those that have expired."""
         while self._next and self._next[0][0] <= at:
             when, month = heappop(self._next)
             if self.due.get(month) == when:
                 self._assess(month, collector)
-        while self._oldest and self._forget_at(self._oldest[0]) <= at:
+        while self._oldest and self._expires_at(self._oldest[0]) <= at:
             month = heappop(self._oldest)
             self._changed.update((month, supplier_id) for supplier_id in self._months.pop(month))
             self.due.pop(month, None)
-            self._forget_times.pop(month, None)
+            self._expiry_times.pop(month, None)
 
     def on_end_of_input(self, collector: OutputCollector) -> None:
         """Rank every month that changed."""
@@ -107,42 +109,41 @@ class Assessments:
             self._assess(month, collector)
 
     def dump(self, into: dict[bytes, bytes | None]) -> None:
-        """Put the records that changed into `into`."""
+        """Put the state chunks that changed since the last call into `into`."""
         for month, supplier_id in self._changed:
-            entry = self._months.get(month, {}).get(supplier_id)
-            into[LETTER + f"{month}/{supplier_id}".encode()] = None if entry is None else _encode(entry)
+            kept = self._months.get(month, {}).get(supplier_id)
+            into[MONTH_CHUNK + f"{month}/{supplier_id}".encode()] = None if kept is None else _encode(kept)
         self._changed.clear()
 
-    def _forget_at(self, month: str) -> int:
-        at = self._forget_times.get(month)
+    def _expires_at(self, month: str) -> int:
+        at = self._expiry_times.get(month)
         if at is None:
-            at = self._forget_times[month] = self._rules.assessed_at(month_named(month) + 2)
+            at = self._expiry_times[month] = self._rules.assessed_at(month_from_name(month) + 2)
         return at
 
     def _assess(self, month: str, collector: OutputCollector) -> None:
+        """Rank a month and send the scores that changed."""
         del self.due[month]
         entries = self._months.get(month, {})
-        standings = ranked(
-            (supplier_id, entry.line.figures)
-            for supplier_id, entry in entries.items()
-            if entry.line.figures is not None
+        ranks = rank_suppliers(
+            (supplier_id, kept.entry.totals) for supplier_id, kept in entries.items() if kept.entry.totals is not None
         )
-        for supplier_id, entry in sorted(entries.items()):
-            line = entry.line
-            if line.figures is None:
+        for supplier_id, kept in sorted(entries.items()):
+            entry = kept.entry
+            if entry.totals is None:
                 continue
-            points = self._scores.points(line.at, line.figures, line.membership, standings.get(supplier_id))
-            standing = SupplierStanding(
+            points = self._scores.points(entry.at, entry.totals, entry.membership, ranks.get(supplier_id))
+            assessed = AssessedScore(
                 supplier_id=supplier_id,
-                industry=line.industry,
+                industry=entry.industry,
                 month=month,
-                score=total(points),
-                membership=line.membership,
-                stars=line.stars,
-                at=line.at,
+                score=total_score(points),
+                membership=entry.membership,
+                stars=entry.stars,
+                at=entry.at,
             )
-            if standing != entry.sent:
-                entry.sent = standing
+            if assessed != kept.sent:
+                kept.sent = assessed
                 self._changed.add((month, supplier_id))
-                id_ = f"{supplier_id}/{line.industry}/{month}/{standing.score}"
-                collector.emit("supplier-standing", supplier_id, id_, line.at, standing)
+                id_ = f"{supplier_id}/{entry.industry}/{month}/{assessed.score}"
+                collector.emit("supplier-standing", supplier_id, id_, entry.at, assessed)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from vigil.app.domain.rfqs.rfq import RfqMachine
+from vigil.app.domain.rfqs.machine import RfqMachine
 from vigil.app.domain.rulebook.suppliers import RFQ_SECTIONS
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
 

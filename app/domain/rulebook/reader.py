@@ -133,7 +133,7 @@ class _Reading:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
-    def refuse(self, path: Path, text: str) -> None:
+    def reject(self, path: Path, text: str) -> None:
         self.problems.append(Problem(path, text))
 
     def book(self, raw: dict[str, Any]) -> Rulebook | None:
@@ -148,7 +148,7 @@ class _Reading:
             path = tuple(name.split("."))
             if name not in found:
                 what = "a rule without numbers cannot be judged" if name in RULES else "its numbers are needed"
-                self.refuse(path, f"is missing: {what}; add [{name}] and [{name}.from.YYYY-MM-DD]")
+                self.reject(path, f"is missing: {what}; add [{name}] and [{name}.from.YYYY-MM-DD]")
                 continue
             table = found[name]
             if table is not None:
@@ -157,7 +157,7 @@ class _Reading:
                 sections[name] = [] if zone is None else _versions(dated, zone)
         if not self.problems:
             for section, effective_date, key, text in hosts.conflicts(sections, headings):
-                self.refuse((*section.split("."), "from", effective_date, key), text)
+                self.reject((*section.split("."), "from", effective_date, key), text)
         if self.problems or zone is None:
             return None
         return Rulebook(sections, headings, zone)
@@ -165,10 +165,10 @@ class _Reading:
     def zone(self, raw: dict[str, Any]) -> ZoneInfo | None:
         name = raw.get("time_zone")
         if name is None:
-            self.refuse(("time_zone",), 'is missing: say where days begin, time_zone = "America/Los_Angeles"')
+            self.reject(("time_zone",), 'is missing: say where days begin, time_zone = "America/Los_Angeles"')
             return None
         if problem := zone_problem(name, "America/Los_Angeles"):
-            self.refuse(("time_zone",), problem)
+            self.reject(("time_zone",), problem)
             return None
         return ZoneInfo(name)
 
@@ -181,20 +181,20 @@ class _Reading:
                 if isinstance(value, dict):
                     found[name] = value
                 else:
-                    self.refuse(path, f"must be a table: [{name}] and [{name}.from.YYYY-MM-DD]")
+                    self.reject(path, f"must be a table: [{name}] and [{name}.from.YYYY-MM-DD]")
                     found[name] = None
             elif isinstance(value, dict) and any(section.startswith(f"{name}.") for section in SECTIONS):
                 self.find_sections(value, path, found)
             else:
                 siblings = [section for section in SECTIONS if section.startswith(".".join(map(str, above)))]
-                self.refuse(path, f"is not known: nothing judges by it; {hint(name, siblings)}")
+                self.reject(path, f"is not known: nothing judges by it; {hint(name, siblings)}")
 
     def heading(self, name: str, path: Path, table: dict[str, Any]) -> SectionHeading:
         """The head of a section; where a key is refused, its text is empty."""
         allowed = ("says", "family") if name in RULES else ("says",)
         for key in table:
             if key not in (*allowed, "from"):
-                self.refuse((*path, key), _misplaced(name, key, (*allowed, "from")))
+                self.reject((*path, key), _misplaced(name, key, (*allowed, "from")))
         texts: dict[str, str] = {}
         for key in allowed:
             text = table.get(key)
@@ -202,10 +202,10 @@ class _Reading:
                 texts[key] = str(text)
             else:
                 remedy = "what it means, in words" if key == "says" else f"one of {', '.join(hosts.FAMILIES)}"
-                self.refuse((*path, key), f"is missing: give it as text, {remedy}")
+                self.reject((*path, key), f"is missing: give it as text, {remedy}")
         family = texts.get("family")
         if family is not None and family not in hosts.FAMILIES:
-            self.refuse((*path, "family"), f"{family!r} has no ladder; {hint(family, hosts.FAMILIES)}")
+            self.reject((*path, "family"), f"{family!r} has no ladder; {hint(family, hosts.FAMILIES)}")
         return SectionHeading(texts.get("says", ""), family)
 
     def dated_tables(self, name: str, path: Path, table: dict[str, Any], description: str) -> list[_DatedTable]:
@@ -213,19 +213,19 @@ class _Reading:
         under = table.get("from")
         if not isinstance(under, dict) or not under:
             remedy = f"put them under [{name}.from.YYYY-MM-DD], the day from which they hold"
-            self.refuse((*path, "from"), f"must be a table of dated limits: {remedy}")
+            self.reject((*path, "from"), f"must be a table of dated limits: {remedy}")
             return []
         found: dict[date, _DatedTable] = {}
         for day, limits in under.items():
             here = (*path, "from", day)
             when = self.day(day, here)
             if not isinstance(limits, dict):
-                self.refuse(here, f"must be a table of limits: [{name}.from.{day}]")
+                self.reject(here, f"must be a table of limits: [{name}.from.{day}]")
                 continue
             values = self.limits(SECTIONS[name], here, limits)
             own = limits.get("says", description)
             if "says" in limits and not _is_text(own):
-                self.refuse((*here, "says"), "must be text: what these numbers mean, in words (or leave it out)")
+                self.reject((*here, "says"), "must be text: what these numbers mean, in words (or leave it out)")
             if when is not None and values is not None:
                 found[when] = _DatedTable(when, values, str(limits.get("source")), str(own))
         return [found[when] for when in sorted(found)]
@@ -234,7 +234,7 @@ class _Reading:
         """The limits of one dated table; None if they cannot be used."""
         numbers = {key: value for key, value in table.items() if key not in ("source", "says")}
         if not _is_text(table.get("source")):
-            self.refuse((*path, "source"), "is missing: say by whose word these numbers hold")
+            self.reject((*path, "source"), "is missing: say by whose word these numbers hold")
         problems = validate(numbers, kind, path)
         self.problems += problems
         return None if problems else msgspec.convert(numbers, kind)
@@ -245,9 +245,9 @@ class _Reading:
             if _DAY.fullmatch(text):
                 return date.fromisoformat(text)
         except ValueError as error:
-            self.refuse(path, f"is no date ({error}): write a day that exists")
+            self.reject(path, f"is no date ({error}): write a day that exists")
             return None
-        self.refuse(path, "is no date: write the day as YYYY-MM-DD, for example 2022-07-19")
+        self.reject(path, "is no date: write the day as YYYY-MM-DD, for example 2022-07-19")
         return None
 
 

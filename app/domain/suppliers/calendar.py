@@ -1,4 +1,4 @@
-"""Calendar months of the marketplace's time zone as instants of event time, also where clocks change."""
+"""Calendar months of a time zone as instants of event time, correct also where the clocks change."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -10,16 +10,19 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_YEAR: Final = 9999
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _EARLIEST: Final = -360 * _DAY_MS
+"""Earlier instants are taken for this one: windows and memories reach below 1970, but nothing is counted there."""
 _LATEST: Final = 253_402_300_799_999 - _DAY_MS
-"""A day before the year 10000: a zone east of UTC is not there yet."""
+"""The last instant that is converted, a day before the year 10000, which datetime cannot represent: in a time zone east
+of UTC the year 10000 begins earlier than in UTC."""
 
 
 class Calendar:
-    """Months, numbered through: 12 × year + month − 1."""
+    """Months, numbered consecutively: 12 × year + month − 1. Instants are milliseconds since the epoch."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._starts: dict[int, int] = {}
+        # The month that was asked for last: events come in about the order of their time.
         self._month = self._from = self._until = 0
 
     def month_of(self, at: int) -> int:
@@ -44,17 +47,17 @@ class Calendar:
         return start
 
     def end(self, month: int) -> int:
-        """The last millisecond of a month: "as of the month's end"."""
+        """The last millisecond of a month. "As of the month's end" means as of this instant."""
         return self.start(month + 1) - 1
 
 
-def name_of(month: int) -> str:
+def month_name(month: int) -> str:
     """`2022-08`."""
     year, index = divmod(month, 12)
     return f"{year:04}-{index + 1:02}"
 
 
-def month_named(name: str) -> int:
+def month_from_name(name: str) -> int:
     """The month of a name such as `2022-08`."""
     year, _, index = name.partition("-")
     return int(year) * 12 + int(index) - 1

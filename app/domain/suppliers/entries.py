@@ -1,10 +1,26 @@
-"""What a supplier's events leave behind, an entry each: a quote, an RFQ it quoted on, a payment."""
+"""What is stored of a supplier's events: one entry a quote, an RFQ that it quoted on, and a payment.
+
+Entries are stored by position: new fields go to the end, with a default. `bucket` is the entry's place in storage.
+"""
+
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 
-class QuoteEntry(Struct, array_like=True, gc=False):
-    """One quote: when each kind of event came, first to arrive; also how duplicates are known."""
+class _TimesByKind(Struct, array_like=True, gc=False):
+    """A field for each kind of event, with the time of the event of that kind; None if there was none."""
+
+    def times(self, kinds: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Those kinds of which there was an event, with its time."""
+        for kind in kinds:
+            at = getattr(self, kind)
+            if at is not None:
+                yield kind, at
+
+
+class QuoteEntry(_TimesByKind, array_like=True, gc=False):
+    """One quote: the time of each kind of event, by the first to arrive. Later ones are duplicates."""
 
     quote_id: str
     submitted: int | None = None
@@ -23,11 +39,11 @@ class RfqEntry(Struct, array_like=True, gc=False):
 
     rfq_id: str
     first_at: int
-    """The supplier's first quote to it."""
+    """The time of the supplier's first quote to it."""
     rfq_at: int
     """When the buyer submitted the RFQ, by that quote."""
     last_at: int
-    """The supplier's last quote to it."""
+    """The time of the supplier's last quote to it."""
     months: tuple[int, ...]
     """The calendar months in which the supplier quoted on it."""
     bucket: int = 0
@@ -36,8 +52,8 @@ class RfqEntry(Struct, array_like=True, gc=False):
         return self.last_at
 
 
-class PaymentEntry(Struct, array_like=True, gc=False):
-    """One payment: when each kind of event came, and the cents that count (0 where no RFQ is linked)."""
+class PaymentEntry(_TimesByKind, array_like=True, gc=False):
+    """One payment: the time of each kind of event, and the cents that count (0 where no RFQ is linked)."""
 
     payment_id: str
     paid: int | None = None

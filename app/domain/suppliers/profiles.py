@@ -1,4 +1,8 @@
-"""What a supplier was when: its profiles by event time. Before the first, and once deleted, it has the default."""
+"""The profiles of a supplier by event time. Before the first one, and once deleted, the default profile applies.
+
+A message of `supplier-profile` is a version that is effective from its `at` on, not from its arrival: a month is
+assessed by the profile as of its end, whatever arrived since.
+"""
 
 from bisect import bisect_right
 from operator import attrgetter
@@ -11,7 +15,7 @@ from vigil.topics.suppliers import ProfileDeleted, SupplierProfile
 
 
 class Profile(NamedTuple):
-    """What ranks and points go by."""
+    """The properties by which suppliers are ranked and given points."""
 
     industry: str
     membership: Membership
@@ -22,7 +26,7 @@ NO_PROFILE: Final = Profile("unknown", "standard", 0)
 
 
 class ProfileVersion(Struct, array_like=True, frozen=True):
-    """A profile from `at` on, or that there is none from then on."""
+    """The profile from `at` on; None: it is deleted from then on."""
 
     at: int
     profile: Profile | None
@@ -32,41 +36,41 @@ _AT: Final = attrgetter("at")
 
 
 class Profiles:
-    """The profiles of one supplier in order of `at`; of those of one instant the last to arrive stands."""
+    """The versions of one supplier's profile in order of `at`; of those with one `at`, the last to arrive."""
 
-    __slots__ = ("held",)
+    __slots__ = ("versions",)
 
-    def __init__(self, held: list[ProfileVersion]) -> None:
-        self.held = held
+    def __init__(self, versions: list[ProfileVersion]) -> None:
+        self.versions = versions
 
     def add(self, event: SupplierProfile | ProfileDeleted) -> None:
-        """Take in a profile, or its deletion."""
+        """Add a profile, or its deletion."""
         at, profile = event.at, None
         if isinstance(event, SupplierProfile):
             profile = Profile(event.industry, event.membership, event.stars)
-        elif self.held:
-            # The clock lags behind events: a deletion deletes what came before it in any case.
-            at = max(at, self.held[-1].at)
-        place = bisect_right(self.held, at, key=_AT)
-        if place and self.held[place - 1].at == at:
+        elif self.versions:
+            # The watermark lags behind events; a deletion must in any case delete what arrived before it.
+            at = max(at, self.versions[-1].at)
+        place = bisect_right(self.versions, at, key=_AT)
+        if place and self.versions[place - 1].at == at:
             place -= 1
-            del self.held[place]
-        self.held.insert(place, ProfileVersion(at, profile))
+            del self.versions[place]
+        self.versions.insert(place, ProfileVersion(at, profile))
 
-    def living(self, at: int) -> bool:
-        """Is there a profile at `at` that is not deleted?"""
+    def is_active(self, at: int) -> bool:
+        """True if there is a profile at the time `at` that is not deleted."""
         return self._at(at) is not None
 
     def at(self, at: int) -> Profile:
-        """The profile in force at `at`."""
+        """The profile that is effective at the time `at`."""
         return self._at(at) or NO_PROFILE
 
-    def forget(self, until: int) -> None:
-        """Drop what was replaced by `until`."""
-        place = bisect_right(self.held, until, key=_AT)
+    def expire(self, until: int) -> None:
+        """Drop the versions that were replaced by `until`."""
+        place = bisect_right(self.versions, until, key=_AT)
         if place > 1:
-            del self.held[: place - 1]
+            del self.versions[: place - 1]
 
     def _at(self, at: int) -> Profile | None:
-        place = bisect_right(self.held, at, key=_AT)
-        return self.held[place - 1].profile if place else None
+        place = bisect_right(self.versions, at, key=_AT)
+        return self.versions[place - 1].profile if place else None

@@ -1,4 +1,4 @@
-"""Which of the suppliers' numbers hold at a time, looked up once and ready to count with (milliseconds)."""
+"""The section [suppliers] by time, looked up once and converted to milliseconds for counting."""
 
 import bisect
 from typing import Final, NamedTuple
@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.suppliers import SupplierLimits
 from vigil.app.domain.suppliers.calendar import Calendar
+from vigil.app.domain.suppliers.metric_table import WINDOWS
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 
 SECOND_MS: Final = 1000
@@ -13,60 +14,57 @@ HOUR_MS: Final = 3600 * SECOND_MS
 DAY_MS: Final = 24 * HOUR_MS
 
 
-class Windows(NamedTuple):
-    """How metrics are counted while `start` ≤ now < `until`."""
+class CountingRules(NamedTuple):
+    """How totals are counted while start ≤ now < until. Times and durations are milliseconds."""
 
     start: int
     until: int
     response_within: int
-    response: int
-    reply: int
-    gmv: int
+    windows: tuple[int, ...]
+    """The length of each rolling window, in the order of metric_table.WINDOWS."""
 
 
 class SupplierRules:
-    """The [suppliers] section by time; its earliest numbers also hold for all time before."""
+    """The section [suppliers] by time. Its first version is also effective at all times before it."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self.calendar = Calendar(rulebook.zone)
-        versions = rulebook.versions("suppliers")
-        self._limits: list[SupplierLimits] = [dated.limits for dated in versions]
-        self._starts = [MIN_TIME, *(dated.start for dated in versions[1:])]
+        versions = rulebook.section("suppliers", SupplierLimits).versions
+        self._limits = [version.limits for version in versions]
+        self._starts = [MIN_TIME, *(version.start for version in versions[1:])]
         ends = [*self._starts[1:], MAX_TIME]
-        self._windows = [
-            Windows(
+        self._counting = [
+            CountingRules(
                 start,
                 until,
                 limits.response_within_h * HOUR_MS,
-                limits.response_days * DAY_MS,
-                limits.reply_days * DAY_MS,
-                limits.gmv_days * DAY_MS,
+                tuple(getattr(limits, window) * DAY_MS for window in WINDOWS),
             )
             for limits, start, until in zip(self._limits, self._starts, ends, strict=True)
         ]
-        self._latest = (self._windows[-1],)
-        # What is remembered longer than needed does no harm, what is forgotten too early does.
+        self._latest = (self._counting[-1],)
+        # The longest of all versions: to remember longer than needed is harmless, to forget too early is not.
         self.quote_memory = max(limits.quote_memory_days for limits in self._limits) * DAY_MS
         self.payment_memory = max(limits.payment_memory_days for limits in self._limits) * DAY_MS
-        self.forget_silent = max(limits.forget_silent_days for limits in self._limits) * DAY_MS
+        self.expire_silent = max(limits.forget_silent_days for limits in self._limits) * DAY_MS
 
-    def windows_from(self, at: int) -> "tuple[Windows, ...] | list[Windows]":
-        """How metrics are counted at `at` and later, in order."""
+    def counting_from(self, at: int) -> "tuple[CountingRules, ...] | list[CountingRules]":
+        """How totals are counted at `at` and later, in order of time."""
         latest = self._latest
         if at >= latest[0].start:
             return latest
-        return self._windows[self._index(at) :]
+        return self._counting[self._index(at) :]
 
     def limits(self, at: int) -> SupplierLimits:
-        """The numbers in force at `at`."""
+        """The limits that are effective at `at`."""
         return self._limits[self._index(at)]
 
     def assessed_at(self, month: int) -> int:
-        """When a month's assessment is due."""
+        """When the assessment of a month is due."""
         return self.calendar.start(month + 1) + self.limits(self.calendar.end(month)).assessed_after_h * HOUR_MS
 
     def last_assessed(self, watermark: int) -> int:
-        """The latest month whose assessment is due by `clock` (before 1970: by its beginning)."""
+        """The latest month whose assessment is due by the watermark; before 1970, by the beginning of 1970."""
         watermark = max(watermark, 0)
         month = self.calendar.month_of(watermark)
         while self.assessed_at(month) > watermark:

@@ -1,14 +1,16 @@
-"""One supplier: its metrics, its profile, and the lines that it sends to its industry for ranking.
+"""One supplier: its totals, its profile, and the ranking entries that it sends to its industry.
 
-    quote, payment, profile ──▶ figures ──changed──▶ current line ────────▶ its industry now
-    48 h after a month's end ──▶ figures as of that end ─▶ the month's line ▶ its industry as of that end
-    standing (the assessed score, back from there) ──▶ carried in the current line, also into another industry
+    quote, payment, profile ──▶ totals ──changed──▶ current entry ────────▶ its industry as of now
+    48 h after a month's end ──▶ totals as of that end ─▶ the month's entry ▶ its industry as of that end
+    assessed score, back from there ──▶ carried in the current entry, also into another industry
 
-Now is the largest of the shard's clock and the supplier's own latest event. A month's line is sent again when something
-arrives that happened before the month's end, as long as that month is the latest assessed: nothing is late.
+Ranks need all suppliers of an industry in one shard, so the entries are repartitioned by industry. The assessed score
+comes back because the supplier may move: its next industry publishes the score that the former one assessed.
 
-Forgets: metrics.py says what of the events; a supplier without a living profile goes 400 days after the last that was
-heard of it.
+Now is the larger of the shard's watermark and the supplier's own latest event. As long as a month is the latest
+assessed one, its entry is sent again when an event arrives that happened before the month's end: no event is late.
+
+Expiry: metrics.py says when events expire. A supplier without an active profile expires 400 days after its last event.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,89 +19,103 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from vigil.app.domain.suppliers.calendar import name_of
+from vigil.app.domain.suppliers.calendar import month_name
+from vigil.app.domain.suppliers.metric_table import TOTALS
 from vigil.app.domain.suppliers.metrics import SupplierMetrics
 from vigil.app.domain.suppliers.profiles import Profile, Profiles, ProfileVersion
 from vigil.app.domain.suppliers.rules import DAY_MS, SupplierRules
 from vigil.app.engine.subject import OutputCollector, StateChunks
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output
-from vigil.topics.internal import SupplierLine, SupplierStanding, SupplierTotals
+from vigil.topics.internal import AssessedScore, RankingEntry, SupplierTotals
 from vigil.topics.suppliers import Payment, ProfileDeleted, Quote, SupplierProfile
 
-SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted | SupplierStanding
+SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted | AssessedScore
+
+_COUNTED: Final = (Quote, Payment)
 
 VERSION: Final = 1
+"""Of the stored state. Fields and totals are added at the end, with a default; any other change is a new version."""
 
-AGAIN_MS: Final = 60_000
-"""After a move to another industry the line is sent once more: the former one may have published an older score of the
-supplier in the meantime, before it learned that it had left."""
+RESEND_MS: Final = 60_000
+"""How long after a move to another industry the current entry is sent again. Until it learned of the move, the former
+industry may have published an older score of the supplier after the new one; the repetition makes the new one the last.
+"""
 
-SWEEP_MS: Final = 5 * DAY_MS
-"""How often entries are looked through for old ones: it frees memory, and changes no figure."""
+EXPIRE_EVERY_MS: Final = 5 * DAY_MS
+"""How often entries are looked through for old ones. It frees memory and changes no total: less often would hold more
+entries, more often would cost a pass over all of them."""
 
 
-class _Main(Struct, array_like=True):
-    """The main part of a supplier's stored state."""
+class SupplierMainChunk(Struct, array_like=True):
+    """The main chunk of a supplier's stored state. Stored by position: add fields at the end, with a default."""
 
     version: int = VERSION
     watermark: int = MIN_TIME
-    """How far the shard's clock had come."""
-    swept: int = MIN_TIME
-    """The clock when what is not remembered any more was deleted last."""
+    """The shard's watermark when the supplier was called last."""
+    expired_until: int = MIN_TIME
+    """The watermark when old entries were deleted last."""
     now: int = MIN_TIME
-    heard_at: int = MIN_TIME
-    """The largest time of anything heard of the supplier."""
+    latest_at: int = MIN_TIME
+    """The largest event time of the supplier, deletions of its profile included."""
     first_at: int = MAX_TIME
-    """The smallest time of an event."""
+    """The smallest event time of the supplier."""
     active: bool = False
-    """It had a quote or a payment."""
-    held: list[ProfileVersion] = []
-    closings: dict[int, str] = {}
-    """Figures by month, in words: sums may be larger than what msgpack stores."""
-    told: SupplierLine | None = None
-    """The current line as sent last."""
-    month_told: SupplierLine | None = None
-    """The month's line as sent last."""
-    standing: SupplierStanding | None = None
-    again_at: int = MAX_TIME
-    """When the current line is to be sent again after a move."""
+    """True if it had a quote or a payment."""
+    profiles: list[ProfileVersion] = []
+    month_end_totals: dict[int, str] = {}
+    """By month, the numbers in the order of TOTALS as text: sums may be larger than msgpack's integers."""
+    current_entry: RankingEntry | None = None
+    """The current entry as it was sent last."""
+    month_entry: RankingEntry | None = None
+    """The latest month's entry as it was sent last."""
+    assessed: AssessedScore | None = None
+    resend_at: int = MAX_TIME
+    """When the current entry is sent again after a move."""
 
 
-_MAIN: Final = msgspec.msgpack.Decoder(_Main)
+_MAIN: Final = msgspec.msgpack.Decoder(SupplierMainChunk)
 _encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def _numbers(text: str) -> list[int]:
+    """Stored totals; those that were added to TOTALS since are 0."""
+    numbers = [int(number) for number in text.split()]
+    return numbers + [0] * (len(TOTALS) - len(numbers))
 
 
 class SupplierState:
     """All that is remembered of one supplier."""
 
-    def __init__(self, supplier_id: str, rules: SupplierRules, parts: StateChunks) -> None:
+    def __init__(self, supplier_id: str, rules: SupplierRules, chunks: StateChunks) -> None:
         self._supplier_id = supplier_id
         self._rules = rules
-        self._main = main = _MAIN.decode(parts[b""]) if parts else _Main()
+        self._main = main = _MAIN.decode(chunks[b""]) if chunks else SupplierMainChunk()
         if main.version != VERSION:
             raise ValueError(f"the state of supplier {supplier_id!r} has the unknown version {main.version}")
-        self._profiles = Profiles(main.held)
+        self._profiles = Profiles(main.profiles)
         self._metrics: SupplierMetrics | None = None
         self._changed = False
         self._assess_at = MAX_TIME
+        """When the next month is assessed."""
         self._assessed = 0
+        """The latest assessed month."""
         self._assessed_end = MAX_TIME
         self._month_changed = True
-        """Something may have changed in the line of the latest assessed month."""
-        if parts:
-            self._begin(parts)
+        """True if the entry of the latest assessed month may have changed."""
+        if chunks:
+            self._begin(chunks)
 
-    def _begin(self, parts: StateChunks) -> SupplierMetrics:
-        """Go on from the stored state, or begin at the clock and time of the first event."""
+    def _begin(self, chunks: StateChunks) -> SupplierMetrics:
+        """Continue from the stored state, or begin at the watermark and time of the first event."""
         main, rules = self._main, self._rules
-        self._assess()
-        closings = {month: [int(figure) for figure in words.split()] for month, words in main.closings.items()}
-        metrics = self._metrics = SupplierMetrics(rules, main.now, parts, closings, self._assessed - 1)
+        self._set_assessed_month()
+        month_ends = {month: _numbers(text) for month, text in main.month_end_totals.items()}
+        metrics = self._metrics = SupplierMetrics(rules, main.now, chunks, month_ends, self._assessed - 1)
         return metrics
 
-    def _assess(self) -> None:
-        """Which month is the latest that is to be assessed, and when the next one is."""
+    def _set_assessed_month(self) -> None:
+        """Find the latest month whose assessment is due, and when the next one is."""
         rules = self._rules
         self._assessed = rules.last_assessed(self._main.watermark)
         self._assessed_end = rules.calendar.end(self._assessed)
@@ -109,95 +125,102 @@ class SupplierState:
     # ---- events -----------------------------------------------------------------------------------------------
 
     def is_duplicate(self, event: SupplierEvent) -> bool:
-        """Is it a duplicate?"""
-        if self._metrics is None or not isinstance(event, Quote | Payment):
+        if self._metrics is None or not isinstance(event, _COUNTED):
             return False
         return self._metrics.is_duplicate(event, self._main.watermark)
 
     def apply(self, event: SupplierEvent, watermark: int, collector: OutputCollector) -> None:
-        """Take one event in; a known quote's or payment's must not come."""
-        passed = watermark - 1  # what lies below the clock has passed
-        if isinstance(event, SupplierStanding):
-            self._take(event, collector)
-            return
+        """Apply one event; a quote or payment must not be a duplicate."""
+        passed = watermark - 1  # times below the watermark have passed
+        if isinstance(event, _COUNTED):
+            self._apply_counted(event, passed, collector)
+        elif isinstance(event, AssessedScore):
+            self._apply_assessed(event, collector)
+        else:
+            self._apply_profile(event, passed, collector)
+
+    def _apply_counted(self, event: Quote | Payment, passed: int, collector: OutputCollector) -> None:
         main, at = self._main, event.at
-        if isinstance(event, Quote | Payment):
-            memory = self._rules.quote_memory if isinstance(event, Quote) else self._rules.payment_memory
-            if at <= passed - memory:
-                collector.count("too_old")
-                return
+        is_quote = isinstance(event, Quote)
+        if at <= passed - (self._rules.quote_memory if is_quote else self._rules.payment_memory):
+            collector.count("too_old")
+            return
+        metrics = self._advance_with(at, passed)
+        if at < main.first_at:
+            main.first_at = at
+        main.active = True
+        if isinstance(event, Payment):
+            metrics.payment(event)
+            return
+        metrics.quote(event)
+        if event.kind in ("pinned", "rejected"):
+            id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
+            collector.emit("quote-by-rfq", event.rfq_id, id_, at, event)
+
+    def _apply_profile(self, event: SupplierProfile | ProfileDeleted, passed: int, collector: OutputCollector) -> None:
+        self._advance_with(event.at, passed)
+        if isinstance(event, SupplierProfile):
+            self._main.first_at = min(self._main.first_at, event.at)
+        self._profiles.add(event)
+        self._leave_former_industries(collector)
+
+    def _advance_with(self, at: int, passed: int) -> SupplierMetrics:
+        """Advance to an event of the time `at`."""
         metrics = self._advance(max(at, passed), passed)
         self._changed = True
         if at <= self._assessed_end:
             self._month_changed = True
-        if at > main.heard_at:
-            main.heard_at = at
-        if isinstance(event, ProfileDeleted):
-            self._profiles.add(event)
-            self._move(collector)
-            return
-        if at < main.first_at:
-            main.first_at = at
-        if isinstance(event, Quote):
-            main.active = True
-            metrics.quote(event)
-            if event.kind in ("pinned", "rejected"):
-                id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
-                collector.emit("quote-by-rfq", event.rfq_id, id_, at, event)
-        elif isinstance(event, Payment):
-            main.active = True
-            metrics.payment(event)
-        else:
-            self._profiles.add(event)
-            self._move(collector)
+        if at > self._main.latest_at:
+            self._main.latest_at = at
+        return metrics
 
-    def _take(self, standing: SupplierStanding, collector: OutputCollector) -> None:
-        """The assessed score came back from the industry; one that is outdated has no effect."""
-        main, sent = self._main, self._main.month_told
+    def _apply_assessed(self, assessed: AssessedScore, collector: OutputCollector) -> None:
+        """Take the assessed score from the industry; one that is out of date has no effect."""
+        main, sent = self._main, self._main.month_entry
         if sent is None:
             collector.count("stale_standings")
             return
-        held = main.standing
-        expected = standing.month == sent.month and standing.industry == sent.industry
-        newer = standing.month != sent.month and (held is None or standing.month > held.month)
+        known = main.assessed
+        expected = assessed.month == sent.month and assessed.industry == sent.industry
+        newer = assessed.month != sent.month and (known is None or assessed.month > known.month)
         if not (expected or newer):
             collector.count("stale_standings")
             return
-        if standing != held:
-            main.standing = standing
+        if assessed != known:
+            main.assessed = assessed
             self._changed = True
-            self._tell(collector)
+            self._publish_current(collector)
 
     # ---- time -------------------------------------------------------------------------------------------------
 
     def next_timer(self) -> int:
         if self._metrics is None:
             return MAX_TIME
-        return min(self._metrics.edge(), self._assess_at, self._forget_at(), self._main.again_at)
+        return min(self._metrics.next_change(), self._assess_at, self._expires_at(), self._main.resend_at)
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         self._advance(at, at)
-        self._tell_month(collector)
-        if at >= self._forget_at():
+        self._publish_month(collector)
+        if at >= self._expires_at():
             self._main.active = False
-            self._profiles.held.clear()
-            self._move(collector)
-        if at >= self._main.again_at:
-            self._main.again_at = MAX_TIME
-            self._tell(collector, again=True)
+            self._profiles.versions.clear()
+            self._leave_former_industries(collector)
+        if at >= self._main.resend_at:
+            self._main.resend_at = MAX_TIME
+            self._publish_current(collector, always=True)
         self._changed = True
 
     def on_end_of_input(self, watermark: int, collector: OutputCollector) -> None:
-        """The input has ended at `clock`: send what the industry must know as of then."""
+        """Send what the industry must know as of the end of the input."""
         if self._metrics is None:
             return
         self._advance(watermark, watermark)
         self._changed = True
-        self._tell_month(collector)
-        self._tell(collector)
+        self._publish_month(collector)
+        self._publish_current(collector)
 
     def _advance(self, now: int, watermark: int) -> SupplierMetrics:
-        """Move now and the shard's clock on; what became due is done."""
+        """Advance now and the watermark, and do what became due."""
         main = self._main
         if watermark > main.watermark:
             main.watermark = watermark
@@ -205,126 +228,126 @@ class SupplierState:
             main.now = now
         metrics = self._metrics or self._begin({})
         if now > metrics.now:
-            metrics.advance(now)
+            metrics.advance_to(now)
         if main.watermark >= self._assess_at:
-            self._assess()
-            metrics.keep_closings(self._assessed - 1)
-            self._profiles.forget(self._assessed_end)
-        if main.watermark - main.swept >= SWEEP_MS:
-            main.swept = main.watermark
-            metrics.sweep(main.watermark)
+            self._set_assessed_month()
+            metrics.drop_month_ends_before(self._assessed - 1)
+            self._profiles.expire(self._assessed_end)
+        if main.watermark - main.expired_until >= EXPIRE_EVERY_MS:
+            main.expired_until = main.watermark
+            metrics.expire_entries(main.watermark)
         return metrics
 
-    def _forget_at(self) -> int:
-        """When the supplier is forgotten, if nothing more is heard of it."""
-        held = self._profiles.held
-        if (held and held[-1].profile is not None) or self.expired():
+    def _expires_at(self) -> int:
+        """When the supplier expires if it has no further event."""
+        versions = self._profiles.versions
+        if (versions and versions[-1].profile is not None) or self.expired():
             return MAX_TIME
-        return self._main.heard_at + self._rules.forget_silent
+        return self._main.latest_at + self._rules.expire_silent
 
-    # ---- lines ------------------------------------------------------------------------------------------------
+    # ---- ranking entries --------------------------------------------------------------------------------------
 
     def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        """The current line, where it changed (`final`: in any case), and that of the month."""
-        outputs = OutputCollector()
-        self._tell_month(outputs, final)
-        self._tell(outputs, final)
-        return outputs.outputs
+        """The current entry and that of the latest month, where they changed; `final`: in any case."""
+        collector = OutputCollector()
+        self._publish_month(collector, final)
+        self._publish_current(collector, final)
+        return collector.outputs
 
     def has_deferred_output(self) -> bool:
         return False
 
-    def _has_line(self) -> bool:
-        return self._main.active or self._profiles.living(self._main.now)
+    def _is_ranked(self) -> bool:
+        return self._main.active or self._profiles.is_active(self._main.now)
 
-    def _tell(self, collector: OutputCollector, again: bool = False) -> None:
-        """Send the current line where it says something new."""
+    def _publish_current(self, collector: OutputCollector, always: bool = False) -> None:
+        """Send the current entry if its content changed, or `always`."""
         main = self._main
-        if self._metrics is None or not self._has_line():
+        if self._metrics is None or not self._is_ranked():
             return
         profile = self._profiles.at(main.now)
-        line = self._line(profile, main.now, None, self._metrics.figures(), main.standing)
-        if again or not _alike(line, main.told):
-            main.told = line
+        entry = self._entry(profile, main.now, None, self._metrics.totals(), main.assessed)
+        if always or not _same_content(entry, main.current_entry):
+            main.current_entry = entry
             self._changed = True
-            self._emit(collector, line)
+            self._send(collector, entry)
 
-    def _move(self, collector: OutputCollector) -> None:
-        """Leave the industries that lines of the supplier stand in, where they are not its own any more."""
-        main, told, month_told = self._main, self._main.told, self._main.month_told
-        if told is not None:
-            industry = self._profiles.at(main.now).industry if self._has_line() else None
-            if industry != told.industry:
-                main.told = None
-                main.again_at = MAX_TIME if industry is None else main.now + AGAIN_MS
-                self._emit(
-                    collector, structs.replace(told, at=main.now, figures=None, standing=None, moved_to=industry)
-                )
-        if month_told is not None:
-            then = self._profiles.at(month_told.at).industry
-            if then != month_told.industry:
-                main.month_told = None
-                self._emit(collector, structs.replace(month_told, figures=None, moved_to=then))
-
-    def _tell_month(self, collector: OutputCollector, again: bool = False) -> None:
-        """Send the line of the latest month that is due where it says something new."""
+    def _publish_month(self, collector: OutputCollector, always: bool = False) -> None:
+        """Send the entry of the latest assessed month if it changed, or `always`."""
         main, end = self._main, self._assessed_end
-        if not (self._month_changed or again) or self._metrics is None or not self._has_line():
+        if not (self._month_changed or always) or self._metrics is None or not self._is_ranked():
             return
         self._month_changed = False
         if main.first_at > end:
             return
-        figures = self._metrics.figures_of(self._assessed)
-        line = self._line(self._profiles.at(end), end, name_of(self._assessed), figures, None)
-        if again or line != main.month_told:
-            main.month_told = line
+        totals = self._metrics.totals_at_end_of(self._assessed)
+        entry = self._entry(self._profiles.at(end), end, month_name(self._assessed), totals, None)
+        if always or entry != main.month_entry:
+            main.month_entry = entry
             self._changed = True
-            self._emit(collector, line)
+            self._send(collector, entry)
 
-    def _line(
-        self, profile: Profile, at: int, month: str | None, figures: SupplierTotals, standing: SupplierStanding | None
-    ) -> SupplierLine:
-        return SupplierLine(
+    def _leave_former_industries(self, collector: OutputCollector) -> None:
+        """Withdraw the entries that were sent to an industry to which the supplier does not belong any more."""
+        main, current, of_month = self._main, self._main.current_entry, self._main.month_entry
+        if current is not None:
+            industry = self._profiles.at(main.now).industry if self._is_ranked() else None
+            if industry != current.industry:
+                main.current_entry = None
+                main.resend_at = MAX_TIME if industry is None else main.now + RESEND_MS
+                left = structs.replace(current, at=main.now, totals=None, assessed=None, moved_to=industry)
+                self._send(collector, left)
+        if of_month is not None:
+            then = self._profiles.at(of_month.at).industry
+            if then != of_month.industry:
+                main.month_entry = None
+                self._send(collector, structs.replace(of_month, totals=None, moved_to=then))
+
+    def _entry(
+        self, profile: Profile, at: int, month: str | None, totals: SupplierTotals, assessed: AssessedScore | None
+    ) -> RankingEntry:
+        return RankingEntry(
             supplier_id=self._supplier_id,
             industry=profile.industry,
             membership=profile.membership,
             stars=profile.stars,
             at=at,
             month=month,
-            figures=figures,
+            totals=totals,
             moved_to=None,
-            standing=standing,
+            assessed=assessed,
         )
 
-    def _emit(self, collector: OutputCollector, line: SupplierLine) -> None:
-        id_ = f"{line.supplier_id}/{line.industry}/{line.month or ''}/{line.at}"
-        collector.emit("supplier-metrics", line.industry, id_, line.at, line)
+    def _send(self, collector: OutputCollector, entry: RankingEntry) -> None:
+        id_ = f"{entry.supplier_id}/{entry.industry}/{entry.month or ''}/{entry.at}"
+        collector.emit("supplier-metrics", entry.industry, id_, entry.at, entry)
 
     # ---- what is stored ---------------------------------------------------------------------------------------
 
     def expired(self) -> bool:
-        return not self._main.active and not self._profiles.held
+        return not self._main.active and not self._profiles.versions
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
+        """The chunks that changed: `q…` quotes, `r…` RFQs and `p…` payments, some of them each, and the main chunk."""
         if not self._changed:
             return {}
         self._changed = False
         main = self._main
-        parts: dict[bytes, bytes | None] = {}
+        chunks: dict[bytes, bytes | None] = {}
         if self._metrics is not None:
-            self._metrics.dump(parts)
-            closings = self._metrics.closings
-            main.closings = {month: " ".join(map(str, figures)) for month, figures in closings.items()}
-        parts[b""] = _encode(main)
-        return parts
+            self._metrics.dump(chunks)
+            month_ends = self._metrics.month_end_totals
+            main.month_end_totals = {month: " ".join(map(str, totals)) for month, totals in month_ends.items()}
+        chunks[b""] = _encode(main)
+        return chunks
 
 
-def _alike(line: SupplierLine, told: SupplierLine | None) -> bool:
-    """Do two lines say the same, be it at different times?"""
-    return told is not None and (
-        line.figures == told.figures
-        and line.industry == told.industry
-        and line.membership == told.membership
-        and line.stars == told.stars
-        and line.standing == told.standing
+def _same_content(entry: RankingEntry, other: RankingEntry | None) -> bool:
+    """True if two entries differ in nothing but their times."""
+    return other is not None and (
+        entry.totals == other.totals
+        and entry.industry == other.industry
+        and entry.membership == other.membership
+        and entry.stars == other.stars
+        and entry.assessed == other.assessed
     )

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tests.support.host_stories import DAY, RULEBOOK, Stage, review, verdict
-from vigil.app.domain.hosts.host import HostMachine
+from vigil.app.domain.hosts.machine import HostMachine
 from vigil.app.engine.shard import Shard
 from vigil.topics.envelope import DeadLetter, encode_body
 from vigil.topics.verdicts import Action, Verdict

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.host_stories import DAY, FAMILY_OF, RULEBOOK, START, Stage, review, verdict
-from vigil.app.domain.hosts.host import HostEvent, HostMachine
+from vigil.app.domain.hosts.host import HostEvent
+from vigil.app.domain.hosts.machine import HostMachine
 from vigil.app.domain.hosts.reviews import ReceivedReview
 from vigil.app.engine.subject import Arrival
 from vigil.topics.verdicts import Action, Verdict

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.support.host_stories import RULEBOOK, START, Stage, review, verdict
-from vigil.app.domain.hosts.host import HostMachine, HostState
+from vigil.app.domain.hosts.machine import HostMachine, HostState
 from vigil.app.engine.subject import OutputCollector
 from vigil.topics.verdicts import Action
 

@@ -22,13 +22,13 @@ from tests.support.supplier_stories import (
 )
 from vigil.app.domain.industries.assessments import Assessments
 from vigil.app.domain.industries.score import ScoreRules
-from vigil.app.domain.suppliers.calendar import month_named
+from vigil.app.domain.suppliers.calendar import month_from_name
 from vigil.app.domain.suppliers.machine import SupplierMachine
 from vigil.app.domain.suppliers.rules import SupplierRules
 from vigil.app.domain.suppliers.supplier import SupplierState
 from vigil.app.engine.subject import OutputCollector
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.internal import SupplierLine, SupplierStanding, SupplierTotals
+from vigil.topics.internal import AssessedScore, RankingEntry, SupplierTotals
 
 JULY, AUGUST, SEPTEMBER = at("2022-07-15"), at("2022-08-15"), at("2022-09-15")
 END = at("2022-09-01")
@@ -65,16 +65,16 @@ def test_months_are_ranked_when_they_are_due_and_forgotten_the_oldest_first() ->
         return [output.body.month for output in collector.outputs]  # type: ignore[union-attr]
 
     def add(month: str, watermark: int) -> None:
-        line = SupplierLine(
+        line = RankingEntry(
             supplier_id="s",
             industry="shoes",
             membership="standard",
             stars=0,
             at=watermark,
             month=month,
-            figures=SupplierTotals(**dict.fromkeys(SupplierTotals.__struct_fields__, 0)),
+            totals=SupplierTotals(**dict.fromkeys(SupplierTotals.__struct_fields__, 0)),
             moved_to=None,
-            standing=None,
+            assessed=None,
         )
         months.add(line, month, watermark)
 
@@ -87,7 +87,7 @@ def test_months_are_ranked_when_they_are_due_and_forgotten_the_oldest_first() ->
         months.on_timer(months.next_timer(), collector)
     assert ranked() == ["2022-08", "2022-10", "2022-09"]
     for month in ("2022-08", "2022-09", "2022-10"):
-        assert months.next_timer() == rules.assessed_at(month_named(month) + 2)
+        assert months.next_timer() == rules.assessed_at(month_from_name(month) + 2)
         assert months
         months.on_timer(months.next_timer(), collector)
     assert not months
@@ -218,8 +218,8 @@ def test_a_supplier_whose_profile_comes_back_after_the_assessment_is_assessed() 
     assert told == {"month": "2022-08", "score": 0}
 
 
-def standing(month: str = "2022-08", industry: str = "toys", score: int = 70) -> SupplierStanding:
-    return SupplierStanding(
+def standing(month: str = "2022-08", industry: str = "toys", score: int = 70) -> AssessedScore:
+    return AssessedScore(
         supplier_id="s", industry=industry, month=month, score=score, membership="standard", stars=0, at=END - 1
     )
 
@@ -235,18 +235,18 @@ def standing(month: str = "2022-08", industry: str = "toys", score: int = 70) ->
     ],
 )
 def test_of_the_standings_that_come_back_the_latest_of_the_right_industry_stands(
-    stories: list[SupplierStanding], expected: tuple[str, int]
+    stories: list[AssessedScore], expected: tuple[str, int]
 ) -> None:
     chain = Chain().play(profile(JULY, industry="toys"), tick(SEPTEMBER))
     state, collector = chain.shards[0].keys["s"].state, OutputCollector()
     assert isinstance(state, SupplierState)
-    state._main.standing = None
+    state._main.assessed = None
     for each in stories:
         state.apply(each, SEPTEMBER, collector)
     line = collector.outputs[-1].body
-    assert isinstance(line, SupplierLine)
-    assert line.standing is not None
-    assert (line.standing.month, line.standing.score) == expected
+    assert isinstance(line, RankingEntry)
+    assert line.assessed is not None
+    assert (line.assessed.month, line.assessed.score) == expected
 
 
 def test_a_standing_of_a_supplier_that_is_not_known_has_no_effect() -> None:

@@ -23,14 +23,14 @@ from vigil.app.domain.industries.industry import IndustryMachine, IndustryState
 from vigil.app.engine.shard import Shard
 from vigil.app.engine.subject import OutputCollector
 from vigil.topics.envelope import encode_body
-from vigil.topics.internal import SupplierLine, SupplierTotals
+from vigil.topics.internal import RankingEntry, SupplierTotals
 from vigil.topics.scores import SupplierScore
 
 NOON = at("2022-08-20 12:00")
 
 
-def line(supplier: str, when: int = NOON, quotes: int = 1, **fields: Any) -> SupplierLine:
-    figures = SupplierTotals(
+def line(supplier: str, when: int = NOON, quotes: int = 1, **fields: Any) -> RankingEntry:
+    totals = SupplierTotals(
         quotes_month=quotes,
         rfqs_quoted=quotes,
         rfqs_in_time=quotes,
@@ -40,8 +40,8 @@ def line(supplier: str, when: int = NOON, quotes: int = 1, **fields: Any) -> Sup
         gmv_month=0,
         prior_gmv_90d=0,
     )
-    given = {"industry": "toys", "membership": "standard", "stars": 0, "month": None, "figures": figures}
-    return SupplierLine(supplier_id=supplier, at=when, moved_to=None, standing=None, **{**given, **fields})
+    given = {"industry": "toys", "membership": "standard", "stars": 0, "month": None, "totals": totals}
+    return RankingEntry(supplier_id=supplier, at=when, moved_to=None, assessed=None, **{**given, **fields})
 
 
 class Arrived(NamedTuple):
@@ -59,7 +59,7 @@ class Stage:
         self.collector = OutputCollector()
         self.stored: dict[bytes, bytes] = {}
 
-    def take(self, *lines: SupplierLine, watermark: int = NOON) -> "Stage":
+    def take(self, *lines: RankingEntry, watermark: int = NOON) -> "Stage":
         for each in lines:
             self.state.apply(each, watermark, self.collector)
         return self
@@ -172,7 +172,7 @@ def test_ten_thousand_suppliers_are_ranked_in_a_moment_and_a_line_stores_little(
 
 def test_scores_of_many_suppliers_are_told_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more supplier changes the ranks of all: what else the worker has to say must not wait for all of them."""
-    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    monkeypatch.setattr(module, "SCORES_PER_CHECKPOINT", 3)
     names = [f"s{number}" for number in range(8)]
     stage = Stage().take(*(line(name) for name in names))
     told = [set(stage.shown(NOON + late)) for late in range(3)]
@@ -190,7 +190,7 @@ def test_scores_of_many_suppliers_are_told_some_at_a_time(monkeypatch: pytest.Mo
 
 
 def test_what_was_told_in_part_is_told_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    monkeypatch.setattr(module, "SCORES_PER_CHECKPOINT", 3)
     stage = Stage().take(*(line(f"s{number}") for number in range(7)))
     told = set(stage.shown(NOON))
     stage.crash()
@@ -202,7 +202,7 @@ def test_what_was_told_in_part_is_told_after_a_restart(monkeypatch: pytest.Monke
 
 
 def test_the_rest_of_what_was_told_in_part_is_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOLD_AT_ONCE", 3)
+    monkeypatch.setattr(module, "SCORES_PER_CHECKPOINT", 3)
     shard = Shard(IndustryMachine(RULEBOOK), 2000, partition=0)
     lines = [line(f"s{number}") for number in range(5)]
     shard.ingest(0, [Arrived(number, b"toys", encode_body(each)) for number, each in enumerate(lines)])

@@ -17,7 +17,7 @@ from tests.support.supplier_stories import (
     score,
     tick,
 )
-from vigil.app.domain.industries.score import ScoreRules, amount_points, rank_points, ranked, share_points
+from vigil.app.domain.industries.score import ScoreRules, amount_points, rank_points, rank_suppliers, share_points
 from vigil.app.domain.rulebook.suppliers import RankPoints
 from vigil.topics.internal import SupplierTotals
 
@@ -74,19 +74,19 @@ def test_points_by_rank(rank: int, of: int, expected: int) -> None:
 
 
 def test_equal_values_share_the_best_rank_and_the_next_one_is_skipped() -> None:
-    told = ranked([("a", figures(5)), ("b", figures(7)), ("c", figures(5)), ("d", figures(1))])
+    told = rank_suppliers([("a", figures(5)), ("b", figures(7)), ("c", figures(5)), ("d", figures(1))])
     assert {name: one.quotes for name, one in told.items()} == {"b": 1, "a": 2, "c": 2, "d": 4}
     assert {one.of for one in told.values()} == {4}
 
 
 def test_rates_are_ranked_unrounded_and_null_is_last() -> None:
     close = [("a", figures(1, 3333333, 10000000)), ("b", figures(1, 1, 3)), ("c", figures(1)), ("d", figures(1, 0, 1))]
-    told = ranked([*close, ("e", figures(1, 2, 6))])
+    told = rank_suppliers([*close, ("e", figures(1, 2, 6))])
     assert {name: one.response for name, one in told.items()} == {"b": 1, "e": 1, "a": 3, "d": 4, "c": 5}
 
 
 def test_suppliers_that_did_not_quote_this_month_have_no_rank() -> None:
-    assert set(ranked([("a", figures(0, 5, 5)), ("b", figures(1))])) == {"b"}
+    assert set(rank_suppliers([("a", figures(0, 5, 5)), ("b", figures(1))])) == {"b"}
 
 
 def test_ranks_are_within_the_industry() -> None:

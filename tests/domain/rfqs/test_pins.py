@@ -20,7 +20,7 @@ from tests.support.supplier_stories import (
     rejected,
     tick,
 )
-from vigil.app.domain.rfqs.rfq import RfqMachine, RfqState
+from vigil.app.domain.rfqs.machine import RfqMachine, RfqState
 from vigil.app.engine.shard import Shard
 from vigil.topics.fields import InvalidEvent
 

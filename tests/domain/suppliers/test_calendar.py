@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.supplier_stories import DAY, HOUR, ZONE, at
-from vigil.app.domain.suppliers.calendar import Calendar, month_named, name_of
+from vigil.app.domain.suppliers.calendar import Calendar, month_from_name, month_name
 
 CALENDAR = Calendar(ZONE)
 
@@ -21,26 +21,26 @@ CALENDAR = Calendar(ZONE)
     ],
 )
 def test_a_month_is_as_long_as_the_clocks_say(month: str, days: int, hours: int) -> None:
-    number = month_named(month)
+    number = month_from_name(month)
     assert CALENDAR.start(number) == at(f"{month}-01")
     assert CALENDAR.start(number + 1) - CALENDAR.start(number) == days * DAY + hours * HOUR
 
 
 def test_a_month_begins_at_midnight_and_ends_a_millisecond_before_the_next() -> None:
-    august = month_named("2022-08")
+    august = month_from_name("2022-08")
     assert CALENDAR.month_of(at("2022-08-01")) == CALENDAR.month_of(at("2022-08-31 23:59:59.999")) == august
     assert CALENDAR.month_of(at("2022-08-01") - 1) == august - 1
     assert CALENDAR.end(august) == at("2022-09-01") - 1
 
 
 def test_names_go_back_and_forth() -> None:
-    assert [name_of(month_named(name)) for name in ("2022-01", "2022-12")] == ["2022-01", "2022-12"]
-    assert month_named("2023-01") == month_named("2022-12") + 1
+    assert [month_name(month_from_name(name)) for name in ("2022-01", "2022-12")] == ["2022-01", "2022-12"]
+    assert month_from_name("2023-01") == month_from_name("2022-12") + 1
 
 
 def test_another_zone_has_other_months() -> None:
     shanghai = Calendar(ZoneInfo("Asia/Shanghai"))
-    assert shanghai.start(month_named("2022-08")) == at("2022-08-01") - 15 * HOUR
+    assert shanghai.start(month_from_name("2022-08")) == at("2022-08-01") - 15 * HOUR
 
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Shanghai", "Pacific/Kiritimati", "UTC"])
@@ -49,4 +49,4 @@ def test_every_time_that_an_event_can_have_lies_in_a_month(zone: str) -> None:
     for when in (0, 1, 253_402_300_799_999, 253_402_300_799_999 - 12 * HOUR):
         month = calendar.month_of(when)
         assert calendar.start(month) <= when
-        assert when <= calendar.end(month) or name_of(month) == "9999-12"
+        assert when <= calendar.end(month) or month_name(month) == "9999-12"

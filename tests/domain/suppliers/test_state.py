@@ -147,7 +147,7 @@ def test_months_that_ended_long_ago_are_not_kept() -> None:
         chain.play(payment(NOON + month * 30 * DAY, "settled", 5)).checkpoint()
     metrics = supplier(chain)._metrics
     assert metrics is not None
-    assert len(metrics.closings) <= 3
+    assert len(metrics.month_end_totals) <= 3
 
 
 def test_a_state_asks_to_be_called_when_a_figure_changes_next() -> None:

@@ -1,0 +1,43 @@
+"""The state machine of RFQs: pin requests and rejections, in the order of event time."""
+
+from typing import Final
+
+import msgspec
+
+from vigil.app.domain.rfqs.rfq import RfqState
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.engine.subject import EventTime, Order, StateChunks
+from vigil.topics.fields import InvalidEvent, check_key, decode_json
+from vigil.topics.suppliers import Quote
+
+_QUOTE: Final = msgspec.json.Decoder(Quote)
+
+
+class RfqMachine:
+    """RFQs by id. Events are applied in the order of event time, late ones on arrival."""
+
+    topics: tuple[str, ...] = ("quote-by-rfq",)
+    order: Order = EventTime(drop_late=False)
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rulebook = rulebook
+
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Quote:
+        """The pin request or rejection of a message; raise InvalidEvent."""
+        quote = decode_json(_QUOTE, value)
+        check_key(key, "rfq_id", quote.rfq_id)
+        if quote.kind not in ("pinned", "rejected"):
+            raise InvalidEvent(f"{quote.kind!r} decides no pin")
+        return quote
+
+    def key_of(self, event: Quote) -> str:
+        return event.rfq_id
+
+    def dedup_key(self, event: Quote) -> str | None:
+        return f"{event.kind}:{event.quote_id}:{event.supplier_id}:{event.rfq_id}"
+
+    def load(self, key: str, chunks: StateChunks) -> RfqState:
+        return RfqState(key, self._rulebook, chunks)
+
+    def is_duplicate(self, state: RfqState, event: Quote) -> bool:
+        return state.is_duplicate(event)

@@ -1,0 +1,188 @@
+"""What is counted of a supplier, one row a total, and what is published of it, one row a metric.
+
+A total is a sum. Something is added to it at one time and taken away from it when it leaves the total's window:
+
+    submitted ──┬─ quotes_month ───────── until the month's end          (once for each RFQ and month)
+                ├─ rfqs_quoted, in_time ─ until 30 days after            (the supplier's first quote to the RFQ)
+                └─ quotes ─────────────── until 30 days after
+    replied ────── quotes_replied ─────── until 30 days after the quote was submitted
+    settled, refunded ── gmv_90d ± ────── until 90 days after
+    paid, refunded ───── gmv_month ± ──── until the month's end
+
+Both tables are read once, when the module is loaded, into the tuples below them, by which metrics.py counts.
+
+A new total is a row at the end of TOTALS and a field of SupplierTotals; a new metric is a row of METRICS and a field of
+Metrics. docs/architecture.md has the whole list of what to edit.
+"""
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, Final, Literal, NamedTuple
+
+from vigil.topics.internal import SupplierTotals
+from vigil.topics.scores import Counts, Metrics
+
+QuoteKind = Literal["submitted", "replied", "rejected", "pinned"]
+PaymentKind = Literal["paid", "settled", "refunded"]
+
+MONTH: Final = None
+"""The window of a total that counts from the beginning of the calendar month."""
+
+
+class RfqTotal(NamedTuple):
+    """Counts the RFQs that the supplier quoted on, by its first quote to each; by month, by its first in the month."""
+
+    name: str
+    """The field of SupplierTotals."""
+    window: str | None
+    """The key of [suppliers] that has the days of the rolling window, or MONTH."""
+    in_time: bool = False
+    """Counts only those that were quoted within `response_within_h`. Not by month."""
+
+
+class QuoteTotal(NamedTuple):
+    """Counts the quotes with an event of a kind, by the time of their submission."""
+
+    name: str
+    window: str
+    kind: QuoteKind
+
+
+class PaymentTotal(NamedTuple):
+    """Adds up the amounts (cents) of payments that are linked to an RFQ, each kind of event with its sign."""
+
+    name: str
+    window: str | None
+    signs: Mapping[PaymentKind, int]
+
+
+TOTALS: Final[tuple[RfqTotal | QuoteTotal | PaymentTotal, ...]] = (
+    RfqTotal("quotes_month", MONTH),
+    RfqTotal("rfqs_quoted", "response_days"),
+    RfqTotal("rfqs_in_time", "response_days", in_time=True),
+    QuoteTotal("quotes", "reply_days", "submitted"),
+    QuoteTotal("quotes_replied", "reply_days", "replied"),
+    PaymentTotal("gmv_90d", "gmv_days", {"settled": 1, "refunded": -1}),
+    PaymentTotal("gmv_month", MONTH, {"paid": 1, "refunded": -1}),
+)
+"""The totals of the end of a month are stored in this order without names: a new row goes to the end. In month ends
+that were stored before it existed, a new total is 0."""
+
+
+# ---- for counting ------------------------------------------------------------------------------------------------
+
+
+class RfqWindow(NamedTuple):
+    """The totals of RFQs with one rolling window."""
+
+    window: int
+    totals: tuple[int, ...]
+    in_time: tuple[int, ...]
+
+
+class PaymentEffect(NamedTuple):
+    """What the event of a payment adds to one total."""
+
+    total: int
+    window: int | None
+    """None: the calendar month."""
+    sign: int
+
+
+WINDOWS: Final = tuple(sorted({row.window for row in TOTALS if row.window is not None}))
+"""The keys of all rolling windows. A window is known by its place here, a total by its place in TOTALS."""
+
+ZERO: Final = (0,) * len(TOTALS)
+
+MONTHLY: Final = tuple(number for number, row in enumerate(TOTALS) if row.window is MONTH)
+"""The totals that begin again with every calendar month."""
+
+MONTHLY_RFQS: Final = tuple(number for number in MONTHLY if isinstance(TOTALS[number], RfqTotal))
+
+RFQ_WINDOWS: Final = tuple(
+    RfqWindow(
+        window,
+        tuple(n for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal) and row.window == key and not row.in_time),
+        tuple(n for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal) and row.window == key and row.in_time),
+    )
+    for window, key in enumerate(WINDOWS)
+    if any(isinstance(row, RfqTotal) and row.window == key for row in TOTALS)
+)
+
+QUOTE_TOTALS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
+    kind: tuple(
+        (number, WINDOWS.index(row.window))
+        for number, row in enumerate(TOTALS)
+        if isinstance(row, QuoteTotal) and row.kind == kind
+    )
+    for kind in ("submitted", "replied", "rejected", "pinned")
+}
+"""Total and window by the kind of event that counts a quote."""
+
+REACTIONS: Final = tuple(kind for kind, totals in QUOTE_TOTALS.items() if totals and kind != "submitted")
+"""The kinds of event that may come before the submission of their quote and then count from the submission on."""
+
+PAYMENT_EFFECTS: Final[Mapping[str, tuple[PaymentEffect, ...]]] = {
+    kind: tuple(
+        PaymentEffect(number, None if row.window is None else WINDOWS.index(row.window), row.signs[kind])
+        for number, row in sorted(enumerate(TOTALS), key=lambda item: item[1].window is not MONTH)
+        if isinstance(row, PaymentTotal) and kind in row.signs
+    )
+    for kind in ("paid", "settled", "refunded")
+}
+"""By the kind of event. Effects on months come first: stored month ends are in the order in which they are made."""
+
+NAMES: Final = tuple(row.name for row in TOTALS)
+AMOUNTS: Final = tuple(row.name for row in TOTALS if isinstance(row, PaymentTotal))
+GMV_90D: Final = NAMES.index("gmv_90d")
+
+
+# ---- for publishing ----------------------------------------------------------------------------------------------
+
+CENTS: Final = 100
+"""Cents of a US dollar."""
+
+
+def _rate(part: str, whole: str) -> Callable[[SupplierTotals], float | None]:
+    """The quotient of two totals, rounded to 6 places; None if the whole is 0."""
+    both = attrgetter(part, whole)
+
+    def rate(totals: SupplierTotals) -> float | None:
+        counted, of = both(totals)
+        return round(counted / of, 6) if of else None
+
+    return rate
+
+
+def _amount(name: str) -> Callable[[SupplierTotals], str]:
+    """A total of cents as US dollars with two decimals."""
+    cents_of = attrgetter(name)
+
+    def amount(totals: SupplierTotals) -> str:
+        cents = cents_of(totals)
+        return f"{cents // CENTS}.{cents % CENTS:02}"
+
+    return amount
+
+
+METRICS: Final[Mapping[str, Callable[[SupplierTotals], object]]] = {
+    "quotes_month": attrgetter("quotes_month"),
+    "response_rate": _rate("rfqs_in_time", "rfqs_quoted"),
+    "reply_rate": _rate("quotes_replied", "quotes"),
+    "gmv_90d": _amount("gmv_90d"),
+    "gmv_month": _amount("gmv_month"),
+}
+"""How each field of the published Metrics is computed from the totals."""
+
+_COUNTS: Final = tuple((name, attrgetter(name)) for name in Counts.__struct_fields__)
+
+
+def published_metrics(totals: SupplierTotals) -> Metrics:
+    """The `metrics` of a `supplier-score`."""
+    values: dict[str, Any] = {name: compute(totals) for name, compute in METRICS.items()}
+    return Metrics(**values)
+
+
+def published_counts(totals: SupplierTotals) -> Counts:
+    """The `counts` of a `supplier-score`: totals of the same names."""
+    return Counts(**{name: value_of(totals) for name, value_of in _COUNTS})
