@@ -79,7 +79,7 @@ def test_decoder_and_json_schema_agree(topic: str, data: st.DataObject):
 
 
 def _beyond_schemas(fields: dict[str, Any]) -> bool:
-    """What JSON Schema cannot tell: 4.0 from 4, and how many decimals a number has."""
+    """What JSON Schema cannot distinguish: 4.0 and 4, and how many decimals a number has."""
 
     def whole(value: Any) -> bool:
         if isinstance(value, float):

@@ -124,15 +124,15 @@ def test_payloads_are_json_schemas_of_draft_7_that_the_examples_fit(topic: str):
 
 
 @pytest.mark.parametrize("topic", PUBLIC)
-def test_topics_are_told_as_the_catalogue_has_them(topic: str):
+def test_topics_are_described_as_in_the_catalogue(topic: str):
     channel, known = DOCUMENT["channels"][topic], PUBLIC[topic]
     assert channel["address"] == topic
     kafka = channel["bindings"]["kafka"]
-    told = kafka.get("topicConfiguration", {})
-    assert told.get("cleanup.policy", []) == [
+    configuration = kafka.get("topicConfiguration", {})
+    assert configuration.get("cleanup.policy", []) == [
         policy for policy in known.config.get("cleanup.policy", "").split(",") if policy
     ]
-    assert str(told.get("retention.ms", "")) == known.config.get("retention.ms", "")
+    assert str(configuration.get("retention.ms", "")) == known.config.get("retention.ms", "")
     way = "receive" if known.direction == "in" else "send"
     assert DOCUMENT["operations"][f"{way}-{topic}"]["action"] == way
 

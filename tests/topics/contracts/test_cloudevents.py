@@ -15,19 +15,19 @@ OUTPUTS = [name for name, topic in PUBLIC.items() if topic.direction == "out" an
 
 async def records(broker: str, topic: str) -> list[Any]:
     """Every message of a topic as it stands there."""
-    told: list[Any] = []
+    found: list[Any] = []
     async with AIOKafkaConsumer(topic, bootstrap_servers=broker, auto_offset_reset="earliest") as consumer:
         while batches := await consumer.getmany(timeout_ms=1500):
             for batch in batches.values():
-                told += batch
-    return told
+                found += batch
+    return found
 
 
 @pytest.mark.parametrize("topic", OUTPUTS)
 async def test_the_sdk_reads_it(judged: str, topic: str):
-    told = await records(judged, topic)
-    assert told
-    for record in told:
+    found = await records(judged, topic)
+    assert found
+    for record in found:
         message = KafkaMessage(headers=dict(record.headers), key=record.key, value=record.value)
         event = from_binary_event(message)
         assert event.get_specversion() == "1.0"

@@ -41,7 +41,7 @@ def test_words_come_from_docstrings_where_there_are_any():
     assert words_of(Comment, "at") == "Event time: integer milliseconds since the Unix epoch, UTC."
 
 
-def test_a_field_without_words_is_told():
+def test_a_field_without_a_meaning_is_refused():
     class New(msgspec.Struct):
         nobody_said: int
 
@@ -67,7 +67,7 @@ def test_outputs_always_have_all_their_fields(topic: str):
 
 
 def test_an_output_without_its_time_of_publishing_does_not_fit():
-    value = {name: told for name, told in EXAMPLES["verdict"].value.items() if name != "published_at"}
+    value = {name: content for name, content in EXAMPLES["verdict"].value.items() if name != "published_at"}
     assert not VALIDATORS["verdict"].is_valid(value)
     assert not VALIDATORS["verdict"].is_valid(value | {"published_at": None})
     assert VALIDATORS["verdict"].is_valid(value | {"published_at": 1})
@@ -75,8 +75,8 @@ def test_an_output_without_its_time_of_publishing_does_not_fit():
 
 def test_the_story_leads_to_the_examples():
     """What comes in leads to exactly what the examples say goes out."""
-    told = replay(files(REGISTRY.readers)[STORY_FILE].encode().splitlines(), load_rulebook()).by_topic
-    for topic, outputs in told.items():
+    by_topic = replay(files(REGISTRY.readers)[STORY_FILE].encode().splitlines(), load_rulebook()).by_topic
+    for topic, outputs in by_topic.items():
         example = EXAMPLES[topic]
         said = json.loads(json_line(outputs[0]))
         expected, id_ = dict(example.value), outputs[0].id
