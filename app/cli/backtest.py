@@ -31,7 +31,7 @@ _PARTS: Final = " ▏▎▍▌▋▊▉█"
 """Bars of zero to eight eighths of a character."""
 
 
-@click.command()
+@click.command(short_help="Compare rulebooks on recorded events.")
 @click.argument("events")
 @click.option("--base", metavar="RULEBOOK", help="The rulebook in force. [default: the built-in one]")
 @click.option("--with", "other", metavar="RULEBOOK", help="The candidate. [default: the built-in one]")

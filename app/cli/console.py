@@ -12,7 +12,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.logs import configure_logging
 
 
-@click.command()
+@click.command(short_help="Run the web console for moderators.")
 @settings_options
 @rulebook_option
 @click.option("--host", help="Address to listen on; any but loopback requires authentication.  [default: 127.0.0.1]")

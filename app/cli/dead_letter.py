@@ -96,7 +96,7 @@ def _filters(command: F) -> F:
     return with_filter  # type: ignore[return-value]
 
 
-@click.group()
+@click.group(short_help="Inspect, export and resend dead letters.")
 def dead_letter() -> None:
     """Inspect rejected messages, and send repaired ones again.
 

@@ -19,7 +19,7 @@ _LINES: Final = 4
 """Lines of one check's text that are shown after the first."""
 
 
-@click.command()
+@click.command(short_help="Check everything that workers need.")
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 def doctor(settings: Settings, as_json: bool) -> None:

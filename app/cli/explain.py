@@ -26,7 +26,7 @@ _SHORTEST: Final = 6
 """Digits of a verdict id that must be given at least."""
 
 
-@click.command()
+@click.command(short_help="Explain a verdict.")
 @click.argument("verdict_id")
 @click.option(
     "--from",

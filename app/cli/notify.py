@@ -10,7 +10,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.logs import configure_logging
 
 
-@click.command()
+@click.command(short_help="Send alerts to chats, webhooks, Alertmanager.")
 @settings_options
 @click.option(
     "--routes",

@@ -140,11 +140,11 @@ def summary(outputs: Outputs) -> Table:
     for output in REGISTRY.replayed:
         table.add_row(output.summary or output.topic, f"{len(outputs[output.topic]):,}")
     table.add_section()
-    table.add_row("refused", f"{len(outputs.rejected):,}", style="yellow" if outputs.rejected else None)
+    table.add_row("rejected", f"{len(outputs.rejected):,}", style="yellow" if outputs.rejected else None)
     return table
 
 
-@click.command()
+@click.command(short_help="Judge recorded events from a file.")
 @click.argument("events")
 @rulebook_option
 @click.option(

@@ -47,7 +47,7 @@ class _Day(click.ParamType):
 _DAY: Final = _Day()
 
 
-@click.group(invoke_without_command=True)
+@click.group(short_help="Show or check a rulebook.", invoke_without_command=True)
 @click.option(
     "--on",
     type=_DAY,

@@ -12,7 +12,7 @@ from vigil.topics.contracts import PUBLIC, VERSION, asyncapi, schema_of
 from vigil.topics.contracts.files import files, pretty
 
 
-@click.command()
+@click.command(short_help="Print the schemas of the topics.")
 @click.argument("topic", required=False)
 @click.option("--asyncapi", "as_asyncapi", is_flag=True, help="Print all topics as one AsyncAPI 3 document.")
 @click.option(

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vigil.app.cli.common import on_shutdown_signal
 from vigil.app.kafka.wall_clock import wall_ms
+from vigil.app.observability.terminal import silence_kafka_logs
 from vigil.app.simulate import Fault, InvalidSimulationError, Simulation, files
 from vigil.app.simulate.kafka import CannotProduceError, SendCallbacks, SendOptions, produce
 from vigil.app.simulate.options import Duration, Instant, Speed
@@ -33,7 +34,7 @@ _SETTINGS: Final = {
 """Options whose name differs from that of the setting."""
 
 
-@click.command()
+@click.command(short_help="Generate events of rooms and suppliers.")
 @click.option("--broker", metavar="HOST:PORT", help="Send to this Kafka broker; the topics must exist.")
 @click.option(
     "--out",
@@ -269,6 +270,8 @@ def _to_file(
 
 
 def _to_broker(simulation: Simulation, broker: str, options: SendOptions, callbacks: SendCallbacks) -> int:
+    silence_kafka_logs()
+
     async def run() -> int:
         stop = asyncio.Event()
         on_shutdown_signal(stop.set)

@@ -18,7 +18,7 @@ from vigil.app.observability.terminal import console, silence_kafka_logs, table
 _STYLES: Final = {"ok": "green", "warn": "yellow", "missing": "yellow", "fail": "bold red"}
 
 
-@click.command()
+@click.command(short_help="List, check or create the topics.")
 @settings_options
 @click.option("--check", is_flag=True, help="Exit with status 1 unless every topic exists and fits.")
 @click.option("--create", is_flag=True, help="Create missing topics as a worker would.")

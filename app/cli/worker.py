@@ -7,7 +7,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.logs import configure_logging
 
 
-@click.command()
+@click.command(short_help="Run a worker.")
 @settings_options
 @click.option("--web-port", type=click.IntRange(0, 65535), help="Port of /metrics and /health; 0: a free port.")
 def worker(settings: Settings, web_port: int | None) -> None:
