@@ -59,7 +59,7 @@ class DemoView:
     def reason(self, verdict: dict[str, Any]) -> str:
         """Describe a verdict: what the rule says, and the evidence."""
         lasted = (verdict["at"] - verdict["since"]) / 1000
-        span = f" ({lasted:.0f} s from {clock(verdict['since'])} on)" if lasted else ""
+        span = f" ({lasted:.0f} s, from {clock(verdict['since'])})" if lasted else ""
         evidence = verdict["evidence"]
         notes = evidence[-1:] if len(evidence) == 2 else evidence
         evidence_text = "; ".join(plain(f"{clock(item['at'])} {item['note']}", 110) for item in notes)

@@ -37,7 +37,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     config = folder / "config.yml"
     config.write_text(
         "route: {receiver: hook, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}\n"
-        f"receivers: [{{name: hook, webhook_configs: [{{url: 'http://127.0.0.1:{HOOK_PORT}/am', send_resolved: true}}]}}]\n"  # noqa: E501
+        f"receivers: [{{name: hook, webhook_configs: [{{url: 'http://127.0.0.1:{HOOK_PORT}/am', send_resolved: true}}]}}]\n"  # noqa: E501 - one case a line
     )
     with (folder / "log").open("wb") as log:
         child = start_child(
@@ -107,7 +107,7 @@ async def test_an_alert_appears_once_is_updated_stays_and_resolves(alertmanager:
         assert await am.send([opened]) == [Sent()]
         [alert] = await until(lambda: alerts(alertmanager, shown_as))
         assert alert["labels"] == {
-            "alertname": "VigilBlackScreen", "family": "low-quality", "host_id": "host-1", "incident": opened.incident.id,  # noqa: E501
+            "alertname": "VigilBlackScreen", "family": "low-quality", "host_id": "host-1", "incident": opened.incident.id,  # noqa: E501 - one case a line
             "room_id": shown_as, "rule": "black-screen", "team": "x",
         }  # fmt: skip
         assert alert["annotations"]["stage"] == "at-risk"

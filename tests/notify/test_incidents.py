@@ -368,7 +368,7 @@ def test_any_order_with_repeats_and_restarts_opens_once_and_resolves_once(
         for room in ("room-1", "room-2")
     }  # fmt: skip
     cleared = {
-        (m.room_id, m.rule, m.since) for m in story if isinstance(m, Notice) and m.kind in ("risk-cleared", "signal-back")  # noqa: E501
+        (m.room_id, m.rule, m.since) for m in story if isinstance(m, Notice) and m.kind in ("risk-cleared", "signal-back")  # noqa: E501 - one case a line
     }  # fmt: skip
     revisions: dict[str, set[str]] = {}
     for message in story:

@@ -95,7 +95,7 @@ def test_a_route_takes_what_matches_it(route: str, fits: list[IncidentChange], n
 
 
 def test_every_route_that_matches_adds_its_targets() -> None:
-    text = '[[routes]]\nto = ["hook", "ops"]\n[[routes]]\nto = ["chat", "hook"]\n[[routes]]\nto = ["chat"]\nrules = ["layout"]'  # noqa: E501
+    text = '[[routes]]\nto = ["hook", "ops"]\n[[routes]]\nto = ["chat", "hook"]\n[[routes]]\nto = ["chat"]\nrules = ["layout"]'  # noqa: E501 - one case a line
     assert to(text, RISK) == {"hook", "ops", "chat"}
 
 
@@ -174,15 +174,15 @@ ROUTE = '[[routes]]\nto = ["hook"]\n'
     ("text", "said"),
     [
         (ROUTE + 'rule = ["absence"]', "routes.toml:16: [[routes]] no. 1 rule is not known here; did you mean rules?"),
-        (ROUTE + 'rules = ["absense"]', "routes.toml:16: [[routes]] no. 1 rules[0] 'absense' is not known; did you mean absence?"),  # noqa: E501
+        (ROUTE + 'rules = ["absense"]', "routes.toml:16: [[routes]] no. 1 rules[0] 'absense' is not known; did you mean absence?"),  # noqa: E501 - one case a line
         (ROUTE + 'families = ["receptions"]', "did you mean reception?"),
         (ROUTE + 'kinds = ["violations"]', "did you mean violation?"),
         (ROUTE + 'tiers = ["L9"]', "'L9' is not known"),
         (ROUTE + 'quiet = [{ from = "25:00", until = "08:00" }]', "routes.toml:16"),
         (ROUTE + 'quiet = [{ from = "22:00", till = "08:00" }]', "did you mean until?"),
         (ROUTE + 'quiet = [{ from = "22:00", until = "22:00" }]', "begins and ends at one time"),
-        (ROUTE + 'quiet = [{ from = "22:00", until = "08:00", time_zone = "Asia/Shanghay" }]', "did you mean Asia/Shanghai?"),  # noqa: E501
-        (ROUTE + '[[routes]]\nto = ["hok"]', "routes.toml:17: [[routes]] no. 2 to[0] 'hok' is not known; did you mean hook?"),  # noqa: E501
+        (ROUTE + 'quiet = [{ from = "22:00", until = "08:00", time_zone = "Asia/Shanghay" }]', "did you mean Asia/Shanghai?"),  # noqa: E501 - one case a line
+        (ROUTE + '[[routes]]\nto = ["hok"]', "routes.toml:17: [[routes]] no. 2 to[0] 'hok' is not known; did you mean hook?"),  # noqa: E501 - one case a line
         ("", "routes is missing"),
         (ROUTE + "[target.x]", "did you mean targets?"),
         (ROUTE + "[targets.x]", "[targets.x] kind is missing; known here: alertmanager, webhook, chat"),
@@ -192,9 +192,9 @@ ROUTE = '[[routes]]\nto = ["hook"]\n'
         (ROUTE + '[targets.x]\nkind = "webhook"\nurl = "https://u:p@h/b"\nsecret = "s"', "has a password in it"),
         (ROUTE + '[targets.x]\nkind = "webhook"\nurl = "https://h/"\nsecret = "s"\ntimeout_ms = 5', "as timeout_s"),
         (ROUTE + '[targets.x]\nkind = "webhook"\nurl = "https://h/"\nsecret = "s"\nper_minute = 0', "at least 1"),
-        (ROUTE + '[targets.x]\nkind = "chat"\nurl = "slack://a/b/c"', "url is not known here: such a URL is a secret: give its name as url_secret"),  # noqa: E501
+        (ROUTE + '[targets.x]\nkind = "chat"\nurl = "slack://a/b/c"', "url is not known here: such a URL is a secret: give its name as url_secret"),  # noqa: E501 - one case a line
         (ROUTE + '[targets.x]\nkind = "alertmanager"\nurls = []', "must not be empty"),
-        (ROUTE + '[targets.x]\nkind = "alertmanager"\nurls = ["http://a"]\nlabels = { rule = "x" }', "is no label of yours"),  # noqa: E501
+        (ROUTE + '[targets.x]\nkind = "alertmanager"\nurls = ["http://a"]\nlabels = { rule = "x" }', "is no label of yours"),  # noqa: E501 - one case a line
         (ROUTE + 'time_zone = "Mars"\n[targets.y', "not valid TOML"),
     ],
 )  # fmt: skip

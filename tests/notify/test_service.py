@@ -298,7 +298,7 @@ async def test_a_worker_and_a_notifier_that_is_killed_again_and_again(broker_of_
         # A recorded clock goes to its end where there is nothing to read: the worker comes after what it reads.
         await send(broker, messages)
         worker = WorkerProcess(
-            broker, tmp_path / "worker.log", clock="recorded", recorded_until=expected.until, idempotent_producer="false"  # noqa: E501
+            broker, tmp_path / "worker.log", clock="recorded", recorded_until=expected.until, idempotent_producer="false"  # noqa: E501 - one case a line
         )  # fmt: skip
         notify = NotifyProcess(broker, tmp_path, receiver.url, "notify-0")
         try:

@@ -24,8 +24,8 @@ from vigil.topics.verdicts import Evidence
 
 HOSTILE = [
     "<!channel>", "<@U012AB3CD>", "@everyone", "@13800000000", "<https://evil.example|click>", "[x](https://evil.example)",
-    "https://evil.example/a", "www.evil.example", "*bold*", "_it_", "~no~", "`code`", "```", "<b>x</b>", "<at id=all></at>",  # noqa: E501
-    "&lt;!here&gt;", "a\nb\r\nSubject: x", "\x1b[31m", "abc\u202edcba", "\u200b@\u200bhere", "{{ .Labels }}", "${jndi:x}",  # noqa: E501
+    "https://evil.example/a", "www.evil.example", "*bold*", "_it_", "~no~", "`code`", "```", "<b>x</b>", "<at id=all></at>",  # noqa: E501 - one case a line
+    "&lt;!here&gt;", "a\nb\r\nSubject: x", "\x1b[31m", "abc\u202edcba", "\u200b@\u200bhere", "{{ .Labels }}", "${jndi:x}",  # noqa: E501 - one case a line
     "# head", "> quote", "| a | b |", "<font color='warning'>x</font>", "\ud800", "\x00",
 ]  # fmt: skip
 

@@ -16,7 +16,7 @@ from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook
 from vigil.app.domain.rulebook.rooms import GreetingLimits, HarassmentLimits, RoomLimits
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 
-_BY_LABEL: Final[Holds] = lambda frame, limits: True  # noqa: E731
+_BY_LABEL: Final[Holds] = lambda frame, limits: True  # noqa: E731 - a function of one expression
 """The condition of a rule that labels decide: whether a frame carries the label is looked up elsewhere."""
 
 

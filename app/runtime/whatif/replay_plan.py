@@ -92,7 +92,7 @@ def affected(sections: Collection[str], registry: Registry = REGISTRY, *, rooms:
 
 def _over_time(book: Rulebook, name: str) -> list[tuple[int, Any]]:
     """A number of [rooms] with the times from which it is another."""
-    value: Callable[[Any], Any] = lambda limits: getattr(limits, name)  # noqa: E731
+    value: Callable[[Any], Any] = lambda limits: getattr(limits, name)  # noqa: E731 - a function of one expression
     changes: list[tuple[int, Any]] = []
     for dated in book.versions("rooms"):
         if not changes:
