@@ -10,7 +10,7 @@ from vigil.topics.topic import Topic
 from vigil.topics.verdicts import Verdict
 
 
-class SupplierTotals(Struct, frozen=True, kw_only=True):
+class SupplierTotals(Struct, frozen=True):
     """The numbers from which a supplier's metrics and points are computed: counts, and amounts in whole US cents.
 
     `app/domain/suppliers/metric_table.py` says how each one is counted.

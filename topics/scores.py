@@ -9,7 +9,7 @@ from vigil.topics.topic import Example, Topic
 Membership = Literal["verified", "standard"]
 
 
-class Metrics(Struct, frozen=True, kw_only=True):
+class Metrics(Struct, frozen=True):
     """A supplier's RFQ metrics; rates are 0–1 rounded to 6 places or null, amounts strings with two decimals (US$)."""
 
     quotes_month: int
@@ -81,7 +81,7 @@ class Entitlements(Struct, frozen=True, kw_only=True):
     """Star marketing points."""
 
 
-class Counts(Struct, frozen=True, kw_only=True):
+class Counts(Struct, frozen=True):
     """The numbers from which the two rates are computed."""
 
     rfqs_quoted: int

@@ -16,7 +16,7 @@ Metrics. docs/architecture.md has the whole list of what to edit.
 """
 
 from collections.abc import Callable, Mapping
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from vigil.topics.internal import SupplierTotals
@@ -77,7 +77,9 @@ class RfqWindow(NamedTuple):
 
     window: int
     totals: tuple[int, ...]
-    in_time: tuple[int, ...]
+    """Those that count every RFQ."""
+    totals_in_time: tuple[int, ...]
+    """Those that count an RFQ that was quoted in time: all."""
 
 
 class PaymentEffect(NamedTuple):
@@ -99,14 +101,19 @@ MONTHLY: Final = tuple(number for number, row in enumerate(TOTALS) if row.window
 
 MONTHLY_RFQS: Final = tuple(number for number in MONTHLY if isinstance(TOTALS[number], RfqTotal))
 
+
+def _rfq_totals(window: str) -> list[tuple[int, RfqTotal]]:
+    return [(n, row) for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal) and row.window == window]
+
+
 RFQ_WINDOWS: Final = tuple(
     RfqWindow(
-        window,
-        tuple(n for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal) and row.window == key and not row.in_time),
-        tuple(n for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal) and row.window == key and row.in_time),
+        number,
+        tuple(n for n, row in _rfq_totals(window) if not row.in_time),
+        tuple(n for n, row in _rfq_totals(window)),
     )
-    for window, key in enumerate(WINDOWS)
-    if any(isinstance(row, RfqTotal) and row.window == key for row in TOTALS)
+    for number, window in enumerate(WINDOWS)
+    if _rfq_totals(window)
 )
 
 QUOTE_TOTALS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
@@ -132,9 +139,15 @@ PAYMENT_EFFECTS: Final[Mapping[str, tuple[PaymentEffect, ...]]] = {
 }
 """By the kind of event. Effects on months come first: stored month ends are in the order in which they are made."""
 
-NAMES: Final = tuple(row.name for row in TOTALS)
-AMOUNTS: Final = tuple(row.name for row in TOTALS if isinstance(row, PaymentTotal))
-GMV_90D: Final = NAMES.index("gmv_90d")
+_NAMES: Final = (*(row.name for row in TOTALS), "prior_gmv_90d")
+
+IN_ORDER_OF_FIELDS: Final = itemgetter(*(_NAMES.index(name) for name in SupplierTotals.__struct_fields__))
+"""Sorts the totals, followed by `prior_gmv_90d`, into the order of the fields of SupplierTotals."""
+
+AMOUNTS: Final = (*(n for n, row in enumerate(TOTALS) if isinstance(row, PaymentTotal)), len(TOTALS))
+"""Amounts of money among the totals, `prior_gmv_90d` included: they are published within bounds."""
+
+GMV_90D: Final = _NAMES.index("gmv_90d")
 
 
 # ---- for publishing ----------------------------------------------------------------------------------------------
@@ -145,10 +158,10 @@ CENTS: Final = 100
 
 def _rate(part: str, whole: str) -> Callable[[SupplierTotals], float | None]:
     """The quotient of two totals, rounded to 6 places; None if the whole is 0."""
-    both = attrgetter(part, whole)
+    part_and_whole = attrgetter(part, whole)
 
     def rate(totals: SupplierTotals) -> float | None:
-        counted, of = both(totals)
+        counted, of = part_and_whole(totals)
         return round(counted / of, 6) if of else None
 
     return rate
@@ -174,15 +187,17 @@ METRICS: Final[Mapping[str, Callable[[SupplierTotals], object]]] = {
 }
 """How each field of the published Metrics is computed from the totals."""
 
-_COUNTS: Final = tuple((name, attrgetter(name)) for name in Counts.__struct_fields__)
+_METRICS: Final[tuple[Callable[[SupplierTotals], Any], ...]] = tuple(
+    METRICS[name] for name in Metrics.__struct_fields__
+)
+_COUNTS: Final = attrgetter(*Counts.__struct_fields__)
 
 
 def published_metrics(totals: SupplierTotals) -> Metrics:
     """The `metrics` of a `supplier-score`."""
-    values: dict[str, Any] = {name: compute(totals) for name, compute in METRICS.items()}
-    return Metrics(**values)
+    return Metrics(*[compute(totals) for compute in _METRICS])
 
 
 def published_counts(totals: SupplierTotals) -> Counts:
     """The `counts` of a `supplier-score`: totals of the same names."""
-    return Counts(**{name: value_of(totals) for name, value_of in _COUNTS})
+    return Counts(*_COUNTS(totals))

@@ -27,9 +27,9 @@ from vigil.app.domain.suppliers.entries import PaymentEntry, QuoteEntry, RfqEntr
 from vigil.app.domain.suppliers.metric_table import (
     AMOUNTS,
     GMV_90D,
+    IN_ORDER_OF_FIELDS,
     MONTHLY,
     MONTHLY_RFQS,
-    NAMES,
     PAYMENT_EFFECTS,
     QUOTE_TOTALS,
     REACTIONS,
@@ -45,10 +45,6 @@ from vigil.topics.suppliers import Payment, Quote
 
 MAX_CENTS: Final = 10**18
 """Published amounts are at most ten quadrillion dollars (decided: readers of JSON hold integers of 64 bits)."""
-
-
-def _published(cents: int) -> int:
-    return min(max(cents, 0), MAX_CENTS)
 
 
 class SupplierMetrics:
@@ -115,7 +111,8 @@ class SupplierMetrics:
             self._quoted(event)
             self._submitted(entry, at)
         elif entry.submitted is not None:
-            self._count_quote(event.kind, entry.submitted, max(at, entry.submitted))
+            for total, window in QUOTE_TOTALS[event.kind]:
+                self._add_window(total, window, 1, entry.submitted, max(at, entry.submitted))
 
     def payment(self, event: Payment) -> None:
         """Count the event of a payment that is not a duplicate."""
@@ -189,24 +186,27 @@ class SupplierMetrics:
         self._payments.dump(into)
 
     def _totals(self, sums: "list[int] | tuple[int, ...]", month: int) -> SupplierTotals:
-        values = dict(zip(NAMES, sums, strict=True))
-        for name in AMOUNTS:
-            if not 0 <= values[name] <= MAX_CENTS:
-                values[name] = _published(values[name])
-        prior = self.month_end_totals.get(month - 1, ZERO)[GMV_90D]
-        return SupplierTotals(**values, prior_gmv_90d=_published(prior))
+        values = [*sums, self.month_end_totals.get(month - 1, ZERO)[GMV_90D]]
+        for number in AMOUNTS:
+            if not 0 <= values[number] <= MAX_CENTS:
+                values[number] = min(max(values[number], 0), MAX_CENTS)
+        return SupplierTotals(*IN_ORDER_OF_FIELDS(values))
 
     # ---- counting ---------------------------------------------------------------------------------------------
 
     def _submitted(self, entry: QuoteEntry, at: int) -> None:
         """Count a quote from its submission on, and the events of it that came before that."""
-        self._count_quote("submitted", at, at)
+        for total, window in QUOTE_TOTALS["submitted"]:
+            self._add_window(total, window, 1, at, at)
         for kind in REACTIONS:
             reacted: int | None = getattr(entry, kind)
-            if reacted is not None and reacted <= at - self._rules.quote_memory:
+            if reacted is None:
+                continue
+            if reacted <= at - self._rules.quote_memory:
                 setattr(entry, kind, None)  # it belongs to an expired quote of the same id
-            elif reacted is not None:
-                self._count_quote(kind, at, max(at, reacted))
+                continue
+            for total, window in QUOTE_TOTALS[kind]:
+                self._add_window(total, window, 1, at, max(at, reacted))
 
     def _quoted(self, event: Quote) -> None:
         """The supplier quoted on an RFQ, for the first time or again."""
@@ -219,7 +219,8 @@ class SupplierMetrics:
             rfq = self._rfq[rfq_id] = RfqEntry(rfq_id, at, rfq_at, at, (month,))
             self._rfqs.add(rfq)
             self._count_rfq(rfq, 1)
-            self._count_rfq_in_month(at, month)
+            for total in MONTHLY_RFQS:
+                self._add_to_month(total, at, month, 1)
             return
         self._rfqs.touch(rfq)
         memory = self._rules.quote_memory
@@ -234,7 +235,8 @@ class SupplierMetrics:
         rfq.last_at = max(rfq.last_at, at)
         if month not in rfq.months:
             rfq.months = (*rfq.months, month)
-            self._count_rfq_in_month(at, month)
+            for total in MONTHLY_RFQS:
+                self._add_to_month(total, at, month, 1)
 
     def _count_rfq(self, rfq: RfqEntry, by: int) -> None:
         """Count an RFQ in the rolling windows by its first quote, `by` 1, or −1 to undo that."""
@@ -245,20 +247,8 @@ class SupplierMetrics:
             for window, totals, totals_in_time in RFQ_WINDOWS:
                 start, until = max(first, rules.start), min(first + rules.windows[window], rules.until)
                 if start < until:
-                    for total in totals:
+                    for total in totals_in_time if in_time else totals:
                         self._add_interval(total, by, start, until)
-                    if in_time:
-                        for total in totals_in_time:
-                            self._add_interval(total, by, start, until)
-
-    def _count_rfq_in_month(self, at: int, month: int) -> None:
-        for total in MONTHLY_RFQS:
-            self._add_to_month(total, at, month, 1)
-
-    def _count_quote(self, kind: str, submitted: int, since: int) -> None:
-        """Count the event of a quote from `since` until the quote leaves the window by its submission."""
-        for total, window in QUOTE_TOTALS[kind]:
-            self._add_window(total, window, 1, submitted, since)
 
     def _count_payment(self, kind: str, at: int, cents: int) -> None:
         for total, window, sign in PAYMENT_EFFECTS[kind]:
@@ -322,9 +312,9 @@ class SupplierMetrics:
         for quote in self._quotes:
             submitted = quote.submitted
             if submitted is not None:
-                self._count_quote("submitted", submitted, submitted)
-                for kind, at in quote.times(REACTIONS):
-                    self._count_quote(kind, submitted, max(submitted, at))
+                for kind, at in quote.times(QUOTE_TOTALS):
+                    for total, window in QUOTE_TOTALS[kind]:
+                        self._add_window(total, window, 1, submitted, max(submitted, at))
         for payment in self._payments:
             for kind, at in payment.times(PAYMENT_EFFECTS):
                 self._count_payment(kind, at, getattr(payment, f"{kind}_cents"))

@@ -137,15 +137,21 @@ class SupplierState:
         elif isinstance(event, AssessedScore):
             self._apply_assessed(event, collector)
         else:
-            self._apply_profile(event, passed, collector)
+            self._advance(max(event.at, passed), passed)
+            self._note_time(event.at)
+            if isinstance(event, SupplierProfile):
+                self._main.first_at = min(self._main.first_at, event.at)
+            self._profiles.add(event)
+            self._leave_former_industries(collector)
 
     def _apply_counted(self, event: Quote | Payment, passed: int, collector: OutputCollector) -> None:
         main, at = self._main, event.at
-        is_quote = isinstance(event, Quote)
-        if at <= passed - (self._rules.quote_memory if is_quote else self._rules.payment_memory):
+        is_payment = isinstance(event, Payment)
+        if at <= passed - (self._rules.payment_memory if is_payment else self._rules.quote_memory):
             collector.count("too_old")
             return
-        metrics = self._advance_with(at, passed)
+        metrics = self._advance(at if at > passed else passed, passed)
+        self._note_time(at)
         if at < main.first_at:
             main.first_at = at
         main.active = True
@@ -157,22 +163,13 @@ class SupplierState:
             id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
             collector.emit("quote-by-rfq", event.rfq_id, id_, at, event)
 
-    def _apply_profile(self, event: SupplierProfile | ProfileDeleted, passed: int, collector: OutputCollector) -> None:
-        self._advance_with(event.at, passed)
-        if isinstance(event, SupplierProfile):
-            self._main.first_at = min(self._main.first_at, event.at)
-        self._profiles.add(event)
-        self._leave_former_industries(collector)
-
-    def _advance_with(self, at: int, passed: int) -> SupplierMetrics:
-        """Advance to an event of the time `at`."""
-        metrics = self._advance(max(at, passed), passed)
+    def _note_time(self, at: int) -> None:
+        """Note an event of the time `at`."""
         self._changed = True
         if at <= self._assessed_end:
             self._month_changed = True
         if at > self._main.latest_at:
             self._main.latest_at = at
-        return metrics
 
     def _apply_assessed(self, assessed: AssessedScore, collector: OutputCollector) -> None:
         """Take the assessed score from the industry; one that is out of date has no effect."""
