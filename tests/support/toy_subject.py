@@ -107,9 +107,14 @@ class ShelfLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """A shelf with less is nearly empty."""
 
 
+VERSION: Final = 1
+"""Of the stored state."""
+
+
 class _Main(Struct, array_like=True):
     """The stored state of a shelf."""
 
+    version: int = VERSION
     stock: int = 0
     at: int = 0
 
@@ -121,6 +126,8 @@ class ShelfState:
         self._shelf_id = shelf_id
         self._rulebook = rulebook
         self._main = msgspec.msgpack.decode(parts[b""], type=_Main) if parts else _Main()
+        if self._main.version != VERSION:
+            raise ValueError(f"shelf {shelf_id!r} is stored in version {self._main.version}; this is for {VERSION}")
         self._changed = self._unpublished = False
 
     def apply(self, event: StockChange, watermark: int, collector: OutputCollector) -> None:

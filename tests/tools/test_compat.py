@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tools import compat
+from vigil.topics.catalog import VERSION
 
 TODAY = compat.today()
 Change = Callable[[dict[str, Any]], object]
@@ -197,5 +198,5 @@ def test_a_planted_break_fails_the_check(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(compat, "today", lambda: after("verdict", drop("room_id")))
     assert compat.main_with([]) == 1
     line = capsys.readouterr().err
-    assert "breaks contract 1.0: verdict: $.room_id: is gone" in line
+    assert f"breaks contract {VERSION}: verdict: $.room_id: is gone" in line
     assert "raise VERSION" in line

@@ -264,6 +264,11 @@ class ConsoleModel:
             self.fresh.append(review.verdict_id)
         self.changed |= {("verdict", review.verdict_id), ("host", review.host_id)}
 
+    @property
+    def viewed(self) -> frozenset[str]:
+        """The outputs that pages show; the others are only kept."""
+        return frozenset({*self._fold, "supplier-score"})
+
     # ---- what pages ask for -----------------------------------------------------------------------------------
 
     def action(self, verdict_id: str) -> Action | None:

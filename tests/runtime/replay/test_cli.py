@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from tests.support.harness import recorded
 from tests.support.stories import HOUR, MIN, ROOM, START, S, comment, entry, frame, frames
 from vigil.app.cli.main import main
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.simulate import Simulation
 from vigil.topics.rooms import BuyerEntry, Comment
 
@@ -94,7 +95,8 @@ def refused(tmp_path: Path, events: bytes) -> list[Any]:
 def test_a_replay_writes_every_file_and_ends_with_0(tmp_path: Path) -> None:
     result, files = run(tmp_path, lines(missed()))
     assert result.exit_code == 0
-    assert files.keys() == FILES
+    assert files.keys() == {f"{output.topic}.jsonl" for output in REGISTRY.replayed} | {"dead-letter.jsonl"}
+    assert files.keys() >= FILES
     (verdict,) = files["verdict.jsonl"]
     assert (verdict["rule"], verdict["since"], verdict["at"]) == ("greeting-miss", START + S, START + 30 * S)
     assert [action["action_id"] for action in files["enforcement.jsonl"]] == [verdict["verdict_id"]]
@@ -200,7 +202,8 @@ def test_no_events_give_empty_files(tmp_path: Path) -> None:
     for empty in (b"", b"\n", b" \n\r\n\t\n"):
         result, files = run(tmp_path, empty)
         assert result.exit_code == 0
-        assert files == {name: [] for name in FILES}
+        assert files.keys() >= FILES
+        assert not any(files.values())
 
 
 def test_blank_lines_are_skipped_but_count_as_lines(tmp_path: Path) -> None:
