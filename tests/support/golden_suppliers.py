@@ -27,7 +27,7 @@ from vigil.app.domain.rfqs.machine import RfqMachine
 from vigil.app.domain.suppliers.machine import SupplierMachine
 
 FILE: Final = Path(__file__).parents[1] / "domain" / "suppliers" / "golden-state-1.json"
-LOGICS: Final = (SupplierMachine(RULEBOOK), IndustryMachine(RULEBOOK), RfqMachine(RULEBOOK))
+MACHINES: Final = (SupplierMachine(RULEBOOK), IndustryMachine(RULEBOOK), RfqMachine(RULEBOOK))
 KEYS: Final = ("s", "toys", "rfq")
 UNTIL: Final = at("2022-09-20")
 

@@ -1,4 +1,4 @@
-"""Builders for stories of hosts: verdicts and reviews told briefly, played into a host's state, crash by crash."""
+"""Builders for stories of hosts: verdicts and reviews, played into a host's state with crashes in between."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ from vigil.topics.reviews import Review
 from vigil.topics.verdicts import Action, Verdict
 
 DAY = 24 * 60 * 60 * 1000
-START = 1_660_000_000_000  # 2022-08-08, after every rule came into force
+START = 1_660_000_000_000  # 2022-08-08, after every rule became effective
 RULEBOOK = load_rulebook()
 
 FAMILY_OF = {
@@ -49,7 +49,7 @@ def verdict(rule: str, at: int, verdict_id: str | None = None) -> Verdict:
 
 def review(verdict_id: str, at: int, decision: str = "overturned", offset: int | None = 0) -> ReceivedReview:
     """A review `at` ms after START."""
-    told = Review(
+    sent = Review(
         verdict_id=verdict_id,
         host_id="host",
         decision=decision,  # type: ignore[arg-type]
@@ -57,11 +57,11 @@ def review(verdict_id: str, at: int, decision: str = "overturned", offset: int |
         reason="looked again",
         at=START + at,
     )
-    return ReceivedReview(told, 3, offset, b"host", b'{"as":"it came"}')
+    return ReceivedReview(sent, 3, offset, b"host", b'{"as":"it came"}')
 
 
 class Played(Struct):
-    """What a story led to."""
+    """The outcome of a story."""
 
     actions: list[Action]
     letters: list[DeadLetter]
@@ -88,7 +88,7 @@ class Stage:
         self._crashes = iter(crashes) if crashes is not None else None
 
     def play(self, *story: HostEvent) -> "Stage":
-        """Apply events in the order given; the clock is the largest event time so far."""
+        """Apply events in the order given; the watermark is the largest event time so far."""
         for event in story:
             self.advance(max(self.watermark, event.at))
             if not self.machine.is_duplicate(self.state, event):
@@ -97,7 +97,7 @@ class Stage:
         return self
 
     def advance(self, watermark: int) -> "Stage":
-        """Move the clock: the deadlines below it are met one after another."""
+        """Advance the watermark and fire the timers below it one by one."""
         self.watermark = watermark
         while self.state.next_timer() < watermark:
             self.state.on_timer(self.state.next_timer(), self.collector)
@@ -107,11 +107,11 @@ class Stage:
     def _checkpoint(self) -> None:
         if self._crashes is None or not next(self._crashes, True):
             return
-        for name, part in self.state.dump_changes().items():
-            if part is None:
-                self.stored.pop(name, None)
+        for key, chunk in self.state.dump_changes().items():
+            if chunk is None:
+                self.stored.pop(key, None)
             else:
-                self.stored[name] = part
+                self.stored[key] = chunk
         self.state = self.machine.load("host", self.stored)
 
     def end(self) -> "Stage":
@@ -120,7 +120,7 @@ class Stage:
         return self
 
     @property
-    def told(self) -> Played:
+    def result(self) -> Played:
         bodies = [output.body for output in self.collector.outputs]
         return Played(
             actions=[body for body in bodies if isinstance(body, Action)],
@@ -132,4 +132,4 @@ class Stage:
 
 def played(*story: HostEvent, rulebook: Rulebook = RULEBOOK) -> Played:
     """The story played with a crash after every event."""
-    return Stage(rulebook, crashes=iter(lambda: True, None)).play(*story).told
+    return Stage(rulebook, crashes=iter(lambda: True, None)).play(*story).result

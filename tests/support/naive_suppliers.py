@@ -1,6 +1,6 @@
-"""The rules of metrics and scores once more, slowly: all is counted anew from the set of events, for one instant.
+"""An independent model of metrics and scores: everything is counted from the set of events, for one instant.
 
-Its numbers are written down here and not taken from the rulebook, so that the two can be held against each other.
+Its numbers are written here and not taken from the rulebook, so that the two can be compared.
 """
 
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ class Seen:
         default = {"industry": "unknown", "membership": "standard", "stars": 0}
         self.profile = max(profiles, key=lambda value: value["at"], default=default)
 
-    def figures(self) -> dict[str, Any]:
+    def totals(self) -> dict[str, Any]:
         now = self.now
         submitted = [value for value in self.quotes if value["kind"] == "submitted"]
         first: dict[str, Any] = {}
@@ -106,27 +106,27 @@ def by_rank(value: Any, values: list[Any]) -> tuple[int, int]:
 
 
 def scored(lines: list[Line], now: int) -> dict[str, dict[str, Any]]:
-    """Points, ranks and figures of every supplier as of `now`."""
+    """Points, ranks and totals of every supplier as of `now`."""
     new = now >= NEW_RULES
     suppliers = sorted({line.key for line in lines if line.topic})
     seen = {supplier: Seen(lines, supplier, now) for supplier in suppliers}
-    figures = {supplier: one.figures() for supplier, one in seen.items()}
+    totals = {supplier: one.totals() for supplier, one in seen.items()}
     before = month_start(month_of(now)) - 1
-    told = {}
+    results = {}
     for supplier, one in seen.items():
         if not one.any:
             continue
-        mine = figures[supplier]
+        mine = totals[supplier]
         quoted = [
             other
             for other in suppliers
-            if seen[other].profile["industry"] == one.profile["industry"] and figures[other]["quotes_month"]
+            if seen[other].profile["industry"] == one.profile["industry"] and totals[other]["quotes_month"]
         ]
-        rates = {s: Fraction(figures[s]["in_time"], figures[s]["rfqs"]) if figures[s]["rfqs"] else None for s in quoted}
+        rates = {s: Fraction(totals[s]["in_time"], totals[s]["rfqs"]) if totals[s]["rfqs"] else None for s in quoted}
         points = {"quotes": 0, "response": 0, "reply": 0, "gmv": 0, "bonus": 0}
         ranks = None
         if supplier in quoted:
-            points["quotes"], quotes_rank = by_rank(mine["quotes_month"], [figures[s]["quotes_month"] for s in quoted])
+            points["quotes"], quotes_rank = by_rank(mine["quotes_month"], [totals[s]["quotes_month"] for s in quoted])
             points["response"], response_rank = by_rank(rates[supplier], list(rates.values()))
             ranks = (quotes_rank, response_rank, len(quoted))
         if mine["replied"]:
@@ -134,41 +134,41 @@ def scored(lines: list[Line], now: int) -> dict[str, dict[str, Any]]:
             points["reply"] = next(steps, 6 if new else 3)
         points["gmv"] = next((points for least, points in GMV[new] if mine["gmv_90d"] >= least), 0)
         if one.profile["membership"] == "verified":
-            closing = Seen(lines, supplier, before).figures()["gmv_90d"]
-            points["bonus"] = 20 if now < at("2022-07-01") or closing >= 1_000_00 else 0
-        told[supplier] = {
+            at_month_end = Seen(lines, supplier, before).totals()["gmv_90d"]
+            points["bonus"] = 20 if now < at("2022-07-01") or at_month_end >= 1_000_00 else 0
+        results[supplier] = {
             "profile": {key: one.profile[key] for key in ("industry", "membership", "stars")},
-            "figures": mine,
+            "totals": mine,
             "points": points,
             "ranks": ranks,
             "score": sum(points.values()),
         }
-    return told
+    return results
 
 
 def final(lines: list[Line]) -> dict[str, dict[str, Any]]:
     """The end of a recording by the rules: what every supplier's last line must say."""
     now = max(line.at for line in lines)
     lines = first_arrivals(lines)
-    told = scored(lines, now)
+    results = scored(lines, now)
     month = shifted(month_of(now), -1)
     while month_start(shifted(month, 1)) + 48 * HOUR > now:
         month = shifted(month, -1)
     assessed = scored(lines, month_start(shifted(month, 1)) - 1)
-    for supplier, one in told.items():
+    for supplier, one in results.items():
         then = assessed.get(supplier)
         one["assessed"] = None if then is None else (f"{month[0]}-{month[1]:02}", then["score"])
-    return told
+    return results
 
 
 def shown(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What was published, in the same words."""
-    told = {}
+    results = {}
     for supplier, line in scores.items():
         counts, metrics, ranks = line["counts"], line["metrics"], line["ranks"]
-        told[supplier] = {
+        results[supplier] = {
             "profile": {key: line[key] for key in ("industry", "membership", "stars")},
-            "figures": {
+            "totals": {
                 "quotes_month": metrics["quotes_month"],
                 "rfqs": counts["rfqs_quoted"],
                 "in_time": counts["rfqs_in_time"],
@@ -184,4 +184,4 @@ def shown(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "score": line["predicted"],
             "assessed": (line["assessed"]["month"], line["assessed"]["score"]) if line["assessed"] else None,
         }
-    return told
+    return results

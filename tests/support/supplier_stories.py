@@ -1,4 +1,4 @@
-"""Stories of suppliers: events told briefly, played through the real shards from quotes to scores and pins."""
+"""Builders for stories of suppliers: events, played through the real shards from quotes to scores and pins."""
 
 import json
 from datetime import datetime
@@ -109,7 +109,7 @@ def deleted(supplier: str = "s") -> Line:
 
 
 def tick(when: int) -> Line:
-    """Something that happens elsewhere: it moves the clock alone."""
+    """An event elsewhere: it only advances the watermark."""
     return Line("", "", {"at": when})
 
 
@@ -125,13 +125,13 @@ class Ended(NamedTuple):
     """What a story led to."""
 
     scores: dict[str, Any]
-    """The last line of each supplier."""
+    """The last score of each supplier."""
     pins: list[dict[str, Any]]
     counts: dict[str, int]
 
 
 class Chain:
-    """The shards of suppliers, industries and RFQs, one each, with internal topics between them and one clock."""
+    """The shards of suppliers, industries and RFQs, one each, with internal topics between them and one watermark."""
 
     def __init__(self, rulebook: Rulebook = RULEBOOK, lateness: int = 2 * SECOND) -> None:
         self.collector = OutputCollector()
@@ -151,17 +151,17 @@ class Chain:
         """Every message by topic, as Kafka keeps it."""
 
     def play(self, *lines: Line) -> "Chain":
-        """Lines in the order of their arrival; the clock follows the largest time."""
+        """Lines in the order of their arrival; the watermark follows the largest time."""
         for line in lines:
             if line.topic:
                 value = None if line.value is None else json.dumps(line.value).encode()
-                self._hand_on(line.topic, line.key.encode(), value)
+                self._append(line.topic, line.key.encode(), value)
             self._latest = max(self._latest, line.at)
             self.advance(self._latest - self._lateness)
         return self
 
     def advance(self, watermark: int) -> "Chain":
-        """Move the clock on."""
+        """Advance the watermark."""
         self.watermark = watermark
         for shard in self.shards:
             shard.advance_watermark(watermark)
@@ -169,13 +169,13 @@ class Chain:
         return self
 
     def checkpoint(self) -> "Chain":
-        """A checkpoint of every shard: what changed is told."""
+        """A checkpoint of every shard: what changed is published."""
         for number in range(len(self.shards)):
             self._checkpoint(number)
         return self
 
     def crash(self) -> "Chain":
-        """Every shard checkpoints, is lost, and comes back from what is stored; what it owes is sent once more."""
+        """Every shard checkpoints, is lost, and is restored from what is stored; its outbox is sent again."""
         for number, machine in enumerate(self._machines):
             self._checkpoint(number)
             store = ChangelogStore()
@@ -198,8 +198,8 @@ class Chain:
     def _save(self, number: int, snapshot: Any) -> None:
         self._logs[number] += snapshot.changelog()
         self.shards[number].confirm(snapshot)
-        for owed in snapshot.outputs:
-            self._out(owed.topic, owed.key, owed.id, owed.payload)
+        for output in snapshot.outputs:
+            self._out(output.topic, output.key, output.id, output.payload)
 
     def end(self) -> Ended:
         """The input has ended."""
@@ -215,7 +215,7 @@ class Chain:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """The last line of `supplier-score` by supplier."""
+        """The last message of `supplier-score` by supplier."""
         last: dict[str, Any] = {}
         for topic, key, _, body in self.published:
             if topic == "supplier-score":
@@ -245,9 +245,9 @@ class Chain:
     def _out(self, topic: str, key: bytes | None, id_: str, payload: bytes | None) -> None:
         self.published.append((topic, key or b"", id_, None if payload is None else json.loads(payload)))
         if any(topic in machine.topics for machine in self._machines):
-            self._hand_on(topic, key, payload)
+            self._append(topic, key, payload)
 
-    def _hand_on(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+    def _append(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         for shard in self.shards:
             if topic in shard.machine.topics:
                 messages = self._messages.setdefault(topic, [])

@@ -58,7 +58,7 @@ def test_the_nth_violation_leads_to_the_nth_step_and_stays_on_the_last(rule: str
     [("greeting-miss", 90), ("absence", 90), ("black-screen", 90), ("prohibited-goods", 180)],
 )
 @pytest.mark.parametrize(("early", "count"), [(1, 2), (0, 1)])
-def test_a_violation_exactly_a_window_ago_counts_no_more(rule: str, window: int, early: int, count: int) -> None:
+def test_a_violation_exactly_a_window_ago_does_not_count(rule: str, window: int, early: int, count: int) -> None:
     actions = played(verdict(rule, 0), verdict(rule, window * DAY - early)).actions
     assert [action.count for action in actions] == [1, count]
 
@@ -119,13 +119,13 @@ def test_an_action_without_a_ban_has_no_ban_until_though_another_ban_runs() -> N
     assert (actions[2].ban_days, actions[2].ban_until) == (None, None)
 
 
-def test_before_a_ladder_came_into_force_nothing_follows_but_it_counts() -> None:
+def test_before_a_ladder_is_effective_a_violation_has_no_action_but_counts() -> None:
     in_force = RULEBOOK.versions("ladder.reception")[0].start
     actions = played(verdict("absence", in_force - START - 1), verdict("absence", in_force - START)).actions
     assert [(action.at, action.count) for action in actions] == [(in_force, 2)]
 
 
-def test_removing_what_was_added_leaves_what_was_there() -> None:
+def test_removing_a_violation_undoes_adding_it() -> None:
     counts = LadderCounts(RULEBOOK)
     first, late = Violation(START, "a", "absence", "reception"), Violation(START - 1, "b", "absence", "reception")
     counts.add(first)

@@ -1,4 +1,4 @@
-"""What comes to a shard of hosts as messages: a repeat counts once, and what is keyed by another host is refused."""
+"""Messages of a shard of hosts: a repeat counts once, and one that is keyed by another host is rejected."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ class Message(NamedTuple):
     value: bytes | None
 
 
-def told(*verdicts: Verdict, key: bytes = b"host") -> Shard:
+def ingested(*verdicts: Verdict, key: bytes = b"host") -> Shard:
     shard = Shard(HostMachine(RULEBOOK, 2000), 2000)
     for offset, each in enumerate(verdicts):
         shard.ingest(0, [Message(offset, key, encode_body(each))])
@@ -23,14 +23,14 @@ def told(*verdicts: Verdict, key: bytes = b"host") -> Shard:
 
 
 def test_a_verdict_that_is_published_twice_counts_once() -> None:
-    shard = told(verdict("absence", 0, "a"), verdict("absence", 0, "a"), verdict("absence", DAY, "b"))
+    shard = ingested(verdict("absence", 0, "a"), verdict("absence", 0, "a"), verdict("absence", DAY, "b"))
     actions = [output.body for output in shard.collector.outputs if isinstance(output.body, Action)]
     assert [(action.action_id, action.revision, action.count) for action in actions] == [("a", 1, 1), ("b", 1, 2)]
     assert shard.collector.counts["duplicates:verdict-by-host"] == 1
 
 
-def test_a_verdict_that_is_keyed_by_another_host_is_refused() -> None:
-    [letter] = [output.body for output in told(verdict("absence", 0), key=b"other").collector.outputs]
+def test_a_verdict_that_is_keyed_by_another_host_is_rejected() -> None:
+    [letter] = [output.body for output in ingested(verdict("absence", 0), key=b"other").collector.outputs]
     assert isinstance(letter, DeadLetter)
     assert letter.detail == "the key 'other' is not the host_id 'host'"
 

@@ -21,16 +21,16 @@ BANS = {
 
 
 def expected(story: Sequence[HostEvent]) -> dict[str, tuple[str, int | None, int | None]]:
-    """By the words of the rules, slowly: status of each action, and count and end of the ban of an active one."""
+    """Computed slowly from the text of the rules: status of each action; count and end of the ban of an active one."""
     verdicts = {event.verdict_id: event for event in story if isinstance(event, Verdict)}
     reviews = [event for event in story if isinstance(event, ReceivedReview)]
-    stands = {}
+    latest = {}
     for each in sorted(reviews, key=lambda each: (each.at, each.offset)):
-        stands[each.review.verdict_id] = each.review.decision
-    counted = [each for each in verdicts.values() if stands.get(each.verdict_id) != "overturned"]
+        latest[each.review.verdict_id] = each.review.decision
+    counted = [each for each in verdicts.values() if latest.get(each.verdict_id) != "overturned"]
     counted.sort(key=lambda each: (each.at, each.verdict_id))
     result: dict[str, tuple[str, int | None, int | None]] = {
-        name: ("withdrawn", None, None) for name in verdicts if stands.get(name) == "overturned"
+        name: ("withdrawn", None, None) for name in verdicts if latest.get(name) == "overturned"
     }
     ends: list[int] = []
     for index, each in enumerate(counted):
@@ -72,10 +72,10 @@ def stories(draw: st.DrawFn) -> list[HostEvent]:
 @given(stories())
 def test_in_any_order_of_arrival_the_actions_are_those_of_the_set(story: list[HostEvent]) -> None:
     stage = Stage(wait_ms=None).play(*story)
-    assert shown(stage.told.final) == expected(story)
+    assert shown(stage.result.final) == expected(story)
     known = {event.verdict_id for event in story if isinstance(event, Verdict)}
     unknown = [event for event in story if isinstance(event, ReceivedReview) and event.review.verdict_id not in known]
-    assert [letter.offset for letter in stage.end().told.letters] == [event.offset for event in unknown]
+    assert [letter.offset for letter in stage.end().result.letters] == [event.offset for event in unknown]
 
 
 @settings(max_examples=100, deadline=None)
@@ -96,7 +96,7 @@ def test_a_crash_after_any_event_and_any_repeat_changes_nothing(
 @given(stories())
 def test_revisions_of_an_action_rise_by_one_and_each_says_something_new(story: list[HostEvent]) -> None:
     latest: dict[str, Action] = {}
-    for action in Stage(wait_ms=None).play(*story).told.actions:
+    for action in Stage(wait_ms=None).play(*story).result.actions:
         before = latest.get(action.action_id)
         assert action.revision == (1 if before is None else before.revision + 1)
         assert before is None or any(
@@ -118,7 +118,7 @@ def test_a_host_with_hundreds_of_verdicts_stores_only_what_changed() -> None:
     assert len(changed[b"v500"] or b"") < 300
 
 
-def test_the_logic_names_its_topics_in_order_of_rank() -> None:
+def test_the_machine_names_its_topics_in_the_order_of_source_index() -> None:
     machine = HostMachine(RULEBOOK, 2000)
     assert machine.topics == ("verdict-by-host", "review")
     assert machine.order == Arrival()

@@ -9,17 +9,17 @@ from vigil.app.engine.watermark import MIN_TIME
 from vigil.topics.verdicts import Action
 
 
-def told(actions: list[Action]) -> list[tuple[str, int, str, int, int | None]]:
+def brief(actions: list[Action]) -> list[tuple[str, int, str, int, int | None]]:
     return [(action.action_id, action.revision, action.status, action.count, action.ban_days) for action in actions]
 
 
 THREE = (verdict("absence", 0, "a"), verdict("absence", DAY, "b"), verdict("absence", 2 * DAY, "c"))
-AS_THEY_CAME = [("a", 1, "active", 1, None), ("b", 1, "active", 2, 7), ("c", 1, "active", 3, 15)]
+FIRST_REVISIONS = [("a", 1, "active", 1, None), ("b", 1, "active", 2, 7), ("c", 1, "active", 3, 15)]
 
 
 def test_an_overturned_verdict_is_withdrawn_and_later_ones_count_one_less() -> None:
-    assert told(played(*THREE, review("a", 3 * DAY)).actions) == [
-        *AS_THEY_CAME,
+    assert brief(played(*THREE, review("a", 3 * DAY)).actions) == [
+        *FIRST_REVISIONS,
         ("a", 2, "withdrawn", 1, None),
         ("b", 2, "active", 1, None),
         ("c", 2, "active", 2, 7),
@@ -27,7 +27,7 @@ def test_an_overturned_verdict_is_withdrawn_and_later_ones_count_one_less() -> N
 
 
 def test_overturning_the_last_changes_no_other() -> None:
-    assert told(played(*THREE, review("c", 3 * DAY)).actions) == [*AS_THEY_CAME, ("c", 2, "withdrawn", 3, 15)]
+    assert brief(played(*THREE, review("c", 3 * DAY)).actions) == [*FIRST_REVISIONS, ("c", 2, "withdrawn", 3, 15)]
 
 
 def test_a_withdrawn_action_keeps_every_field_of_its_last_active_revision() -> None:
@@ -43,15 +43,15 @@ def test_a_withdrawn_action_keeps_every_field_of_its_last_active_revision() -> N
 
 def test_a_later_uphold_puts_it_back() -> None:
     final = played(*THREE, review("a", 3 * DAY), review("a", 4 * DAY, "upheld")).final
-    assert told(list(final.values())) == [
+    assert brief(list(final.values())) == [
         ("a", 3, "active", 1, None),
         ("b", 3, "active", 2, 7),
         ("c", 3, "active", 3, 15),
     ]
 
 
-def test_upholding_what_stands_changes_nothing() -> None:
-    assert told(played(*THREE, review("a", 3 * DAY, "upheld")).actions) == AS_THEY_CAME
+def test_upholding_a_verdict_that_counts_changes_nothing() -> None:
+    assert brief(played(*THREE, review("a", 3 * DAY, "upheld")).actions) == FIRST_REVISIONS
 
 
 def test_overturning_twice_withdraws_once() -> None:
@@ -59,18 +59,18 @@ def test_overturning_twice_withdraws_once() -> None:
     assert [action.status for action in actions].count("withdrawn") == 1
 
 
-def test_the_latest_review_by_time_stands_whichever_came_first() -> None:
+def test_the_latest_review_by_time_counts_whatever_the_order_of_arrival() -> None:
     final = played(*THREE, review("c", 4 * DAY, "upheld", offset=0), review("c", 3 * DAY, offset=1)).final
     assert final["c"].status == "active"
 
 
-def test_of_two_reviews_of_one_time_the_higher_offset_stands() -> None:
+def test_of_two_reviews_of_one_time_the_higher_offset_counts() -> None:
     overturned, upheld = review("c", 3 * DAY, offset=7), review("c", 3 * DAY, "upheld", offset=8)
     assert played(*THREE, overturned, upheld).final["c"].status == "active"
     assert played(*THREE, upheld, overturned).final["c"].status == "active"
 
 
-def test_of_two_reviews_of_one_time_without_offsets_the_later_to_arrive_stands() -> None:
+def test_of_two_reviews_of_one_time_without_offsets_the_last_to_arrive_counts() -> None:
     overturned, upheld = review("c", 3 * DAY, offset=None), review("c", 3 * DAY, "upheld", offset=None)
     assert played(*THREE, overturned, upheld).final["c"].status == "active"
     assert played(*THREE, upheld, overturned).final["c"].status == "withdrawn"
@@ -86,9 +86,9 @@ def test_an_overturned_ban_no_longer_prolongs_one_of_another_family() -> None:
     assert final["first"].revision == 1
 
 
-def test_a_verdict_that_comes_late_changes_those_after_it() -> None:
+def test_a_late_verdict_changes_the_actions_after_it() -> None:
     late = verdict("absence", DAY, "b")
-    assert told(played(THREE[0], THREE[2], late).actions) == [
+    assert brief(played(THREE[0], THREE[2], late).actions) == [
         ("a", 1, "active", 1, None),
         ("c", 1, "active", 2, 7),
         ("b", 1, "active", 2, 7),
@@ -96,14 +96,14 @@ def test_a_verdict_that_comes_late_changes_those_after_it() -> None:
     ]
 
 
-def test_a_verdict_that_comes_late_leaves_those_beyond_the_last_step_with_another_count_only() -> None:
+def test_a_late_verdict_changes_only_the_count_of_actions_beyond_the_last_step() -> None:
     story = [verdict("absence", n, f"{n}") for n in (0, 1, 2, 3, 5)]
     final = played(*story, verdict("absence", 4, "4")).final
     assert (final["5"].revision, final["5"].count, final["5"].ban_days) == (2, 6, 30)
 
 
 def test_the_same_verdict_again_has_no_effect() -> None:
-    assert told(played(*THREE, *THREE).actions) == AS_THEY_CAME
+    assert brief(played(*THREE, *THREE).actions) == FIRST_REVISIONS
 
 
 def test_a_verdict_again_after_it_was_overturned_stays_overturned() -> None:
@@ -112,36 +112,39 @@ def test_a_verdict_again_after_it_was_overturned_stays_overturned() -> None:
 
 def test_a_review_that_comes_before_its_verdict_is_applied_right_after_it() -> None:
     early = played(THREE[0], THREE[1], review("c", 2 * DAY), THREE[2])
-    assert told(early.actions) == [*AS_THEY_CAME, ("c", 2, "withdrawn", 3, 15)]
+    assert brief(early.actions) == [*FIRST_REVISIONS, ("c", 2, "withdrawn", 3, 15)]
     assert early.letters == []
 
 
-@pytest.mark.parametrize(("watermark", "refused"), [(2000, 0), (2001, 1)])
-def test_a_review_of_an_unknown_verdict_is_refused_once_the_wait_is_over(watermark: int, refused: int) -> None:
+@pytest.mark.parametrize(("watermark", "rejected"), [(2000, 0), (2001, 1)])
+def test_a_review_of_an_unknown_verdict_is_rejected_once_its_deadline_passes(watermark: int, rejected: int) -> None:
     stage = Stage(wait_ms=2000).play(review("nobody's", 0)).advance(START + watermark)
-    assert len(stage.told.letters) == refused
+    assert len(stage.result.letters) == rejected
 
 
 @pytest.mark.parametrize(
-    ("watermark", "refused_at"),
+    ("watermark", "rejected_at"),
     [
-        (-2000, 0),  # live and idle: the clock is behind the wall, by which the review comes at 0, by the lateness
+        (
+            -2000,
+            0,
+        ),  # live and idle: the watermark is behind the wall clock, by which the review arrives at 0, by the lateness
         (-500, 1500),
         (-DAY, 0),  # a backlog: the verdicts up to the review's own time must have been read
         (MIN_TIME, 0),  # nothing was read yet
     ],
 )
-def test_a_review_waits_the_allowed_lateness_from_its_arrival_by_a_clock_that_is_behind(
-    watermark: int, refused_at: int
+def test_a_review_waits_for_the_allowed_lateness_also_where_the_watermark_is_behind(
+    watermark: int, rejected_at: int
 ) -> None:
     stage = Stage(wait_ms=2000)
     stage.state.apply(review("nobody's", 0), watermark if watermark == MIN_TIME else START + watermark, stage.collector)
-    assert stage.advance(START + refused_at).told.letters == []
-    assert [letter.at for letter in stage.advance(START + refused_at + 1).told.letters] == [START + refused_at]
+    assert stage.advance(START + rejected_at).result.letters == []
+    assert [letter.at for letter in stage.advance(START + rejected_at + 1).result.letters] == [START + rejected_at]
 
 
-def test_a_refused_review_is_told_as_it_came() -> None:
-    (letter,) = Stage().play(review("nobody's", 0, offset=42)).advance(START + DAY).told.letters
+def test_a_rejected_review_is_published_in_its_original_bytes() -> None:
+    (letter,) = Stage().play(review("nobody's", 0, offset=42)).advance(START + DAY).result.letters
     assert (letter.topic, letter.partition, letter.offset) == ("review", 3, 42)
     assert letter.reason == "unknown-verdict"
     assert "nobody's" in letter.detail
@@ -150,39 +153,39 @@ def test_a_refused_review_is_told_as_it_came() -> None:
     assert base64.b64decode(letter.value or "") == b'{"as":"it came"}'
 
 
-def test_a_refused_review_takes_no_effect_when_its_verdict_comes_after_all() -> None:
+def test_a_rejected_review_has_no_effect_when_its_verdict_arrives_after_all() -> None:
     stage = Stage().play(review("a", 0)).advance(START + DAY)
-    assert stage.play(verdict("absence", 0, "a")).told.final["a"].status == "active"
+    assert stage.play(verdict("absence", 0, "a")).result.final["a"].status == "active"
 
 
-def test_without_a_wait_a_review_is_refused_at_the_end_of_the_input() -> None:
+def test_without_a_deadline_a_review_is_rejected_at_the_end_of_the_input() -> None:
     stage = Stage(wait_ms=None).play(review("nobody's", 0), review("a", 1)).advance(START + 300 * DAY)
-    assert stage.told.letters == []
-    letters = stage.play(verdict("absence", 300 * DAY, "a")).end().told.letters
+    assert stage.result.letters == []
+    letters = stage.play(verdict("absence", 300 * DAY, "a")).end().result.letters
     assert [(letter.detail.split('"')[1], letter.at) for letter in letters] == [("nobody's", START + 300 * DAY)]
-    assert stage.told.final["a"].status == "withdrawn"
+    assert stage.result.final["a"].status == "withdrawn"
 
 
-def test_what_is_older_than_remembered_has_no_effect_and_is_counted() -> None:
+def test_events_older_than_the_memory_have_no_effect_and_are_counted() -> None:
     stage = Stage().play(verdict("absence", 0, "a"), verdict("absence", 400 * DAY, "b"))
     stage.play(verdict("absence", 0, "on the day")).advance(START + 400 * DAY + 1)
     stage.play(verdict("absence", 0, "too old"), review("a", 0))
-    assert set(stage.told.final) == {"a", "b", "on the day"}
-    assert stage.told.counts == {"too_old": 2}
+    assert set(stage.result.final) == {"a", "b", "on the day"}
+    assert stage.result.counts == {"too_old": 2}
 
 
-def test_a_review_of_a_verdict_that_is_forgotten_is_refused() -> None:
+def test_a_review_of_an_expired_verdict_is_rejected() -> None:
     stage = Stage().play(verdict("rights", 0, "a")).advance(START + 400 * DAY + 1)
     stage.play(review("a", 400 * DAY + 1)).advance(START + 401 * DAY)
-    assert [letter.reason for letter in stage.told.letters] == ["unknown-verdict"]
-    assert stage.told.final["a"].status == "active"
+    assert [letter.reason for letter in stage.result.letters] == ["unknown-verdict"]
+    assert stage.result.final["a"].status == "active"
 
 
-def test_forgetting_a_verdict_publishes_nothing_and_later_recounts_do_not_miss_it() -> None:
+def test_an_expired_verdict_publishes_nothing_and_still_counts_for_late_ones() -> None:
     stage = Stage().play(verdict("rights", 0, "a"), verdict("rights", 300 * DAY, "b"))
-    stage.advance(START + 500 * DAY)  # a is forgotten, b is not
+    stage.advance(START + 500 * DAY)  # a has expired, b has not
     stage.play(verdict("rights", 200 * DAY, "late"))
-    final = stage.told.final
+    final = stage.result.final
     assert {name: (action.revision, action.count) for name, action in final.items()} == {
         "a": (1, 1),
         "b": (2, 3),
@@ -190,18 +193,18 @@ def test_forgetting_a_verdict_publishes_nothing_and_later_recounts_do_not_miss_i
     }
 
 
-def test_a_review_that_waited_in_vain_takes_no_verdict_with_it() -> None:
+def test_a_rejected_review_leaves_the_verdicts_of_its_host() -> None:
     stage = Stage().play(verdict("absence", 0, "a"), review("nobody's", DAY)).advance(START + 2 * DAY)
-    assert [letter.reason for letter in stage.told.letters] == ["unknown-verdict"]
-    assert stage.play(verdict("absence", 2 * DAY, "b")).told.final["b"].count == 2
+    assert [letter.reason for letter in stage.result.letters] == ["unknown-verdict"]
+    assert stage.play(verdict("absence", 2 * DAY, "b")).result.final["b"].count == 2
 
 
 def test_each_verdict_is_deleted_in_its_own_time() -> None:
     stage = Stage().play(verdict("rights", 0, "a"), verdict("rights", 500 * DAY, "b")).advance(START + 801 * DAY)
-    assert stage.play(verdict("rights", 801 * DAY, "c")).told.final["c"].count == 2
+    assert stage.play(verdict("rights", 801 * DAY, "c")).result.final["c"].count == 2
 
 
-def test_nothing_is_left_of_a_host_in_the_end() -> None:
+def test_an_expired_host_leaves_nothing_behind() -> None:
     stage = Stage(crashes=iter(lambda: True, None)).play(*THREE, review("a", 3 * DAY), review("nobody's", 4 * DAY))
     assert not stage.state.expired()
     stage.advance(START + 802 * DAY + 1)
@@ -209,21 +212,21 @@ def test_nothing_is_left_of_a_host_in_the_end() -> None:
     assert set(stage.stored) <= {b""}
 
 
-def test_nothing_is_left_of_a_host_that_was_never_stored_either() -> None:
+def test_an_expired_host_that_was_never_stored_leaves_nothing_behind() -> None:
     stage = Stage().play(*THREE).advance(START + 802 * DAY + 1)
     assert stage.state.expired()
 
 
 def test_each_review_waits_its_own_time() -> None:
     stage = Stage(wait_ms=2000).play(review("x", 0), review("y", 1000)).advance(START + 2500)
-    assert [letter.at for letter in stage.told.letters] == [START + 2000]
-    assert [letter.at for letter in stage.advance(START + 4000).told.letters] == [START + 2000, START + 3000]
+    assert [letter.at for letter in stage.result.letters] == [START + 2000]
+    assert [letter.at for letter in stage.advance(START + 4000).result.letters] == [START + 2000, START + 3000]
 
 
-def test_waiting_reviews_keep_their_order_of_arrival_through_a_crash() -> None:
+def test_pending_reviews_keep_their_order_of_arrival_after_a_restart() -> None:
     stage = Stage(wait_ms=None)
     stage.play(*(review("a", 0, "upheld" if n % 2 else "overturned", offset=None) for n in range(12)))
     parts = {name: part for name, part in stage.state.dump_changes().items() if part is not None}
     stage.state = stage.machine.load("host", dict(sorted(parts.items(), reverse=True)))
     stage.play(verdict("absence", 0, "a"))
-    assert [action.status for action in stage.told.actions] == ["active", *["withdrawn", "active"] * 6]
+    assert [action.status for action in stage.result.actions] == ["active", *["withdrawn", "active"] * 6]

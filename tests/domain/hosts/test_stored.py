@@ -1,4 +1,4 @@
-"""What a host has stored is read by later versions, and what none has stored is refused."""
+"""The stored state of a host is read by later versions; that of an unknown version is refused."""
 
 from base64 import b64decode
 
@@ -10,7 +10,7 @@ from vigil.app.domain.hosts.machine import HostMachine, HostState
 from vigil.app.engine.subject import OutputCollector
 from vigil.topics.verdicts import Action
 
-LOGIC = HostMachine(RULEBOOK, 2000)
+MACHINE = HostMachine(RULEBOOK, 2000)
 
 STORY = (
     verdict("black-screen", 0),
@@ -41,11 +41,11 @@ STORED_1 = {
         ),
     }.items()
 }
-"""What version 1 stores of the story; it stays as long as version 1 may be stored."""
+"""What version 1 stores of the story. It stays as long as version 1 may be stored."""
 
 
-def told(state: HostState) -> list[tuple[str, int, int]]:
-    """A further violation, the pardon of the first, and what comes of it: action, count and revision."""
+def continued(state: HostState) -> list[tuple[str, int, int]]:
+    """Action, count and revision of what a further violation and the overturning of an earlier one publish."""
     collector = OutputCollector()
     state.apply(verdict("black-screen", 30_000), START + 30_000, collector)
     state.apply(review("sleeping@5000", 40_000), START + 40_000, collector)
@@ -53,25 +53,25 @@ def told(state: HostState) -> list[tuple[str, int, int]]:
     return [(body.action_id, body.count, body.revision) for body in bodies if isinstance(body, Action)]
 
 
-def test_what_version_1_stored_is_read_and_goes_on() -> None:
-    lived = Stage().play(*STORY).state
-    stored = LOGIC.load("host", STORED_1)
-    goes_on = told(stored)
-    assert goes_on == told(lived)
-    assert len(goes_on) == 3
-    assert stored.next_timer() == lived.next_timer()
+def test_a_state_of_version_1_is_read_and_continues() -> None:
+    fresh = Stage().play(*STORY).state
+    stored = MACHINE.load("host", STORED_1)
+    continuation = continued(stored)
+    assert continuation == continued(fresh)
+    assert len(continuation) == 3
+    assert stored.next_timer() == fresh.next_timer()
 
 
-def test_it_is_what_is_stored_now() -> None:
-    state = LOGIC.load("host", {})
+def test_version_1_is_what_is_stored_now() -> None:
+    state = MACHINE.load("host", {})
     for event in STORY:
         state.apply(event, START + 21_000, OutputCollector())
     assert dict(state.dump_changes()) == STORED_1
 
 
 @pytest.mark.parametrize("name", [b"", b"vabsence@9000"])
-def test_another_version_is_refused(name: bytes) -> None:
+def test_a_state_of_another_version_is_refused(name: bytes) -> None:
     later = msgspec.msgpack.decode(STORED_1[name])
     later[0] = 2
     with pytest.raises(ValueError, match="host 'host' is stored in version 2; this is for 1"):
-        LOGIC.load("host", {**STORED_1, name: msgspec.msgpack.encode(later)})
+        MACHINE.load("host", {**STORED_1, name: msgspec.msgpack.encode(later)})

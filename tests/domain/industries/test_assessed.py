@@ -46,17 +46,17 @@ def test_a_month_is_assessed_48_hours_after_its_end(now: str, expected: Any) -> 
     assert assessed(quote(AUGUST), tick(at(now))) == expected
 
 
-def test_the_assessed_score_stands_until_the_next_one() -> None:
+def test_the_assessed_score_is_published_until_the_next_one() -> None:
     assert assessed(quote(AUGUST), tick(at("2022-10-02 23:59:59.999"))) == {"month": "2022-08", "score": 40}
     assert assessed(quote(AUGUST), tick(at("2022-10-03"))) == {"month": "2022-09", "score": 0}
 
 
-def test_a_supplier_of_whom_nothing_is_heard_for_a_century_is_assessed_month_by_month() -> None:
-    told = assessed(profile(JULY), quote(AUGUST), quote(at("2122-08-15")))
-    assert told == {"month": "2122-07", "score": 0}
+def test_a_supplier_without_events_for_a_century_is_assessed_month_by_month() -> None:
+    result = assessed(profile(JULY), quote(AUGUST), quote(at("2122-08-15")))
+    assert result == {"month": "2122-07", "score": 0}
 
 
-def test_months_are_ranked_when_they_are_due_and_forgotten_the_oldest_first() -> None:
+def test_months_are_ranked_when_they_are_due_and_expire_oldest_first() -> None:
     due: dict[str, int] = {}
     rules, collector = SupplierRules(RULEBOOK), OutputCollector()
     months = Assessments(rules, ScoreRules(RULEBOOK), {}, due)
@@ -65,7 +65,7 @@ def test_months_are_ranked_when_they_are_due_and_forgotten_the_oldest_first() ->
         return [output.body.month for output in collector.outputs]  # type: ignore[union-attr]
 
     def add(month: str, watermark: int) -> None:
-        line = RankingEntry(
+        entry = RankingEntry(
             supplier_id="s",
             industry="shoes",
             membership="standard",
@@ -76,7 +76,7 @@ def test_months_are_ranked_when_they_are_due_and_forgotten_the_oldest_first() ->
             moved_to=None,
             assessed=None,
         )
-        months.add(line, month, watermark)
+        months.add(entry, month, watermark)
 
     add("2022-10", SEPTEMBER + 1)
     add("2022-09", SEPTEMBER + 2)
@@ -108,8 +108,8 @@ def test_48_hours_are_hours_also_where_clocks_change() -> None:
 
 @pytest.mark.parametrize(("settled", "expected"), [("2022-08-31 23:59:59.999", 10), ("2022-09-01", 0)])
 def test_events_before_the_months_end_count(settled: str, expected: int) -> None:
-    told = assessed(profile(JULY, membership="standard"), payment(at(settled), "settled", 1000), tick(SEPTEMBER))
-    assert told["score"] == expected
+    result = assessed(profile(JULY, membership="standard"), payment(at(settled), "settled", 1000), tick(SEPTEMBER))
+    assert result["score"] == expected
 
 
 def test_a_reply_after_the_months_end_does_not_count() -> None:
@@ -143,13 +143,13 @@ def test_suppliers_without_any_event_before_the_end_are_not_assessed() -> None:
 
 def test_ranks_are_those_of_the_months_end() -> None:
     story = [quote(AUGUST, "a"), quote(AUGUST, "b", after=20 * HOUR), quote(AUGUST + 1, "b", after=20 * HOUR)]
-    told = ended(*story, quote(SEPTEMBER, "a"), quote(SEPTEMBER, "a"), tick(SEPTEMBER)).scores
-    assert told["a"]["assessed"]["score"] == 19 + 20
-    assert told["b"]["assessed"]["score"] == 20 + 0
-    assert told["a"]["points"]["quotes"] == 20
+    result = ended(*story, quote(SEPTEMBER, "a"), quote(SEPTEMBER, "a"), tick(SEPTEMBER)).scores
+    assert result["a"]["assessed"]["score"] == 19 + 20
+    assert result["b"]["assessed"]["score"] == 20 + 0
+    assert result["a"]["points"]["quotes"] == 20
 
 
-def test_july_is_assessed_by_the_rules_in_force_at_its_end() -> None:
+def test_july_is_assessed_by_the_rules_effective_at_its_end() -> None:
     story = [quote(JULY, after=20 * HOUR, id_="a"), replied(JULY, "a"), payment(JULY, "settled", 1000)]
     assert assessed(*story, tick(at("2022-08-10"))) == {"month": "2022-07", "score": 20 + 20 + 15 + 2}
 
@@ -188,8 +188,8 @@ def test_a_supplier_is_ranked_in_the_industry_of_the_months_end_and_keeps_its_sc
         profile(END, "a", "tools", "standard"),
         tick(SEPTEMBER),
     ]
-    told = ended(*story).scores
-    assert (told["a"]["industry"], told["a"]["assessed"]) == ("tools", {"month": "2022-08", "score": 19 + 20})
+    result = ended(*story).scores
+    assert (result["a"]["industry"], result["a"]["assessed"]) == ("tools", {"month": "2022-08", "score": 19 + 20})
     moved_after = ended(*story, profile(SEPTEMBER, "b", "tools", "standard")).scores
     assert (moved_after["b"]["industry"], moved_after["b"]["assessed"]["score"]) == ("tools", 40)
 
@@ -204,21 +204,21 @@ def test_a_profile_that_arrives_late_moves_the_assessment_to_another_industry() 
         tick(SEPTEMBER),
     ]
     assert ended(*story).scores["a"]["assessed"]["score"] == 39
-    told = ended(*story, profile(AUGUST, "b", "tools", "standard"), tick(SEPTEMBER + DAY)).scores
-    assert [told[name]["assessed"]["score"] for name in "ab"] == [40, 40]
+    result = ended(*story, profile(AUGUST, "b", "tools", "standard"), tick(SEPTEMBER + DAY)).scores
+    assert [result[name]["assessed"]["score"] for name in "ab"] == [40, 40]
 
 
 def test_an_assessment_is_kept_though_the_profile_is_deleted() -> None:
-    told = score(profile(JULY), quote(AUGUST), tick(SEPTEMBER), deleted(), tick(SEPTEMBER + DAY))
-    assert (told["industry"], told["assessed"]) == ("unknown", {"month": "2022-08", "score": 40})
+    result = score(profile(JULY), quote(AUGUST), tick(SEPTEMBER), deleted(), tick(SEPTEMBER + DAY))
+    assert (result["industry"], result["assessed"]) == ("unknown", {"month": "2022-08", "score": 40})
 
 
 def test_a_supplier_whose_profile_comes_back_after_the_assessment_is_assessed() -> None:
-    told = assessed(profile(JULY), deleted(), tick(SEPTEMBER), profile(SEPTEMBER), tick(SEPTEMBER + DAY))
-    assert told == {"month": "2022-08", "score": 0}
+    result = assessed(profile(JULY), deleted(), tick(SEPTEMBER), profile(SEPTEMBER), tick(SEPTEMBER + DAY))
+    assert result == {"month": "2022-08", "score": 0}
 
 
-def standing(month: str = "2022-08", industry: str = "toys", score: int = 70) -> AssessedScore:
+def assessed_score(month: str = "2022-08", industry: str = "toys", score: int = 70) -> AssessedScore:
     return AssessedScore(
         supplier_id="s", industry=industry, month=month, score=score, membership="standard", stars=0, at=END - 1
     )
@@ -227,14 +227,14 @@ def standing(month: str = "2022-08", industry: str = "toys", score: int = 70) ->
 @pytest.mark.parametrize(
     ("stories", "expected"),
     [
-        ([standing()], ("2022-08", 70)),
-        ([standing(), standing(score=60)], ("2022-08", 60)),
-        ([standing(), standing(industry="tools", score=60)], ("2022-08", 70)),  # it was not ranked there
-        ([standing("2022-07")], ("2022-07", 70)),  # on its way when August's line was sent
-        ([standing(), standing("2022-07", score=60)], ("2022-08", 70)),
+        ([assessed_score()], ("2022-08", 70)),
+        ([assessed_score(), assessed_score(score=60)], ("2022-08", 60)),
+        ([assessed_score(), assessed_score(industry="tools", score=60)], ("2022-08", 70)),  # it is not ranked there
+        ([assessed_score("2022-07")], ("2022-07", 70)),  # it was on its way when August's entry was sent
+        ([assessed_score(), assessed_score("2022-07", score=60)], ("2022-08", 70)),
     ],
 )
-def test_of_the_standings_that_come_back_the_latest_of_the_right_industry_stands(
+def test_the_latest_assessed_score_of_the_right_industry_counts(
     stories: list[AssessedScore], expected: tuple[str, int]
 ) -> None:
     chain = Chain().play(profile(JULY, industry="toys"), tick(SEPTEMBER))
@@ -243,15 +243,15 @@ def test_of_the_standings_that_come_back_the_latest_of_the_right_industry_stands
     state._main.assessed = None
     for each in stories:
         state.apply(each, SEPTEMBER, collector)
-    line = collector.outputs[-1].body
-    assert isinstance(line, RankingEntry)
-    assert line.assessed is not None
-    assert (line.assessed.month, line.assessed.score) == expected
+    entry = collector.outputs[-1].body
+    assert isinstance(entry, RankingEntry)
+    assert entry.assessed is not None
+    assert (entry.assessed.month, entry.assessed.score) == expected
 
 
-def test_a_standing_of_a_supplier_that_is_not_known_has_no_effect() -> None:
+def test_an_assessed_score_of_an_unknown_supplier_has_no_effect() -> None:
     state, collector = SupplierMachine(RULEBOOK).load("s", {}), OutputCollector()
-    state.apply(standing(), SEPTEMBER, collector)
+    state.apply(assessed_score(), SEPTEMBER, collector)
     assert (collector.outputs, collector.counts) == ([], {"stale_standings": 1})
     assert state.expired()
 
@@ -277,10 +277,10 @@ def test_entitlements_by_score(
 ) -> None:
     rules = ScoreRules(RULEBOOK)
     for membership, own_stars, gold in (("verified", 0, verified), ("standard", 3, standard), ("standard", 2, 0)):
-        told = rules.entitlements(END - 1, points, membership, own_stars)  # type: ignore[arg-type]
-        assert told is not None
-        assert (told.gold_rfqs, told.pinned_quotes, told.free_pass_quotes) == (gold, pins, free)
-        assert (told.silver_early, told.star_points) == (silver, stars)
+        result = rules.entitlements(END - 1, points, membership, own_stars)  # type: ignore[arg-type]
+        assert result is not None
+        assert (result.gold_rfqs, result.pinned_quotes, result.free_pass_quotes) == (gold, pins, free)
+        assert (result.silver_early, result.star_points) == (silver, stars)
 
 
 def test_entitlements_are_null_before_the_first_assessment() -> None:
@@ -300,7 +300,7 @@ def test_entitlements_go_by_the_profile_as_of_the_months_end() -> None:
     assert score(*below, tick(SEPTEMBER))["entitlements"]["gold_rfqs"] == 0
 
 
-def test_an_industry_forgets_a_month_when_the_second_after_it_is_assessed() -> None:
+def test_a_month_expires_when_the_second_month_after_it_is_assessed() -> None:
     chain = Chain().play(quote(AUGUST), tick(at("2022-11-02 23:59"))).checkpoint()
     industry = chain.shards[1].keys["unknown"].state
     assert industry is not None

@@ -1,4 +1,4 @@
-"""The service score: the rank formula by hand, every threshold of both tables, and what ranks are made of."""
+"""The service score: the rank formula by hand, every threshold of both tables, and from what ranks are computed."""
 
 import pytest
 
@@ -26,7 +26,7 @@ BEFORE = at("2022-07-20 12:00")
 RANKS = RankPoints(top_share=0.1, top_points=20, rest_points=19)
 
 
-def figures(quotes_month: int = 1, in_time: int = 0, rfqs: int = 0) -> SupplierTotals:
+def totals(quotes_month: int = 1, in_time: int = 0, rfqs: int = 0) -> SupplierTotals:
     return SupplierTotals(
         quotes_month=quotes_month,
         rfqs_quoted=rfqs,
@@ -74,31 +74,31 @@ def test_points_by_rank(rank: int, of: int, expected: int) -> None:
 
 
 def test_equal_values_share_the_best_rank_and_the_next_one_is_skipped() -> None:
-    told = rank_suppliers([("a", figures(5)), ("b", figures(7)), ("c", figures(5)), ("d", figures(1))])
-    assert {name: one.quotes for name, one in told.items()} == {"b": 1, "a": 2, "c": 2, "d": 4}
-    assert {one.of for one in told.values()} == {4}
+    result = rank_suppliers([("a", totals(5)), ("b", totals(7)), ("c", totals(5)), ("d", totals(1))])
+    assert {name: one.quotes for name, one in result.items()} == {"b": 1, "a": 2, "c": 2, "d": 4}
+    assert {one.of for one in result.values()} == {4}
 
 
 def test_rates_are_ranked_unrounded_and_null_is_last() -> None:
-    close = [("a", figures(1, 3333333, 10000000)), ("b", figures(1, 1, 3)), ("c", figures(1)), ("d", figures(1, 0, 1))]
-    told = rank_suppliers([*close, ("e", figures(1, 2, 6))])
-    assert {name: one.response for name, one in told.items()} == {"b": 1, "e": 1, "a": 3, "d": 4, "c": 5}
+    close = [("a", totals(1, 3333333, 10000000)), ("b", totals(1, 1, 3)), ("c", totals(1)), ("d", totals(1, 0, 1))]
+    result = rank_suppliers([*close, ("e", totals(1, 2, 6))])
+    assert {name: one.response for name, one in result.items()} == {"b": 1, "e": 1, "a": 3, "d": 4, "c": 5}
 
 
 def test_suppliers_that_did_not_quote_this_month_have_no_rank() -> None:
-    assert set(rank_suppliers([("a", figures(0, 5, 5)), ("b", figures(1))])) == {"b"}
+    assert set(rank_suppliers([("a", totals(0, 5, 5)), ("b", totals(1))])) == {"b"}
 
 
 def test_ranks_are_within_the_industry() -> None:
     story = [profile(NOON, "a", "toys"), profile(NOON, "b", "tools"), quote(NOON + 1, "a"), quote(NOON + 1, "b")]
-    told = ended(*story, quote(NOON + 1, "b")).scores
-    assert [told[name]["ranks"]["quotes"] for name in "ab"] == [{"rank": 1, "of": 1}] * 2
+    result = ended(*story, quote(NOON + 1, "b")).scores
+    assert [result[name]["ranks"]["quotes"] for name in "ab"] == [{"rank": 1, "of": 1}] * 2
 
 
 def test_a_zero_response_rate_gets_no_points_though_it_is_ranked_first() -> None:
-    told = score(quote(NOON, after=13 * HOUR))
-    assert told["ranks"]["response"] == {"rank": 1, "of": 1}
-    assert (told["points"]["quotes"], told["points"]["response"]) == (20, 0)
+    result = score(quote(NOON, after=13 * HOUR))
+    assert result["ranks"]["response"] == {"rank": 1, "of": 1}
+    assert (result["points"]["quotes"], result["points"]["response"]) == (20, 0)
 
 
 def test_a_null_response_rate_gets_no_points() -> None:
@@ -106,10 +106,10 @@ def test_a_null_response_rate_gets_no_points() -> None:
 
 
 def test_a_supplier_without_a_quote_this_month_has_no_rank_and_no_points() -> None:
-    told = score(quote(at("2022-08-31 12:00")), tick(at("2022-09-01 12:00")))
-    assert told["metrics"]["response_rate"] == 1.0
-    assert told["ranks"] == {"quotes": None, "response": None}
-    assert (told["points"]["quotes"], told["points"]["response"]) == (0, 0)
+    result = score(quote(at("2022-08-31 12:00")), tick(at("2022-09-01 12:00")))
+    assert result["metrics"]["response_rate"] == 1.0
+    assert result["ranks"] == {"quotes": None, "response": None}
+    assert (result["points"]["quotes"], result["points"]["response"]) == (0, 0)
 
 
 # reply rate ----------------------------------------------------------------------------------------------------------
@@ -121,9 +121,9 @@ OLD_REPLY = [(0, 100, 0), (1, 100, 3), (99, 1000, 3), (1, 10, 6), (299, 1000, 6)
 
 
 def reply_points(day: str, part: int, whole: int) -> int:
-    dated = RULEBOOK.at("service-score", at(day))
-    assert dated is not None
-    return share_points(dated.limits.reply, part, whole)
+    version = RULEBOOK.at("service-score", at(day))
+    assert version is not None
+    return share_points(version.limits.reply, part, whole)
 
 
 @pytest.mark.parametrize(("part", "whole", "expected"), NEW_REPLY)
@@ -145,9 +145,9 @@ def test_a_reply_rate_of_exactly_a_tenth_reaches_the_step() -> None:
 
 
 def gmv_points(day: str, cents: int) -> int:
-    dated = RULEBOOK.at("service-score", at(day))
-    assert dated is not None
-    return amount_points(dated.limits.gmv, cents)
+    version = RULEBOOK.at("service-score", at(day))
+    assert version is not None
+    return amount_points(version.limits.gmv, cents)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_gmv_of_one_thousand_dollars_is_more_under_the_new_rules() -> None:
     assert points(*story, tick(at("2022-08-03")))["gmv"] == 10
 
 
-def test_the_rulebook_is_told_by_the_day_from_which_it_holds() -> None:
+def test_a_score_names_the_effective_date_of_its_rules() -> None:
     assert score(quote(BEFORE), tick(at("2022-08-02 23:59:59.999")))["rulebook"] == "1970-01-01"
     assert score(quote(BEFORE), tick(at("2022-08-03")))["rulebook"] == "2022-08-03"
 
@@ -187,8 +187,8 @@ def test_the_rulebook_is_told_by_the_day_from_which_it_holds() -> None:
 
 
 def bonus(*story: Line, membership: str = "verified") -> int:
-    told: int = points(profile(at("2022-06-01"), membership=membership), *story)["bonus"]
-    return told
+    awarded: int = points(profile(at("2022-06-01"), membership=membership), *story)["bonus"]
+    return awarded
 
 
 @pytest.mark.parametrize(("usd", "expected"), [("1000", 20), ("999.99", 0), ("1000.01", 20)])
@@ -220,9 +220,9 @@ def test_before_2022_07_01_the_bonus_needs_no_gmv(now: str, expected: int) -> No
 
 def test_the_sum_is_not_capped() -> None:
     story = [quote(NOON, id_="a"), replied(NOON + 1, "a"), payment(NOON, "settled", 99999)]
-    told = score(profile(BEFORE), payment(BEFORE, "settled", 1000), *story)
-    assert told["points"] == {"quotes": 20, "response": 20, "reply": 30, "gmv": 30, "bonus": 20}
-    assert told["predicted"] == 120
+    result = score(profile(BEFORE), payment(BEFORE, "settled", 1000), *story)
+    assert result["points"] == {"quotes": 20, "response": 20, "reply": 30, "gmv": 30, "bonus": 20}
+    assert result["predicted"] == 120
 
 
 # GMV challenge -------------------------------------------------------------------------------------------------------

@@ -27,9 +27,9 @@ from vigil.topics.fields import InvalidEvent
 NOON = at("2022-08-10 12:00")
 
 
-def decisions(told: Ended) -> dict[str, Any]:
+def decisions(outcome: Ended) -> dict[str, Any]:
     """The place, or the reason, by quote."""
-    return {one["quote_id"]: one["place"] or one["reason"] for one in told.pins}
+    return {one["quote_id"]: one["place"] or one["reason"] for one in outcome.pins}
 
 
 def decided(*story: Line) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def test_at_one_instant_arrival_decides_between_rejection_and_pin(first: Any, th
     assert decided(first(NOON, "a"), then(NOON, "a")) == {"a": expected}
 
 
-def test_a_rejection_of_another_suppliers_quote_with_the_same_id_is_none_of_ours() -> None:
+def test_a_rejection_of_another_suppliers_quote_with_the_same_id_has_no_effect() -> None:
     assert decided(rejected(NOON, "a", supplier="t"), pinned(NOON + 1, "a")) == {"a": 1}
 
 
@@ -93,19 +93,19 @@ def test_no_submission_need_be_known_and_a_submission_decides_nothing() -> None:
 
 
 def test_a_request_that_comes_twice_is_decided_once() -> None:
-    told = ended(pinned(NOON, "a"), pinned(NOON + 5, "a"), pinned(NOON + 6, "b"))
-    assert decisions(told) == {"a": 1, "b": 2}
-    assert told.counts["duplicates:quote"] == 1
+    outcome = ended(pinned(NOON, "a"), pinned(NOON + 5, "a"), pinned(NOON + 6, "b"))
+    assert decisions(outcome) == {"a": 1, "b": 2}
+    assert outcome.counts["duplicates:quote"] == 1
 
 
-@pytest.mark.parametrize("judged_between", [False, True])
-def test_what_a_supplier_shard_hands_on_twice_after_a_crash_is_decided_once(judged_between: bool) -> None:
-    handed_on = [Message(n, b"rfq", json.dumps(pinned(NOON + n, name).value).encode()) for n, name in enumerate("ab")]
+@pytest.mark.parametrize("decided_between", [False, True])
+def test_a_request_that_a_supplier_shard_repeats_after_a_crash_is_decided_once(decided_between: bool) -> None:
+    messages = [Message(n, b"rfq", json.dumps(pinned(NOON + n, name).value).encode()) for n, name in enumerate("ab")]
     shard = Shard(RfqMachine(RULEBOOK), 0)
-    shard.ingest(0, handed_on)
-    if judged_between:
+    shard.ingest(0, messages)
+    if decided_between:
         shard.advance_watermark(NOON + 2)
-    shard.ingest(0, [message._replace(offset=message.offset + 2) for message in handed_on])
+    shard.ingest(0, [message._replace(offset=message.offset + 2) for message in messages])
     shard.advance_watermark(NOON + 10)
     assert [(output.body.quote_id, output.body.place) for output in shard.collector.outputs] == [("a", 1), ("b", 2)]
 
@@ -126,11 +126,13 @@ def test_a_decision_says_who_asked_when() -> None:
 def test_an_rfq_is_kept_for_90_days_after_its_last_event(later: int, expected: Any) -> None:
     story = [pinned(NOON + number, name) for number, name in enumerate("abc")]
     last = NOON + 2
-    told = decisions(Chain().play(*story, tick(last + later - 1)).crash().play(pinned(last + later, "d")).crash().end())
-    assert told["d"] == expected
+    outcome = decisions(
+        Chain().play(*story, tick(last + later - 1)).crash().play(pinned(last + later, "d")).crash().end()
+    )
+    assert outcome["d"] == expected
 
 
-def test_a_forgotten_rfq_leaves_nothing_behind() -> None:
+def test_an_expired_rfq_leaves_nothing_behind() -> None:
     chain = Chain().play(pinned(NOON, "a"), tick(NOON + 90 * DAY + 10 * SECOND)).crash()
     assert chain.shards[2].keys == {}
     assert chain.shards[2]._store.main == {}
@@ -173,7 +175,7 @@ def test_an_rfq_with_thousands_of_rejections_stores_only_what_changed() -> None:
     assert sum(len(part or b"") for part in changed.values()) < 2000
 
 
-def test_what_decides_no_pin_is_refused() -> None:
+def test_a_quote_event_that_decides_no_pin_is_rejected() -> None:
     value = b'{"supplier_id":"s","at":1,"kind":"replied","quote_id":"q","rfq_id":"r","buyer_id":"b"}'
     with pytest.raises(InvalidEvent, match="decides no pin"):
         RfqMachine(RULEBOOK).decode(0, b"r", value, 0)

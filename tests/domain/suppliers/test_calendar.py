@@ -20,7 +20,7 @@ CALENDAR = Calendar(ZONE)
         ("2024-02", 29, 0),
     ],
 )
-def test_a_month_is_as_long_as_the_clocks_say(month: str, days: int, hours: int) -> None:
+def test_a_month_is_shorter_or_longer_where_clocks_change(month: str, days: int, hours: int) -> None:
     number = month_from_name(month)
     assert CALENDAR.start(number) == at(f"{month}-01")
     assert CALENDAR.start(number + 1) - CALENDAR.start(number) == days * DAY + hours * HOUR
@@ -33,7 +33,7 @@ def test_a_month_begins_at_midnight_and_ends_a_millisecond_before_the_next() -> 
     assert CALENDAR.end(august) == at("2022-09-01") - 1
 
 
-def test_names_go_back_and_forth() -> None:
+def test_month_names_convert_back_and_forth() -> None:
     assert [month_name(month_from_name(name)) for name in ("2022-01", "2022-12")] == ["2022-01", "2022-12"]
     assert month_from_name("2023-01") == month_from_name("2022-12") + 1
 

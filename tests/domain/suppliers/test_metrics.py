@@ -1,4 +1,4 @@
-"""The five metrics of spec: every window and boundary by name."""
+"""The five metrics: every window and boundary."""
 
 import pytest
 
@@ -46,9 +46,9 @@ def test_quotes_month_counts_an_rfq_again_in_the_next_month() -> None:
 
 def test_replies_rejections_and_pin_requests_are_no_quotes() -> None:
     story = [quote(NOON, kind=kind, id_="q") for kind in ("replied", "rejected", "pinned")]
-    told = score(*story)
-    assert told["metrics"]["quotes_month"] == 0
-    assert told["counts"] == {"rfqs_quoted": 0, "rfqs_in_time": 0, "quotes": 0, "quotes_replied": 0}
+    result = score(*story)
+    assert result["metrics"]["quotes_month"] == 0
+    assert result["counts"] == {"rfqs_quoted": 0, "rfqs_in_time": 0, "quotes": 0, "quotes_replied": 0}
 
 
 # response_rate -------------------------------------------------------------------------------------------------------
@@ -65,18 +65,22 @@ def test_response_within_24_hours_is_in_time_before_2022_08_03(after: int, rate:
 
 
 @pytest.mark.parametrize(("now", "rate"), [("2022-08-02 23:59:59.999", 1.0), ("2022-08-03 00:00", 0.0)])
-def test_response_goes_by_the_rules_in_force_now_not_at_the_quote(now: str, rate: float) -> None:
+def test_response_goes_by_the_rules_effective_now_not_at_the_quote(now: str, rate: float) -> None:
     assert metrics(quote(at("2022-07-20"), after=20 * HOUR), tick(at(now)))["response_rate"] == rate
 
 
 def test_response_counts_the_first_quote_to_an_rfq_only() -> None:
-    told = score(quote(NOON, rfq="r1", after=HOUR), quote(NOON + DAY, rfq="r1", after=30 * HOUR))
-    assert (told["metrics"]["response_rate"], told["counts"]["rfqs_quoted"], told["counts"]["quotes"]) == (1.0, 1, 2)
+    result = score(quote(NOON, rfq="r1", after=HOUR), quote(NOON + DAY, rfq="r1", after=30 * HOUR))
+    assert (result["metrics"]["response_rate"], result["counts"]["rfqs_quoted"], result["counts"]["quotes"]) == (
+        1.0,
+        1,
+        2,
+    )
 
 
 def test_response_counts_the_first_quote_by_its_time_though_it_arrives_last() -> None:
-    told = score(quote(NOON + DAY, rfq="r1", after=30 * HOUR), quote(NOON, rfq="r1", after=HOUR))
-    assert (told["metrics"]["response_rate"], told["counts"]["rfqs_quoted"]) == (1.0, 1)
+    result = score(quote(NOON + DAY, rfq="r1", after=30 * HOUR), quote(NOON, rfq="r1", after=HOUR))
+    assert (result["metrics"]["response_rate"], result["counts"]["rfqs_quoted"]) == (1.0, 1)
 
 
 @pytest.mark.parametrize(("later", "rate"), [(30 * DAY - 1, 1.0), (30 * DAY, None)])
@@ -85,10 +89,10 @@ def test_response_window_is_30_days(later: int, rate: float | None) -> None:
 
 
 def test_response_window_asks_for_the_first_quote_ever() -> None:
-    told = score(quote(NOON, rfq="r1"), quote(NOON + 31 * DAY, rfq="r1"))
-    assert told["metrics"]["response_rate"] is None
-    assert told["counts"]["quotes"] == 1
-    assert told["metrics"]["quotes_month"] == 1
+    result = score(quote(NOON, rfq="r1"), quote(NOON + 31 * DAY, rfq="r1"))
+    assert result["metrics"]["response_rate"] is None
+    assert result["counts"]["quotes"] == 1
+    assert result["metrics"]["quotes_month"] == 1
 
 
 def test_rates_are_rounded_to_six_places() -> None:
@@ -129,11 +133,11 @@ def test_gmv_month_is_paid_minus_refunded() -> None:
     assert metrics(*story)["gmv_month"] == "499.65"
 
 
-def test_gmv_is_never_below_zero_but_remembers_what_went_back() -> None:
+def test_published_gmv_is_never_below_zero_but_refunds_are_remembered() -> None:
     story = [payment(NOON, "refunded", 30)]
     assert metrics(*story)["gmv_90d"] == metrics(*story)["gmv_month"] == "0.00"
-    told = metrics(*story, payment(NOON, "settled", 50), payment(NOON, "paid", 50))
-    assert (told["gmv_90d"], told["gmv_month"]) == ("20.00", "20.00")
+    result = metrics(*story, payment(NOON, "settled", 50), payment(NOON, "paid", 50))
+    assert (result["gmv_90d"], result["gmv_month"]) == ("20.00", "20.00")
 
 
 def test_gmv_counts_payments_linked_to_an_rfq_only() -> None:
@@ -156,7 +160,7 @@ def test_gmv_month_ends_at_midnight(now: str, expected: str) -> None:
     assert metrics(payment(NOON, "paid", 9), tick(at(now)))["gmv_month"] == expected
 
 
-def test_sums_beyond_64_bits_are_told_up_to_the_most() -> None:
+def test_sums_beyond_64_bits_are_published_as_the_largest_amount() -> None:
     story = [payment(NOON, "settled", "999999999999999.99") for _ in range(200)]
     chain = Chain().play(*story, tick(NOON + 15 * DAY)).crash()
     assert chain.end().scores["s"]["metrics"]["gmv_90d"] == "10000000000000000.00"
@@ -165,91 +169,91 @@ def test_sums_beyond_64_bits_are_told_up_to_the_most() -> None:
 # duplicates and what is too old ---------------------------------------------------------------------------------------
 
 
-def test_a_duplicate_quote_counts_once_and_the_first_to_arrive_stands() -> None:
-    told = ended(quote(NOON, id_="a", after=HOUR), quote(NOON + DAY, id_="a", rfq="other", after=HOUR))
-    assert told.scores["s"]["counts"]["quotes"] == told.scores["s"]["metrics"]["quotes_month"] == 1
-    assert told.counts["duplicates:quote"] == 1
+def test_a_duplicate_quote_counts_once_by_the_first_to_arrive() -> None:
+    result = ended(quote(NOON, id_="a", after=HOUR), quote(NOON + DAY, id_="a", rfq="other", after=HOUR))
+    assert result.scores["s"]["counts"]["quotes"] == result.scores["s"]["metrics"]["quotes_month"] == 1
+    assert result.counts["duplicates:quote"] == 1
 
 
 def test_a_duplicate_payment_counts_once_by_kind() -> None:
-    told = ended(
+    result = ended(
         payment(NOON, "settled", 9, id_="p"), payment(NOON, "settled", 9, id_="p"), payment(NOON, "paid", 9, id_="p")
     )
-    assert (told.scores["s"]["metrics"]["gmv_90d"], told.scores["s"]["metrics"]["gmv_month"]) == ("9.00", "9.00")
-    assert told.counts["duplicates:payment"] == 1
+    assert (result.scores["s"]["metrics"]["gmv_90d"], result.scores["s"]["metrics"]["gmv_month"]) == ("9.00", "9.00")
+    assert result.counts["duplicates:payment"] == 1
 
 
 def test_another_supplier_may_use_the_same_ids() -> None:
-    told = ended(quote(NOON, "s", id_="a"), quote(NOON, "t", id_="a")).scores
-    assert [told[name]["counts"]["quotes"] for name in "st"] == [1, 1]
+    result = ended(quote(NOON, "s", id_="a"), quote(NOON, "t", id_="a")).scores
+    assert [result[name]["counts"]["quotes"] for name in "st"] == [1, 1]
 
 
 def test_quotes_are_remembered_for_95_days() -> None:
-    again = [quote(NOON, id_="a"), quote(NOON + 95 * DAY - 1, id_="a")]
-    assert ended(*again).counts["duplicates:quote"] == 1
-    anew = ended(quote(NOON, id_="a"), quote(NOON + 95 * DAY, id_="a"))
-    assert "duplicates:quote" not in anew.counts
-    assert anew.scores["s"]["counts"] == {"rfqs_quoted": 1, "rfqs_in_time": 1, "quotes": 1, "quotes_replied": 0}
+    repeated = [quote(NOON, id_="a"), quote(NOON + 95 * DAY - 1, id_="a")]
+    assert ended(*repeated).counts["duplicates:quote"] == 1
+    after_expiry = ended(quote(NOON, id_="a"), quote(NOON + 95 * DAY, id_="a"))
+    assert "duplicates:quote" not in after_expiry.counts
+    assert after_expiry.scores["s"]["counts"] == {"rfqs_quoted": 1, "rfqs_in_time": 1, "quotes": 1, "quotes_replied": 0}
 
 
-def test_that_an_rfq_was_quoted_on_is_remembered_for_95_days() -> None:
+def test_rfqs_are_remembered_for_95_days() -> None:
     for later, quoted in ((95 * DAY - 1, 0), (95 * DAY, 1)):
-        told = ended(quote(NOON, rfq="r"), quote(NOON + later, rfq="r"))
-        assert told.scores["s"]["counts"]["rfqs_quoted"] == quoted
+        result = ended(quote(NOON, rfq="r"), quote(NOON + later, rfq="r"))
+        assert result.scores["s"]["counts"]["rfqs_quoted"] == quoted
 
 
 def test_a_duplicate_is_known_until_the_last_day_though_old_entries_are_deleted() -> None:
     story = [quote(NOON, id_="a"), payment(NOON, "settled", 9, id_="p")]
     passing = [tick(NOON + day * DAY) for day in range(1, 95)]
-    told = ended(*story, *passing, quote(NOON + 95 * DAY - 1, id_="a"))
-    assert told.counts["duplicates:quote"] == 1
+    result = ended(*story, *passing, quote(NOON + 95 * DAY - 1, id_="a"))
+    assert result.counts["duplicates:quote"] == 1
     passing += [tick(NOON + day * DAY) for day in range(95, 125)]
     assert (
         ended(*story, *passing, payment(NOON + 125 * DAY - 1, "settled", 9, id_="p")).counts["duplicates:payment"] == 1
     )
 
 
-def test_what_arrives_older_than_remembered_has_no_effect_and_is_counted() -> None:
-    told = ended(
+def test_events_older_than_their_memory_have_no_effect_and_are_counted() -> None:
+    result = ended(
         tick(NOON + 125 * DAY + 3 * SECOND),
         quote(NOON + 20 * DAY, "old"),
         payment(NOON, "settled", 9, "old"),
         payment(NOON + DAY, "settled", 9, "young"),
     )
-    assert list(told.scores) == ["young"]
-    assert told.counts["too_old"] == 2
+    assert list(result.scores) == ["young"]
+    assert result.counts["too_old"] == 2
 
 
-# lines ---------------------------------------------------------------------------------------------------------------
+# profiles and scores -------------------------------------------------------------------------------------------------
 
 
 def test_without_a_profile_a_supplier_is_standard_without_stars_of_industry_unknown() -> None:
-    told = score(payment(NOON, "paid", 1))
-    assert (told["membership"], told["stars"], told["industry"]) == ("standard", 0, "unknown")
+    result = score(payment(NOON, "paid", 1))
+    assert (result["membership"], result["stars"], result["industry"]) == ("standard", 0, "unknown")
 
 
-def test_a_living_profile_alone_gives_a_line() -> None:
-    told = score(profile(NOON, industry="toys", membership="verified", stars=4))
-    assert (told["industry"], told["membership"], told["stars"]) == ("toys", "verified", 4)
-    assert told["metrics"]["response_rate"] is None
+def test_a_supplier_with_an_active_profile_alone_has_a_score() -> None:
+    result = score(profile(NOON, industry="toys", membership="verified", stars=4))
+    assert (result["industry"], result["membership"], result["stars"]) == ("toys", "verified", 4)
+    assert result["metrics"]["response_rate"] is None
 
 
-def test_a_deleted_profile_alone_gives_no_line() -> None:
+def test_a_supplier_with_a_deleted_profile_alone_has_no_score() -> None:
     assert ended(profile(NOON), deleted()).scores == {}
     assert ended(deleted(), tick(NOON)).scores == {}
 
 
-def test_a_supplier_whose_profile_was_deleted_but_quoted_has_a_line() -> None:
-    told = score(profile(NOON), quote(NOON + 1), deleted())
-    assert (told["industry"], told["membership"], told["stars"]) == ("unknown", "standard", 0)
+def test_a_supplier_that_quoted_has_a_score_though_its_profile_was_deleted() -> None:
+    result = score(profile(NOON), quote(NOON + 1), deleted())
+    assert (result["industry"], result["membership"], result["stars"]) == ("unknown", "standard", 0)
 
 
-def test_the_profile_of_the_largest_time_is_in_force_though_it_arrives_first() -> None:
-    told = score(profile(NOON + 1, industry="tools"), profile(NOON, industry="toys"))
-    assert told["industry"] == "tools"
+def test_the_profile_of_the_largest_time_is_effective_though_it_arrives_first() -> None:
+    result = score(profile(NOON + 1, industry="tools"), profile(NOON, industry="toys"))
+    assert result["industry"] == "tools"
 
 
-def test_of_two_profiles_of_one_instant_the_last_to_arrive_is_in_force() -> None:
+def test_of_two_profiles_of_one_instant_the_last_to_arrive_is_effective() -> None:
     assert score(profile(NOON, stars=1), profile(NOON, stars=2))["stars"] == 2
 
 
@@ -257,19 +261,19 @@ def test_a_profile_older_than_the_tombstone_that_arrives_after_it_stays_deleted(
     assert ended(profile(NOON), deleted(), profile(NOON - DAY)).scores == {}
 
 
-def test_what_has_arrived_is_in_the_next_line_though_the_clock_lags_behind_it() -> None:
+def test_an_event_ahead_of_the_watermark_is_in_the_next_score() -> None:
     story = [quote(NOON), quote(NOON + HOUR), payment(NOON + HOUR, "settled", "5.00")]
-    told = Chain().play(*story).checkpoint().scores["s"]
-    assert told["counts"]["quotes"] == told["counts"]["rfqs_in_time"] == 2
-    assert told["metrics"]["gmv_90d"] == "5.00"
+    result = Chain().play(*story).checkpoint().scores["s"]
+    assert result["counts"]["quotes"] == result["counts"]["rfqs_in_time"] == 2
+    assert result["metrics"]["gmv_90d"] == "5.00"
 
 
 def test_now_is_the_largest_time_of_the_input_for_every_supplier() -> None:
-    told = ended(quote(NOON, "s"), quote(NOON + DAY, "t")).scores
-    assert [told[name]["at"] for name in "st"] == [NOON + DAY, NOON + DAY]
+    result = ended(quote(NOON, "s"), quote(NOON + DAY, "t")).scores
+    assert [result[name]["at"] for name in "st"] == [NOON + DAY, NOON + DAY]
 
 
-def test_a_supplier_without_a_profile_is_forgotten_400_days_after_the_last_heard_of_it() -> None:
+def test_a_supplier_without_a_profile_expires_400_days_after_its_last_event() -> None:
     kept = Chain().play(quote(NOON), tick(NOON + 400 * DAY - 1)).crash().end().scores
     assert list(kept) == ["s"]
     chain = Chain().play(quote(NOON), tick(NOON + 400 * DAY)).crash()
@@ -278,5 +282,5 @@ def test_a_supplier_without_a_profile_is_forgotten_400_days_after_the_last_heard
     assert chain.sent("supplier-score")[-1] is None
 
 
-def test_a_supplier_with_a_living_profile_is_not_forgotten() -> None:
+def test_a_supplier_with_an_active_profile_does_not_expire() -> None:
     assert list(Chain().play(profile(NOON), tick(NOON + 500 * DAY)).end().scores) == ["s"]

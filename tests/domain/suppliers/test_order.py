@@ -9,7 +9,7 @@ from tests.support import naive_suppliers as naive
 from tests.support.supplier_stories import DAY, HOUR, Chain, Line, at, payment, pinned, profile, quote, rejected, tick
 
 SUPPLIERS = ["a", "b", "c"]
-# Few times, months and rules apart, with what lies at the edges of windows, so that boundaries are met often.
+# Few times, months and rules apart, with times at the boundaries of windows, so that boundaries are met often.
 BASES = [at("2022-06-30 23:59:59.999"), at("2022-07-01"), at("2022-07-31 23:59:59.999"), at("2022-08-01"),
          at("2022-08-02 23:59:59.999"), at("2022-08-03"), at("2022-08-31 23:59:59.999"), at("2022-09-01"),
          at("2022-09-03"), at("2022-09-02 23:59:59.999")]  # fmt: skip
@@ -66,15 +66,15 @@ def test_checkpoints_and_crashes_anywhere_change_nothing(story: list[Line], betw
 
 @settings(max_examples=120, deadline=None)
 @given(stories(), st.lists(st.booleans(), max_size=18))
-def test_what_a_worker_published_by_the_end_says_the_same_as_a_replay(story: list[Line], crash: list[bool]) -> None:
-    """No last word is asked for: the clock moves to the end and on a little, as in a worker that waits."""
+def test_a_worker_has_published_at_the_end_what_a_replay_publishes(story: list[Line], crash: list[bool]) -> None:
+    """Final outputs are not asked for: the watermark advances past the end, as in a worker that waits."""
     chain = Chain()
     for number, line in enumerate(story):
         chain.play(line).checkpoint()
         if number < len(crash) and crash[number]:
             chain.crash()
     until = max(line.at for line in story)
-    for later in range(4):  # ranks and assessments wait two seconds of the clock
+    for later in range(4):  # ranks and assessments wait two seconds of the watermark
         chain.advance(until + 1 + later * 5000).checkpoint()
     assert naive.shown(chain.scores) == naive.final([*story, tick(until + 15_000)])
 
@@ -102,8 +102,8 @@ RFQ_EVENTS = st.lists(
 
 
 def decided(lines: list[Line]) -> list[tuple[int, str, str, Any]]:
-    """Pins by the rules, slowly: in order of time."""
-    known, gone, granted, told = set(), set(), 0, []
+    """Pins by the rules, computed slowly in the order of time."""
+    known, gone, granted, pins = set(), set(), 0, []
     order = sorted(naive.first_arrivals(lines), key=lambda line: line.at)
     for value in [line.value for line in order if line.value]:
         name = (value["supplier_id"], value["quote_id"])
@@ -113,10 +113,10 @@ def decided(lines: list[Line]) -> list[tuple[int, str, str, Any]]:
             known.add(name)
             if name not in gone and granted < 3:
                 granted += 1
-                told.append((value["at"], *name, granted))
+                pins.append((value["at"], *name, granted))
             else:
-                told.append((value["at"], *name, "rejected" if name in gone else "full"))
-    return told
+                pins.append((value["at"], *name, "rejected" if name in gone else "full"))
+    return pins
 
 
 @settings(max_examples=200, deadline=None)
@@ -128,7 +128,8 @@ def test_pins_do_not_depend_on_arrival_within_the_lateness_nor_on_crashes(story:
         chain.play(line)
         if data.draw(st.booleans()):
             chain.crash()
-    pins = chain.end().pins
-    told = [(one["at"], one["supplier_id"], one["quote_id"], one["place"] or one["reason"]) for one in pins]
+    published = [
+        (one["at"], one["supplier_id"], one["quote_id"], one["place"] or one["reason"]) for one in chain.end().pins
+    ]
     # One supplier's shard decides which of two events with the same id counts: the first to arrive.
-    assert sorted(told) == sorted(decided(story))
+    assert sorted(published) == sorted(decided(story))

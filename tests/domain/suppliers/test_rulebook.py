@@ -1,4 +1,4 @@
-"""The suppliers' numbers: every one dated and sourced, and what the reader refuses."""
+"""The numbers of suppliers: every version has a citation, and contradictory numbers are refused."""
 
 import re
 
@@ -24,11 +24,11 @@ def changed(*pairs: tuple[str, str]) -> str:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_number_has_its_source_and_every_section_says_what_it_is(section: str) -> None:
     assert RULEBOOK.headings[section].description
-    assert all(dated.citation for dated in RULEBOOK.versions(section))
+    assert all(version.citation for version in RULEBOOK.versions(section))
 
 
-def test_what_was_in_force_before_stays() -> None:
-    days = {section: [dated.effective_date for dated in RULEBOOK.versions(section)] for section in SECTIONS}
+def test_earlier_versions_stay() -> None:
+    days = {section: [version.effective_date for version in RULEBOOK.versions(section)] for section in SECTIONS}
     assert days == {
         "suppliers": ["1970-01-01", "2022-08-03"],
         "service-score": ["1970-01-01", "2022-08-03"],
@@ -55,12 +55,12 @@ def test_what_was_in_force_before_stays() -> None:
         ("top_share = 0.1,", "top_share = 10,", "at most 1"),
     ],
 )
-def test_numbers_that_cannot_be_meant_are_refused(old: str, new: str, words: str) -> None:
+def test_contradictory_numbers_are_refused(old: str, new: str, words: str) -> None:
     with pytest.raises(RulebookError, match=re.escape(words)):
         parse_rulebook(changed((old, new)), "rulebook.toml")
 
 
-def test_a_window_that_is_shortened_holds_from_its_day() -> None:
+def test_a_shorter_window_is_effective_from_its_day() -> None:
     later = TEXT[TEXT.index("[suppliers.from.2022-08-03]") : TEXT.index("[service-score]")]
     later = later.replace("2022-08-03", "2022-10-01").replace("response_days = 30", "response_days = 10")
     book = parse_rulebook(f"{TEXT}\n{later}", "rulebook.toml")
@@ -83,7 +83,7 @@ def test_numbers_come_from_the_rulebook() -> None:
     book = parse_rulebook(changed(*pairs), "rulebook.toml")
     when = at("2022-08-20")
     story = [payment(when - 60 * DAY, "settled", 5), quote(when), pinned(when, "a"), pinned(when + 1, "b")]
-    told = ended(*story, rulebook=book)
-    assert told.scores["s"]["points"]["quotes"] == 25
-    assert told.scores["s"]["metrics"]["gmv_90d"] == "0.00"
-    assert [one["reason"] for one in told.pins] == [None, "full"]
+    outcome = ended(*story, rulebook=book)
+    assert outcome.scores["s"]["points"]["quotes"] == 25
+    assert outcome.scores["s"]["metrics"]["gmv_90d"] == "0.00"
+    assert [one["reason"] for one in outcome.pins] == [None, "full"]

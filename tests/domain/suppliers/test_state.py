@@ -1,4 +1,4 @@
-"""What is stored: readable later, written in small pieces, given up in time, and enough to go on from."""
+"""Stored states: read by later versions, written in small chunks, deleted in time, sufficient to continue."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ def supplier(chain: Chain) -> SupplierState:
     return state
 
 
-# readable later ------------------------------------------------------------------------------------------------------
+# read by later versions ----------------------------------------------------------------------------------------------
 
 STORED = {
     key: {name.encode(): bytes.fromhex(part) for name, part in parts.items()}
@@ -41,16 +41,16 @@ STORED = {
 
 
 def test_the_stored_form_is_that_of_its_version() -> None:
-    """Where this fails, the stored form has changed: raise its version, and keep reading the old one."""
+    """If this fails, the stored form has changed: raise its version, and keep reading the old one."""
     assert golden.stored() == json.loads(golden.FILE.read_text())
 
 
-def test_a_stored_supplier_goes_on() -> None:
-    state = golden.LOGICS[0].load("s", STORED["s"])
-    [month, line] = [output.body for output in state.pending_outputs(golden.UNTIL, True)]
+def test_a_stored_supplier_continues() -> None:
+    state = golden.MACHINES[0].load("s", STORED["s"])
+    [month, entry] = [output.body for output in state.pending_outputs(golden.UNTIL, True)]
     assert month.month == "2022-08"  # type: ignore[union-attr]
-    told: Any = msgspec.to_builtins(line)
-    assert told["figures"] == {
+    current: Any = msgspec.to_builtins(entry)
+    assert current["figures"] == {
         "quotes_month": 1,
         "rfqs_quoted": 1,
         "rfqs_in_time": 1,
@@ -60,22 +60,22 @@ def test_a_stored_supplier_goes_on() -> None:
         "gmv_month": 0,
         "prior_gmv_90d": 100001,
     }
-    assert (told["standing"]["month"], told["standing"]["score"]) == ("2022-08", 20 + 20 + 30 + 10 + 20)
+    assert (current["standing"]["month"], current["standing"]["score"]) == ("2022-08", 20 + 20 + 30 + 10 + 20)
 
 
-def test_a_stored_industry_goes_on() -> None:
-    state = golden.LOGICS[1].load("toys", STORED["toys"])
-    told: Any = {output.key: output.body for output in state.pending_outputs(golden.UNTIL, True)}
-    assert told[b"s"].assessed.score == 100
-    assert told[b"t"].ranks.quotes is None
+def test_a_stored_industry_continues() -> None:
+    state = golden.MACHINES[1].load("toys", STORED["toys"])
+    current: Any = {output.key: output.body for output in state.pending_outputs(golden.UNTIL, True)}
+    assert current[b"s"].assessed.score == 100
+    assert current[b"t"].ranks.quotes is None
 
 
-def test_a_stored_rfq_goes_on() -> None:
-    state = golden.LOGICS[2].load("rfq", STORED["rfq"])
+def test_a_stored_rfq_continues() -> None:
+    state = golden.MACHINES[2].load("rfq", STORED["rfq"])
     assert state._main.granted == 1  # type: ignore[attr-defined]
     again = Chain().play(quote(NOON, kind="pinned", id_="q1", rfq="rfq"))
-    event = golden.LOGICS[2].decode(0, b"rfq", again._messages["quote"][0].value, 0)
-    assert golden.LOGICS[2].is_duplicate(state, event)  # type: ignore[arg-type]
+    event = golden.MACHINES[2].decode(0, b"rfq", again._messages["quote"][0].value, 0)
+    assert golden.MACHINES[2].is_duplicate(state, event)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -83,10 +83,10 @@ def test_a_state_of_an_unknown_version_is_not_read(number: int) -> None:
     main = msgspec.msgpack.decode(STORED[golden.KEYS[number]][b""])
     main[0] = 99
     with pytest.raises(ValueError, match="unknown version 99"):
-        golden.LOGICS[number].load(golden.KEYS[number], {b"": msgspec.msgpack.encode(main)})
+        golden.MACHINES[number].load(golden.KEYS[number], {b"": msgspec.msgpack.encode(main)})
 
 
-# written in small pieces ---------------------------------------------------------------------------------------------
+# written in small chunks ---------------------------------------------------------------------------------------------
 
 
 def test_a_supplier_with_thousands_of_quotes_stores_only_what_changed() -> None:
@@ -98,7 +98,7 @@ def test_a_supplier_with_thousands_of_quotes_stores_only_what_changed() -> None:
     assert sum(changed.values()) < 5000
 
 
-def test_what_a_restart_finds_is_not_written_over_by_what_comes_next() -> None:
+def test_new_entries_after_a_restart_do_not_overwrite_stored_ones() -> None:
     chain = Chain()
     for batch in range(4):
         chain.play(*(quote(NOON + 100 * batch + n, id_=f"q{batch}-{n}") for n in range(40))).crash()
@@ -107,16 +107,16 @@ def test_what_a_restart_finds_is_not_written_over_by_what_comes_next() -> None:
     assert (counts["quotes"], counts["quotes_replied"]) == (160, 160)
 
 
-def test_no_record_is_large() -> None:
+def test_no_chunk_is_large() -> None:
     chain = Chain().play(*(quote(NOON + number, rfq=f"{number % 700}" * 30) for number in range(3000))).checkpoint()
     stored = chain.shards[0]._store
     assert max(map(len, [*stored.main.values(), *stored.parts["s"].values()])) < 10_000
 
 
-# given up in time ----------------------------------------------------------------------------------------------------
+# deleted in time -----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_not_remembered_any_more_is_deleted() -> None:
+def test_expired_entries_are_deleted() -> None:
     story: list[Line] = [profile(NOON)]
     for day in range(50):
         story += [quote(NOON + day * DAY + n) for n in range(20)] + [payment(NOON + day * DAY, "paid", 1)]
@@ -141,7 +141,7 @@ def test_an_rfq_that_is_quoted_on_again_and_again_remembers_its_first_quote() ->
     }
 
 
-def test_months_that_ended_long_ago_are_not_kept() -> None:
+def test_month_end_totals_of_long_ago_are_not_kept() -> None:
     chain = Chain()
     for month in range(12):
         chain.play(payment(NOON + month * 30 * DAY, "settled", 5)).checkpoint()
@@ -150,7 +150,7 @@ def test_months_that_ended_long_ago_are_not_kept() -> None:
     assert len(metrics.month_end_totals) <= 3
 
 
-def test_a_state_asks_to_be_called_when_a_figure_changes_next() -> None:
+def test_the_next_timer_is_when_a_total_changes_next() -> None:
     chain = Chain().play(quote(at("2022-08-05")), tick(at("2022-08-05 01:00")))
     assert supplier(chain).next_timer() == at("2022-09-01")
     chain.play(tick(at("2022-09-01 12:00")))
@@ -161,10 +161,10 @@ def test_a_state_asks_to_be_called_when_a_figure_changes_next() -> None:
     assert supplier(chain).next_timer() == at("2022-10-01")
 
 
-# enough to go on from ------------------------------------------------------------------------------------------------
+# sufficient to continue ----------------------------------------------------------------------------------------------
 
 
-def test_figures_are_the_same_after_a_restart_where_rules_change_in_the_middle_of_a_window() -> None:
+def test_totals_are_the_same_after_a_restart_where_rules_change_within_a_window() -> None:
     story = [
         quote(at("2022-07-25"), id_="a", after=20 * HOUR),
         replied(at("2022-07-26"), "a"),
@@ -175,7 +175,7 @@ def test_figures_are_the_same_after_a_restart_where_rules_change_in_the_middle_o
         assert chain.end().scores["s"]["counts"]["rfqs_in_time"] == in_time
 
 
-def test_a_supplier_that_never_was_is_not_stored() -> None:
+def test_a_supplier_whose_only_event_was_too_old_is_not_stored() -> None:
     chain = Chain().play(tick(NOON + 200 * DAY), quote(NOON)).checkpoint()
     assert chain.shards[0].keys == {}
     assert SupplierMachine(RULEBOOK).load("s", {}).expired()
