@@ -1,7 +1,8 @@
 """Stored states as bytes: what a version of Vigil wrote must stay readable by those that come after.
 
 `python -m tests.support.golden_suppliers` writes them again: only where the stored form is meant to change, together
-with its version number, and keeping the file of the version before.
+with its version number, and keeping the file of the version before. A field or total that is added at the end keeps
+the version: see that the old file is read before it is written again.
 """
 
 import json

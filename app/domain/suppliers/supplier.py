@@ -16,16 +16,15 @@ Expiry: metrics.py says when events expire. A supplier without an active profile
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
 from vigil.app.domain.suppliers.calendar import month_name
-from vigil.app.domain.suppliers.metric_table import TOTALS
 from vigil.app.domain.suppliers.metrics import SupplierMetrics
-from vigil.app.domain.suppliers.profiles import Profile, Profiles, ProfileVersion
+from vigil.app.domain.suppliers.profiles import Profile, Profiles
 from vigil.app.domain.suppliers.rules import DAY_MS, SupplierRules
+from vigil.app.domain.suppliers.stored import encode, load_main_chunk, load_month_ends, store_month_ends
 from vigil.app.engine.subject import OutputCollector, StateChunks
-from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.internal import AssessedScore, RankingEntry, SupplierTotals
 from vigil.topics.suppliers import Payment, ProfileDeleted, Quote, SupplierProfile
@@ -33,9 +32,6 @@ from vigil.topics.suppliers import Payment, ProfileDeleted, Quote, SupplierProfi
 SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted | AssessedScore
 
 _COUNTED: Final = (Quote, Payment)
-
-VERSION: Final = 1
-"""Of the stored state. Fields and totals are added at the end, with a default; any other change is a new version."""
 
 RESEND_MS: Final = 60_000
 """How long after a move to another industry the current entry is sent again. Until it learned of the move, the former
@@ -47,53 +43,14 @@ EXPIRE_EVERY_MS: Final = 5 * DAY_MS
 entries, more often would cost a pass over all of them."""
 
 
-class SupplierMainChunk(Struct, array_like=True):
-    """The main chunk of a supplier's stored state. Stored by position: add fields at the end, with a default."""
-
-    version: int = VERSION
-    watermark: int = MIN_TIME
-    """The shard's watermark when the supplier was called last."""
-    expired_until: int = MIN_TIME
-    """The watermark when old entries were deleted last."""
-    now: int = MIN_TIME
-    latest_at: int = MIN_TIME
-    """The largest event time of the supplier, deletions of its profile included."""
-    first_at: int = MAX_TIME
-    """The smallest event time of the supplier."""
-    active: bool = False
-    """True if it had a quote or a payment."""
-    profiles: list[ProfileVersion] = []
-    month_end_totals: dict[int, str] = {}
-    """By month, the numbers in the order of TOTALS as text: sums may be larger than msgpack's integers."""
-    current_entry: RankingEntry | None = None
-    """The current entry as it was sent last."""
-    month_entry: RankingEntry | None = None
-    """The latest month's entry as it was sent last."""
-    assessed: AssessedScore | None = None
-    resend_at: int = MAX_TIME
-    """When the current entry is sent again after a move."""
-
-
-_MAIN: Final = msgspec.msgpack.Decoder(SupplierMainChunk)
-_encode: Final = msgspec.msgpack.Encoder().encode
-
-
-def _numbers(text: str) -> list[int]:
-    """Stored totals; those that were added to TOTALS since are 0."""
-    numbers = [int(number) for number in text.split()]
-    return numbers + [0] * (len(TOTALS) - len(numbers))
-
-
 class SupplierState:
     """All that is remembered of one supplier."""
 
     def __init__(self, supplier_id: str, rules: SupplierRules, chunks: StateChunks) -> None:
         self._supplier_id = supplier_id
         self._rules = rules
-        self._main = main = _MAIN.decode(chunks[b""]) if chunks else SupplierMainChunk()
-        if main.version != VERSION:
-            raise ValueError(f"the state of supplier {supplier_id!r} has the unknown version {main.version}")
-        self._profiles = Profiles(main.profiles)
+        self._main = load_main_chunk(supplier_id, chunks)
+        self._profiles = Profiles(self._main.profiles)
         self._metrics: SupplierMetrics | None = None
         self._changed = False
         self._assess_at = MAX_TIME
@@ -110,8 +67,7 @@ class SupplierState:
         """Continue from the stored state, or begin at the watermark and time of the first event."""
         main, rules = self._main, self._rules
         self._set_assessed_month()
-        month_ends = {month: _numbers(text) for month, text in main.month_end_totals.items()}
-        metrics = self._metrics = SupplierMetrics(rules, main.now, chunks, month_ends, self._assessed - 1)
+        metrics = self._metrics = SupplierMetrics(rules, main.now, chunks, load_month_ends(main), self._assessed - 1)
         return metrics
 
     def _set_assessed_month(self) -> None:
@@ -333,9 +289,8 @@ class SupplierState:
         chunks: dict[bytes, bytes | None] = {}
         if self._metrics is not None:
             self._metrics.dump(chunks)
-            month_ends = self._metrics.month_end_totals
-            main.month_end_totals = {month: " ".join(map(str, totals)) for month, totals in month_ends.items()}
-        chunks[b""] = _encode(main)
+            store_month_ends(main, self._metrics.month_end_totals)
+        chunks[b""] = encode(main)
         return chunks
 
 

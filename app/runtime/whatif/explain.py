@@ -32,7 +32,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     numbers: dict[str, str]
 
 
-class Rung(Struct, frozen=True, kw_only=True):
+class ExplainedRung(Struct, frozen=True, kw_only=True):
     """The place of the verdict in its family's ladder."""
 
     family: str
@@ -58,7 +58,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     timeline: list[Moment]
     limits: Limits | None
     prevented: list[str]
-    ladder: Rung
+    ladder: ExplainedRung
     action: Action | None
     """The last published revision; None where none is known."""
     follows: list[str]
@@ -181,7 +181,9 @@ def _last(actions: Iterable[Action]) -> dict[str, Action]:
     return last
 
 
-def _ladder(verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Action], rulebook: Rulebook) -> Rung:
+def _ladder(
+    verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Action], rulebook: Rulebook
+) -> ExplainedRung:
     overturned = {id_ for id_, action in last.items() if action.status == "withdrawn"}
     counts = LadderCounts(rulebook)
     concluded: dict[str, int | None] = {}
@@ -192,7 +194,7 @@ def _ladder(verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Act
     dated = rulebook.at(f"ladder.{verdict.family}", verdict.at)
     count = concluded.get(verdict.verdict_id)
     if dated is None:
-        return Rung(
+        return ExplainedRung(
             family=verdict.family, count=None, window="no ladder was in force", counted=[], rung=None, next=None,
             counts_until=None,
         )  # fmt: skip
@@ -210,7 +212,7 @@ def _ladder(verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Act
         ),
         key=lambda each: (each.at, each.verdict_id),
     )
-    return Rung(
+    return ExplainedRung(
         family=verdict.family,
         count=count,
         window="as long as verdicts are remembered" if days is None else f"{days} days",
@@ -228,7 +230,7 @@ def _rung(ladder: Ladder, count: int, rule: str | None) -> str:
     return words
 
 
-def _follows(action: Action | None, ladder: Rung, clock: Clock) -> list[str]:
+def _follows(action: Action | None, ladder: ExplainedRung, clock: Clock) -> list[str]:
     sentences = []
     if action is None:
         sentences.append("No action of this verdict is known here.")

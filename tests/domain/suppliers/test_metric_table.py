@@ -6,7 +6,8 @@ from tests.support.supplier_stories import RULEBOOK, Chain, at, quote
 from vigil.app.domain.rulebook.suppliers import SupplierLimits
 from vigil.app.domain.suppliers.machine import SupplierMachine
 from vigil.app.domain.suppliers.metric_table import METRICS, TOTALS, WINDOWS
-from vigil.app.domain.suppliers.supplier import SupplierMainChunk, SupplierState
+from vigil.app.domain.suppliers.stored import SupplierMainChunk
+from vigil.app.domain.suppliers.supplier import SupplierState
 from vigil.topics.internal import SupplierTotals
 from vigil.topics.scores import Counts, Metrics
 
