@@ -18,7 +18,7 @@ from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardRunner
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.changelog import OutboxMessage
-from vigil.app.engine.shard import Snapshot
+from vigil.app.engine.snapshot import Snapshot
 from vigil.topics.catalog import TOPICS
 from vigil.topics.envelope import cloud_event_headers, stamp, without_value
 

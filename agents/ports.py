@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from vigil.app.engine.changelog import ChangelogRecord
-from vigil.app.engine.shard import SourceRecord
+from vigil.app.engine.subject import SourceRecord
 from vigil.topics.catalog import SubjectName
 
 
@@ -39,6 +39,9 @@ class FetchedRecord(SourceRecord, Protocol):
     @property
     def timestamp(self) -> int:
         """When the broker received it, or when its producer says that it sent it (ms since the epoch)."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 from vigil.agents.ports import Batch, Membership, TopicPartition
 from vigil.agents.shard_runner import ShardEnvironment, ShardId, ShardRunner
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shard import AnyShard
 from vigil.topics.catalog import SubjectName
 
 TIME_SLICE_S: Final = 0.2
@@ -30,7 +30,7 @@ class ShardManager:
         membership: Membership,
         environment: ShardEnvironment,
         topics: Mapping[SubjectName, Sequence[str]],
-        new_shard: Callable[[SubjectName, int], Shard],
+        new_shard: Callable[[SubjectName, int], AnyShard],
     ) -> None:
         """`topics`: of each subject by source index. `new_shard`: a shard from what the mirror has restored."""
         self._membership = membership
@@ -74,7 +74,7 @@ class ShardManager:
 
     def _position_sources(
         self,
-        shard: Shard,
+        shard: AnyShard,
         tps: Sequence[TopicPartition],
         ends: Mapping[TopicPartition, int],
         beginnings: Mapping[TopicPartition, int],

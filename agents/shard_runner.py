@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from vigil.agents.ports import Batch, SourceFeed, TopicPartition
 from vigil.agents.source_tracker import SourceTracker, WatermarkPolicy
 from vigil.agents.wall_clock import wall_ms
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import Output
@@ -59,7 +59,7 @@ class ShardRunner:
     def __init__(
         self,
         id_: ShardId,
-        shard: Shard,
+        shard: AnyShard,
         tps: Sequence[TopicPartition],
         ends: Mapping[TopicPartition, int],
         environment: ShardEnvironment,

@@ -14,7 +14,7 @@ import faust
 
 from vigil.app.domain.rooms import RoomMachine
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.topics.rooms import ROOM_TOPICS
 
 

@@ -34,7 +34,7 @@ from vigil.app.engine.changelog import (
     split_key,
     store_key,
 )
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shards import make_shard
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.simulate import Simulation
 from vigil.topics.catalog import SubjectName
@@ -89,7 +89,7 @@ def simulated_keys(kind: StateKind) -> tuple[list[StoredKey], int]:
         rfq_every_s=600,
     )  # fmt: skip
     state_machine = REGISTRY.machines(load_rulebook())[kind.subject]
-    shard = Shard(state_machine, 2000, partition=0)
+    shard = make_shard(state_machine, 2000, partition=0)
     offsets = dict.fromkeys(state_machine.topics, 0)
     for message in simulation.messages():
         if message.topic in offsets:

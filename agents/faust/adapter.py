@@ -13,7 +13,7 @@ from vigil.agents.faust.shutdown import ShutdownGuard, WorkerProcess
 from vigil.agents.faust.table import MirrorTable
 from vigil.agents.faust.writers import FaustChangelogWriter, FaustOutputSender
 from vigil.agents.ports import BatchReceiver, MembershipListener, Ports
-from vigil.app.engine.changelog import ChangelogStore
+from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.topics.catalog import SubjectName
 
 FailFast = Callable[[BaseException], Awaitable[None]]

@@ -9,7 +9,7 @@ from faust.types import TP
 
 from vigil.agents.faust.schema import BatchSchema
 from vigil.agents.ports import Batch
-from vigil.app.engine.changelog import ChangelogStore
+from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.topics.catalog import SubjectName
 
 

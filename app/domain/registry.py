@@ -12,7 +12,7 @@ from vigil.app.domain.rooms.subject import SUBJECT as ROOMS
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.domain.subject import MachineContext, OutputTopic, Subject
 from vigil.app.domain.suppliers.subject import SUBJECT as SUPPLIERS
-from vigil.app.engine.subject import StateMachine
+from vigil.app.engine.subject import AnyStateMachine
 from vigil.topics.catalog import TOPICS, SubjectName, Topic
 
 SUBJECTS: Final = (ROOMS, HOSTS, SUPPLIERS, INDUSTRIES, RFQS)
@@ -58,7 +58,7 @@ class Registry:
 
     def machines(
         self, rulebook: Rulebook, review_wait_ms: int | None = None, candidate: Rulebook | None = None
-    ) -> dict[SubjectName, StateMachine]:
+    ) -> dict[SubjectName, AnyStateMachine]:
         """A state machine for each subject; for the arguments see MachineContext. Raise RulebookError."""
         context = MachineContext(rulebook, review_wait_ms, candidate)
         return {name: subject.machine(context) for name, subject in self.subjects.items()}

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 from vigil.app.domain.rulebook.book import Rulebook
-from vigil.app.engine.subject import StateMachine
+from vigil.app.engine.subject import AnyStateMachine
 from vigil.topics.catalog import SubjectName
 from vigil.topics.fields import Reason
 
@@ -145,7 +145,7 @@ class Subject:
     """Topics with the same key and number of partitions, in order of precedence: of events with the same time, those
     of the first topic are judged first."""
     outputs: tuple[OutputTopic, ...]
-    machine: Callable[[MachineContext], StateMachine]
+    machine: Callable[[MachineContext], AnyStateMachine]
     """Its state machine; raise RulebookError where the rulebook cannot be judged by."""
     sections: Mapping[str, type[Struct]]
     """The rulebook sections that decide its judgements, and the types of their limits."""

@@ -1,139 +1,248 @@
-"""What a shard asks of the subject it carries: rooms, hosts, suppliers, industries or RFQs by key.
+"""What the engine asks of a subject: a state machine for the shard, and a state for each key.
 
-A keyed state never asks the time. It says by `deadline` when it wants to be called, and what it has to say goes
-to `Context.emit`. Everything that it must remember is in `dump`: a restart gives exactly that back to `load`.
+    record ──decode──▶ event ──key_of──▶ key ──load──▶ key state ──apply, on_timer──▶ outputs
+                                                       └─ dump_changes ──▶ changelog ──▶ load, after a restart
+
+The engine decides when each method is called and in which order; the subject decides what follows. Both protocols are
+pure: no clock, no files, no randomness. Times are event time in integer milliseconds. Two runs that apply the same
+events and fire the same timers publish the same outputs and store the same chunks.
+
+A method may raise only what its docstring names. Any other exception is an error of ours: it stops the worker, and a
+restart reads again what was not stored.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from msgspec import Struct
-
-from vigil.topics.envelope import DeadLetter, Output, base64_or_none, carried
-from vigil.topics.fields import Reason
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.watermark import MAX_TIME
+from vigil.topics.envelope import Output
 
 StateChunks = Mapping[bytes, bytes]
-"""A state's stored records by part name; the main record's name is empty."""
+"""The stored records of one key by chunk name. The main chunk has the empty name."""
+
+ChangedChunks = dict[bytes, bytes | None]
+"""Records to write by chunk name; None deletes one."""
 
 
-class OutputCollector:
-    """What a state may use while it is called: the way out, and the shard's name for things it counts."""
+class Event(Protocol):
+    """What a record decodes to."""
 
-    __slots__ = ("counts", "now", "outputs")
+    @property
+    def at(self) -> int:
+        """Its event time."""
 
-    def __init__(self) -> None:
-        self.outputs: list[Output] = []
-        self.counts: dict[str, int] = {}
-        self.now = 0
-        """The event time that is being judged."""
 
-    def emit(self, topic: str, key: str, id_: str, at: int, body: Struct | None) -> None:
-        """Publish one message; `id_` is its identity."""
-        self.outputs.append(Output(topic, key.encode(), id_, at, body, self.now))
+class SourceRecord(Protocol):
+    """One Kafka record, or one line of a recording."""
 
-    def emit_dead(
-        self,
-        topic: str | None,
-        partition: int | None,
-        offset: int | None,
-        reason: Reason,
-        detail: str,
-        at: int,
-        key: bytes | None,
-        value: bytes | None,
-    ) -> None:
-        """Send a message to `dead-letter` as it came; `at` is the clock. Its place is its identity."""
-        detail, key, value = carried(detail, key, value)
-        letter = DeadLetter(
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            reason=reason,
-            detail=detail,
-            at=at,
-            key=base64_or_none(key),
-            value=base64_or_none(value),
-        )
-        self.outputs.append(Output("dead-letter", key, f"{topic}/{partition}/{offset}", at, letter))
+    @property
+    def offset(self) -> int:
+        """Its position in its source; offsets of one source increase."""
 
-    def count(self, name: str, by: int = 1) -> None:
-        """Count something for the metrics (never an input to a judgement)."""
-        self.counts[name] = self.counts.get(name, 0) + by
+    @property
+    def key(self) -> bytes | None: ...
+
+    @property
+    def value(self) -> bytes | None: ...
+
+
+Origin: TypeAlias = tuple[int | None, int]
+"""Partition and offset of a record as dead letters name it. A recording need not know the partition."""
+
+OriginOf = Callable[[Any], Origin]
+"""Reads the origin from a record; the type of records is the caller's."""
+
+E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
+
+
+# ---- order -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class EventTime:
-    """Apply events in the order of their event time: each waits in the reorder buffer until the watermark passes it."""
+    """Apply events in order of (event time, source index, offset): each waits until the watermark is above it."""
 
     drop_late: bool
-    """Send a late event to `dead-letter`; otherwise it is applied on arrival."""
+    """Send a late event to `dead-letter`. Otherwise it is applied on arrival."""
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """Apply every event on arrival, whatever its event time."""
+    """Apply every event on arrival, whatever its event time: for results that depend on the set of events only."""
 
 
 Order = EventTime | Arrival
-"""In which order a machine's events are applied."""
+"""In which order a subject's events are applied."""
 
 
-class KeyState(Protocol):
-    """One key's state. All times are integer milliseconds of event time."""
+# ---- protocols -------------------------------------------------------------------------------------------------------
 
-    def apply(self, event: Any, watermark: int, collector: OutputCollector) -> None:
-        """Take one event in; `clock` is the shard's clock."""
 
-    def next_timer(self) -> int:
-        """When to call `on_timer` next; MAX_TIME when nothing is due. Cheap: asked after every event."""
+class KeyState(Protocol[E_contra]):
+    """The state of one key: one room, host, supplier, industry or RFQ.
 
-    def on_timer(self, at: int, collector: OutputCollector) -> None:
-        """The time `at` came: every event with a time up to it was applied before."""
+    Everything that it must remember is in its chunks. After any checkpoint it may be evicted from memory, and it is
+    loaded again from exactly what `dump_changes` has returned so far.
+    """
 
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        """What the compacted output topics should show of this key by now: asked at a checkpoint after a change.
+    def is_duplicate(self, event: E_contra) -> bool:
+        """Return True if an event of the same identity was applied before, or the event is too old to know.
 
-        `final`: the input has ended at `clock`; show everything, unthrottled.
+        Called before `apply` for an event with a dedup key. Must not change the state.
         """
 
+    def apply(self, event: E_contra, watermark: int, collector: OutputCollector) -> None:
+        """Apply one event.
+
+        Called once for each event that is no duplicate. In event-time order `watermark` is the event's own time, no
+        earlier event follows, and every timer before it has fired; a late event that is not dropped, and every event in
+        arrival order, comes with the shard's watermark.
+        """
+
+    def next_timer(self) -> int:
+        """Return when `on_timer` is to be called next, MAX_TIME if never.
+
+        Called after every `apply`, `on_timer` and `dump_changes`, so it must be cheap. A time that has passed already
+        fires at once. Must not change the state.
+        """
+
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
+        """Act on the timer that was due at `at`: every event up to that time was applied before.
+
+        Called when the watermark is above `at`, in order of time over all keys of the shard. `next_timer` must have
+        moved past `at` after a bounded number of calls; otherwise the shard stops with an error.
+        """
+
+    def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
+        """Publish what has waited for further events: recorded input has ended at `until`.
+
+        Called once, after all events and timers up to `until`, for every key in order of keys. Never called live.
+        """
+
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
+        """Return the state outputs that show this key as of `watermark`.
+
+        Called once a checkpoint for a key that changed or that has deferred outputs. If `final`, the input has ended:
+        return everything, whatever the rate limit. Must not change the state: `mark_published` follows if the outputs
+        go into the checkpoint, and they may be asked for without.
+        """
+
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        """Note that what `pending_outputs` has just returned, possibly nothing, goes out with this checkpoint."""
+
     def has_deferred_output(self) -> bool:
-        """Is there a change that `status` held back (a throttle) and must be asked for again?"""
+        """Return True if a rate limit holds an output back: `pending_outputs` is called again at the next checkpoint.
+
+        Must not change the state.
+        """
+
+    def has_more_outputs(self) -> bool:
+        """Return True if deferred outputs wait only because of their number: the next checkpoint is due at once.
+
+        Must not change the state.
+        """
 
     def expired(self) -> bool:
-        """Nothing is left to remember: the key's records are deleted."""
+        """Return True if nothing is left to remember: the key and its chunks are deleted.
+
+        Called after `on_timer` and at a checkpoint. Must not change the state.
+        """
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
-        """The records that changed since the last dump by part name; None deletes a part."""
+        """Return the chunks that changed since the last call by name; None deletes one.
+
+        Called once a checkpoint, after `mark_published`. The first dump of a new key has the main chunk (empty name),
+        because a key exists as long as its main chunk does.
+        """
 
 
-class StateMachine(Protocol):
-    """One kind of shard: how messages become events, and events reach a key's state.
-
-    More methods are called where they exist: a logic's `received(event, partition, offset, key, value)` after
-    `decode`, to keep an event together with its message; its `has_more(state)` where a status is owed: may the rest be
-    told at once; and a state's `finish(clock, context)` once the input ended.
-    """
+class StateMachine(Protocol[E]):
+    """One subject as the engine sees it. It has no state of its own: one instance serves all shards of a worker."""
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """In the order of rank."""
+        """The source topics in order of precedence; the position of a topic is its source index."""
 
     @property
     def order(self) -> Order:
         """In which order events are applied, and what happens to late ones."""
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Any:
-        """The event of a message (with `at`), or Refused."""
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> E:
+        """Return the event of a record.
 
-    def key_of(self, event: Any) -> str:
-        """The key whose state the event belongs to."""
+        Called once for each record, and again after a restart for those that were not in the stored state. `watermark`
+        (0 before there is one) is for records that have no event time of their own: their event takes effect now.
+        Raises InvalidEvent, whose text is the detail of the dead letter.
+        """
 
-    def dedup_key(self, event: Any) -> str | None:
-        """The identity by which a buffered duplicate is known within the shard; None where events need none."""
+    def with_metadata(self, event: E, record: SourceRecord, origin_of: OriginOf) -> E:
+        """Return the event with what must be kept of its record, for a machine that may reject it later.
 
-    def load(self, key: str, parts: StateChunks) -> KeyState:
-        """The state of a key from its stored records (none for a new key)."""
+        Called once for each decoded event that is not rejected, before `key_of`.
+        """
 
-    def is_duplicate(self, state: Any, event: Any) -> bool:
-        """Was an event of the same identity applied to the state before, or is it too old to tell?"""
+    def key_of(self, event: E) -> str:
+        """Return the key whose state the event belongs to. Keys are not empty."""
+
+    def dedup_key(self, event: E) -> str | None:
+        """Return the identity by which duplicates are found within the shard, None for an event that has none.
+
+        Two events of different keys have different identities. Of several events with one identity that wait in the
+        reorder buffer the first to arrive counts, unless a later one has an earlier event time.
+        """
+
+    def load(self, key: str, chunks: StateChunks) -> KeyState[E]:
+        """Return the state of a key from its stored chunks, which are empty for a new key.
+
+        Raises ValueError or a msgspec error where the chunks cannot be read, for example of an unknown version.
+        """
+
+
+AnyStateMachine: TypeAlias = StateMachine[Any]
+"""A machine among those of other subjects, where its type of events is not known."""
+
+
+# ---- defaults --------------------------------------------------------------------------------------------------------
+
+
+class KeyStateDefaults(Generic[E]):
+    """A key state without identities, timers, state outputs or an end: for states to extend."""
+
+    __slots__ = ()
+
+    def is_duplicate(self, event: E) -> bool:
+        return False
+
+    def next_timer(self) -> int:
+        return MAX_TIME
+
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
+        return
+
+    def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
+        return
+
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
+        return ()
+
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        return
+
+    def has_deferred_output(self) -> bool:
+        return False
+
+    def has_more_outputs(self) -> bool:
+        return False
+
+
+class StateMachineDefaults(Generic[E]):
+    """A machine whose events have no identity and keep nothing of their records: for machines to extend."""
+
+    def with_metadata(self, event: E, record: SourceRecord, origin_of: OriginOf) -> E:
+        return event
+
+    def dedup_key(self, event: E) -> str | None:
+        return None

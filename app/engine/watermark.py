@@ -1,10 +1,19 @@
-"""A shard's clock: how far event time has come, what is late, and what an idle partition releases.
+"""Event time of a shard: watermarks, late events and idle sources.
 
-    at ──▶ partition's clock = largest at − lateness ──min over the partitions that hold──▶ shard's clock
-                                                     └─ all idle: the wall (live) or the end (recorded)
+    event times ──▶ source's watermark = largest event time − allowed lateness
+                    └─ minimum over the sources that are not idle ──▶ shard's watermark
+                       all sources idle: the wall clock − allowed lateness (live), or the end of the input (recorded)
 
-A partition *holds* the shard's clock back until it was read to its end and nothing came for a while; who may
-release it is the rim's knowledge, so it is told by argument. Events with `at` < clock are judged.
+The *watermark* of a shard is the event time up to which everything has been judged: events and timers with a time below
+it are done, an event with a time at or above it waits. A watermark never goes back.
+
+*Allowed lateness* is by how much the event times of one source may be out of order. Each source subtracts it from the
+largest event time that it has read. An event below its own source's watermark when it is read is *late*, whatever the
+batches were that it arrived in, and so is one below the shard's watermark.
+
+An *idle* source (read to its end, and silent for a while) does not hold the watermark back; otherwise a topic without
+messages would stop all rules. Silence is what the broker reported, which the engine cannot know: the shard runner
+(`agents`) decides which sources are idle and advances the shard. The engine itself reads no clock.
 """
 
 from typing import Final
@@ -12,22 +21,24 @@ from typing import Final
 from msgspec import Struct
 
 MAX_TIME: Final = 1 << 62
-"""A time that does not come."""
+"""A time that never comes: no timer is set, no later version begins. Fits a signed 64-bit integer of the changelog."""
 
 MIN_TIME: Final = -(1 << 62)
-"""The clock of a partition from which nothing came yet."""
+"""The time before all others: the watermark of a source that was not read yet."""
 
 
 class SourcePosition(Struct):
-    """One partition of one topic of a shard, as far as it was read."""
+    """How far a shard has read one source. Times are event time in milliseconds."""
 
     committed_offset: int = 0
-    """As restored: every offset below is dealt with and in the stored state."""
+    """As restored: every record below it is in the stored state."""
     read_offset: int = 0
-    """The offset after the last one read."""
+    """The offset after the last record that was read."""
     max_event_time: int = MIN_TIME
-    """The largest event time read."""
+    """The largest event time that was read."""
     stored_read_offset: int = 0
-    """`seen` of the stored state: an offset below it was read before a restart."""
+    """`read_offset` of the stored state: a record below it was read before a restart and is read again."""
     stored_max_event_time: int = MIN_TIME
-    """The largest event time that was accepted below `stored_seen`."""
+    """The largest event time that was accepted below `stored_read_offset`."""
+    events_read: int = 0
+    """How many records turned out to be events since the shard was created. Not stored."""

@@ -19,7 +19,8 @@ from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.agreement import disagreement
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.engine.changelog import ChangelogStore, CheckpointMarker, StoredStateError
+from vigil.app.engine.changelog import CheckpointMarker, StoredStateError
+from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.clients import new_admin, new_consumer
 from vigil.app.kafka.dead_letters import TOPIC as DEAD_LETTER

@@ -177,7 +177,7 @@ class MetricsReporter:
         if shard.watermark > 0:
             metrics.clock_delay.labels(**labels).set((now - shard.watermark) / 1000)
         metrics.buffered.labels(**labels).set(len(shard.reorder_buffer))
-        metrics.keys.labels(**labels).set(len(shard.keys))
+        metrics.keys.labels(**labels).set(len(shard.states))
 
     def _refresh_gauges(self, now: int) -> None:
         """The subjects' own gauges: sums over the shards of this worker."""

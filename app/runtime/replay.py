@@ -19,8 +19,9 @@ from msgspec import Struct
 from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import OutputTopic
-from vigil.app.engine.shard import Shard
-from vigil.app.engine.subject import EventTime, OutputCollector, StateMachine
+from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
+from vigil.app.engine.shards import make_shard
+from vigil.app.engine.subject import AnyStateMachine, EventTime
 from vigil.app.engine.watermark import MIN_TIME, SourcePosition
 from vigil.app.runtime.recording import (
     Line,
@@ -81,7 +82,7 @@ class Replay:
         self,
         rulebook: Rulebook,
         lateness: int = LATENESS_MS,
-        machines: Mapping[SubjectName, StateMachine] | None = None,
+        machines: Mapping[SubjectName, AnyStateMachine] | None = None,
         registry: Registry = REGISTRY,
     ) -> None:
         """`lateness`: how far out of order events may be, ms; `machines` in the place of the rulebook's."""
@@ -99,11 +100,11 @@ class Replay:
         self._since_advance = 0
         machines = machines or registry.machines(rulebook)
         for subject, machine in machines.items():
-            shard = Shard(
+            shard = make_shard(
                 machine,
                 lateness,
                 sources=[self._file if registry.is_input(topic) else SourcePosition() for topic in machine.topics],
-                place=attrgetter("place"),
+                origin_of=attrgetter("place"),
                 collector=self._collector,
             )
             self._shards[subject] = shard
@@ -204,9 +205,10 @@ class Replay:
 
     def _reject(self, line: RejectedLine) -> None:
         """Write a line that no shard can read to the dead letters."""
-        topic, partition, offset, detail, key, value = line
+        topic = line.topic
         at = max(self.watermark, 0)
-        self._collector.emit_dead(topic, partition, offset, "malformed", detail, at, key, value)
+        record = RejectedRecord(topic, line.partition, line.offset, line.key, line.value)
+        self._collector.emit_dead_letter(record, "malformed", line.detail, at)
         if topic is not None:
             self._collector.count(f"events:{topic}")
         self._collector.count(f"refused:{topic or 'unknown'}:malformed")
@@ -224,7 +226,7 @@ class Schedule:
     recording none of them is to be late for the order of lines: it advances when all of them are there, at the end.
     """
 
-    def __init__(self, registry: Registry, machines: Mapping[SubjectName, StateMachine]) -> None:
+    def __init__(self, registry: Registry, machines: Mapping[SubjectName, AnyStateMachine]) -> None:
         self._registry = registry
         by_time = {subject for subject, machine in machines.items() if isinstance(machine.order, EventTime)}
         self.in_order_of_time = {

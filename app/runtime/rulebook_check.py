@@ -1,7 +1,7 @@
 """Refuses state that came about under another rulebook, unless the operator says that the change is meant."""
 
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.changelog import ChangelogStore
+from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.kafka.settings import SettingsError
 
 

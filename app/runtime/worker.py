@@ -20,8 +20,9 @@ from vigil.agents.shard_runner import ShardEnvironment
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.changelog import StoredStateError
-from vigil.app.engine.shard import Shard
-from vigil.app.engine.subject import StateMachine
+from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.shards import make_shard
+from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.kafka.acls import check_rights, needed
 from vigil.app.kafka.admin import changelog_of, ensure_topics
 from vigil.app.kafka.settings import Settings, SettingsError
@@ -72,7 +73,7 @@ class Worker:
         settings: Settings,
         rulebook: Rulebook,
         partitions: Mapping[SubjectName, int],
-        machines: Mapping[SubjectName, StateMachine] | None = None,
+        machines: Mapping[SubjectName, AnyStateMachine] | None = None,
     ) -> None:
         """`partitions` of each subject, as `ensure_topics` returns them; `machines` replace Vigil's own in tests."""
         self.settings = settings
@@ -158,14 +159,14 @@ class Worker:
 
     # ---- ownership --------------------------------------------------------------------------------------------
 
-    def _new_shard(self, subject: SubjectName, partition: int) -> Shard:
+    def _new_shard(self, subject: SubjectName, partition: int) -> AnyShard:
         changelog = TopicPartition(self._changelogs[subject], partition)
         if changelog not in self._ports.membership.assigned({changelog.topic}):
             raise RuntimeError(f"partition {partition} of {changelog.topic}, the state of the shard, was not assigned")
         store = self.adapter.restored(subject, partition)
         store.finalize_restore()
         check_rulebook(store, self.rulebook, self.settings.rulebook_changed)
-        return Shard(
+        return make_shard(
             self.machines[subject],
             self.settings.allowed_lateness_ms,
             partition=partition,
@@ -208,7 +209,7 @@ class Worker:
         keys = 0
         for (subject, _), runner in self.manager.shards.items():
             owned[subject] += 1
-            keys += len(runner.shard.keys)
+            keys += len(runner.shard.states)
         log.info("assigned", shards=owned, keys=keys, seconds=round(seconds, 3), backlog=self.manager.backlog())
 
     async def on_shutdown(self) -> None:

@@ -22,8 +22,9 @@ from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, ShardRunner
 from vigil.agents.source_tracker import WatermarkPolicy
 from vigil.agents.wall_clock import wall_ms
-from vigil.app.engine.changelog import ChangelogStore
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.shards import make_shard
 from vigil.topics.catalog import SubjectName
 
 TOPICS = ("entry", "remark", "look")
@@ -54,8 +55,8 @@ class Stage:
         self.manager = ShardManager(kafka.membership, environment, {"rooms": TOPICS}, self._shard)
         self.checkpoints = Checkpointer(self.manager, kafka.ports, CheckpointSettings(**settings), self)
 
-    def _shard(self, subject: SubjectName, partition: int) -> Shard:
-        return Shard(OrderedToy(), 0, partition=partition, store=self.store, rulebook="rules")
+    def _shard(self, subject: SubjectName, partition: int) -> AnyShard:
+        return make_shard(OrderedToy(), 0, partition=partition, store=self.store, rulebook="rules")
 
     def written(self, seconds: float, records: int) -> None:
         self.checkpoints_written.append((seconds, records))

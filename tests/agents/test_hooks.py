@@ -46,7 +46,7 @@ from vigil.agents.faust.table import MirrorStore, MirrorTable
 from vigil.agents.faust.transport import WRITE_BATCH_BYTES, DurableProducer, changelog_batch
 from vigil.agents.ports import Batch, TopicPartition
 from vigil.agents.source_tracker import SourceTracker
-from vigil.app.engine.changelog import ChangelogStore
+from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.runtime.worker import Worker
 
 ROOT: Final = Path(__file__).parents[2]

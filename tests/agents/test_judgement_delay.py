@@ -11,7 +11,7 @@ from vigil.agents.ports import TopicPartition
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, ShardId, ShardRunner
 from vigil.agents.source_tracker import WatermarkPolicy
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.watermark import SourcePosition
 from vigil.topics.envelope import Output
 

@@ -20,8 +20,9 @@ from vigil.agents.ports import Batch, TopicPartition
 from vigil.agents.shard_manager import ShardManager, TopicMismatch
 from vigil.agents.shard_runner import ShardEnvironment, ShardRunner
 from vigil.agents.source_tracker import WatermarkPolicy
-from vigil.app.engine.changelog import ChangelogStore
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.shards import make_shard
 from vigil.topics.catalog import SubjectName
 
 TOPICS = ("entry", "remark", "look")
@@ -57,8 +58,8 @@ class Stage:
         )
         self.manager = ShardManager(self.membership, environment, {subject: TOPICS}, self._shard)
 
-    def _shard(self, subject: SubjectName, partition: int) -> Shard:
-        return Shard(self.toy, LATENESS, partition=partition, store=self.store)
+    def _shard(self, subject: SubjectName, partition: int) -> AnyShard:
+        return make_shard(self.toy, LATENESS, partition=partition, store=self.store)
 
     async def assign(self) -> "Stage":
         await self.manager.assign()
@@ -481,5 +482,5 @@ async def test_whatever_the_topics_hold_the_buffer_stays_bounded_and_all_is_read
             largest = max(largest, len(stage.runner.shard.reorder_buffer))
         stage.waits(2 * IDLE)
         assert stage.runner.ended, seed
-        assert stage.runner.shard.reorder_buffer == []
+        assert len(stage.runner.shard.reorder_buffer) == 0
         assert largest <= 40 + 3 * 10, (seed, largest)

@@ -6,7 +6,7 @@ import pytest
 
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shards import make_shard
 from vigil.app.simulate import Simulation
 from vigil.topics.catalog import SubjectName
 
@@ -23,7 +23,7 @@ class Read(NamedTuple):
 def test_after_the_last_word_nothing_is_left_to_write(group: SubjectName, status: str) -> None:
     """Rooms that are on the air at the end change with every second that passes, but no second passes any more."""
     machine = REGISTRY.machines(load_rulebook(), None)[group]
-    shard = Shard(machine, 2000, partition=0)
+    shard = make_shard(machine, 2000, partition=0)
     simulation = Simulation(seed=3, rooms=6, suppliers=6, start_ms=START, duration_s=60, history_days=2)
     for offset, message in enumerate(simulation.messages()):
         if message.topic in machine.topics:

@@ -9,17 +9,18 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import (
     EPOCHS,
     FORMAT,
+    OUTBOX_KEY,
     ChangelogRecord,
-    ChangelogStore,
     CheckpointMarker,
     StoredSourcePosition,
     StoredStateError,
     marker_record,
-    outbox_records,
     record_of,
     store_key,
 )
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.shards import make_shard
 from vigil.topics.catalog import SubjectName
 
 KEY = b"\0\x06room-1"
@@ -35,9 +36,9 @@ KEY = b"\0\x06room-1"
         ChangelogRecord(KEY, b"\xff" * 40),
         ChangelogRecord(KEY, None),
         ChangelogRecord(KEY, None, (("vigil", b"short"),)),
-        ChangelogRecord(b"k", record_of(KEY, b"payload", 1, 1, 0, 0).value),
-        ChangelogRecord(None, record_of(KEY, b"payload", 1, 1, 0, 0).value),  # type: ignore[arg-type]
-        record_of(KEY, b"payload", EPOCHS, 1, 0, 0),
+        ChangelogRecord(b"k", record_of(KEY, b"payload", (1, 1), 0).value),
+        ChangelogRecord(None, record_of(KEY, b"payload", (1, 1), 0).value),  # type: ignore[arg-type]
+        record_of(KEY, b"payload", (EPOCHS, 1), 0),
     ],
     ids=["text", "json", "list", "blanks", "bytes", "tombstone", "short header", "short key", "no key", "late epoch"],
 )
@@ -48,7 +49,7 @@ def test_what_no_worker_wrote_is_refused_with_a_remedy(record: Any) -> None:
 
 def test_the_last_epoch_is_ours() -> None:
     store = ChangelogStore()
-    store.read([record_of(KEY, b"payload", EPOCHS - 1, 1, 0, 0)])
+    store.read([record_of(KEY, b"payload", (EPOCHS - 1, 1), 0)])
     assert store.next_epoch == EPOCHS
 
 
@@ -63,17 +64,17 @@ LOGICS = dict(REGISTRY.machines(load_rulebook(), 2000))
 LENGTHS = {group: len(machine.topics) for group, machine in LOGICS.items()}
 
 
-def poisoned(group: SubjectName, payload: bytes, owed: bytes | None = None) -> Shard:
-    """A shard of which a whole checkpoint is stored, with one key whose state is what is told."""
+def poisoned(group: SubjectName, payload: bytes, outbox: bytes | None = None) -> AnyShard:
+    """A shard of which a whole checkpoint is stored, with one key whose state is `payload`."""
     marker = CheckpointMarker(
         FORMAT, 1, 1, 0, 0, 0, 0, 10, 2000, (StoredSourcePosition(0, 0, 0, 0),) * LENGTHS[group], 1, ""
     )
-    records = [record_of(store_key("room-1"), payload, 1, 1, 0, 0)]
-    if owed is not None:
-        records += outbox_records([owed], 1, 1)
+    records = [record_of(store_key("room-1"), payload, (1, 1), 0)]
+    if outbox is not None:
+        records.append(record_of(OUTBOX_KEY + b"0", outbox, (1, 1)))
     store = ChangelogStore()
     store.read([*records, marker_record(marker)])
-    return Shard(LOGICS[group], 2000, partition=0, store=store)
+    return make_shard(LOGICS[group], 2000, partition=0, store=store)
 
 
 @pytest.mark.parametrize("group", LOGICS)
@@ -88,9 +89,9 @@ def test_a_poisoned_state_is_refused_with_a_remedy_that_names_its_key(group: Sub
 
 def test_a_poisoned_outbox_is_refused_with_a_remedy() -> None:
     with pytest.raises(
-        StoredStateError, match=r"what the last checkpoint owes cannot be read: .*restore the topic, or"
+        StoredStateError, match=r"the outbox of the last checkpoint cannot be read: .*restore the topic, or"
     ):
-        poisoned("rooms", b"\x90", owed=b"\x91\x01")
+        poisoned("rooms", b"\x90", outbox=b"\x91\x01")
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xc1", b"\x90", b"\x01", b"\x91\x01", b"\x92\x01\xa1a", b"\xa5hello"])
@@ -99,11 +100,11 @@ def test_a_poisoned_marker_is_refused_with_a_remedy(payload: bytes) -> None:
     with pytest.raises(
         StoredStateError, match=r"a checkpoint's marker cannot be read: .*restore the topic, or delete it"
     ):
-        ChangelogStore().read([record_of(key, payload, 1, 1, 0, 0)])
+        ChangelogStore().read([record_of(key, payload, (1, 1), 0)])
 
 
 def test_a_record_that_is_too_short_for_its_header_is_not_vigils() -> None:
-    value = record_of(KEY, b"", 1, 1, 0, 0).value
+    value = record_of(KEY, b"", (1, 1), 0).value
     assert value is not None
     with pytest.raises(StoredStateError, match="is not Vigil's"):
         ChangelogStore().read([ChangelogRecord(KEY, value[:-1])])

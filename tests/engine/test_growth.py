@@ -5,8 +5,9 @@ import msgspec
 from tests.support.stories import DAY, HOUR, RULEBOOK, START, S, buyer_comment, entry, frame
 from tests.support.toys import SourceRecord
 from vigil.app.domain.rooms import RoomMachine
-from vigil.app.engine.changelog import ChangelogRecord, ChangelogStore
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.changelog import ChangelogRecord
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.shards import make_shard
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, RoomEvent
 
 
@@ -28,7 +29,7 @@ def evening(number: int) -> list[RoomEvent]:
 
 def test_hundreds_of_rooms_later_there_are_as_many_as_are_alive() -> None:
     store = ChangelogStore()
-    shard = Shard(RoomMachine(RULEBOOK), 2000, partition=0, store=store)
+    shard = make_shard(RoomMachine(RULEBOOK), 2000, partition=0, store=store)
     log: dict[bytes, ChangelogRecord] = {}
     offsets = [0] * len(ROOM_TOPICS)
     sizes = []
@@ -46,10 +47,11 @@ def test_hundreds_of_rooms_later_there_are_as_many_as_are_alive() -> None:
             else:
                 log[record.key] = record
         shard.confirm(snapshot)
-        parts = sum(map(len, store.parts.values()))
-        sizes.append((len(shard.keys), len(shard._heap), len(store.main), parts, len(shard._ids), len(log)))
+        chunks = sum(map(len, store.chunks.values()))
+        timers, waiting = shard.states.timers, shard.reorder_buffer.waiting
+        sizes.append((len(shard.states), len(timers._heap), len(store.main), chunks, len(waiting), len(log)))
     assert max(sizes[20:]) == max(sizes[5:20]), sizes
     assert sizes[-1][0] <= 50
     shard.advance_watermark(START + 400 * DAY)
     shard.confirm(shard.snapshot())
-    assert not any((shard.keys, shard._heap, store.main, store.parts, shard._ids))
+    assert not any((shard.states, timers._heap, store.main, store.chunks, waiting))

@@ -7,7 +7,7 @@ from tests.support.toys import SourceRecord
 from vigil.agents.faust.transport import MAX_RECORD_BYTES
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shards import make_shard
 from vigil.app.kafka.admin import changelog_config
 from vigil.topics.catalog import BY_NAME
 from vigil.topics.envelope import MAX_CARRIED_BYTES, DeadLetter
@@ -27,7 +27,7 @@ HEADERS = 1000
     ],
 )
 def test_a_letter_fits_its_topic_and_the_changelog(key: bytes, value: bytes, whole: bool) -> None:
-    shard = Shard(REGISTRY.machines(load_rulebook(), 2000)["rooms"], 2000, partition=0)
+    shard = make_shard(REGISTRY.machines(load_rulebook(), 2000)["rooms"], 2000, partition=0)
     shard.ingest(1, [SourceRecord(0, key, value)])
     snapshot = shard.snapshot()
     (output,) = snapshot.outputs

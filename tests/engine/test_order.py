@@ -7,8 +7,11 @@ import msgspec
 import pytest
 
 from tests.support.toys import ALARM, REMEMBER, ArrivalToy, Event, OrderedToy, PatientToy, SourceRecord, Toy, message
-from vigil.app.engine.changelog import ChangelogStore, OutboxMessage
-from vigil.app.engine.shard import UNLOADED_AT_ONCE, Shard
+from vigil.app.engine.changelog import OutboxMessage
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.keyed_states import EVICTED_AT_ONCE
+from vigil.app.engine.shards import make_shard
+from vigil.app.engine.subject import KeyStateDefaults
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.fields import MAX_AHEAD_MS
 
@@ -16,7 +19,7 @@ LATENESS = 100
 ENTRY, REMARK, LOOK = range(3)
 
 
-class Recorder:
+class Recorder(KeyStateDefaults[Event]):
     """A subject that only remembers what was called, and asks for the deadlines that events name."""
 
     def __init__(self, calls: list[Any]) -> None:
@@ -35,16 +38,7 @@ class Recorder:
         self.due.remove(at)
         self.calls.append(("deadline", at))
 
-    def pending_outputs(self, watermark: int, final: bool) -> Any:
-        return ()
-
-    def has_deferred_output(self) -> bool:
-        return False
-
     def expired(self) -> bool:
-        return False
-
-    def is_duplicate(self, event: Event) -> bool:
         return False
 
     def dump_changes(self) -> Any:
@@ -55,7 +49,7 @@ class Recording(OrderedToy):
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
-    def load(self, key: str, parts: Any) -> Any:
+    def load(self, key: str, chunks: Any) -> Any:
         return Recorder(self.calls)
 
     def dedup_key(self, event: Event) -> None:
@@ -75,7 +69,7 @@ class Life:
         store = ChangelogStore()
         store.read(self.log)
         store.finalize_restore()
-        self.shard = Shard(self.toy, lateness, partition=0, store=store)
+        self.shard = make_shard(self.toy, lateness, partition=0, store=store)
         self.write(self.shard.acquire())
 
     def checkpoint(self) -> None:
@@ -106,7 +100,7 @@ def at(*times: int, key: str = "A", first: int = 0) -> list[SourceRecord]:
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_events_of_one_time_go_by_rank_then_offset_however_they_came(order: tuple[int, ...]) -> None:
     toy = Recording()
-    shard = Shard(toy, LATENESS)
+    shard = make_shard(toy, LATENESS)
     for source_index in order:
         shard.ingest(source_index, [message(n, Event("A", 500, id=f"{source_index}.{n}")) for n in range(2)])
     shard.advance_watermark(501)
@@ -115,7 +109,7 @@ def test_events_of_one_time_go_by_rank_then_offset_however_they_came(order: tupl
 
 def test_an_event_is_judged_once_the_clock_is_above_its_time() -> None:
     toy = Recording()
-    shard = Shard(toy, LATENESS)
+    shard = make_shard(toy, LATENESS)
     shard.ingest(ENTRY, at(500))
     shard.advance_watermark(500)
     assert toy.calls == []
@@ -125,7 +119,7 @@ def test_an_event_is_judged_once_the_clock_is_above_its_time() -> None:
 
 def test_a_deadline_comes_after_the_events_of_its_time_and_before_any_later_one() -> None:
     toy = Recording()
-    shard = Shard(toy, LATENESS)
+    shard = make_shard(toy, LATENESS)
     shard.ingest(LOOK, [message(0, Event("A", 1000 + ALARM + 1)), message(1, Event("B", 1000 + ALARM))])
     shard.ingest(ENTRY, [message(0, Event("A", 1000, "arm"))])
     shard.advance_watermark(5000)
@@ -134,7 +128,7 @@ def test_a_deadline_comes_after_the_events_of_its_time_and_before_any_later_one(
 
 def test_a_deadline_is_met_once_the_clock_is_above_it_though_nothing_comes() -> None:
     toy = Recording()
-    shard = Shard(toy, LATENESS)
+    shard = make_shard(toy, LATENESS)
     shard.ingest(ENTRY, [message(0, Event("A", 1000, "arm"))])
     shard.advance_watermark(1000 + ALARM)
     assert toy.calls[1:] == []
@@ -145,7 +139,7 @@ def test_a_deadline_is_met_once_the_clock_is_above_it_though_nothing_comes() -> 
 def test_deadlines_of_many_keys_go_by_time_in_one_step_as_in_many() -> None:
     def deadlines(*clocks: int) -> list[Any]:
         toy = Recording()
-        shard = Shard(toy, LATENESS)
+        shard = make_shard(toy, LATENESS)
         shard.ingest(ENTRY, [message(n, Event(key, 1000 - 7 * n, "arm")) for n, key in enumerate("DACB")])
         for watermark in clocks:
             shard.advance_watermark(watermark)
@@ -155,7 +149,7 @@ def test_deadlines_of_many_keys_go_by_time_in_one_step_as_in_many() -> None:
 
 
 def test_deadlines_of_one_time_pass_some_at_a_time_where_order_does_not_matter() -> None:
-    shard = Shard(ArrivalToy(), LATENESS)
+    shard = make_shard(ArrivalToy(), LATENESS)
     shard.ingest(ENTRY, [message(n, Event(f"{n}", 1000, id=f"{n}")) for n in range(10)])
     shard.ingest(ENTRY, [message(10, Event("later", 1100, id="later"))])
     told, clocks = [], []
@@ -172,14 +166,14 @@ def test_deadlines_of_one_time_pass_some_at_a_time_where_order_does_not_matter()
 
 def test_what_goes_in_order_passes_as_a_whole() -> None:
     toy = Recording()
-    shard = Shard(toy, LATENESS)
+    shard = make_shard(toy, LATENESS)
     shard.ingest(ENTRY, [message(n, Event(key, 1000, "arm")) for n, key in enumerate("ABCD")])
     assert shard.advance_watermark(9000, 1) is False
     assert len([call for call in toy.calls if call[0] == "deadline"]) == 4
 
 
 def test_the_clock_never_goes_back() -> None:
-    shard = Shard(Recording(), LATENESS)
+    shard = make_shard(Recording(), LATENESS)
     shard.advance_watermark(1000)
     shard.advance_watermark(900)
     assert shard.watermark == 1000
@@ -444,7 +438,7 @@ def test_the_first_to_arrive_counts_though_a_duplicate_has_an_earlier_time() -> 
 
 def test_messages_that_were_read_before_are_skipped() -> None:
     toy = Recording()
-    shard = Shard(toy, LATENESS)
+    shard = make_shard(toy, LATENESS)
     shard.ingest(ENTRY, at(1000, 1001))
     shard.ingest(ENTRY, at(1000, 1001, 1002))
     shard.advance_watermark(2000)
@@ -472,8 +466,8 @@ def test_unloading_changes_nothing_that_comes_out() -> None:
                 life.checkpoint()
                 if most is not None:
                     life.shard.evict(most)
-                    loaded = [key for key, slot in life.shard.keys.items() if slot.state is not None]
-                    assert len(loaded) <= most or life.shard._owed
+                    states = life.shard.states
+                    assert len(states.loaded) <= most or states.deferred
         life.shard.end_of_input(20_000)
         life.checkpoint()
         return life.sent, life.log
@@ -501,24 +495,24 @@ def test_unloading_takes_what_is_not_in_use_and_does_not_look_through_what_is_no
     life.checkpoint()
     shard.ingest(ENTRY, [message(8, Event("K1", 1030))])
     shard.advance_watermark(1031)  # not saved
-    shard.keys = Unseen(shard.keys)
+    shard.states._states = Unseen(shard.states._states)
     shard.evict(3)
-    assert {key for key in map("K{}".format, range(6)) if shard.keys[key].state is not None} == {"K0", "K1", "K3", "K5"}
+    assert set(shard.states.loaded) == {"K0", "K1", "K3", "K5"}
     shard.evict(3)
-    assert {key for key in map("K{}".format, range(6)) if shard.keys[key].state is not None} == {"K0", "K1", "K3"}
+    assert set(shard.states.loaded) == {"K0", "K1", "K3"}
 
 
 def test_many_are_unloaded_some_at_a_time() -> None:
     life = Life(OrderedToy())
-    number = 2 * UNLOADED_AT_ONCE + 10
+    number = 2 * EVICTED_AT_ONCE + 10
     life.shard.ingest(ENTRY, [message(n, Event(f"K{n}", 1000)) for n in range(number)])
     life.shard.advance_watermark(1001)
     life.checkpoint()
     left = []
     for _ in range(4):
         life.shard.evict(10)
-        left.append(sum(slot.state is not None for slot in life.shard.keys.values()))
-    assert left == [number - UNLOADED_AT_ONCE, 10, 10, 10]
+        left.append(len(life.shard.states.loaded))
+    assert left == [number - EVICTED_AT_ONCE, 10, 10, 10]
 
 
 def test_only_what_changed_is_written() -> None:
@@ -538,10 +532,10 @@ def test_a_deadline_that_does_not_move_on_is_a_bug_that_stops_us() -> None:
             pass
 
     class Sticking(Recording):
-        def load(self, key: str, parts: Any) -> Any:
+        def load(self, key: str, chunks: Any) -> Any:
             return Stuck([])
 
-    shard = Shard(Sticking(), LATENESS)
+    shard = make_shard(Sticking(), LATENESS)
     shard.ingest(ENTRY, [message(0, Event("A", 1000, "arm"))])
     with pytest.raises(RuntimeError, match="'A'"):
         shard.advance_watermark(9000)

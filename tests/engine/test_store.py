@@ -10,20 +10,19 @@ from tests.support.toys import Event, OrderedToy, message
 from vigil.app.engine.changelog import (
     FORMAT,
     HEADER,
-    SORTED_IN_AT_ONCE,
+    OUTBOX_BYTES,
     ChangelogRecord,
-    ChangelogStore,
     CheckpointMarker,
     OutboxMessage,
     StoredSourcePosition,
     StoredStateError,
-    encode,
     marker_record,
     outbox_records,
     record_of,
     store_key,
 )
-from vigil.app.engine.shard import OUTBOX_BYTES, Shard
+from vigil.app.engine.changelog_store import APPLIED_AT_ONCE, ChangelogStore
+from vigil.app.engine.shards import make_shard
 
 # Format 1, as it lies in changelogs: `python -m tests.engine.test_store` prints what is written now. These bytes are
 # never changed; what a later format writes gets a list of its own beside it, and this one must stay readable.
@@ -75,7 +74,7 @@ def golden() -> list[ChangelogRecord]:
 
 def written() -> list[ChangelogRecord]:
     """Two checkpoints with every kind of record: main parts, further parts, tombstones, an outbox, markers."""
-    shard = Shard(OrderedToy(), 100, partition=0, rulebook="numbers")
+    shard = make_shard(OrderedToy(), 100, partition=0, rulebook="numbers")
     records: list[ChangelogRecord] = []
 
     def write(snapshot: Any) -> None:
@@ -108,7 +107,7 @@ def test_format_1_is_read_as_ever() -> None:
     store = restored(golden())
     marker = store.marker
     assert marker is not None
-    assert (marker.format, marker.epoch, marker.number, marker.last_committed, marker.watermark) == (
+    assert (marker.format, marker.epoch, marker.sequence, marker.last_committed, marker.watermark) == (
         1,
         1,
         3,
@@ -122,7 +121,7 @@ def test_format_1_is_read_as_ever() -> None:
     )
     assert (marker.rulebook, marker.lateness) == ("numbers", 100)
     assert sorted(store.main) == ["A", "é"]
-    shard = Shard(OrderedToy(), 100, partition=0, store=store)
+    shard = make_shard(OrderedToy(), 100, partition=0, store=store)
     assert sorted(output.topic for output in shard.acquire().outputs) == ["alarm", "said", "status", "status"]
 
 
@@ -173,7 +172,7 @@ class Writer:
     """One owner of a shard with one key, whose state is how many events it has seen."""
 
     def __init__(self, log: list[ChangelogRecord], read: int | None = None) -> None:
-        self.shard = Shard(OrderedToy(), 0, partition=0, store=restored(log[:read]))
+        self.shard = make_shard(OrderedToy(), 0, partition=0, store=restored(log[:read]))
         self.offset = self.shard.sources[0].read_offset
 
     def acquire(self) -> list[ChangelogRecord]:
@@ -330,10 +329,10 @@ def test_what_was_saved_is_what_a_restart_would_find() -> None:
     owner.shard.ingest(0, [message(0, None), message(1, Event("A", 1000))])
     owner.offset = 2
     log += owner.event()
-    mine, fresh = owner.shard._store, restored(log)
-    assert (mine.main, mine.parts, mine.marker, mine.pending_resend()) == (
+    mine, fresh = owner.shard.store, restored(log)
+    assert (mine.main, mine.chunks, mine.marker, mine.pending_resend()) == (
         fresh.main,
-        fresh.parts,
+        fresh.chunks,
         fresh.marker,
         fresh.pending_resend(),
     )
@@ -374,24 +373,24 @@ def test_what_waits_for_its_marker_holds_on_to_nothing_else_that_the_consumer_to
             del consumed
             assert told() is None, record.key
     store.read(log[-1:])
-    assert (store.main, store.parts) == (restored(log).main, restored(log).parts)
+    assert (store.main, store.chunks) == (restored(log).main, restored(log).chunks)
 
 
 def test_a_checkpoint_that_is_the_whole_state_is_sorted_in_some_of_it_at_a_time_and_in_order() -> None:
-    number = 2 * SORTED_IN_AT_ONCE + 10
-    large = [record_of(store_key(f"K{n}"), b"old", 1, 1, 0, 0) for n in range(number)]
+    number = 2 * APPLIED_AT_ONCE + 10
+    large = [record_of(store_key(f"K{n}"), b"old", (1, 1), 0) for n in range(number)]
     last = number - 1
     later = [
-        record_of(store_key(f"K{last}"), b"new", 1, 2, 0, 0),
-        record_of(store_key("K0"), None, 1, 2, 0, 0),
-        *outbox_records([encode([OutboxMessage("said", b"A", "said/1", 7, b"{}")])], 1, 2),
+        record_of(store_key(f"K{last}"), b"new", (1, 2), 0),
+        record_of(store_key("K0"), None, (1, 2), 0),
+        *outbox_records([OutboxMessage("said", b"A", "said/1", 7, b"{}")], (1, 2)),
     ]
     markers = [CheckpointMarker(FORMAT, 1, n, 0, 0, 0, 0, n, 0, (), 0, "") for n in (1, 2)]
     store = ChangelogStore()
     store.read([*large, marker_record(markers[0])])
-    assert len(store.main) == SORTED_IN_AT_ONCE
+    assert len(store.main) == APPLIED_AT_ONCE
     store.read([*later, marker_record(markers[1])])
-    assert (len(store.main), store.marker, store.last_seen) == (2 * SORTED_IN_AT_ONCE, markers[1], (1, 2))
+    assert (len(store.main), store.marker, store.last_seen) == (2 * APPLIED_AT_ONCE, markers[1], (1, 2))
     assert store.payloads("K0") == {b"": b"old"}, "what came later is sorted in before what came first"
     store.apply_pending()
     assert len(store.main) == number - 1
@@ -401,8 +400,8 @@ def test_a_checkpoint_that_is_the_whole_state_is_sorted_in_some_of_it_at_a_time_
     at_once = ChangelogStore()
     at_once.read([*large, marker_record(markers[0]), *later, marker_record(markers[1])])
     at_once.finalize_restore()
-    assert (at_once.main, at_once.parts, at_once.outbox, at_once.keys_to_repair) == (
-        store.main, store.parts, store.outbox, store.keys_to_repair,
+    assert (at_once.main, at_once.chunks, at_once.outbox, at_once.keys_to_repair) == (
+        store.main, store.chunks, store.outbox, store.keys_to_repair,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import OutboxMessage
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.kafka.settings import Settings
 from vigil.app.observability.metrics import MAX_LABEL_VALUES
 from vigil.app.runtime import metrics_reporter as module
@@ -26,7 +26,7 @@ class World:
         self.why: str | None = None
         self.standby_lag: dict[SubjectName, int] = {}
         self.metrics = worker_metrics()
-        shard = SimpleNamespace(collector=OutputCollector(), watermark=T, reorder_buffer=[], keys={})
+        shard = SimpleNamespace(collector=OutputCollector(), watermark=T, reorder_buffer=[], states={})
         self.runner: Any = SimpleNamespace(subject="rooms", partition=0, shard=shard, eligible_at={}, sources=[])
         self.manager: Any = SimpleNamespace(shards={("rooms", 0): self.runner})
         self.report = MetricsReporter(

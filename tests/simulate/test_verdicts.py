@@ -4,7 +4,7 @@ import pytest
 
 from vigil.app.domain.rooms import RoomMachine
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.runtime.replay import replay
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.files import line_of
@@ -36,7 +36,7 @@ def judged(simulation: Simulation) -> list[Output]:
         states[event.room_id] = state
         while state.next_timer() < at:
             state.on_timer(state.next_timer(), collector)
-        if not machine.is_duplicate(state, event):
+        if not state.is_duplicate(event):
             state.apply(event, at, collector)
     until = events[-1][0]
     for state in states.values():

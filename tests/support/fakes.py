@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from tests.support.toys import Event, message
 from vigil.agents.ports import Batch, BatchReceiver, OutputRecord, Ports, TopicPartition
 from vigil.agents.wall_clock import wall_ms
-from vigil.app.engine.changelog import ChangelogRecord, ChangelogStore
+from vigil.app.engine.changelog import ChangelogRecord
+from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.topics.catalog import SubjectName
 
 StoredRecord = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]

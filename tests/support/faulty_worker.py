@@ -23,8 +23,9 @@ from vigil.agents.faust.feed import FaustMembership, FaustSourceFeed
 from vigil.agents.faust.table import MirrorTable
 from vigil.agents.faust.writers import FaustChangelogWriter
 from vigil.agents.shard_manager import ShardManager
-from vigil.app.engine.changelog import NO_CHECKPOINT, ChangelogStore
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.changelog import NO_CHECKPOINT
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.shard import AnyShard
 from vigil.app.runtime.watchdog import EventLoopWatchdog
 
 MAX_DELAY_S: Final = 0.4
@@ -140,16 +141,16 @@ class _Any:
 
 def buffer_not_covered() -> None:
     """Events in the reorder buffer count as judged."""
-    marker = Shard._marker
+    marker = AnyShard._marker
 
-    def covers_nothing(self: Shard, *arguments: Any) -> Any:
+    def covers_nothing(self: AnyShard, *arguments: Any) -> Any:
         buffer, self.reorder_buffer = self.reorder_buffer, []
         try:
             return marker(self, *arguments)
         finally:
             self.reorder_buffer = buffer
 
-    Shard._marker = covers_nothing  # type: ignore[method-assign, assignment]
+    AnyShard._marker = covers_nothing  # type: ignore[method-assign, assignment]
 
 
 def silence_guessed() -> None:

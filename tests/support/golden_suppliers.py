@@ -60,7 +60,7 @@ def stored() -> dict[str, dict[str, str]]:
     """The records of each key by part, in hex."""
     chain = played()
     return {
-        key: {name.decode(): part.hex() for name, part in sorted(shard._store.payloads(key).items())}
+        key: {name.decode(): part.hex() for name, part in sorted(shard.store.payloads(key).items())}
         for shard, key in zip(chain.shards, KEYS, strict=True)
     }
 

@@ -9,7 +9,7 @@ from vigil.app.domain.hosts.machine import HostMachine
 from vigil.app.domain.hosts.reviews import ReceivedReview
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.topics.envelope import DeadLetter
 from vigil.topics.reviews import Review
 from vigil.topics.verdicts import Action, Verdict
@@ -91,7 +91,7 @@ class Stage:
         """Apply events in the order given; the watermark is the largest event time so far."""
         for event in story:
             self.advance(max(self.watermark, event.at))
-            if not self.machine.is_duplicate(self.state, event):
+            if not self.state.is_duplicate(event):
                 self.state.apply(event, self.watermark, self.collector)
             self._checkpoint()
         return self

@@ -13,8 +13,11 @@ from random import Random
 from typing import Any, Final, Literal, NamedTuple
 
 from tests.support.toys import THROTTLE, Outcome, SourceRecord, Toy, drops_late, event_of
-from vigil.app.engine.changelog import NO_CHECKPOINT, ChangelogRecord, ChangelogStore, OutboxMessage, marker_record
-from vigil.app.engine.shard import Shard, Snapshot
+from vigil.app.engine.changelog import NO_CHECKPOINT, ChangelogRecord, OutboxMessage, marker_record
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.shards import make_shard
+from vigil.app.engine.snapshot import Snapshot
 from vigil.app.engine.watermark import SourcePosition
 
 Fault = Literal[
@@ -176,7 +179,7 @@ class Worker:
             store.outbox.clear()
         if "statuses not told again" in world.faults:
             store.main = {key: value[:20] + bytes([value[20] & ~2]) + value[21:] for key, value in store.main.items()}
-        shard = Shard(toy, world.lateness, partition=0, store=store)
+        shard = make_shard(toy, world.lateness, partition=0, store=store)
         yield from self.checkpoint(shard, shard.acquire(), commit=False)
         position = [min(c, s.committed_offset) for c, s in zip(world.committed, shard.sources, strict=True)]
         if "offsets before state" in world.faults:
@@ -203,7 +206,7 @@ class Worker:
             yield from self.checkpoint(shard, shard.snapshot(final=True))
         world.done = world.owner is self
 
-    def move(self, shard: Shard, position: list[int]) -> None:
+    def move(self, shard: AnyShard, position: list[int]) -> None:
         """Move the clock on as the owner does: a partition that was read to its end may be idle."""
         rng, sources = self.rng, shard.sources
         ends = [len(source) for source in self.world.sources]
@@ -218,7 +221,7 @@ class Worker:
         if watermark is not None and rng.random() < 0.7:
             shard.advance_watermark(watermark, None if shard.event_time_order else rng.randint(1, 4))
 
-    def checkpoint(self, shard: Shard, snapshot: Snapshot, commit: bool = True) -> Iterator[None]:
+    def checkpoint(self, shard: AnyShard, snapshot: Snapshot, commit: bool = True) -> Iterator[None]:
         world, rng = self.world, self.rng
         if "buffer not covered" in world.faults:
             marker = snapshot.marker

@@ -13,7 +13,8 @@ from msgspec import Struct
 from vigil.app.domain.rooms import RoomMachine
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import BUILT_IN, RULES, load_rulebook, parse_rulebook
-from vigil.app.engine.subject import OutputCollector, StateMachine
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import AnyStateMachine
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent
 from vigil.topics.verdicts import Notice, RoomStatus, Verdict
@@ -99,7 +100,7 @@ def rulebook_changed(changes: dict[str, dict[str, Any]], day: str = NEXT_DAY) ->
 class Stage:
     """One key's state under a logic, fed in order of event time."""
 
-    def __init__(self, machine: StateMachine, key: str = ROOM, crashes: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, machine: AnyStateMachine, key: str = ROOM, crashes: Callable[[], bool] = lambda: False) -> None:
         """`crashes` is asked after every event and deadline: shall the state be stored and loaded again?"""
         self.machine = machine
         self.key = key
@@ -114,7 +115,7 @@ class Stage:
         for event in events:
             while self.state.next_timer() < event.at:
                 self._deadline()
-            if self.machine.is_duplicate(self.state, event):
+            if self.state.is_duplicate(event):
                 self.duplicates += 1
             else:
                 self.collector.now = event.at
@@ -192,7 +193,9 @@ def in_order(*story: RoomEvent | Iterable[RoomEvent]) -> list[RoomEvent]:
     return sorted(events, key=lambda event: (event.at, ranks[type(event)]))
 
 
-def played(*story: RoomEvent | Iterable[RoomEvent], machine: StateMachine = ROOMS, until: int | None = None) -> Stage:
+def played(
+    *story: RoomEvent | Iterable[RoomEvent], machine: AnyStateMachine = ROOMS, until: int | None = None
+) -> Stage:
     """A room's story from beginning to end, with a crash after every event; then time goes on `until`."""
     stage = Stage(machine, crashes=lambda: True).play(in_order(*story))
     return stage if until is None else stage.until(until)

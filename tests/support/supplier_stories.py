@@ -11,9 +11,10 @@ from vigil.app.domain.rfqs.machine import RfqMachine
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.domain.suppliers.machine import SupplierMachine
-from vigil.app.engine.changelog import ChangelogStore
-from vigil.app.engine.shard import Shard
-from vigil.app.engine.subject import OutputCollector, StateMachine
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.shards import make_shard
+from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.engine.watermark import MIN_TIME
 from vigil.topics.envelope import encode_body
 
@@ -140,12 +141,12 @@ class Chain:
         """Topic, key, identity and body of what went out."""
         self._latest = MIN_TIME
         self._lateness = lateness
-        self._machines: list[StateMachine] = [
+        self._machines: list[AnyStateMachine] = [
             SupplierMachine(rulebook),
             IndustryMachine(rulebook),
             RfqMachine(rulebook),
         ]
-        self.shards = [Shard(machine, lateness, collector=self.collector) for machine in self._machines]
+        self.shards = [make_shard(machine, lateness, collector=self.collector) for machine in self._machines]
         self._logs: list[list[Any]] = [[] for _ in self._machines]
         self._messages: dict[str, list[Message]] = {}
         """Every message by topic, as Kafka keeps it."""
@@ -181,7 +182,7 @@ class Chain:
             store = ChangelogStore()
             store.read(self._logs[number])
             store.finalize_restore()
-            shard = self.shards[number] = Shard(machine, self._lateness, collector=self.collector, store=store)
+            shard = self.shards[number] = make_shard(machine, self._lateness, collector=self.collector, store=store)
             self._save(number, shard.acquire())
             for source_index, topic in enumerate(machine.topics):  # what was not dealt with is read again
                 shard.ingest(

@@ -3,8 +3,8 @@
 stock-change ──▶ shelves ──▶ stock-alert (event), shelf-status (state)
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,8 +12,8 @@ from msgspec import Meta, Struct
 from vigil.app.domain.registry import SUBJECTS, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
-from vigil.app.engine.subject import EventTime, Order, OutputCollector, StateChunks
-from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import EventTime, KeyStateDefaults, Order, StateChunks, StateMachineDefaults
 from vigil.topics.catalog import TOPICS
 from vigil.topics.envelope import Output
 from vigil.topics.fields import At, Id, check_key, decode_json
@@ -119,13 +119,13 @@ class _Main(Struct, array_like=True):
     at: int = 0
 
 
-class ShelfState:
+class ShelfState(KeyStateDefaults[StockChange]):
     """The stock of one shelf."""
 
-    def __init__(self, shelf_id: str, rulebook: Rulebook, parts: StateChunks) -> None:
+    def __init__(self, shelf_id: str, rulebook: Rulebook, chunks: StateChunks) -> None:
         self._shelf_id = shelf_id
         self._rulebook = rulebook
-        self._main = msgspec.msgpack.decode(parts[b""], type=_Main) if parts else _Main()
+        self._main = msgspec.msgpack.decode(chunks[b""], type=_Main) if chunks else _Main()
         if self._main.version != VERSION:
             raise ValueError(f"shelf {shelf_id!r} is stored in version {self._main.version}; this is for {VERSION}")
         self._changed = self._unpublished = False
@@ -139,26 +139,15 @@ class ShelfState:
             alert = StockAlert(alert_id=alert_id, shelf_id=self._shelf_id, at=event.at, stock=main.stock)
             collector.emit("stock-alert", self._shelf_id, alert_id, event.at, alert)
 
-    def next_timer(self) -> int:
-        return MAX_TIME
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
+        if not (self._unpublished or final):
+            return ()
+        main = self._main
+        status = ShelfStatus(shelf_id=self._shelf_id, at=main.at, stock=main.stock)
+        return (Output("shelf-status", self._shelf_id.encode(), self._shelf_id, main.at, status),)
 
-    def on_timer(self, at: int, collector: OutputCollector) -> None:
-        """Never called: a shelf has no timer."""
-
-    def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
-        """Nothing is due at the end."""
-
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        if self._unpublished or final:
-            main = self._main
-            status = ShelfStatus(shelf_id=self._shelf_id, at=main.at, stock=main.stock)
-            yield Output("shelf-status", self._shelf_id.encode(), self._shelf_id, main.at, status)
-
-    def mark_published(self, watermark: int, final: bool) -> None:
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         self._unpublished = False
-
-    def has_deferred_output(self) -> bool:
-        return False
 
     def expired(self) -> bool:
         return False
@@ -168,7 +157,7 @@ class ShelfState:
         return {b"": msgspec.msgpack.encode(self._main)} if changed else {}
 
 
-class ShelfMachine:
+class ShelfMachine(StateMachineDefaults[StockChange]):
     """Shards of shelves, in order of event time."""
 
     topics: tuple[str, ...] = ("stock-change",)
@@ -186,11 +175,8 @@ class ShelfMachine:
     def dedup_key(self, event: StockChange) -> str | None:
         return f"{event.shelf_id}:{event.change_id}"
 
-    def load(self, key: str, parts: StateChunks) -> ShelfState:
-        return ShelfState(key, self._rulebook, parts)
-
-    def is_duplicate(self, state: Any, event: StockChange) -> bool:
-        return False
+    def load(self, key: str, chunks: StateChunks) -> ShelfState:
+        return ShelfState(key, self._rulebook, chunks)
 
 
 def _alert(body: Body) -> Iterable[Sample]:

@@ -8,14 +8,15 @@
 `expected` says what must come of a story by sorting it as a whole: no shard, no batches, no clock that moves.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
-from vigil.app.engine.subject import Arrival, EventTime, Order, OutputCollector, StateChunks
+from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
+from vigil.app.engine.subject import Arrival, EventTime, KeyStateDefaults, Order, StateChunks, StateMachineDefaults
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output, encode_body
 from vigil.topics.fields import InvalidEvent, decode_json
@@ -81,12 +82,12 @@ class Main(Struct, array_like=True):
     gone: bool = False
 
 
-class OrderedState:
-    def __init__(self, key: str, parts: StateChunks) -> None:
+class OrderedState(KeyStateDefaults[Event]):
+    def __init__(self, key: str, chunks: StateChunks) -> None:
         self.key = key
-        self.main = msgspec.msgpack.decode(parts[b""], type=Main) if b"" in parts else Main()
+        self.main = msgspec.msgpack.decode(chunks[b""], type=Main) if b"" in chunks else Main()
         self.ids: dict[int, dict[str, int]] = {
-            int(name): msgspec.msgpack.decode(stored) for name, stored in parts.items() if name
+            int(name): msgspec.msgpack.decode(stored) for name, stored in chunks.items() if name
         }
         self.changed: set[int | None] = set()
 
@@ -142,15 +143,18 @@ class OrderedState:
     def told(self) -> Told:
         return Told(self.main.trail, self.main.said)
 
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         main = self.main
         if not final and not (main.untold and (main.gone or watermark >= main.told_at + THROTTLE)):
-            return
-        main.told_at = watermark
-        main.untold = False
-        self.changed.add(None)
+            return ()
         body = None if main.gone else self.told()
-        yield Output("status", self.key.encode(), f"status|{self.key}|{watermark}", watermark, body)
+        return (Output("status", self.key.encode(), f"status|{self.key}|{watermark}", watermark, body),)
+
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        for output in outputs:
+            self.main.told_at = output.at
+            self.main.untold = False
+            self.changed.add(None)
 
     def has_deferred_output(self) -> bool:
         return self.main.untold
@@ -182,12 +186,12 @@ class SumMain(Struct, array_like=True):
     untold: bool = False
 
 
-class SumState:
+class SumState(KeyStateDefaults[Event]):
     """What it says of an id depends on that id's event alone."""
 
-    def __init__(self, key: str, parts: StateChunks) -> None:
+    def __init__(self, key: str, chunks: StateChunks) -> None:
         self.key = key
-        self.main = msgspec.msgpack.decode(parts[b""], type=SumMain) if b"" in parts else SumMain()
+        self.main = msgspec.msgpack.decode(chunks[b""], type=SumMain) if b"" in chunks else SumMain()
         self.changed = False
 
     def is_duplicate(self, event: Event) -> bool:
@@ -211,14 +215,18 @@ class SumState:
             collector.emit("alarm", self.key, f"alarm|{id_}", due, Told(due, 1))
         self.main.untold = self.changed = True
 
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         main = self.main
         if not final and not (main.untold and watermark >= main.told_at + THROTTLE):
-            return
-        main.told_at, main.untold, self.changed = watermark, False, True
-        yield Output(
-            "status", self.key.encode(), f"status|{self.key}|{watermark}", watermark, Told(main.total, len(main.done))
-        )
+            return ()
+        body = Told(main.total, len(main.done))
+        return (Output("status", self.key.encode(), f"status|{self.key}|{watermark}", watermark, body),)
+
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        for output in outputs:
+            self.main.told_at = output.at
+            self.main.untold = False
+            self.changed = True
 
     def has_deferred_output(self) -> bool:
         return self.main.untold
@@ -239,7 +247,7 @@ def drops_late(toy: "Toy") -> bool:
     return isinstance(toy.order, EventTime) and toy.order.drop_late
 
 
-class Toy:
+class Toy(StateMachineDefaults[Event]):
     """What the three have in common."""
 
     state: type[Any]
@@ -255,11 +263,8 @@ class Toy:
     def dedup_key(self, event: Event) -> str | None:
         return None if event.id is None else f"{event.key}|{event.id}"
 
-    def load(self, key: str, parts: StateChunks) -> Any:
-        return self.state(key, parts)
-
-    def is_duplicate(self, state: Any, event: Event) -> bool:
-        return bool(state.is_duplicate(event))
+    def load(self, key: str, chunks: StateChunks) -> Any:
+        return self.state(key, chunks)
 
 
 class OrderedToy(Toy):
@@ -296,13 +301,13 @@ def expected(toy: Toy, sources: list[list[SourceRecord]], lateness: int, until: 
             try:
                 event = toy.decode(source_index, key, value, 0)
             except InvalidEvent as refused:
-                collector.emit_dead(
-                    toy.topics[source_index], 0, offset, "malformed", refused.detail, watermark, key, value
-                )
+                record = RejectedRecord(toy.topics[source_index], 0, offset, key, value)
+                collector.emit_dead_letter(record, "malformed", refused.detail, watermark)
                 continue
             if drops_late(toy) and event.at < largest - lateness:
                 told = f"at {event.at} is {largest - lateness - event.at} ms below the clock"
-                collector.emit_dead(toy.topics[source_index], 0, offset, "late", told, watermark, key, value)
+                record = RejectedRecord(toy.topics[source_index], 0, offset, key, value)
+                collector.emit_dead_letter(record, "late", told, watermark)
                 continue
             largest = max(largest, event.at)
             if event.id is not None:

@@ -23,9 +23,9 @@ from vigil.app.domain.hosts.ladder import DAY_MS, Conclusion, LadderCounts, Viol
 from vigil.app.domain.hosts.reviews import LatestReview, PendingReview, ReceivedReview, latest_review, reject
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.hosts import HostMemory
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.envelope import Output
 from vigil.topics.verdicts import Action, Verdict
 
 HostEvent = Verdict | ReceivedReview
@@ -83,7 +83,7 @@ def _check(host_id: str, version: int) -> None:
         raise ValueError(f"host {host_id!r} is stored in version {version}; this is for {VERSION}")
 
 
-class HostState:
+class HostState(KeyStateDefaults[HostEvent]):
     """All that is remembered of one host."""
 
     def __init__(self, host_id: str, rulebook: Rulebook, review_wait_ms: int | None, chunks: StateChunks) -> None:
@@ -147,19 +147,12 @@ class HostState:
             self._changed.add(_chunk_key(record))
         self._next_timer = self._earliest_timer()
 
-    def on_end_of_input(self, watermark: int, collector: OutputCollector) -> None:
+    def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
         """Reject every pending review: its verdict does not come any more."""
         for chunk_key, pending in list(self._pending.items()):
-            reject(pending.received, watermark, collector)
+            reject(pending.received, until, collector)
             self._drop_pending(chunk_key)
         self._next_timer = self._earliest_timer()
-
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        """Empty: a host has no state output."""
-        return ()
-
-    def has_deferred_output(self) -> bool:
-        return False
 
     def expired(self) -> bool:
         return not self._records and not self._pending

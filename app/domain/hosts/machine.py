@@ -8,15 +8,15 @@ from vigil.app.domain.hosts.host import HostEvent, HostState
 from vigil.app.domain.hosts.reviews import ReceivedReview
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.hosts import FAMILIES
-from vigil.app.engine.subject import Arrival, Order, StateChunks
+from vigil.app.engine.subject import Arrival, Order, OriginOf, SourceRecord, StateChunks, StateMachineDefaults
 from vigil.topics.fields import InvalidEvent, check_key, decode_json
-from vigil.topics.reviews import Review, decode_review
+from vigil.topics.reviews import decode_review
 from vigil.topics.verdicts import Verdict
 
 _VERDICT: Final = msgspec.json.Decoder(Verdict)
 
 
-class HostMachine:
+class HostMachine(StateMachineDefaults[HostEvent]):
     """Hosts by id. Actions do not depend on the order of arrival, so no event is late."""
 
     topics: tuple[str, ...] = ("verdict-by-host", "review")
@@ -27,36 +27,29 @@ class HostMachine:
         self._rulebook = rulebook
         self._review_wait_ms = review_wait_ms
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Verdict | Review:
-        """The verdict or review of a message; raise InvalidEvent."""
+    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> HostEvent:
+        """The verdict or review of a record; raise InvalidEvent."""
         if source_index == 1:
-            return decode_review(key, value)
+            return ReceivedReview(decode_review(key, value), None, None, key, value)
         verdict = decode_json(_VERDICT, value)
         check_key(key, "host_id", verdict.host_id)
         if verdict.family not in FAMILIES:
             raise InvalidEvent(f"no ladder for the family {verdict.family!r}")
         return verdict
 
-    def with_metadata(
-        self,
-        event: Verdict | Review,
-        partition: int | None,
-        offset: int | None,
-        key: bytes | None,
-        value: bytes | None,
-    ) -> HostEvent:
-        """A review together with its message; a verdict as it is."""
-        return event if isinstance(event, Verdict) else ReceivedReview(event, partition, offset, key, value)
+    def with_metadata(self, event: HostEvent, record: SourceRecord, origin_of: OriginOf) -> HostEvent:
+        """A review with the origin of its record: it goes to `dead-letter` if its verdict never arrives."""
+        if isinstance(event, Verdict):
+            return event
+        partition, offset = origin_of(record)
+        return ReceivedReview(event.review, partition, offset, event.key, event.value)
 
-    def key_of(self, event: HostEvent | Review) -> str:
+    def key_of(self, event: HostEvent) -> str:
         return event.review.host_id if isinstance(event, ReceivedReview) else event.host_id
 
-    def dedup_key(self, event: HostEvent | Review) -> str | None:
+    def dedup_key(self, event: HostEvent) -> str | None:
         """A verdict's id. A repeated review changes nothing."""
         return event.verdict_id if isinstance(event, Verdict) else None
 
     def load(self, key: str, chunks: StateChunks) -> HostState:
         return HostState(key, self._rulebook, self._review_wait_ms, chunks)
-
-    def is_duplicate(self, state: HostState, event: HostEvent) -> bool:
-        return state.is_duplicate(event)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
 from vigil.topics.reviews import Review
 
 Decision = Literal["upheld", "overturned"]
@@ -53,13 +53,6 @@ def latest_review(known: LatestReview | None, received: ReceivedReview) -> Lates
 def reject(received: ReceivedReview, watermark: int, collector: OutputCollector) -> None:
     """Send a review whose verdict did not arrive to `dead-letter`."""
     review = received.review
-    collector.emit_dead(
-        "review",
-        received.partition,
-        received.offset,
-        "unknown-verdict",
-        f"no verdict {review.verdict_id!r} of the host {review.host_id!r} is known",
-        watermark,
-        received.key,
-        received.value,
-    )
+    rejected = RejectedRecord("review", received.partition, received.offset, received.key, received.value)
+    detail = f"no verdict {review.verdict_id!r} of the host {review.host_id!r} is known"
+    collector.emit_dead_letter(rejected, "unknown-verdict", detail, watermark)

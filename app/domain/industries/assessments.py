@@ -18,8 +18,9 @@ from msgspec import Struct
 from vigil.app.domain.industries.score import ScoreRules, rank_suppliers, total_score
 from vigil.app.domain.suppliers.calendar import month_from_name
 from vigil.app.domain.suppliers.rules import SECOND_MS, SupplierRules
-from vigil.app.engine.subject import OutputCollector, StateChunks
-from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import StateChunks
+from vigil.app.engine.timers import TimerHeap
 from vigil.topics.internal import AssessedScore, RankingEntry
 
 MONTH_CHUNK: Final = b"m"
@@ -54,8 +55,8 @@ class Assessments:
                 self._months.setdefault(kept.entry.month or "", {})[kept.entry.supplier_id] = kept
         self._oldest: list[str] = sorted(self._months)
         """A heap of the months; their names sort by time."""
-        self._next: list[tuple[int, str]] = sorted((at, month) for month, at in due.items())
-        """A heap of `due`; an entry that is not that of its month any more is skipped."""
+        self._timers = TimerHeap(due)
+        """When each month that changed is to be ranked; keeps `due` up to date."""
 
     def __bool__(self) -> bool:
         return bool(self._months)
@@ -80,32 +81,27 @@ class Assessments:
         self._changed.add((month, entry.supplier_id))
         if month not in self.due:
             now = max(watermark, entry.at)
-            self.due[month] = now + self._rules.limits(now).rerank_every_s * SECOND_MS
-            heappush(self._next, (self.due[month], month))
+            self._timers.schedule(month, now + self._rules.limits(now).rerank_every_s * SECOND_MS)
 
     def next_timer(self) -> int:
         """When to call `on_timer` next; MAX_TIME if never."""
-        following = self._next
-        while following and self.due.get(following[0][1]) != following[0][0]:
-            heappop(following)
-        due = following[0][0] if following else MAX_TIME
+        due = self._timers.next_time()
         return min(due, self._expires_at(self._oldest[0])) if self._oldest else due
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Rank the months that are due by `at`, and delete those that have expired."""
-        while self._next and self._next[0][0] <= at:
-            when, month = heappop(self._next)
-            if self.due.get(month) == when:
-                self._assess(month, collector)
+        while (timer := self._timers.pop_due(at + 1)) is not None:
+            self._assess(timer[1], collector)
         while self._oldest and self._expires_at(self._oldest[0]) <= at:
             month = heappop(self._oldest)
             self._changed.update((month, supplier_id) for supplier_id in self._months.pop(month))
-            self.due.pop(month, None)
+            self._timers.cancel(month)
             self._expiry_times.pop(month, None)
 
     def on_end_of_input(self, collector: OutputCollector) -> None:
         """Rank every month that changed."""
         for month in list(self.due):
+            self._timers.cancel(month)
             self._assess(month, collector)
 
     def dump(self, into: dict[bytes, bytes | None]) -> None:
@@ -123,7 +119,6 @@ class Assessments:
 
     def _assess(self, month: str, collector: OutputCollector) -> None:
         """Rank a month and send the scores that changed."""
-        del self.due[month]
         entries = self._months.get(month, {})
         ranks = rank_suppliers(
             (supplier_id, kept.entry.totals) for supplier_id, kept in entries.items() if kept.entry.totals is not None

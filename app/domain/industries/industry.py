@@ -11,9 +11,9 @@ sent before anything else that the worker publishes.
 Expiry: a supplier when its entry says that it left; an industry when no supplier and no month is left.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +24,8 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.suppliers.calendar import month_from_name
 from vigil.app.domain.suppliers.metric_table import published_counts, published_metrics
 from vigil.app.domain.suppliers.rules import SECOND_MS, SupplierRules
-from vigil.app.engine.subject import Arrival, Order, OutputCollector, StateChunks
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import Arrival, KeyStateDefaults, Order, StateChunks, StateMachineDefaults
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.fields import check_key, decode_json
@@ -62,7 +63,19 @@ _MESSAGE: Final = msgspec.json.Decoder(RankingEntry)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class IndustryState:
+class _Publication(NamedTuple):
+    """The outputs of one checkpoint, from `pending_outputs` to `mark_published`."""
+
+    ranked_at: int | None
+    """The watermark at which the suppliers were ranked for it; None: they were not."""
+    ranks: dict[str, IndustryRanks]
+    unpublished: dict[str, None]
+    """Suppliers whose score has changed and was not published, in this order."""
+    now: tuple[str, ...]
+    """Those of them whose score this checkpoint publishes."""
+
+
+class IndustryState(KeyStateDefaults[RankingEntry]):
     """All that is remembered of one industry."""
 
     def __init__(self, rules: SupplierRules, scores: ScoreRules, chunks: StateChunks) -> None:
@@ -83,6 +96,7 @@ class IndustryState:
         """The ranks by which the published scores go."""
         self._unpublished: dict[str, None] = {}
         """Suppliers whose score the last ranking changed, and is not published yet; a dict keeps their order."""
+        self._publication: _Publication | None = None
         self._unsaved: set[str] = set()
         self._dirty = False
 
@@ -135,54 +149,59 @@ class IndustryState:
         self._assessments.on_timer(at, collector)
         self._dirty = True
 
-    def on_end_of_input(self, watermark: int, collector: OutputCollector) -> None:
-        """Assess every month that changed."""
+    def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
+        """Assess what came."""
         self._assessments.on_end_of_input(collector)
         self._dirty = True
 
     # ---- what is published ------------------------------------------------------------------------------------
 
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        """The next part of the scores that changed since they were published; `final`: all scores of the industry."""
-        main = self._main
-        if final:
-            self._rank(watermark, publish_all=True)
-            return self._take_outputs(watermark, len(self._unpublished))
-        if self._changed:
-            wait = self._rules.limits(max(watermark, main.now)).rerank_every_s * SECOND_MS
-            if not main.ranked_at <= watermark < main.ranked_at + wait:
-                self._rank(watermark)
-        return self._take_outputs(watermark, SCORES_PER_CHECKPOINT)
-
-    def _rank(self, watermark: int, publish_all: bool = False) -> None:
-        ranks = rank_suppliers(self._totals())
-        before, changed = self._ranks, self._changed
-        for supplier_id in self._entries:
-            if publish_all or supplier_id in changed or ranks.get(supplier_id) != before.get(supplier_id):
-                self._unpublished[supplier_id] = None
-        self._ranks = ranks
-        changed.clear()
-        self._main.ranked_at = watermark
-        self._main.has_changes = bool(self._unpublished)
-        self._dirty = True
-
-    def _take_outputs(self, watermark: int, limit: int) -> list[Output]:
-        supplier_ids = list(islice(self._unpublished, limit))
-        if not supplier_ids:
-            return []
-        for supplier_id in supplier_ids:
-            del self._unpublished[supplier_id]
-        self._main.has_changes = bool(self._unpublished or self._changed)
-        self._dirty = True
-        entries = (self._entries.get(supplier_id) for supplier_id in supplier_ids)
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
+        """Scores that changed since they were published last, some at a time; if `final`, all scores."""
+        self._publication = publication = self._prepare(watermark, final)
         return [
-            self._score(entry, max(watermark, entry.at), self._ranks.get(entry.supplier_id))
-            for entry in entries
-            if entry is not None  # it left since
+            self._score(entry, max(watermark, entry.at), publication.ranks.get(supplier_id))
+            for supplier_id in publication.now
+            if (entry := self._entries.get(supplier_id)) is not None  # else it left
         ]
 
-    def has_more(self) -> bool:
-        """True if there is more to publish than one checkpoint takes."""
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        main, publication = self._main, self._publication
+        if publication is None:
+            raise RuntimeError("an industry's outputs were marked as published before they were asked for")
+        self._publication = None
+        if publication.ranked_at is not None:
+            self._ranks, self._unpublished = publication.ranks, publication.unpublished
+            self._changed.clear()
+            main.ranked_at = publication.ranked_at
+        for supplier_id in publication.now:
+            del self._unpublished[supplier_id]
+        if publication.ranked_at is not None or publication.now:
+            main.has_changes = self.has_deferred_output()
+            self._dirty = True
+
+    def _prepare(self, watermark: int, final: bool) -> _Publication:
+        """Rank the suppliers again if that is due, and choose the scores of the next checkpoint."""
+        if final or self._ranking_is_due(watermark):
+            ranked_at, ranks = watermark, rank_suppliers(self._totals())
+            changed = (supplier_id for supplier_id in self._entries if final or self._has_changed(supplier_id, ranks))
+            unpublished = self._unpublished | dict.fromkeys(changed)
+        else:
+            ranked_at, ranks, unpublished = None, self._ranks, self._unpublished
+        now = tuple(islice(unpublished, len(unpublished) if final else SCORES_PER_CHECKPOINT))
+        return _Publication(ranked_at, ranks, unpublished, now)
+
+    def _ranking_is_due(self, watermark: int) -> bool:
+        if not self._changed:
+            return False
+        main = self._main
+        wait = self._rules.limits(max(watermark, main.now)).rerank_every_s * SECOND_MS
+        return not main.ranked_at <= watermark < main.ranked_at + wait
+
+    def _has_changed(self, supplier_id: str, ranks: dict[str, IndustryRanks]) -> bool:
+        return supplier_id in self._changed or ranks.get(supplier_id) != self._ranks.get(supplier_id)
+
+    def has_more_outputs(self) -> bool:
         return bool(self._unpublished)
 
     def has_deferred_output(self) -> bool:
@@ -240,7 +259,7 @@ class IndustryState:
         return chunks
 
 
-class IndustryMachine:
+class IndustryMachine(StateMachineDefaults[RankingEntry]):
     """Industries by name. Entries are applied on arrival: those of one supplier arrive in the order of their times."""
 
     topics: tuple[str, ...] = ("supplier-metrics",)
@@ -259,15 +278,5 @@ class IndustryMachine:
     def key_of(self, event: RankingEntry) -> str:
         return event.industry
 
-    def dedup_key(self, event: RankingEntry) -> str | None:
-        """None: to apply an entry twice changes nothing."""
-        return None
-
     def load(self, key: str, chunks: StateChunks) -> IndustryState:
         return IndustryState(self._rules, self._scores, chunks)
-
-    def is_duplicate(self, state: IndustryState, event: RankingEntry) -> bool:
-        return False
-
-    def has_more(self, state: IndustryState) -> bool:
-        return state.has_more()

@@ -6,14 +6,14 @@ import msgspec
 
 from vigil.app.domain.rfqs.rfq import RfqState
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import EventTime, Order, StateChunks
+from vigil.app.engine.subject import EventTime, Order, StateChunks, StateMachineDefaults
 from vigil.topics.fields import InvalidEvent, check_key, decode_json
 from vigil.topics.suppliers import Quote
 
 _QUOTE: Final = msgspec.json.Decoder(Quote)
 
 
-class RfqMachine:
+class RfqMachine(StateMachineDefaults[Quote]):
     """RFQs by id. Events are applied in the order of event time, late ones on arrival."""
 
     topics: tuple[str, ...] = ("quote-by-rfq",)
@@ -38,6 +38,3 @@ class RfqMachine:
 
     def load(self, key: str, chunks: StateChunks) -> RfqState:
         return RfqState(key, self._rulebook, chunks)
-
-    def is_duplicate(self, state: RfqState, event: Quote) -> bool:
-        return state.is_duplicate(event)

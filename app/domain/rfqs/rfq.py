@@ -12,7 +12,7 @@ Source: RFQ service score announcement of July 2022.
 Expiry: an RFQ 90 days after its latest event.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -21,10 +21,10 @@ from msgspec import Struct
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.suppliers import PinLimits
 from vigil.app.domain.suppliers.rules import DAY_MS
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.storage.buckets import Buckets
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MIN_TIME
-from vigil.topics.envelope import Output
 from vigil.topics.scores import PinDecision
 from vigil.topics.suppliers import Quote
 from vigil.topics.verdicts import identity
@@ -59,7 +59,7 @@ _MAIN: Final = msgspec.msgpack.Decoder(RfqMainChunk)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class RfqState:
+class RfqState(KeyStateDefaults[Quote]):
     """All that is remembered of one RFQ."""
 
     def __init__(self, rfq_id: str, rulebook: Rulebook, chunks: StateChunks) -> None:
@@ -123,12 +123,6 @@ class RfqState:
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         self._expired = True
         self._main.last_at = at
-
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        return ()
-
-    def has_deferred_output(self) -> bool:
-        return False
 
     def expired(self) -> bool:
         return self._expired

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.messages import Message, render
 from vigil.topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, identity
 

@@ -3,20 +3,15 @@
 from vigil.app.domain.rooms.limits import EffectiveLimits
 from vigil.app.domain.rooms.room import RoomState
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import EventTime, Order, StateChunks
+from vigil.app.engine.subject import EventTime, Order, StateChunks, StateMachineDefaults
 from vigil.topics.rooms import ROOM_TOPICS, Comment, RoomEvent, decode_room_event
 
 
-class RoomMachine:
-    """Rooms by id: the three room topics together, judged in the order of event time."""
+class RoomEventMachine(StateMachineDefaults[RoomEvent]):
+    """Rooms by id, without their states: the three room topics together, judged in the order of event time."""
 
     topics: tuple[str, ...] = ROOM_TOPICS
     order: Order = EventTime(drop_late=True)
-
-    def __init__(self, rulebook: Rulebook, shadow: bool = False) -> None:
-        """`shadow`: the rulebook is a candidate. Its verdicts go to `verdict-shadow`; nothing else is published."""
-        self._limits = EffectiveLimits(rulebook)
-        self._shadow = shadow
 
     def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> RoomEvent:
         """The event of a message; raise InvalidEvent."""
@@ -29,8 +24,14 @@ class RoomMachine:
         """Comments have one: their id within their room."""
         return f"{len(event.room_id)}:{event.room_id}{event.comment_id}" if type(event) is Comment else None
 
+
+class RoomMachine(RoomEventMachine):
+    """Rooms under one rulebook."""
+
+    def __init__(self, rulebook: Rulebook, shadow: bool = False) -> None:
+        """`shadow`: the rulebook is a candidate. Its verdicts go to `verdict-shadow`; nothing else is published."""
+        self._limits = EffectiveLimits(rulebook)
+        self._shadow = shadow
+
     def load(self, key: str, chunks: StateChunks) -> RoomState:
         return RoomState(key, self._limits, self._shadow, chunks)
-
-    def is_duplicate(self, state: RoomState, event: RoomEvent) -> bool:
-        return state.is_duplicate(event)

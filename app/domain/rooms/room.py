@@ -7,7 +7,7 @@ State: a room expires `forget_ended_s` after it ended, or `forget_silent_s` afte
 remembered for `comment_memory_s`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -19,9 +19,10 @@ from vigil.app.domain.rooms.rules.conditions import ConditionTracker, StoredCond
 from vigil.app.domain.rooms.rules.greeting import Greeting, GreetingSnapshot
 from vigil.app.domain.rooms.rules.speech import Speech, SpeechSnapshot
 from vigil.app.domain.rooms.stats import RoomStats, RoomStatsSnapshot
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.storage.aggregates import ExpiringMap
 from vigil.app.engine.storage.chunked import LogSnapshot, Records, hash64
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent, Stream
@@ -76,7 +77,7 @@ _MAIN: Final = msgspec.msgpack.Decoder(RoomSnapshot)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class RoomState:
+class RoomState(KeyStateDefaults[RoomEvent]):
     """The state of one room. All times are event times in milliseconds."""
 
     __slots__ = (
@@ -180,22 +181,25 @@ class RoomState:
                 self._expire(due, collector)
             self._reschedule()
 
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         """The status as of the watermark, at most once in `status_every_s` of event time; always when `final`."""
         main = self._main
         if self._shadow or not main.host_id:
-            return
+            return ()
         at = watermark if final else max(watermark, main.last_at)
+        if not (final or self._status_is_due(at)):
+            return ()
+        return (Output("room-status", self._room_id.encode(), f"{self._room_id}@{at}", at, self._status_at(at)),)
+
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        main = self._main
+        if not outputs:
+            return
         if not final:
-            if not main.status_pending:
-                return
-            if main.status_at is not None and at < main.status_at + self._effective.status_every_ms:
-                return
-            main.status_at = at
+            main.status_at = outputs[0].at
         if main.status_pending:
             main.status_pending = False
             self._changed = True
-        yield Output("room-status", self._room_id.encode(), f"{self._room_id}@{at}", at, self._status_at(at))
 
     def has_deferred_output(self) -> bool:
         return self._main.status_pending and not self._shadow and bool(self._main.host_id)
@@ -217,6 +221,12 @@ class RoomState:
             part.dump(records)
         records[b""] = _encode(main) if main.host_id else None
         return records
+
+    def _status_is_due(self, at: int) -> bool:
+        main = self._main
+        if not main.status_pending:
+            return False
+        return main.status_at is None or at >= main.status_at + self._effective.status_every_ms
 
     def _frame(self, frame: FrameStatus) -> None:
         main = self._main

@@ -11,15 +11,18 @@ A shadow belongs to one candidate: its chunks carry the candidate's digest. Chun
 more, are deleted when the room next changes. Which comments are duplicates is decided by the rulebook in force.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from vigil.app.domain.rooms import RoomMachine, RoomState
+from vigil.app.domain.rooms.limits import EffectiveLimits
+from vigil.app.domain.rooms.machine import RoomEventMachine
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import EventTime, Order, OutputCollector, StateChunks
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import RoomEvent
 from vigil.topics.verdicts import Verdict
@@ -43,7 +46,7 @@ _SNAPSHOT: Final = msgspec.msgpack.Decoder(ShadowSnapshot)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class ShadowedRoom:
+class ShadowedRoom(KeyStateDefaults[RoomEvent]):
     """One room and its shadow."""
 
     __slots__ = ("_digest", "_main", "_new", "_pending_deletes", "_room", "_shadow", "_whole")
@@ -83,8 +86,11 @@ class ShadowedRoom:
             self._shadow.on_timer(at, collector)
         self._compare(collector, before, own)
 
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         return self._room.pending_outputs(watermark, final)
+
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        self._room.mark_published(outputs, final)
 
     def has_deferred_output(self) -> bool:
         return self._room.has_deferred_output()
@@ -128,57 +134,32 @@ def _verdicts(outputs: Iterable[Output], topic: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-class DroppedShadow:
+class DroppedShadow(RoomState):
     """One room whose stored shadow belongs to no candidate any more: it is deleted with the next dump."""
 
-    __slots__ = ("_pending_deletes", "_room")
+    __slots__ = ("_shadow_chunks",)
 
-    def __init__(self, room: RoomState, deletes: Iterable[bytes]) -> None:
-        self._room = room
-        self._pending_deletes = list(deletes)
-
-    def is_duplicate(self, event: RoomEvent) -> bool:
-        return self._room.is_duplicate(event)
-
-    def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
-        self._room.apply(event, watermark, collector)
-
-    def next_timer(self) -> int:
-        return self._room.next_timer()
-
-    def on_timer(self, at: int, collector: OutputCollector) -> None:
-        self._room.on_timer(at, collector)
-
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        return self._room.pending_outputs(watermark, final)
-
-    def has_deferred_output(self) -> bool:
-        return self._room.has_deferred_output()
-
-    def expired(self) -> bool:
-        return self._room.expired()
+    def __init__(
+        self, room_id: str, limits: EffectiveLimits, chunks: StateChunks, shadow_chunks: Iterable[bytes]
+    ) -> None:
+        super().__init__(room_id, limits, False, chunks)
+        self._shadow_chunks = tuple(shadow_chunks)
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
-        records: dict[bytes, bytes | None] = dict.fromkeys(self._pending_deletes)
-        self._pending_deletes = []
-        return {**records, **self._room.dump_changes()}
+        records: dict[bytes, bytes | None] = dict.fromkeys(self._shadow_chunks)
+        self._shadow_chunks = ()
+        return {**records, **super().dump_changes()}
 
 
-class ShadowedRoomMachine:
+class ShadowedRoomMachine(RoomEventMachine):
     """Rooms under the rulebook in force, with a candidate beside it or without one."""
 
-    topics: tuple[str, ...] = RoomMachine.topics
-    order: Order = EventTime(drop_late=True)
-
     def __init__(self, rulebook: Rulebook, candidate: Rulebook | None) -> None:
-        self._rooms = rooms = RoomMachine(rulebook)
+        self._limits = EffectiveLimits(rulebook)
         self._shadows = None if candidate is None else RoomMachine(candidate, shadow=True)
         self._digest = "" if candidate is None else candidate.digest
-        self.decode = rooms.decode
-        self.key_of = rooms.key_of
-        self.dedup_key = rooms.dedup_key
 
-    def load(self, key: str, chunks: StateChunks) -> RoomState | ShadowedRoom | DroppedShadow:
+    def load(self, key: str, chunks: StateChunks) -> RoomState | ShadowedRoom:
         own: dict[bytes, bytes] = {}
         stored: dict[bytes, bytes] = {}
         for name, chunk in chunks.items():
@@ -186,9 +167,11 @@ class ShadowedRoomMachine:
                 stored[name] = chunk
             elif name or chunk:  # an empty main record stands for a room that has expired
                 own[name] = chunk
-        room = self._rooms.load(key, own)
+        if self._shadows is None and stored:
+            return DroppedShadow(key, self._limits, own, stored)
+        room = RoomState(key, self._limits, False, own)
         if self._shadows is None:
-            return DroppedShadow(room, stored) if stored else room
+            return room
         snapshot = _SNAPSHOT.decode(stored[PREFIX]) if PREFIX in stored else None
         if snapshot is None or snapshot.digest != self._digest:
             return ShadowedRoom(room, self._shadows.load(key, {}), self._digest, None, stored)
@@ -196,6 +179,3 @@ class ShadowedRoomMachine:
         if snapshot.main is not None:
             shadow_chunks[b""] = snapshot.main
         return ShadowedRoom(room, self._shadows.load(key, shadow_chunks), self._digest, snapshot, ())
-
-    def is_duplicate(self, state: RoomState | ShadowedRoom | DroppedShadow, event: RoomEvent) -> bool:
-        return state.is_duplicate(event)

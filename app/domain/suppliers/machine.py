@@ -7,7 +7,7 @@ import msgspec
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.suppliers.rules import SupplierRules
 from vigil.app.domain.suppliers.supplier import SupplierEvent, SupplierState
-from vigil.app.engine.subject import Arrival, Order, StateChunks
+from vigil.app.engine.subject import Arrival, Order, StateChunks, StateMachineDefaults
 from vigil.topics.fields import check_key, decode_json
 from vigil.topics.internal import AssessedScore
 from vigil.topics.suppliers import Payment, Quote, decode_payment, decode_profile, decode_quote
@@ -15,7 +15,7 @@ from vigil.topics.suppliers import Payment, Quote, decode_payment, decode_profil
 _ASSESSED: Final = msgspec.json.Decoder(AssessedScore)
 
 
-class SupplierMachine:
+class SupplierMachine(StateMachineDefaults[SupplierEvent]):
     """Suppliers by id. The totals do not depend on the order of arrival, so no event is late."""
 
     topics: tuple[str, ...] = ("quote", "payment", "supplier-profile", "supplier-standing")
@@ -49,6 +49,3 @@ class SupplierMachine:
 
     def load(self, key: str, chunks: StateChunks) -> SupplierState:
         return SupplierState(key, self._rules, chunks)
-
-    def is_duplicate(self, state: SupplierState, event: SupplierEvent) -> bool:
-        return state.is_duplicate(event)

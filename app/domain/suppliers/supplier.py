@@ -13,7 +13,7 @@ assessed one, its entry is sent again when an event arrives that happened before
 Expiry: metrics.py says when events expire. A supplier without an active profile expires 400 days after its last event.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import structs
@@ -23,7 +23,8 @@ from vigil.app.domain.suppliers.metrics import SupplierMetrics
 from vigil.app.domain.suppliers.profiles import Profile, Profiles
 from vigil.app.domain.suppliers.rules import DAY_MS, SupplierRules
 from vigil.app.domain.suppliers.stored import encode, load_main_chunk, load_month_ends, store_month_ends
-from vigil.app.engine.subject import OutputCollector, StateChunks
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.internal import AssessedScore, RankingEntry, SupplierTotals
@@ -43,7 +44,7 @@ EXPIRE_EVERY_MS: Final = 5 * DAY_MS
 entries, more often would cost a pass over all of them."""
 
 
-class SupplierState:
+class SupplierState(KeyStateDefaults[SupplierEvent]):
     """All that is remembered of one supplier."""
 
     def __init__(self, supplier_id: str, rules: SupplierRules, chunks: StateChunks) -> None:
@@ -163,11 +164,11 @@ class SupplierState:
             self._publish_current(collector, always=True)
         self._changed = True
 
-    def on_end_of_input(self, watermark: int, collector: OutputCollector) -> None:
-        """Send what the industry must know as of the end of the input."""
+    def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
+        """Publish what the industry must know as of the end."""
         if self._metrics is None:
             return
-        self._advance(watermark, watermark)
+        self._advance(until, until)
         self._changed = True
         self._publish_month(collector)
         self._publish_current(collector)
@@ -200,44 +201,69 @@ class SupplierState:
 
     # ---- ranking entries --------------------------------------------------------------------------------------
 
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
-        """The current entry and that of the latest month, where they changed; `final`: in any case."""
-        collector = OutputCollector()
-        self._publish_month(collector, final)
-        self._publish_current(collector, final)
-        return collector.outputs
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
+        """The entry of the latest month and the current one, where they changed; if `final`, in any case."""
+        entries = (self._changed_month_entry(final), self._changed_current_entry(final))
+        return [
+            Output("supplier-metrics", entry.industry.encode(), _identity(entry), entry.at, entry)
+            for entry in entries
+            if entry is not None
+        ]
 
-    def has_deferred_output(self) -> bool:
-        return False
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        self._note_month_compared()
+        for output in outputs:
+            if isinstance(output.body, RankingEntry):
+                self._note_sent(output.body)
 
     def _is_ranked(self) -> bool:
         return self._main.active or self._profiles.is_active(self._main.now)
 
-    def _publish_current(self, collector: OutputCollector, always: bool = False) -> None:
-        """Send the current entry if its content changed, or `always`."""
+    def _changed_current_entry(self, always: bool) -> RankingEntry | None:
+        """The current entry if its content changed, or `always`; None if there is none."""
         main = self._main
         if self._metrics is None or not self._is_ranked():
-            return
+            return None
         profile = self._profiles.at(main.now)
         entry = self._entry(profile, main.now, None, self._metrics.totals(), main.assessed)
-        if always or not _same_content(entry, main.current_entry):
-            main.current_entry = entry
-            self._changed = True
-            self._send(collector, entry)
+        return entry if always or not _same_content(entry, main.current_entry) else None
 
-    def _publish_month(self, collector: OutputCollector, always: bool = False) -> None:
-        """Send the entry of the latest assessed month if it changed, or `always`."""
+    def _changed_month_entry(self, always: bool) -> RankingEntry | None:
+        """The entry of the latest assessed month if it changed, or `always`; None if there is none."""
         main, end = self._main, self._assessed_end
         if not (self._month_changed or always) or self._metrics is None or not self._is_ranked():
-            return
-        self._month_changed = False
+            return None
         if main.first_at > end:
-            return
+            return None
         totals = self._metrics.totals_at_end_of(self._assessed)
         entry = self._entry(self._profiles.at(end), end, month_name(self._assessed), totals, None)
-        if always or entry != main.month_entry:
-            main.month_entry = entry
-            self._changed = True
+        return entry if always or entry != main.month_entry else None
+
+    def _note_month_compared(self) -> None:
+        """Note that the entry of the month was compared with the one that was sent: no need to until it may change."""
+        if self._metrics is not None and self._is_ranked():
+            self._month_changed = False
+
+    def _note_sent(self, entry: RankingEntry) -> None:
+        if entry.month is None:
+            self._main.current_entry = entry
+        else:
+            self._main.month_entry = entry
+        self._changed = True
+
+    def _publish_current(self, collector: OutputCollector, always: bool = False) -> None:
+        """Send the current entry if its content changed, or `always`."""
+        entry = self._changed_current_entry(always)
+        if entry is not None:
+            self._note_sent(entry)
+            self._send(collector, entry)
+
+    def _publish_month(self, collector: OutputCollector) -> None:
+        """Send the entry of the latest assessed month if it changed."""
+        entry = self._changed_month_entry(always=False)
+        self._note_month_compared()
+        if entry is not None:
+            self._note_sent(entry)
             self._send(collector, entry)
 
     def _leave_former_industries(self, collector: OutputCollector) -> None:
@@ -272,8 +298,7 @@ class SupplierState:
         )
 
     def _send(self, collector: OutputCollector, entry: RankingEntry) -> None:
-        id_ = f"{entry.supplier_id}/{entry.industry}/{entry.month or ''}/{entry.at}"
-        collector.emit("supplier-metrics", entry.industry, id_, entry.at, entry)
+        collector.emit("supplier-metrics", entry.industry, _identity(entry), entry.at, entry)
 
     # ---- what is stored ---------------------------------------------------------------------------------------
 
@@ -292,6 +317,10 @@ class SupplierState:
             store_month_ends(main, self._metrics.month_end_totals)
         chunks[b""] = encode(main)
         return chunks
+
+
+def _identity(entry: RankingEntry) -> str:
+    return f"{entry.supplier_id}/{entry.industry}/{entry.month or ''}/{entry.at}"
 
 
 def _same_content(entry: RankingEntry, other: RankingEntry | None) -> bool:

@@ -22,11 +22,11 @@ class ExpiringMap:
 
     __slots__ = ("latest", "log")
 
-    def __init__(self, name: bytes, kept: LogSnapshot, parts: StateChunks) -> None:
+    def __init__(self, name: bytes, kept: LogSnapshot, chunks: StateChunks) -> None:
         self.log = ChunkedLog(name, 2, kept)
         self.latest: dict[int, int] = {}
         """In order of time: to read only."""
-        numbers = iter(self.log.load(parts))
+        numbers = iter(self.log.load(chunks))
         for key in numbers:
             self._put(key, next(numbers))
 
@@ -65,12 +65,12 @@ class CappedCounter:
 
     __slots__ = ("_counts", "_most", "_with", "log")
 
-    def __init__(self, name: bytes, most: int, kept: LogSnapshot, parts: StateChunks) -> None:
+    def __init__(self, name: bytes, most: int, kept: LogSnapshot, chunks: StateChunks) -> None:
         self.log = ChunkedLog(name, 1, kept)
         self._most = most
         self._counts: dict[int, int] = {}
         self._with = [0] * (most + 1)
-        for key in self.log.load(parts):
+        for key in self.log.load(chunks):
             self._count(key)
 
     def add(self, key: int) -> None:
@@ -109,12 +109,12 @@ class Histogram(ChunkedRecord):
     OPEN: Final = 48
     WIDTH: Final = 1024
 
-    def __init__(self, name: bytes, kept: list[int], stored: list[int], parts: StateChunks) -> None:
+    def __init__(self, name: bytes, kept: list[int], stored: list[int], chunks: StateChunks) -> None:
         """`kept` is the open end in the main record, `stored` the numbers of the buckets that have a record there."""
         super().__init__(name)
         self._open = kept
         self._kept = stored
-        self._buckets: dict[int, dict[int, int]] = {b: _counts(parts[self._part(b)]) for b in stored}
+        self._buckets: dict[int, dict[int, int]] = {b: _counts(chunks[self._part(b)]) for b in stored}
         self.total = sum(sum(bucket.values()) for bucket in self._buckets.values())
         for number in kept:
             self._count(number)

@@ -34,16 +34,16 @@ class Buckets(Generic[E]):
 
     __slots__ = ("_buckets", "_changed", "_latest", "_letter", "_newest")
 
-    def __init__(self, letter: bytes, kind: type[E], parts: StateChunks) -> None:
+    def __init__(self, letter: bytes, kind: type[E], chunks: StateChunks) -> None:
         self._letter = letter
         self._changed: set[int] = set()
         self._buckets: dict[int, list[E]] = {}
         self._latest: dict[int, int] = {}
         """The largest time in a bucket, as of its last look; it only grows."""
-        if parts:
+        if chunks:
             decoder: msgspec.msgpack.Decoder[Any] = _decoder(kind)
-            numbers = sorted(int(name[1:]) for name in parts if name[:1] == letter)
-            self._buckets = {number: decoder.decode(parts[b"%b%d" % (letter, number)]) for number in numbers}
+            numbers = sorted(int(name[1:]) for name in chunks if name[:1] == letter)
+            self._buckets = {number: decoder.decode(chunks[b"%b%d" % (letter, number)]) for number in numbers}
         self._newest = max(self._buckets, default=0)
 
     def __iter__(self) -> Iterator[E]:

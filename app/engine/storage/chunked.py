@@ -75,7 +75,7 @@ class ChunkedQueue(ChunkedRecord):
 
     __slots__ = ("_kept", "_size", "items")
 
-    def __init__(self, name: bytes, size: int, kept: QueueSnapshot, parts: StateChunks) -> None:
+    def __init__(self, name: bytes, size: int, kept: QueueSnapshot, chunks: StateChunks) -> None:
         """`size` items make a piece; its records are named `name` and a number."""
         super().__init__(name)
         self._size = size
@@ -83,7 +83,7 @@ class ChunkedQueue(ChunkedRecord):
         self.items: list[Any] = []
         """All items, oldest first: to read only."""
         for number in range(kept.oldest, kept.next):
-            self.items += _items(parts[self._part(number)])
+            self.items += _items(chunks[self._part(number)])
         del self.items[: kept.gone]
         self.items += kept.tail
 
@@ -144,12 +144,12 @@ class ChunkedLog(ChunkedRecord):
         self._ends: deque[int] | None = None
         """The last number of each piece (None for no pieces: most rooms never need one)."""
 
-    def load(self, parts: StateChunks) -> list[int]:
+    def load(self, chunks: StateChunks) -> list[int]:
         """Everything stored, as one flat list."""
         kept = self._kept
         numbers: list[int] = []
         for number in range(kept.oldest, kept.next):
-            self._newest = _numbers(parts[self._part(number)])
+            self._newest = _numbers(chunks[self._part(number)])
             self._end(self._newest[-1])
             numbers += self._newest
         if len(self._newest) >= self.PIECE_ROWS * self._width:

@@ -7,15 +7,16 @@ What is remembered of rooms, and for how long, must be the same under all the ru
 replayed apart (app/runtime/whatif/replay_plan.py). So candidates forget a room when the base does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from vigil.app.domain.rooms import RoomMachine, RoomState
 from vigil.app.domain.rooms.limits import EffectiveLimits
+from vigil.app.domain.rooms.machine import RoomEventMachine
 from vigil.app.domain.rooms.room import shows_reception
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import EventTime, Order, OutputCollector, StateChunks
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
@@ -81,7 +82,7 @@ class Member:
         return CandidateRoom(room_id, self._limits, self._greets, self._signals)
 
 
-class CandidatePanel:
+class CandidatePanel(KeyStateDefaults[RoomEvent]):
     """One room, judged by the base and by every member."""
 
     __slots__ = ("_base", "_judges", "_theirs")
@@ -131,8 +132,11 @@ class CandidatePanel:
                 judge.forget(at, own)
         self._reschedule()
 
-    def pending_outputs(self, watermark: int, final: bool) -> Iterable[Output]:
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         return self._base.pending_outputs(watermark, final)
+
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        self._base.mark_published(outputs, final)
 
     def has_deferred_output(self) -> bool:
         return self._base.has_deferred_output()
@@ -147,23 +151,13 @@ class CandidatePanel:
         self._theirs = min(judge.next_timer() for judge, _ in self._judges)
 
 
-class CandidatePanelMachine:
+class CandidatePanelMachine(RoomEventMachine):
     """The shards of rooms under a base and at least one member."""
-
-    topics: tuple[str, ...] = RoomMachine.topics
-    order: Order = EventTime(drop_late=True)
 
     def __init__(self, base: RoomMachine, members: Sequence[Member]) -> None:
         self._base = base
         self._members = members
-        self.decode = base.decode
-        self.key_of = base.key_of
-        self.dedup_key = base.dedup_key
 
-    def load(self, key: str, parts: StateChunks) -> CandidatePanel:
-        base = self._base.load(key, parts)
+    def load(self, key: str, chunks: StateChunks) -> CandidatePanel:
+        base = self._base.load(key, chunks)
         return CandidatePanel(base, [(member.judge(key), member.collector) for member in self._members])
-
-    def is_duplicate(self, state: Any, event: RoomEvent) -> bool:
-        known: bool = state.is_duplicate(event)
-        return known

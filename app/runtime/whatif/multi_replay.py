@@ -16,8 +16,9 @@ from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rooms import RoomMachine
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import OutputTopic
-from vigil.app.engine.shard import Shard
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.shards import make_shard
 from vigil.app.engine.watermark import SourcePosition
 from vigil.app.runtime.recording import Line
 from vigil.app.runtime.replay import (
@@ -42,7 +43,7 @@ ROOMS: SubjectName = "rooms"
 class ForkedShard:
     """A subject's shard under the base, together with those of the candidates that judge the subject themselves."""
 
-    def __init__(self, base: ReplayShard, candidates: "list[tuple[CandidateRun, Shard]]") -> None:
+    def __init__(self, base: ReplayShard, candidates: "list[tuple[CandidateRun, AnyShard]]") -> None:
         self._base = base
         self._candidates = candidates
 
@@ -75,19 +76,19 @@ class CandidateRun:
         self.plan = planned
         self.collector = OutputCollector()
         self.member = Member(candidate, planned.rules, planned.signals, self.collector) if planned.rules else None
-        self.shards: dict[SubjectName, Shard] = {}
+        self.shards: dict[SubjectName, AnyShard] = {}
         self.published: list[Output] = []
         self._registry = registry
-        self._route: dict[str, tuple[Shard, int]] = {}
+        self._route: dict[str, tuple[AnyShard, int]] = {}
         self._offsets: dict[str, int] = {}
         self._from_base: list[Output] = []
         for subject, machine in registry.machines(candidate).items():
             if subject in planned.subjects:
-                shard = self.shards[subject] = Shard(
+                shard = self.shards[subject] = make_shard(
                     machine,
                     lateness,
                     sources=[SourcePosition() for _ in machine.topics],
-                    place=attrgetter("place"),
+                    origin_of=attrgetter("place"),
                     collector=self.collector,
                 )
                 for source_index, topic in enumerate(machine.topics):

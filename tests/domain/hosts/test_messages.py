@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from tests.support.host_stories import DAY, RULEBOOK, Stage, review, verdict
 from vigil.app.domain.hosts.machine import HostMachine
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.shards import make_shard
 from vigil.topics.envelope import DeadLetter, encode_body
 from vigil.topics.verdicts import Action, Verdict
 
@@ -15,8 +16,8 @@ class Message(NamedTuple):
     value: bytes | None
 
 
-def ingested(*verdicts: Verdict, key: bytes = b"host") -> Shard:
-    shard = Shard(HostMachine(RULEBOOK, 2000), 2000)
+def ingested(*verdicts: Verdict, key: bytes = b"host") -> AnyShard:
+    shard = make_shard(HostMachine(RULEBOOK, 2000), 2000)
     for offset, each in enumerate(verdicts):
         shard.ingest(0, [Message(offset, key, encode_body(each))])
     return shard

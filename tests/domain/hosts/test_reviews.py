@@ -226,7 +226,7 @@ def test_each_review_waits_its_own_time() -> None:
 def test_pending_reviews_keep_their_order_of_arrival_after_a_restart() -> None:
     stage = Stage(wait_ms=None)
     stage.play(*(review("a", 0, "upheld" if n % 2 else "overturned", offset=None) for n in range(12)))
-    parts = {name: part for name, part in stage.state.dump_changes().items() if part is not None}
-    stage.state = stage.machine.load("host", dict(sorted(parts.items(), reverse=True)))
+    chunks = {name: part for name, part in stage.state.dump_changes().items() if part is not None}
+    stage.state = stage.machine.load("host", dict(sorted(chunks.items(), reverse=True)))
     stage.play(verdict("absence", 0, "a"))
     assert [action.status for action in stage.result.actions] == ["active", *["withdrawn", "active"] * 6]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.host_stories import RULEBOOK, START, Stage, review, verdict
 from vigil.app.domain.hosts.machine import HostMachine, HostState
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.topics.verdicts import Action
 
 MACHINE = HostMachine(RULEBOOK, 2000)

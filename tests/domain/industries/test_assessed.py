@@ -26,7 +26,7 @@ from vigil.app.domain.suppliers.calendar import month_from_name
 from vigil.app.domain.suppliers.machine import SupplierMachine
 from vigil.app.domain.suppliers.rules import SupplierRules
 from vigil.app.domain.suppliers.supplier import SupplierState
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.internal import AssessedScore, RankingEntry, SupplierTotals
 
@@ -238,7 +238,7 @@ def test_the_latest_assessed_score_of_the_right_industry_counts(
     stories: list[AssessedScore], expected: tuple[str, int]
 ) -> None:
     chain = Chain().play(profile(JULY, industry="toys"), tick(SEPTEMBER))
-    state, collector = chain.shards[0].keys["s"].state, OutputCollector()
+    state, collector = chain.shards[0].states.get("s"), OutputCollector()
     assert isinstance(state, SupplierState)
     state._main.assessed = None
     for each in stories:
@@ -302,9 +302,9 @@ def test_entitlements_go_by_the_profile_as_of_the_months_end() -> None:
 
 def test_a_month_expires_when_the_second_month_after_it_is_assessed() -> None:
     chain = Chain().play(quote(AUGUST), tick(at("2022-11-02 23:59"))).checkpoint()
-    industry = chain.shards[1].keys["unknown"].state
+    industry = chain.shards[1].states.get("unknown")
     assert industry is not None
-    stored = chain.crash().shards[1]._store.parts["unknown"]
+    stored = chain.crash().shards[1].store.chunks["unknown"]
     assert any(name.startswith(b"m2022-08/") for name in stored)
-    stored = chain.play(tick(at("2022-11-03 00:01"))).crash().shards[1]._store.parts["unknown"]
+    stored = chain.play(tick(at("2022-11-03 00:01"))).crash().shards[1].store.chunks["unknown"]
     assert not any(name.startswith(b"m2022-08/") for name in stored)

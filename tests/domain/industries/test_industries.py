@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.published import published
 from tests.support.supplier_stories import (
     DAY,
     RULEBOOK,
@@ -20,8 +21,8 @@ from tests.support.supplier_stories import (
 )  # fmt: skip
 from vigil.app.domain.industries import industry as module
 from vigil.app.domain.industries.industry import IndustryMachine, IndustryState
-from vigil.app.engine.shard import Shard
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.shards import make_shard
 from vigil.topics.envelope import encode_body
 from vigil.topics.internal import RankingEntry, SupplierTotals
 from vigil.topics.scores import SupplierScore
@@ -65,11 +66,11 @@ class Stage:
         return self
 
     def shown(self, watermark: int, final: bool = False) -> dict[str, SupplierScore]:
-        published = {}
-        for output in self.state.pending_outputs(watermark, final):
+        scores = {}
+        for output in published(self.state, watermark, final):
             assert isinstance(output.body, SupplierScore)
-            published[output.body.supplier_id] = output.body
-        return published
+            scores[output.body.supplier_id] = output.body
+        return scores
 
     def crash(self) -> "Stage":
         for key, chunk in self.state.dump_changes().items():
@@ -206,7 +207,7 @@ def test_scores_published_in_part_are_published_after_a_restart(monkeypatch: pyt
 
 def test_the_remaining_parts_of_scores_are_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SCORES_PER_CHECKPOINT", 3)
-    shard = Shard(IndustryMachine(RULEBOOK), 2000, partition=0)
+    shard = make_shard(IndustryMachine(RULEBOOK), 2000, partition=0)
     entries = [entry(f"s{number}") for number in range(5)]
     shard.ingest(0, [Arrived(number, b"toys", encode_body(each)) for number, each in enumerate(entries)])
     shard.advance_watermark(NOON + 1)
@@ -222,7 +223,7 @@ def test_the_remaining_parts_of_scores_are_urgent(monkeypatch: pytest.MonkeyPatc
 
 
 def industries(chain: Chain) -> set[str]:
-    return set(chain.shards[1].keys)
+    return set(chain.shards[1].states)
 
 
 def test_a_supplier_that_moves_leaves_its_industry_without_a_tombstone() -> None:

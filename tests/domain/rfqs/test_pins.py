@@ -21,7 +21,7 @@ from tests.support.supplier_stories import (
     tick,
 )
 from vigil.app.domain.rfqs.machine import RfqMachine, RfqState
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shards import make_shard
 from vigil.topics.fields import InvalidEvent
 
 NOON = at("2022-08-10 12:00")
@@ -101,7 +101,7 @@ def test_a_request_that_comes_twice_is_decided_once() -> None:
 @pytest.mark.parametrize("decided_between", [False, True])
 def test_a_request_that_a_supplier_shard_repeats_after_a_crash_is_decided_once(decided_between: bool) -> None:
     messages = [Message(n, b"rfq", json.dumps(pinned(NOON + n, name).value).encode()) for n, name in enumerate("ab")]
-    shard = Shard(RfqMachine(RULEBOOK), 0)
+    shard = make_shard(RfqMachine(RULEBOOK), 0)
     shard.ingest(0, messages)
     if decided_between:
         shard.advance_watermark(NOON + 2)
@@ -134,9 +134,9 @@ def test_an_rfq_is_kept_for_90_days_after_its_last_event(later: int, expected: A
 
 def test_an_expired_rfq_leaves_nothing_behind() -> None:
     chain = Chain().play(pinned(NOON, "a"), tick(NOON + 90 * DAY + 10 * SECOND)).crash()
-    assert chain.shards[2].keys == {}
-    assert chain.shards[2]._store.main == {}
-    assert chain.shards[2]._store.parts == {}
+    assert not chain.shards[2].states
+    assert chain.shards[2].store.main == {}
+    assert chain.shards[2].store.chunks == {}
 
 
 # what comes later than the lateness ----------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_a_late_rejection_leaves_the_pin() -> None:
 def test_an_rfq_with_thousands_of_rejections_stores_only_what_changed() -> None:
     chain = Chain()
     chain.play(*(rejected(NOON + number, f"q{number}") for number in range(3000)), tick(NOON + DAY)).checkpoint()
-    state = chain.shards[2].keys["rfq"].state
+    state = chain.shards[2].states.get("rfq")
     assert isinstance(state, RfqState)
     chain.play(rejected(NOON + DAY, "one more"), tick(NOON + 2 * DAY))
     changed = state.dump_changes()

@@ -176,14 +176,14 @@ def test_the_first_to_come_counts_whoever_wrote_it() -> None:
 
 def test_what_is_too_old_to_tell_is_taken_for_known() -> None:
     stage = kept(frame(2 * HOUR))
-    assert ROOMS.is_duplicate(stage.state, comment(HOUR - 1))
-    assert not ROOMS.is_duplicate(stage.state, comment(HOUR))
+    assert stage.state.is_duplicate(comment(HOUR - 1))
+    assert not stage.state.is_duplicate(comment(HOUR))
 
 
 def test_entries_and_frames_have_no_identity() -> None:
     stage = kept(frame(0), entry(0))
-    assert not ROOMS.is_duplicate(stage.state, frame(0))
-    assert not ROOMS.is_duplicate(stage.state, entry(0))
+    assert not stage.state.is_duplicate(frame(0))
+    assert not stage.state.is_duplicate(entry(0))
     assert ROOMS.dedup_key(frame(0)) is None
     assert ROOMS.dedup_key(entry(0)) is None
 

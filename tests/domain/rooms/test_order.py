@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.room_strategies import stories
 from tests.support.stories import HOUR, MIN, ROOMS, START, Stage, comment, frame
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shards import make_shard
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
 
@@ -34,7 +34,7 @@ def in_room(event: RoomEvent, room: str, number: int) -> RoomEvent:
 
 def arrive(events: list[RoomEvent], sizes: list[int]) -> tuple[list[Output], dict[str, Any]]:
     """What a shard says of events in order of arrival, fed in batches of these sizes; and the rooms' last figures."""
-    shard = Shard(ROOMS, LATENESS)
+    shard = make_shard(ROOMS, LATENESS)
     offsets = [0, 0, 0]
     said: list[Output] = []
     left, turn = list(events), 0

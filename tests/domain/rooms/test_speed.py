@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tests.support.stories import ROOM, ROOMS, S, Stage, buyer_comment, comment, entry, frame, frames, in_order, layout
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 
 SLACK = 5
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.published import published
 from tests.support.stories import (
     MIDNIGHT,
     MIN,
@@ -170,7 +171,7 @@ def test_presence_and_engagement_follow_the_numbers_in_force() -> None:
 
 
 def statuses(stage: Stage, at: int) -> list[int]:
-    return [output.at - START for output in stage.state.pending_outputs(START + at, False)]
+    return [output.at - START for output in published(stage.state, START + at)]
 
 
 def test_the_figures_are_published_once_a_second_at_most() -> None:

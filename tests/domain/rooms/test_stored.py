@@ -19,7 +19,7 @@ class Stored:
     """The records of one holder beside its place in the main record."""
 
     def __init__(self) -> None:
-        self.parts: dict[bytes, bytes] = {}
+        self.chunks: dict[bytes, bytes] = {}
         self.written = 0
 
     def restart(self, holder: T, kept: T, make: Callable[[T, dict[bytes, bytes]], T]) -> tuple[T, T]:
@@ -29,13 +29,13 @@ class Stored:
         holder.dump(changed)
         for name, record in changed.items():
             if record is None:
-                self.parts.pop(name, None)  # it may have come and gone since the last time
+                self.chunks.pop(name, None)  # it may have come and gone since the last time
             else:
-                self.parts[name] = record
+                self.chunks[name] = record
                 self.written += len(record)
-        assert set(self.parts) == set(names) - {name for name, record in changed.items() if record is None}
+        assert set(self.chunks) == set(names) - {name for name, record in changed.items() if record is None}
         kept = msgspec.convert(msgspec.msgpack.decode(msgspec.msgpack.encode(kept)), type(kept))
-        return make(kept, dict(self.parts)), kept
+        return make(kept, dict(self.chunks)), kept
 
 
 ACTIONS = st.lists(st.one_of(st.integers(1, 12), st.integers(-14, -1), st.just(0)), max_size=60)
@@ -45,8 +45,8 @@ ACTIONS = st.lists(st.one_of(st.integers(1, 12), st.integers(-14, -1), st.just(0
 @settings(max_examples=200, deadline=None)
 @given(ACTIONS, st.integers(1, 9))
 def test_a_queue_is_what_was_added_and_not_dropped(actions: list[int], size: int) -> None:
-    def make(kept: QueueSnapshot, parts: dict[bytes, bytes]) -> ChunkedQueue:
-        return ChunkedQueue(b"q", size, kept, parts)
+    def make(kept: QueueSnapshot, chunks: dict[bytes, bytes]) -> ChunkedQueue:
+        return ChunkedQueue(b"q", size, kept, chunks)
 
     stored, kept, expected, number = Stored(), QueueSnapshot(), list[list[Any]](), 0
     queue = make(kept, {})
@@ -65,14 +65,14 @@ def test_a_queue_is_what_was_added_and_not_dropped(actions: list[int], size: int
         assert len(kept.tail) < size
     queue.drop(len(expected))
     stored.restart(queue, kept, make)
-    assert stored.parts == {}
+    assert stored.chunks == {}
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0, 0, 1, 5, 200])), max_size=700), st.integers(1, 60))
 def test_a_window_knows_what_came_within_it(told: list[tuple[int, int]], every: int) -> None:
-    def make(kept: LogSnapshot, parts: dict[bytes, bytes]) -> ExpiringMap:
-        return ExpiringMap(b"w", kept, parts)
+    def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+        return ExpiringMap(b"w", kept, chunks)
 
     stored, kept, now, seen = Stored(), LogSnapshot(), 0, dict[int, int]()
     window = make(kept, {})
@@ -90,8 +90,8 @@ def test_a_window_knows_what_came_within_it(told: list[tuple[int, int]], every: 
 
 
 def test_a_window_deletes_the_pieces_it_has_forgotten() -> None:
-    def make(kept: LogSnapshot, parts: dict[bytes, bytes]) -> ExpiringMap:
-        return ExpiringMap(b"w", kept, parts)
+    def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+        return ExpiringMap(b"w", kept, chunks)
 
     stored, kept = Stored(), LogSnapshot()
     window = make(kept, {})
@@ -99,13 +99,13 @@ def test_a_window_deletes_the_pieces_it_has_forgotten() -> None:
         window.add(at, at, at - 1000)
         if at % 10 == 0:
             window, kept = stored.restart(window, kept, make)
-    assert len(stored.parts) <= 1000 // ChunkedLog.PIECE_ROWS + 2
+    assert len(stored.chunks) <= 1000 // ChunkedLog.PIECE_ROWS + 2
     assert stored.written < 10_000 * 15 * (ChunkedLog.PIECE_ROWS // ChunkedLog.OPEN_ROWS)
 
 
 def test_a_piece_that_grows_is_kept_for_its_last_row() -> None:
-    def make(kept: LogSnapshot, parts: dict[bytes, bytes]) -> ExpiringMap:
-        return ExpiringMap(b"w", kept, parts)
+    def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+        return ExpiringMap(b"w", kept, chunks)
 
     kept = LogSnapshot()
     window = make(kept, {})
@@ -116,8 +116,8 @@ def test_a_piece_that_grows_is_kept_for_its_last_row() -> None:
 
 
 def test_a_window_that_forgot_everything_begins_again() -> None:
-    def make(kept: LogSnapshot, parts: dict[bytes, bytes]) -> ExpiringMap:
-        return ExpiringMap(b"w", kept, parts)
+    def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+        return ExpiringMap(b"w", kept, chunks)
 
     stored, kept = Stored(), LogSnapshot()
     window = make(kept, {})
@@ -129,21 +129,21 @@ def test_a_window_that_forgot_everything_begins_again() -> None:
         window.add(at, at, at - 1000)
     window, _ = stored.restart(window, kept, make)
     assert set(window.latest) == set(range(6000, 6000 + 2 * ChunkedLog.OPEN_ROWS))
-    assert len(stored.parts) == 1
+    assert len(stored.chunks) == 1
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=600), st.integers(1, 4), st.integers(1, 60))
 def test_a_tally_counts_up_to_its_most(keys: list[int], most: int, every: int) -> None:
-    def make(kept: LogSnapshot, parts: dict[bytes, bytes]) -> CappedCounter:
-        return CappedCounter(b"t", most, kept, parts)
+    def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> CappedCounter:
+        return CappedCounter(b"t", most, kept, chunks)
 
     stored, kept = Stored(), LogSnapshot()
     tally = make(kept, {})
     for number, key in enumerate(keys):
         tally.add(key)
         if number % every == 0:
-            holder, kept = stored.restart(tally.log, kept, lambda kept, parts: make(kept, parts))
+            holder, kept = stored.restart(tally.log, kept, lambda kept, chunks: make(kept, chunks))
             tally = holder
     for times in range(1, most + 1):
         assert tally.at_least(times) == sum(count >= times for count in Counter(keys).values())
@@ -156,8 +156,8 @@ def test_counts_give_the_nearest_rank(numbers: list[int], every: int) -> None:
         tail: list[int]
         buckets: list[int]
 
-    def make(kept: ShadowSnapshot, parts: dict[bytes, bytes]) -> Histogram:
-        return Histogram(b"c", kept.tail, kept.buckets, parts)
+    def make(kept: ShadowSnapshot, chunks: dict[bytes, bytes]) -> Histogram:
+        return Histogram(b"c", kept.tail, kept.buckets, chunks)
 
     stored, kept = Stored(), ShadowSnapshot([], [])
     counts = make(kept, {})
@@ -170,7 +170,7 @@ def test_counts_give_the_nearest_rank(numbers: list[int], every: int) -> None:
         rank = next(rank for rank in range(1, len(ordered) + 1) if rank * 100 >= percent * len(ordered))
         assert counts.nearest_rank(percent) == ordered[rank - 1]
     assert counts.total == len(numbers)
-    assert len(stored.parts) <= 5
+    assert len(stored.chunks) <= 5
     assert len(kept.buckets) == len(set(kept.buckets))
 
 

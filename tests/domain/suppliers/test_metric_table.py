@@ -28,7 +28,7 @@ def test_every_window_is_a_number_of_days_in_the_rulebook() -> None:
 def test_a_total_that_a_stored_month_end_does_not_have_is_0() -> None:
     """A month end that an earlier Vigil stored has fewer numbers."""
     shards = Chain().play(quote(at("2022-08-20")), quote(at("2022-09-20"))).checkpoint().shards
-    state = shards[0].keys["s"].state
+    state = shards[0].states.get("s")
     assert isinstance(state, SupplierState)
     stored = msgspec.msgpack.decode(msgspec.msgpack.encode(state._main), type=SupplierMainChunk)
     ((month, text),) = stored.month_end_totals.items()

@@ -278,7 +278,7 @@ def test_a_supplier_without_a_profile_expires_400_days_after_its_last_event() ->
     assert list(kept) == ["s"]
     chain = Chain().play(quote(NOON), tick(NOON + 400 * DAY)).crash()
     assert chain.end().scores == {}
-    assert not chain.shards[0].keys
+    assert not chain.shards[0].states
     assert chain.sent("supplier-score")[-1] is None
 
 

@@ -26,7 +26,7 @@ from vigil.app.domain.rooms import RoomMachine
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rooms.shadow import PREFIX, DroppedShadow, ShadowedRoomMachine
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import OutputCollector
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.runtime.whatif.patch import patched
 from vigil.topics.envelope import Output
 from vigil.topics.verdicts import Verdict

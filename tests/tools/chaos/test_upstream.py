@@ -12,7 +12,7 @@ from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, ShardId, ShardRunner
 from vigil.agents.source_tracker import WatermarkPolicy
 from vigil.app.domain.rooms import RoomMachine
-from vigil.app.engine.shard import Shard
+from vigil.app.engine.shards import make_shard
 from vigil.topics.envelope import DeadLetter
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, RoomEvent
 from vigil.topics.verdicts import Notice, Verdict
@@ -27,7 +27,7 @@ class Live:
     def __init__(self) -> None:
         self.now = START
         self.feed = FakeSourceFeed(*ROOM_TOPICS)
-        self.shard = Shard(RoomMachine(RULEBOOK), WatermarkPolicy().lateness_ms, partition=0)
+        self.shard = make_shard(RoomMachine(RULEBOOK), WatermarkPolicy().lateness_ms, partition=0)
         environment = ShardEnvironment(self.feed, WatermarkPolicy(), wall_ms=lambda: self.now)
         self.manager = ShardManager(
             FakeMembership(TPS, []), environment, {"rooms": ROOM_TOPICS}, lambda subject, partition: self.shard

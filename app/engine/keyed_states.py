@@ -1,0 +1,176 @@
+"""The states of a shard's keys and their timers: loaded when they are used, evicted, and deleted when they expire.
+
+stored chunks ──load──▶ state ──apply, on_timer──▶ changed ──snapshot──▶ stored chunks
+                          └─ unchanged for long: evicted        └─ expired: deleted
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, Generic, TypeVar
+
+from vigil.app.engine.changelog import FLAG_PENDING, FLAG_PUBLISHED, HEADER, UNREADABLE, unreadable
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import Event, KeyState, StateMachine
+from vigil.app.engine.timers import TimerHeap
+from vigil.app.engine.watermark import MAX_TIME
+
+E = TypeVar("E", bound=Event)
+
+EVICTED_AT_ONCE: Final = 1000
+"""States that one call of `evict` looks at: it is called every few milliseconds and must not delay what else is due."""
+
+MAX_FIRINGS: Final = 10_000
+"""A timer that fires so often without moving on never will: that is an error of ours, and better found than endless."""
+
+
+class KeyedStates(Generic[E]):
+    """The keys of one shard. A key exists from its first event until it expires."""
+
+    def __init__(self, machine: StateMachine[E], store: ChangelogStore, collector: OutputCollector) -> None:
+        """Restore the keys of `store`, none of which is loaded yet."""
+        self._machine = machine
+        self._store = store
+        self._collector = collector
+        self._states: dict[str, KeyState[E] | None] = dict.fromkeys(store.main)
+        """None for a state that is stored and not loaded."""
+        self.loaded: dict[str, None] = {}
+        """Keys whose state is loaded, the longest unchanged first."""
+        self.changed: set[str] = set()
+        """Keys that changed since the last snapshot."""
+        self.deferred: set[str] = set()
+        """Keys with deferred outputs."""
+        self.deleted: set[str] = set()
+        """Keys that expired since the last snapshot, whose chunks are still stored."""
+        self.unconfirmed: list[str] = []
+        """Keys whose state outputs went out with the last stored checkpoint: nobody knows whether they were sent."""
+        last = None if store.marker is None else store.marker.checkpoint_id
+        times = {}
+        for key, value in store.main.items():
+            epoch, sequence, time, flags = HEADER.unpack_from(value)
+            if time < MAX_TIME:
+                times[key] = time
+            if flags & FLAG_PENDING:
+                self.deferred.add(key)
+            if flags & FLAG_PUBLISHED and (epoch, sequence) == last:
+                self.unconfirmed.append(key)
+        self.timers: Final = TimerHeap(times)
+        """When each key is called next at the latest: a key whose timer has moved on is called in between, too."""
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    @property
+    def has_unsaved_state(self) -> bool:
+        """True if a snapshot would write anything of a key."""
+        return bool(self.changed or self.deleted or self.deferred)
+
+    def get(self, key: str) -> KeyState[E]:
+        """Return the state of a key, a new one where the key does not exist. Raise StoredStateError."""
+        state = self._states.get(key)
+        return self._load(key) if state is None else state
+
+    def is_duplicate(self, key: str, event: E) -> bool:
+        """Return True if the key exists and an event of the same identity was applied to it."""
+        return key in self._states and self.get(key).is_duplicate(event)
+
+    def apply(self, key: str, event: E, watermark: int) -> None:
+        """Apply an event to the state of its key."""
+        state = self._states.get(key)
+        if state is None:
+            state = self._load(key)
+        collector = self._collector
+        collector.now = event.at
+        state.apply(event, watermark, collector)
+        self.changed.add(key)
+        time = state.next_timer()
+        if time < self.timers.times.get(key, MAX_TIME):
+            self.timers.schedule(key, time)
+
+    def schedule(self, key: str, time: int) -> None:
+        """Call a key at `time`, unless it is called earlier in any case."""
+        if time < self.timers.times.get(key, MAX_TIME):
+            self.timers.schedule(key, time)
+
+    def fire(self, before: int, limit: int | None = None) -> bool:
+        """Fire the timers with a time below `before` in order of time; return True if `limit` keys were not all."""
+        timers = self.timers
+        fired = 0
+        while timers.earliest < before:
+            if fired == limit:
+                return True
+            due = timers.pop_due(before)
+            if due is not None:
+                fired += 1
+                self._fire_key(due[1], due[0])
+        return False
+
+    def end_of_input(self, until: int) -> None:
+        """Let every key act on the end of the input; each of them has something to publish."""
+        self.deferred.update(self._states)
+        for key in sorted(self._states):
+            self.get(key).on_end_of_input(until, self._collector)
+            self.changed.add(key)
+
+    def touch(self, key: str) -> None:
+        """Make a loaded key the last to be evicted."""
+        del self.loaded[key]
+        self.loaded[key] = None
+
+    def remove(self, key: str) -> None:
+        """End the life of a key."""
+        del self._states[key]
+        self.loaded.pop(key, None)
+        self.timers.cancel(key)
+        self.changed.discard(key)
+        self.deferred.discard(key)
+
+    def evict(self, limit: int) -> None:
+        """Unload states that have nothing unsaved until at most `limit` are loaded, the longest unchanged first.
+
+        One call looks at EVICTED_AT_ONCE of them at most. Call it right after a checkpoint was confirmed.
+        """
+        loaded = self.loaded
+        if len(loaded) <= limit:
+            return
+        for key in list(islice(loaded, min(len(loaded) - limit, EVICTED_AT_ONCE))):
+            del loaded[key]
+            if key in self.changed or key in self.deferred:
+                loaded[key] = None  # it is in use: its turn comes again after all others
+            else:
+                self._states[key] = None
+
+    def _load(self, key: str) -> KeyState[E]:
+        if key in self._states:
+            try:
+                state = self._machine.load(key, self._store.payloads(key))
+            except UNREADABLE as error:
+                raise unreadable(f"the stored state of {key!r}", error) from error
+        else:
+            state = self._machine.load(key, {})
+        self._states[key] = state
+        self.loaded[key] = None
+        return state
+
+    def _fire_key(self, key: str, scheduled: int) -> None:
+        """Call a key as often as it wants to be called up to `scheduled`, and set its next timer."""
+        state = self.get(key)
+        collector = self._collector
+        time = state.next_timer()
+        firings = 0
+        while time <= scheduled:
+            collector.now = time
+            state.on_timer(time, collector)
+            self.changed.add(key)
+            time = state.next_timer()
+            firings += 1
+            if firings > MAX_FIRINGS:
+                raise RuntimeError(f"the timer of {key!r} at {time} does not move on")
+        if firings and state.expired():
+            self.remove(key)
+            self.deleted.add(key)
+        elif time < MAX_TIME:
+            self.timers.schedule(key, time)

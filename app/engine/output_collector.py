@@ -1,0 +1,55 @@
+"""What a key state publishes and counts through while it is called."""
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from vigil.topics.envelope import DeadLetter, Output, base64_or_none, carried
+from vigil.topics.fields import Reason
+
+
+class RejectedRecord(NamedTuple):
+    """A record that is rejected, in its original bytes. Topic, partition and offset are its identity."""
+
+    topic: str | None
+    """None where it is missing or not known (replay)."""
+    partition: int | None
+    offset: int | None
+    key: bytes | None
+    value: bytes | None
+
+
+class OutputCollector:
+    """Collects the outputs and counts of a shard until the next checkpoint."""
+
+    __slots__ = ("counts", "now", "outputs")
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+        self.counts: dict[str, int] = {}
+        self.now = 0
+        """The event time that is being judged, in milliseconds. The shard sets it before each call."""
+
+    def emit(self, topic: str, key: str, id_: str, at: int, body: Struct | None) -> None:
+        """Publish one message; `id_` is its identity and `at` its event time. A body of None is a tombstone."""
+        self.outputs.append(Output(topic, key.encode(), id_, at, body, self.now))
+
+    def emit_dead_letter(self, record: RejectedRecord, reason: Reason, detail: str, at: int) -> None:
+        """Send a record to `dead-letter` with what is wrong with it; `at` is the watermark."""
+        detail, key, value = carried(detail, record.key, record.value)
+        letter = DeadLetter(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+            detail=detail,
+            at=at,
+            key=base64_or_none(key),
+            value=base64_or_none(value),
+        )
+        id_ = f"{record.topic}/{record.partition}/{record.offset}"
+        self.outputs.append(Output("dead-letter", key, id_, at, letter))
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter of the metrics; counts never influence a judgement."""
+        self.counts[name] = self.counts.get(name, 0) + by

@@ -1,0 +1,111 @@
+"""The two kinds of shards: events in order of event time, or on arrival.
+
+EventTimeShard    event ──▶ reorder buffer ──watermark above it──▶ fire timers below its time, apply it
+ArrivalShard      event ──▶ apply it, fire timers below the watermark
+"""
+
+from collections.abc import Iterator
+from typing import TypeVar, Unpack
+
+from vigil.app.engine.shard import Shard, ShardOptions
+from vigil.app.engine.subject import Event, EventTime, SourceRecord, StateMachine
+
+E = TypeVar("E", bound=Event)
+
+
+class EventTimeShard(Shard[E]):
+    """Applies events in order of (event time, source index, offset).
+
+    Invariants: a timer of time t fires after all events up to t and before any later one. Results do not depend on how
+    records were cut into batches, nor on the steps in which the watermark advances.
+    """
+
+    event_time_order = True
+
+    def _accept(self, source_index: int, events: Iterator[tuple[SourceRecord, E, int]]) -> int:
+        machine, states, origin_of, watermark = self.machine, self.states, self.origin_of, self.watermark
+        with_metadata, key_of, dedup_key_of = machine.with_metadata, machine.key_of, machine.dedup_key
+        add, waiting = self.reorder_buffer.add, self.reorder_buffer.waiting
+        duplicates = 0
+        for record, event, max_event_time_before in events:
+            event = with_metadata(event, record, origin_of)
+            at, key, dedup_key = event.at, key_of(event), dedup_key_of(event)
+            waits = at >= watermark
+            # A duplicate that is applied after the event that it repeats is found then: whether it is one still must
+            # not depend on batches. One that would be applied before must not be.
+            if dedup_key is not None and (
+                at < waiting.get(dedup_key, at) or (not waits and states.is_duplicate(key, event))
+            ):
+                duplicates += 1
+            elif waits:
+                if dedup_key is not None:
+                    waiting[dedup_key] = at
+                add((at, source_index, record.offset, key, event, max_event_time_before, dedup_key))
+            else:
+                self._apply_on_arrival(key, event)
+        return duplicates
+
+    def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
+        if watermark <= self.watermark or self._waits_for_reread():
+            return False
+        self.watermark = watermark
+        states = self.states
+        timers, apply = states.timers, states.apply
+        waiting = self.reorder_buffer.waiting
+        for at, source_index, _, key, event, _, dedup_key in self.reorder_buffer.take_before(watermark):
+            if timers.earliest < at:
+                states.fire(at)
+            if dedup_key is not None:
+                if waiting.get(dedup_key) == at:
+                    del waiting[dedup_key]
+                if states.is_duplicate(key, event):
+                    self.collector.count(f"duplicates:{self.machine.topics[source_index]}")
+                    continue
+            apply(key, event, at)
+        if timers.earliest < watermark:
+            states.fire(watermark)
+        return False
+
+    def _waits_for_reread(self) -> bool:
+        """Return True while events that waited before a restart may still be read again below the watermark.
+
+        Where late events are dropped, none of them can be: they were accepted above the watermark that was stored. It
+        is otherwise where late events are applied, or if the allowed lateness was larger then.
+        """
+        order, reader = self.machine.order, self.reader
+        drop_late = isinstance(order, EventTime) and order.drop_late
+        return (not drop_late or reader.lateness_was_reduced) and reader.reads_again
+
+
+class ArrivalShard(Shard[E]):
+    """Applies every event on arrival; the watermark only fires timers. For results that depend on the set of events."""
+
+    event_time_order = False
+
+    def _accept(self, source_index: int, events: Iterator[tuple[SourceRecord, E, int]]) -> int:
+        machine, states = self.machine, self.states
+        duplicates = 0
+        for record, event, _ in events:
+            event = machine.with_metadata(event, record, self.origin_of)
+            key = machine.key_of(event)
+            if machine.dedup_key(event) is not None and states.is_duplicate(key, event):
+                duplicates += 1
+            else:
+                self._apply_on_arrival(key, event)
+        return duplicates
+
+    def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
+        if watermark <= self.watermark:
+            return False
+        if self.states.fire(watermark, limit):
+            # Other timers of the time of the next one may have fired already. That they are early has no effect.
+            self.watermark = max(self.watermark, self.states.timers.earliest)
+            return True
+        self.watermark = watermark
+        return False
+
+
+def make_shard(machine: StateMachine[E], lateness: int, **options: Unpack[ShardOptions]) -> Shard[E]:
+    """Return a shard in the order of its machine; for the arguments see Shard."""
+    kind: type[Shard[E]] = EventTimeShard if isinstance(machine.order, EventTime) else ArrivalShard
+    return kind(machine, lateness, **options)

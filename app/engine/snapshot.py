@@ -1,0 +1,191 @@
+"""Snapshots: everything that must be written so that a restart continues from one instant.
+
+    changed states ─┐
+    their outputs  ─┼──▶ records … outbox … marker ──▶ changelog ──▶ outputs sent ──▶ offsets committed
+    positions      ─┘
+
+All parts are of one instant: nothing is ingested and no timer fires while a snapshot is taken.
+
+The *outbox* has the outputs of the checkpoint, because a restart does not know how many of them were sent: it sends all
+of them again, with the same identity and content. State outputs are left out: a flag of their key's record says that
+there was one, and the key says it again as it then is. Only a key that expires with the checkpoint cannot, so its state
+outputs are in the outbox, too.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from vigil.app.engine.changelog import (
+    FLAG_PENDING,
+    FLAG_PUBLISHED,
+    FORMAT,
+    HEADER,
+    ChangelogRecord,
+    CheckpointId,
+    CheckpointMarker,
+    OutboxMessage,
+    StoredSourcePosition,
+    marker_record,
+    outbox_records,
+    payload_of,
+    record_of,
+    sendable,
+    store_key,
+)
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.keyed_states import KeyedStates
+from vigil.app.engine.subject import Event, KeyState
+from vigil.topics.envelope import Output
+
+E = TypeVar("E", bound=Event)
+
+
+class Position(NamedTuple):
+    """How far a shard has come."""
+
+    watermark: int
+    lateness: int
+    """The allowed lateness (ms) by which events below the read offsets were found late."""
+    sources: tuple[StoredSourcePosition, ...]
+
+
+class Snapshot(NamedTuple):
+    """A checkpoint to write: `records`, then `marker`, then send `outputs`, then commit the offsets."""
+
+    records: list[ChangelogRecord]
+    marker: CheckpointMarker
+    outputs: list[OutboxMessage]
+
+    @property
+    def committed_offsets(self) -> tuple[int, ...]:
+        """By source index: every record below is dealt with once the snapshot is written and its outputs are sent."""
+        return tuple(source.committed_offset for source in self.marker.sources)
+
+    def changelog(self) -> list[ChangelogRecord]:
+        """All records in the order in which they must be written; the marker comes last."""
+        return [*self.records, marker_record(self.marker)]
+
+
+class Snapshotter(Generic[E]):
+    """Takes the snapshots of one owner of a shard."""
+
+    def __init__(self, states: KeyedStates[E], store: ChangelogStore, rulebook: str, watermark: int) -> None:
+        """Begin a new epoch. `rulebook`: the digest that goes into every marker; `watermark` as restored."""
+        self._states = states
+        self._store = store
+        self._rulebook = rulebook
+        self._epoch = store.next_epoch
+        self._sequence = 0 if store.marker is None else store.marker.sequence
+        self._last_committed = (0, 0) if store.marker is None else store.marker.checkpoint_id
+        self._last_seen = store.last_seen
+        self._pending_resend = store.pending_resend()
+        self.more_outputs = False
+        """A key's outputs were too many for the last snapshot: the next one is due at once."""
+        self._resend_state_outputs(watermark)
+
+    def acquire(self, position: Position, outputs: Sequence[Output]) -> Snapshot:
+        """Take the first snapshot of the owner: it fences the former one, repairs keys and sends its outbox again."""
+        snapshot = self.take(position, outputs, position.watermark, acquires=True)
+        resend, self._pending_resend = self._pending_resend, []
+        return snapshot._replace(outputs=[*resend, *snapshot.outputs])
+
+    def take(
+        self,
+        position: Position,
+        outputs: Sequence[Output],
+        as_of: int,
+        *,
+        final: bool = False,
+        acquires: bool = False,
+    ) -> Snapshot:
+        """Take a snapshot of everything that changed. `outputs`: what was collected since the last one.
+
+        `as_of`: the time that state outputs show; `final`: the input has ended, so none of them is deferred. The caller
+        writes the snapshot as a whole before it takes another one.
+        """
+        self._sequence += 1
+        id_ = self._epoch, self._sequence
+        states = self._states
+        records = self._store.repairs(id_) if acquires else []
+        messages = [sendable(output) for output in outputs]
+        outbox = [*self._pending_resend, *messages]
+        for key in sorted(states.deleted):
+            records += self._tombstones(key, id_)
+        states.deleted.clear()
+        deferred: set[str] = set()
+        self.more_outputs = False
+        for key in sorted(states.changed | states.deferred):
+            state = states.get(key)
+            states.touch(key)
+            published = self._publish(state, as_of, final)
+            messages += published
+            if state.expired():
+                outbox += published
+                states.remove(key)
+                records += self._tombstones(key, id_)
+                continue
+            flags = FLAG_PUBLISHED if published else 0
+            if state.has_deferred_output():
+                deferred.add(key)
+                flags |= FLAG_PENDING
+                self.more_outputs = self.more_outputs or state.has_more_outputs()
+            records += self._dump(key, state, id_, flags)
+        states.changed.clear()
+        states.deferred = deferred
+        stored_outbox = outbox_records(outbox, id_)
+        records += stored_outbox
+        return Snapshot(records, self._marker(position, id_, len(stored_outbox)), messages)
+
+    def _publish(self, state: KeyState[E], as_of: int, final: bool) -> list[OutboxMessage]:
+        outputs = state.pending_outputs(as_of, final)
+        state.mark_published(outputs, final)
+        return [sendable(output) for output in outputs]
+
+    def _dump(self, key: str, state: KeyState[E], id_: CheckpointId, flags: int) -> Iterator[ChangelogRecord]:
+        """Yield the records of a key that changed, and set its timer."""
+        chunks = state.dump_changes()
+        time = state.next_timer()
+        if b"" not in chunks:
+            main = self._unchanged_main(key, time, flags)
+            if main is not None:
+                yield record_of(store_key(key), main, id_, time, flags)
+        for chunk, payload in chunks.items():
+            if chunk or payload is not None:
+                yield record_of(store_key(key, chunk), payload, id_, time, flags)
+        self._states.schedule(key, time)
+
+    def _unchanged_main(self, key: str, time: int, flags: int) -> bytes | None:
+        """Return the stored main chunk if its header must change although the chunk did not; None if neither must."""
+        stored = self._store.main[key]
+        _, _, stored_time, stored_flags = HEADER.unpack_from(stored)
+        if (stored_time, stored_flags) == (time, flags) and not flags & FLAG_PUBLISHED:
+            return None
+        return payload_of(stored)
+
+    def _tombstones(self, key: str, id_: CheckpointId) -> list[ChangelogRecord]:
+        """Return the tombstones of everything that is stored of a key."""
+        chunks = (b"", *self._store.chunks.get(key, ()))
+        return [record_of(store_key(key, chunk), None, id_) for chunk in chunks]
+
+    def _marker(self, position: Position, id_: CheckpointId, outbox: int) -> CheckpointMarker:
+        return CheckpointMarker(
+            FORMAT,
+            *id_,
+            *self._last_committed,
+            *self._last_seen,
+            position.watermark,
+            position.lateness,
+            position.sources,
+            outbox,
+            self._rulebook,
+        )
+
+    def _resend_state_outputs(self, watermark: int) -> None:
+        """Ask the keys again for the state outputs that went out with the last checkpoint, if it came so far."""
+        states = self._states
+        for key in sorted(states.unconfirmed):
+            # As of the last instant that was judged: if the input has ended, that is its end.
+            self._pending_resend += self._publish(states.get(key), watermark - 1, True)
+            states.deferred.discard(key)
+            states.changed.add(key)
+        states.unconfirmed.clear()
