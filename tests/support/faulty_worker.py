@@ -25,7 +25,8 @@ from vigil.agents.faust.writers import FaustChangelogWriter
 from vigil.agents.shard_manager import ShardManager
 from vigil.app.engine.changelog import NO_CHECKPOINT
 from vigil.app.engine.changelog_store import ChangelogStore
-from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.reorder_buffer import ReorderBuffer
+from vigil.app.engine.watermark import SourcePosition
 from vigil.app.runtime.watchdog import EventLoopWatchdog
 
 MAX_DELAY_S: Final = 0.4
@@ -141,16 +142,11 @@ class _Any:
 
 def buffer_not_covered() -> None:
     """Events in the reorder buffer count as judged."""
-    marker = AnyShard._marker
 
-    def covers_nothing(self: AnyShard, *arguments: Any) -> Any:
-        buffer, self.reorder_buffer = self.reorder_buffer, []
-        try:
-            return marker(self, *arguments)
-        finally:
-            self.reorder_buffer = buffer
+    def covers_nothing(self: ReorderBuffer[Any], sources: Sequence[SourcePosition]) -> list[tuple[int, int]]:
+        return [(source.read_offset, source.max_event_time) for source in sources]
 
-    AnyShard._marker = covers_nothing  # type: ignore[method-assign, assignment]
+    ReorderBuffer.positions = covers_nothing  # type: ignore[method-assign]
 
 
 def silence_guessed() -> None:
