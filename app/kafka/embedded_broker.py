@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -82,9 +83,11 @@ def stop_child(child: subprocess.Popen[bytes], within_s: float) -> None:
         child.wait()
 
 
-def free_port() -> int:
-    """Return a loopback port that is free now."""
+def free_port(but: Collection[int] = ()) -> int:
+    """Return a loopback port that is free now and none of `but`, which the caller is about to use."""
     for port in random.sample(PORTS, 200):
+        if port in but:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):

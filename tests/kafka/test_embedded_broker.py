@@ -272,3 +272,9 @@ def test_a_failed_download_leaves_no_incomplete_cache(monkeypatch: pytest.Monkey
     with pytest.raises(BrokerError, match="cannot resolve that"):
         real.fetch_jars()
     assert [file.name for file in (tmp_path / "cache").iterdir()] == ["lock"]
+
+
+def test_a_port_that_the_caller_is_about_to_use_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigil.app.kafka.embedded_broker.random.sample", lambda ports, count: list(ports)[:count])
+    first = free_port()
+    assert free_port(but=[first]) != first

@@ -142,11 +142,12 @@ class KafkaBroker:
         self._own = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="vigil-kafka-"))
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._controller = f"{HOST}:{free_port()}"
         self._protocols = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
-        self._addresses = {name: f"{HOST}:{free_port()}" for name in self._protocols}
-        if port is not None:
-            self._addresses["PLAINTEXT"] = f"{HOST}:{port}"
+        ports = [] if port is None else [port]
+        while len(ports) < len(self._protocols) + 1:  # nothing listens yet: a port may be free twice
+            ports.append(free_port(but=ports))
+        self._addresses = {name: f"{HOST}:{own}" for name, own in zip(self._protocols, ports, strict=False)}
+        self._controller = f"{HOST}:{ports[-1]}"
         self._more = dict(properties or {})
         self._format_options = format_options or []
         self._heap_mb = heap_mb
