@@ -94,7 +94,8 @@ def simulated_keys(kind: StateKind) -> tuple[list[StoredKey], int]:
     for message in simulation.messages():
         if message.topic in offsets:
             shard.ingest(
-                state_machine.topics.index(message.topic), [_Read(offsets[message.topic], message.key, message.value)]
+                state_machine.topics.index(message.topic),
+                [_SimulatedRecord(offsets[message.topic], message.key, message.value)],
             )
             offsets[message.topic] += 1
     # As if all sources were idle: a topic without messages does not hold the watermark back.
@@ -108,7 +109,7 @@ def simulated_keys(kind: StateKind) -> tuple[list[StoredKey], int]:
     return [StoredKey(parts) for _, parts in sorted(keys.items())], shard.watermark
 
 
-class _Read(NamedTuple):
+class _SimulatedRecord(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None

@@ -24,7 +24,7 @@ SHOWN: Final = 200
 """Code points of a comment that are kept."""
 
 
-class Look(NamedTuple):
+class FrameView(NamedTuple):
     """What a frame shows, as far as the timeline has it."""
 
     stream: Stream
@@ -40,7 +40,7 @@ class Span(Struct):
     since: int
     until: int
     """The `at` of its last frame; drawn up to the next span's begin where there is no gap."""
-    look: Look
+    look: FrameView
     frames: int = 1
 
 
@@ -99,7 +99,7 @@ class Track:
 
     def _frame(self, frame: FrameStatus) -> None:
         labels = tuple(label[:128] for label in frame.labels[:8])
-        look = Look(frame.stream, frame.face, frame.black, frame.activity, labels)
+        look = FrameView(frame.stream, frame.face, frame.black, frame.activity, labels)
         last = self.spans[-1] if self.spans else None
         if last is not None and frame.at <= last.until:
             return  # out of order: its neighbours show nearly the same

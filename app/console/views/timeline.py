@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from vigil.app.console.ingest.model import RoomView
-from vigil.app.console.ingest.track import Look, Track
+from vigil.app.console.ingest.track import FrameView, Track
 from vigil.app.console.views.canvas import AXIS, LEFT, WIDTH, Canvas, Lane, Mark, Shape, Window
 from vigil.app.console.views.urgency import stands
 from vigil.app.domain.rooms.rules.labels import of_label
@@ -20,7 +20,7 @@ CUT: Final = 120
 """Code points of somebody's text in a hint."""
 LONGEST_NOTE: Final = 300
 
-Key = Callable[[Look], str | None]
+Key = Callable[[FrameView], str | None]
 """One aspect of what frames show; None: nothing is drawn."""
 
 Styles = Mapping[str, tuple[str, str]]
@@ -46,7 +46,7 @@ class Stretch(NamedTuple):
 
     since: int
     until: int
-    look: Look
+    look: FrameView
     gap: bool
 
 
@@ -136,13 +136,13 @@ def _gaps(canvas: Canvas, y: float, stretches: Sequence[Stretch], name: str) -> 
         canvas.bar(y, begin, canvas.now, "gap", f"{canvas.clock(begin)}– {name}")
 
 
-def _face(look: Look) -> str | None:
+def _face(look: FrameView) -> str | None:
     if look.stream != "live":
         return None
     return "yes" if look.face else "no"
 
 
-def _seen(look: Look) -> str | None:
+def _seen(look: FrameView) -> str | None:
     """Labels that a rule judges go before the activity; others, such as `indoor`, are not shown."""
     judged = [label for label in look.labels if of_label(frame_labels(), label) is not None] if look.labels else []
     return ", ".join(judged) or look.activity

@@ -43,7 +43,7 @@ class NoticeTimes(NamedTuple):
     due: int | None = None
 
 
-class Entry(NamedTuple):
+class MissedEntry(NamedTuple):
     """A buyer's entry, as a notice names it."""
 
     buyer_id: str
@@ -98,7 +98,7 @@ class VerdictEmitter:
         """Publish that a condition which was at risk has ended without a violation."""
         self._notice("risk-cleared", rule, NoticeTimes(since, at))
 
-    def entry_missed(self, rule: str, since: int, at: int, entry: Entry) -> None:
+    def entry_missed(self, rule: str, since: int, at: int, entry: MissedEntry) -> None:
         """Publish that a buyer who entered at `since` was not received by `at`."""
         self._notice("entry-missed", rule, NoticeTimes(since, at), entry)
 
@@ -111,7 +111,7 @@ class VerdictEmitter:
         if not self.shadow:
             self.collector.count(f"reception:{min(-(-delay_ms // 100), LONGEST_RECEPTION)}")
 
-    def _notice(self, kind: NoticeKind, rule: str | None, times: NoticeTimes, entry: Entry | None = None) -> None:
+    def _notice(self, kind: NoticeKind, rule: str | None, times: NoticeTimes, entry: MissedEntry | None = None) -> None:
         if self.shadow:
             return
         buyer_id = None if entry is None else entry.buyer_id

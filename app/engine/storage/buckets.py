@@ -17,7 +17,7 @@ BUCKET: Final = 16
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class Entry(Protocol):
+class BucketEntry(Protocol):
     """What a bucket holds: a msgspec struct that knows its bucket."""
 
     bucket: int
@@ -26,7 +26,7 @@ class Entry(Protocol):
         """The largest event time in it."""
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=BucketEntry)
 
 
 class Buckets(Generic[E]):

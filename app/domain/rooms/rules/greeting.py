@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from vigil.app.domain.rooms.emitter import Entry, EvidenceItem, RuleVersion, VerdictEmitter
+from vigil.app.domain.rooms.emitter import EvidenceItem, MissedEntry, RuleVersion, VerdictEmitter
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rooms.stats import RoomStats
 from vigil.app.engine.storage.chunked import ChunkedQueue, QueueSnapshot, Records
@@ -153,7 +153,9 @@ class Greeting:
         at, buyer_id, tier = entry
         self._buyers.discard(buyer_id)
         self._stats.missed()
-        self._emitter.entry_missed(GREETING, at, due, Entry(buyer_id, "high" if tier in HIGH_QUALITY else "normal"))
+        self._emitter.entry_missed(
+            GREETING, at, due, MissedEntry(buyer_id, "high" if tier in HIGH_QUALITY else "normal")
+        )
 
     def _count(self, entry: QueuedEntry) -> None:
         """One more miss, in the order of entry."""
