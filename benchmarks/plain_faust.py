@@ -43,11 +43,12 @@ def main() -> None:
         async for event in stream.events():
             if seen[0] == 0:
                 seen[1] = _cpu()
-            judged = machine.decode(ROOM_TOPICS.index(event.message.topic), event.message.key, event.message.value, 0)
+            source_index = ROOM_TOPICS.index(event.message.topic)
+            judged = machine.decode(source_index, event.message, 0, lambda record: (record.partition, record.offset))
             state = states.get(judged.room_id) or states.setdefault(judged.room_id, machine.load(judged.room_id, {}))
-            context = OutputCollector()
-            state.apply(judged, judged.at, context)
-            stored = state.dump().get(b"")
+            collector = OutputCollector()
+            state.apply(judged, judged.at, collector)
+            stored = state.dump_changes().get(b"")
             if stored is not None:
                 table[judged.room_id] = bytes(stored)
             seen[0] += 1

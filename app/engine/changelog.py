@@ -186,10 +186,10 @@ def record_of(
 def checkpoint_id_of(record: ReadRecord) -> CheckpointId:
     """Return the checkpoint that a record says it belongs to. Raise KeyError or struct.error if it says none."""
     if record.value is None:
-        epoch, sequence = _CHECKPOINT_ID.unpack(dict(record.headers)[TOMBSTONE_HEADER])
+        id_: CheckpointId = _CHECKPOINT_ID.unpack(dict(record.headers)[TOMBSTONE_HEADER])
     else:
-        epoch, sequence = _CHECKPOINT_ID.unpack_from(record.value)
-    return epoch, sequence
+        id_ = _CHECKPOINT_ID.unpack_from(record.value)
+    return id_
 
 
 def payload_of(value: bytes) -> bytes:

@@ -60,7 +60,7 @@ PendingRecord: TypeAlias = ChangelogRecord | bytes
 class _ReadCheckpoint:
     """A checkpoint whose marker was read, and its records that are not in place yet."""
 
-    __slots__ = ("acquires", "marker", "outbox", "records")
+    __slots__ = ("_id", "_last_committed", "_of_owner_after", "acquires", "marker", "outbox", "records")
 
     def __init__(self, records: deque[PendingRecord], marker: CheckpointMarker | None, acquires: bool) -> None:
         self.records = records
@@ -69,14 +69,15 @@ class _ReadCheckpoint:
         self.acquires = acquires
         """It is the first of a new owner."""
         self.outbox: dict[int, bytes] = {}
+        self._id = self._last_committed = self._of_owner_after = NO_CHECKPOINT
+        if marker is not None:
+            self._id = marker.checkpoint_id
+            self._last_committed = marker.last_committed
+            self._of_owner_after = (marker.epoch, marker.last_committed_sequence)
 
     def counts(self, id_: CheckpointId) -> bool:
         """Return True if a record with this checkpoint id belongs to the state as of this checkpoint."""
-        marker = self.marker
-        if marker is None:
-            return False
-        of_owner = (marker.epoch, marker.last_committed_sequence) < id_ <= marker.checkpoint_id
-        return id_ <= marker.last_committed or of_owner
+        return self._of_owner_after < id_ <= self._id or id_ <= self._last_committed
 
 
 class ChangelogStore:
@@ -235,8 +236,9 @@ class ChangelogStore:
             if checkpoint_id_of(record) == marker.checkpoint_id:
                 self._put_outbox(record, checkpoint.outbox)
         elif checkpoint.counts(checkpoint_id_of(record)):
-            self.keys_to_repair.discard(record.key)
-            self._ruled_out.pop(record.key, None)
+            if self.keys_to_repair:
+                self.keys_to_repair.discard(record.key)
+                self._ruled_out.pop(record.key, None)
             self._put(record)
         else:  # of a checkpoint that was never finished
             self._rule_out(record)

@@ -13,7 +13,7 @@ The order of a subject (`subject.py`) decides which of two classes a shard is; `
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeAlias, TypedDict, TypeVar, Unpack
 
 from vigil.app.engine.changelog_store import ChangelogStore
@@ -23,8 +23,9 @@ from vigil.app.engine.reorder_buffer import ReorderBuffer
 from vigil.app.engine.snapshot import Snapshot, Snapshotter
 from vigil.app.engine.source_reader import SourceReader
 from vigil.app.engine.subject import Event, Origin, OriginOf, SourceRecord, StateMachine
-from vigil.app.engine.watermark import MIN_TIME, SourcePosition
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
 from vigil.topics.envelope import Output
+from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
 
 E = TypeVar("E", bound=Event)
 
@@ -59,8 +60,9 @@ class Shard(ABC, Generic[E]):
         self.collector = options.get("collector") or OutputCollector()
         self.sources = options.get("sources") or [SourcePosition() for _ in machine.topics]
         self.store = options.get("store") or ChangelogStore()
-        self.origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
-        self.reader = SourceReader(machine, self.sources, lateness, self.collector, self.origin_of)
+        self._origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
+        self._decode, self._key_of, self._dedup_key_of = machine.decode, machine.key_of, machine.dedup_key
+        self.reader = SourceReader(machine, self.sources, lateness, self.collector, self._origin_of)
         self.reorder_buffer: ReorderBuffer[E] = ReorderBuffer()
         self.states = KeyedStates(machine, self.store, self.collector)
         self.watermark = MIN_TIME
@@ -72,20 +74,50 @@ class Shard(ABC, Generic[E]):
         self._end: int | None = None
         """When the input has ended."""
 
-    def ingest(self, source_index: int, records: Iterable[SourceRecord], wall: int | None = None) -> bool:
+    def ingest(self, source_index: int, records: Sequence[SourceRecord], wall: int | None = None) -> bool:
         """Read records of one source in the order of their offsets; return True if any of them was an event.
 
-        `wall`: the wall clock in ms if the worker is live. Records that were read before are skipped.
+        `wall`: the wall clock in ms if the worker is live; an event more than a day ahead of it is rejected. Records
+        that were read before are skipped. The loop runs for each event: it makes no call that it can do without.
         """
-        source, reader = self.sources[source_index], self.reader
-        events_before = source.events_read
-        if source.read_offset < source.stored_read_offset:
-            records = list(records)
-            self._accept(source_index, reader.read_again(source_index, records, self.watermark))
-        duplicates = self._accept(source_index, reader.read_new(source_index, records, self.watermark, wall))
-        if duplicates:
-            self.collector.count(f"duplicates:{self.machine.topics[source_index]}", duplicates)
-        return source.events_read > events_before
+        source, reader, watermark = self.sources[source_index], self.reader, self.watermark
+        any_event = False
+        if records and records[0].offset < max(source.read_offset, source.stored_read_offset):
+            records, any_event = self._ingest_again(source_index, records)
+        decode, key_of, dedup_key_of, origin_of = self._decode, self._key_of, self._dedup_key_of, self._origin_of
+        buffer_event, lateness, drop_late = self.reorder_buffer.add, reader.lateness, reader.drop_late
+        buffered_from = watermark if self.event_time_order else MAX_TIME
+        now = max(watermark, 0)
+        latest = MAX_TIME if wall is None else wall + MAX_AHEAD_MS
+        duplicates = 0
+        for record in records:
+            try:
+                event = decode(source_index, record, now, origin_of)
+                at = event.at
+                if at > latest:
+                    raise InvalidEvent(f"at {at} is more than a day ahead of the clock, {wall}")
+            except InvalidEvent as invalid:
+                reader.reject(source_index, record, invalid.reason, invalid.detail, watermark, wall)
+                continue
+            any_event = True
+            before = source.max_event_time
+            if at > before:
+                source.max_event_time = at
+            if drop_late and (at < before - lateness or at < watermark):
+                detail = f"at {at} is {max(before - lateness, watermark) - at} ms below the clock"
+                reader.reject(source_index, record, "late", detail, watermark, wall)
+                continue
+            key, dedup_key = key_of(event), dedup_key_of(event)
+            if dedup_key is not None and not self._register(dedup_key, key, event):
+                duplicates += 1
+            elif at >= buffered_from:
+                buffer_event((at, source_index, record.offset, key, event, before, dedup_key))
+            else:
+                self._apply_on_arrival(key, event)
+        if records:
+            source.read_offset = records[-1].offset + 1
+        self._count(source_index, len(records), duplicates)
+        return any_event
 
     @abstractmethod
     def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
@@ -151,9 +183,31 @@ class Shard(ABC, Generic[E]):
     def _own_origin_of(self, record: SourceRecord) -> Origin:
         return self.partition, record.offset
 
+    def _ingest_again(self, source_index: int, records: Sequence[SourceRecord]) -> tuple[Sequence[SourceRecord], bool]:
+        """Ingest what was read before a restart and not applied; return the records that were never read."""
+        source = self.sources[source_index]
+        waited, any_event = self.reader.read_again(source_index, records, self.watermark)
+        for record, event, max_event_time_before in waited:
+            key, dedup_key = self._key_of(event), self._dedup_key_of(event)
+            if dedup_key is not None and not self._register(dedup_key, key, event):
+                continue
+            if self.event_time_order and event.at >= self.watermark:
+                pending = (event.at, source_index, record.offset, key, event, max_event_time_before, dedup_key)
+                self.reorder_buffer.add(pending)
+            else:
+                self._apply_on_arrival(key, event)
+        first = max(source.read_offset, source.stored_read_offset)
+        return [record for record in records if record.offset >= first], any_event
+
+    def _count(self, source_index: int, records: int, duplicates: int) -> None:
+        topic = self.machine.topics[source_index]
+        self.collector.count(f"events:{topic}", records)
+        if duplicates:
+            self.collector.count(f"duplicates:{topic}", duplicates)
+
     @abstractmethod
-    def _accept(self, source_index: int, events: Iterator[tuple[SourceRecord, E, int]]) -> int:
-        """Buffer or apply events that were read; return how many were duplicates."""
+    def _register(self, dedup_key: str, key: str, event: E) -> bool:
+        """Note the identity of an event; return False if it is a duplicate of one that waits or was applied."""
 
 
 AnyShard: TypeAlias = Shard[Any]

@@ -4,11 +4,10 @@ EventTimeShard    event ──▶ reorder buffer ──watermark above it──�
 ArrivalShard      event ──▶ apply it, fire timers below the watermark
 """
 
-from collections.abc import Iterator
 from typing import TypeVar, Unpack
 
 from vigil.app.engine.shard import Shard, ShardOptions
-from vigil.app.engine.subject import Event, EventTime, SourceRecord, StateMachine
+from vigil.app.engine.subject import Event, EventTime, StateMachine
 
 E = TypeVar("E", bound=Event)
 
@@ -22,28 +21,16 @@ class EventTimeShard(Shard[E]):
 
     event_time_order = True
 
-    def _accept(self, source_index: int, events: Iterator[tuple[SourceRecord, E, int]]) -> int:
-        machine, states, origin_of, watermark = self.machine, self.states, self.origin_of, self.watermark
-        with_metadata, key_of, dedup_key_of = machine.with_metadata, machine.key_of, machine.dedup_key
-        add, waiting = self.reorder_buffer.add, self.reorder_buffer.waiting
-        duplicates = 0
-        for record, event, max_event_time_before in events:
-            event = with_metadata(event, record, origin_of)
-            at, key, dedup_key = event.at, key_of(event), dedup_key_of(event)
-            waits = at >= watermark
-            # A duplicate that is applied after the event that it repeats is found then: whether it is one still must
-            # not depend on batches. One that would be applied before must not be.
-            if dedup_key is not None and (
-                at < waiting.get(dedup_key, at) or (not waits and states.is_duplicate(key, event))
-            ):
-                duplicates += 1
-            elif waits:
-                if dedup_key is not None:
-                    waiting[dedup_key] = at
-                add((at, source_index, record.offset, key, event, max_event_time_before, dedup_key))
-            else:
-                self._apply_on_arrival(key, event)
-        return duplicates
+    def _register(self, dedup_key: str, key: str, event: E) -> bool:
+        at, waiting = event.at, self.reorder_buffer.waiting
+        waits = at >= self.watermark
+        # A duplicate that is applied after the event that it repeats is found then: whether it is one still must not
+        # depend on batches. One that would be applied before must not be.
+        if at < waiting.get(dedup_key, at) or (not waits and self.states.is_duplicate(key, event)):
+            return False
+        if waits:
+            waiting[dedup_key] = at
+        return True
 
     def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
         if watermark <= self.watermark or self._waits_for_reread():
@@ -82,17 +69,8 @@ class ArrivalShard(Shard[E]):
 
     event_time_order = False
 
-    def _accept(self, source_index: int, events: Iterator[tuple[SourceRecord, E, int]]) -> int:
-        machine, states = self.machine, self.states
-        duplicates = 0
-        for record, event, _ in events:
-            event = machine.with_metadata(event, record, self.origin_of)
-            key = machine.key_of(event)
-            if machine.dedup_key(event) is not None and states.is_duplicate(key, event):
-                duplicates += 1
-            else:
-                self._apply_on_arrival(key, event)
-        return duplicates
+    def _register(self, dedup_key: str, key: str, event: E) -> bool:
+        return not self.states.is_duplicate(key, event)
 
     def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
         if watermark <= self.watermark:

@@ -12,7 +12,7 @@ there was one, and the key says it again as it then is. Only a key that expires 
 outputs are in the outbox, too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from vigil.app.engine.changelog import (
@@ -129,7 +129,7 @@ class Snapshotter(Generic[E]):
                 deferred.add(key)
                 flags |= FLAG_PENDING
                 self.more_outputs = self.more_outputs or state.has_more_outputs()
-            records += self._dump(key, state, id_, flags)
+            self._dump(key, state, id_, flags, records)
         states.changed.clear()
         states.deferred = deferred
         stored_outbox = outbox_records(outbox, id_)
@@ -139,19 +139,21 @@ class Snapshotter(Generic[E]):
     def _publish(self, state: KeyState[E], as_of: int, final: bool) -> list[OutboxMessage]:
         outputs = state.pending_outputs(as_of, final)
         state.mark_published(outputs, final)
-        return [sendable(output) for output in outputs]
+        return [sendable(output) for output in outputs] if outputs else []
 
-    def _dump(self, key: str, state: KeyState[E], id_: CheckpointId, flags: int) -> Iterator[ChangelogRecord]:
-        """Yield the records of a key that changed, and set its timer."""
+    def _dump(
+        self, key: str, state: KeyState[E], id_: CheckpointId, flags: int, records: list[ChangelogRecord]
+    ) -> None:
+        """Append the records of a key that changed, and set its timer. A generator for each key would cost too much."""
         chunks = state.dump_changes()
         time = state.next_timer()
         if b"" not in chunks:
             main = self._unchanged_main(key, time, flags)
             if main is not None:
-                yield record_of(store_key(key), main, id_, time, flags)
+                records.append(record_of(store_key(key), main, id_, time, flags))
         for chunk, payload in chunks.items():
             if chunk or payload is not None:
-                yield record_of(store_key(key, chunk), payload, id_, time, flags)
+                records.append(record_of(store_key(key, chunk), payload, id_, time, flags))
         self._states.schedule(key, time)
 
     def _unchanged_main(self, key: str, time: int, flags: int) -> bytes | None:

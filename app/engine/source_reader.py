@@ -8,7 +8,7 @@ reorder buffer. What was rejected stays rejected without another dead letter, wh
 what waited is judged: lateness is found by the same numbers as before (Invariant: reading again changes nothing).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 from vigil.app.engine.changelog import CheckpointMarker, StoredSourcePosition
@@ -16,8 +16,8 @@ from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
 from vigil.app.engine.reorder_buffer import ReorderBuffer
 from vigil.app.engine.snapshot import Position
 from vigil.app.engine.subject import Event, EventTime, OriginOf, SourceRecord, StateMachine
-from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
-from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent, Reason
+from vigil.app.engine.watermark import MIN_TIME, SourcePosition
+from vigil.topics.fields import InvalidEvent, Reason
 
 E = TypeVar("E", bound=Event)
 
@@ -36,8 +36,8 @@ class SourceReader(Generic[E]):
         """`lateness`: the allowed lateness in ms. `origin_of`: partition and offset of a record for dead letters."""
         self.sources = sources
         self._machine = machine
-        self._lateness = lateness
-        self._drop_late = isinstance(machine.order, EventTime) and machine.order.drop_late
+        self.lateness = lateness
+        self.drop_late = isinstance(machine.order, EventTime) and machine.order.drop_late
         self._collector = collector
         self._origin_of = origin_of
         self._stored_lateness = lateness
@@ -59,7 +59,7 @@ class SourceReader(Generic[E]):
     @property
     def lateness_was_reduced(self) -> bool:
         """True if the stored state was judged by a larger allowed lateness than the present one."""
-        return self._stored_lateness > self._lateness
+        return self._stored_lateness > self.lateness
 
     @property
     def reads_again(self) -> bool:
@@ -77,73 +77,57 @@ class SourceReader(Generic[E]):
         """Make the end of the input worth a snapshot, although nothing was read."""
         self._read_at_snapshot = [-1] * len(self.sources)
 
-    def read_new(
-        self, source_index: int, records: Iterable[SourceRecord], watermark: int, wall: int | None
-    ) -> Iterator[tuple[SourceRecord, E, int]]:
-        """Yield each accepted event of records that were never read, with its record and the largest event time before.
-
-        `wall`: the wall clock in ms if the worker is live; an event more than a day ahead of it is rejected.
-        """
-        source = self.sources[source_index]
-        decode, drop_late, lateness = self._machine.decode, self._drop_late, self._lateness
-        now = max(watermark, 0)
-        latest = MAX_TIME if wall is None else wall + MAX_AHEAD_MS
-        read_offset = source.read_offset
-        new = events = 0
-        for record in records:
-            offset = record.offset
-            if offset < read_offset:
-                continue
-            read_offset = offset + 1
-            new += 1
-            try:
-                event = decode(source_index, record.key, record.value, now)
-                at = event.at
-                if at > latest:
-                    raise InvalidEvent(f"at {at} is more than a day ahead of the clock, {wall}")
-            except InvalidEvent as invalid:
-                self._reject(source_index, record, invalid.reason, invalid.detail, watermark, wall)
-                continue
-            events += 1
-            before = source.max_event_time
-            if at > before:
-                source.max_event_time = at
-            if drop_late and (at < before - lateness or at < watermark):
-                detail = f"at {at} is {max(before - lateness, watermark) - at} ms below the clock"
-                self._reject(source_index, record, "late", detail, watermark, wall)
-                continue
-            yield record, event, before
-        source.read_offset = read_offset
-        source.events_read += events
-        self._collector.count(f"events:{self._machine.topics[source_index]}", new)
+    def reject(  # noqa: PLR0913 - everything that a dead letter says
+        self,
+        source_index: int,
+        record: SourceRecord,
+        reason: Reason,
+        detail: str,
+        watermark: int,
+        wall: int | None,
+    ) -> None:
+        """Send a record to `dead-letter`. Its time is the watermark, estimated before there is one."""
+        topic = self._machine.topics[source_index]
+        now = max(watermark, self.sources[source_index].max_event_time - self.lateness, 0)
+        if not now and wall is not None:
+            now = wall - self.lateness
+        partition, offset = self._origin_of(record)
+        rejected = RejectedRecord(topic, partition, offset, record.key, record.value)
+        self._collector.emit_dead_letter(rejected, reason, detail, now)
+        self._collector.count(f"refused:{topic}:{reason}")
 
     def read_again(
         self, source_index: int, records: Iterable[SourceRecord], watermark: int
-    ) -> Iterator[tuple[SourceRecord, E, int]]:
-        """Yield as `read_new` does the events of records that were read before a restart and not applied."""
+    ) -> tuple[list[tuple[SourceRecord, E, int]], bool]:
+        """Decode records that were read before a restart; return the events that are to be applied, and if any was one.
+
+        Each event comes with its record and the largest event time of its source before it.
+        """
         source = self.sources[source_index]
+        waited: list[tuple[SourceRecord, E, int]] = []
+        any_event = False
         for record in records:
             if not source.read_offset <= record.offset < source.stored_read_offset:
                 continue
             source.read_offset = record.offset + 1
             try:
-                event = self._machine.decode(source_index, record.key, record.value, max(watermark, 0))
+                event = self._machine.decode(source_index, record, max(watermark, 0), self._origin_of)
             except InvalidEvent:
                 continue
             at = event.at
             if at > source.stored_max_event_time:
                 continue  # rejected before as too far ahead of the wall clock
-            source.events_read += 1
+            any_event = True
             before = source.max_event_time
             source.max_event_time = max(before, at)
-            if self._drop_late and at < before - self._stored_lateness:
-                continue
-            if at >= self._applied_before:
-                yield record, event, before
+            was_late = self.drop_late and at < before - self._stored_lateness
+            if not was_late and at >= self._applied_before:
+                waited.append((record, event, before))
+        return waited, any_event
 
     def position(self, watermark: int, buffer: ReorderBuffer[E]) -> Position:
         """Return what a snapshot stores of the sources. An offset is committed once no event below it waits."""
-        lateness = self._lateness
+        lateness = self.lateness
         stored = []
         for source, (committed_offset, max_event_time) in zip(
             self.sources, buffer.positions(self.sources), strict=True
@@ -156,22 +140,3 @@ class SourceReader(Generic[E]):
             stored.append(StoredSourcePosition(committed_offset, read_offset, max_event_time, read_max))
         self._read_at_snapshot = [source.read_offset for source in self.sources]
         return Position(watermark, lateness, tuple(stored))
-
-    def _reject(  # noqa: PLR0913 - everything that a dead letter says
-        self,
-        source_index: int,
-        record: SourceRecord,
-        reason: Reason,
-        detail: str,
-        watermark: int,
-        wall: int | None,
-    ) -> None:
-        """Send a record to `dead-letter`. Its time is the watermark, estimated before there is one."""
-        topic = self._machine.topics[source_index]
-        now = max(watermark, self.sources[source_index].max_event_time - self._lateness, 0)
-        if not now and wall is not None:
-            now = wall - self._lateness
-        partition, offset = self._origin_of(record)
-        rejected = RejectedRecord(topic, partition, offset, record.key, record.value)
-        self._collector.emit_dead_letter(rejected, reason, detail, now)
-        self._collector.count(f"refused:{topic}:{reason}")

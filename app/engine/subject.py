@@ -52,7 +52,7 @@ Origin: TypeAlias = tuple[int | None, int]
 """Partition and offset of a record as dead letters name it. A recording need not know the partition."""
 
 OriginOf = Callable[[Any], Origin]
-"""Reads the origin from a record; the type of records is the caller's."""
+"""Reads the origin of a record, whose type is the caller's."""
 
 E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
@@ -170,18 +170,13 @@ class StateMachine(Protocol[E]):
     def order(self) -> Order:
         """In which order events are applied, and what happens to late ones."""
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> E:
+    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> E:
         """Return the event of a record.
 
         Called once for each record, and again after a restart for those that were not in the stored state. `watermark`
-        (0 before there is one) is for records that have no event time of their own: their event takes effect now.
-        Raises InvalidEvent, whose text is the detail of the dead letter.
-        """
-
-    def with_metadata(self, event: E, record: SourceRecord, origin_of: OriginOf) -> E:
-        """Return the event with what must be kept of its record, for a machine that may reject it later.
-
-        Called once for each decoded event that is not rejected, before `key_of`.
+        (0 before there is one) is for records without an event time of their own: their event takes effect now.
+        `origin_of` is for machines that keep a record to reject it later. Raises InvalidEvent, whose text is the detail
+        of the dead letter.
         """
 
     def key_of(self, event: E) -> str:
@@ -239,10 +234,7 @@ class KeyStateDefaults(Generic[E]):
 
 
 class StateMachineDefaults(Generic[E]):
-    """A machine whose events have no identity and keep nothing of their records: for machines to extend."""
-
-    def with_metadata(self, event: E, record: SourceRecord, origin_of: OriginOf) -> E:
-        return event
+    """A machine whose events have no identity: for machines to extend."""
 
     def dedup_key(self, event: E) -> str | None:
         return None

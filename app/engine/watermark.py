@@ -40,5 +40,3 @@ class SourcePosition(Struct):
     """`read_offset` of the stored state: a record below it was read before a restart and is read again."""
     stored_max_event_time: int = MIN_TIME
     """The largest event time that was accepted below `stored_read_offset`."""
-    events_read: int = 0
-    """How many records turned out to be events since the shard was created. Not stored."""

@@ -7,7 +7,7 @@
 The file is one source: all its topics share one watermark. The same lines give the same outputs, byte for byte.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final, Protocol
@@ -66,7 +66,7 @@ class Outputs:
 class ReplayShard(Protocol):
     """What a replay does with a shard."""
 
-    def ingest(self, source_index: int, messages: Iterable[Line]) -> object: ...
+    def ingest(self, source_index: int, records: Sequence[Line]) -> object: ...
 
     def advance_watermark(self, watermark: int) -> object: ...
 

@@ -13,7 +13,15 @@ from vigil.app.domain.registry import SUBJECTS, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
 from vigil.app.engine.output_collector import OutputCollector
-from vigil.app.engine.subject import EventTime, KeyStateDefaults, Order, StateChunks, StateMachineDefaults
+from vigil.app.engine.subject import (
+    EventTime,
+    KeyStateDefaults,
+    Order,
+    OriginOf,
+    SourceRecord,
+    StateChunks,
+    StateMachineDefaults,
+)
 from vigil.topics.catalog import TOPICS
 from vigil.topics.envelope import Output
 from vigil.topics.fields import At, Id, check_key, decode_json
@@ -166,8 +174,8 @@ class ShelfMachine(StateMachineDefaults[StockChange]):
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> StockChange:
-        return decode_change(key, value)
+    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> StockChange:
+        return decode_change(record.key, record.value)
 
     def key_of(self, event: StockChange) -> str:
         return event.shelf_id

@@ -16,7 +16,15 @@ import msgspec
 from msgspec import Struct
 
 from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
-from vigil.app.engine.subject import Arrival, EventTime, KeyStateDefaults, Order, StateChunks, StateMachineDefaults
+from vigil.app.engine.subject import (
+    Arrival,
+    EventTime,
+    KeyStateDefaults,
+    Order,
+    OriginOf,
+    StateChunks,
+    StateMachineDefaults,
+)
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output, encode_body
 from vigil.topics.fields import InvalidEvent, decode_json
@@ -254,8 +262,8 @@ class Toy(StateMachineDefaults[Event]):
     topics: tuple[str, ...] = ("entry", "remark", "look")
     order: Order = EventTime(drop_late=True)
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Event:
-        return decode_json(decode_event, value)
+    def decode(self, source_index: int, record: Any, watermark: int, origin_of: OriginOf) -> Event:
+        return decode_json(decode_event, record.value)
 
     def key_of(self, event: Event) -> str:
         return event.key
@@ -296,18 +304,19 @@ def expected(toy: Toy, sources: list[list[SourceRecord]], lateness: int, until: 
     for source_index, messages in enumerate(sources):
         largest = MIN_TIME
         known: set[tuple[str, str]] = set()
-        for offset, key, value in messages:
+        for record in messages:
+            offset, key, value = record
             watermark = max(largest - lateness, 0)
             try:
-                event = toy.decode(source_index, key, value, 0)
+                event = toy.decode(source_index, record, 0, lambda record: (0, record.offset))
             except InvalidEvent as refused:
-                record = RejectedRecord(toy.topics[source_index], 0, offset, key, value)
-                collector.emit_dead_letter(record, "malformed", refused.detail, watermark)
+                rejected = RejectedRecord(toy.topics[source_index], 0, offset, key, value)
+                collector.emit_dead_letter(rejected, "malformed", refused.detail, watermark)
                 continue
             if drops_late(toy) and event.at < largest - lateness:
                 told = f"at {event.at} is {largest - lateness - event.at} ms below the clock"
-                record = RejectedRecord(toy.topics[source_index], 0, offset, key, value)
-                collector.emit_dead_letter(record, "late", told, watermark)
+                rejected = RejectedRecord(toy.topics[source_index], 0, offset, key, value)
+                collector.emit_dead_letter(rejected, "late", told, watermark)
                 continue
             largest = max(largest, event.at)
             if event.id is not None:

@@ -27,22 +27,16 @@ class HostMachine(StateMachineDefaults[HostEvent]):
         self._rulebook = rulebook
         self._review_wait_ms = review_wait_ms
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> HostEvent:
-        """The verdict or review of a record; raise InvalidEvent."""
+    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> HostEvent:
+        """The verdict of a record, or its review together with the record; raise InvalidEvent."""
+        key, value = record.key, record.value
         if source_index == 1:
-            return ReceivedReview(decode_review(key, value), None, None, key, value)
+            return ReceivedReview(decode_review(key, value), *origin_of(record), key, value)
         verdict = decode_json(_VERDICT, value)
         check_key(key, "host_id", verdict.host_id)
         if verdict.family not in FAMILIES:
             raise InvalidEvent(f"no ladder for the family {verdict.family!r}")
         return verdict
-
-    def with_metadata(self, event: HostEvent, record: SourceRecord, origin_of: OriginOf) -> HostEvent:
-        """A review with the origin of its record: it goes to `dead-letter` if its verdict never arrives."""
-        if isinstance(event, Verdict):
-            return event
-        partition, offset = origin_of(record)
-        return ReceivedReview(event.review, partition, offset, event.key, event.value)
 
     def key_of(self, event: HostEvent) -> str:
         return event.review.host_id if isinstance(event, ReceivedReview) else event.host_id

@@ -25,7 +25,15 @@ from vigil.app.domain.suppliers.calendar import month_from_name
 from vigil.app.domain.suppliers.metric_table import published_counts, published_metrics
 from vigil.app.domain.suppliers.rules import SECOND_MS, SupplierRules
 from vigil.app.engine.output_collector import OutputCollector
-from vigil.app.engine.subject import Arrival, KeyStateDefaults, Order, StateChunks, StateMachineDefaults
+from vigil.app.engine.subject import (
+    Arrival,
+    KeyStateDefaults,
+    Order,
+    OriginOf,
+    SourceRecord,
+    StateChunks,
+    StateMachineDefaults,
+)
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.fields import check_key, decode_json
@@ -269,10 +277,10 @@ class IndustryMachine(StateMachineDefaults[RankingEntry]):
         self._rules = SupplierRules(rulebook)
         self._scores = ScoreRules(rulebook)
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> RankingEntry:
+    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> RankingEntry:
         """The entry of a message; raise InvalidEvent."""
-        entry = decode_json(_MESSAGE, value)
-        check_key(key, "industry", entry.industry)
+        entry = decode_json(_MESSAGE, record.value)
+        check_key(record.key, "industry", entry.industry)
         return entry
 
     def key_of(self, event: RankingEntry) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from vigil.app.domain.rfqs.rfq import RfqState
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.subject import EventTime, Order, StateChunks, StateMachineDefaults
+from vigil.app.engine.subject import EventTime, Order, OriginOf, SourceRecord, StateChunks, StateMachineDefaults
 from vigil.topics.fields import InvalidEvent, check_key, decode_json
 from vigil.topics.suppliers import Quote
 
@@ -22,10 +22,10 @@ class RfqMachine(StateMachineDefaults[Quote]):
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> Quote:
+    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> Quote:
         """The pin request or rejection of a message; raise InvalidEvent."""
-        quote = decode_json(_QUOTE, value)
-        check_key(key, "rfq_id", quote.rfq_id)
+        quote = decode_json(_QUOTE, record.value)
+        check_key(record.key, "rfq_id", quote.rfq_id)
         if quote.kind not in ("pinned", "rejected"):
             raise InvalidEvent(f"{quote.kind!r} decides no pin")
         return quote

@@ -7,7 +7,7 @@ import msgspec
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.suppliers.rules import SupplierRules
 from vigil.app.domain.suppliers.supplier import SupplierEvent, SupplierState
-from vigil.app.engine.subject import Arrival, Order, StateChunks, StateMachineDefaults
+from vigil.app.engine.subject import Arrival, Order, OriginOf, SourceRecord, StateChunks, StateMachineDefaults
 from vigil.topics.fields import check_key, decode_json
 from vigil.topics.internal import AssessedScore
 from vigil.topics.suppliers import Payment, Quote, decode_payment, decode_profile, decode_quote
@@ -24,8 +24,9 @@ class SupplierMachine(StateMachineDefaults[SupplierEvent]):
     def __init__(self, rulebook: Rulebook) -> None:
         self._rules = SupplierRules(rulebook)
 
-    def decode(self, source_index: int, key: bytes | None, value: bytes | None, watermark: int) -> SupplierEvent:
+    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> SupplierEvent:
         """The event of a message; raise InvalidEvent. The tombstone of a profile takes effect at the watermark."""
+        key, value = record.key, record.value
         if source_index == 0:
             return decode_quote(key, value)
         if source_index == 1:

@@ -47,11 +47,10 @@ class ForkedShard:
         self._base = base
         self._candidates = candidates
 
-    def ingest(self, source_index: int, messages: Iterable[Line]) -> None:
-        messages = tuple(messages)
-        self._base.ingest(source_index, messages)
+    def ingest(self, source_index: int, records: Sequence[Line]) -> None:
+        self._base.ingest(source_index, records)
         for _, shard in self._candidates:
-            shard.ingest(source_index, messages)
+            shard.ingest(source_index, records)
 
     def advance_watermark(self, watermark: int) -> None:
         self._base.advance_watermark(watermark)

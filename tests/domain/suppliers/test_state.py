@@ -74,7 +74,7 @@ def test_a_stored_rfq_continues() -> None:
     state = golden.MACHINES[2].load("rfq", STORED["rfq"])
     assert state._main.granted == 1  # type: ignore[attr-defined]
     again = Chain().play(quote(NOON, kind="pinned", id_="q1", rfq="rfq"))
-    event = golden.MACHINES[2].decode(0, b"rfq", again._messages["quote"][0].value, 0)
+    event = golden.MACHINES[2].decode(0, again._messages["quote"][0]._replace(key=b"rfq"), 0, lambda record: (0, 0))
     assert state.is_duplicate(event)
 
 
