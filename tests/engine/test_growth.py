@@ -18,13 +18,13 @@ def rank(event: RoomEvent) -> int:
 def evening(number: int) -> list[RoomEvent]:
     """Ten rooms that nobody will see again: half of them end, half just stop."""
     begin = number * 6 * HOUR
-    told: list[RoomEvent] = []
+    story: list[RoomEvent] = []
     for room in (f"{number}-{place}" for place in range(10)):
-        told += [frame(begin + at * S, room=room) for at in range(5)]
-        told += [entry(begin + S, room=room), buyer_comment(begin + 2 * S, room=room, id_=f"c-{room}")]
+        story += [frame(begin + at * S, room=room) for at in range(5)]
+        story += [entry(begin + S, room=room), buyer_comment(begin + 2 * S, room=room, id_=f"c-{room}")]
         if room[-1] in "02468":
-            told.append(frame(begin + 6 * S, room=room, stream="ended"))
-    return sorted(told, key=lambda event: event.at)
+            story.append(frame(begin + 6 * S, room=room, stream="ended"))
+    return sorted(story, key=lambda event: event.at)
 
 
 def test_hundreds_of_rooms_later_there_are_as_many_as_are_alive() -> None:

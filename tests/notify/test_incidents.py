@@ -42,7 +42,7 @@ def take(incidents: Incidents, message: Any, now: int = T0) -> list[IncidentChan
     return incidents.room(message.room_id, message.at, message.over, now)
 
 
-def told(*messages: Any, incidents: Incidents | None = None) -> list[tuple[str, str]]:
+def changes(*messages: Any, incidents: Incidents | None = None) -> list[tuple[str, str]]:
     """Kind and event of every change, in order."""
     incidents = machine() if incidents is None else incidents
     return [(one.kind, one.event) for message in messages for one in take(incidents, message)]
@@ -73,7 +73,7 @@ OPENED, UPDATED, ACTED, RESOLVED = (
 
 
 def test_a_warning_opens_and_its_clearing_resolves() -> None:
-    assert told(notice("at-risk"), notice("risk-cleared", at=70)) == [OPENED, RESOLVED]
+    assert changes(notice("at-risk"), notice("risk-cleared", at=70)) == [OPENED, RESOLVED]
 
 
 @pytest.mark.parametrize(("at_risk_from_s", "warned"), [(60, False), (10, True)])
@@ -92,7 +92,7 @@ def test_a_label_whose_rule_warns_has_no_open_warning_beside_its_violation(at_ri
 
 def test_a_violation_updates_the_warning_and_the_rooms_end_resolves_it() -> None:
     found = verdict()
-    assert told(notice("at-risk"), found, action(found), End(300, over=False), End(400)) == [
+    assert changes(notice("at-risk"), found, action(found), End(300, over=False), End(400)) == [
         OPENED, UPDATED, ACTED, RESOLVED,
     ]  # fmt: skip
 
@@ -117,94 +117,94 @@ def test_the_family_of_a_warning_is_the_rulebooks() -> None:
 
 
 def test_a_verdict_without_a_warning_opens() -> None:
-    assert told(verdict(rule="layout")) == [("violation", "opened")]
+    assert changes(verdict(rule="layout")) == [("violation", "opened")]
 
 
 def test_a_warning_read_after_its_verdict_says_nothing_new() -> None:
-    assert told(verdict(), notice("at-risk")) == [("violation", "opened")]
+    assert changes(verdict(), notice("at-risk")) == [("violation", "opened")]
 
 
 def test_a_clearing_read_before_its_warning_leaves_nothing_open() -> None:
     incidents = machine()
-    assert told(notice("risk-cleared", at=70), notice("at-risk"), incidents=incidents) == []
+    assert changes(notice("risk-cleared", at=70), notice("at-risk"), incidents=incidents) == []
     assert not incidents.open
 
 
 def test_a_review_that_withdraws_resolves() -> None:
     found = verdict()
     incidents = machine()
-    assert told(found, action(found), action(found, 2, "withdrawn"), incidents=incidents)[-1] == RESOLVED
+    assert changes(found, action(found), action(found, 2, "withdrawn"), incidents=incidents)[-1] == RESOLVED
     [change] = take(incidents, action(found, 3))
-    assert (change.event, change.incident.open) == ("action", False), "told, but an end is an end"
+    assert (change.event, change.incident.open) == ("action", False), "published, but what has ended has ended"
 
 
-def test_an_overturned_verdict_that_is_read_later_is_not_told() -> None:
+def test_an_overturned_verdict_that_is_read_later_is_not_published() -> None:
     found = verdict()
-    assert told(action(found, 2, "withdrawn"), found) == []
-    assert told(notice("at-risk"), action(found, 2, "withdrawn"), found) == [OPENED, RESOLVED]
+    assert changes(action(found, 2, "withdrawn"), found) == []
+    assert changes(notice("at-risk"), action(found, 2, "withdrawn"), found) == [OPENED, RESOLVED]
 
 
 def test_an_older_revision_says_nothing_new() -> None:
     found = verdict()
-    assert told(found, action(found, 2), action(found, 1), action(found, 2)) == [("violation", "opened"), ACTED]
+    assert changes(found, action(found, 2), action(found, 1), action(found, 2)) == [("violation", "opened"), ACTED]
 
 
-def test_an_action_waits_for_its_verdict_and_is_told_with_it() -> None:
+def test_an_action_waits_for_its_verdict_and_is_published_with_it() -> None:
     found = verdict()
     incidents = machine()
-    assert told(action(found), incidents=incidents) == []
+    assert changes(action(found), incidents=incidents) == []
     [change] = take(incidents, found)
     assert (change.event, change.incident.action) == ("opened", action(found))
 
 
-def test_an_action_whose_verdict_never_comes_is_told_alone_and_the_verdict_still_is() -> None:
+def test_an_action_whose_verdict_does_not_come_is_published_alone_and_the_verdict_later() -> None:
     found = verdict()
     incidents = machine(orphan_ms=60 * S)
     take(incidents, action(found), now=T0)
     assert incidents.tick(T0 + 60 * S - 1) == []
     [change] = incidents.tick(T0 + 60 * S)
     assert (change.event, change.incident.sort, change.incident.open) == ("action", "action", False)
-    assert told(found, found, incidents=incidents) == [("violation", "opened")]
+    assert changes(found, found, incidents=incidents) == [("violation", "opened")]
 
 
-def test_a_room_that_ended_before_the_verdict_was_read_is_told_and_over() -> None:
-    assert told(End(130), verdict(at=120)) == [("violation", "opened"), RESOLVED]
-    assert told(End(130), notice("at-risk", at=60)) == []
+def test_a_verdict_that_is_read_after_the_rooms_end_is_published_and_resolved() -> None:
+    assert changes(End(130), verdict(at=120)) == [("violation", "opened"), RESOLVED]
+    assert changes(End(130), notice("at-risk", at=60)) == []
 
 
 def test_what_begins_after_the_end_is_another_broadcast() -> None:
     incidents = machine()
-    assert told(End(130), notice("at-risk", since=200, at=260), incidents=incidents) == [OPENED]
-    assert told(End(130), incidents=incidents) == []
+    assert changes(End(130), notice("at-risk", since=200, at=260), incidents=incidents) == [OPENED]
+    assert changes(End(130), incidents=incidents) == []
     assert len(incidents.open) == 1
 
 
 def test_a_warning_on_the_stroke_of_the_end_is_over() -> None:
-    assert told(notice("at-risk", at=60), End(60)) == [OPENED, RESOLVED]
-    assert told(notice("at-risk", at=61), End(60)) == [OPENED]
+    assert changes(notice("at-risk", at=60), End(60)) == [OPENED, RESOLVED]
+    assert changes(notice("at-risk", at=61), End(60)) == [OPENED]
 
 
 def test_an_end_resolves_all_that_is_open_in_the_room() -> None:
-    assert told(notice("at-risk"), verdict(rule="layout"), End(400)) == [
+    assert changes(notice("at-risk"), verdict(rule="layout"), End(400)) == [
         OPENED, ("violation", "opened"), RESOLVED, RESOLVED,
     ]  # fmt: skip
 
 
 def test_another_rooms_end_resolves_nothing() -> None:
-    assert told(notice("at-risk"), End(400, room_id="room-2")) == [OPENED]
+    assert changes(notice("at-risk"), End(400, room_id="room-2")) == [OPENED]
 
 
 def test_a_lost_signal_opens_and_its_return_resolves() -> None:
-    assert told(notice("signal-lost", at=15), notice("signal-back", at=40)) == [("signal-lost", "opened"), RESOLVED]
+    assert changes(notice("signal-lost", at=15), notice("signal-back", at=40)) == [("signal-lost", "opened"), RESOLVED]
 
 
-def test_a_missed_entry_is_told_once_and_needs_no_end() -> None:
+def test_a_missed_entry_is_published_once_and_needs_no_end() -> None:
     incidents = machine()
     missed = notice("entry-missed", at=10, buyer_id="b-1", priority="high")
     [change] = take(incidents, missed)
     assert (change.kind, change.event, change.incident.tiers) == ("entry-missed", "noted", ("L1", "L2", "L3", "L4"))
     assert take(incidents, missed) == []
-    assert told(notice("entry-missed", at=10, buyer_id="b-2"), End(100), incidents=incidents) == [
+    assert changes(notice("entry-missed", at=10, buyer_id="b-2"), End(100), incidents=incidents) == [
         ("entry-missed", "noted")
     ]
 
@@ -212,20 +212,20 @@ def test_a_missed_entry_is_told_once_and_needs_no_end() -> None:
 def test_each_label_is_an_incident_and_the_warning_ends_with_the_first() -> None:
     one, two = (verdict(rule="theme-mismatch", subject=name) for name in ("theme-a", "theme-b"))
     warned = notice("at-risk", rule="theme-mismatch")
-    assert told(warned, one, two, notice("risk-cleared", rule="theme-mismatch", at=130), End(200)) == [
+    assert changes(warned, one, two, notice("risk-cleared", rule="theme-mismatch", at=130), End(200)) == [
         OPENED, RESOLVED, ("violation", "opened"), ("violation", "opened"), RESOLVED, RESOLVED,
     ]  # fmt: skip
     incidents = machine()
-    told(one, warned, incidents=incidents)
+    changes(one, warned, incidents=incidents)
     assert [known.subject for known in incidents.open.values()] == ["theme-a"]
 
 
-def test_a_second_violation_under_one_beginning_is_told_too() -> None:
-    assert told(verdict(at=120), verdict(at=140)) == [("violation", "opened")] * 2
+def test_a_second_violation_with_the_same_beginning_is_published_too() -> None:
+    assert changes(verdict(at=120), verdict(at=140)) == [("violation", "opened")] * 2
 
 
-def test_a_violation_after_a_clearing_is_told_too() -> None:
-    assert told(notice("at-risk"), notice("risk-cleared", at=70), verdict()) == [
+def test_a_violation_after_a_clearing_is_published_too() -> None:
+    assert changes(notice("at-risk"), notice("risk-cleared", at=70), verdict()) == [
         OPENED, RESOLVED, ("violation", "opened"),
     ]  # fmt: skip
 
@@ -233,7 +233,7 @@ def test_a_violation_after_a_clearing_is_told_too() -> None:
 def test_identifiers_that_look_like_two_are_not_mixed_up() -> None:
     one = notice("at-risk", rule="a", room_id="b|c")
     other = notice("at-risk", rule="a|b", room_id="c")
-    assert told(one, other) == [OPENED, OPENED]
+    assert changes(one, other) == [OPENED, OPENED]
 
 
 def test_the_tier_of_a_missed_greeting_is_read_from_the_evidence_as_rooms_write_it() -> None:
@@ -272,7 +272,7 @@ def test_what_is_over_is_forgotten_and_leaves_no_record() -> None:
     assert (len(incidents), store, incidents._table._of_verdict, incidents._table._of_room) == (0, {}, {}, {})
 
 
-def test_memory_is_bounded_and_what_is_let_go_open_is_resolved() -> None:
+def test_memory_is_bounded_and_open_incidents_that_are_dropped_are_resolved() -> None:
     incidents, store = machine(most=100), {}
     changes = []
     for number in range(1000):
@@ -326,7 +326,7 @@ def check_each_once(changes: Iterable[IncidentChange]) -> None:
     by_incident: dict[str, list[IncidentChange]] = {}
     ids = set()
     for one in changes:
-        assert one.id not in ids, "no step is told twice"
+        assert one.id not in ids, "no step is published twice"
         ids.add(one.id)
         by_incident.setdefault(one.incident.id, []).append(one)
     for steps in by_incident.values():
@@ -380,7 +380,7 @@ def test_any_order_with_repeats_and_restarts_opens_once_and_resolves_once(
             assert (incident.room_id, incident.rule, incident.since) not in cleared
         else:
             assert revisions.get(incident.verdict_id) != {"withdrawn"}
-    # Every verdict is told, unless it was withdrawn.
+    # Every verdict is published, unless it was withdrawn.
     heard = {one.incident.verdict_id for one in changes}
     for message in story:
         if isinstance(message, Verdict) and "withdrawn" not in {
@@ -390,7 +390,7 @@ def test_any_order_with_repeats_and_restarts_opens_once_and_resolves_once(
 
 
 @given(messages(), st.randoms(use_true_random=False))
-def test_a_restart_anywhere_changes_nothing_that_is_told(story: list[Any], chance: Any) -> None:
+def test_a_restart_anywhere_changes_nothing_that_is_published(story: list[Any], chance: Any) -> None:
     calm, shaken, store = machine(), machine(), {}
     for now, message in enumerate(story):
         assert take(calm, message, T0 + now) == take(shaken, message, T0 + now)

@@ -71,14 +71,14 @@ def test_an_alert_in_chinese() -> None:
 
 
 def last(*messages: Any) -> IncidentChange:
-    incidents, told = Incidents(RULEBOOK), []
+    incidents, changes = Incidents(RULEBOOK), []
     for message in messages:
         if isinstance(message, int):
-            told += incidents.room("room-1", message, True, T0)
+            changes += incidents.room("room-1", message, True, T0)
         else:
             take = {"Notice": incidents.notice, "Verdict": incidents.verdict, "Action": incidents.action}
-            told += take[type(message).__name__](message, T0)  # type: ignore[operator]
-    return told[-1]
+            changes += take[type(message).__name__](message, T0)  # type: ignore[operator]
+    return changes[-1]
 
 
 def test_an_alert_says_what_happened_since_when_and_what_follows() -> None:

@@ -35,10 +35,10 @@ def _event(draw: st.DrawFn) -> tuple[str, dict[str, object]]:
 @st.composite
 def stories(draw: st.DrawFn, most: int = 60, steps: st.SearchStrategy[int] = STEPS) -> list[RoomEvent]:
     """A room's events in order."""
-    told = draw(st.lists(st.tuples(steps, _event()), min_size=1, max_size=most))
+    steps_and_events = draw(st.lists(st.tuples(steps, _event()), min_size=1, max_size=most))
     events: list[RoomEvent] = []
     for number, (at, (kind, rest)) in enumerate(
-        zip(accumulate(step for step, _ in told), (event for _, event in told), strict=True)
+        zip(accumulate(step for step, _ in steps_and_events), (event for _, event in steps_and_events), strict=True)
     ):
         if kind == "frame":
             events.append(frame(at, **rest))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Builders for stories: events told briefly, and a stage on which a key's state plays them in order of event time.
+"""Builders for stories: events in short form, and a stage on which a key's state plays them in order of event time.
 
 Times are milliseconds after START. A stage stands for a shard: it orders events, meets deadlines, knows duplicates,
 deletes what is forgotten, and restarts the state from its stored records wherever a story wants a crash.
@@ -59,7 +59,7 @@ def buyer_comment(at: int, buyer: str = "buyer-1", text: str = "how much?", **re
 
 
 def frame(at: int, stream: str = "live", *, room: str = ROOM, **rest: Any) -> FrameStatus:
-    """A look at the picture: a visible host, nothing wrong, unless told otherwise."""
+    """A look at the picture: a visible host, nothing wrong, unless given otherwise."""
     fields: dict[str, Any] = {"face": True, "black": False, "activity": "hosting", **rest}
     return FrameStatus(room_id=room, host_id=HOST, at=START + at, stream=stream, **fields)  # type: ignore[arg-type]
 
@@ -70,7 +70,7 @@ def frames(first: int, last: int, stream: str = "live", *, every: int = 1 * S, *
 
 
 def layout(**rest: Any) -> Layout:
-    """A canvas as it should be, unless told otherwise."""
+    """A canvas as it should be, unless given otherwise."""
     return Layout(**{"camera_share": 0.8, "uncovered_share": 0.0, "materials": 1, **rest})
 
 
@@ -131,8 +131,8 @@ class Stage:
 
     def bodies(self, kind: type[T], topic: str | None = None) -> list[T]:
         """What was published of a kind (and to a topic)."""
-        told = [output for output in self.collector.outputs if topic is None or output.topic == topic]
-        return [output.body for output in told if isinstance(output.body, kind)]
+        outputs = [output for output in self.collector.outputs if topic is None or output.topic == topic]
+        return [output.body for output in outputs if isinstance(output.body, kind)]
 
     @property
     def outputs(self) -> list[Output]:
@@ -212,7 +212,7 @@ def violations(stage: Stage) -> list[tuple[str, int, int]]:
     return [(verdict.rule, verdict.since - START, verdict.at - START) for verdict in stage.verdicts]
 
 
-def told(stage: Stage, *kinds: str) -> list[tuple[str, str | None, int, int, int | None]]:
+def notices(stage: Stage, *kinds: str) -> list[tuple[str, str | None, int, int, int | None]]:
     """Kind, rule, `since`, `at` and `due` of every notice (of some kinds)."""
     return [
         (

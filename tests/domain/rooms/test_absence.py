@@ -1,4 +1,4 @@
-"""absence: five minutes without a visible face and without reception of any kind; a reception begins it anew."""
+"""absence: five minutes without a visible face and without reception of any kind; a reception restarts it."""
 
 import pytest
 
@@ -12,9 +12,9 @@ from tests.support.stories import (
     comment,
     frame,
     frames,
+    notices,
     played,
     rulebook_with,
-    told,
     violations,
 )
 from vigil.app.domain.rooms import RoomMachine
@@ -23,13 +23,13 @@ FIVE_MIN = 5 * MIN
 GONE = {"face": False}
 
 
-def test_a_reception_begins_the_absence_anew() -> None:
+def test_a_reception_restarts_the_absence() -> None:
     story = [*frames(0, 500 * S, **GONE), comment(100 * S + 300)]
     assert violations(played(story)) == [("absence", 100 * S + 300, 400 * S + 300)]
 
 
 @pytest.mark.parametrize("said", [comment(100 * S, intent="chat"), comment(100 * S, text=" "), buyer_comment(100 * S)])
-def test_what_is_no_reception_does_not(said: object) -> None:
+def test_what_is_no_reception_does_not_restart_the_absence(said: object) -> None:
     assert violations(played(frames(0, 300 * S, **GONE), [said])) == [("absence", 0, FIVE_MIN)]  # type: ignore[list-item]
 
 
@@ -52,7 +52,7 @@ def test_a_reception_after_a_violation_begins_the_next() -> None:
     assert violations(stage) == [("absence", 0, FIVE_MIN), ("absence", 400 * S, 700 * S)]
 
 
-def test_receptions_often_enough_prevent_it_for_ever() -> None:
+def test_receptions_in_time_prevent_it_again_and_again() -> None:
     said = [comment(at) for at in range(100 * S, 2000 * S, 299 * S)]
     assert violations(played(frames(0, 2000 * S, **GONE), said)) == []
 
@@ -67,7 +67,7 @@ def test_a_reception_at_the_time_of_the_first_frame_without_a_face_changes_nothi
     assert violations(stage) == [("absence", 10 * S, 310 * S)]
 
 
-def test_a_face_ends_the_run() -> None:
+def test_a_face_ends_the_condition() -> None:
     story = [*frames(0, 299 * S, **GONE), frame(300 * S), *frames(301 * S, 500 * S, **GONE)]
     assert violations(played(story)) == []
 
@@ -80,9 +80,9 @@ def test_the_evidence_is_the_first_frame_without_a_face_and_the_one_that_publish
     assert last.note == "the last of 392 frames in a row without a visible face"
 
 
-def test_a_reception_clears_the_risk_and_the_new_run_has_its_own() -> None:
+def test_a_reception_clears_the_risk_and_the_restarted_condition_has_its_own() -> None:
     stage = played(frames(0, 400 * S, **GONE), comment(200 * S))
-    assert told(stage) == [
+    assert notices(stage) == [
         ("at-risk", "absence", 0, 150 * S, FIVE_MIN),
         ("risk-cleared", "absence", 0, 200 * S, None),
         ("at-risk", "absence", 200 * S, 350 * S, 500 * S),
@@ -91,20 +91,20 @@ def test_a_reception_clears_the_risk_and_the_new_run_has_its_own() -> None:
 
 def test_a_reception_after_the_violation_clears_nothing() -> None:
     stage = played(frames(0, 310 * S, **GONE), comment(305 * S))
-    assert told(stage) == [("at-risk", "absence", 0, 150 * S, FIVE_MIN)]
+    assert notices(stage) == [("at-risk", "absence", 0, 150 * S, FIVE_MIN)]
 
 
 def test_a_reception_before_half_of_the_time_clears_nothing() -> None:
-    assert told(played(frames(0, 200 * S, **GONE), comment(149 * S))) == []
+    assert notices(played(frames(0, 200 * S, **GONE), comment(149 * S))) == []
 
 
-def test_a_reception_after_a_gap_has_no_run_to_begin_anew() -> None:
+def test_a_reception_after_a_gap_has_no_condition_to_restart() -> None:
     story = [*frames(0, 20 * S, **GONE), comment(40 * S), *frames(50 * S, 349 * S, **GONE)]
     assert violations(played(story)) == []
     assert violations(played(story, frame(350 * S, **GONE))) == [("absence", 50 * S, 350 * S)]
 
 
-def test_a_run_begun_anew_is_judged_by_the_limits_of_that_time() -> None:
+def test_a_restarted_condition_is_judged_by_the_limits_of_the_reception() -> None:
     machine = RoomMachine(rulebook_with("absence", lasts_s=60))
     story = [*frames(MIDNIGHT - 100 * S, MIDNIGHT + 190 * S, **GONE)]
     assert violations(played(story, machine=machine)) == []
@@ -112,7 +112,7 @@ def test_a_run_begun_anew_is_judged_by_the_limits_of_that_time() -> None:
     assert violations(stage) == [("absence", MIDNIGHT + 7, MIDNIGHT + 7 + 60 * S)]
 
 
-def test_a_reception_after_the_rule_came_into_force_begins_a_run_that_is_judged() -> None:
+def test_a_reception_after_the_first_day_of_the_rule_starts_a_condition_that_is_judged() -> None:
     story = frames(FIRST_DAY - 10 * S, FIRST_DAY + 400 * S, **GONE)
     assert violations(played(story)) == []
     assert violations(played(story, comment(FIRST_DAY - 1))) == []

@@ -14,8 +14,8 @@ from tests.support.stories import (
     frame,
     frames,
     in_order,
+    notices,
     played,
-    told,
     violations,
 )
 
@@ -32,7 +32,7 @@ def kept(*story: object) -> Stage:
 # Itself --------------------------------------------------------------------------------------------------------
 
 
-def test_a_room_is_forgotten_an_hour_after_it_ended() -> None:
+def test_a_room_expires_an_hour_after_it_ended() -> None:
     stage = kept(frames(0, 10 * S), frame(11 * S, "ended"))
     assert stage.state.next_timer() == START + 11 * S + HOUR
     assert tombstones(stage.until(11 * S + HOUR - 1)) == []
@@ -40,7 +40,7 @@ def test_a_room_is_forgotten_an_hour_after_it_ended() -> None:
     assert list(stage.state.pending_outputs(START + 2 * HOUR, True)) == []
 
 
-def test_a_tombstone_is_keyed_as_the_figures_are() -> None:
+def test_a_tombstone_has_the_key_of_the_statuses() -> None:
     stage = kept(frame(0, "ended")).until(HOUR)
     at = START + HOUR
     assert [tuple(out)[:5] for out in stage.outputs] == [("room-status", b"room-1", f"room-1@{at}", at, None)]
@@ -51,7 +51,7 @@ def test_the_hour_counts_from_the_first_of_an_unbroken_series_of_ended_frames() 
     assert tombstones(stage.until(2 * HOUR)) == [(f"room-1@{START + HOUR}", HOUR)]
 
 
-def test_a_frame_that_is_not_ended_cancels_it() -> None:
+def test_a_frame_that_is_not_ended_cancels_the_expiry() -> None:
     for stream in ("live", "disconnected"):
         stage = kept(frame(0, "ended"), frame(30 * MIN, stream))
         assert tombstones(stage.until(DAY - 1)) == []
@@ -59,21 +59,21 @@ def test_a_frame_that_is_not_ended_cancels_it() -> None:
         assert tombstones(again.until(2 * HOUR)) == [(f"room-1@{START + 40 * MIN + HOUR}", 40 * MIN + HOUR)]
 
 
-def test_a_room_is_forgotten_a_day_after_its_last_event() -> None:
+def test_a_room_expires_a_day_after_its_last_event() -> None:
     for last in (frame(5 * S), comment(5 * S), entry(5 * S), frame(5 * S, "disconnected")):
         stage = kept(frame(0), [last])
         assert tombstones(stage.until(5 * S + DAY - 1)) == []
         assert tombstones(stage.until(5 * S + DAY)) == [(f"room-1@{START + 5 * S + DAY}", 5 * S + DAY)]
 
 
-def test_an_event_at_the_very_time_still_belongs_to_the_room() -> None:
+def test_an_event_at_the_time_of_expiry_still_belongs_to_the_room() -> None:
     stage = kept(frame(0), buyer_comment(1), frame(2, "ended"), buyer_comment(2 + HOUR))
     assert stage.status(2 + HOUR).comments.buyer == 2
     stage = kept(frame(0), buyer_comment(1), frame(2, "ended"), buyer_comment(3 + HOUR))
     assert stage.status(3 + HOUR).comments.buyer == 1
 
 
-def test_a_later_event_begins_a_new_room() -> None:
+def test_a_later_event_starts_a_new_room() -> None:
     old = [
         *frames(0, 130 * S, black=True),
         entry(120 * S),
@@ -106,7 +106,7 @@ def test_a_room_keeps_the_host_of_its_first_event() -> None:
     assert stage.status(20 * S).host_id == "first"
 
 
-def test_nothing_stays_stored_of_a_forgotten_room() -> None:
+def test_nothing_stays_stored_of_an_expired_room() -> None:
     """A shard may go on with the state of a forgotten room: then its own records take the old ones away."""
     story = [
         frame(0),
@@ -129,7 +129,7 @@ def test_nothing_stays_stored_of_a_forgotten_room() -> None:
     assert [name for name, record in records.items() if record is not None] == [b""]
 
 
-def test_a_forgotten_room_deletes_all_of_its_records() -> None:
+def test_an_expired_room_deletes_all_of_its_records() -> None:
     stage = kept(frame(0), [buyer_comment(number) for number in range(50)], frame(60, "ended"))
     stage.crash()
     stored, state = set(stage.stored), stage.state
@@ -147,7 +147,7 @@ def test_a_comment_id_is_remembered_for_an_hour() -> None:
         assert stage.status(later).comments.buyer == (1 if known else 2)
 
 
-def test_it_is_remembered_in_a_room_where_much_is_said() -> None:
+def test_a_comment_id_is_remembered_in_a_room_with_many_comments() -> None:
     others = [buyer_comment(at, id_=f"c{at}") for at in range(1, HOUR, 5 * S)]
     for later, known in ((HOUR, True), (HOUR + 1, False)):
         story = [buyer_comment(0, id_="c"), *others, buyer_comment(later, id_="c")]
@@ -165,16 +165,16 @@ def test_a_duplicate_has_no_effect() -> None:
     again = [comment(200 * S, id_="c", labels=("abuse",)), entry(195 * S)]
     stage = played(story, again)
     assert violations(stage) == []
-    assert told(stage, "entry-missed") == [("entry-missed", "greeting-miss", 195 * S, 205 * S, None)]
+    assert notices(stage, "entry-missed") == [("entry-missed", "greeting-miss", 195 * S, 205 * S, None)]
     assert stage.status(300 * S).comments.host == 1
 
 
-def test_the_first_to_come_counts_whoever_wrote_it() -> None:
+def test_the_first_comment_to_arrive_with_an_id_counts() -> None:
     stage = kept(buyer_comment(0, id_="c"), comment(5, id_="c"))
     assert (stage.duplicates, stage.status(5).comments.host) == (1, 0)
 
 
-def test_what_is_too_old_to_tell_is_taken_for_known() -> None:
+def test_a_comment_older_than_the_memory_counts_as_a_duplicate() -> None:
     stage = kept(frame(2 * HOUR))
     assert stage.state.is_duplicate(comment(HOUR - 1))
     assert not stage.state.is_duplicate(comment(HOUR))
@@ -188,7 +188,7 @@ def test_entries_and_frames_have_no_identity() -> None:
     assert ROOMS.dedup_key(entry(0)) is None
 
 
-def test_natural_ids_are_of_a_room() -> None:
+def test_dedup_keys_belong_to_one_room() -> None:
     ids = {
         ROOMS.dedup_key(comment(0, id_="c", room="r")),
         ROOMS.dedup_key(comment(0, id_="c", room="r1")),
@@ -201,7 +201,7 @@ def test_natural_ids_are_of_a_room() -> None:
 # What would grow -----------------------------------------------------------------------------------------------
 
 
-def test_the_memory_of_a_room_that_goes_on_for_days_is_bounded() -> None:
+def test_the_memory_of_a_room_that_is_live_for_days_is_bounded() -> None:
     sizes = []
     stage = Stage(ROOMS)
     for day in range(4):

@@ -12,26 +12,26 @@ from tests.support.stories import (
     entry,
     frame,
     frames,
+    notices,
     played,
     rulebook_with,
-    told,
     violations,
 )
 from vigil.app.domain.rooms import RoomMachine
 from vigil.topics.verdicts import identity
 
-Told = tuple[str, str | None, int, int, int | None]
+NoticeRow = tuple[str, str | None, int, int, int | None]
 
 
-def missed(*entries: int) -> list[Told]:
+def missed(*entries: int) -> list[NoticeRow]:
     return [("entry-missed", "greeting-miss", at, at + 10 * S, None) for at in entries]
 
 
-def at_risk(since: int, at: int) -> Told:
+def at_risk(since: int, at: int) -> NoticeRow:
     return ("at-risk", "greeting-miss", since, at, None)
 
 
-def cleared(since: int, at: int) -> Told:
+def cleared(since: int, at: int) -> NoticeRow:
     return ("risk-cleared", "greeting-miss", since, at, None)
 
 
@@ -41,14 +41,14 @@ LIVE = frames(0, 120 * S)
 def test_three_misses_in_a_row_are_one_violation_at_the_third_deadline() -> None:
     stage = played(LIVE, entry(1 * S), entry(5 * S), entry(20 * S))
     assert violations(stage) == [("greeting-miss", 1 * S, 30 * S)]
-    assert told(stage, "entry-missed") == missed(1 * S, 5 * S, 20 * S)
+    assert notices(stage, "entry-missed") == missed(1 * S, 5 * S, 20 * S)
 
 
-def test_two_misses_are_none() -> None:
+def test_two_misses_are_no_violation() -> None:
     assert violations(played(LIVE, entry(1 * S), entry(5 * S))) == []
 
 
-def test_the_verdict_says_everything() -> None:
+def test_the_verdict_has_every_field() -> None:
     story = [entry(1 * S, "ann", "L2"), entry(5 * S, "bob"), entry(20 * S, "cy", "L0")]
     (verdict,) = played(LIVE, story).verdicts
     since, at = START + 1 * S, START + 30 * S
@@ -56,14 +56,14 @@ def test_the_verdict_says_everything() -> None:
     assert (verdict.rule, verdict.family, verdict.subject) == ("greeting-miss", "reception", None)
     assert (verdict.room_id, verdict.host_id, verdict.rulebook) == ("room-1", "host-1", "2022-07-19")
     assert (verdict.since, verdict.at, verdict.published_at) == (since, at, None)
-    assert [(told.topic, told.at - START, told.note) for told in verdict.evidence] == [
+    assert [(item.topic, item.at - START, item.note) for item in verdict.evidence] == [
         ("buyer-entry", 1 * S, "buyer ann (L2) entered and had no reception within 10 s"),
         ("buyer-entry", 5 * S, "buyer bob (no tier) entered and had no reception within 10 s"),
         ("buyer-entry", 20 * S, "buyer cy (L0) entered and had no reception within 10 s"),
     ]
 
 
-def test_it_goes_to_the_room_and_to_the_host() -> None:
+def test_the_verdict_is_published_by_room_and_by_host() -> None:
     stage = played(LIVE, entry(1 * S), entry(5 * S), entry(20 * S))
     sent = [(out.topic, out.key, out.id, out.at) for out in stage.outputs if out.topic.startswith("verdict")]
     (verdict,) = stage.verdicts
@@ -80,26 +80,26 @@ def test_a_reception_on_the_tenth_second_is_in_time(greeted: int, expected: list
 
 
 def test_the_deadline_of_a_time_comes_after_a_comment_of_that_time_and_before_the_next_millisecond() -> None:
-    assert told(played(LIVE, entry(20 * S), comment(30 * S))) == []
-    assert told(played(LIVE, entry(20 * S), comment(30 * S + 1))) == missed(20 * S)
+    assert notices(played(LIVE, entry(20 * S), comment(30 * S))) == []
+    assert notices(played(LIVE, entry(20 * S), comment(30 * S + 1))) == missed(20 * S)
 
 
-def test_a_reception_at_the_very_time_of_the_entry_is_one() -> None:
+def test_a_reception_at_the_time_of_the_entry_counts() -> None:
     stage = played(LIVE, entry(5 * S), comment(5 * S))
-    assert told(stage) == []
+    assert notices(stage) == []
     status = stage.status(60 * S)
     assert (status.entries, status.received, status.missed) == (1, 1, 0)
 
 
-def test_a_reception_before_the_entry_is_none() -> None:
-    assert told(played(LIVE, comment(5 * S - 1), entry(5 * S))) == missed(5 * S)
+def test_a_reception_before_the_entry_does_not_count() -> None:
+    assert notices(played(LIVE, comment(5 * S - 1), entry(5 * S))) == missed(5 * S)
 
 
 def test_one_reception_serves_every_entry_within_ten_seconds_before() -> None:
     stage = played(LIVE, entry(5 * S), entry(10 * S), entry(15 * S), comment(15 * S))
     assert stage.status(60 * S).received == 3
     stage = played(LIVE, entry(5 * S - 1), entry(10 * S), entry(15 * S), comment(15 * S))
-    assert (stage.status(60 * S).received, told(stage, "entry-missed")) == (2, missed(5 * S - 1))
+    assert (stage.status(60 * S).received, notices(stage, "entry-missed")) == (2, missed(5 * S - 1))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_one_reception_serves_every_entry_within_ten_seconds_before() -> None:
     ],
 )
 def test_what_is_a_reception(said: object, received: bool) -> None:
-    assert (told(played(LIVE, entry(5 * S), [said])) == []) is received  # type: ignore[list-item]
+    assert (notices(played(LIVE, entry(5 * S), [said])) == []) is received  # type: ignore[list-item]
 
 
 def test_a_received_entry_sets_the_count_to_0() -> None:
@@ -147,7 +147,7 @@ def test_violations_of_one_identity_are_one() -> None:
     assert violations(stage) == [("greeting-miss", 5 * S, 15 * S)]
     assert stage.status(60 * S).verdicts == 1
     assert stage.status(60 * S).missed == 9
-    assert told(stage, "at-risk") == [at_risk(5 * S, 15 * S)]
+    assert notices(stage, "at-risk") == [at_risk(5 * S, 15 * S)]
 
 
 @pytest.mark.parametrize(
@@ -161,13 +161,13 @@ def test_violations_of_one_identity_are_one() -> None:
 def test_a_buyer_with_an_undecided_entry_does_not_count_again(again: int, entries: int) -> None:
     stage = played(LIVE, entry(5 * S, "ann"), entry(again, "ann"))
     assert stage.status(60 * S).entries == entries
-    assert len(told(stage, "entry-missed")) == entries
+    assert len(notices(stage, "entry-missed")) == entries
 
 
 def test_a_received_buyer_counts_again() -> None:
     stage = played(LIVE, entry(5 * S, "ann"), comment(6 * S), entry(7 * S, "ann"))
     assert stage.status(60 * S).entries == 2
-    assert told(stage) == missed(7 * S)
+    assert notices(stage) == missed(7 * S)
 
 
 @pytest.mark.parametrize("tier", [None, "L0", "L1", "L2", "L3", "L4"])
@@ -191,29 +191,29 @@ def test_an_entry_before_the_first_frame_is_not_judged() -> None:
 def test_entries_while_not_live_are_not_judged(stream: str) -> None:
     stage = played(frame(0), frame(1 * S, stream), entry(2 * S)).until(60 * S)
     assert stage.status(60 * S).entries == 0
-    assert told(stage, "entry-missed") == []
+    assert notices(stage, "entry-missed") == []
 
 
 @pytest.mark.parametrize("stream", ["disconnected", "ended"])
-def test_undecided_entries_are_voided_when_the_stream_goes(stream: str) -> None:
+def test_undecided_entries_are_cancelled_when_the_stream_is_not_live(stream: str) -> None:
     stage = played(frames(0, 10 * S), entry(5 * S), frame(15 * S, stream)).until(60 * S)
-    assert told(stage, "entry-missed") == []
+    assert notices(stage, "entry-missed") == []
     status = stage.status(60 * S)
     assert (status.entries, status.received, status.missed, status.waiting) == (1, 0, 0, ())
 
 
-def test_an_entry_missed_just_before_the_stream_goes_is_missed() -> None:
+def test_an_entry_missed_just_before_the_stream_stops_is_missed() -> None:
     stage = played(frames(0, 10 * S), entry(5 * S), frame(15 * S + 1, "disconnected")).until(60 * S)
-    assert told(stage, "entry-missed") == missed(5 * S)
+    assert notices(stage, "entry-missed") == missed(5 * S)
 
 
-def test_the_count_starts_at_0_when_the_stream_goes() -> None:
+def test_the_count_starts_at_0_when_the_stream_is_not_live() -> None:
     story = [entry(1 * S), entry(2 * S), entry(30 * S)]
     back = [frame(20 * S, "disconnected"), *frames(21 * S, 60 * S)]
     assert violations(played(frames(0, 60 * S), story)) == [("greeting-miss", 1 * S, 40 * S)]
     stage = played(frames(0, 19 * S), back, story)
     assert violations(stage) == []
-    assert told(stage, "at-risk", "risk-cleared") == [at_risk(1 * S, 12 * S), cleared(1 * S, 20 * S)]
+    assert notices(stage, "at-risk", "risk-cleared") == [at_risk(1 * S, 12 * S), cleared(1 * S, 20 * S)]
 
 
 def test_a_gap_in_frames_leaves_entries_and_misses_alone() -> None:
@@ -226,23 +226,23 @@ def test_a_gap_in_frames_leaves_entries_and_misses_alone() -> None:
 
 def test_the_second_miss_puts_the_room_at_risk() -> None:
     stage = played(LIVE, entry(1 * S), entry(5 * S))
-    assert told(stage, "at-risk") == [at_risk(1 * S, 15 * S)]
+    assert notices(stage, "at-risk") == [at_risk(1 * S, 15 * S)]
 
 
 def test_a_reception_clears_the_risk() -> None:
     stage = played(LIVE, entry(1 * S), entry(5 * S), entry(20 * S), comment(22 * S))
-    assert told(stage, "at-risk", "risk-cleared") == [at_risk(1 * S, 15 * S), cleared(1 * S, 22 * S)]
+    assert notices(stage, "at-risk", "risk-cleared") == [at_risk(1 * S, 15 * S), cleared(1 * S, 22 * S)]
 
 
 def test_a_violation_clears_no_risk() -> None:
     stage = played(LIVE, entry(1 * S), entry(5 * S), entry(20 * S), comment(31 * S), entry(32 * S), comment(33 * S))
-    assert told(stage, "at-risk", "risk-cleared") == [at_risk(1 * S, 15 * S)]
+    assert notices(stage, "at-risk", "risk-cleared") == [at_risk(1 * S, 15 * S)]
 
 
-def test_a_room_that_is_forgotten_clears_the_risk() -> None:
+def test_a_room_that_expires_clears_the_risk() -> None:
     day = 24 * 3600 * S
     stage = played(frame(0), entry(1 * S), entry(5 * S)).until(5 * S + day)
-    assert told(stage, "at-risk", "risk-cleared") == [at_risk(1 * S, 15 * S), cleared(1 * S, 5 * S + day)]
+    assert notices(stage, "at-risk", "risk-cleared") == [at_risk(1 * S, 15 * S), cleared(1 * S, 5 * S + day)]
 
 
 # In force ------------------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class TestALimitThatIsShortenedAtMidnight:
         stage = played(frames(self.before - S, MIDNIGHT + 20 * S), story, machine=self.machine)
         assert violations(stage) == [("greeting-miss", MIDNIGHT, MIDNIGHT + 5 * S)]
 
-    def test_what_voids_the_earlier_one_does_not_void_misses(self) -> None:
+    def test_cancelling_the_earlier_one_does_not_cancel_misses(self) -> None:
         after = [entry(MIDNIGHT + at * S) for at in (0, 1, 2)]
         live = frames(self.before - S, MIDNIGHT + 5 * S)
         gone = frame(MIDNIGHT + 6 * S, "disconnected")

@@ -12,9 +12,9 @@ from tests.support.stories import (
     S,
     frame,
     frames,
+    notices,
     played,
     rulebook_changed,
-    told,
     violations,
 )
 from vigil.app.domain.rooms import RoomMachine
@@ -45,7 +45,7 @@ ANNOUNCED = {
 """The fourteen rules of the announcement of July 2022."""
 
 
-def test_all_fourteen_rules_are_judged_from_their_first_day() -> None:
+def test_all_fourteen_rules_are_in_force_from_their_first_day() -> None:
     assert set(SUBJECT.sections) == set(RULES) | {"rooms"}
     assert set(RULES) >= ANNOUNCED
     assert {RULEBOOK.versions(rule)[0].effective_date for rule in ANNOUNCED} == {"2022-07-19"}
@@ -63,13 +63,13 @@ def test_before_the_first_day_nothing_is_in_force() -> None:
     assert judging == ANNOUNCED - {"greeting-miss"}
 
 
-def test_what_is_no_rule_holds_before_the_first_day_too() -> None:
+def test_limits_of_every_room_hold_before_the_first_day_too() -> None:
     stage = played(frame(FIRST_DAY - 100 * S), frame(FIRST_DAY - 90 * S), frame(FIRST_DAY - 50 * S))
-    assert [kind for kind, *_ in told(stage)] == ["signal-lost", "signal-back"]
+    assert [kind for kind, *_ in notices(stage)] == ["signal-lost", "signal-back"]
     assert stage.status(FIRST_DAY).on_air_seconds == 10
 
 
-def test_each_midnight_at_which_a_room_rule_changes_begins_other_numbers() -> None:
+def test_other_limits_begin_at_each_midnight_at_which_a_rule_changes() -> None:
     book = rulebook_changed({"absence": {"lasts_s": 60}, "rights": {"again_s": 60}}, "2022-08-09")
     numbers = EffectiveLimits(book)
     before, after = numbers.at(START + MIDNIGHT - 1), numbers.at(START + MIDNIGHT)
@@ -115,7 +115,7 @@ def test_a_new_rule_costs_one_descriptor_one_table_and_its_words(monkeypatch: py
     assert violations(stage) == [("lens-covered", 0, 60 * S)]
     assert stage.verdicts[0].family == "low-quality"
     assert stage.verdicts[0].evidence[0].note == "the first of 61 frames in a row of a covered lens"
-    assert ("at-risk", "lens-covered", 0, 30 * S, 60 * S) in told(stage)
+    assert ("at-risk", "lens-covered", 0, 30 * S, 60 * S) in notices(stage)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ S = 1000
 
 def status(stream: str | None = "live", *, runs: tuple = (), tiers: tuple = ()) -> bytes:
     """A status as the worker publishes it."""
-    told = encode_body(
+    status_json = encode_body(
         RoomStatus(
             room_id="r", host_id="h", at=0, stream=stream, entries=0, received=0, missed=0, reception_seconds=None,
             buyers_now=0, engaged_buyers=0, comments=CommentCounts(host=0, buyer=0), on_air_seconds=0, absent_seconds=0,
@@ -21,8 +21,8 @@ def status(stream: str | None = "live", *, runs: tuple = (), tiers: tuple = ()) 
             waiting=tuple(WaitingEntry(buyer_id="b", buyer_tier=tier, since=0, due=10 * S) for tier in tiers),
         )
     )  # fmt: skip
-    assert told is not None
-    return told
+    assert status_json is not None
+    return status_json
 
 
 def test_a_room_counts_from_its_first_live_status_to_the_one_that_is_not():
@@ -34,7 +34,7 @@ def test_a_room_counts_from_its_first_live_status_to_the_one_that_is_not():
     assert rooms.totals()["on_air"] == 0
 
 
-def test_what_is_off_air_and_quiet_takes_no_memory():
+def test_a_room_off_air_without_conditions_takes_no_memory():
     rooms = LiveRoomGauges(RULEBOOK)
     for number in range(100):
         rooms.update(f"r{number}", status())

@@ -36,9 +36,9 @@ STEPS = st.sampled_from([0, 0, 1, 1 * S, 3 * S, 5 * S, 10 * S - 1, 10 * S, 10 * 
 
 def said(stage: Stage) -> list[Said]:
     """What was said, of the rules that the model knows."""
-    told: list[Said] = [("verdict", v.rule, v.subject, v.since, v.at, None) for v in stage.verdicts if v.since != v.at]
-    told += [(n.kind, n.rule, n.buyer_id, n.since, n.at, n.due) for n in stage.notices]
-    return sorted(told, key=repr)
+    found: list[Said] = [("verdict", v.rule, v.subject, v.since, v.at, None) for v in stage.verdicts if v.since != v.at]
+    found += [(n.kind, n.rule, n.buyer_id, n.since, n.at, n.due) for n in stage.notices]
+    return sorted(found, key=repr)
 
 
 def compare(story: list[RoomEvent], after: int) -> None:
@@ -68,7 +68,7 @@ def silent(story: list[RoomEvent]) -> list[RoomEvent]:
 
 @settings(max_examples=400, deadline=None)
 @given(stories(steps=STEPS), st.sampled_from([0, 1, 10 * S - 1, 10 * S, 15 * S, 100 * S]))
-def test_rooms_say_what_the_model_says(story: list[RoomEvent], after: int) -> None:
+def test_rooms_publish_what_the_model_expects(story: list[RoomEvent], after: int) -> None:
     compare(silent(story), after)
 
 
@@ -77,9 +77,9 @@ def test_rooms_say_what_the_model_says(story: list[RoomEvent], after: int) -> No
     st.lists(st.tuples(STEPS, st.sampled_from("eeeehfdx"), st.sampled_from("abcd")), max_size=50),
     st.sampled_from([0, 10 * S, 60 * S]),
 )
-def test_entries_and_receptions_alone(told: list[tuple[int, str, str]], after: int) -> None:
+def test_entries_and_receptions_alone(drawn: list[tuple[int, str, str]], after: int) -> None:
     story: list[RoomEvent] = [frame(0)]
-    for number, (at, (_, kind, buyer)) in enumerate(zip(accumulate(step for step, _, _ in told), told, strict=True)):
+    for number, (at, (_, kind, buyer)) in enumerate(zip(accumulate(step for step, _, _ in drawn), drawn, strict=True)):
         made: dict[str, RoomEvent] = {
             "e": entry(at, buyer),
             "h": comment(at, chr(0x4E00 + number) * 20),
@@ -93,9 +93,9 @@ def test_entries_and_receptions_alone(told: list[tuple[int, str, str]], after: i
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(STEPS, st.sampled_from("aaaaaafbh")), max_size=50), st.sampled_from([0, 15 * S]))
-def test_absences_and_receptions_alone(told: list[tuple[int, str]], after: int) -> None:
+def test_absences_and_receptions_alone(drawn: list[tuple[int, str]], after: int) -> None:
     story: list[RoomEvent] = [frame(0)]
-    for number, (at, (_, kind)) in enumerate(zip(accumulate(step for step, _ in told), told, strict=True)):
+    for number, (at, (_, kind)) in enumerate(zip(accumulate(step for step, _ in drawn), drawn, strict=True)):
         made: dict[str, RoomEvent] = {
             "a": frame(at, face=False),
             "f": frame(at),

@@ -61,8 +61,10 @@ def arrive(events: list[RoomEvent], sizes: list[int]) -> tuple[list[Output], dic
     st.lists(st.integers(0, LATENESS), min_size=1, max_size=30),
     st.lists(st.integers(1, 12), min_size=1, max_size=5),
 )
-def test_arrival_and_batches_change_nothing(told: list[list[RoomEvent]], delays: list[int], sizes: list[int]) -> None:
-    events = [in_room(event, f"room-{n}", k) for n, story in enumerate(told) for k, event in enumerate(story)]
+def test_arrival_and_batches_change_nothing(
+    stories: list[list[RoomEvent]], delays: list[int], sizes: list[int]
+) -> None:
+    events = [in_room(event, f"room-{n}", k) for n, story in enumerate(stories) for k, event in enumerate(story)]
     late = [delays[number % len(delays)] for number in range(len(events))]
     arrived = [event for _, event in sorted(zip(late, events, strict=True), key=lambda pair: pair[1].at + pair[0])]
     said, figures = arrive(arrived, sizes)
@@ -95,7 +97,7 @@ def test_a_comment_id_is_remembered_for_an_hour_however_batched(sizes: list[int]
 
 
 @pytest.mark.parametrize("sizes", [[1], [9]], ids=["one by one", "all at once"])
-def test_a_room_forgets_its_comment_ids_with_itself_however_batched(sizes: list[int]) -> None:
+def test_an_expired_room_has_no_comment_ids_however_batched(sizes: list[int]) -> None:
     events: list[RoomEvent] = [frame(0), frame(1, "ended"), comment(30 * MIN, id_="c"), comment(61 * MIN, id_="c")]
     _, figures = arrive(events, sizes)
     assert figures["room-1"].comments.host == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.stories import START, S, comment, entry, frame, frames, played, told, violations
+from tests.support.stories import START, S, comment, entry, frame, frames, notices, played, violations
 from vigil.topics.verdicts import identity
 
 
@@ -15,18 +15,18 @@ def back(since: int, at: int) -> tuple[str, None, int, int, None]:
 
 
 def test_a_gap_of_exactly_max_frame_gap_is_no_loss() -> None:
-    assert told(played(frame(0), frame(15 * S))) == []
+    assert notices(played(frame(0), frame(15 * S))) == []
 
 
-def test_a_millisecond_more_is() -> None:
-    assert told(played(frame(0), frame(15 * S + 1))) == [lost(0), back(0, 15 * S + 1)]
+def test_a_gap_of_a_millisecond_more_is_a_loss() -> None:
+    assert notices(played(frame(0), frame(15 * S + 1))) == [lost(0), back(0, 15 * S + 1)]
 
 
-def test_the_loss_is_told_though_nothing_comes() -> None:
+def test_the_loss_is_published_without_a_further_event() -> None:
     stage = played(frames(0, 10 * S))
-    assert told(stage.until(25 * S - 1)) == []
-    assert told(stage.until(25 * S)) == [lost(10 * S)]
-    assert told(stage.until(3600 * S)) == [lost(10 * S)]
+    assert notices(stage.until(25 * S - 1)) == []
+    assert notices(stage.until(25 * S)) == [lost(10 * S)]
+    assert notices(stage.until(3600 * S)) == [lost(10 * S)]
 
 
 def test_it_is_a_notice_with_an_identity_and_no_violation() -> None:
@@ -38,23 +38,23 @@ def test_it_is_a_notice_with_an_identity_and_no_violation() -> None:
 
 
 @pytest.mark.parametrize("stream", ["live", "disconnected", "ended"])
-def test_the_next_frame_whatever_its_stream_brings_it_back(stream: str) -> None:
-    assert told(played(frame(0), frame(40 * S, stream))) == [lost(0), back(0, 40 * S)]
+def test_the_next_frame_of_any_stream_brings_the_signal_back(stream: str) -> None:
+    assert notices(played(frame(0), frame(40 * S, stream))) == [lost(0), back(0, 40 * S)]
 
 
-def test_no_other_event_does() -> None:
-    assert told(played(frame(0), comment(20 * S), entry(21 * S), comment(22 * S))) == [lost(0)]
+def test_no_other_event_brings_the_signal_back() -> None:
+    assert notices(played(frame(0), comment(20 * S), entry(21 * S), comment(22 * S))) == [lost(0)]
 
 
 @pytest.mark.parametrize("stream", ["disconnected", "ended"])
 def test_a_stream_that_is_not_live_has_no_signal_to_lose(stream: str) -> None:
-    assert told(played(frame(0), frame(5 * S, stream)).until(600 * S)) == []
+    assert notices(played(frame(0), frame(5 * S, stream)).until(600 * S)) == []
 
 
-def test_it_is_told_for_every_loss() -> None:
+def test_every_loss_is_published() -> None:
     stage = played(frame(0), frame(20 * S), frame(40 * S))
-    assert told(stage) == [lost(0), back(0, 20 * S), lost(20 * S), back(20 * S, 40 * S)]
+    assert notices(stage) == [lost(0), back(0, 20 * S), lost(20 * S), back(20 * S, 40 * S)]
 
 
-def test_a_room_without_frames_has_lost_none() -> None:
-    assert told(played(comment(0), entry(1 * S)).until(600 * S)) == []
+def test_a_room_without_frames_has_no_signal_to_lose() -> None:
+    assert notices(played(comment(0), entry(1 * S)).until(600 * S)) == []

@@ -51,7 +51,7 @@ def test_a_label_on_a_host_comment_is_a_violation_at_once(rule: str, label: str)
 
 
 @pytest.mark.parametrize("label", ["abuses", "rights", "prohibited", "minor", "theme-mismatch", "Rights:x", ""])
-def test_other_labels_are_none(label: str) -> None:
+def test_other_labels_are_no_violation(label: str) -> None:
     assert violations(played(frame(0), said(5 * S, label))) == []
 
 
@@ -93,7 +93,7 @@ def test_before_the_first_frame_nothing_is_judged_and_nothing_counts() -> None:
 
 
 @pytest.mark.parametrize("stream", ["disconnected", "ended"])
-def test_after_it_live_or_not(stream: str) -> None:
+def test_after_the_first_frame_it_is_judged_live_or_not(stream: str) -> None:
     assert violations(played(frame(0, stream), said(7 * S, "abuse"))) == [("harassment", 7 * S, 7 * S)]
 
 
@@ -103,7 +103,7 @@ def test_the_rule_must_be_in_force() -> None:
     assert violations(stage) == [("harassment", at, at)]
 
 
-def test_the_hour_is_that_in_force_at_the_comment() -> None:
+def test_the_hour_is_that_of_the_limits_at_the_comment() -> None:
     machine = RoomMachine(rulebook_with("rights", again_s=60))
     at = MIDNIGHT
     story = [
@@ -128,7 +128,7 @@ def test_evidence_repeats_the_beginning_of_a_long_label() -> None:
     for stage in (played(frame(0), said(5 * S, label)), played(frames(0, 3 * S, labels=(label,)))):
         (verdict,) = stage.verdicts
         assert verdict.subject == label
-        assert all(len(told.note) < 200 for told in verdict.evidence)
+        assert all(len(item.note) < 200 for item in verdict.evidence)
 
 
 # Near-identical ------------------------------------------------------------------------------------------------
@@ -140,19 +140,19 @@ def test_the_fifth_near_identical_comment_within_a_minute_is_a_violation() -> No
     assert violations(stage) == [("harassment", 1 * S, 61 * S)]
     (verdict,) = stage.verdicts
     assert verdict.subject is None
-    assert [(told.topic, told.at - START) for told in verdict.evidence] == [("comment", at) for at in times]
+    assert [(item.topic, item.at - START) for item in verdict.evidence] == [("comment", at) for at in times]
     assert verdict.evidence[4].note == f"comment comment@61000: '{SPAM}'"
 
 
-def test_sixty_seconds_and_a_millisecond_are_too_long() -> None:
+def test_five_in_a_minute_and_a_millisecond_are_no_violation() -> None:
     assert violations(played(frame(0), spam(1 * S, 10 * S, 20 * S, 30 * S, 61 * S + 1))) == []
 
 
-def test_four_are_none() -> None:
+def test_four_near_identical_comments_are_no_violation() -> None:
     assert violations(played(frame(0), spam(1 * S, 2 * S, 3 * S, 4 * S))) == []
 
 
-def test_others_in_between_do_not_matter() -> None:
+def test_other_comments_in_between_do_not_matter() -> None:
     others = [comment(500 + at * S, chr(ord("a") + at) * 20) for at in range(1, 9)]
     assert violations(played(frame(0), spam(1 * S, 3 * S, 5 * S, 7 * S, 9 * S), others)) == [
         ("harassment", 1 * S, 9 * S)
@@ -167,7 +167,7 @@ def test_with_more_than_five_it_is_the_latest_five() -> None:
     assert violations(stage) == [("harassment", 1 * S, 5 * S), ("harassment", HOUR + 1 * S, HOUR + 5 * S)]
 
 
-def test_it_counts_once_an_hour_a_room() -> None:
+def test_repetition_is_a_violation_once_an_hour_a_room() -> None:
     assert len(violations(played(frame(0), spam(*(second * S for second in range(1, 3600)))))) == 1
     times = [1 * S, 2 * S, 3 * S, 4 * S, 5 * S, *(HOUR + second * S for second in (1, 2, 3, 4))]
     assert violations(played(frame(0), spam(*times, 5 * S + HOUR - 1))) == [("harassment", 1 * S, 5 * S)]
@@ -188,7 +188,7 @@ def test_receptions_are_no_harassment(intent: str) -> None:
 
 
 @pytest.mark.parametrize("intent", [None, "chat"])
-def test_what_is_no_labelled_reception_is(intent: str | None) -> None:
+def test_what_is_not_labelled_a_reception_counts(intent: str | None) -> None:
     assert len(violations(played(frame(0), spam(1 * S, 2 * S, 3 * S, 4 * S, 5 * S, intent=intent)))) == 1
 
 

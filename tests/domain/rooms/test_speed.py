@@ -51,7 +51,7 @@ def test_storing_a_common_room_is_cheap() -> None:
     assert best(run, 300) < 30 * SLACK
 
 
-def test_a_rush_of_entries_costs_no_more_for_each() -> None:
+def test_the_cost_of_an_entry_does_not_grow_in_a_rush() -> None:
     def taken(entries: int) -> float:
         def run() -> None:
             stage = Stage(ROOMS).play([frame(0)])

@@ -72,7 +72,7 @@ def test_what_version_1_stored_is_read() -> None:
     assert json.loads(msgspec.json.encode(stage.status(END))) == golden["status"]
 
 
-def test_what_comes_of_it_is_worth_remembering() -> None:
+def test_the_stored_room_has_something_in_every_part() -> None:
     rules = {rule for rule, _, _ in violations(whole())}
     assert rules == {"greeting-miss", "absence", "black-screen", "no-content", "rights", "minor", "harassment"}
 
@@ -84,7 +84,7 @@ def test_another_version_is_refused() -> None:
         ROOMS.load(ROOM, stage.stored)
 
 
-def test_a_run_of_a_rule_that_is_judged_no_more_is_let_go() -> None:
+def test_a_stored_condition_of_a_rule_that_is_gone_is_dropped() -> None:
     stage = played(frames(0, 5 * S, black=True))
     stage.stored[b""] = stage.stored[b""].replace(b"black-screen", b"green-screen")
     assert ROOMS.load(ROOM, stage.stored).pending_outputs(START, True)
@@ -136,7 +136,7 @@ def test_the_main_record_of_a_common_room_is_small() -> None:
 
 
 @pytest.mark.parametrize("loaded_again", [True, False])
-def test_a_wide_room_is_stored_in_pieces_of_which_few_change(loaded_again: bool) -> None:
+def test_a_busy_room_is_stored_in_chunks_of_which_few_change(loaded_again: bool) -> None:
     stage = Stage(ROOMS).play([frame(0)])
     stage.play(entry(1000, f"{number:0>128}", "L4") for number in range(20_000))
     stage.play(buyer_comment(1001, f"buyer-{number}", id_=f"c{number}") for number in range(20_000))
@@ -154,7 +154,7 @@ def test_a_wide_room_is_stored_in_pieces_of_which_few_change(loaded_again: bool)
     assert sum(name.startswith(b"w") for name in stage.stored) == 0
 
 
-def test_a_shadow_says_verdicts_alone_and_elsewhere() -> None:
+def test_a_shadow_publishes_verdicts_alone_and_to_its_own_topic() -> None:
     shadow = RoomMachine(RULEBOOK, shadow=True)
     stage = Stage(shadow, crashes=lambda: True).play([*STORY, *REST])
     assert not stage.state.has_deferred_output()

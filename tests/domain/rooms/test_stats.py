@@ -42,7 +42,7 @@ def test_entries_received_and_missed() -> None:
     )
 
 
-def test_figures_that_are_told_again_have_what_came_since() -> None:
+def test_a_later_status_has_what_came_since() -> None:
     stage = Stage(ROOMS).play(in_order(frames(0, 4 * S), entry(1 * S), comment(2 * S)))
     before = stage.status(4 * S)
     after = stage.play(in_order(frames(5 * S, 10 * S), entry(6 * S), comment(9 * S))).status(10 * S)
@@ -95,12 +95,12 @@ def test_engaged_is_who_said_three_things_or_more() -> None:
     assert (status.engaged_buyers, status.comments) == (2, CommentCounts(host=0, buyer=9))
 
 
-def test_engagement_outlasts_presence_and_pieces() -> None:
+def test_engagement_outlasts_presence_and_chunks() -> None:
     said = [buyer_comment(number * S, f"buyer-{number % 200}", id_=f"c{number}") for number in range(599)]
     assert played(said).status(5000 * S).engaged_buyers == 199
 
 
-def test_figures_of_comments_do_not_need_a_live_room() -> None:
+def test_comments_are_counted_in_a_room_that_is_not_live() -> None:
     story = [comment(0), buyer_comment(1), frame(2, "disconnected"), comment(3), buyer_comment(4)]
     assert played(story).status(5).comments == CommentCounts(host=2, buyer=2)
 
@@ -120,30 +120,30 @@ def test_a_live_frame_counts_for_the_time_to_the_next() -> None:
     assert status.black_seconds == 3 + 2
 
 
-def test_a_frame_before_a_gap_counts_for_none() -> None:
+def test_a_frame_before_a_gap_counts_for_no_time() -> None:
     assert played(frame(0), frame(15 * S)).status(30 * S).on_air_seconds == 15
     assert played(frame(0), frame(15 * S + 1)).status(30 * S).on_air_seconds == 0
 
 
-def test_open_lists_the_running_runs_that_have_not_given_their_violation() -> None:
+def test_open_lists_the_active_conditions_without_a_violation() -> None:
     story = [
         frame(0),
         *frames(1 * S, 3 * S, black=True, labels=("rights:b", "rights:a")),
         *frames(4 * S, 6 * S, black=True, face=False, labels=("rights:b", "rights:a")),
     ]
 
-    def run(rule: str, since: int, lasts: int) -> OpenCondition:
+    def condition(rule: str, since: int, lasts: int) -> OpenCondition:
         return OpenCondition(rule=rule, since=START + since, due=START + since + lasts)
 
     stage = Stage(ROOMS)
     assert stage.play(in_order(story[:4])).status(4 * S).open == (
-        run("rights", 1 * S, 3 * S),
-        run("rights", 1 * S, 3 * S),
-        run("black-screen", 1 * S, 120 * S),
+        condition("rights", 1 * S, 3 * S),
+        condition("rights", 1 * S, 3 * S),
+        condition("black-screen", 1 * S, 120 * S),
     )
     assert stage.play(in_order(story[4:])).status(6 * S).open == (
-        run("black-screen", 1 * S, 120 * S),
-        run("absence", 4 * S, 300 * S),
+        condition("black-screen", 1 * S, 120 * S),
+        condition("absence", 4 * S, 300 * S),
     )
     assert stage.status(6 * S).verdicts == 2
 
@@ -155,7 +155,7 @@ def test_waiting_lists_so_many_entries_at_most() -> None:
     assert status.entries == 8
 
 
-def test_presence_and_engagement_follow_the_numbers_in_force() -> None:
+def test_presence_and_engagement_follow_the_effective_limits() -> None:
     at = MIDNIGHT
     machine = RoomMachine(rulebook_with("rooms", presence_s=60, engaged_comments=5))
     said = [buyer_comment(at - 200 * S + number * S, "ann", id_=f"c{number}") for number in range(4)]
@@ -174,7 +174,7 @@ def statuses(stage: Stage, at: int) -> list[int]:
     return [output.at - START for output in published(stage.state, START + at)]
 
 
-def test_the_figures_are_published_once_a_second_at_most() -> None:
+def test_a_status_is_published_once_a_second_at_most() -> None:
     stage = Stage(ROOMS).play([frame(0)])
     assert stage.state.has_deferred_output()
     assert statuses(stage, 2 * S) == [2 * S]

@@ -23,7 +23,7 @@ class Stored:
         self.written = 0
 
     def restart(self, holder: T, kept: T, make: Callable[[T, dict[bytes, bytes]], T]) -> tuple[T, T]:
-        """Store the holder and its place, and make both anew."""
+        """Store the collection and its snapshot, and make both again."""
         changed: dict[bytes, bytes | None] = {}
         names = holder.names()
         holder.dump(changed)
@@ -44,7 +44,7 @@ ACTIONS = st.lists(st.one_of(st.integers(1, 12), st.integers(-14, -1), st.just(0
 
 @settings(max_examples=200, deadline=None)
 @given(ACTIONS, st.integers(1, 9))
-def test_a_queue_is_what_was_added_and_not_dropped(actions: list[int], size: int) -> None:
+def test_a_queue_has_what_was_added_and_not_dropped(actions: list[int], size: int) -> None:
     def make(kept: QueueSnapshot, chunks: dict[bytes, bytes]) -> ChunkedQueue:
         return ChunkedQueue(b"q", size, kept, chunks)
 
@@ -70,13 +70,13 @@ def test_a_queue_is_what_was_added_and_not_dropped(actions: list[int], size: int
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0, 0, 1, 5, 200])), max_size=700), st.integers(1, 60))
-def test_a_window_knows_what_came_within_it(told: list[tuple[int, int]], every: int) -> None:
+def test_a_map_has_what_came_within_its_time(steps: list[tuple[int, int]], every: int) -> None:
     def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
         return ExpiringMap(b"w", kept, chunks)
 
     stored, kept, now, seen = Stored(), LogSnapshot(), 0, dict[int, int]()
     window = make(kept, {})
-    for number, (key, step) in enumerate(told):
+    for number, (key, step) in enumerate(steps):
         now += step
         window.add(key, now, now - 1000)
         seen[key] = now
@@ -89,7 +89,7 @@ def test_a_window_knows_what_came_within_it(told: list[tuple[int, int]], every: 
     assert list(window.latest.values()) == sorted(window.latest.values())
 
 
-def test_a_window_deletes_the_pieces_it_has_forgotten() -> None:
+def test_a_map_deletes_the_chunks_that_have_expired() -> None:
     def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
         return ExpiringMap(b"w", kept, chunks)
 
@@ -103,7 +103,7 @@ def test_a_window_deletes_the_pieces_it_has_forgotten() -> None:
     assert stored.written < 10_000 * 15 * (ChunkedLog.PIECE_ROWS // ChunkedLog.OPEN_ROWS)
 
 
-def test_a_piece_that_grows_is_kept_for_its_last_row() -> None:
+def test_a_chunk_that_grows_is_kept_for_its_last_row() -> None:
     def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
         return ExpiringMap(b"w", kept, chunks)
 
@@ -115,7 +115,7 @@ def test_a_piece_that_grows_is_kept_for_its_last_row() -> None:
     assert set(range(2000, 3000, 10)) <= set(window.latest)
 
 
-def test_a_window_that_forgot_everything_begins_again() -> None:
+def test_a_map_in_which_everything_expired_starts_again() -> None:
     def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
         return ExpiringMap(b"w", kept, chunks)
 
@@ -134,7 +134,7 @@ def test_a_window_that_forgot_everything_begins_again() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=600), st.integers(1, 4), st.integers(1, 60))
-def test_a_tally_counts_up_to_its_most(keys: list[int], most: int, every: int) -> None:
+def test_a_counter_counts_up_to_its_cap(keys: list[int], most: int, every: int) -> None:
     def make(kept: LogSnapshot, chunks: dict[bytes, bytes]) -> CappedCounter:
         return CappedCounter(b"t", most, kept, chunks)
 
@@ -151,7 +151,7 @@ def test_a_tally_counts_up_to_its_most(keys: list[int], most: int, every: int) -
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=400), st.integers(1, 90))
-def test_counts_give_the_nearest_rank(numbers: list[int], every: int) -> None:
+def test_a_histogram_gives_the_nearest_rank(numbers: list[int], every: int) -> None:
     class ShadowSnapshot(msgspec.Struct):
         tail: list[int]
         buckets: list[int]
@@ -174,7 +174,7 @@ def test_counts_give_the_nearest_rank(numbers: list[int], every: int) -> None:
     assert len(kept.buckets) == len(set(kept.buckets))
 
 
-def test_counts_without_a_number_have_no_rank() -> None:
+def test_a_histogram_without_a_number_has_no_rank() -> None:
     with pytest.raises(ValueError, match="no number"):
         Histogram(b"c", [], [], {}).nearest_rank(50)
 

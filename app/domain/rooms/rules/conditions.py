@@ -169,11 +169,11 @@ class ConditionTracker:
     def _continue(self, frame: FrameStatus, number: int) -> None:
         """Continue or end the active conditions that labels do not decide."""
         at = frame.at
-        live, disconnected = frame.stream == "live", frame.stream == "disconnected"
+        live = frame.stream == "live"
         ended = []
         for name, active in self._by_rule.items():
             rule = active.rule
-            if (live or (disconnected and rule.spans_disconnect)) and rule.holds(frame, rule.limits):
+            if (live or (rule.spans_disconnect and frame.stream != "ended")) and rule.holds(frame, rule.limits):
                 if at >= active.next:
                     self._publish(active, at, number)
             else:
