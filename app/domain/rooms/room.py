@@ -20,9 +20,10 @@ from vigil.app.domain.rooms.rules.greeting import Greeting, GreetingSnapshot
 from vigil.app.domain.rooms.rules.speech import Speech, SpeechSnapshot
 from vigil.app.domain.rooms.stats import RoomStats, RoomStatsSnapshot
 from vigil.app.engine.output_collector import OutputCollector
-from vigil.app.engine.storage.aggregates import ExpiringMap
-from vigil.app.engine.storage.chunked import LogSnapshot, Records, hash64
-from vigil.app.engine.subject import KeyStateDefaults, StateChunks
+from vigil.app.engine.storage.chunked_log import LogSnapshot
+from vigil.app.engine.storage.chunked_record import hash64
+from vigil.app.engine.storage.expiring_map import ExpiringMap
+from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent, Stream
@@ -36,9 +37,9 @@ default. Any other change needs a new version, or a worker reads its own state w
 class ChunkedPart(Protocol):
     """A part of a room that is stored in records of its own."""
 
-    def dump(self, into: Records) -> None: ...
+    def dump(self, into: ChangedChunks) -> None: ...
 
-    def names(self) -> list[bytes]: ...
+    def chunk_names(self) -> list[bytes]: ...
 
 
 class RoomSnapshot(Struct, array_like=True):
@@ -106,7 +107,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         self._limits = limits
         self._shadow = shadow
         self._changed = False
-        self._pending_deletes: Records = {}
+        self._pending_deletes: ChangedChunks = {}
         """Records of the room before it expired, to be deleted with the next dump."""
         self._load(chunks)
 
@@ -285,7 +286,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         self._greeting.cancel(at)  # a standing at-risk notice is cleared
         if not self._shadow:
             collector.emit("room-status", self._room_id, f"{self._room_id}@{at}", at, None)
-        deleted = dict.fromkeys(name for part in self._chunked_parts() for name in part.names())
+        deleted = dict.fromkeys(name for part in self._chunked_parts() for name in part.chunk_names())
         self._pending_deletes |= deleted
         self._load({})
 

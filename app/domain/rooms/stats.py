@@ -5,9 +5,12 @@ State: a buyer's presence for `presence_s`; everything else as long as the room.
 
 from msgspec import Struct, field
 
-from vigil.app.engine.storage.aggregates import CappedCounter, ExpiringMap, Histogram
-from vigil.app.engine.storage.chunked import LogSnapshot, Records, hash64
-from vigil.app.engine.subject import StateChunks
+from vigil.app.engine.storage.capped_counter import CappedCounter
+from vigil.app.engine.storage.chunked_log import LogSnapshot
+from vigil.app.engine.storage.chunked_record import hash64
+from vigil.app.engine.storage.expiring_map import ExpiringMap
+from vigil.app.engine.storage.histogram import Histogram
+from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.topics.verdicts import CommentCounts, ReceptionSeconds
 
 
@@ -88,7 +91,7 @@ class RoomStats:
 
     def buyers_now(self, now: int, presence_ms: int) -> int:
         """How many buyers had an entry or comment in (now − presence, now]."""
-        self._present.forget(now - self._presence_ms)
+        self._present.expire(now - self._presence_ms)
         latest = self._present.latest
         if presence_ms == self._presence_ms:
             return len(latest)
@@ -102,12 +105,12 @@ class RoomStats:
         """The number of comments by the author's role."""
         return CommentCounts(host=self._snapshot.host_comments, buyer=self._snapshot.buyer_comments)
 
-    def dump(self, into: Records) -> None:
+    def dump(self, into: ChangedChunks) -> None:
         """Put the records that changed since the last call into `into`."""
         self._reception.dump(into)
         self._present.dump(into)
         self._commented.dump(into)
 
-    def names(self) -> list[bytes]:
+    def chunk_names(self) -> list[bytes]:
         """The names of all records that are stored or about to be."""
-        return [*self._reception.names(), *self._present.names(), *self._commented.names()]
+        return [*self._reception.chunk_names(), *self._present.chunk_names(), *self._commented.chunk_names()]

@@ -165,9 +165,9 @@ class SupplierMetrics:
     def expire_entries(self, watermark: int) -> None:
         """Delete the entries that are older than their memory at the watermark."""
         quotes, payments = watermark - self._rules.quote_memory, watermark - self._rules.payment_memory
-        self._quotes.sweep(quotes, lambda entry: self._quote.pop(entry.quote_id))
-        self._rfqs.sweep(quotes, lambda entry: self._rfq.pop(entry.rfq_id))
-        self._payments.sweep(payments, lambda entry: self._payment.pop(entry.payment_id))
+        self._quotes.expire(quotes, lambda entry: self._quote.pop(entry.quote_id))
+        self._rfqs.expire(quotes, lambda entry: self._rfq.pop(entry.rfq_id))
+        self._payments.expire(payments, lambda entry: self._payment.pop(entry.payment_id))
 
     # ---- totals -----------------------------------------------------------------------------------------------
 

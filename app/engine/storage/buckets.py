@@ -1,49 +1,49 @@
-"""How entries are stored that grow in number: in small buckets, so that a checkpoint writes only those that changed.
+"""Entries that grow in number and change: stored in small buckets, so that a checkpoint writes only those that changed.
 
 add ──▶ newest bucket ──full──▶ the next one        touch ──▶ its bucket is written at the next checkpoint
-sweep ──▶ a bucket whose entries are all old is deleted as a whole
+expire ──▶ a bucket whose entries are all old is deleted as a whole
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from vigil.app.engine.subject import StateChunks
+from vigil.app.engine.subject import ChangedChunks, StateChunks
 
-BUCKET: Final = 16
-"""Entries to a bucket: a changed entry costs the writing of so many."""
+BUCKET_ENTRIES: Final = 16
+"""Entries of a bucket: a changed entry costs the writing of so many, and more buckets cost more records."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class BucketEntry(Protocol):
+class Entry(Protocol):
     """What a bucket holds: a msgspec struct that knows its bucket."""
 
     bucket: int
 
     def latest(self) -> int:
-        """The largest event time in it."""
+        """Return the largest event time in it."""
 
 
-E = TypeVar("E", bound=BucketEntry)
+E = TypeVar("E", bound=Entry)
 
 
 class Buckets(Generic[E]):
-    """Entries of one kind; the records are named by one letter and the bucket's number."""
+    """Entries of one type; their chunks are named by one letter and the bucket's number."""
 
     __slots__ = ("_buckets", "_changed", "_latest", "_letter", "_newest")
 
-    def __init__(self, letter: bytes, kind: type[E], chunks: StateChunks) -> None:
+    def __init__(self, letter: bytes, entry_type: type[E], chunks: StateChunks) -> None:
         self._letter = letter
         self._changed: set[int] = set()
         self._buckets: dict[int, list[E]] = {}
         self._latest: dict[int, int] = {}
-        """The largest time in a bucket, as of its last look; it only grows."""
+        """The largest time in a bucket when it was looked at last; it only grows."""
         if chunks:
-            decoder: msgspec.msgpack.Decoder[Any] = _decoder(kind)
+            decode = _decoder(entry_type)
             numbers = sorted(int(name[1:]) for name in chunks if name[:1] == letter)
-            self._buckets = {number: decoder.decode(chunks[b"%b%d" % (letter, number)]) for number in numbers}
+            self._buckets = {number: decode(chunks[b"%b%d" % (letter, number)]) for number in numbers}
         self._newest = max(self._buckets, default=0)
 
     def __iter__(self) -> Iterator[E]:
@@ -59,7 +59,7 @@ class Buckets(Generic[E]):
         bucket = self._buckets.get(number)
         if bucket is None:
             bucket = self._buckets[number] = []
-        elif len(bucket) >= BUCKET:
+        elif len(bucket) >= BUCKET_ENTRIES:
             self._newest = number = number + 1
             bucket = self._buckets[number] = []
         entry.bucket = number
@@ -67,11 +67,11 @@ class Buckets(Generic[E]):
         self._changed.add(number)
 
     def touch(self, entry: E) -> None:
-        """The entry has changed."""
+        """Note that an entry has changed."""
         self._changed.add(entry.bucket)
 
-    def sweep(self, until: int, forget: Callable[[E], object]) -> None:
-        """Delete the buckets in which nothing is later than `until`; `forget` is told each entry."""
+    def expire(self, until: int, on_expired: Callable[[E], object]) -> None:
+        """Delete the buckets in which nothing is later than `until`; `on_expired` is called with each entry."""
         latest = self._latest
         for number, bucket in list(self._buckets.items()):
             if latest.get(number, until) > until:
@@ -79,23 +79,24 @@ class Buckets(Generic[E]):
             latest[number] = max(entry.latest() for entry in bucket)
             if latest[number] <= until:
                 for entry in bucket:
-                    forget(entry)
+                    on_expired(entry)
                 del self._buckets[number], latest[number]
                 self._changed.add(number)
 
-    def dump(self, into: dict[bytes, bytes | None]) -> None:
-        """Put the records that changed since the last time into `into`."""
+    def dump(self, into: ChangedChunks) -> None:
+        """Put the chunks that changed since the last call into `into`."""
         for number in self._changed:
             bucket = self._buckets.get(number)
             into[b"%b%d" % (self._letter, number)] = None if bucket is None else _encode(bucket)
         self._changed.clear()
 
 
-_DECODERS: Final[dict[type, "msgspec.msgpack.Decoder[Any]"]] = {}
+_DECODERS: Final[dict[type, Callable[[bytes], list[object]]]] = {}
+"""By type of entries: one for all states, because making one takes longer than most uses of it."""
 
 
-def _decoder(kind: type[E]) -> "msgspec.msgpack.Decoder[Any]":
-    decoder = _DECODERS.get(kind)
-    if decoder is None:
-        decoder = _DECODERS[kind] = msgspec.msgpack.Decoder(list[kind])  # type: ignore[valid-type]
-    return decoder
+def _decoder(entry_type: type[E]) -> Callable[[bytes], list[E]]:
+    decode = _DECODERS.get(entry_type)
+    if decode is None:
+        decode = _DECODERS[entry_type] = msgspec.msgpack.Decoder(list[entry_type]).decode  # type: ignore[valid-type]
+    return decode  # type: ignore[return-value]

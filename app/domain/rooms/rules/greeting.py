@@ -16,8 +16,8 @@ from msgspec import Struct, field
 from vigil.app.domain.rooms.emitter import EvidenceItem, MissedEntry, RuleVersion, VerdictEmitter
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rooms.stats import RoomStats
-from vigil.app.engine.storage.chunked import ChunkedQueue, QueueSnapshot, Records
-from vigil.app.engine.subject import StateChunks
+from vigil.app.engine.storage.chunked_queue import ChunkedQueue, QueueSnapshot
+from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.messages import Message
 from vigil.topics.fields import HIGH_QUALITY, Tier
@@ -76,7 +76,7 @@ class Greeting:
         self._stats = stats
         self._snapshot = snapshot
         self._rule_at = rule_at
-        self._queue = ChunkedQueue(b"w", 64, snapshot.waiting, chunks)
+        self._queue: ChunkedQueue[QueuedEntry] = ChunkedQueue(b"w", 64, snapshot.waiting, chunks)
         self._buyers = {entry[1] for entry in self._undecided()}
         self.due = MAX_TIME
         """When the next entry is missed."""
@@ -141,13 +141,13 @@ class Greeting:
             for at, buyer, tier in self._undecided()[:most]
         )
 
-    def dump(self, into: Records) -> None:
+    def dump(self, into: ChangedChunks) -> None:
         """Put the records that changed since the last call into `into`."""
         self._queue.dump(into)
 
-    def names(self) -> list[bytes]:
+    def chunk_names(self) -> list[bytes]:
         """The names of all records that are stored or about to be."""
-        return self._queue.names()
+        return self._queue.chunk_names()
 
     def _missed(self, entry: QueuedEntry, due: int) -> None:
         at, buyer_id, tier = entry

@@ -20,9 +20,11 @@ from vigil.app.domain.rooms.emitter import EvidenceItem, RuleVersion, VerdictEmi
 from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rulebook.book import EffectiveVersion
 from vigil.app.domain.rulebook.rooms import HarassmentLimits
-from vigil.app.engine.storage.aggregates import ExpiringMap
-from vigil.app.engine.storage.chunked import ChunkedQueue, LogSnapshot, QueueSnapshot, Records, hash64
-from vigil.app.engine.subject import StateChunks
+from vigil.app.engine.storage.chunked_log import LogSnapshot
+from vigil.app.engine.storage.chunked_queue import ChunkedQueue, QueueSnapshot
+from vigil.app.engine.storage.chunked_record import hash64
+from vigil.app.engine.storage.expiring_map import ExpiringMap
+from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.app.messages import Message
 from vigil.topics.rooms import Comment
 
@@ -74,7 +76,7 @@ class Speech:
         self._emitter = emitter
         self._snapshot = snapshot
         self._labels = ExpiringMap(b"l", snapshot.labels, chunks)
-        self._texts = ChunkedQueue(b"t", 1, snapshot.texts, chunks)
+        self._texts: ChunkedQueue[Text] = ChunkedQueue(b"t", 1, snapshot.texts, chunks)
         self._longest_again_ms = longest_again_ms
         self._repeats = repeats
         self._within_ms = 1000 * max((rule.dated.limits.within_s for rule in repeats), default=0)
@@ -88,14 +90,14 @@ class Speech:
         if self._repeats and comment.via == "text" and comment.intent not in RECEPTION:
             self._text(comment)
 
-    def dump(self, into: Records) -> None:
+    def dump(self, into: ChangedChunks) -> None:
         """Put the records that changed since the last call into `into`."""
         self._labels.dump(into)
         self._texts.dump(into)
 
-    def names(self) -> list[bytes]:
+    def chunk_names(self) -> list[bytes]:
         """The names of all records that are stored or about to be."""
-        return [*self._labels.names(), *self._texts.names()]
+        return [*self._labels.chunk_names(), *self._texts.chunk_names()]
 
     def _labelled(self, comment: Comment, label: str, rule: SpokenRule) -> None:
         at = comment.at

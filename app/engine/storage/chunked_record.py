@@ -1,0 +1,54 @@
+"""How a state stores what grows: as numbered records of its own, so that a checkpoint writes only what is new.
+
+    ChunkedQueue     items in order, dropped from the front           what waits
+    ChunkedLog       rows in order, expired one chunk at a time       what is remembered
+    ExpiringMap      the last time of each key, for a while           ids, labels that counted, buyers present
+    CappedCounter    how many keys came how often                     buyers who speak
+    Histogram        how often each number came                       times whose percentiles are published
+    Buckets          entries that change, in small groups             quotes, payments
+
+New items stand in the *open end*, which lies in the state's main chunk; once it is full it moves into a chunk of its
+own. A chunk stays well below a megabyte, the largest record that a broker accepts, and writing one does not depend on
+how much the state remembers. The order of the fields of what is stored is fixed: it is stored by position.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from vigil.app.engine.subject import ChangedChunks
+
+
+def hash64(text: str) -> int:
+    """Return 64 bits that stand for an identifier or a label.
+
+    Two of a million texts share them with a probability of 3 in 10^8.
+    """
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+class ChunkedRecord:
+    """Numbered chunks that share the beginning of their names; those that changed are written."""
+
+    __slots__ = ("_changed", "_name")
+
+    def __init__(self, name: bytes) -> None:
+        """`name`: the beginning of the names of its chunks; a number follows."""
+        self._name = name
+        self._changed: ChangedChunks = {}
+
+    def dump(self, into: ChangedChunks) -> None:
+        """Move the chunks that changed since the last call to `into`."""
+        if self._changed:
+            into.update(self._changed)
+            self._changed.clear()
+
+    def chunk_names(self) -> list[bytes]:
+        """Return the names of all chunks that are stored or were about to be."""
+        return [*self._changed, *(self._chunk_name(number) for number in self._stored())]
+
+    def _stored(self) -> Iterable[int]:
+        """Return the numbers of the chunks that are stored."""
+        raise NotImplementedError
+
+    def _chunk_name(self, number: int) -> bytes:
+        return b"%b%d" % (self._name, number)

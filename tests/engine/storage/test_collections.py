@@ -1,0 +1,258 @@
+"""What grows is stored in chunks: after any restart it is what it was, and little is written at a time."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vigil.app.engine.storage.buckets import BUCKET_ENTRIES, Buckets
+from vigil.app.engine.storage.capped_counter import CappedCounter
+from vigil.app.engine.storage.chunked_log import ChunkedLog, LogSnapshot
+from vigil.app.engine.storage.chunked_queue import ChunkedQueue, QueueSnapshot
+from vigil.app.engine.storage.chunked_record import hash64
+from vigil.app.engine.storage.expiring_map import ExpiringMap
+from vigil.app.engine.storage.histogram import Histogram
+
+Holder = Any
+
+
+class Stored:
+    """The chunks of one collection beside its snapshot in the main chunk."""
+
+    def __init__(self) -> None:
+        self.chunks: dict[bytes, bytes] = {}
+        self.written = 0
+
+    def restart(
+        self, holder: Holder, snapshot: Any, make: Callable[[Any, dict[bytes, bytes]], Holder]
+    ) -> tuple[Holder, Any]:
+        """Store the collection and its snapshot, and load both again."""
+        changed: dict[bytes, bytes | None] = {}
+        names = holder.chunk_names()
+        holder.dump(changed)
+        for name, record in changed.items():
+            if record is None:
+                self.chunks.pop(name, None)  # it may have come and gone since the last dump
+            else:
+                self.chunks[name] = record
+                self.written += len(record)
+        assert set(self.chunks) == set(names) - {name for name, record in changed.items() if record is None}
+        snapshot = msgspec.convert(msgspec.msgpack.decode(msgspec.msgpack.encode(snapshot)), type(snapshot))
+        return make(snapshot, dict(self.chunks)), snapshot
+
+
+ACTIONS = st.lists(st.one_of(st.integers(1, 12), st.integers(-14, -1), st.just(0)), max_size=60)
+"""Add that many, drop that many, or restart."""
+
+
+@settings(max_examples=200, deadline=None)
+@given(ACTIONS, st.integers(1, 9))
+def test_a_queue_has_what_was_added_and_not_dropped(actions: list[int], size: int) -> None:
+    def make(snapshot: QueueSnapshot, chunks: dict[bytes, bytes]) -> ChunkedQueue[tuple[Any, ...]]:
+        return ChunkedQueue(b"q", size, snapshot, chunks)
+
+    stored, snapshot, expected, number = Stored(), QueueSnapshot(), list[list[Any]](), 0
+    queue = make(snapshot, {})
+    for action in actions:
+        for _ in range(action):
+            queue.append((number, f"item {number}", None))
+            expected.append([number, f"item {number}", None])
+            number += 1
+        if action < 0:
+            count = min(-action, len(expected))
+            queue.drop(count)
+            del expected[:count]
+        if action == 0:
+            queue, snapshot = stored.restart(queue, snapshot, make)
+        assert [list(item) for item in queue.items] == expected
+        assert len(snapshot.tail) < size
+    queue.drop(len(expected))
+    stored.restart(queue, snapshot, make)
+    assert stored.chunks == {}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0, 0, 1, 5, 200])), max_size=700), st.integers(1, 60))
+def test_a_map_has_what_came_within_its_time(added: list[tuple[int, int]], every: int) -> None:
+    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+        return ExpiringMap(b"w", snapshot, chunks)
+
+    stored, snapshot, now, seen = Stored(), LogSnapshot(), 0, dict[int, int]()
+    expiring = make(snapshot, {})
+    for number, (key, step) in enumerate(added):
+        now += step
+        expiring.add(key, now, now - 1000)
+        seen[key] = now
+        if number % every == 0:
+            expiring, snapshot = stored.restart(expiring, snapshot, make)
+        recent = {key: at for key, at in seen.items() if at > now - 1000}
+        assert {key: at for key, at in expiring.latest.items() if at > now - 1000} == recent
+    expiring.expire(now - 1000)
+    assert expiring.latest == {key: at for key, at in seen.items() if at > now - 1000}
+    assert list(expiring.latest.values()) == sorted(expiring.latest.values())
+
+
+def test_a_map_deletes_the_chunks_that_have_expired() -> None:
+    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+        return ExpiringMap(b"w", snapshot, chunks)
+
+    stored, snapshot = Stored(), LogSnapshot()
+    expiring = make(snapshot, {})
+    for at in range(10_000):
+        expiring.add(at, at, at - 1000)
+        if at % 10 == 0:
+            expiring, snapshot = stored.restart(expiring, snapshot, make)
+    assert len(stored.chunks) <= 1000 // ChunkedLog.CHUNK_ROWS + 2
+    assert stored.written < 10_000 * 15 * (ChunkedLog.CHUNK_ROWS // ChunkedLog.OPEN_ROWS)
+
+
+def test_a_chunk_that_grows_is_kept_for_its_last_row() -> None:
+    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+        return ExpiringMap(b"w", snapshot, chunks)
+
+    snapshot = LogSnapshot()
+    expiring = make(snapshot, {})
+    for at in range(0, 3000, 10):
+        expiring.add(at, at, at - 1000)
+    expiring, _ = Stored().restart(expiring, snapshot, make)
+    assert set(range(2000, 3000, 10)) <= set(expiring.latest)
+
+
+def test_a_map_in_which_everything_expired_starts_again() -> None:
+    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+        return ExpiringMap(b"w", snapshot, chunks)
+
+    stored, snapshot = Stored(), LogSnapshot()
+    expiring = make(snapshot, {})
+    for at in range(2 * ChunkedLog.OPEN_ROWS):
+        expiring.add(at, at, at - 1000)
+    expiring.expire(5000)
+    assert expiring.latest == {}
+    for at in range(6000, 6000 + 2 * ChunkedLog.OPEN_ROWS):
+        expiring.add(at, at, at - 1000)
+    expiring, _ = stored.restart(expiring, snapshot, make)
+    assert set(expiring.latest) == set(range(6000, 6000 + 2 * ChunkedLog.OPEN_ROWS))
+    assert len(stored.chunks) == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 30), max_size=600), st.integers(1, 4), st.integers(1, 60))
+def test_a_counter_counts_up_to_its_cap(keys: list[int], limit: int, every: int) -> None:
+    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> CappedCounter:
+        return CappedCounter(b"t", limit, snapshot, chunks)
+
+    stored, snapshot = Stored(), LogSnapshot()
+    counter = make(snapshot, {})
+    for number, key in enumerate(keys):
+        counter.add(key)
+        if number % every == 0:
+            counter, snapshot = stored.restart(counter.log, snapshot, make)
+    for times in range(1, limit + 1):
+        assert counter.at_least(times) == sum(count >= times for count in Counter(keys).values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=400), st.integers(1, 90))
+def test_a_histogram_gives_the_nearest_rank(numbers: list[int], every: int) -> None:
+    class HistogramSnapshot(msgspec.Struct):
+        tail: list[int]
+        buckets: list[int]
+
+    def make(snapshot: HistogramSnapshot, chunks: dict[bytes, bytes]) -> Histogram:
+        return Histogram(b"c", snapshot.tail, snapshot.buckets, chunks)
+
+    stored, snapshot = Stored(), HistogramSnapshot([], [])
+    histogram = make(snapshot, {})
+    for number, value in enumerate(numbers):
+        histogram.add(value)
+        if number % every == 0:
+            histogram, snapshot = stored.restart(histogram, snapshot, make)
+    ordered = sorted(numbers)
+    for percent in (1, 50, 95, 100):
+        rank = next(rank for rank in range(1, len(ordered) + 1) if rank * 100 >= percent * len(ordered))
+        assert histogram.nearest_rank(percent) == ordered[rank - 1]
+    assert histogram.total == len(numbers)
+    assert len(stored.chunks) <= 5
+    assert len(snapshot.buckets) == len(set(snapshot.buckets))
+
+
+def test_a_histogram_without_a_number_has_no_rank() -> None:
+    with pytest.raises(ValueError, match="no number"):
+        Histogram(b"c", [], [], {}).nearest_rank(50)
+
+
+def test_hashes_are_the_same_on_every_machine() -> None:
+    assert hash64("abc") == 0xD8BB14D833D59559
+    assert hash64("") == 0xE4A6A0577479B2B4
+
+
+class BucketEntry(msgspec.Struct, array_like=True):
+    id: int
+    at: int
+    bucket: int = 0
+
+    def latest(self) -> int:
+        return self.at
+
+
+CHANGES = st.lists(st.tuples(st.sampled_from(["add", "touch", "expire", "restart"]), st.integers(0, 200)), max_size=120)
+
+
+@settings(max_examples=100, deadline=None)
+@given(CHANGES)
+def test_buckets_have_every_entry_of_their_time_and_write_only_what_changed(changes: list[tuple[str, int]]) -> None:
+    stored: dict[bytes, bytes] = {}
+    buckets: Buckets[BucketEntry] = Buckets(b"e", BucketEntry, stored)
+    expected: dict[int, BucketEntry] = {}
+    expired: list[int] = []
+    for number, (change, value) in enumerate(changes):
+        if change == "add":
+            expected[number] = BucketEntry(number, value)
+            buckets.add(expected[number])
+        elif change == "touch" and expected:
+            entry = expected[list(expected)[value % len(expected)]]
+            entry.at = max(entry.at, value)
+            buckets.touch(entry)
+        elif change == "expire":
+            buckets.expire(value, lambda entry: expired.append(entry.id))
+            while expired:
+                assert expected.pop(expired.pop()).at <= value
+        elif change == "restart":
+            written: dict[bytes, bytes | None] = {}
+            buckets.dump(written)
+            for name, chunk in written.items():
+                if chunk is None:
+                    stored.pop(name, None)
+                else:
+                    stored[name] = chunk
+            buckets = Buckets(b"e", BucketEntry, stored)
+            expected = {entry.id: entry for entry in buckets}
+        assert sorted(entry.id for entry in buckets) == sorted(expected)
+        assert len(buckets) == len(expected)
+
+
+def test_a_bucket_is_full_at_its_number_of_entries() -> None:
+    buckets: Buckets[BucketEntry] = Buckets(b"e", BucketEntry, {})
+    for number in range(BUCKET_ENTRIES + 1):
+        buckets.add(BucketEntry(number, number))
+    written: dict[bytes, bytes | None] = {}
+    buckets.dump(written)
+    assert set(written) == {b"e0", b"e1"}
+    written.clear()
+    buckets.touch(next(iter(buckets)))
+    buckets.dump(written)
+    assert set(written) == {b"e0"}, "only the bucket that changed is written"
+
+
+def test_a_bucket_stays_as_long_as_any_of_its_entries() -> None:
+    buckets: Buckets[BucketEntry] = Buckets(b"e", BucketEntry, {})
+    buckets.add(BucketEntry(0, 100))
+    buckets.add(BucketEntry(1, 200))
+    buckets.expire(199, lambda entry: pytest.fail("an entry of the bucket is later"))
+    assert len(buckets) == 2
+    buckets.expire(200, lambda entry: None)
+    assert len(buckets) == 0
