@@ -81,11 +81,7 @@ def backtest(
     in_force = read_rulebook(base)
     # Without --with, --set and --sweep change the rulebook in force.
     start = read_rulebook(other) if other or not (changes or sweep_spec) else in_force
-    try:
-        candidate = patched(start, changes) if changes else start
-        candidates = sweep(candidate, sweep_spec) if sweep_spec else [(0, candidate)]
-    except RulebookError as error:
-        raise OperatorError(str(error)) from error
+    candidate, candidates = _candidates(start, changes, sweep_spec)
     run = MultiCandidateReplay(in_force, [book for _, book in candidates], lateness)
     run.feed(lines_with_progress(events, "replaying"))
     was, *outcomes = run.outcomes()
@@ -100,6 +96,17 @@ def backtest(
         _print_comparison_as_json(names, compare_rulebooks(in_force, candidate), was, outcomes[0])
     else:
         _print_comparison(compare_rulebooks(in_force, candidate), was, outcomes[0], hosts)
+
+
+def _candidates(
+    start: Rulebook, changes: tuple[str, ...], sweep_spec: str | None
+) -> tuple[Rulebook, list[tuple[int | float, Rulebook]]]:
+    """The rulebook after --set, and those to replay: itself, or one for each value of --sweep."""
+    try:
+        candidate = patched(start, changes) if changes else start
+        return candidate, sweep(candidate, sweep_spec) if sweep_spec else [(0, candidate)]
+    except RulebookError as error:
+        raise OperatorError(str(error)) from error
 
 
 def _name(file: str | None, book: Rulebook, changes: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -270,6 +277,19 @@ def _print_sweep(sweep_spec: str, points: list[Point], names: dict[str, Any], as
         )
         return
     out = console()
+    _print_table(
+        out, _sweep_table(points), f"Sensitivity of {escape_control_chars(sweep_spec.partition('=')[0].strip())}"
+    )
+    figure = curve(points)
+    out.print()
+    out.print(f"{CURVES[figure].capitalize()} by its value", style="bold")
+    for line in chart([(f"{each.value:g}", getattr(each, figure) or 0, each.in_force) for each in points]):
+        out.print(Text(line))
+    if any(each.in_force for each in points):
+        out.print("◀ the present value", style="dim")
+
+
+def _sweep_table(points: Sequence[Point]) -> Table:
     headings = ["value", "verdicts", "added", "gone", "moved", "actions", "bans", "ban days", "hosts banned"]
     grid = table(*headings, "hosts touched", "scores moved", "mean predicted")
     for column in grid.columns:
@@ -285,14 +305,7 @@ def _print_sweep(sweep_spec: str, points: list[Point], names: dict[str, Any], as
             predicted,
             style="bold" if each.in_force else None,
         )
-    _print_table(out, grid, f"Sensitivity of {escape_control_chars(sweep_spec.partition('=')[0].strip())}")
-    figure = curve(points)
-    out.print()
-    out.print(f"{CURVES[figure].capitalize()} by its value", style="bold")
-    for line in chart([(f"{each.value:g}", getattr(each, figure) or 0, each.in_force) for each in points]):
-        out.print(Text(line))
-    if any(each.in_force for each in points):
-        out.print("◀ the present value", style="dim")
+    return grid
 
 
 def chart(bars: Sequence[tuple[str, float, bool]]) -> list[str]:

@@ -244,21 +244,22 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
     name = getattr(file, "name", "-")
     for line in invalid:
         click.echo(f"{name}:{line.number}: {escape_control_chars(line.detail)}", err=True)
-    if dry_run or (invalid and not skip):
-        words = (
-            "would be sent"
-            if dry_run and (skip or not invalid)
-            else "valid; nothing was sent (--skip sends the valid ones)"
-        )
-        click.echo(f"{len(valid):,} of {len(lines):,} messages {words}", err=True)
+    acceptable = skip or not invalid
+    if acceptable and not dry_run:
+        number, words = _send(settings, valid), "sent"
     else:
-        try:
-            number = asyncio.run(send(settings, valid))
-        except SettingsError as error:
-            raise OperatorError(str(error)) from error
-        click.echo(f"{number:,} of {len(lines):,} messages sent", err=True)
+        number = len(valid)
+        words = "would be sent" if acceptable else "valid; nothing was sent (--skip sends the valid ones)"
+    click.echo(f"{number:,} of {len(lines):,} messages {words}", err=True)
     if invalid:
         sys.exit(1)
+
+
+def _send(settings: Settings, messages: list[RepairedMessage]) -> int:
+    try:
+        return asyncio.run(send(settings, messages))
+    except SettingsError as error:
+        raise OperatorError(str(error)) from error
 
 
 def _for_each(settings: Settings, wanted: DeadLetterFilter, process: Callable[[DeadLetterRecord], object]) -> None:

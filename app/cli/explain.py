@@ -54,14 +54,8 @@ def explain(
         raise click.UsageError("--events requires --from: without it, the events are read from the topics.")
     if len(verdict_id) < _SHORTEST:
         raise click.UsageError(f"VERDICT_ID: give at least {_SHORTEST} digits.")
-    raws: list[Raw] | None
     if folder is not None:
-        published = _in_folder(folder)
-        verdict = _choose(published, verdict_id, f"{folder}")
-        raws = None
-        if events is not None:
-            lines = lines_with_progress(events, "searching for the room")
-            raws = list(raws_of(lines, verdict.room_id, published.late))
+        published, verdict, raws = _in_folder(folder, verdict_id, events)
     else:
         silence_kafka_logs()
         published, verdict, raws = asyncio.run(_on_topics(settings, verdict_id))
@@ -74,14 +68,20 @@ def explain(
     _print(console(), explanation, rulebook, raws is not None)
 
 
-def _in_folder(folder: Path) -> Published:
+def _in_folder(folder: Path, verdict_id: str, events: str | None) -> tuple[Published, Verdict, list[Raw] | None]:
+    """What a replay wrote, the verdict, and the events of its room (None without the recording `events`)."""
     try:
-        return published_in(folder)
+        published = published_in(folder)
     except UnreadableOutput as error:
         raise UnreadableError(str(error)) from error
+    verdict = _choose(published, verdict_id, f"{folder}")
+    if events is None:
+        return published, verdict, None
+    lines = lines_with_progress(events, "searching for the room")
+    return published, verdict, list(raws_of(lines, verdict.room_id, published.late))
 
 
-async def _on_topics(settings: Settings, verdict_id: str) -> tuple[Published, Verdict, list[Raw]]:
+async def _on_topics(settings: Settings, verdict_id: str) -> tuple[Published, Verdict, list[Raw] | None]:
     try:
         published = await published_on(settings)
         verdict = _choose(published, verdict_id, f"the topic verdict on {settings.broker}")
@@ -117,11 +117,7 @@ def _print(out: Console, explanation: Explanation, rulebook: Rulebook, with_time
     for caveat in explanation.caveats:
         line(caveat, "yellow")
     title("Limits and their source")
-    if (limits := explanation.limits) is not None:
-        until = f" until {limits.until}" if limits.until else ""
-        line(limits.says)
-        line(", ".join(f"{name}: {words}" for name, words in limits.numbers.items()))
-        line(f"in force since {limits.effective}{until} ({explanation.time_zone}); {limits.source}")
+    _print_limits(line, explanation)
     title("Evidence")
     for each in explanation.evidence:
         line(f"{clock(each.at)}  {each.topic}  {each.note}")
@@ -137,6 +133,16 @@ def _print(out: Console, explanation: Explanation, rulebook: Rulebook, with_time
     title("What follows")
     for words in explanation.follows:
         line(words)
+
+
+def _print_limits(line: Callable[..., None], explanation: Explanation) -> None:
+    limits = explanation.limits
+    if limits is None:
+        return
+    until = f" until {limits.until}" if limits.until else ""
+    line(limits.says)
+    line(", ".join(f"{name}: {words}" for name, words in limits.numbers.items()))
+    line(f"in force since {limits.effective}{until} ({explanation.time_zone}); {limits.source}")
 
 
 def _print_timeline(out: Console, explanation: Explanation, clock: Clock) -> None:

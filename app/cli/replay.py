@@ -7,7 +7,7 @@ import itertools
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -125,7 +125,15 @@ def summary(outputs: Outputs) -> Table:
     table = Table(title="Replay", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    counts = outputs.counts
+    _add_inputs(table, outputs.counts)
+    table.add_section()
+    _add_outputs(table, outputs)
+    table.add_section()
+    table.add_row("rejected", f"{len(outputs.rejected):,}", style="yellow" if outputs.rejected else None)
+    return table
+
+
+def _add_inputs(table: Table, counts: Mapping[str, int]) -> None:
     for name, number in sorted(counts.items()):
         if name.startswith("events:") and REGISTRY.is_input(name.removeprefix("events:")):
             table.add_row(f"read, {name.removeprefix('events:')}", f"{number:,}")
@@ -133,15 +141,14 @@ def summary(outputs: Outputs) -> Table:
         number = sum(number for name, number in counts.items() if name.split(":")[0] == kind)
         if number:
             table.add_row(words, f"{number:,}")
-    table.add_section()
+
+
+def _add_outputs(table: Table, outputs: Outputs) -> None:
     by_rule = Counter(verdict.body.rule for verdict in outputs["verdict"])  # type: ignore[union-attr]
     for rule, number in sorted(by_rule.items()):
         table.add_row(f"verdicts, {rule}", f"{number:,}")
     for output in REGISTRY.replayed:
         table.add_row(output.summary or output.topic, f"{len(outputs[output.topic]):,}")
-    table.add_section()
-    table.add_row("rejected", f"{len(outputs.rejected):,}", style="yellow" if outputs.rejected else None)
-    return table
 
 
 @click.command(short_help="Judge recorded events from a file.")

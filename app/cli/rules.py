@@ -1,5 +1,6 @@
 """`vigil rules`: shows the rules in force on a day and their changes, and checks rulebook files."""
 
+import itertools
 import json
 import shutil
 from datetime import date, datetime
@@ -80,17 +81,10 @@ def rules(
     Exits with status 1 if a rulebook is invalid; each problem is reported on a line of its own.
     """
     if context.invoked_subcommand is not None:
-        given = [name for name in context.params if context.get_parameter_source(name) != _DEFAULT]
-        if given:
-            raise click.UsageError(f"{context.invoked_subcommand} takes its own options after its name.")
+        _refuse_options(context, context.invoked_subcommand)
         return
-    if on is not None and days is not None:
-        raise click.UsageError("Give either --on or --between.")
-    if days is not None and days[0] > days[1]:
-        raise click.UsageError(f"--between: {days[0]} is after {days[1]}; give the earlier day first.")
-    for name in only:
-        if name not in SECTIONS:
-            raise click.BadParameter(f"{name!r} is not a rule or section; {hint(name, SECTIONS)}", param_hint="--only")
+    _check_days(on, days)
+    _check_sections(only)
     book = _read(file)
     shown = [section for section in book.sections if section in only or not only]
     if days is not None:
@@ -99,7 +93,23 @@ def rules(
         _print_rules(book, file, on or datetime.now(book.zone).date(), shown, as_json)
 
 
-_DEFAULT: Final = click.core.ParameterSource.DEFAULT
+def _refuse_options(context: click.Context, command: str) -> None:
+    """Raise UsageError if options stand before the name of a command, which would ignore them."""
+    if any(context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT for name in context.params):
+        raise click.UsageError(f"{command} takes its own options after its name.")
+
+
+def _check_days(on: date | None, days: tuple[date, date] | None) -> None:
+    if on is not None and days is not None:
+        raise click.UsageError("Give either --on or --between.")
+    if days is not None and days[0] > days[1]:
+        raise click.UsageError(f"--between: {days[0]} is after {days[1]}; give the earlier day first.")
+
+
+def _check_sections(only: tuple[str, ...]) -> None:
+    for name in only:
+        if name not in SECTIONS:
+            raise click.BadParameter(f"{name!r} is not a rule or section; {hint(name, SECTIONS)}", param_hint="--only")
 
 
 @rules.command()
@@ -146,20 +156,25 @@ def _print_rules(book: Rulebook, file: str | None, day: date, shown: list[str], 
         return
     console = _console()
     console.print(_clean(f"{file or 'The built-in rulebook'} on {day} in {book.time_zone}, digest {book.digest[:12]}"))
+    for title, first_column, names in _groups(book, shown):
+        if names:
+            console.print()
+            console.print(_rules_table(book, names, at, title, first_column))
+
+
+def _groups(book: Rulebook, shown: list[str]) -> tuple[tuple[str, str, list[str]], ...]:
+    """The tables that show the sections: the title, the heading of the first column, and the sections of each."""
     judged = [name for name in shown if name in book.families]
     judged.sort(key=lambda name: (FAMILIES.index(book.families[name]), name))
     ladders = [name for name in shown if name.startswith("ladder.")]
     rooms_and_hosts = [name for name in shown if name in ("rooms", "hosts")]
     others = [name for name in shown if name not in {*judged, *ladders, *rooms_and_hosts}]
-    for title, first, names in (
+    return (
         ("Room rules", "rule", judged),
         ("Ladders: what the nth violation of a family leads to", "ladder", ladders),
         ("All rooms and hosts", "section", rooms_and_hosts),
         ("Everything else", "section", others),
-    ):
-        if names:
-            console.print()
-            console.print(_rules_table(book, names, at, title, first))
+    )
 
 
 def _rules_table(book: Rulebook, names: list[str], at: int, title: str, first_column: str) -> Table:
@@ -226,23 +241,25 @@ def _changes_table(changes: list[LimitChange], title: str) -> Table:
     table = Table(title=_clean(title), title_justify="left", title_style="bold")
     for column in ("from", "rule", "number", "was", "is", "source"):
         table.add_column(column, overflow="fold", no_wrap=column in ("from", "rule", "number"))
-    last: tuple[str, str | None] | None = None
-    for change in changes:
-        here = (change.section, change.effective_date)
-        if last is not None and here != last:
+    for number, (_, group) in enumerate(itertools.groupby(changes, _dated_section)):
+        if number > 0:
             table.add_section()
-        new = here != last
-        last = here
-        was, now = ("–" if value is None else format_leaf(change.key, value) for value in (change.was, change.now))
-        table.add_row(
-            (change.effective_date or "always") if new else "",
-            _clean(change.section) if new else "",
-            _clean(change.key),
-            _clean(was),
-            _clean(now),
-            _clean(change.citation or "") if new else "",
-        )
+        for index, change in enumerate(group):
+            table.add_row(*_change_cells(change, first=index == 0))
     return table
+
+
+def _dated_section(change: LimitChange) -> tuple[str, str | None]:
+    return change.section, change.effective_date
+
+
+def _change_cells(change: LimitChange, *, first: bool) -> list[str | Text]:
+    """The cells of a change; date, section and source stand only in the `first` row of a dated section."""
+    was, now = ("–" if value is None else format_leaf(change.key, value) for value in (change.was, change.now))
+    numbers = [_clean(change.key), _clean(was), _clean(now)]
+    if not first:
+        return ["", "", *numbers, ""]
+    return [change.effective_date or "always", _clean(change.section), *numbers, _clean(change.citation or "")]
 
 
 def _as_json(change: LimitChange) -> dict[str, Any]:

@@ -157,28 +157,21 @@ def simulate(
     vigil simulate --out day.jsonl.zst --rooms 50 --duration 1h --manifest faults.jsonl
     vigil simulate --broker localhost:9092 --rooms 30 --manifest faults.jsonl
     """
-    if (broker is None) == (out is None):
-        raise click.UsageError("Give either --out FILE (- for standard output) or --broker HOST:PORT.")
     context = click.get_current_context()
-    _only_with(context, "--broker", broker is not None, ("speed", "rate", "backlog"))
-    _only_with(context, "--out", out is not None, ("partitions",))
+    _check_destination(context, broker, out)
     if duration is None and not _given(context, "duration") and out is not None:
         duration = 600.0
     if start is None:
         start = RECORDED_START if out is not None else wall_ms() - round(backlog * 1000)
-    try:
-        simulation = Simulation(
-            start_ms=start,
-            duration_s=duration,
-            disorder_ms=round(disorder * 1000),
-            fault_every_s=fault_every,
-            rfq_every_s=rfq_every,
-            history_days=history / 86_400,
-            **settings,
-        )
-    except InvalidSimulationError as error:
-        name = _SETTINGS.get(error.setting, error.setting.replace("_", "-"))
-        raise click.BadParameter(error.text, param_hint=f"--{name}") from error
+    simulation = _simulation(
+        start_ms=start,
+        duration_s=duration,
+        disorder_ms=round(disorder * 1000),
+        fault_every_s=fault_every,
+        rfq_every_s=rfq_every,
+        history_days=history / 86_400,
+        **settings,
+    )
     try:
         with _manifest_to(manifest) as faults, _progress(simulation) as progress:
             if out is not None:
@@ -194,8 +187,25 @@ def simulate(
     click.echo(f"{sent:,} messages, {faults.number:,} planned faults{faults.where}", err=True)
 
 
+def _simulation(**settings: Any) -> Simulation:
+    """Return the simulation with these settings; raise BadParameter naming the option that is invalid."""
+    try:
+        return Simulation(**settings)
+    except InvalidSimulationError as error:
+        name = _SETTINGS.get(error.setting, error.setting.replace("_", "-"))
+        raise click.BadParameter(error.text, param_hint=f"--{name}") from error
+
+
 def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+def _check_destination(context: click.Context, broker: str | None, out: str | None) -> None:
+    """Raise UsageError unless there is one destination and every option that was given is one of its options."""
+    if (broker is None) == (out is None):
+        raise click.UsageError("Give either --out FILE (- for standard output) or --broker HOST:PORT.")
+    _only_with(context, "--broker", broker is not None, ("speed", "rate", "backlog"))
+    _only_with(context, "--out", out is not None, ("partitions",))
 
 
 def _only_with(context: click.Context, other: str, given: bool, names: tuple[str, ...]) -> None:

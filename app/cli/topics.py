@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 import click
+from rich.console import Console
 from rich.text import Text
 
 from vigil.app.cli.common import OperatorError, settings_options
@@ -52,17 +53,26 @@ async def _look(settings: Settings, *, create: bool) -> list[TopicLine]:
 def _show(lines: list[TopicLine]) -> None:
     out, rows = console(), table("topic", "", "shards", "partitions", "clean-up", "")
     for line in lines:
-        found = line.found
-        actual = "" if found is None else "unknown" if found.config is None else clean_up(found.config)
-        rows.add_row(
-            line.topic,
-            line.kind,
-            line.subject or "",
-            "" if found is None else f"{found.partitions}, {_replicas(found.replicas)}",
-            actual or ("" if found is None else line.clean_up and "the broker's default"),
-            Text(line.level, style=_STYLES[line.level]),
-        )
+        rows.add_row(*_cells(line))
     out.print(rows)
+    _print_findings(out, lines)
+    missing = sum(line.level == "missing" for line in lines)
+    if missing:
+        out.print(f"{missing} of {len(lines)} topics are missing: vigil topics --create creates them.")
+
+
+def _cells(line: TopicLine) -> list[str | Text]:
+    partitions, policy = "", ""
+    if line.found is not None:
+        partitions = f"{line.found.partitions}, {_replicas(line.found.replicas)}"
+        policy = "unknown" if line.found.config is None else clean_up(line.found.config)
+        policy = policy or (line.clean_up and "the broker's default")
+    level = Text(line.level, style=_STYLES[line.level])
+    return [line.topic, line.kind, line.subject or "", partitions, policy, level]
+
+
+def _print_findings(out: Console, lines: list[TopicLine]) -> None:
+    """Print each finding and its remedy once: topics of one subject share some."""
     printed = set()
     for line in lines:
         for finding in line.findings:
@@ -71,9 +81,6 @@ def _show(lines: list[TopicLine]) -> None:
                 where = "" if finding.words.startswith("the topics of") else f"{line.topic}: "
                 out.print(Text(f"{finding.level}: ", style=_STYLES[finding.level]) + f"{where}{finding.words}")
                 out.print(Text(f"      {finding.remedy}"), soft_wrap=True)
-    missing = sum(line.level == "missing" for line in lines)
-    if missing:
-        out.print(f"{missing} of {len(lines)} topics are missing: vigil topics --create creates them.")
 
 
 def _replicas(number: int) -> str:

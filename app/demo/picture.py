@@ -6,7 +6,8 @@ notices                             the latest
 totals, how to stop it              always
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -125,23 +126,14 @@ class _Frame:
         for name in ("room", "condition", "runs for", "left"):
             table.add_column(name, justify="right" if name in ("runs for", "left") else "left")
         now = self._now
-        rows: list[tuple[int, str, str, int]] = []
-        for room in self._view.rooms.values():
-            if room["stream"] == "ended":
-                continue
-            rows += [(each["due"], room["room_id"], each["rule"], each["since"]) for each in room["open"]]
-            rows += [
-                (each["due"], room["room_id"], f"{each['buyer_tier'] or 'buyer'} waits", each["since"])
-                for each in room["waiting"]
-            ]
+        rows = [row for room in self._view.rooms.values() if room["stream"] != "ended" for row in _at_risk(room)]
         for due, room_id, what, since in sorted(row for row in rows if row[0] > now)[:most]:
             left = (due - now) / 1000
-            style = "bold red" if left < 10 else "yellow" if left < 60 else ""
             table.add_row(
                 Text(plain(room_id, 40)),
                 Text(what),
                 f"{(now - since) / 1000:.0f} s",
-                Text(f"{left:.0f} s", style=style),
+                Text(f"{left:.0f} s", style=_urgency_style(left)),
             )
         return table
 
@@ -184,6 +176,20 @@ class _Frame:
             table.box = None
             table.pad_edge = False
         return table
+
+
+def _at_risk(room: dict[str, Any]) -> Iterator[tuple[int, str, str, int]]:
+    """What runs in a room: when it is due, the room, what it is, and since when it runs."""
+    for each in room["open"]:
+        yield each["due"], room["room_id"], each["rule"], each["since"]
+    for each in room["waiting"]:
+        yield each["due"], room["room_id"], f"{each['buyer_tier'] or 'buyer'} waits", each["since"]
+
+
+def _urgency_style(left_s: float) -> str:
+    if left_s < 10:
+        return "bold red"
+    return "yellow" if left_s < 60 else ""
 
 
 def _rate(value: float | None) -> str:

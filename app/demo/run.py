@@ -190,19 +190,7 @@ class Demo:
         try:
             with live or contextlib.nullcontext():
                 while not self._stop.is_set():
-                    fetched = await consumer.getmany(timeout_ms=250, max_records=2000)
-                    received = [
-                        (tp.topic, record.key, None if record.value is None else orjson.loads(record.value))
-                        for tp, records in fetched.items()
-                        for record in records
-                    ]
-                    for line in lines(self.view, received):
-                        if live is None:
-                            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-                    if self._first is None and self.view.verdicts:
-                        self._first = time.monotonic() - self._began
-                    if live is not None:
-                        live.update(self.picture(self._console), refresh=True)
+                    await self._show_next(consumer, live)
                     if self._stop.is_set():
                         return
                     await parts.all_run()
@@ -210,6 +198,17 @@ class Demo:
                         return
         finally:
             await consumer.stop()
+
+    async def _show_next(self, consumer: AIOKafkaConsumer, live: Live | None) -> None:
+        """Show the outputs that have arrived: as a picture of the whole, or without `live` as lines."""
+        received = await _received(consumer)
+        for line in lines(self.view, received):
+            if live is None:
+                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if self._first is None and self.view.verdicts:
+            self._first = time.monotonic() - self._began
+        if live is not None:
+            live.update(self.picture(self._console), refresh=True)
 
     def _time_is_over(self) -> bool:
         limit = self._options.for_s
@@ -224,6 +223,16 @@ class Demo:
         console = f"console {self.url} · " if self.url else ""
         metrics = f"metrics http://127.0.0.1:{self._web_port}/metrics"
         return f"running for {time.monotonic() - self._began:.0f} s{first}\n{console}{metrics} · Ctrl-C to stop"
+
+
+async def _received(consumer: AIOKafkaConsumer) -> list[tuple[str, bytes | None, Any]]:
+    """The topic, key and decoded value of each record that has arrived; wait for one at most 250 ms."""
+    fetched = await consumer.getmany(timeout_ms=250, max_records=2000)
+    return [
+        (tp.topic, record.key, None if record.value is None else orjson.loads(record.value))
+        for tp, records in fetched.items()
+        for record in records
+    ]
 
 
 def _is_free(port: int) -> bool:

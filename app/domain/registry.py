@@ -33,13 +33,10 @@ class Registry:
         """By subject: the topics that it reads, in order of precedence."""
         self.readers: Final = _by_topic(self.sources)
         """By topic: the subject that reads it."""
-        self.writers: Final = _by_topic({name: _topics(subject) for name, subject in self.subjects.items()})
+        self.writers: Final = _by_topic(_written(self.subjects.values()))
         """By topic: the subject that writes it."""
         self._check()
-        declared = {output.topic: output for subject in self.subjects.values() for output in subject.outputs}
-        self.outputs: Final[Mapping[str, OutputTopic]] = {
-            name: declared[name] for name in self.topics if name in declared
-        }
+        self.outputs: Final[Mapping[str, OutputTopic]] = _outputs(self.subjects.values(), self.topics)
         """By topic, in the order of the catalogue: every output but dead letters."""
         self.replayed: Final = tuple(output for output in self.outputs.values() if output.replayed)
         """The outputs that consumers see, in the order of the catalogue."""
@@ -49,11 +46,9 @@ class Registry:
         """The outputs that the latency promise holds for."""
         self.depends_on: Final = {name: self._dependencies(name) for name in self.subjects}
         """By subject: the subjects that write its internal sources, but for those that feed back."""
-        self.upstream: Final = {name: feeding for name in self.subjects if (feeding := self._upstream(name))}
+        self.upstream: Final = self._upstream_of_all()
         """By subject that depends on others: every topic from which what it reads is made."""
-        self.sections: Final[Mapping[str, type[Struct]]] = {
-            name: kind for subject in self.subjects.values() for name, kind in subject.sections.items()
-        }
+        self.sections: Final[Mapping[str, type[Struct]]] = _sections(self.subjects.values())
         """The rulebook's sections, and the types of their limits."""
 
     def machines(
@@ -71,6 +66,9 @@ class Registry:
         order = list(self.subjects)
         writers = (self.writers[topic] for topic in self.sources[name] if topic in self.writers)
         return tuple(writer for writer in writers if order.index(writer) < order.index(name))
+
+    def _upstream_of_all(self) -> dict[SubjectName, tuple[str, ...]]:
+        return {name: feeding for name in self.subjects if (feeding := self._upstream(name))}
 
     def _upstream(self, name: SubjectName) -> tuple[str, ...]:
         order = list(self.subjects)
@@ -98,8 +96,20 @@ class Registry:
                 raise ValueError(f"the topic {topic_name} is not in the catalogue")
 
 
-def _topics(subject: Subject) -> tuple[str, ...]:
-    return tuple(output.topic for output in subject.outputs)
+def _written(subjects: Iterable[Subject]) -> dict[SubjectName, list[str]]:
+    """By subject: the topics that it writes."""
+    return {subject.name: [output.topic for output in subject.outputs] for subject in subjects}
+
+
+def _outputs(subjects: Iterable[Subject], order: Iterable[str]) -> dict[str, OutputTopic]:
+    """The declared outputs by topic, in the order of the topics in `order`."""
+    declared = {output.topic: output for subject in subjects for output in subject.outputs}
+    return {topic: declared[topic] for topic in order if topic in declared}
+
+
+def _sections(subjects: Iterable[Subject]) -> dict[str, type[Struct]]:
+    """The rulebook's sections of all subjects, and the types of their limits."""
+    return {name: kind for subject in subjects for name, kind in subject.sections.items()}
 
 
 def _by_topic(topics: Mapping[SubjectName, Iterable[str]]) -> dict[str, SubjectName]:

@@ -75,11 +75,7 @@ async def check_rights(settings: Settings, rights: Sequence[Acl], who: str = "th
     admin = new_admin(settings, "rights")
     try:
         await admin.start()
-        allowed = await _allowed_topics(admin, sorted({right.name for right in rights if right.kind == "topic"}))
-        missing = [right for right in rights if right.kind == "topic" and not _allows(allowed, right)]
-        for right in rights:
-            if right.kind == "group" and not await _may_join(admin, right.name):
-                missing.append(right)
+        missing = [*await _missing_on_topics(admin, rights), *await _missing_on_groups(admin, rights)]
     except (KafkaError, OSError) as error:  # it went away since the topics were asked for
         raise SettingsError(
             f"rights: Kafka at {settings.broker} did not tell of them: {error}; is it running and well? "
@@ -91,6 +87,16 @@ async def check_rights(settings: Settings, rights: Sequence[Acl], who: str = "th
         listed = ", ".join(f"{right.operation} on {right.kind} {right.name}" for right in missing)
         who = settings.sasl_username or who
         raise SettingsError(f"rights: {who} may not {listed}; grant what docs/security.md lists, with kafka-acls")
+
+
+async def _missing_on_topics(admin: Any, rights: Sequence[Acl]) -> list[Acl]:
+    on_topics = [right for right in rights if right.kind == "topic"]
+    allowed = await _allowed_topics(admin, sorted({right.name for right in on_topics}))
+    return [right for right in on_topics if not _allows(allowed, right)]
+
+
+async def _missing_on_groups(admin: Any, rights: Sequence[Acl]) -> list[Acl]:
+    return [right for right in rights if right.kind == "group" and not await _may_join(admin, right.name)]
 
 
 def _allows(allowed: Mapping[str, int], right: Acl) -> bool:

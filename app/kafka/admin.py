@@ -132,12 +132,7 @@ def _plan(
         changelog = changelog_of(settings.app_id, subject)
         names = [*source_topics, changelog]
         found = {name: existing[name] for name in names if name in existing}
-        if len(set(found.values())) > 1:
-            listed = ", ".join(f"{name} has {count}" for name, count in sorted(found.items()))
-            raise SettingsError(
-                f"topics: the topics of the {subject} shards must have the same number of partitions, but {listed}; "
-                "create them anew with one number, or correct the one that differs"
-            )
+        _check_equal(subject, found)
         count = counts[subject] = next(iter(found.values()), settings.partitions)
         for name in names:
             if name not in existing:
@@ -146,3 +141,13 @@ def _plan(
         if name not in existing and name not in missing:
             missing[name] = (settings.partitions, config)
     return counts, missing
+
+
+def _check_equal(subject: SubjectName, partitions: Mapping[str, int]) -> None:
+    """Raise SettingsError where the topics of a subject differ in their number of partitions."""
+    if len(set(partitions.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in sorted(partitions.items()))
+        raise SettingsError(
+            f"topics: the topics of the {subject} shards must have the same number of partitions, but {listed}; "
+            "create them anew with one number, or correct the one that differs"
+        )

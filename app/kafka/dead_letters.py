@@ -56,15 +56,23 @@ class DeadLetterFilter(NamedTuple):
 
     def matches(self, letter: DeadLetterRecord) -> bool:
         """Whether the dead letter fulfils every condition."""
-        envelope = letter.envelope
+        return self._selects_message(letter) and self._selects_rejection(letter.envelope)
+
+    def _selects_message(self, letter: DeadLetterRecord) -> bool:
+        """Whether the message that was rejected is one of those wanted."""
         return (
-            (self.topic is None or envelope.topic == self.topic)
-            and (self.reason is None or envelope.reason == self.reason)
+            (self.topic is None or letter.envelope.topic == self.topic)
             and (self.key is None or letter.key == self.key.encode())
+            and (self.place is None or letter.place == self.place)
+        )
+
+    def _selects_rejection(self, envelope: DeadLetter) -> bool:
+        """Whether it was rejected for the wanted reason and at a wanted time."""
+        return (
+            (self.reason is None or envelope.reason == self.reason)
             and (self.since is None or envelope.at >= self.since)
             and (self.until is None or envelope.at < self.until)
             and (self.text is None or self.text in envelope.detail)
-            and (self.place is None or letter.place == self.place)
         )
 
 

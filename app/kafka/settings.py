@@ -177,11 +177,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
         file = Path(environment[FILE])
     given = {} if file is None else _in_file(file)
     given |= _in_environment(environment)
-    given |= {
-        key: _Given(value, f"--{key.replace('_', '-')}", strict=True)
-        for key, value in options.items()
-        if value is not None
-    }
+    given |= _in_options(options)
     settings = Settings(**{key: _converted(key, value) for key, value in given.items()})
     places = {key: value.place for key, value in given.items()}
     _check_credentials(settings)
@@ -214,6 +210,14 @@ def _in_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
             if near:  # names that are less similar may belong to others: Kubernetes sets variables of its own
                 raise SettingsError(f"{name} is not a setting; did you mean {PREFIX}{near[0].upper()}?")
     return given
+
+
+def _in_options(options: Mapping[str, Any]) -> dict[str, _Given]:
+    return {
+        key: _Given(value, f"--{key.replace('_', '-')}", strict=True)
+        for key, value in options.items()
+        if value is not None
+    }
 
 
 def _converted(key: str, given: _Given) -> Any:

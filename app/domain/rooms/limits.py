@@ -1,6 +1,7 @@
 """The effective limits of rooms: the rulebook's room sections, prepared for each stretch of time without a change."""
 
 import bisect
+from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec import Struct
@@ -46,8 +47,7 @@ class EffectiveLimits:
         """`rules`: judge these only; None: all."""
         self._rulebook = rulebook
         self._rules = frozenset(RULES) if rules is None else rules
-        sections = ["rooms", *RULES]
-        self._starts = sorted({version.start for section in sections for version in rulebook.versions(section)})
+        self._starts = _version_starts(rulebook)
         # Before the first day no rule is in force; the limits that are no rule's hold as from that day on.
         self._limits = [
             self._limits_of(start, until)
@@ -57,8 +57,7 @@ class EffectiveLimits:
         self.longest_comment_memory_ms = 1000 * max(limits.comment_memory_s for limits in rooms)
         self.longest_presence_ms = 1000 * max(limits.presence_s for limits in rooms)
         self.most_engaged_comments = max(limits.engaged_comments for limits in rooms)
-        spoken = [rule for limits in self._limits for rule in limits.spoken.values()]
-        self.longest_again_ms = max((rule.again_ms for rule in spoken), default=0)
+        self.longest_again_ms = _longest_again_ms(self._limits)
         self.repeats = self._repeats() if REPEATS in self._rules else ()
         """The versions of the rule about near-identical comments, oldest first."""
 
@@ -124,15 +123,19 @@ class EffectiveLimits:
         )
 
     def _conditions(self, when: int, rooms: RoomLimits) -> ConditionRules:
-        rules = [rule for rule in RULES.values() if rule.id in self._rules]
+        rules = self._judged_rules()
         conditions = [self._condition(rule, rule.holds, when, rooms) for rule in rules if rule.holds is not None]
         labelled = {rule.id: self._condition(rule, _BY_LABEL, when, rooms) for rule in rules if rule.frame_labels}
         return ConditionRules(
-            live=tuple((rule.holds, rule.limits, rule) for rule in conditions),
-            disconnected=tuple((rule.holds, rule.limits, rule) for rule in conditions if rule.spans_disconnect),
+            live=_checks(conditions),
+            disconnected=_checks(rule for rule in conditions if rule.spans_disconnect),
             by_id={rule.id: rule for rule in conditions} | labelled,
             labels={label: labelled[rule] for label, rule in frame_labels().items() if rule in labelled},
         )
+
+    def _judged_rules(self) -> list[Rule]:
+        """The rules of rooms that are judged, in the order of the table."""
+        return [rule for rule in RULES.values() if rule.id in self._rules]
 
     def _condition(self, rule: Rule, holds: Holds, when: int, rooms: RoomLimits) -> ConditionRule:
         version, name, in_force = self._version(rule.id, when)
@@ -148,3 +151,19 @@ class EffectiveLimits:
             spans_disconnect=rule.spans_disconnect,
             restarted_by_reception=rule.restarted_by_reception,
         )
+
+
+def _version_starts(rulebook: Rulebook) -> list[int]:
+    """Every instant at which a section of rooms changes, ms since the epoch, oldest first."""
+    sections = ["rooms", *RULES]
+    return sorted({version.start for section in sections for version in rulebook.versions(section)})
+
+
+def _longest_again_ms(limits: Iterable[LimitsAt]) -> int:
+    """The longest `again_ms` of all spoken rules; 0 if there is none."""
+    return max((rule.again_ms for each in limits for rule in each.spoken.values()), default=0)
+
+
+def _checks(conditions: Iterable[ConditionRule]) -> tuple[tuple[Holds, Any, ConditionRule], ...]:
+    """The rules, each with the condition and limits that are evaluated for every frame."""
+    return tuple((rule.holds, rule.limits, rule) for rule in conditions)

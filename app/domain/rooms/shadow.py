@@ -160,22 +160,34 @@ class ShadowedRoomMachine(RoomEventMachine):
         self._digest = "" if candidate is None else candidate.digest
 
     def load(self, key: str, chunks: StateChunks) -> RoomState | ShadowedRoom:
-        own: dict[bytes, bytes] = {}
-        stored: dict[bytes, bytes] = {}
-        for name, chunk in chunks.items():
-            if name.startswith(PREFIX):
-                stored[name] = chunk
-            elif name or chunk:  # an empty main record stands for a room that has expired
-                own[name] = chunk
-        if self._shadows is None and stored:
+        own, stored = _split(chunks)
+        if self._shadows is not None:
+            return self._load_both(self._shadows, key, own, stored)
+        if stored:
             return DroppedShadow(key, self._limits, own, stored)
+        return RoomState(key, self._limits, False, own)
+
+    def _load_both(
+        self, shadows: RoomMachine, key: str, own: StateChunks, stored: Mapping[bytes, bytes]
+    ) -> ShadowedRoom:
+        """A room and its shadow; the shadow starts afresh if what is `stored` is not of the present candidate."""
         room = RoomState(key, self._limits, False, own)
-        if self._shadows is None:
-            return room
         snapshot = _SNAPSHOT.decode(stored[PREFIX]) if PREFIX in stored else None
         if snapshot is None or snapshot.digest != self._digest:
-            return ShadowedRoom(room, self._shadows.load(key, {}), self._digest, None, stored)
-        shadow_chunks = {name[len(PREFIX) :]: chunk for name, chunk in stored.items() if name != PREFIX}
+            return ShadowedRoom(room, shadows.load(key, {}), self._digest, None, stored)
+        chunks = {name[len(PREFIX) :]: chunk for name, chunk in stored.items() if name != PREFIX}
         if snapshot.main is not None:
-            shadow_chunks[b""] = snapshot.main
-        return ShadowedRoom(room, self._shadows.load(key, shadow_chunks), self._digest, snapshot, ())
+            chunks[b""] = snapshot.main
+        return ShadowedRoom(room, shadows.load(key, chunks), self._digest, snapshot, ())
+
+
+def _split(chunks: StateChunks) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+    """The chunks of the room itself, and those of its shadow."""
+    own: dict[bytes, bytes] = {}
+    stored: dict[bytes, bytes] = {}
+    for name, chunk in chunks.items():
+        if name.startswith(PREFIX):
+            stored[name] = chunk
+        elif name or chunk:  # an empty main record stands for a room that has expired
+            own[name] = chunk
+    return own, stored

@@ -1,6 +1,6 @@
 """The hosts part of the rulebook as types: the enforcement ladder of each family, and how long verdicts count."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
 from msgspec import Meta, Struct
@@ -131,17 +131,26 @@ def conflicts(
     must be rules of the ladder's family: a misspelled one would have no effect.
     """
     remember_days = min(version.limits.remember_days for version in sections["hosts"])
-    remembered = f"than verdicts are remembered: [hosts] remember_days = {remember_days}"
     for family in FAMILIES:
         name = f"ladder.{family}"
+        rules = {rule for rule, heading in headings.items() if heading.family == family}
         for version in sections[name]:
             ladder: Ladder = version.limits
-            day = version.effective_date
-            if ladder.window_days is not None and ladder.window_days > remember_days:
-                yield Conflict(name, day, "window_days", f"is {ladder.window_days}, longer {remembered}")
-            if any(rung.ban_days is not None and rung.ban_days > remember_days for rung in ladder.rungs):
-                yield Conflict(name, day, "rungs", f"has a ban longer {remembered}")
-            for rule in ladder.always_close:
-                if rule not in headings or headings[rule].family != family:
-                    text = f"names {rule!r}, which is no rule of the family {family}"
-                    yield Conflict(name, day, "always_close", text)
+            for key, text in (*_too_long(ladder, remember_days), *_unknown_rules(ladder, family, rules)):
+                yield Conflict(name, version.effective_date, key, text)
+
+
+def _too_long(ladder: Ladder, remember_days: int) -> Iterator[tuple[str, str]]:
+    """The keys of a ladder whose days are more than verdicts are remembered, each with what is wrong."""
+    remembered = f"than verdicts are remembered: [hosts] remember_days = {remember_days}"
+    if ladder.window_days is not None and ladder.window_days > remember_days:
+        yield "window_days", f"is {ladder.window_days}, longer {remembered}"
+    if any(rung.ban_days is not None and rung.ban_days > remember_days for rung in ladder.rungs):
+        yield "rungs", f"has a ban longer {remembered}"
+
+
+def _unknown_rules(ladder: Ladder, family: str, rules: Container[str]) -> Iterator[tuple[str, str]]:
+    """A key and what is wrong for each name in `always_close` that is none of the family's `rules`."""
+    for rule in ladder.always_close:
+        if rule not in rules:
+            yield "always_close", f"names {rule!r}, which is no rule of the family {family}"

@@ -99,13 +99,18 @@ def _shown(path: Path) -> str:
     """`[black-screen.from.2022-07-19] lasts_s`, `[ladder.obs.from.2022-07-19] rungs[0].steps`."""
     if path == ("time_zone",):
         return "time_zone"
-    sections = [n for n in range(1, len(path) + 1) if ".".join(str(part) for part in path[:n]) in SECTIONS]
-    depth = sections[-1] if sections else len(path)
+    depth = _section_depth(path)
     if path[depth : depth + 1] == ("from",):
         depth += 2
     table = ".".join(_key(part) for part in path[:depth])
     rest = "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path[depth:])
     return f"[{table}]" + (f" {rest.removeprefix('.')}" if rest else "")
+
+
+def _section_depth(path: Path) -> int:
+    """How many parts of a path name its section: those of the longest name that is one; all if there is none."""
+    depths = (n for n in range(len(path), 0, -1) if ".".join(map(str, path[:n])) in SECTIONS)
+    return next(depths, len(path))
 
 
 def _key(part: str | int) -> str:
@@ -147,8 +152,7 @@ class _Reading:
         for name in SECTIONS:
             path = tuple(name.split("."))
             if name not in found:
-                what = "a rule without numbers cannot be judged" if name in RULES else "its numbers are needed"
-                self.reject(path, f"is missing: {what}; add [{name}] and [{name}.from.YYYY-MM-DD]")
+                self.reject_missing(name, path)
                 continue
             table = found[name]
             if table is not None:
@@ -156,11 +160,21 @@ class _Reading:
                 dated = self.dated_tables(name, path, table, headings[name].description)
                 sections[name] = [] if zone is None else _versions(dated, zone)
         if not self.problems:
-            for section, effective_date, key, text in hosts.conflicts(sections, headings):
-                self.reject((*section.split("."), "from", effective_date, key), text)
+            self.reject_conflicts(sections, headings)
         if self.problems or zone is None:
             return None
         return Rulebook(sections, headings, zone)
+
+    def reject_missing(self, name: str, path: Path) -> None:
+        what = "a rule without numbers cannot be judged" if name in RULES else "its numbers are needed"
+        self.reject(path, f"is missing: {what}; add [{name}] and [{name}.from.YYYY-MM-DD]")
+
+    def reject_conflicts(
+        self, sections: Mapping[str, Sequence[EffectiveVersion[Any]]], headings: Mapping[str, SectionHeading]
+    ) -> None:
+        """Reject what contradicts another section; call this only for sections that are complete."""
+        for section, effective_date, key, text in hosts.conflicts(sections, headings):
+            self.reject((*section.split("."), "from", effective_date, key), text)
 
     def zone(self, raw: dict[str, Any]) -> ZoneInfo | None:
         name = raw.get("time_zone")

@@ -104,11 +104,7 @@ def _check(value: object, kind: Annotation, path: Path) -> Iterator[Problem]:
     """The problems of a value of any kind."""
     bare = _bare(kind)
     if _is_union(bare):
-        structural = [option for option in _options(bare) if _is_meant_for(option, value)]
-        if len(structural) == 1:
-            yield from _check(value, structural[0], path)
-        else:
-            yield from _check_single(value, kind, path)
+        yield from _check_union(value, kind, path)
     elif _is_struct(bare):
         yield from _check_struct(value, bare, path)
     elif isinstance(value, list) and _is_list(bare):
@@ -116,6 +112,15 @@ def _check(value: object, kind: Annotation, path: Path) -> Iterator[Problem]:
     elif isinstance(value, dict) and get_origin(bare) in (dict, Mapping):
         for key, inner in value.items():
             yield from _check(inner, get_args(bare)[1], (*path, key))
+    else:
+        yield from _check_single(value, kind, path)
+
+
+def _check_union(value: object, kind: Annotation, path: Path) -> Iterator[Problem]:
+    """The problems of a value of several kinds: those of the one kind that a table or list can be meant for."""
+    structural = [option for option in _options(_bare(kind)) if _is_meant_for(option, value)]
+    if len(structural) == 1:
+        yield from _check(value, structural[0], path)
     else:
         yield from _check_single(value, kind, path)
 
