@@ -191,9 +191,8 @@ CURVES: Final[Mapping[str, str]] = {
 def point(value: int | float, in_force: bool, other: Outcome, changes: Comparison, hosts: int) -> Point:
     """One point of a curve; `hosts`: for how many anything would change."""
     active = [action for action in other.actions.values() if action.status == "active"]
-    bans = [days for action in active for step, days in action.sanctions if step == "ban"]
-    predicted = [score.predicted for score in other.scores.values() if score.predicted is not None]
-    assessed = [score.assessed.score for score in other.scores.values() if score.assessed is not None]
+    bans = _bans(active)
+    scores = other.scores.values()
     return Point(
         value=value,
         in_force=in_force,
@@ -203,19 +202,26 @@ def point(value: int | float, in_force: bool, other: Outcome, changes: Compariso
         moved=len(changes.verdicts.moved),
         actions=len(active),
         bans=len(bans),
-        ban_days=sum(days or 0 for days in bans),
+        ban_days=sum(bans),
         hosts_banned=len({action.host_id for action in active if "ban" in action.steps}),
         hosts_touched=hosts,
         scores_moved=len(changes.scores),
-        predicted=_mean(predicted),
-        assessed=_mean(assessed),
+        predicted=_mean(score.predicted for score in scores),
+        assessed=_mean(score.assessed.score for score in scores if score.assessed is not None),
         pins_granted=sum(pin.decision == "granted" for pin in other.pins.values()),
-        others=sum(len(bodies) for each in changes.others.values() for bodies in each),
+        others=sum(each.number for each in changes.others.values()),
     )
 
 
-def _mean(numbers: Sequence[int]) -> float | None:
-    return round(sum(numbers) / len(numbers), 3) if numbers else None
+def _bans(actions: Iterable[Action]) -> list[int]:
+    """The days of each ban; 0 where it has none."""
+    return [days or 0 for action in actions for step, days in action.sanctions if step == "ban"]
+
+
+def _mean(numbers: Iterable[int | None]) -> float | None:
+    """The mean of the numbers that are known; None where none is."""
+    known = [number for number in numbers if number is not None]
+    return round(sum(known) / len(known), 3) if known else None
 
 
 def curve(points: Sequence[Point]) -> str:

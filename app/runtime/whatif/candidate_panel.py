@@ -99,23 +99,22 @@ class CandidatePanel(KeyStateDefaults[RoomEvent]):
     def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
         new = self._base.expired()
         self._base.apply(event, watermark, collector)
-        at, applied = event.at, False
-        live = type(event) is FrameStatus and event.stream == "live"
-        entry = type(event) is BuyerEntry
-        if type(event) is Comment and event.author_role == "buyer" and not new:
-            return
-        for judge, own in self._judges:
-            if not new:
-                if live:
-                    if at < judge.calm_until and not judge.begins(event):  # type: ignore[arg-type]
-                        continue
-                elif entry and not judge.greets:
-                    continue
+        judges = self._judges if new else self._concerned(event)
+        for judge, own in judges:
             own.now = collector.now
             judge.apply(event, watermark, own)
-            applied = True
-        if applied:
+        if judges:
             self._reschedule()
+
+    def _concerned(self, event: RoomEvent) -> Sequence[tuple[CandidateRoom, OutputCollector]]:
+        """The candidates' rooms that an event of a known room may change."""
+        if isinstance(event, FrameStatus):
+            if event.stream != "live":
+                return self._judges
+            return [each for each in self._judges if event.at >= each[0].calm_until or each[0].begins(event)]
+        if isinstance(event, BuyerEntry):
+            return [each for each in self._judges if each[0].greets]
+        return () if event.author_role == "buyer" else self._judges
 
     def next_timer(self) -> int:
         due = self._base.next_timer()

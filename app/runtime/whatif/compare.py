@@ -9,9 +9,9 @@ An action of a verdict that moved is compared with the action of the verdict tha
 verdicts were overturned) impose nothing and do not count.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +24,7 @@ VerdictPair = tuple[Verdict, Verdict]
 ActionPair = tuple[Action, Action]
 PinPair = tuple[PinDecision, PinDecision]
 BodyPair = tuple[Struct, Struct]
+S = TypeVar("S", bound=Struct)
 
 COMPARED: Final = frozenset({"verdict", "notice", "enforcement", "supplier-score", "pin-decision"})
 """Topics with a comparison of their own."""
@@ -39,6 +40,10 @@ class Verdicts(NamedTuple):
     moved: list[VerdictPair]
     restated: list[VerdictPair]
 
+    @property
+    def nothing(self) -> bool:
+        return not any(self[2:])
+
 
 class Actions(NamedTuple):
     """What became of the base's actions that stand at the end; pairs are (was, is)."""
@@ -49,6 +54,10 @@ class Actions(NamedTuple):
     gone: list[Action]
     moved: list[ActionPair]
     changed: list[ActionPair]
+
+    @property
+    def nothing(self) -> bool:
+        return not any(self[2:])
 
 
 class ScoreChange(NamedTuple):
@@ -80,6 +89,10 @@ class OtherChanges(NamedTuple):
     changed: list[BodyPair]
 
     @property
+    def number(self) -> int:
+        return len(self.added) + len(self.gone) + len(self.changed)
+
+    @property
     def nothing(self) -> bool:
         return not any(self)
 
@@ -102,74 +115,77 @@ class Comparison(NamedTuple):
     @property
     def nothing(self) -> bool:
         """True if the candidate publishes what the base publishes."""
-        verdicts, actions = self.verdicts, self.actions
-        return not (
-            verdicts.added or verdicts.gone or verdicts.moved or verdicts.restated
-            or actions.added or actions.gone or actions.moved or actions.changed
-            or self.scores or self.pins or self.pins_added or self.pins_gone or self.notices or self.others
-        )  # fmt: skip
+        return self.verdicts.nothing and self.actions.nothing and not any(self[2:])
 
 
 def compare(base: Outcome, other: Outcome) -> Comparison:
     """What `other` has that differs from `base`."""
     verdicts = _verdicts(base.verdicts, other.verdicts)
-    scores = [
-        ScoreChange(base.scores.get(supplier), other.scores.get(supplier))
-        for supplier in sorted({*base.scores, *other.scores})
-        if base.scores.get(supplier) != other.scores.get(supplier)
-    ]
-    was, now = _by_kind(base), _by_kind(other)
     return Comparison(
-        verdicts,
-        _actions(base.actions, other.actions, verdicts.moved),
-        [change for change in scores if change.figures()],
-        [
-            (pin, other.pins[id_])
-            for id_, pin in base.pins.items()
-            if id_ in other.pins and other.pins[id_] != pin
-        ],
-        [pin for id_, pin in other.pins.items() if id_ not in base.pins],
-        [pin for id_, pin in base.pins.items() if id_ not in other.pins],
-        {kind: (was[kind], now[kind]) for kind in sorted({*was, *now}) if was[kind] != now[kind]},
-        {
-            topic: changes
-            for topic in base.bodies
-            if topic not in COMPARED
-            and not (changes := _others(base.bodies[topic], other.bodies.get(topic, {}))).nothing
-        },
-    )  # fmt: skip
-
-
-def _others(base: Bodies, other: Bodies) -> OtherChanges:
-    return OtherChanges(
-        added=[body for id_, body in other.items() if id_ not in base],
-        gone=[body for id_, body in base.items() if id_ not in other],
-        changed=[(body, other[id_]) for id_, body in base.items() if id_ in other and other[id_] != body],
+        verdicts=verdicts,
+        actions=_actions(base.actions, other.actions, verdicts.moved),
+        scores=_scores(base.scores, other.scores),
+        pins=_differing(base.pins, other.pins),
+        pins_added=_absent(other.pins, base.pins),
+        pins_gone=_absent(base.pins, other.pins),
+        notices=_notices(base, other),
+        others=_others(base.bodies, other.bodies),
     )
+
+
+def _absent(bodies: Mapping[str, S], ids: Container[str]) -> list[S]:
+    """The bodies whose id is not among `ids`."""
+    return [body for id_, body in bodies.items() if id_ not in ids]
+
+
+def _differing(base: Mapping[str, S], other: Mapping[str, S]) -> list[tuple[S, S]]:
+    """The bodies with an id that both have, where the content differs: (was, is)."""
+    return [(body, other[id_]) for id_, body in base.items() if id_ in other and other[id_] != body]
+
+
+def _scores(base: Mapping[str, SupplierScore], other: Mapping[str, SupplierScore]) -> list[ScoreChange]:
+    """The suppliers of whom a figure differs, by id."""
+    changes = (ScoreChange(base.get(supplier), other.get(supplier)) for supplier in sorted({*base, *other}))
+    return [change for change in changes if change.was != change.now and change.figures()]
+
+
+def _notices(base: Outcome, other: Outcome) -> dict[str, tuple[int, int]]:
+    was, now = _by_kind(base), _by_kind(other)
+    return {kind: (was[kind], now[kind]) for kind in sorted({*was, *now}) if was[kind] != now[kind]}
+
+
+def _others(base: Mapping[str, Bodies], other: Mapping[str, Bodies]) -> dict[str, OtherChanges]:
+    """The changes of the topics without a comparison of their own, where there are any."""
+    changes = {
+        topic: _other_changes(bodies, other.get(topic, {})) for topic, bodies in base.items() if topic not in COMPARED
+    }
+    return {topic: each for topic, each in changes.items() if not each.nothing}
+
+
+def _other_changes(base: Bodies, other: Bodies) -> OtherChanges:
+    return OtherChanges(added=_absent(other, base), gone=_absent(base, other), changed=_differing(base, other))
 
 
 def _verdicts(base: Mapping[str, Verdict], other: Mapping[str, Verdict]) -> Verdicts:
-    gone = [verdict for id_, verdict in base.items() if id_ not in other]
-    added = [verdict for id_, verdict in other.items() if id_ not in base]
-    waiting: dict[Any, list[Verdict]] = {}
-    for verdict in gone:
-        waiting.setdefault(_incident(verdict), []).append(verdict)
-    moved, fresh = [], []
-    for verdict in added:
-        before = waiting.get(_incident(verdict))
-        if before:
-            moved.append((before.pop(0), verdict))
-        else:
-            fresh.append(verdict)
-    left = {verdict.verdict_id for verdicts in waiting.values() for verdict in verdicts}
+    gone, added = _absent(base, other), _absent(other, base)
+    moved = _moved(gone, added)
+    paired = {verdict.verdict_id for pair in moved for verdict in pair}
     return Verdicts(
         was=len(base),
         now=len(other),
-        added=fresh,
-        gone=[verdict for verdict in gone if verdict.verdict_id in left],
+        added=[verdict for verdict in added if verdict.verdict_id not in paired],
+        gone=[verdict for verdict in gone if verdict.verdict_id not in paired],
         moved=moved,
-        restated=[(verdict, other[id_]) for id_, verdict in base.items() if id_ in other and other[id_] != verdict],
+        restated=_differing(base, other),
     )
+
+
+def _moved(gone: Iterable[Verdict], added: Iterable[Verdict]) -> list[VerdictPair]:
+    """Pair each added verdict with the first one that is gone and not paired yet, of the same incident."""
+    waiting: defaultdict[tuple[str, str | None, str, int], list[Verdict]] = defaultdict(list)
+    for verdict in gone:
+        waiting[_incident(verdict)].append(verdict)
+    return [(before.pop(0), verdict) for verdict in added if (before := waiting[_incident(verdict)])]
 
 
 def _incident(verdict: Verdict) -> tuple[str, str | None, str, int]:
@@ -177,25 +193,34 @@ def _incident(verdict: Verdict) -> tuple[str, str | None, str, int]:
 
 
 def _actions(base: Mapping[str, Action], other: Mapping[str, Action], moved: Iterable[VerdictPair]) -> Actions:
-    was = {id_: action for id_, action in base.items() if action.status == "active"}
-    now = {id_: action for id_, action in other.items() if action.status == "active"}
-    became = {before.verdict_id: after.verdict_id for before, after in moved}
-    pairs = []
-    for id_, action in was.items():
-        after = now.get(became.get(id_, id_))
-        if after is not None:
-            pairs.append((action, after))
-    paired_was = {before.action_id for before, _ in pairs}
-    paired_now = {after.action_id for _, after in pairs}
+    was, now = _active(base), _active(other)
+    pairs = _action_pairs(was, now, moved)
     different = [(before, after) for before, after in pairs if before != after]
     return Actions(
         was=len(was),
         now=len(now),
-        added=[action for id_, action in now.items() if id_ not in paired_now],
-        gone=[action for id_, action in was.items() if id_ not in paired_was],
-        moved=[pair for pair in different if imposed(pair[0]) == imposed(pair[1])],
-        changed=[pair for pair in different if imposed(pair[0]) != imposed(pair[1])],
+        added=_absent(now, {after.action_id for _, after in pairs}),
+        gone=_absent(was, {before.action_id for before, _ in pairs}),
+        moved=[pair for pair in different if _same_sanctions(pair)],
+        changed=[pair for pair in different if not _same_sanctions(pair)],
     )
+
+
+def _active(actions: Mapping[str, Action]) -> dict[str, Action]:
+    return {id_: action for id_, action in actions.items() if action.status == "active"}
+
+
+def _action_pairs(
+    was: Mapping[str, Action], now: Mapping[str, Action], moved: Iterable[VerdictPair]
+) -> Sequence[ActionPair]:
+    """The actions of one verdict under both, also where the verdict moved and so has another id."""
+    became = {before.verdict_id: after.verdict_id for before, after in moved}
+    return [(action, now[after]) for id_, action in was.items() if (after := became.get(id_, id_)) in now]
+
+
+def _same_sanctions(pair: ActionPair) -> bool:
+    was, now = pair
+    return imposed(was) == imposed(now)
 
 
 def imposed(action: Action) -> tuple[Any, ...]:

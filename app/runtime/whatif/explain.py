@@ -3,7 +3,7 @@
 Every number comes from the rulebook, the evidence or the published action; where they disagree, a caveat says so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -78,32 +78,29 @@ def explain(
     `verdicts` and `actions`: all that are known of its host; `raws`: the room's events, where they are known.
     """
     clock = Clock(rulebook)
-    caveats: list[str] = []
-    dated = _judged_by(verdict, rulebook, caveats)
+    dated = rulebook.version_of(verdict.rule, verdict.rulebook)
     own = {each.verdict_id: each for each in verdicts if each.host_id == verdict.host_id}
     own.setdefault(verdict.verdict_id, verdict)
     last = _last(actions)
     action = last.get(verdict.verdict_id)
     ladder = _ladder(verdict, own, last, rulebook)
-    if action is not None and action.status == "active" and ladder.count != action.count:
-        caveats.append(
-            f"The published action counts it as number {action.count}; of the verdicts known here it is number "
-            f"{ladder.count}: others, not known here, count with it (or the ladders were others)."
-        )
-    moments = timeline(raws, verdict, rulebook) if raws is not None else []
-    if raws is not None and not moments:
-        caveats.append("None of the room's events around the verdict are among those given.")
+    moments = timeline(raws, verdict, rulebook) if raws is not None else None
+    caveats = (
+        _limits_caveat(verdict, dated, rulebook),
+        _count_caveat(action, ladder),
+        _moments_caveat(moments),
+    )
     return Explanation(
         verdict=verdict,
         happened=_happened(verdict, dated, clock),
         evidence=verdict.evidence,
-        timeline=moments,
+        timeline=moments or [],
         limits=_limits(verdict, dated, rulebook),
         prevented=[render(remedy) for remedy in remedies(verdict, dated.limits, clock)] if dated is not None else [],
         ladder=ladder,
         action=action,
         follows=_follows(action, ladder, clock),
-        caveats=caveats,
+        caveats=[caveat for caveat in caveats if caveat is not None],
         time_zone=rulebook.time_zone,
     )
 
@@ -130,18 +127,31 @@ class Clock:
         return datetime.fromtimestamp(at // 1000, self._zone)
 
 
-def _judged_by(verdict: Verdict, rulebook: Rulebook, caveats: list[str]) -> EffectiveVersion[Any] | None:
+def _limits_caveat(verdict: Verdict, dated: EffectiveVersion[Any] | None, rulebook: Rulebook) -> str | None:
     if verdict.rule not in rulebook.sections:
-        caveats.append(f"The rulebook given here has no rule {verdict.rule!r}.")
-        return None
-    dated = rulebook.version_of(verdict.rule, verdict.rulebook)
+        return f"The rulebook given here has no rule {verdict.rule!r}."
     if dated is not None:
-        return dated
-    caveats.append(
+        return None
+    return (
         f"The verdict was judged by limits of {verdict.rulebook}, which the rulebook given here does not have: give "
         "the one that judged it by --rulebook."
     )
-    return None
+
+
+def _count_caveat(action: Action | None, ladder: ExplainedRung) -> str | None:
+    if action is None or action.status != "active" or action.count == ladder.count:
+        return None
+    return (
+        f"The published action counts it as number {action.count}; of the verdicts known here it is number "
+        f"{ladder.count}: others, not known here, count with it (or the ladders were others)."
+    )
+
+
+def _moments_caveat(moments: list[Moment] | None) -> str | None:
+    """`moments`: None where the room's events are not known."""
+    if moments is None or moments:
+        return None
+    return "None of the room's events around the verdict are among those given."
 
 
 def _limits(verdict: Verdict, dated: EffectiveVersion[Any] | None, rulebook: Rulebook) -> Limits | None:
@@ -184,15 +194,7 @@ def _last(actions: Iterable[Action]) -> dict[str, Action]:
 def _ladder(
     verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Action], rulebook: Rulebook
 ) -> ExplainedRung:
-    overturned = {id_ for id_, action in last.items() if action.status == "withdrawn"}
-    counts = LadderCounts(rulebook)
-    concluded: dict[str, int | None] = {}
-    for each in own.values():
-        if each.verdict_id not in overturned:
-            conclusions = counts.add(Violation(each.at, each.verdict_id, each.rule, each.family))
-            concluded.update((by.verdict_id, None if to is None else to.count) for by, to in conclusions)
     dated = rulebook.at(f"ladder.{verdict.family}", verdict.at)
-    count = concluded.get(verdict.verdict_id)
     if dated is None:
         return ExplainedRung(
             family=verdict.family, count=None, window="no ladder was in force", counted=[], rung=None, next=None,
@@ -201,26 +203,40 @@ def _ladder(
     ladder: Ladder = dated.limits
     days = ladder.window_days
     window_ms = remembered_ms(rulebook, verdict.at) if days is None else days * DAY_MS
-    counted = sorted(
-        (
-            each
-            for each in own.values()
-            if each.family == verdict.family
-            and each.verdict_id not in overturned
-            and verdict.at - window_ms < each.at
-            and (each.at, each.verdict_id) < (verdict.at, verdict.verdict_id)
-        ),
-        key=lambda each: (each.at, each.verdict_id),
-    )
+    overturned = {id_ for id_, action in last.items() if action.status == "withdrawn"}
+    valid = [each for each in own.values() if each.verdict_id not in overturned]
+    count = _counts(valid, rulebook).get(verdict.verdict_id)
     return ExplainedRung(
         family=verdict.family,
         count=count,
         window="as long as verdicts are remembered" if days is None else f"{days} days",
-        counted=counted,
+        counted=_counted_before(verdict, valid, window_ms),
         rung=None if count is None else _rung(ladder, count, verdict.rule),
         next=None if count is None else _rung(ladder, count + 1, None),
         counts_until=verdict.at + window_ms,
     )
+
+
+def _counts(verdicts: Iterable[Verdict], rulebook: Rulebook) -> dict[str, int | None]:
+    """By verdict, which violation within its window it is; None where no ladder counts it."""
+    counts = LadderCounts(rulebook)
+    concluded: dict[str, int | None] = {}
+    for each in verdicts:
+        conclusions = counts.add(Violation(each.at, each.verdict_id, each.rule, each.family))
+        concluded.update((by.verdict_id, None if to is None else to.count) for by, to in conclusions)
+    return concluded
+
+
+def _counted_before(verdict: Verdict, verdicts: Iterable[Verdict], window_ms: int) -> list[Verdict]:
+    """The earlier verdicts of its family that lie within its window, oldest first."""
+    own = _age(verdict)
+    family = (each for each in verdicts if each.family == verdict.family)
+    return sorted((each for each in family if verdict.at - window_ms < each.at and _age(each) < own), key=_age)
+
+
+def _age(verdict: Verdict) -> tuple[int, str]:
+    """The order in which violations are counted."""
+    return verdict.at, verdict.verdict_id
 
 
 def _rung(ladder: Ladder, count: int, rule: str | None) -> str:
@@ -231,35 +247,44 @@ def _rung(ladder: Ladder, count: int, rule: str | None) -> str:
 
 
 def _follows(action: Action | None, ladder: ExplainedRung, clock: Clock) -> list[str]:
-    sentences = []
+    return [*_action_words(action, clock), *_next_words(ladder, clock)]
+
+
+def _action_words(action: Action | None, clock: Clock) -> Iterator[str]:
     if action is None:
-        sentences.append("No action of this verdict is known here.")
-    elif action.status == "withdrawn":
-        sentences.append(f"Nothing: a review overturned the verdict, and its action was withdrawn ({_steps(action)}).")
-    else:
-        sentences.append(f"Recommended: {_steps(action)}.")
-        if isinstance(action.choice, dict):
-            ranges = (
-                f"{name.removesuffix('_days')} {least} to {most} days" for name, (least, most) in action.choice.items()
-            )
-            sentences.append(f"A moderator may choose: {', '.join(ranges)}; the mildest is recommended.")
-        elif action.choice is not None:
-            sentences.append(f"A moderator may choose: {' or '.join(action.choice)}; the mildest is recommended.")
-        if action.ban_until is not None:
-            longer = action.ban_days is not None and action.ban_until > action.at + action.ban_days * DAY_MS
-            rest = ", as long as another ban that was still running" if longer else ""
-            sentences.append(f"The host is banned until {clock.full(action.ban_until)}{rest}.")
-        if action.revision > 1:
-            sentences.append(f"It is revision {action.revision}: a late verdict or a review changed what it says.")
-    if ladder.next is not None and ladder.counts_until is not None and ladder.count is not None:
-        sentences.append(
-            f"It counts until {clock.full(ladder.counts_until)}. Another {ladder.family} violation while all "
-            f"{ladder.count} count is number {ladder.count + 1}: {ladder.next}."
-            if ladder.count > 1
-            else f"It counts until {clock.full(ladder.counts_until)}. Another {ladder.family} violation until then is "
-            f"number 2: {ladder.next}."
-        )
-    return sentences
+        yield "No action of this verdict is known here."
+        return
+    if action.status == "withdrawn":
+        yield f"Nothing: a review overturned the verdict, and its action was withdrawn ({_steps(action)})."
+        return
+    yield f"Recommended: {_steps(action)}."
+    if action.choice is not None:
+        yield f"A moderator may choose: {_choices(action)}; the mildest is recommended."
+    if action.ban_until is not None:
+        longer = action.ban_days is not None and action.ban_until > action.at + action.ban_days * DAY_MS
+        rest = ", as long as another ban that was still running" if longer else ""
+        yield f"The host is banned until {clock.full(action.ban_until)}{rest}."
+    if action.revision > 1:
+        yield f"It is revision {action.revision}: a late verdict or a review changed what it says."
+
+
+def _choices(action: Action) -> str:
+    """What a moderator may choose: one of several steps, or a number of days for each."""
+    if isinstance(action.choice, dict):
+        ranges = action.choice.items()
+        return ", ".join(f"{name.removesuffix('_days')} {least} to {most} days" for name, (least, most) in ranges)
+    return " or ".join(action.choice or ())
+
+
+def _next_words(ladder: ExplainedRung, clock: Clock) -> Iterator[str]:
+    """What one more violation leads to; nothing where this one does not count."""
+    if ladder.next is None or ladder.counts_until is None or ladder.count is None:
+        return
+    while_counted = f"while all {ladder.count} count" if ladder.count > 1 else "until then"
+    yield (
+        f"It counts until {clock.full(ladder.counts_until)}. Another {ladder.family} violation {while_counted} is "
+        f"number {ladder.count + 1}: {ladder.next}."
+    )
 
 
 def _steps(action: Action) -> str:

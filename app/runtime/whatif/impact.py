@@ -1,6 +1,7 @@
 """The impact of a candidate in sentences and numbers: who would be banned, freed, raised or lowered. Pure."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vigil.app.runtime.whatif.compare import Comparison, Sanction, tally
@@ -19,6 +20,11 @@ _WORDS: Final = {
     "close": ("closing", "closings"),
     "warn": ("warning", "warnings"),
 }
+_SCORES: Final = {"predicted": "predicted score", "assessed.score": "assessed score"}
+_RIGHTS: Final = {"entitlements": "entitlements", "gmv_challenge_rights": "GMV challenge rights"}
+
+Figures = Mapping[str, tuple[Any, Any]]
+"""The figures of one supplier that changed, by path: (was, is)."""
 
 
 class Sentence(NamedTuple):
@@ -102,28 +108,41 @@ def _banned(tallied: dict[Sanction, Counter[str]]) -> set[str]:
 
 
 def _suppliers(changes: Comparison) -> list[Sentence]:
-    sentences = []
-    for what, words in (("predicted", "predicted score"), ("assessed.score", "assessed score")):
-        steps = [_step(change.figures().get(what)) for change in changes.scores]
+    figures = [change.figures() for change in changes.scores]
+    return [*_score_steps(figures), *_rights(figures), *_other_figures(figures)]
+
+
+def _score_steps(figures: Sequence[Figures]) -> Iterator[Sentence]:
+    """How many scores are higher or lower, and by how much at most."""
+    for what, words in _SCORES.items():
+        steps = [_step(changed.get(what)) for changed in figures]
         up, down = sum(step > 0 for step in steps), sum(step < 0 for step in steps)
         if up or down:
             most = max(steps, key=abs)
             said = f"{count(up + down, words)} would be another: {up:,} higher, {down:,} lower, {most:+d} at most"
             facts = {"what": what, "change": "moved", "number": up + down, "higher": up, "lower": down, "most": most}
-            sentences.append(Sentence(said, facts))
-    for prefix, words in (("entitlements", "entitlements"), ("gmv_challenge_rights", "GMV challenge rights")):
-        number = sum(any(path.startswith(prefix) for path in change.figures()) for change in changes.scores)
+            yield Sentence(said, facts)
+
+
+def _rights(figures: Sequence[Figures]) -> Iterator[Sentence]:
+    for prefix, words in _RIGHTS.items():
+        number = sum(_any_of(changed, (prefix,)) for changed in figures)
         if number:
             said = f"{count(number, 'supplier')} would have other {words}"
-            sentences.append(Sentence(said, {"what": prefix, "change": "moved", "number": number}))
-    rest = sum(
-        not any(path.startswith(("predicted", "assessed", "entitle", "gmv_ch")) for path in change.figures())
-        for change in changes.scores
-    )
-    if rest:
-        said = f"{count(rest, 'supplier')} would have other figures, with the same score"
-        sentences.append(Sentence(said, {"what": "figures", "change": "moved", "number": rest}))
-    return sentences
+            yield Sentence(said, {"what": prefix, "change": "moved", "number": number})
+
+
+def _other_figures(figures: Sequence[Figures]) -> Iterator[Sentence]:
+    """How many suppliers have other figures, but neither another score nor other rights."""
+    number = sum(not _any_of(changed, ("predicted", "assessed", *_RIGHTS)) for changed in figures)
+    if number:
+        said = f"{count(number, 'supplier')} would have other figures, with the same score"
+        yield Sentence(said, {"what": "figures", "change": "moved", "number": number})
+
+
+def _any_of(changed: Figures, prefixes: tuple[str, ...]) -> bool:
+    """True if a figure below one of the prefixes changed."""
+    return any(path.startswith(prefixes) for path in changed)
 
 
 def _step(pair: tuple[Any, Any] | None) -> int:

@@ -170,12 +170,17 @@ class MultiCandidateReplay(Replay):
             machines[ROOMS] = CandidatePanelMachine(RoomMachine(base), members)
         super().__init__(base, lateness, machines, registry)
         for subject, machine in machines.items():
-            forks = [(run, run.shards[subject]) for run in self._shared if subject in run.shards]
-            if forks:
-                forked = self._shards[subject] = ForkedShard(self._shards[subject], forks)
-                for source_index, topic in enumerate(machine.topics):
-                    if registry.is_input(topic):  # internal messages are delivered to each by who publishes them
-                        self._route[topic] = (forked, source_index)
+            self._fork(subject, machine.topics)
+
+    def _fork(self, subject: str, topics: Sequence[str]) -> None:
+        """Hand the inputs of a subject to the candidates that judge it themselves, too."""
+        forks = [(run, run.shards[subject]) for run in self._shared if subject in run.shards]
+        if not forks:
+            return
+        forked = self._shards[subject] = ForkedShard(self._shards[subject], forks)
+        for source_index, topic in enumerate(topics):
+            if self._registry.is_input(topic):  # internal messages are delivered to each by who publishes them
+                self._route[topic] = (forked, source_index)
 
     def _run_of(
         self, base: Rulebook, candidate: Rulebook, lateness: int, registry: Registry

@@ -28,6 +28,7 @@ MOST_VALUES: Final = 1000
 
 _PART: Final = re.compile(r"(?P<key>[^.\[\]]+)(?P<indices>(?:\[\d+\])*)")
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:_\d+)*(?:\.\d+)?")
+_SWEEP_REMEDY: Final = "write it as 8:15 or, with a step, as 0.8:0.95:0.05"
 
 
 class _Place(NamedTuple):
@@ -85,23 +86,34 @@ def sweep(base: Rulebook, change: str) -> list[tuple[int | float, Rulebook]]:
 def sweep_values(change: str) -> list[int | float]:
     """The values of `<place>=<first>:<last>[:<step>]`, both ends included; raise RulebookError."""
     parts = _split(change)[1].split(":")
-    remedy = "write it as 8:15 or, with a step, as 0.8:0.95:0.05"
-    if len(parts) not in (2, 3) or not all(_NUMBER.fullmatch(part) for part in parts):
-        raise RulebookError(f"{change}: {':'.join(parts)!r} is no sweep: {remedy}")
-    first, last, *steps = (Decimal(part.replace("_", "")) for part in parts)
-    if first > last:
-        raise RulebookError(f"{change}: goes down from {first} to {last}: give the smaller one first")
-    if not steps and not all(number == number.to_integral_value() for number in (first, last)):
-        raise RulebookError(f"{change}: fractions need a step: {remedy}")
-    step = steps[0] if steps else Decimal(1)
-    if step <= 0:
-        raise RulebookError(f"{change}: the step is {step}: write one above 0")
+    first, last, step = _sweep_range(parts, change)
     number = int((last - first) / step) + 1
     if number > MOST_VALUES:
         raise RulebookError(f"{change}: {number:,} values are more than {MOST_VALUES:,}: give a larger step")
-    whole = all("." not in part for part in parts)
     values = [first + index * step for index in range(number)]
-    return [int(value) if whole else float(value) for value in values]
+    if any("." in part for part in parts):
+        return [float(value) for value in values]
+    return [int(value) for value in values]
+
+
+def _sweep_range(parts: list[str], change: str) -> tuple[Decimal, Decimal, Decimal]:
+    """The first value, the last one and the step; raise RulebookError."""
+    if len(parts) not in (2, 3) or not all(_NUMBER.fullmatch(part) for part in parts):
+        raise RulebookError(f"{change}: {':'.join(parts)!r} is no sweep: {_SWEEP_REMEDY}")
+    first, last, *steps = (Decimal(part.replace("_", "")) for part in parts)
+    if first > last:
+        raise RulebookError(f"{change}: goes down from {first} to {last}: give the smaller one first")
+    if not steps:
+        if not (_is_whole(first) and _is_whole(last)):
+            raise RulebookError(f"{change}: fractions need a step: {_SWEEP_REMEDY}")
+        return first, last, Decimal(1)
+    if steps[0] <= 0:
+        raise RulebookError(f"{change}: the step is {steps[0]}: write one above 0")
+    return first, last, steps[0]
+
+
+def _is_whole(number: Decimal) -> bool:
+    return number == number.to_integral_value()
 
 
 def _split(change: str) -> tuple[str, str]:
@@ -112,24 +124,37 @@ def _split(change: str) -> tuple[str, str]:
 
 
 def _place(base: Rulebook, where: str, change: str) -> _Place:
-    section = max((name for name in SECTIONS if where == name or where.startswith(f"{name}.")), key=len, default=None)
-    if section is None:
-        name = where.rpartition(".")[0] or where
-        raise RulebookError(f"{change}: {name!r} is no rule or section; {hint(name, SECTIONS)}")
+    section = _section_of(where, change)
     rest = where[len(section) :].removeprefix(".")
-    days = [dated.effective_date for dated in base.versions(section)]
-    effective: str | None = days[-1]
+    effective: str | None
     if rest.startswith("from."):
         effective, _, rest = rest.removeprefix("from.").partition(".")
-        if effective not in days:
-            lack = f"{section} has no version of {effective!r}, but of {', '.join(days)}"
-            raise RulebookError(f"{change}: {lack}; a new day is a new dated table in a file")
+        _check_version(base, section, effective, change)
     elif rest == "family" and section in RULES:
         effective = None
+    else:
+        effective = base.versions(section)[-1].effective_date
     if not rest:
         known = ", ".join(SECTIONS[section].__struct_fields__)
         raise RulebookError(f"{change}: names no number; known here: {known}")
     return _Place(section, effective, _path(rest, change))
+
+
+def _section_of(where: str, change: str) -> str:
+    """The longest name of a section with which the place begins; raise RulebookError where there is none."""
+    named = [name for name in SECTIONS if f"{where}.".startswith(f"{name}.")]
+    if not named:
+        name = where.rpartition(".")[0] or where
+        raise RulebookError(f"{change}: {name!r} is no rule or section; {hint(name, SECTIONS)}")
+    return max(named, key=len)
+
+
+def _check_version(base: Rulebook, section: str, day: str, change: str) -> None:
+    """Raise RulebookError where the section has no version of that day."""
+    days = [dated.effective_date for dated in base.versions(section)]
+    if day not in days:
+        lack = f"{section} has no version of {day!r}, but of {', '.join(days)}"
+        raise RulebookError(f"{change}: {lack}; a new day is a new dated table in a file")
 
 
 def _path(said: str, change: str) -> tuple[str | int, ...]:
@@ -154,7 +179,7 @@ def _value(said: str) -> Any:
 
 
 def _set(raw: dict[str, Any], place: _Place, value: Any, change: str) -> None:
-    """Set one value in the tables; a key that does not fit is left to the reader, a way that leads nowhere is not."""
+    """Set one value in the tables; a key that does not fit is left to the reader, a path that leads nowhere is not."""
     inner: Any = raw
     for name in place.section.split("."):
         inner = inner[name]
@@ -162,11 +187,7 @@ def _set(raw: dict[str, Any], place: _Place, value: Any, change: str) -> None:
         inner = inner["from"][place.effective]
         inner["source"] = f"{inner['source']}; changed for comparison: {change}"
     *way, last = place.path
-    for done, key in enumerate(way):
-        there = key in inner if isinstance(inner, dict) else isinstance(key, int) and key < len(inner)
-        if not there or not isinstance(inner[key], dict | list):
-            raise RulebookError(f"{change}: there is no {_shown(place.path[: done + 1])} to change inside of")
-        inner = inner[key]
+    inner = _descend(inner, place.path, change)
     if isinstance(inner, list) != isinstance(last, int):
         what = f"a list of {len(inner)}: name one as [0]" if isinstance(inner, list) else "no list"
         raise RulebookError(f"{change}: {_shown(way)} is {what}")
@@ -176,6 +197,23 @@ def _set(raw: dict[str, Any], place: _Place, value: Any, change: str) -> None:
         inner.pop(last, None)
     else:
         inner[last] = value
+
+
+def _descend(table: dict[str, Any], path: tuple[str | int, ...], change: str) -> Any:
+    """The table or list that holds the last key of the path; raise RulebookError where the path leads nowhere."""
+    inner: Any = table
+    for done, key in enumerate(path[:-1], start=1):
+        inner = _item(inner, key)
+        if not isinstance(inner, dict | list):
+            raise RulebookError(f"{change}: there is no {_shown(path[:done])} to change inside of")
+    return inner
+
+
+def _item(inner: dict[str, Any] | list[Any], key: str | int) -> Any:
+    """What a table or a list has at the key; None where it has nothing there."""
+    if isinstance(inner, dict):
+        return inner.get(key) if isinstance(key, str) else None
+    return inner[key] if isinstance(key, int) and key < len(inner) else None
 
 
 def _set_item(items: list[Any], index: Any, value: Any, place: str) -> None:

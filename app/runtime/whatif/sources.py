@@ -77,18 +77,33 @@ _line: Final = msgspec.json.Decoder(RecordedLine).decode
 
 def raws_of(lines: Iterable[bytes], room_id: str, late: frozenset[Place]) -> Iterator[Raw]:
     """The room's messages of a recording; lines that cannot be read are skipped, as in the replay."""
-    # Lines that cannot name the room are not decoded. JSON may write other characters than these in several ways.
-    plain = room_id.encode() if room_id.isascii() and room_id.isprintable() and not set(room_id) & set('"\\/') else b""
+    may_name = _plain_bytes(room_id)
     for number, raw in enumerate(lines, start=1):
-        if plain not in raw and b"\\u" not in raw:
-            continue
+        if may_name not in raw and b"\\u" not in raw:
+            continue  # a line that cannot name the room is not decoded
         try:
             line = _line(raw)
-            key = UNKEYED if line.key is UNSET else line.key.encode() if isinstance(line.key, str) else None
+            key = _key_of(line)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             continue
         place = number if line.offset is None else line.offset
         yield Raw(line.topic, key, bytes(line.value), number, (line.topic, line.partition, place) in late)
+
+
+def _plain_bytes(room_id: str) -> bytes:
+    """The room's id as every line that names it has it, but for lines with `\\u`.
+
+    Empty for an id that JSON may write in several ways: then no line is left out.
+    """
+    plain = room_id.isascii() and room_id.isprintable() and not set(room_id) & set('"\\/')
+    return room_id.encode() if plain else b""
+
+
+def _key_of(line: RecordedLine) -> bytes | None:
+    """The message's key; UNKEYED where the recording has no keys."""
+    if line.key is UNSET:
+        return UNKEYED
+    return line.key.encode() if isinstance(line.key, str) else None
 
 
 async def published_on(settings: Settings) -> Published:

@@ -91,20 +91,26 @@ def _around(raws: Iterable[Raw], verdict: Verdict) -> Iterator[_Read]:
     last = max((verdict.at, *(each.at for each in verdict.evidence))) + AFTER_MS
     seen: set[str] = set()
     for raw in raws:
-        if raw.topic not in ROOM_TOPICS:
+        read = _decoded(raw)
+        if read is None or read.event.room_id != verdict.room_id or not first <= read.at <= last:
             continue
-        source_index = ROOM_TOPICS.index(raw.topic)
-        try:
-            event = decode_room_event(source_index, raw.key, raw.value)
-        except InvalidEvent:
-            continue
-        if event.room_id != verdict.room_id or not first <= event.at <= last:
-            continue
-        if isinstance(event, Comment) and not raw.late:
-            if event.comment_id in seen:
+        if isinstance(read.event, Comment) and not raw.late:
+            if read.event.comment_id in seen:
                 continue
-            seen.add(event.comment_id)
-        yield _Read(event.at, source_index, raw.offset, event, raw.late)
+            seen.add(read.event.comment_id)
+        yield read
+
+
+def _decoded(raw: Raw) -> _Read | None:
+    """The event of a message; None where it is of another topic or invalid."""
+    if raw.topic not in ROOM_TOPICS:
+        return None
+    source_index = ROOM_TOPICS.index(raw.topic)
+    try:
+        event = decode_room_event(source_index, raw.key, raw.value)
+    except InvalidEvent:
+        return None
+    return _Read(event.at, source_index, raw.offset, event, raw.late)
 
 
 def _matters(event: BuyerEntry | Comment, verdict: Verdict) -> bool:
@@ -125,19 +131,36 @@ def _alike(before: FrameStatus, frame: FrameStatus, rulebook: Rulebook) -> bool:
 
 def _look(frame: FrameStatus, rulebook: Rulebook) -> str:
     """What a frame shows: the same text where no rule could see a difference."""
-    seen = [frame.stream, "a face" if frame.face else "no face"]
-    if frame.black:
-        seen.append("black picture")
-    if frame.activity is not None and frame.activity != "hosting":
-        seen.append(f"host {frame.activity}" if frame.activity != "none" else "host does nothing")
-    if frame.av_offset_ms is not None and apart(frame.av_offset_ms, _limits("av-desync", frame.at, rulebook)):
-        seen.append(f"sound too {'late' if frame.av_offset_ms > 0 else 'early'}")
-    if faults := layout_faults(frame.layout, _limits("layout", frame.at, rulebook)):
-        seen.append(f"bad layout: {' and '.join(faults)}")
-    if frame.activity == "signed-off" and frame.stream == "live":
-        seen.append("off air")
-    seen += [f"label {label!r}" for label in frame.labels]
-    return ", ".join(seen)
+    shown = (
+        frame.stream,
+        "a face" if frame.face else "no face",
+        "black picture" if frame.black else None,
+        _activity(frame),
+        _sound(frame, rulebook),
+        _layout(frame, rulebook),
+        "off air" if frame.activity == "signed-off" and frame.stream == "live" else None,
+        *(f"label {label!r}" for label in frame.labels),
+    )
+    return ", ".join(each for each in shown if each is not None)
+
+
+def _activity(frame: FrameStatus) -> str | None:
+    """What the host does, unless that is to host."""
+    if frame.activity is None or frame.activity == "hosting":
+        return None
+    return "host does nothing" if frame.activity == "none" else f"host {frame.activity}"
+
+
+def _sound(frame: FrameStatus, rulebook: Rulebook) -> str | None:
+    offset_ms = frame.av_offset_ms
+    if offset_ms is None or not apart(offset_ms, _limits("av-desync", frame.at, rulebook)):
+        return None
+    return "sound too late" if offset_ms > 0 else "sound too early"
+
+
+def _layout(frame: FrameStatus, rulebook: Rulebook) -> str | None:
+    faults = layout_faults(frame.layout, _limits("layout", frame.at, rulebook))
+    return f"bad layout: {' and '.join(faults)}" if faults else None
 
 
 def layout_faults(layout: Layout | None, limits: LayoutLimits) -> list[str]:
@@ -170,21 +193,26 @@ def _limits(rule: str, at: int, rulebook: Rulebook) -> Any:
 
 def _frames(frames: list[FrameStatus], verdict: Verdict, cited: set[tuple[str, int]], rulebook: Rulebook) -> Moment:
     first, last = frames[0], frames[-1]
-    number = "" if len(frames) == 1 else f"{len(frames)} frames: "
-    offsets = [frame.av_offset_ms for frame in frames if frame.av_offset_ms is not None]
-    words = number + _look(first, rulebook)
-    if verdict.rule == "av-desync" and offsets:
-        words += f" (sound {min(offsets):+d} to {max(offsets):+d} ms)"
-    layouts = [frame.layout for frame in frames if frame.layout is not None]
-    if verdict.rule == "layout" and layouts:
-        words += f" ({_measured(layouts)})"
+    several = len(frames) > 1
+    number = f"{len(frames)} frames: " if several else ""
     return Moment(
         at=first.at,
-        until=None if len(frames) == 1 else last.at,
+        until=last.at if several else None,
         topic="frame-status",
-        words=words,
+        words=f"{number}{_look(first, rulebook)}{_measures(frames, verdict.rule)}",
         evidence=any(("frame-status", frame.at) in cited for frame in frames),
     )
+
+
+def _measures(frames: list[FrameStatus], rule: str) -> str:
+    """What the rule measures in these frames, in brackets; empty for rules that measure nothing."""
+    if rule == "av-desync":
+        offsets = [frame.av_offset_ms for frame in frames if frame.av_offset_ms is not None]
+        return f" (sound {min(offsets):+d} to {max(offsets):+d} ms)" if offsets else ""
+    if rule == "layout":
+        layouts = [frame.layout for frame in frames if frame.layout is not None]
+        return f" ({_measured(layouts)})" if layouts else ""
+    return ""
 
 
 def _said(event: BuyerEntry | Comment) -> str:
