@@ -1,4 +1,4 @@
-"""Whatever happens to workers and to the log, what comes of a story is what the specification says of it."""
+"""Whatever happens to workers and to the log, the result of a story is that of the specification."""
 
 from random import Random
 from typing import get_args
@@ -30,7 +30,7 @@ def story(toy: Toy, rng: Random, count: int) -> list[list[SourceRecord]]:
     """Three partitions out of order within the lateness, some events beyond it, with duplicates and nonsense."""
     keys = ["A", "B", "C", "Leaver"]
     sources: list[list[SourceRecord]] = [[], [], []]
-    told: list[Event] = []
+    named: list[Event] = []
     now = 10_000
     for _ in range(count):
         now += rng.choice((0, 1, 20, 100, 100, 300, 300, 2500 if rng.random() < 0.2 else 50))
@@ -42,35 +42,35 @@ def story(toy: Toy, rng: Random, count: int) -> list[list[SourceRecord]]:
         if key == "Leaver" and rng.random() < 0.2:
             event = Event(key, event.at, "leave")
         if not isinstance(toy, OrderedToy) or (source_index == 1 and key != "Leaver"):
-            event = Event(key, event.at, event.do, f"{source_index}-{len(told)}")
-            told.append(event)
+            event = Event(key, event.at, event.do, f"{source_index}-{len(named)}")
+            named.append(event)
         source = sources[source_index]
         source.append(message(len(source), event if rng.random() > 0.03 else None))
         if event.id is not None and rng.random() < 0.2:
-            again = rng.choice([e for e in told[-6:] if e.id and e.id[0] == str(source_index)])
+            again = rng.choice([e for e in named[-6:] if e.id and e.id[0] == str(source_index)])
             copy = Event(again.key, max(again.at + rng.choice((0, 0, 50, -50)), 0), again.do, again.id)
             source.append(message(len(source), copy))
     return sources
 
 
-def comes(toy: Toy, seed: int, count: int, *faults: Fault, trouble: int = MOST_TROUBLE) -> tuple[Outcome, Outcome]:
-    """What should come of a run, and what came."""
+def results(toy: Toy, seed: int, count: int, *faults: Fault, trouble: int = MOST_TROUBLE) -> tuple[Outcome, Outcome]:
+    """The result that the specification wants, and that of a run."""
     rng = Random(seed)
     sources = story(toy, rng, count)
     world = World(toy, sources, LATENESS, live=bool(seed % 2), faults=frozenset(faults))
-    came = run(world, seed, trouble=trouble)
-    should = expected(toy, sources, LATENESS, world.until)
+    actual = run(world, seed, trouble=trouble)
+    wanted = expected(toy, sources, LATENESS, world.until)
     return (
-        should._replace(outputs=without_clocks(toy, should.outputs)),
-        came._replace(outputs=without_clocks(toy, came.outputs)),
+        wanted._replace(outputs=without_watermarks(toy, wanted.outputs)),
+        actual._replace(outputs=without_watermarks(toy, actual.outputs)),
     )
 
 
 Outputs = dict[tuple[str, str], bytes | None]
 
 
-def without_clocks(toy: Toy, outputs: Outputs) -> Outputs:
-    """Dead letters without the clock that they tell, where idleness moves it: that is nobody's to repeat."""
+def without_watermarks(toy: Toy, outputs: Outputs) -> Outputs:
+    """Dead letters without their watermark where idleness advances it: a repeated run need not have the same."""
     if drops_late(toy):
         return outputs
     return {
@@ -84,28 +84,28 @@ def without_clocks(toy: Toy, outputs: Outputs) -> Outputs:
 @pytest.mark.parametrize("toy", TOYS, ids=lambda toy: type(toy).__name__)
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 1 << 32), count=st.integers(1, 60))
-def test_a_troubled_run_comes_to_what_the_specification_says(toy: Toy, seed: int, count: int) -> None:
-    should, came = comes(toy, seed, count)
-    assert came.outputs == should.outputs
-    assert came.states == should.states
-    assert came.statuses == should.statuses
+def test_a_run_with_crashes_has_the_result_of_the_specification(toy: Toy, seed: int, count: int) -> None:
+    wanted, actual = results(toy, seed, count)
+    assert actual.outputs == wanted.outputs
+    assert actual.states == wanted.states
+    assert actual.state_outputs == wanted.state_outputs
 
 
 @pytest.mark.parametrize("fault", get_args(Fault))
-def test_a_planted_fault_is_seen(fault: Fault) -> None:
-    """Each safeguard is needed: without it some seed comes to something else (and not for want of trouble)."""
+def test_without_any_one_safeguard_the_result_differs(fault: Fault) -> None:
+    """Each safeguard is needed: without it the result of some seed differs, and without crashes it does not."""
     for toy in TOYS:
-        assert_same(*comes(toy, 1, 30, fault, trouble=0))
+        assert_same(*results(toy, 1, 30, fault, trouble=0))
     assert any(differs(toy, seed, fault) for seed in range(200) for toy in TOYS)
 
 
-def assert_same(should: Outcome, came: Outcome) -> None:
-    assert came == should
+def assert_same(wanted: Outcome, actual: Outcome) -> None:
+    assert actual == wanted
 
 
 def differs(toy: Toy, seed: int, fault: Fault) -> bool:
     try:
-        should, came = comes(toy, seed, 40, fault)
+        wanted, actual = results(toy, seed, 40, fault)
     except AssertionError:  # two contents under one identity, or a duplicate applied
         return True
-    return should != came
+    return wanted != actual

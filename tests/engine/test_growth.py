@@ -27,7 +27,7 @@ def evening(number: int) -> list[RoomEvent]:
     return sorted(story, key=lambda event: event.at)
 
 
-def test_hundreds_of_rooms_later_there_are_as_many_as_are_alive() -> None:
+def test_after_hundreds_of_rooms_only_those_that_are_alive_are_kept() -> None:
     store = ChangelogStore()
     shard = make_shard(RoomMachine(RULEBOOK), 2000, partition=0, store=store)
     log: dict[bytes, ChangelogRecord] = {}

@@ -1,10 +1,10 @@
 """A changelog, a group and workers in memory, all driven by one seed: crashes, zombies and compaction at any instant.
 
-    sources ─▶ a worker's life (a generator that stops at every instant) ─▶ log, published, committed
-                    ├─ crash: it is dropped         ├─ stall: it goes on later, as a zombie
-                    └─ fault: one safeguard is taken away, to show that the checks see it
+    sources ─▶ a worker's life (a generator that stops at every instant) ─▶ log, outputs, committed offsets
+                    ├─ crash: it is dropped         ├─ stall: it continues later, as a zombie
+                    └─ fault: one safeguard is removed, to show that the checks notice
 
-A worker does here what the real one does (agents/checkpointer.py): restore, take over, then feed and checkpoint; after
+A worker does here what the real one does (agents/checkpointer.py): restore, acquire, then ingest and checkpoint; after
 each checkpoint it looks whether anybody else wrote to its log, and stops if so.
 """
 
@@ -24,36 +24,36 @@ Fault = Literal[
     "offsets before state",
     "no fence",
     "buffer not covered",
-    "no healing",
+    "no repair",
     "nobody looks for others",
     "compaction at once",
     "outbox not sent again",
-    "statuses not told again",
+    "state outputs not sent again",
 ]
 
 MOST_TROUBLE: Final = 14
 """Crashes and stalls in one run."""
 
 
-def clock_of(sources: Sequence[SourcePosition], holds: Sequence[bool], lateness: int) -> int | None:
-    """The smallest clock of the partitions that hold (as agents/shard_manager.py has it); None when none does."""
+def watermark_of(sources: Sequence[SourcePosition], holds: Sequence[bool], lateness: int) -> int | None:
+    """The watermark by the sources that hold it back (as agents/shard_runner.py has it); None if none does."""
     held = [source.max_event_time for source, hold in zip(sources, holds, strict=True) if hold]
     return min(held) - lateness if held else None
 
 
-class Piecemeal(ChangelogStore):
-    """Sorts in what it has read a few records at a time, as one that has read a large checkpoint does."""
+class AppliesPiecemeal(ChangelogStore):
+    """Applies a few records at a time, as a store that has read a large checkpoint does."""
 
     def __init__(self, rng: Random) -> None:
         super().__init__()
         self._rng = rng
 
-    def apply_pending(self, most: int = 0) -> None:
+    def apply_pending(self, limit: int = 0) -> None:
         super().apply_pending(self._rng.randint(0, 5))
 
 
 class Unfenced(ChangelogStore):
-    """Takes whatever stands in the log."""
+    """Accepts whatever is in the log."""
 
     def read(self, records: Any) -> None:
         for record in records:
@@ -84,11 +84,11 @@ class World:
         self.log: list[Logged] = []
         self.end = 0
         self.safe = 0
-        """Below this offset the log holds nothing foreign or unfinished that is not healed."""
+        """Below this offset the log holds nothing foreign or unfinished that is not repaired."""
         self.committed = [0] * len(sources)
         self.outputs: dict[tuple[str, str], bytes | None] = {}
-        self.statuses: dict[str, bytes | None] = {}
-        self.told_by: dict[str, tuple[int, int]] = {}
+        self.state_outputs: dict[str, bytes | None] = {}
+        self.published_by: dict[str, tuple[int, int]] = {}
         self.readers = 0
         """How many workers are in the middle of the log: tombstones outlast them (delete.retention.ms)."""
         self.owner: object = None
@@ -96,29 +96,29 @@ class World:
         """The largest event time there will be."""
         self.live = live
         self.until = self.last + 2 * THROTTLE if live else self.last
-        """Where the clock stops: recorded data ends with its last event, while the wall clock goes on."""
+        """Where the watermark stops: recorded data ends with its last event, while the wall clock continues."""
         self.done = False
 
     def append(self, record: ChangelogRecord) -> None:
         self.log.append(Logged(self.end, record))
         self.end += 1
 
-    def publish(self, place: tuple[int, int], output: OutboxMessage) -> None:
-        """Send one output of the checkpoint `place`."""
+    def publish(self, checkpoint_id: tuple[int, int], output: OutboxMessage) -> None:
+        """Send one output of a checkpoint."""
         assert output.key is not None
         if output.topic == "status":
-            # A zombie that sends what it had written, after its successor has told more, is not fenced: what it says
-            # of a compacted topic stands until the next change. The checks leave it out.
+            # A zombie that sends what it had written after its successor has sent more is not fenced: its state output
+            # is the last one until the next change. The checks leave it out.
             key = output.key.decode()
-            if place >= self.told_by.get(key, NO_CHECKPOINT):
-                self.told_by[key] = place
-                self.statuses[key] = output.payload
+            if checkpoint_id >= self.published_by.get(key, NO_CHECKPOINT):
+                self.published_by[key] = checkpoint_id
+                self.state_outputs[key] = output.payload
             return
         known = self.outputs.setdefault((output.topic, output.id), output.payload)
         assert known == output.payload, f"two contents under one identity: {output}, {known!r}"
 
     def compact(self, rng: Random) -> None:
-        """Keep the last record of each key below some offset; tombstones there go for good, sometimes."""
+        """Keep the last record of each key below some offset; tombstones there are removed, too, sometimes."""
         below = rng.randint(0, self.end if "compaction at once" in self.faults else self.safe)
         last = {logged.record.key: logged.offset for logged in self.log if logged.offset < below}
         tombstones_too = rng.random() < 0.5 and not self.readers
@@ -130,8 +130,8 @@ class World:
         ]
 
     def restored(self, rng: Random) -> Iterator[ChangelogStore]:
-        """A store that has read the log to its end, in pieces; the last one given is whole."""
-        store = Unfenced() if "no fence" in self.faults else Piecemeal(Random(rng.random()))
+        """A store that reads the log to its end, some records at a time; the last one is finalized."""
+        store = Unfenced() if "no fence" in self.faults else AppliesPiecemeal(Random(rng.random()))
         offset = 0
         self.readers += 1
         try:
@@ -145,13 +145,13 @@ class World:
         yield store
 
     def outcome(self) -> Outcome:
-        """What came of it all, as a fresh restart finds it."""
+        """The result, as a restart finds it."""
         *_, store = self.restored(Random(0))
         states = {key: self.toy.load(key, store.payloads(key)).everything() for key in store.main}
-        return Outcome(self.outputs, self.statuses, states)
+        return Outcome(self.outputs, self.state_outputs, states)
 
 
-class Overtaken(Exception):
+class FencedError(Exception):
     """Somebody else wrote to the log."""
 
 
@@ -173,11 +173,11 @@ class Worker:
             store = restored
             self.known = world.end
             yield
-        if "no healing" in world.faults:
+        if "no repair" in world.faults:
             store.keys_to_repair.clear()
         if "outbox not sent again" in world.faults:
             store.outbox.clear()
-        if "statuses not told again" in world.faults:
+        if "state outputs not sent again" in world.faults:
             store.main = {key: value[:20] + bytes([value[20] & ~2]) + value[21:] for key, value in store.main.items()}
         shard = make_shard(toy, world.lateness, partition=0, store=store)
         yield from self.checkpoint(shard, shard.acquire(), commit=False)
@@ -207,14 +207,14 @@ class Worker:
         world.done = world.owner is self
 
     def move(self, shard: AnyShard, position: list[int]) -> None:
-        """Move the clock on as the owner does: a partition that was read to its end may be idle."""
+        """Advance the watermark as a worker does: a source that was read to its end may be idle."""
         rng, sources = self.rng, shard.sources
         ends = [len(source) for source in self.world.sources]
         holds = [p < end or rng.random() < 0.5 for p, end in zip(position, ends, strict=True)]
-        watermark = clock_of(sources, holds, self.world.lateness)
+        watermark = watermark_of(sources, holds, self.world.lateness)
         reread = all(source.read_offset >= source.stored_read_offset for source in sources)
         if reread and not drops_late(self.world.toy) and rng.random() < 0.2:
-            # What was read so far may have been all there was for a while.
+            # The records that were read so far may have been all there were for a while.
             watermark = min(
                 max(source.max_event_time for source in sources) + rng.randint(0, 3000), self.world.last + 1
             )
@@ -244,7 +244,7 @@ class Worker:
             world.append(record)
             yield
         if world.end - self.known != len(records) and "nobody looks for others" not in world.faults:
-            raise Overtaken
+            raise FencedError
         gap = began != self.known or world.end - began != len(records)
         self.known = world.end
         shard.confirm(snapshot)
@@ -261,14 +261,14 @@ class Worker:
             shard.evict(rng.randint(0, 3))
 
     def commit(self, snapshot: Snapshot) -> None:
-        """The group takes commits from the owner alone."""
+        """The group accepts commits from the owner only."""
         if self.world.owner is not self:
-            raise Overtaken
+            raise FencedError
         self.world.committed = list(snapshot.committed_offsets)
 
 
 def run(world: World, seed: int, *, trouble: int = MOST_TROUBLE) -> Outcome:
-    """Work the sources off, with as much `trouble`; the same seed gives the same run."""
+    """Process the sources with up to `trouble` crashes and stalls; the same seed gives the same run."""
     rng = Random(seed)
     calm = rng.choice((5, 20, 60))
     zombies: list[Iterator[None]] = []
@@ -304,9 +304,9 @@ def run(world: World, seed: int, *, trouble: int = MOST_TROUBLE) -> Outcome:
 
 
 def step(life: Iterator[None]) -> bool:
-    """Go on to the next instant; False once the life is over."""
+    """Continue to the next instant; False once the life is over."""
     try:
         next(life)
-    except (StopIteration, Overtaken):
+    except (StopIteration, FencedError):
         return False
     return True

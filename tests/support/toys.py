@@ -1,11 +1,11 @@
-"""Three small subjects that a shard can carry, each with what is hard about the real ones, and what must come of them.
+"""Three small subjects for shards, each with what is hard about the real ones, and their expected results.
 
-    OrderedToy   judged in event time, refuses late ones: the order shows in a running `trail`; alarms, a memory of ids
-              in pieces, forgetting by a deadline and by an event, a throttled status
-    PatientToy   judged in event time, takes late ones on arrival: its result does not depend on the order
-    ArrivalToy   judged on arrival: likewise
+    OrderedToy   event-time order, late events are dropped: the order shows in a running `trail`; alarms by timers, ids
+                 remembered in chunks, expiry by a timer and by an event, rate-limited state outputs
+    PatientToy   event-time order, late events are applied on arrival: its result does not depend on the order
+    ArrivalToy   arrival order: its result does not depend on the order
 
-`expected` says what must come of a story by sorting it as a whole: no shard, no batches, no clock that moves.
+`expected` computes the result of a story by sorting it as a whole: no shard, no batches, no watermark that advances.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,15 +30,15 @@ from vigil.topics.envelope import Output, encode_body
 from vigil.topics.fields import InvalidEvent, decode_json
 
 ALARM = 700
-"""An armed key sounds its alarm so much later."""
+"""Time from an event that arms a key to its alarm, ms."""
 REMEMBER = 3000
-"""Ids are remembered for so long."""
-FORGET = 6000
-"""A key is forgotten after so much silence."""
+"""How long ids are remembered, ms."""
+EXPIRE_AFTER = 6000
+"""A key expires after this long without events, ms."""
 THROTTLE = 900
-"""A status is told at most so often."""
-PIECE = 500
-"""Ids of so much time are stored together."""
+"""Least time between two state outputs of a key, ms."""
+CHUNK_MS = 500
+"""Ids of this many milliseconds share a chunk."""
 
 Do = Literal["say", "arm", "calm", "leave"]
 
@@ -56,7 +56,7 @@ class SourceRecord(NamedTuple):
     value: bytes | None
 
 
-class Told(Struct, frozen=True):
+class Summary(Struct, frozen=True):
     trail: int
     said: int
 
@@ -66,14 +66,14 @@ encode = msgspec.msgpack.Encoder().encode
 
 
 def message(offset: int, event: Event | None) -> SourceRecord:
-    """An event as a message; None makes one that is refused."""
+    """An event as a record; None makes one that is rejected."""
     if event is None:
         return SourceRecord(offset, b"?", b"{nonsense")
     return SourceRecord(offset, event.key.encode(), msgspec.json.encode(event))
 
 
 def event_of(message: SourceRecord) -> Event | None:
-    """The event of a message; None where it will be refused."""
+    """The event of a record; None if it will be rejected."""
     try:
         return decode_json(decode_event, message.value)
     except InvalidEvent:
@@ -85,9 +85,9 @@ class Main(Struct, array_like=True):
     said: int = 0
     alarm: int = MAX_TIME
     last: int = MIN_TIME
-    told_at: int = MIN_TIME
-    untold: bool = False
-    gone: bool = False
+    published_at: int = MIN_TIME
+    unpublished: bool = False
+    left: bool = False
 
 
 class OrderedState(KeyStateDefaults[Event]):
@@ -100,10 +100,10 @@ class OrderedState(KeyStateDefaults[Event]):
         self.changed: set[int | None] = set()
 
     def is_duplicate(self, event: Event) -> bool:
-        return any(event.id in piece and event.at < piece[event.id] + REMEMBER for piece in self.ids.values())
+        return any(event.id in chunk and event.at < chunk[event.id] + REMEMBER for chunk in self.ids.values())
 
     def apply(self, event: Event, watermark: int, collector: OutputCollector) -> None:
-        if self.main.gone:  # left, and came back before anybody looked
+        if self.main.left:  # left, and came back before anybody looked
             self.main = Main()
             self.changed |= set(self.ids)
             self.ids.clear()
@@ -111,77 +111,77 @@ class OrderedState(KeyStateDefaults[Event]):
         main.trail = crc32(f"{main.trail}|{event.at}|{event.do}|{event.id}".encode())
         main.said += 1
         main.last = max(main.last, event.at)
-        main.untold = True
+        main.unpublished = True
         if event.id is not None:
-            self.ids.setdefault(event.at // PIECE, {})[event.id] = event.at
-            self.changed.add(event.at // PIECE)
+            self.ids.setdefault(event.at // CHUNK_MS, {})[event.id] = event.at
+            self.changed.add(event.at // CHUNK_MS)
         if event.do == "arm":
             main.alarm = min(main.alarm, event.at + ALARM)
         elif event.do == "calm":
             main.alarm = MAX_TIME
         elif event.do == "leave":
-            main.gone = True
+            main.left = True
         elif event.do == "say":
-            collector.emit("said", self.key, f"said|{self.key}|{event.at}|{main.said}", event.at, self.told())
+            collector.emit("said", self.key, f"said|{self.key}|{event.at}|{main.said}", event.at, self.summary())
         self.changed.add(None)
 
     def next_timer(self) -> int:
-        if self.main.gone:
+        if self.main.left:
             return MAX_TIME
         oldest = min(self.ids, default=None)
-        forgets = MAX_TIME if oldest is None else (oldest + 1) * PIECE + REMEMBER
-        return min(self.main.alarm, self.main.last + FORGET, forgets)
+        expires = MAX_TIME if oldest is None else (oldest + 1) * CHUNK_MS + REMEMBER
+        return min(self.main.alarm, self.main.last + EXPIRE_AFTER, expires)
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         main = self.main
         if main.alarm <= at:
             main.alarm = MAX_TIME
             main.trail = crc32(f"{main.trail}|alarm|{at}".encode())
-            main.untold = True
-            collector.emit("alarm", self.key, f"alarm|{self.key}|{at}", at, self.told())
-        for piece in [piece for piece in self.ids if (piece + 1) * PIECE + REMEMBER <= at]:
-            del self.ids[piece]
-            self.changed.add(piece)
-        if main.last + FORGET <= at:
-            main.gone = True
-            main.untold = False
+            main.unpublished = True
+            collector.emit("alarm", self.key, f"alarm|{self.key}|{at}", at, self.summary())
+        for chunk in [chunk for chunk in self.ids if (chunk + 1) * CHUNK_MS + REMEMBER <= at]:
+            del self.ids[chunk]
+            self.changed.add(chunk)
+        if main.last + EXPIRE_AFTER <= at:
+            main.left = True
+            main.unpublished = False
             collector.emit("status", self.key, f"status|{self.key}|{at}", at, None)
         self.changed.add(None)
 
-    def told(self) -> Told:
-        return Told(self.main.trail, self.main.said)
+    def summary(self) -> Summary:
+        return Summary(self.main.trail, self.main.said)
 
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         main = self.main
-        if not final and not (main.untold and (main.gone or watermark >= main.told_at + THROTTLE)):
+        if not final and not (main.unpublished and (main.left or watermark >= main.published_at + THROTTLE)):
             return ()
-        body = None if main.gone else self.told()
+        body = None if main.left else self.summary()
         return (Output("status", self.key.encode(), f"status|{self.key}|{watermark}", watermark, body),)
 
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         for output in outputs:
-            self.main.told_at = output.at
-            self.main.untold = False
+            self.main.published_at = output.at
+            self.main.unpublished = False
             self.changed.add(None)
 
     def has_deferred_output(self) -> bool:
-        return self.main.untold
+        return self.main.unpublished
 
     def expired(self) -> bool:
-        return self.main.gone
+        return self.main.left
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
-        told: dict[bytes, bytes | None] = {}
-        for piece in self.changed:
-            if piece is None:
-                told[b""] = encode(self.main)
+        chunks: dict[bytes, bytes | None] = {}
+        for chunk in self.changed:
+            if chunk is None:
+                chunks[b""] = encode(self.main)
             else:
-                told[b"%d" % piece] = encode(self.ids[piece]) if piece in self.ids else None
+                chunks[b"%d" % chunk] = encode(self.ids[chunk]) if chunk in self.ids else None
         self.changed.clear()
-        return told
+        return chunks
 
     def everything(self) -> Any:
-        """All that counts: when a status was told is no part of it."""
+        """Everything that must be equal: not when a state output was published."""
         main = self.main
         return main.trail, main.said, main.alarm, main.last, sorted(self.ids.items())
 
@@ -190,8 +190,8 @@ class SumMain(Struct, array_like=True):
     total: int = 0
     due: dict[str, int] = {}
     done: list[str] = []
-    told_at: int = MIN_TIME
-    untold: bool = False
+    published_at: int = MIN_TIME
+    unpublished: bool = False
 
 
 class SumState(KeyStateDefaults[Event]):
@@ -210,8 +210,8 @@ class SumState(KeyStateDefaults[Event]):
         assert not self.is_duplicate(event), "a duplicate was applied"
         self.main.total += crc32(f"{event.id}|{event.at}".encode())
         self.main.due[event.id] = event.at + ALARM
-        self.main.untold = self.changed = True
-        collector.emit("said", self.key, f"said|{event.id}", event.at, Told(event.at, 1))
+        self.main.unpublished = self.changed = True
+        collector.emit("said", self.key, f"said|{event.id}", event.at, Summary(event.at, 1))
 
     def next_timer(self) -> int:
         return min(self.main.due.values(), default=MAX_TIME)
@@ -220,24 +220,24 @@ class SumState(KeyStateDefaults[Event]):
         for id_ in sorted(id_ for id_, due in self.main.due.items() if due <= at):
             due = self.main.due.pop(id_)
             self.main.done.append(id_)
-            collector.emit("alarm", self.key, f"alarm|{id_}", due, Told(due, 1))
-        self.main.untold = self.changed = True
+            collector.emit("alarm", self.key, f"alarm|{id_}", due, Summary(due, 1))
+        self.main.unpublished = self.changed = True
 
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         main = self.main
-        if not final and not (main.untold and watermark >= main.told_at + THROTTLE):
+        if not final and not (main.unpublished and watermark >= main.published_at + THROTTLE):
             return ()
-        body = Told(main.total, len(main.done))
+        body = Summary(main.total, len(main.done))
         return (Output("status", self.key.encode(), f"status|{self.key}|{watermark}", watermark, body),)
 
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         for output in outputs:
-            self.main.told_at = output.at
-            self.main.untold = False
+            self.main.published_at = output.at
+            self.main.unpublished = False
             self.changed = True
 
     def has_deferred_output(self) -> bool:
-        return self.main.untold
+        return self.main.unpublished
 
     def expired(self) -> bool:
         return False
@@ -290,10 +290,10 @@ class ArrivalToy(Toy):
 
 
 class Outcome(NamedTuple):
-    """What came of a story: outputs by topic and identity, and by key what was told last and what is remembered."""
+    """The result of a story: outputs by topic and identity, and by key the last state output and the state."""
 
     outputs: dict[tuple[str, str], bytes | None]
-    statuses: dict[str, bytes | None]
+    state_outputs: dict[str, bytes | None]
     states: dict[str, Any]
 
 
@@ -314,9 +314,9 @@ def expected(toy: Toy, sources: list[list[SourceRecord]], lateness: int, until: 
                 collector.emit_dead_letter(rejected, "malformed", refused.detail, watermark)
                 continue
             if drops_late(toy) and event.at < largest - lateness:
-                told = f"at {event.at} is {largest - lateness - event.at} ms below the clock"
+                detail = f"at {event.at} is {largest - lateness - event.at} ms below the clock"
                 rejected = RejectedRecord(toy.topics[source_index], 0, offset, key, value)
-                collector.emit_dead_letter(rejected, "late", told, watermark)
+                collector.emit_dead_letter(rejected, "late", detail, watermark)
                 continue
             largest = max(largest, event.at)
             if event.id is not None:
@@ -325,9 +325,9 @@ def expected(toy: Toy, sources: list[list[SourceRecord]], lateness: int, until: 
                 known.add((event.key, event.id))
             events.append((event.at, source_index, offset, event))
     states: dict[str, Any] = {}
-    statuses: dict[str, bytes | None] = {}
+    state_outputs: dict[str, bytes | None] = {}
 
-    def deadlines_before(at: int) -> None:
+    def fire_before(at: int) -> None:
         while states:
             due, key = min((state.next_timer(), key) for key, state in states.items())
             if due >= at:
@@ -337,15 +337,15 @@ def expected(toy: Toy, sources: list[list[SourceRecord]], lateness: int, until: 
                 del states[key]
 
     for at, _, _, event in sorted(events, key=lambda entry: entry[:3]):
-        deadlines_before(at)
+        fire_before(at)
         state = states.setdefault(event.key, toy.load(event.key, {}))
         state.apply(event, at, collector)
-        statuses[event.key] = None
+        state_outputs[event.key] = None
         if state.expired():
             del states[event.key]
-    deadlines_before(until + 1)
+    fire_before(until + 1)
     for key, state in states.items():
         for status in state.pending_outputs(until + 1, True):
-            statuses[key] = encode_body(status.body)
+            state_outputs[key] = encode_body(status.body)
     outputs = {(o.topic, o.id): encode_body(o.body) for o in collector.outputs if o.topic != "status"}
-    return Outcome(outputs, statuses, {key: state.everything() for key, state in states.items()})
+    return Outcome(outputs, state_outputs, {key: state.everything() for key, state in states.items()})

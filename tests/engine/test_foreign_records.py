@@ -1,4 +1,4 @@
-"""Records in a changelog that no worker wrote: refused in words, whatever they look like."""
+"""Records in a changelog that no worker wrote: refused with a remedy, whatever they look like."""
 
 from typing import Any
 
@@ -108,3 +108,28 @@ def test_a_record_that_is_too_short_for_its_header_is_not_vigils() -> None:
     assert value is not None
     with pytest.raises(StoredStateError, match="is not Vigil's"):
         ChangelogStore().read([ChangelogRecord(KEY, value[:-1])])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        ChangelogRecord(b"\0\1A", None),
+        ChangelogRecord(b"\0\1A", None, (("other", b"x"),)),
+        ChangelogRecord(b"\0\1A", None, (("vigil", b"x"),)),
+        ChangelogRecord(b"\0\1A", b"short"),
+        ChangelogRecord(b"\0\1A", b""),
+    ],
+)
+def test_a_record_of_another_program_is_refused_with_a_remedy(record: ChangelogRecord) -> None:
+    with pytest.raises(StoredStateError, match="not Vigil's"):
+        ChangelogStore().read([record])
+
+
+def test_a_record_without_a_key_is_refused_with_a_remedy() -> None:
+    class Keyless:
+        key = None
+        value = b"\0" * 40
+        headers = ()
+
+    with pytest.raises(StoredStateError, match="not Vigil's"):
+        ChangelogStore().read([Keyless()])

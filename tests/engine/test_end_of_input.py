@@ -1,4 +1,4 @@
-"""Recorded data has an end: every key says its last word once, and then nothing more is written."""
+"""Recorded data has an end: every key publishes its final outputs once, and then nothing more is written."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Read(NamedTuple):
 
 
 @pytest.mark.parametrize("group, status", [("rooms", "room-status"), ("suppliers", "supplier-metrics")])
-def test_after_the_last_word_nothing_is_left_to_write(group: SubjectName, status: str) -> None:
+def test_after_the_final_outputs_nothing_is_left_to_write(group: SubjectName, status: str) -> None:
     """Rooms that are on the air at the end change with every second that passes, but no second passes any more."""
     machine = REGISTRY.machines(load_rulebook(), None)[group]
     shard = make_shard(machine, 2000, partition=0)

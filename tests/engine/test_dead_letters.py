@@ -1,4 +1,4 @@
-"""A refused message of any size fits what it is stored and told in."""
+"""The dead letter of a record of any size fits its topic and the changelog."""
 
 import msgspec
 import pytest
@@ -26,7 +26,7 @@ HEADERS = 1000
         (b"room", b"x" * 20_000_000, False),
     ],
 )
-def test_a_letter_fits_its_topic_and_the_changelog(key: bytes, value: bytes, whole: bool) -> None:
+def test_a_dead_letter_fits_its_topic_and_the_changelog(key: bytes, value: bytes, whole: bool) -> None:
     shard = make_shard(REGISTRY.machines(load_rulebook(), 2000)["rooms"], 2000, partition=0)
     shard.ingest(1, [SourceRecord(0, key, value)])
     snapshot = shard.snapshot()

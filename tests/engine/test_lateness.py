@@ -1,0 +1,77 @@
+"""Which events are late or too far ahead, boundary by boundary."""
+
+import pytest
+
+from tests.support.lives import ENTRY, LOOK, Life, Recording, at
+from tests.support.toys import ArrivalToy, Event, PatientToy, Toy, message
+from vigil.topics.fields import MAX_AHEAD_MS
+
+
+def test_lateness_is_tested_record_by_record_within_a_batch() -> None:
+    life = Life(Recording())
+    life.shard.ingest(ENTRY, at(1000, 900, 899, 1200, 1099, 1100))
+    life.checkpoint()
+    assert life.rejected() == [(2, "late", 900), (4, "late", 1100)]
+
+
+def test_lateness_does_not_depend_on_batches() -> None:
+    whole, single = Life(Recording()), Life(Recording())
+    story = at(1000, 880, 1300, 1190, 1210, 1199, 1201)
+    whole.shard.ingest(ENTRY, story)
+    for one in story:
+        single.shard.ingest(ENTRY, [one])
+    whole.checkpoint()
+    single.checkpoint()
+    assert whole.rejected() == single.rejected()
+
+
+def test_an_event_below_the_watermark_of_another_source_is_not_late() -> None:
+    life = Life(Recording())
+    life.shard.ingest(LOOK, at(5000))
+    life.shard.ingest(ENTRY, at(1000))
+    life.checkpoint()
+    assert life.rejected() == []
+
+
+def test_after_idleness_an_event_below_the_watermark_is_late_and_one_at_it_is_not() -> None:
+    life = Life(Recording())
+    life.shard.ingest(ENTRY, at(1000))
+    life.shard.advance_watermark(3000)  # every source was idle
+    life.shard.ingest(ENTRY, at(2999, 3000, first=1))
+    life.checkpoint()
+    assert life.rejected() == [(1, "late", 3000)]
+
+
+def test_a_rejected_record_does_not_advance_its_source() -> None:
+    life = Life(Recording())
+    life.shard.ingest(ENTRY, [message(0, Event("A", 1000)), message(1, None)])
+    life.shard.ingest(ENTRY, at(2000 + MAX_AHEAD_MS, first=2), wall=1000)
+    assert life.shard.sources[ENTRY].max_event_time == 1000
+    life.checkpoint()
+    assert life.rejected() == [(1, "malformed", 900), (2, "malformed", 900)]
+
+
+def test_a_late_event_that_is_not_dropped_is_applied_on_arrival() -> None:
+    life = Life(PatientToy())
+    life.shard.ingest(ENTRY, at(1000))
+    life.shard.advance_watermark(3000)
+    life.shard.ingest(ENTRY, at(500, first=1))
+    life.checkpoint()
+    assert life.published("said") == ["said|1000", "said|500"]
+
+
+@pytest.mark.parametrize("toy", [PatientToy(), ArrivalToy()])
+def test_a_timer_that_has_passed_when_its_event_arrives_fires_at_once(toy: Toy) -> None:
+    life = Life(toy)
+    life.shard.advance_watermark(9000)
+    life.shard.ingest(ENTRY, at(500))
+    life.checkpoint()
+    assert life.published("alarm") == ["alarm|500"]
+
+
+@pytest.mark.parametrize("wall", [MAX_AHEAD_MS, MAX_AHEAD_MS - 1])
+def test_an_event_a_day_ahead_of_the_worker_is_accepted_and_a_later_one_is_not(wall: int) -> None:
+    life = Life(Recording())
+    life.shard.ingest(ENTRY, at(2 * MAX_AHEAD_MS), wall)
+    life.checkpoint()
+    assert bool(life.rejected()) is (wall < MAX_AHEAD_MS)
