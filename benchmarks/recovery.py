@@ -120,7 +120,7 @@ def records(templates: list[StoredKey], keys: Iterable[int]) -> Iterator[Changel
     for number in keys:
         for part, payload, due in templates[number % len(templates)].parts:
             # No flags: in a large state, few keys published a state output with the last checkpoint.
-            yield record_of(store_key(f"key-{number:09d}", part), payload, 1, 1, due, 0)
+            yield record_of(store_key(f"key-{number:09d}", part), payload, (1, 1), due)
 
 
 async def fill(broker: str, app_id: str, kind: StateKind, number: int) -> tuple[int, float]:
@@ -229,18 +229,27 @@ async def fail_over(broker: str, app_id: str, kafka: bool, standbys: int, stored
         before = _metric(successor, "vigil_restored_records_total")
         began = time.monotonic()
         killed.kill()
-        while (
-            _metric(successor, "vigil_shards") < len(REGISTRY.subjects) * PARTITIONS
-            or successor.get("/health/ready")[0] != 200
-        ):
-            if successor.process.poll() is not None or time.monotonic() - began > 900:
-                raise RuntimeError(f"the failover did not complete: {successor.log.read_text()[-2000:]}")
-            await asyncio.sleep(0.05)
+        await _wait_for_all_shards(successor, within_s=900)
         seconds = time.monotonic() - began
         return Failover(seconds, round(_metric(successor, "vigil_restored_records_total") - before), mib)
     finally:
         for worker in pair:
             worker.kill()
+
+
+async def _wait_for_all_shards(worker: WorkerProcess, within_s: float) -> None:
+    """Wait until the worker owns every shard and is ready; raise RuntimeError if it ends or takes longer."""
+    until = time.monotonic() + within_s
+    while not _owns_all(worker):
+        if worker.process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"the failover did not complete: {worker.log.read_text()[-2000:]}")
+        await asyncio.sleep(0.05)
+
+
+def _owns_all(worker: WorkerProcess) -> bool:
+    """Whether the worker owns every shard and is ready."""
+    shards = len(REGISTRY.subjects) * PARTITIONS
+    return _metric(worker, "vigil_shards") >= shards and worker.get("/health/ready")[0] == 200
 
 
 def _metric(worker: WorkerProcess, metric: str) -> float:

@@ -9,9 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 LOCKS: Final = ("requirements.lock", "deploy/requirements.lock")
 
@@ -56,19 +56,25 @@ def audit(locks: Sequence[str], ask: Callable[[str], AuditRun], required: bool) 
             lines.append(f"{lock}: not audited: {reasons[0]}")
             status = max(status, int(required))
             continue
-        found = [(package, known) for package in packages for known in package.get("vulns", ())]
-        for package, known in found:
-            fixed = ", ".join(known["fix_versions"]) or "no version yet"
-            lines.append(f"{lock}: {package['name']} {package['version']}: {known['id']}, fixed in {fixed}")
-        skipped = sum("skip_reason" in package for package in packages)
-        audited = f"{len(packages) - skipped} of {len(packages)} packages audited"
-        lines.append(f"{lock}: {audited}, {len(found)} known vulnerabilities")
-        if found:
-            status = 1
-        elif skipped:
-            lines[-1] += "; the index has no advisories for the others"
-            status = max(status, int(required))
+        failed, found = _judged(lock, packages, required)
+        status = max(status, int(failed))
+        lines += found
     return status, lines
+
+
+def _judged(lock: str, packages: Sequence[Mapping[str, Any]], required: bool) -> tuple[bool, list[str]]:
+    """Return whether the packages of a lock fail the audit, and the lines to print."""
+    found = [(package, known) for package in packages for known in package.get("vulns", ())]
+    lines = []
+    for package, known in found:
+        fixed = ", ".join(known["fix_versions"]) or "no version yet"
+        lines.append(f"{lock}: {package['name']} {package['version']}: {known['id']}, fixed in {fixed}")
+    skipped = sum("skip_reason" in package for package in packages)
+    summary = f"{len(packages) - skipped} of {len(packages)} packages audited, {len(found)} known vulnerabilities"
+    if skipped and not found:
+        summary += "; the index has no advisories for the others"
+    lines.append(f"{lock}: {summary}")
+    return bool(found) or (required and skipped > 0), lines
 
 
 def main() -> int:

@@ -27,8 +27,21 @@ from tools.chaos_run import ChaosResult, Run, summary
 TABLE = Path("docs/chaos-results.csv")
 
 
+LONG_FORM_RUNS = 50
+"""Seeds of a run without --seed and --runs, which adds the seeds that are not in the table yet."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 1 if a run differed from its replay or, with --fault, if none did."""
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the sender logs errors while the broker is away
+    ran, bad = run_seeds(options)
+    print(f"{ran} runs, {bad} differ")
+    return int(bool(bad) == (options.fault is None))
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """Return the options; raise SystemExit if they are invalid."""
     parser = argparse.ArgumentParser(description="Seeded runs that kill, freeze and cut off workers and broker.")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
     parser.add_argument("--runs", type=int, help="number of seeds (default: 1 with --seed, otherwise 50)")
@@ -39,17 +52,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="skip the seeds that are in the table")
     parser.add_argument("--logs", type=Path, help="folder for the logs of workers (default: a temporary one)")
     parser.add_argument("--fault", choices=FAULTS, help="run the workers without a safeguard until a run differs")
-    options = parser.parse_args(arguments)
-    long_form = options.runs is None and not any(word.startswith("--seed") for word in arguments or sys.argv[1:])
-    runs = options.runs or (50 if long_form else 1)
-    seeds = list(range(options.seed, options.seed + runs))
-    if (options.resume or long_form) and options.fault is None:
-        done = seeds_in(options.table)
-        seeds = [seed for seed in seeds if seed not in done]
+    options = parser.parse_args(given)
+    if options.runs is None and not any(word.startswith("--seed") for word in given):
+        options.runs, options.resume = LONG_FORM_RUNS, True
+    return options
+
+
+def seeds_of(options: argparse.Namespace) -> list[int]:
+    """Return the seeds to run: with --resume, those that are not in the table; with --fault, all."""
+    seeds = range(options.seed, options.seed + (options.runs or 1))
+    done = seeds_in(options.table) if options.resume and options.fault is None else set()
+    return [seed for seed in seeds if seed not in done]
+
+
+def run_seeds(options: argparse.Namespace) -> tuple[int, int]:
+    """Run the seeds, with --fault until a run differs; return the number of runs and of those that differed."""
+    seeds = seeds_of(options)
     logs = options.logs or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
     draw = zombie if options.fault == "no-fence" else partial(plan, clock=options.clock)
     ran = bad = 0
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the sender logs errors while the broker is away
     with KafkaBroker() as broker:
         for seed in seeds:
             folder = logs / f"seed-{seed}"
@@ -64,8 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
                 break
             if outcome.good:
                 shutil.rmtree(folder, ignore_errors=True)
-    print(f"{ran} runs, {bad} differ")
-    return int(bool(bad) == (options.fault is None))
+    return ran, bad
 
 
 def report(outcome: ChaosResult, folder: Path) -> None:

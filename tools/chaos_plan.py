@@ -162,40 +162,66 @@ def zombie(seed: int) -> ChaosPlan:
 
 def _actions(rng: Random, workers: int, stream_s: float, session_s: float) -> list[ChaosAction]:
     """Return two to five actions during the sending; a target is not hit again before its last fault is over."""
-    actions = []
-    names = list(range(workers))
-    free_at = dict.fromkeys(names, 0.0)
-    broker_free_at = 0.0
+    schedule = _Schedule(rng, workers, session_s)
     for at_s in sorted(rng.uniform(0.3, stream_s) for _ in range(rng.randint(2, 5))):
-        kinds = list(WEIGHTS)
-        kind = rng.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+        schedule.draw(at_s)
+    return schedule.actions
+
+
+class _Schedule:
+    """The actions that are drawn, in order of time, and from when on each target can be hit again.
+
+    A plan follows from its seed: the order of the draws and their number must stay as they are.
+    """
+
+    def __init__(self, rng: Random, workers: int, session_s: float) -> None:
+        self.actions: list[ChaosAction] = []
+        self._rng = rng
+        self._session_s = session_s
+        self._free_at = dict.fromkeys(range(workers), 0.0)
+        """Of every worker there has been, seconds; infinite for one that has left."""
+        self._broker_free_at = 0.0
+
+    def draw(self, at_s: float) -> None:
+        """Draw an action at this time; none if its target is still affected by the last one."""
+        kind = self._kind()
         if kind == "join":
-            if len(names) == MOST_WORKERS:
-                kind = "kill"
-            else:
-                free_at[len(names)] = at_s + 3
-                actions.append(ChaosAction(at_s, kind, len(names), 0.0))
-                names.append(len(names))
-                continue
-        if kind.startswith("broker"):
-            if at_s < broker_free_at:
-                continue
-            lasts = rng.uniform(0.5, 2.5 * session_s) if kind == "broker-pause" else rng.uniform(0.2, 3)
-            broker_free_at = at_s + lasts + 6
-            actions.append(ChaosAction(at_s, kind, None, lasts))
-            continue
-        available = [name for name in names if free_at[name] <= at_s]
+            self._join(at_s)
+        elif kind.startswith("broker"):
+            self._hit_broker(at_s, kind)
+        else:
+            self._hit_worker(at_s, kind)
+
+    def _kind(self) -> Kind:
+        kinds = list(WEIGHTS)
+        kind = self._rng.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+        return "kill" if kind == "join" and len(self._free_at) == MOST_WORKERS else kind
+
+    def _join(self, at_s: float) -> None:
+        worker = len(self._free_at)
+        self._free_at[worker] = at_s + 3
+        self.actions.append(ChaosAction(at_s, "join", worker, 0.0))
+
+    def _hit_broker(self, at_s: float, kind: Kind) -> None:
+        if at_s < self._broker_free_at:
+            return
+        longest = 2.5 * self._session_s
+        lasts = self._rng.uniform(0.5, longest) if kind == "broker-pause" else self._rng.uniform(0.2, 3)
+        self._broker_free_at = at_s + lasts + 6
+        self.actions.append(ChaosAction(at_s, kind, None, lasts))
+
+    def _hit_worker(self, at_s: float, kind: Kind) -> None:
+        available = [worker for worker, free_at in self._free_at.items() if free_at <= at_s]
         if not available:
-            continue
-        worker = rng.choice(available)
-        if kind == "leave" and len([name for name in names if free_at[name] < float("inf")]) == 1:
+            return
+        worker = self._rng.choice(available)
+        if kind == "leave" and sum(free_at < float("inf") for free_at in self._free_at.values()) == 1:
             kind = "term"  # one worker must remain
         lasts = {
-            "kill": rng.uniform(0.0, 2.0),
-            "term": rng.uniform(0.0, 2.0),
-            "freeze": rng.uniform(1.2, 2.2) * session_s,
+            "kill": self._rng.uniform(0.0, 2.0),
+            "term": self._rng.uniform(0.0, 2.0),
+            "freeze": self._rng.uniform(1.2, 2.2) * self._session_s,
             "leave": float("inf"),
         }[kind]
-        free_at[worker] = at_s + lasts + rng.choice((0.0, 2.0))
-        actions.append(ChaosAction(at_s, kind, worker, lasts))
-    return actions
+        self._free_at[worker] = at_s + lasts + self._rng.choice((0.0, 2.0))
+        self.actions.append(ChaosAction(at_s, kind, worker, lasts))

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from tests.support.harness import WorkerProcess, finished, make_topics, read, re
 from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import READY_S, ChaosAction, ChaosPlan
 from vigil.agents.wall_clock import wall_ms
+from vigil.app.simulate.message import SimulatedMessage
 
 BEGIN_S: Final = 40
 FINISHED_S: Final = 60
@@ -163,11 +165,7 @@ class Run:
         messages = list(self.plan.simulation_at(now).messages())
         expected = replayed(messages, self.plan.lateness_ms)
         self._until = expected.until
-        if live:
-            cut = sum(message.sent_at <= now for message in messages)
-        else:  # the past of the suppliers first: a room shard that gets nothing meanwhile would take it for the end
-            past = sum(message.at < self.plan.simulation.start_ms for message in messages)
-            cut = past + int((len(messages) - past) * self.plan.backlog)
+        cut = self._backlog(messages, now)
         await send_paced(address, messages[:cut])
         tending = asyncio.create_task(self._tend())
         sending: asyncio.Task[None] | None = None
@@ -193,12 +191,7 @@ class Run:
             if sending is not None:
                 sending.cancel()
             tending.cancel()
-            await asyncio.gather(*(worker.stop() for worker in self._crew.values()))
-            for worker in self._crew.values():
-                if worker.process is not None:
-                    worker.process.kill()
-                    worker.wanted = False
-                    worker.tend()
+            await self._stop_crew()
         self.outcome.seconds = time.monotonic() - began
         return self.outcome
 
@@ -215,6 +208,23 @@ class Run:
             command.append(f"--fault={self._fault}")
         log = self.folder / f"worker-{name}.log"
         return WorkerProcess(self.broker.address, log, command=command, **settings, **self.plan.settings)
+
+    def _backlog(self, messages: Sequence[SimulatedMessage], now: int) -> int:
+        """How many of the messages are sent before the workers start."""
+        if self.plan.clock == "live":
+            return sum(message.sent_at <= now for message in messages)
+        # The past of the suppliers first: a room shard that gets nothing meanwhile would take it for the end.
+        past = sum(message.at < self.plan.simulation.start_ms for message in messages)
+        return past + int((len(messages) - past) * self.plan.backlog)
+
+    async def _stop_crew(self) -> None:
+        """Stop all workers; kill those that do not stop."""
+        await asyncio.gather(*(worker.stop() for worker in self._crew.values()))
+        for worker in self._crew.values():
+            if worker.process is not None:
+                worker.process.kill()
+                worker.wanted = False
+                worker.tend()
 
     def _worker(self, name: int) -> Supervised:
         return self._crew.setdefault(name, Supervised(name, self))

@@ -14,7 +14,7 @@ import keyword
 import re
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -51,20 +51,23 @@ class WordUse(NamedTuple):
 
 def banned(page: str) -> list[Banned]:
     """The banned words of the glossary; raise ValueError where its table cannot be read."""
-    found = []
-    for line in page.partition(SECTION)[2].splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not line.startswith("|") or len(cells) != 3 or not (words := re.findall(r"`([^`]+)`", cells[0])):
-            continue
-        uses = frozenset(use.strip() for use in cells[1].split(","))
-        if not uses <= USES:
-            raise ValueError(f"docs/glossary.md: {cells[1]!r} is not one of {', '.join(sorted(USES))}")
-        instead = cells[2].split(", ")
-        own = instead if len(instead) == len(words) else [cells[2]] * len(words)
-        found += [Banned(word, uses, other) for word, other in zip(words, own, strict=True)]
+    found = [entry for line in page.partition(SECTION)[2].splitlines() for entry in _row(line)]
     if not found:
         raise ValueError(f"docs/glossary.md: no words under {SECTION!r}")
     return found
+
+
+def _row(line: str) -> list[Banned]:
+    """The words of one line of the table; none where the line is no row of words."""
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    if not line.startswith("|") or len(cells) != 3 or not (words := re.findall(r"`([^`]+)`", cells[0])):
+        return []
+    uses = frozenset(use.strip() for use in cells[1].split(","))
+    if not uses <= USES:
+        raise ValueError(f"docs/glossary.md: {cells[1]!r} is not one of {', '.join(sorted(USES))}")
+    instead = cells[2].split(", ")
+    own = instead if len(instead) == len(words) else [cells[2]] * len(words)
+    return [Banned(word, uses, other) for word, other in zip(words, own, strict=True)]
 
 
 class Checker:
@@ -107,6 +110,13 @@ class Checker:
     def in_module(self, path: Path) -> Iterator[WordUse]:
         """The findings of a Python file: names, docstrings (also those below attributes) and comments."""
         source = path.read_text()
+        yield from self._in_tokens(path, source)
+        for text in docstrings(ast.parse(source)):
+            for line, entry in self.in_text(str(text.value)):
+                yield WordUse(path, text.lineno + line, entry.word, entry.instead)
+
+    def _in_tokens(self, path: Path, source: str) -> Iterator[WordUse]:
+        """The findings in names and comments."""
         before = ""
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             of_a_file = before == "." and token.string == "tell"  # the method of Python's files has no other name
@@ -118,9 +128,6 @@ class Checker:
             elif token.type == tokenize.COMMENT:
                 for _, entry in self.in_text(token.string):
                     yield WordUse(path, token.start[0], entry.word, entry.instead)
-        for text in docstrings(ast.parse(source)):
-            for line, entry in self.in_text(str(text.value)):
-                yield WordUse(path, text.lineno + line, entry.word, entry.instead)
 
 
 def parts(name: str) -> tuple[str, ...]:
@@ -158,6 +165,17 @@ def allowed() -> set[str]:
     return {line for line in ALLOWED.read_text().splitlines() if line and not line.startswith("#")}
 
 
+def findings_below(paths: Sequence[Path]) -> list[WordUse]:
+    """The findings in these files and folders, also in files that may still use banned words."""
+    return [use for use in findings(files(ROOT)) if any(path in (use.path, *use.path.parents) for path in paths)]
+
+
+def findings_not_allowed() -> list[WordUse]:
+    """The findings in the files that must be clean."""
+    exempt = allowed()
+    return [use for use in findings(files(ROOT)) if str(use.path.relative_to(ROOT)) not in exempt]
+
+
 def shrink() -> int:
     """Take the files that are clean or gone off the list; it is deleted once it names none."""
     lines = ALLOWED.read_text().splitlines() if ALLOWED.exists() else []
@@ -175,14 +193,7 @@ def main(args: list[str]) -> int:
     """Print the findings; 1 if there are any."""
     if args == ["--shrink"]:
         return shrink()
-    wanted = [Path(arg).resolve() for arg in args]
-    exempt = set() if wanted else allowed()
-    found = [
-        finding
-        for finding in findings(files(ROOT))
-        if str(finding.path.relative_to(ROOT)) not in exempt
-        and (not wanted or any(path in (finding.path, *finding.path.parents) for path in wanted))
-    ]
+    found = findings_below([Path(arg).resolve() for arg in args]) if args else findings_not_allowed()
     for path, line, word, instead in found:
         print(f"{path.relative_to(ROOT)}:{line}: {word} (use: {instead})")
     return 1 if found else 0

@@ -78,15 +78,17 @@ def modules(root: Path, tops: tuple[str, ...]) -> dict[str, Module]:
 
 def imported(module: Module, known: Mapping[str, Module]) -> set[str]:
     """The modules among the known ones that a module imports anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    names = {name.removeprefix("vigil.") for name in names}
+    names = {name.removeprefix("vigil.") for node in ast.walk(module.tree) for name in _imported_names(node)}
     return {name for name in names if name in known and name != module.name}
+
+
+def _imported_names(node: ast.AST) -> Iterator[str]:
+    """Every name that may be a module where the node is an import: `from a import b` may import a and a.b."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def package(module: str) -> str:

@@ -277,9 +277,8 @@ def _print_sweep(sweep_spec: str, points: list[Point], names: dict[str, Any], as
         )
         return
     out = console()
-    _print_table(
-        out, _sweep_table(points), f"Sensitivity of {escape_control_chars(sweep_spec.partition('=')[0].strip())}"
-    )
+    key = sweep_spec.partition("=")[0].strip()
+    _print_table(out, _sweep_table(points), f"Sensitivity of {escape_control_chars(key)}")
     figure = curve(points)
     out.print()
     out.print(f"{CURVES[figure].capitalize()} by its value", style="bold")

@@ -237,10 +237,7 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
     reported. Comments, quotes and payments that were judged before have no second effect. Exits with status 1 if a
     line was invalid.
     """
-    now = wall_ms() if settings.clock == "live" else None
-    lines = list(check(file, now, None if take_late else settings.allowed_lateness_ms))
-    invalid = [line for line in lines if isinstance(line, UnrepairedLine)]
-    valid = [line for line in lines if isinstance(line, RepairedMessage)]
+    valid, invalid = _check(settings, file, take_late)
     name = getattr(file, "name", "-")
     for line in invalid:
         click.echo(f"{name}:{line.number}: {escape_control_chars(line.detail)}", err=True)
@@ -250,9 +247,17 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
     else:
         number = len(valid)
         words = "would be sent" if acceptable else "valid; nothing was sent (--skip sends the valid ones)"
-    click.echo(f"{number:,} of {len(lines):,} messages {words}", err=True)
+    click.echo(f"{number:,} of {len(valid) + len(invalid):,} messages {words}", err=True)
     if invalid:
         sys.exit(1)
+
+
+def _check(settings: Settings, file: IO[bytes], take_late: bool) -> tuple[list[RepairedMessage], list[UnrepairedLine]]:
+    """Return the messages of the valid lines, and the invalid lines."""
+    now = wall_ms() if settings.clock == "live" else None
+    lines = list(check(file, now, None if take_late else settings.allowed_lateness_ms))
+    valid = [line for line in lines if isinstance(line, RepairedMessage)]
+    return valid, [line for line in lines if isinstance(line, UnrepairedLine)]
 
 
 def _send(settings: Settings, messages: list[RepairedMessage]) -> int:
