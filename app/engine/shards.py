@@ -6,7 +6,8 @@ ArrivalShard      event ──▶ apply it, fire timers below the watermark
 
 from typing import TypeVar, Unpack
 
-from vigil.app.engine.shard import Shard, ShardOptions
+from vigil.app.engine.shard import Shard
+from vigil.app.engine.shard_input import ShardOptions
 from vigil.app.engine.subject import Event, EventTime, StateMachine
 
 E = TypeVar("E", bound=Event)
@@ -46,7 +47,7 @@ class EventTimeShard(Shard[E]):
                 if waiting.get(dedup_key) == at:
                     del waiting[dedup_key]
                 if states.is_duplicate(key, event):
-                    self.collector.count(f"duplicates:{self.machine.topics[source_index]}")
+                    self.collector.count(self._duplicates_counter[source_index])
                     continue
             apply(key, event, at)
         if timers.earliest < watermark:

@@ -1,0 +1,137 @@
+"""The input side of a shard: records become events, which wait for their order or are applied.
+
+records ──decode──▶ rejected: dead letter      waits ──▶ reorder buffer
+              └───▶ event ──duplicate?──▶ ─────┴ applied on arrival ──▶ key states
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Generic, TypedDict, TypeVar
+
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.engine.keyed_states import KeyedStates
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.reorder_buffer import ReorderBuffer
+from vigil.app.engine.source_reader import SourceReader
+from vigil.app.engine.subject import Event, Origin, OriginOf, SourceRecord, StateMachine
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
+from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
+
+E = TypeVar("E", bound=Event)
+
+
+class ShardOptions(TypedDict, total=False):
+    """What a shard may be given: a worker gives the first three, a replay the others."""
+
+    partition: int
+    """Its partition, for dead letters."""
+    store: ChangelogStore
+    """What to restore it from."""
+    rulebook: str
+    """Digest of the rulebook, stored with every checkpoint."""
+    sources: list[SourcePosition]
+    """Its sources, shared with other shards so that they have one watermark."""
+    collector: OutputCollector
+    """Shared with other shards so that their outputs have one order."""
+    origin_of: OriginOf
+    """Partition and offset of a record for dead letters; by default the shard's partition and the record's offset."""
+
+
+class ShardInput(ABC, Generic[E]):
+    """Sources, reorder buffer and key states of a shard, and how records get into them."""
+
+    event_time_order: ClassVar[bool]
+    """Events are applied in the order of event time; otherwise on arrival."""
+
+    def __init__(self, machine: StateMachine[E], lateness: int, options: ShardOptions) -> None:
+        """Restore the positions and keys of `options["store"]`. `lateness`: the allowed lateness in ms."""
+        self.machine = machine
+        self.partition = options.get("partition")
+        self.collector = options.get("collector") or OutputCollector()
+        self.sources = options.get("sources") or [SourcePosition() for _ in machine.topics]
+        self.store = options.get("store") or ChangelogStore()
+        self._origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
+        self._decode, self._key_of, self._dedup_key_of = machine.decode, machine.key_of, machine.dedup_key
+        self.reader = SourceReader(machine, self.sources, lateness, self.collector, self._origin_of)
+        self.reorder_buffer: ReorderBuffer[E] = ReorderBuffer()
+        self.states = KeyedStates(machine, self.store, self.collector)
+        self._events_counter = [f"events:{topic}" for topic in machine.topics]
+        self._duplicates_counter = [f"duplicates:{topic}" for topic in machine.topics]
+        self.watermark = MIN_TIME
+        """Everything below it was judged."""
+        if self.store.marker is not None:
+            self.watermark = self.store.marker.watermark
+            self.reader.restore(self.store.marker)
+
+    def ingest(self, source_index: int, records: Sequence[SourceRecord], wall: int | None = None) -> bool:
+        """Read records of one source in the order of their offsets; return True if any of them was an event.
+
+        `wall`: the wall clock in ms if the worker is live; an event more than a day ahead of it is rejected. Records
+        that were read before are skipped. The loop runs for each event: it makes no call that it can do without.
+        """
+        source, reader, watermark = self.sources[source_index], self.reader, self.watermark
+        any_event = False
+        if records and ((first := records[0].offset) < source.read_offset or first < source.stored_read_offset):
+            records, any_event = self._ingest_again(source_index, records)
+        decode, key_of, dedup_key_of, origin_of = self._decode, self._key_of, self._dedup_key_of, self._origin_of
+        buffer_event, lateness, drop_late = self.reorder_buffer.add, reader.lateness, reader.drop_late
+        buffered_from = watermark if self.event_time_order else MAX_TIME
+        now = max(watermark, 0)
+        latest = MAX_TIME if wall is None else wall + MAX_AHEAD_MS
+        for record in records:
+            try:
+                event = decode(source_index, record, now, origin_of)
+                at = event.at
+                if at > latest:
+                    raise InvalidEvent(f"at {at} is more than a day ahead of the clock, {wall}")
+            except InvalidEvent as invalid:
+                reader.reject(source_index, record, invalid.reason, invalid.detail, watermark, wall)
+                continue
+            any_event = True
+            before = source.max_event_time
+            if at > before:
+                source.max_event_time = at
+            if drop_late and (at < before - lateness or at < watermark):
+                detail = f"at {at} is {max(before - lateness, watermark) - at} ms below the clock"
+                reader.reject(source_index, record, "late", detail, watermark, wall)
+                continue
+            key, dedup_key = key_of(event), dedup_key_of(event)
+            if dedup_key is not None and not self._register(dedup_key, key, event):
+                self.collector.count(self._duplicates_counter[source_index])
+            elif at >= buffered_from:
+                buffer_event((at, source_index, record.offset, key, event, before, dedup_key))
+            else:
+                self._apply_on_arrival(key, event)
+        if records:
+            source.read_offset = records[-1].offset + 1
+        self.collector.count(self._events_counter[source_index], len(records))
+        return any_event
+
+    def _apply_on_arrival(self, key: str, event: E) -> None:
+        states = self.states
+        states.apply(key, event, self.watermark)
+        if states.timers.earliest < self.watermark:
+            states.fire(self.watermark)  # its timer had passed when it came
+
+    def _own_origin_of(self, record: SourceRecord) -> Origin:
+        return self.partition, record.offset
+
+    def _ingest_again(self, source_index: int, records: Sequence[SourceRecord]) -> tuple[Sequence[SourceRecord], bool]:
+        """Ingest what was read before a restart and not applied; return the records that were never read."""
+        source = self.sources[source_index]
+        waited, any_event = self.reader.read_again(source_index, records, self.watermark)
+        for record, event, max_event_time_before in waited:
+            key, dedup_key = self._key_of(event), self._dedup_key_of(event)
+            if dedup_key is not None and not self._register(dedup_key, key, event):
+                continue
+            if self.event_time_order and event.at >= self.watermark:
+                pending = (event.at, source_index, record.offset, key, event, max_event_time_before, dedup_key)
+                self.reorder_buffer.add(pending)
+            else:
+                self._apply_on_arrival(key, event)
+        first = max(source.read_offset, source.stored_read_offset)
+        return [record for record in records if record.offset >= first], any_event
+
+    @abstractmethod
+    def _register(self, dedup_key: str, key: str, event: E) -> bool:
+        """Note the identity of an event; return False if it is a duplicate of one that waits or was applied."""
