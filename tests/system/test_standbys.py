@@ -23,7 +23,6 @@ from vigil.app.engine.changelog import (
     record_of,
     store_key,
 )
-from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.simulate import Simulation
 
@@ -127,7 +126,7 @@ async def fill_changelog(address: str, number: int) -> None:
     try:
         for partition in range(PARTITIONS):
             mine = range(partition, number, PARTITIONS)
-            records = [record_of(store_key(f"supplier-{n}"), b"never looked into", 1, 1, MAX_TIME, 0) for n in mine]
+            records = [record_of(store_key(f"supplier-{n}"), b"never looked into", (1, 1)) for n in mine]
             for record in (*records, marker_record(marker)):
                 await producer.send(changelog_of("vigil", "suppliers"), record.value, record.key, partition)
         await producer.flush()

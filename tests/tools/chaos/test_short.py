@@ -8,7 +8,7 @@ from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import plan, zombie
 from tools.chaos_run import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 SEEDS = (7, 8, 13)
 """Together they have a kill, a stop, a freeze, a leave, a join, and a broker that is disconnected twice."""
@@ -31,9 +31,10 @@ async def test_what_a_zombie_writes_in_a_checkpoint_has_no_effect(own_kafka: Kaf
 PLANTED = {
     "buffer-not-covered": [plan(23)],
     "offsets-first": [plan(23)],
-    "no-fence": [zombie(seed) for seed in (1, 3, 4, 5)],
+    "no-fence": [zombie(seed) for seed in (1, 3, 4, 5, 1, 3)],
 }
-"""Runs of which at least one differs: the zombie must wake between two checkpoints of its successor."""
+"""Runs of which at least one differs: the zombie must wake between two checkpoints of its successor, which depends on
+the machine as well as on the seed. Therefore two seeds run twice."""
 
 PUBLISHED = {"verdict", "notice", "enforcement", "pin-decision", "room-status", "supplier-score"}
 
