@@ -55,15 +55,26 @@ def components(topics: Iterable[Topic], ref_template: str) -> dict[str, Schema]:
     kinds = [topic.carries for topic in topics]
     _, made = msgspec.json.schema_components(kinds, ref_template=ref_template)
     types = _types(kinds)
-    outputs = {kind for topic in topics if topic.direction == "out" for kind in [topic.carries]}
+    outputs = _names(topics, "out") - _names(topics, "in")
     schemas: dict[str, Schema] = {}
     for name in sorted(made):
         kind = types[name]
         schema: Schema = _plain(made[name])
         for field, of_field in schema["properties"].items():
             of_field["description"] = words_of(kind, field)
-        schemas[name] = _with_rules(kind, schema, out=kind in outputs)
+        if name in outputs:
+            # A default is for reading messages of earlier versions: what is published has every field.
+            schema["required"] = list(schema["properties"])
+            for of_field in schema["properties"].values():
+                of_field.pop("default", None)
+        schemas[name] = _with_rules(kind, schema, out=name in outputs)
     return schemas
+
+
+def _names(topics: Iterable[Topic], direction: str) -> set[str]:
+    """The names of all types that the topics of one direction are made of."""
+    kinds = [topic.carries for topic in topics if topic.direction == direction]
+    return set(msgspec.json.schema_components(kinds)[1])
 
 
 def _types(kinds: Iterable[type[Struct]]) -> dict[str, type[Struct]]:
@@ -111,7 +122,6 @@ def _with_rules(kind: type[Struct], schema: Schema, *, out: bool) -> Schema:
     elif name == "Verdict" and out:
         # Null only in the outbox, before it is published.
         fields["published_at"] = {"type": "integer", "description": fields["published_at"]["description"]}
-        schema["required"] = [*schema["required"], "published_at"]
     return schema
 
 

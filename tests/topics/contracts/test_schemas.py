@@ -1,6 +1,7 @@
 """The schemas are schemas, every field has words, the examples are true, and what Vigil says fits."""
 
 import json
+from pathlib import Path
 
 import jsonschema
 import msgspec
@@ -15,12 +16,24 @@ from vigil.topics.catalog import TOPICS
 from vigil.topics.contracts import EXAMPLES, PUBLIC, schema_of
 from vigil.topics.contracts.examples import STORY
 from vigil.topics.contracts.files import STORY_FILE, files
+from vigil.topics.contracts.schemas import components, major
 from vigil.topics.contracts.words import docstrings, words_of
 from vigil.topics.rooms import Comment
+from vigil.topics.topic import Topic
 from vigil.topics.verdicts import Verdict, identity
 
 every_topic = pytest.mark.parametrize("topic", PUBLIC)
+FILES = sorted((Path(__file__).parents[3] / "docs" / "contracts" / "released").glob(f"{major()}.*/*.json"))
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema_of(topic)) for name, topic in PUBLIC.items()}
+
+
+class GrownOutput(msgspec.Struct):
+    """An output to which a later version added a field."""
+
+    known: int
+    """A field of the first version."""
+    added: float | None = None
+    """A field of the later one; its default is for messages of the first."""
 
 
 @every_topic
@@ -65,6 +78,20 @@ def test_outputs_always_have_all_their_fields(topic: str):
         schema = schema_of(PUBLIC[topic])
         for part in (schema, *schema.get("$defs", {}).values()):
             assert set(part["required"]) == set(part["properties"])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_messages_of_released_versions_are_read(file: Path):
+    """If this fails for a new field: give it a default, since messages without it are retained."""
+    (message,) = json.loads(file.read_text())["examples"]
+    msgspec.convert(message, PUBLIC[file.stem].carries)
+
+
+def test_an_output_field_with_a_default_is_always_published():
+    topic = Topic("grown", "out", "known", GrownOutput, "an output to which a later version added a field")
+    schema = components([topic], "{name}")["GrownOutput"]
+    assert schema["required"] == ["known", "added"]
+    assert "default" not in schema["properties"]["added"]
 
 
 def test_an_output_without_its_time_of_publishing_does_not_fit():
