@@ -2,7 +2,7 @@
 
     python tools/compat.py              exit status 1 and a line for each breaking change, or for a change without a
                                         new VERSION
-    python tools/compat.py --release    save the schemas as those of VERSION (topics/contracts/schemas.py)
+    python tools/compat.py --release    save the schemas as those of VERSION (topics/catalog.py)
 
 A change that only adds raises the second number of VERSION. An intended breaking change raises the first one, and with
 it the `ce_type` and `$id` of every message: it is then listed, but not rejected.

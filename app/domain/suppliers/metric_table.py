@@ -65,8 +65,8 @@ TOTALS: Final[tuple[RfqTotal | QuoteTotal | PaymentTotal, ...]] = (
     PaymentTotal("gmv_90d", "gmv_days", {"settled": 1, "refunded": -1}),
     PaymentTotal("gmv_month", MONTH, {"paid": 1, "refunded": -1}),
 )
-"""The totals of the end of a month are stored in this order without names: a new row goes to the end. In month ends
-that were stored before it existed, a new total is 0."""
+"""The totals as of the end of each month are stored by position, in this order: a new row goes to the end. Those stored
+before the row existed are read with 0 for it."""
 
 
 # ---- for counting ------------------------------------------------------------------------------------------------

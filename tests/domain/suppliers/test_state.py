@@ -41,7 +41,8 @@ STORED = {
 
 
 def test_the_stored_form_is_that_of_its_version() -> None:
-    """If this fails, the stored form has changed: raise its version, and keep reading the old one."""
+    """If this fails, the stored form has changed. If a field or total was added at the end, run
+    `python -m tests.support.golden_suppliers`; otherwise raise the version, and keep reading the old one."""
     assert golden.stored() == json.loads(golden.FILE.read_text())
 
 
