@@ -108,13 +108,15 @@ class CandidatePanel(KeyStateDefaults[RoomEvent]):
 
     def _concerned(self, event: RoomEvent) -> Sequence[tuple[CandidateRoom, OutputCollector]]:
         """The candidates' rooms that an event of a known room may change."""
+        judges = self._judges
         if isinstance(event, FrameStatus):
             if event.stream != "live":
-                return self._judges
-            return [each for each in self._judges if event.at >= each[0].calm_until or each[0].begins(event)]
+                return judges
+            at = event.at
+            return [(judge, own) for judge, own in judges if at >= judge.calm_until or judge.begins(event)]
         if isinstance(event, BuyerEntry):
-            return [each for each in self._judges if each[0].greets]
-        return () if event.author_role == "buyer" else self._judges
+            return [(judge, own) for judge, own in judges if judge.greets]
+        return () if event.author_role == "buyer" else judges
 
     def next_timer(self) -> int:
         due = self._base.next_timer()
