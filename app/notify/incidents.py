@@ -98,17 +98,11 @@ class Incidents:
             return []
         action = self._table.unpark(verdict.verdict_id) or (before.action if before else None)
         changes = self._end_warning_of_labels(verdict, now)
-        id_ = _id("condition", verdict.room_id, verdict.rule, verdict.subject, verdict.since)
-        warned = self.get(id_)
-        if warned is not None and (not warned.open or warned.verdict_id is not None):
-            id_, warned = key_of(id_, verdict.verdict_id), None
-        incident = _of_verdict(id_, verdict, warned, action, now)
+        id_, warning = self._warning_of(verdict)
+        incident = _of_verdict(id_, verdict, warning, action, now)
         if action is not None and action.status == "withdrawn":
-            if warned is not None:
-                return [*changes, self._resolve(incident, "withdrawn", action.at, now)]
-            self._table.put(replace(incident, resolved_at=action.at, why="withdrawn"))
-            return changes
-        if warned is None:
+            return changes + self._withdraw(incident, warning is not None, action.at, now)
+        if warning is None:
             changes.append(self._open(incident))
         else:
             self._table.put(incident)
@@ -200,6 +194,27 @@ class Incidents:
         self._table.put(incident)
         return [make_change(incident, "noted", notice.at)]
 
+    def _warning_of(self, verdict: Verdict) -> tuple[str, Incident | None]:
+        """Return the id of a verdict's incident, and the open warning that the verdict turns into a violation.
+
+        Where the incident of this beginning is resolved or has a verdict, this verdict is an incident of its own.
+        """
+        id_ = _id("condition", verdict.room_id, verdict.rule, verdict.subject, verdict.since)
+        known = self.get(id_)
+        if known is None or (known.open and known.verdict_id is None):
+            return id_, known
+        return key_of(id_, verdict.verdict_id), None
+
+    def _withdraw(self, incident: Incident, published: bool, at: int, now: int) -> list[IncidentChange]:
+        """Resolve the incident of a verdict whose action is withdrawn.
+
+        `published`: whether the incident was published as a warning; else nothing is published about it.
+        """
+        if published:
+            return [self._resolve(incident, "withdrawn", at, now)]
+        self._table.put(replace(incident, resolved_at=at, why="withdrawn"))
+        return []
+
     def _end_warning_of_labels(self, verdict: Verdict, now: int) -> list[IncidentChange]:
         """Resolve the warning of a label's rule; if it was not read yet, remember that it is resolved."""
         if verdict.subject is None or at_risk_at(self._rulebook, verdict.since, verdict.at) is None:
@@ -286,28 +301,28 @@ class Incidents:
         return changes
 
 
-def _of_verdict(id_: str, verdict: Verdict, warned: Incident | None, action: Action | None, now: int) -> Incident:
-    """The incident of a verdict; `warned`: the same incident while it was a warning."""
+def _of_verdict(id_: str, verdict: Verdict, warning: Incident | None, action: Action | None, now: int) -> Incident:
+    """The incident of a verdict; `warning`: the same incident while it was a warning."""
     return Incident(
         id=id_,
         sort="condition",
         room_id=verdict.room_id,
         host_id=verdict.host_id,
         rule=verdict.rule,
-        family=warned.family if warned and warned.family else verdict.family,
+        family=warning.family if warning and warning.family else verdict.family,
         subject=verdict.subject,
         since=verdict.since,
         at=verdict.at,
         heard=now,
-        due=warned.due if warned else None,
+        due=warning.due if warning else None,
         tiers=tiers_of(verdict),
-        opened_at=warned.opened_at if warned else None,
+        opened_at=warning.opened_at if warning else None,
         violated_at=verdict.at,
         verdict_id=verdict.verdict_id,
         rulebook=verdict.rulebook,
         evidence=shown_evidence(verdict),
         action=action,
-        end_targets=warned.end_targets if warned else (),
+        end_targets=warning.end_targets if warning else (),
     )
 
 

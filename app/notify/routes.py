@@ -4,7 +4,7 @@ change ──▶ every route that matches ──▶ its targets, at once or at t
 resolved ──▶ the targets that were notified of the beginning
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
@@ -78,9 +78,9 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return whether a change of this kind belongs on this route, whatever the time of day."""
         return (
             kind in self.kinds
-            and (self.rules is None or incident.rule in self.rules)
-            and (self.families is None or incident.family in self.families)
-            and (self.tiers is None or any(tier in self.tiers for tier in incident.tiers))
+            and _allows(self.rules, incident.rule)
+            and _allows(self.families, incident.family)
+            and _allows(self.tiers, *incident.tiers)
             and (self.hosts is None or any(fnmatchcase(incident.host_id, pattern) for pattern in self.hosts))
         )
 
@@ -108,18 +108,24 @@ class Routing(Struct, frozen=True, kw_only=True):
         """
         incident = change.incident
         if change.event == "resolved":
-            return {name: self._end_at(name, incident, now) for name in end_targets if name in self.targets}, ()
+            return self._schedule_end(incident, end_targets, now), ()
         when: dict[str, int] = {}
         ends: set[str] = set()
         for route in self.routes:
             at = route.send_at(now, self.zone) if route.matches(incident, change.kind) else None
             if at is None:
                 continue
-            for name in route.to:
-                when[name] = min(at, when.get(name, at))
-                if route.ends or isinstance(self.targets[name], Alertmanager):
-                    ends.add(name)
+            when |= {name: min(at, when.get(name, at)) for name in route.to}
+            ends.update(self._end_targets(route))
         return when, tuple(sorted(ends)) if incident.open else ()
+
+    def _end_targets(self, route: Route) -> Iterable[str]:
+        """Return the route's targets that get the end of what they got; an Alertmanager gets it from every route."""
+        return (name for name in route.to if route.ends or isinstance(self.targets[name], Alertmanager))
+
+    def _schedule_end(self, incident: Incident, end_targets: Iterable[str], now: int) -> dict[str, int]:
+        """Return from when on each end target may be notified; targets that the file no longer has are left out."""
+        return {name: self._end_at(name, incident, now) for name in end_targets if name in self.targets}
 
     def _end_at(self, name: str, incident: Incident, now: int) -> int:
         """Return from when on a target may be notified of an end: the earliest time of the routes that led to it.
@@ -132,6 +138,11 @@ class Routing(Struct, frozen=True, kw_only=True):
         ]
         times = [route.send_at(now, self.zone) for route in routes]
         return min((at for at in times if at is not None), default=now)
+
+
+def _allows(condition: Container[str] | None, *values: str | None) -> bool:
+    """True if the condition is left out or has one of the values."""
+    return condition is None or any(value in condition for value in values)
 
 
 def _time(text: str) -> time:

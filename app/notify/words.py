@@ -78,15 +78,8 @@ def steps(incident: Incident, language: Language = "en") -> str:
 
 def _facts(incident: Incident) -> Iterator[Message]:
     yield Message("alert.host", {"host": escape_control_chars(incident.host_id, 80), "since": _time(incident.since)})
-    if incident.subject is not None:
-        yield Message("alert.label", {"label": escape_control_chars(incident.subject, 120)})
-    if incident.buyer_id is not None:
-        code = "alert.buyer-high" if incident.priority == "high" else "alert.buyer"
-        yield Message(code, {"buyer": escape_control_chars(incident.buyer_id, 80)})
-    if incident.open and incident.violated_at is None and incident.due is not None:
-        yield Message("alert.becomes", {"at": _time(incident.due)})
-    if incident.violated_at is not None:
-        yield Message("alert.violated", {"at": _time(incident.violated_at)})
+    yield from _concerned(incident)
+    yield from _violation(incident)
     for one in incident.evidence[:SHOWN_EVIDENCE]:
         yield Message("alert.evidence", {"at": _time(one.at), "note": escape_control_chars(one.note)})
     if (recommendation := _recommendation(incident)) is not None:
@@ -94,6 +87,23 @@ def _facts(incident: Incident) -> Iterator[Message]:
     if incident.why is not None and incident.resolved_at is not None:
         end = Message(f"alert.end.{incident.why}")
         yield Message("alert.over", {"at": _time(incident.resolved_at), "why": end})
+
+
+def _concerned(incident: Incident) -> Iterator[Message]:
+    """The label and the buyer that it is about, where it has them."""
+    if incident.subject is not None:
+        yield Message("alert.label", {"label": escape_control_chars(incident.subject, 120)})
+    if incident.buyer_id is not None:
+        code = "alert.buyer-high" if incident.priority == "high" else "alert.buyer"
+        yield Message(code, {"buyer": escape_control_chars(incident.buyer_id, 80)})
+
+
+def _violation(incident: Incident) -> Iterator[Message]:
+    """When it became a violation, or would become one."""
+    if incident.violated_at is not None:
+        yield Message("alert.violated", {"at": _time(incident.violated_at)})
+    elif incident.open and incident.due is not None:
+        yield Message("alert.becomes", {"at": _time(incident.due)})
 
 
 def _recommendation(incident: Incident) -> Message | None:

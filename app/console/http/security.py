@@ -66,19 +66,27 @@ class SecurityMiddleware:
         headers = Headers(scope=scope)
         if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
             return PlainTextResponse("This console does not answer to that host name.\n", 421)
-        names = [name for name, _ in scope["headers"]]
-        if any(names.count(name) > 1 for name in self._proxy_headers):
+        if self._has_repeated_proxy_header(scope):
             return PlainTextResponse("A header that names the person was sent twice.\n", 400)
         person = self._auth.identify(Request(scope))
         scope["person"] = person
-        path: str = scope["path"]
-        if person is not None or path.startswith(PUBLIC_PATHS):
+        if person is not None or scope["path"].startswith(PUBLIC_PATHS):
             return None
-        if path.startswith("/live/") or scope["method"] != "GET":
-            return PlainTextResponse("Sign in first.\n", 401)
-        query: bytes = scope.get("query_string", b"")
-        here = path + (f"?{query.decode('ascii', 'replace')}" if query else "")
-        return RedirectResponse(f"/sign-in?back={quote(here, safe='')}", 303)
+        return _sign_in(scope)
+
+    def _has_repeated_proxy_header(self, scope: Scope) -> bool:
+        names = [name for name, _ in scope["headers"]]
+        return any(names.count(name) > 1 for name in self._proxy_headers)
+
+
+def _sign_in(scope: Scope) -> Response:
+    """Return the way to the sign-in page and back for a page; 401 for what is no page."""
+    path: str = scope["path"]
+    if path.startswith("/live/") or scope["method"] != "GET":
+        return PlainTextResponse("Sign in first.\n", 401)
+    query: bytes = scope.get("query_string", b"")
+    here = path + (f"?{query.decode('ascii', 'replace')}" if query else "")
+    return RedirectResponse(f"/sign-in?back={quote(here, safe='')}", 303)
 
 
 def _host_name(host: str) -> str:

@@ -1,10 +1,11 @@
 """What would raise a supplier's score: for each factor the next step up, how far it is, and what it would be worth.
 
-Reckoned with the rulebook's own functions from what Vigil published; ranks of the others are taken to stay as they are.
+Calculated with the rulebook's own functions from what Vigil published, on the assumption that the ranks of the other
+suppliers stay as they are.
 """
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vigil.app.domain.industries.score import amount_points, rank_points, share_points, total_score
 from vigil.app.domain.rulebook import Rulebook
@@ -16,7 +17,10 @@ from vigil.app.domain.rulebook.suppliers import (
     RankPoints,
     ScoreLimits,
 )
-from vigil.topics.scores import Rank, SupplierScore
+from vigil.topics.scores import Points, Rank, SupplierScore
+
+NO_POINTS: Final = Points(quotes=0, response=0, reply=0, gmv=0, bonus=0)
+"""Stands for the points of a supplier who has none yet."""
 
 
 class Factor(NamedTuple):
@@ -65,8 +69,9 @@ def outlook(rulebook: Rulebook, score: SupplierScore) -> Outlook:
     limits: ScoreLimits = dated.limits
     bonus = rulebook.at("verified-bonus", score.at)
     bonus_limits: BonusLimits | None = bonus.limits if bonus is not None else None
+    points = score.points or NO_POINTS
     advice = [
-        *_rank("quotes", limits.quotes, score.ranks.quotes, score.points.quotes if score.points else 0),
+        *_rank("quotes", limits.quotes, score.ranks.quotes, points.quotes),
         *_response(limits.response, score),
         *_reply(limits, score),
         *_gmv(limits, score),
@@ -74,14 +79,13 @@ def outlook(rulebook: Rulebook, score: SupplierScore) -> Outlook:
     ]
     band, missing = _band(rulebook, score)
     counting = (rulebook.at("suppliers", score.at) or rulebook.versions("suppliers")[0]).limits
-    points = score.points
     return Outlook(
         factors=(
-            Factor("quotes", points.quotes if points else 0, limits.quotes.top_points),
-            Factor("response", points.response if points else 0, limits.response.top_points),
-            Factor("reply", points.reply if points else 0, limits.reply[-1].points),
-            Factor("gmv", points.gmv if points else 0, limits.gmv[-1].points),
-            Factor("bonus", points.bonus if points else 0, bonus_limits.points if bonus_limits else 0),
+            Factor("quotes", points.quotes, limits.quotes.top_points),
+            Factor("response", points.response, limits.response.top_points),
+            Factor("reply", points.reply, limits.reply[-1].points),
+            Factor("gmv", points.gmv, limits.gmv[-1].points),
+            Factor("bonus", points.bonus, bonus_limits.points if bonus_limits else 0),
         ),
         advice=tuple(sorted(advice, key=lambda one: -one.gain)),
         next_band=band,
@@ -112,7 +116,7 @@ def _response(limits: RankPoints, score: SupplierScore) -> list[Advice]:
     counts = score.counts
     if counts.rfqs_quoted and counts.rfqs_in_time == 0:
         return [Advice("response.first", {}, 0)]
-    advice = _rank("response", limits, score.ranks.response, score.points.response if score.points else 0)
+    advice = _rank("response", limits, score.ranks.response, (score.points or NO_POINTS).response)
     late = counts.rfqs_quoted - counts.rfqs_in_time
     if advice and late > 0:
         # In time m more times: (in + m) / (all + m) ≥ the next tenth.

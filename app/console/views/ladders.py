@@ -42,34 +42,41 @@ def ladders(rulebook: Rulebook, actions: Iterable[Action], now: int) -> list[Fam
     counts = LadderCounts(rulebook)
     for action in active:
         counts.add(Violation(action.at, action.action_id, action.rule, action.family))
-    found = []
-    for family in FAMILIES:
-        dated = rulebook.at(f"ladder.{family}", now)
-        if dated is None:
-            continue
-        ladder: Ladder = dated.limits
-        window = remembered_ms(rulebook, now) if ladder.window_days is None else ladder.window_days * DAY_MS
-        counted = [
-            CountedViolation(action, action.at + window)
-            for action in active
-            if action.family == family and now - window < action.at <= now
-        ]
-        counted.sort(key=lambda one: (one.action.at, one.action.action_id), reverse=True)
-        following = _next(counts, Violation(now, NEXT_ID, "", family))
-        if following is None:
-            continue
-        always = {rule: _next(counts, Violation(now, NEXT_ID, rule, family)) for rule in ladder.always_close}
-        found.append(
-            FamilyLadder(
-                family,
-                ladder,
-                counted,
-                following,
-                min(following.count, len(ladder.rungs)) - 1,
-                {rule: one for rule, one in always.items() if one is not None and one.steps != following.steps},
-            )
-        )
-    return sorted(found, key=lambda one: -len(one.counted))
+    found = [_family_ladder(rulebook, family, active, counts, now) for family in FAMILIES]
+    return sorted((each for each in found if each is not None), key=lambda each: -len(each.counted))
+
+
+def _family_ladder(
+    rulebook: Rulebook, family: str, active: list[Action], counts: LadderCounts, now: int
+) -> FamilyLadder | None:
+    """Return a family's ladder as `counts` has it; None where none holds now."""
+    dated = rulebook.at(f"ladder.{family}", now)
+    if dated is None:
+        return None
+    following = _next(counts, Violation(now, NEXT_ID, "", family))
+    if following is None:
+        return None
+    ladder: Ladder = dated.limits
+    window = remembered_ms(rulebook, now) if ladder.window_days is None else ladder.window_days * DAY_MS
+    by_rule = {rule: _next(counts, Violation(now, NEXT_ID, rule, family)) for rule in ladder.always_close}
+    return FamilyLadder(
+        family=family,
+        ladder=ladder,
+        counted=_counted(family, active, window, now),
+        next=following,
+        next_rung=min(following.count, len(ladder.rungs)) - 1,
+        always={rule: one for rule, one in by_rule.items() if one is not None and one.steps != following.steps},
+    )
+
+
+def _counted(family: str, active: list[Action], window: int, now: int) -> list[CountedViolation]:
+    """Return the family's violations of the last `window` ms, the newest first."""
+    counted = [
+        CountedViolation(action, action.at + window)
+        for action in active
+        if action.family == family and now - window < action.at <= now
+    ]
+    return sorted(counted, key=lambda one: (one.action.at, one.action.action_id), reverse=True)
 
 
 def _next(counts: LadderCounts, violation: Violation) -> Conclusion | None:

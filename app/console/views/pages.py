@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.ingest.model import RoomView
+from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import cents, dollars, outlook
 from vigil.app.console.views.canvas import Window, clock, length
 from vigil.app.console.views.ladders import banned_until, ladders
@@ -21,7 +22,7 @@ from vigil.app.console.views.timeline import draw
 from vigil.app.console.views.urgency import stands
 from vigil.app.domain.rooms.risk import SEVERITIES, Severity, severity
 from vigil.app.domain.rooms.rules.table import GREETING
-from vigil.topics.verdicts import Action, OpenCondition, Verdict
+from vigil.topics.verdicts import Action, OpenCondition, Verdict, WaitingEntry
 
 HERE: Final = Path(__file__).parents[1]
 SPANS: Final = (5, 15, 30, 60)
@@ -128,27 +129,31 @@ class Pages:
             return None
         span = span_of(query.get("span"))
         verdicts = model.verdicts_of(room.verdicts)
-        ended = room.ended or (room.status is not None and room.status.stream == "ended")
-        newest = max(room.latest_at, track.newest if track is not None else 0)
-        # A room that has ended is shown as it was at its end.
-        edge = min(newest, now) if ended or self._state.recorded else now
-        ahead = 0 if ended else span * 60_000 // AHEAD_SHARE
-        since, until = edge - span * 60_000 + ahead, edge + ahead
-        inside = [one for one in verdicts if one.at >= since and one.since <= until]
-        status = room.status
+        window = self._window(room, track, span, words)
+        inside = [one for one in verdicts if one.at >= window.since and one.since <= window.until]
         return {
             "room": room,
-            "status": status,
-            "ended": ended,
+            "status": room.status,
+            "ended": _has_ended(room),
             "span": span,
             "conditions": self._conditions(room, now),
             "greeting_at_risk": [one for one in room.risks.values() if one.rule == GREETING],
-            "waiting": [one for one in status.waiting if one.due > now - OVERDUE_WAITING_MS] if status else [],
+            "waiting": _waiting(room, now),
             "verdicts": [self._verdict_row(verdict) for verdict in verdicts[:MAX_VERDICTS]],
-            "timeline": draw(room, track, inside, Window(since, until, now, self._state.zone, words)),
+            "timeline": draw(room, track, inside, window),
             "timeline_verdicts": len(inside),
             "happened": _events(room, verdicts),
         }
+
+    def _window(self, room: RoomView, track: Track | None, span: int, words: Words) -> Window:
+        """The `span` minutes that a room's timeline shows."""
+        now, span_ms = self._state.now, span * 60_000
+        newest = max(room.latest_at, track.newest if track is not None else 0)
+        ended = _has_ended(room)
+        # A room that has ended is shown as it was at its end.
+        edge = min(newest, now) if ended or self._state.recorded else now
+        ahead = 0 if ended else span_ms // AHEAD_SHARE
+        return Window(edge - span_ms + ahead, edge + ahead, now, self._state.zone, words)
 
     def _conditions(self, room: RoomView, now: int) -> list[tuple[OpenCondition, str]]:
         """The open conditions, the next due first, each with its severity."""
@@ -230,6 +235,17 @@ class Pages:
         known = ((supplier.trail[-1][1], name) for name, supplier in model.suppliers.items() if supplier.trail)
         best = sorted(known, key=lambda one: (-one[0], one[1]))[:MAX_SUPPLIERS]
         return [{"supplier_id": name, "score": score} for _, name in best if (score := model.score(name)) is not None]
+
+
+def _has_ended(room: RoomView) -> bool:
+    return room.ended or (room.status is not None and room.status.stream == "ended")
+
+
+def _waiting(room: RoomView, now: int) -> list[WaitingEntry]:
+    """Return the buyers who wait for a greeting, also those whose time has just run out."""
+    if room.status is None:
+        return []
+    return [one for one in room.status.waiting if one.due > now - OVERDUE_WAITING_MS]
 
 
 def _events(room: RoomView, verdicts: list[Verdict]) -> list[View]:

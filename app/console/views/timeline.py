@@ -6,13 +6,13 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from vigil.app.console.ingest.model import RoomView
-from vigil.app.console.ingest.track import FrameView, Track
+from vigil.app.console.ingest.track import Entered, FrameView, Track
 from vigil.app.console.views.canvas import AXIS, LEFT, WIDTH, Canvas, Lane, Mark, Shape, Window
 from vigil.app.console.views.urgency import stands
 from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.table import frame_labels
 from vigil.topics.fields import HIGH_QUALITY
-from vigil.topics.verdicts import Notice, Verdict
+from vigil.topics.verdicts import Notice, OpenCondition, Verdict, WaitingEntry
 
 MISSING_MS: Final = 5_000
 """If the last frame is older than this, a gap is drawn after it: frames come about once a second."""
@@ -25,6 +25,9 @@ Key = Callable[[FrameView], str | None]
 
 Styles = Mapping[str, tuple[str, str]]
 """The style and the name of each value of an aspect; other values are labels, shown as they are."""
+
+Warnings = list[tuple[Notice, int | None]]
+"""Each `at-risk` notice with when it was cleared or violated; None where it stands."""
 
 
 class Timeline(Struct, frozen=True):
@@ -155,19 +158,26 @@ def _entries(canvas: Canvas, room: RoomView | None, track: Track | None) -> floa
     t = canvas.words
     y = canvas.lane(t("lane.entries"))
     missed = set(room.missed) if room is not None else set()
-    waiting = {(one.buyer_id, one.since) for one in room.status.waiting} if room is not None and room.status else set()
+    waiting = [(one.buyer_id, one.since) for one in _waiting(room)]
+    states = {**dict.fromkeys(waiting, "waiting"), **dict.fromkeys(missed, "missed")}
     entries = track.entries_between(canvas.since, canvas.until) if track is not None else []
     for entry in entries:
-        place = (entry.buyer_id, entry.at)
-        state = "missed" if place in missed else "waiting" if place in waiting else "entered"
-        high = " high" if entry.tier in HIGH_QUALITY else ""
-        tier = f" ({entry.tier})" if entry.tier else ""
-        hint = f"{canvas.clock(entry.at)} {entry.buyer_id}{tier}: {t(f'entry.{state}')}"
-        canvas.point("cross" if state == "missed" else "dot", y, entry.at, state + high, hint)
+        _entry(canvas, y, entry, states.get((entry.buyer_id, entry.at), "entered"))
     # Misses of entries from before this console began to read entries.
     for buyer_id, at in missed - {(entry.buyer_id, entry.at) for entry in entries}:
         canvas.point("cross", y, at, "missed", f"{canvas.clock(at)} {buyer_id}: {t('entry.missed')}")
     return y
+
+
+def _waiting(room: RoomView | None) -> Sequence[WaitingEntry]:
+    return room.status.waiting if room is not None and room.status is not None else ()
+
+
+def _entry(canvas: Canvas, y: float, entry: Entered, state: str) -> None:
+    high = " high" if entry.tier in HIGH_QUALITY else ""
+    tier = f" ({entry.tier})" if entry.tier else ""
+    hint = f"{canvas.clock(entry.at)} {entry.buyer_id}{tier}: {canvas.words(f'entry.{state}')}"
+    canvas.point("cross" if state == "missed" else "dot", y, entry.at, state + high, hint)
 
 
 def _receptions(canvas: Canvas, track: Track | None) -> float:
@@ -184,31 +194,49 @@ def _receptions(canvas: Canvas, track: Track | None) -> float:
 
 def _rules(canvas: Canvas, room: RoomView | None, verdicts: Sequence[Verdict]) -> dict[str, float]:
     """A lane for each rule of which something happened: at risk, open, violated. Return the lanes' places."""
-    t, now = canvas.words, canvas.now
     warnings = _warnings(room, {(one.rule, one.since): one.at for one in verdicts})
     opened = room.status.open if room is not None and room.status is not None else ()
-    names = [one.rule for one in opened]
-    names += [notice.rule or "" for notice, until in warnings if (until or now) >= canvas.since]
-    names += [verdict.rule for verdict in verdicts]
-    places = {rule: canvas.lane(t.rule(rule)) for rule in dict.fromkeys(names) if rule}
+    warned = [notice.rule for notice, until in warnings if (until or canvas.now) >= canvas.since]
+    names = [*(one.rule for one in opened), *warned, *(verdict.rule for verdict in verdicts)]
+    places = _rule_lanes(canvas, names)
+    _draw_warnings(canvas, places, warnings)
+    _draw_open(canvas, places, opened)
+    _draw_verdicts(canvas, places, verdicts)
+    return places
+
+
+def _rule_lanes(canvas: Canvas, names: Iterable[str | None]) -> dict[str, float]:
+    return {rule: canvas.lane(canvas.words.rule(rule)) for rule in dict.fromkeys(names) if rule}
+
+
+def _draw_warnings(canvas: Canvas, places: Mapping[str, float], warnings: Warnings) -> None:
     for notice, until in warnings:
-        if notice.rule in places and notice.since <= canvas.until:
-            hint = f"{canvas.clock(notice.since)} {t('notice.at-risk')}"
-            canvas.bar(places[notice.rule], notice.since, now if until is None else until, "risk", hint)
+        y = places.get(notice.rule or "")
+        if y is not None and notice.since <= canvas.until:
+            hint = f"{canvas.clock(notice.since)} {canvas.words('notice.at-risk')}"
+            canvas.bar(y, notice.since, canvas.now if until is None else until, "risk", hint)
+
+
+def _draw_open(canvas: Canvas, places: Mapping[str, float], opened: Iterable[OpenCondition]) -> None:
+    """Bars for the open conditions: up to now, and from now to when each becomes a violation."""
+    t, now = canvas.words, canvas.now
     for one in opened:
         if stands(one.due, now):
             hint = f"{canvas.clock(one.since)} {t('opened')}; {t('due')} {canvas.clock(one.due)}"
             canvas.bar(places[one.rule], one.since, min(now, one.due), "open", hint)
             canvas.bar(places[one.rule], max(now, one.since), one.due, "ahead", hint)
+
+
+def _draw_verdicts(canvas: Canvas, places: Mapping[str, float], verdicts: Iterable[Verdict]) -> None:
+    t = canvas.words
     for verdict in sorted(verdicts, key=lambda verdict: verdict.at):
         about = f" ({verdict.subject[:CUT]})" if verdict.subject else ""
         hint = f"{canvas.clock(verdict.at)} {t('verdict')}: {t.rule(verdict.rule)}{about}"
         canvas.bar(places[verdict.rule], verdict.since, verdict.at, "violated", hint)
         canvas.point("diamond", places[verdict.rule], verdict.at, "violation", hint)
-    return places
 
 
-def _warnings(room: RoomView | None, violated: Mapping[tuple[str, int], int]) -> list[tuple[Notice, int | None]]:
+def _warnings(room: RoomView | None, violated: Mapping[tuple[str, int], int]) -> Warnings:
     """Each `at-risk` with when it was cleared or violated; None where it stands."""
     if room is None:
         return []

@@ -28,7 +28,7 @@ from vigil.app.domain.rooms.risk import (
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.topics.fields import HIGH_QUALITY
-from vigil.topics.verdicts import Notice, WaitingEntry
+from vigil.topics.verdicts import Notice, RoomStatus, WaitingEntry
 
 LAST_SECONDS_MS: Final = 5_000
 """A high-tier buyer with no more time than this is about to be missed: enough for a moderator to call the host."""
@@ -66,20 +66,21 @@ class Urgency:
         status = room.status
         waiting = [one for one in status.waiting if one.due > now - WAITING_OVERDUE_MS] if status is not None else []
         risks = {place: notice for place, notice in room.risks.items() if stands(notice.due, now)}
-        for one in status.open if status is not None else ():
-            if stands(one.due, now):
-                self._condition(one.rule, one.since, one.due, (one.rule, one.since) in risks)
+        if status is not None:
+            self._open_conditions(status, risks)
         self._risks(risks, waiting, room)
         self._high_tier(waiting)
-        if room.lost_since is not None:
-            self._consider(WATCH, room.lost_since)
-        elif status is not None and status.stream == "disconnected":
-            self._consider(WATCH, MAX_TIME - 1)
+        self._signal(room)
         self.conditions.sort(key=lambda one: (one.severity, one.due or 0))
 
     def _consider(self, level: Severity, due: int) -> None:
         if (level, due) < (self.severity, self.due):
             self.severity, self.due = level, due
+
+    def _open_conditions(self, status: RoomStatus, risks: Mapping[tuple[str, int], Notice]) -> None:
+        for one in status.open:
+            if stands(one.due, self._now):
+                self._condition(one.rule, one.since, one.due, (one.rule, one.since) in risks)
 
     def _condition(self, rule: str, since: int, due: int, warned: bool) -> None:
         level = severity(self._rulebook, since, due, self._now, warned)
@@ -112,6 +113,12 @@ class Urgency:
             last_seconds = due - LAST_SECONDS_MS
             self._consider(WATCH if self._now < last_seconds else AT_RISK, due)
             self.revisit = min(self.revisit, last_seconds if self._now < last_seconds else due + WAITING_OVERDUE_MS)
+
+    def _signal(self, room: RoomView) -> None:
+        if room.lost_since is not None:
+            self._consider(WATCH, room.lost_since)
+        elif room.status is not None and room.status.stream == "disconnected":
+            self._consider(WATCH, MAX_TIME - 1)
 
 
 def stands(due: int | None, now: int) -> bool:
