@@ -54,12 +54,12 @@ class DeliveryTiming(NamedTuple):
     first_wait_ms: int = FIRST_WAIT_MS
 
     def wait_ms(self, attempts: int) -> int:
-        """Return how long to wait after so many failed tries (1 after the first)."""
+        """Return how long to wait after this number of failed tries (1 after the first)."""
         return backoff_ms(attempts, self.chance(), self.first_wait_ms)
 
 
 def backoff_ms(attempts: int, chance: float, first_ms: int = FIRST_WAIT_MS) -> int:
-    """Return the wait after so many failed tries, doubled for each; `chance` (0 to 1) spreads its second half.
+    """Return the wait after a number of failed tries, doubled for each; `chance` (0 to 1) spreads its second half.
 
     Without the spread, all messages that failed together would come back together.
     """

@@ -1,8 +1,8 @@
-"""Alerts as text, from the catalogue (app/messages), with every text of others made harmless.
+"""Alerts as text, from the catalogue (app/messages), with markup in texts from events disabled.
 
-What an event names (rooms, hosts, buyers, labels, comments) may be meant to notify a whole channel, to pass for a link
-or to reverse a line. Signs that any chat takes for markup become their full-width twins, which look alike and do
-nothing; control and direction characters are replaced.
+A text from an event (room, host, buyer, label, comment) may have been written to notify a whole channel, to look like a
+link or to reverse a line. Characters that any chat takes for markup become their full-width forms, which look alike and
+have no effect; control and direction characters are replaced.
 """
 
 import re
@@ -20,19 +20,19 @@ _DOT: Final = re.compile(r"(?<=\w)\.(?=[^\W\d])")
 _LONE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 LONGEST: Final = 300
-"""Characters of somebody else's text in an alert: chats cut messages that are too long without warning."""
+"""Maximum characters of a text from an event in an alert: chats cut messages that are too long without warning."""
 
 SHOWN_EVIDENCE: Final = 5
 """Pieces of evidence in an alert. The console shows all of them."""
 
 
 def escape_control_chars(text: str, longest: int = LONGEST) -> str:
-    """Somebody else's text as it may stand in any chat: cut, on one line, and without a sign that does anything."""
+    """A text from an event, safe in any chat: cut to `longest` characters, on one line, and without markup."""
     return _DOT.sub("．", _LONE.sub("＿", _signs(text, _MARKUP, longest)))
 
 
 def label(text: str) -> str:
-    """Somebody else's identifier as the value of a label: as above, but identifiers of the usual form stay whole."""
+    """An identifier from an event as the value of a label: as above, but usual identifiers do not change."""
     return _signs(text, _PLAIN, LONGEST)
 
 

@@ -40,7 +40,7 @@ class Advice(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """A supplier's score taken apart."""
+    """The parts of a supplier's score, and what would raise them."""
 
     factors: tuple[Factor, ...]
     advice: tuple[Advice, ...]

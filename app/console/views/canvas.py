@@ -57,7 +57,7 @@ class Mark(NamedTuple):
 
 
 class Canvas:
-    """A picture in the making. What lies outside of the window is left out, and bars are cut to it."""
+    """A picture that is being drawn. Shapes outside the window are left out, and bars are cut to it."""
 
     def __init__(self, window: Window) -> None:
         self.since, self.until = window.since, max(window.until, window.since + 1000)

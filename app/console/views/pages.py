@@ -30,9 +30,9 @@ SPANS: Final = (5, 15, 30, 60)
 AROUND_MS: Final = 30_000
 """A verdict's timeline begins and ends at least this long before and after it."""
 AHEAD_SHARE: Final = 6
-"""One part in so many of a live room's timeline lies ahead of now: the time left of what is open is drawn there."""
+"""The inverse share of a live room's timeline that lies after now: the time left of open conditions is drawn there."""
 OVERDUE_WAITING_MS: Final = 1_000
-"""How long what has fallen due is still shown. The status that says what became of it comes about a second later."""
+"""How long a waiting buyer is shown after the due time: the status with the result comes about a second later."""
 MAX_EVENTS: Final = 80
 MAX_VERDICTS: Final = 50
 MAX_ACTIONS: Final = 200

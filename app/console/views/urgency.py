@@ -33,7 +33,7 @@ from vigil.topics.verdicts import Notice, RoomStatus, WaitingEntry
 LAST_SECONDS_MS: Final = 5_000
 """A high-tier buyer with no more time than this is about to be missed: enough for a moderator to call the host."""
 OVERDUE_MS: Final = 5_000
-"""What was due so long ago without a verdict has ended: verdicts come about two seconds after they are due."""
+"""A condition that was due longer ago than this, without a verdict, has ended: verdicts come about two seconds late."""
 WAITING_OVERDUE_MS: Final = 1_000
 MAX_TIME: Final = 1 << 53
 """Later than any time, and still a whole number in JavaScript."""

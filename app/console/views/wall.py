@@ -17,7 +17,7 @@ from vigil.topics.verdicts import Verdict
 
 SLOW_MS: Final = 10_000
 FORGET_MS: Final = 24 * 3_600_000
-"""A room that was not heard of for so long is not shown: Vigil forgets it then, too."""
+"""A room without any message for longer than this is not shown: Vigil forgets it then, too."""
 LATEST: Final = 100
 """How many verdicts the wall lists."""
 SHOWN_CONDITIONS: Final = 6

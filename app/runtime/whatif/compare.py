@@ -31,7 +31,7 @@ COMPARED: Final = frozenset({"verdict", "notice", "enforcement", "supplier-score
 
 
 class Verdicts(NamedTuple):
-    """What became of the base's verdicts; pairs are (was, is)."""
+    """How the verdicts differ from the base's; pairs are (was, is)."""
 
     was: int
     now: int
@@ -46,7 +46,7 @@ class Verdicts(NamedTuple):
 
 
 class Actions(NamedTuple):
-    """What became of the base's actions that stand at the end; pairs are (was, is)."""
+    """How the actions that are active at the end differ from the base's; pairs are (was, is)."""
 
     was: int
     now: int
@@ -82,7 +82,7 @@ class ScoreChange(NamedTuple):
 
 
 class OtherChanges(NamedTuple):
-    """What became of the messages of one topic; pairs are (was, is)."""
+    """How the messages of one topic differ from the base's; pairs are (was, is)."""
 
     added: list[Struct]
     gone: list[Struct]

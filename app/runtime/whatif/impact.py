@@ -23,7 +23,7 @@ _WORDS: Final = {
 _SCORES: Final = {"predicted": "predicted score", "assessed.score": "assessed score"}
 _RIGHTS: Final = {"entitlements": "entitlements", "gmv_challenge_rights": "GMV challenge rights"}
 
-Figures = Mapping[str, tuple[Any, Any]]
+FigureChanges = Mapping[str, tuple[Any, Any]]
 """The figures of one supplier that changed, by path: (was, is)."""
 
 
@@ -112,7 +112,7 @@ def _suppliers(changes: Comparison) -> list[Sentence]:
     return [*_score_steps(figures), *_rights(figures), *_other_figures(figures)]
 
 
-def _score_steps(figures: Sequence[Figures]) -> Iterator[Sentence]:
+def _score_steps(figures: Sequence[FigureChanges]) -> Iterator[Sentence]:
     """How many scores are higher or lower, and by how much at most."""
     for what, words in _SCORES.items():
         steps = [_step(changed.get(what)) for changed in figures]
@@ -124,7 +124,7 @@ def _score_steps(figures: Sequence[Figures]) -> Iterator[Sentence]:
             yield Sentence(said, facts)
 
 
-def _rights(figures: Sequence[Figures]) -> Iterator[Sentence]:
+def _rights(figures: Sequence[FigureChanges]) -> Iterator[Sentence]:
     for prefix, words in _RIGHTS.items():
         number = sum(_any_of(changed, (prefix,)) for changed in figures)
         if number:
@@ -132,7 +132,7 @@ def _rights(figures: Sequence[Figures]) -> Iterator[Sentence]:
             yield Sentence(said, {"what": prefix, "change": "moved", "number": number})
 
 
-def _other_figures(figures: Sequence[Figures]) -> Iterator[Sentence]:
+def _other_figures(figures: Sequence[FigureChanges]) -> Iterator[Sentence]:
     """How many suppliers have other figures, but neither another score nor other rights."""
     number = sum(not _any_of(changed, ("predicted", "assessed", *_RIGHTS)) for changed in figures)
     if number:
@@ -140,7 +140,7 @@ def _other_figures(figures: Sequence[Figures]) -> Iterator[Sentence]:
         yield Sentence(said, {"what": "figures", "change": "moved", "number": number})
 
 
-def _any_of(changed: Figures, prefixes: tuple[str, ...]) -> bool:
+def _any_of(changed: FigureChanges, prefixes: tuple[str, ...]) -> bool:
     """True if a figure below one of the prefixes changed."""
     return any(path.startswith(prefixes) for path in changed)
 
