@@ -12,7 +12,8 @@ import click
 
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.kafka.settings import Settings, SettingsError, load_settings
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.settings_loader import load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

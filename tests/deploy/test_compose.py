@@ -19,7 +19,8 @@ from vigil.app.console.auth.tokens import new_token
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.kafka.settings import PREFIX, Settings, load_settings
+from vigil.app.kafka.settings import PREFIX, Settings
+from vigil.app.kafka.settings_loader import load_settings
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import load_secrets, variable

@@ -18,7 +18,8 @@ from vigil.app.console.auth.tokens import new_token
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.kafka.settings import FILE, PREFIX, Settings, load_settings
+from vigil.app.kafka.settings import FILE, PREFIX, Settings
+from vigil.app.kafka.settings_loader import load_settings
 from vigil.app.notify.routing_file import parse_routing
 from vigil.app.notify.secrets import load_secrets
 from vigil.app.notify.targets import Alertmanager

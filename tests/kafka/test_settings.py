@@ -23,7 +23,8 @@ import pytest
 from msgspec import Meta
 
 from vigil.app.kafka import settings as module
-from vigil.app.kafka.settings import FILE, PREFIX, Settings, SettingsError, load_settings
+from vigil.app.kafka.settings import FILE, PREFIX, Settings, SettingsError
+from vigil.app.kafka.settings_loader import load_settings
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "settings.md"
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->\n"
@@ -288,6 +289,8 @@ def kind(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         inner, *limits = get_args(annotation)
         (limit,) = [limit for limit in limits if isinstance(limit, Meta)]
+        if inner is str and not limit.min_length:
+            return f"at most {limit.max_length} characters: letters, digits, `.`, `_`, `-`"
         if inner is str:
             return f"name of at most {limit.max_length} characters: letters, digits, `.`, `_`, `-`"
         return f"{limit.ge:,} to {limit.le:,}" if limit.le is not None else f"{limit.ge:,} or more"
@@ -303,8 +306,8 @@ def table() -> str:
     described = descriptions()
     lines = ["| setting | description | values | default |", "| --- " * 4 + "|"]
     for field in msgspec.structs.fields(Settings):
-        default = "–" if field.default is None else f"`{str(field.default).lower()}`"
-        if isinstance(field.default, str):
+        default = "–" if field.default in (None, "") else f"`{str(field.default).lower()}`"
+        if field.default and isinstance(field.default, str):
             default = f"`{field.default}`"
         lines.append(f"| `{field.name}` | {described[field.name]} | {kind(field.type)} | {default} |")
     return "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rooms import RoomMachine
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.admin import ensure_topics
-from vigil.app.kafka.settings import load_settings
+from vigil.app.kafka.settings_loader import load_settings
 from vigil.app.observability.logs import configure_logging
 from vigil.app.runtime.worker import Worker
 

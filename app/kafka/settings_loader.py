@@ -1,0 +1,137 @@
+"""Loads settings: from a TOML file, the environment and the command line, the later ones first.
+
+Values that cannot be used are rejected before anything connects to Kafka.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
+
+import msgspec
+
+from vigil.app.kafka.settings import FILE, PREFIX, SECRET, Settings, SettingsError
+
+_FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
+
+
+class _Given(NamedTuple):
+    """The value of a setting as it was given, before it is checked."""
+
+    value: Any
+    place: str
+    """The file and key, the variable or the option, for error messages."""
+    strict: bool
+    """False for the environment, which has only text: numbers and booleans are parsed."""
+
+
+def load_settings(file: Path | None = None, environment: Mapping[str, str] | None = None, **options: Any) -> Settings:
+    """Return the settings of a file, the environment and the command line, the later ones first.
+
+    `options` are those of the command line; None stands for an option that was not given. Raises SettingsError.
+    """
+    environment = os.environ if environment is None else environment
+    if file is None and environment.get(FILE):
+        file = Path(environment[FILE])
+    given = {} if file is None else _in_file(file)
+    given |= _in_environment(environment)
+    given |= _in_options(options)
+    settings = Settings(**{key: _converted(key, value) for key, value in given.items()})
+    places = {key: value.place for key, value in given.items()}
+    _check_credentials(settings)
+    if settings.recorded_until is not None and settings.clock != "recorded":
+        raise SettingsError(
+            f'{places["recorded_until"]}: only for a recorded clock; set clock = "recorded" or leave it out'
+        )
+    _check_broker(settings.broker, places.get("broker", "broker"))
+    return settings
+
+
+def _in_file(file: Path) -> dict[str, _Given]:
+    given = {}
+    for key, value in _read(file).items():
+        _check_name(key, f"{file}")
+        if key in SECRET:
+            raise SettingsError(f"{file}: {key}: a secret does not belong in the file; use {PREFIX}{key.upper()}")
+        given[key] = _Given(value, f"{file}: {key}", strict=True)
+    return given
+
+
+def _in_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
+    given = {}
+    for name, text in environment.items():
+        key = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and key in _FIELDS:
+            given[key] = _Given(text, name, strict=False)
+        elif name.startswith(PREFIX) and name != FILE:
+            near = difflib.get_close_matches(key, _FIELDS, n=1, cutoff=0.85)
+            if near:  # names that are less similar may belong to others: Kubernetes sets variables of its own
+                raise SettingsError(f"{name} is not a setting; did you mean {PREFIX}{near[0].upper()}?")
+    return given
+
+
+def _in_options(options: Mapping[str, Any]) -> dict[str, _Given]:
+    return {
+        key: _Given(value, f"--{key.replace('_', '-')}", strict=True)
+        for key, value in options.items()
+        if value is not None
+    }
+
+
+def _converted(key: str, given: _Given) -> Any:
+    try:
+        return msgspec.convert(given.value, _FIELDS[key].type, strict=given.strict)
+    except msgspec.ValidationError as error:
+        shown = "" if key in SECRET else f" {given.value!r}"
+        raise SettingsError(f"{given.place}:{shown} cannot be used: {error}{_choices(key)}") from error
+
+
+def _check_credentials(settings: Settings) -> None:
+    if settings.security_protocol.startswith("SASL"):
+        protocol = f"security_protocol is {settings.security_protocol}"
+        if not settings.sasl_username:
+            raise SettingsError(f"sasl_username is missing: {protocol}")
+        if settings.sasl_password is None and settings.sasl_password_file is None:
+            raise SettingsError(f"sasl_password_file (or {PREFIX}SASL_PASSWORD) is missing: {protocol}")
+        if settings.sasl_password is not None and settings.sasl_password_file is not None:
+            raise SettingsError(f"{PREFIX}SASL_PASSWORD and sasl_password_file are both given; leave one of them out")
+    if settings.ssl_key_file and not settings.ssl_cert_file:
+        raise SettingsError("ssl_cert_file is missing: ssl_key_file is given")
+
+
+def _check_broker(broker: str, place: str) -> None:
+    if "@" in broker:  # the value is not shown: it may contain a password
+        raise SettingsError(
+            f"{place}: contains an @; a name and a password do not belong there, use sasl_username and "
+            "sasl_password_file"
+        )
+    for server in broker.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or "/" in host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:
+            raise SettingsError(f"{place}: {server.strip()!r} is not host:port; write for example kafka:9092")
+
+
+def _choices(key: str) -> str:
+    """The values that a setting can have, if there are few."""
+    kind = _FIELDS[key].type
+    if get_origin(kind) is Literal:
+        return f"; it is one of {', '.join(map(str, get_args(kind)))}"
+    return "; it is true or false" if kind is bool else ""
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: is not TOML: {error}") from error
+
+
+def _check_name(key: str, where: str) -> None:
+    if key not in _FIELDS:
+        near = difflib.get_close_matches(key, _FIELDS, n=1, cutoff=0.7)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(_FIELDS))}"
+        raise SettingsError(f"{where}: {key} is not a setting; {hint}")
