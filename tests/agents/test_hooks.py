@@ -17,6 +17,7 @@ from typing import Any, Final
 import aiokafka
 import faust
 import pytest
+import uvloop
 from aiokafka.consumer import fetcher, subscription_state
 from faust.app.base import App
 from faust.stores import memory
@@ -28,6 +29,7 @@ from faust.transport.conductor import ConductorCompiler
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode.threads import ServiceThread
 from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
 from vigil.agents.faust import adapter, schema, shutdown, writers
@@ -187,6 +189,19 @@ def test_the_app_makes_our_consumer_and_producer(app: BatchApp) -> None:
     assert type(app.consumer._thread) is BatchConsumerThread
     assert driver.Transport.Consumer is driver.Consumer
     assert driver.Transport.Producer is driver.Producer
+
+
+def test_the_consumers_thread_has_a_loop_of_pythons_own_that_is_never_closed() -> None:
+    policy = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    try:
+        thread = create_app(SETTINGS).consumer._thread
+    finally:
+        asyncio.set_event_loop_policy(policy)
+    assert isinstance(thread.thread_loop, asyncio.SelectorEventLoop)
+    assert not thread._close_thread_loop_on_stop
+    assert "if self._close_thread_loop_on_stop:" in source(ServiceThread._start_thread)
+    thread.thread_loop.close()
 
 
 def test_a_table_has_our_store_and_the_changelog_that_we_name(app: BatchApp) -> None:
