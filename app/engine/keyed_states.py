@@ -90,6 +90,16 @@ class KeyedStates(Generic[E]):
         if time < self.timers.times.get(key, MAX_TIME):
             self.timers.schedule(key, time)
 
+    def on_late(self, key: str, event: E, watermark: int) -> None:
+        """Tell the state of a key, if it exists, of an event that was rejected as late."""
+        if key not in self._states:
+            return
+        state = self.get(key)
+        self._collector.now = watermark
+        state.on_late(event, watermark, self._collector)
+        self.changed.add(key)
+        self.schedule(key, state.next_timer())
+
     def schedule(self, key: str, time: int) -> None:
         """Call a key at `time`, unless it is called earlier in any case."""
         if time < self.timers.times.get(key, MAX_TIME):

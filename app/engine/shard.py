@@ -12,7 +12,6 @@ bounded: keys expire, and the buffer is empty once the watermark is above its ev
 The order of a subject (`subject.py`) decides which of two classes a shard is; `make_shard` chooses.
 """
 
-from abc import abstractmethod
 from typing import Any, TypeAlias, TypeVar, Unpack
 
 from vigil.app.engine.shard_input import ShardInput, ShardOptions
@@ -32,14 +31,6 @@ class Shard(ShardInput[E]):
         self._snapshotter = Snapshotter(self.states, self.store, options.get("rulebook", ""), self.watermark)
         self._end: int | None = None
         """When the input has ended."""
-
-    @abstractmethod
-    def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
-        """Advance to `watermark` (never back): apply every event and fire every timer with a time below it.
-
-        In arrival order at most `limit` timers fire, and the watermark advances as far as they do: return True if there
-        are more. Every supplier has one at the end of a month, and together they would block the worker.
-        """
 
     def end_of_input(self, until: int) -> None:
         """Judge everything up to `until`, where recorded input has ended, and let every key act on the end."""

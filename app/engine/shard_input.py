@@ -2,10 +2,12 @@
 
 records ──decode──▶ rejected: dead letter      waits ──▶ reorder buffer
               └───▶ event ──duplicate?──▶ ─────┴ applied on arrival ──▶ key states
+
+The first test that fails gives the reason: malformed, ahead of the clock, late, duplicate.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic, TypedDict, TypeVar
 
 from vigil.app.engine.changelog_store import ChangelogStore
@@ -35,6 +37,8 @@ class ShardOptions(TypedDict, total=False):
     """Shared with other shards so that their outputs have one order."""
     origin_of: OriginOf
     """Partition and offset of a record for dead letters; by default the shard's partition and the record's offset."""
+    clock: Callable[[], int]
+    """What the watermark would be if it advanced with every record; by default the watermark itself."""
 
 
 class ShardInput(ABC, Generic[E]):
@@ -51,6 +55,7 @@ class ShardInput(ABC, Generic[E]):
         self.sources = options.get("sources") or [SourcePosition() for _ in machine.topics]
         self.store = options.get("store") or ChangelogStore()
         self._origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
+        self._clock = options.get("clock")
         self._decode, self._key_of, self._dedup_key_of = machine.decode, machine.key_of, machine.dedup_key
         self.reader = SourceReader(machine, self.sources, lateness, self.collector, self._origin_of)
         self.reorder_buffer: ReorderBuffer[E] = ReorderBuffer()
@@ -91,11 +96,13 @@ class ShardInput(ABC, Generic[E]):
             before = source.max_event_time
             if at > before:
                 source.max_event_time = at
+            key = key_of(event)
             if drop_late and (at < before - lateness or at < watermark):
                 detail = f"at {at} is {max(before - lateness, watermark) - at} ms below the clock"
                 reader.reject(source_index, record, "late", detail, watermark, wall)
+                watermark = buffered_from = self._tell_late(key, event)
                 continue
-            key, dedup_key = key_of(event), dedup_key_of(event)
+            dedup_key = dedup_key_of(event)
             if dedup_key is not None and not self._register(dedup_key, key, event):
                 self.collector.count(self._duplicates_counter[source_index])
             elif at >= buffered_from:
@@ -106,6 +113,13 @@ class ShardInput(ABC, Generic[E]):
             source.read_offset = records[-1].offset + 1
         self.collector.count(self._events_counter[source_index], len(records))
         return any_event
+
+    def _tell_late(self, key: str, event: E) -> int:
+        """Judge what is due by now, and tell the event's key that it came too late; return the watermark."""
+        if self._clock is not None:
+            self.advance_watermark(self._clock())
+        self.states.on_late(key, event, self.watermark)
+        return self.watermark
 
     def _apply_on_arrival(self, key: str, event: E) -> None:
         states = self.states
@@ -131,6 +145,14 @@ class ShardInput(ABC, Generic[E]):
                 self._apply_on_arrival(key, event)
         first = max(source.read_offset, source.stored_read_offset)
         return [record for record in records if record.offset >= first], any_event
+
+    @abstractmethod
+    def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
+        """Advance to `watermark` (never back): apply every event and fire every timer with a time below it.
+
+        In arrival order at most `limit` timers fire, and the watermark advances as far as they do: return True if there
+        are more. Every supplier has one at the end of a month, and together they would block the worker.
+        """
 
     @abstractmethod
     def _register(self, dedup_key: str, key: str, event: E) -> bool:

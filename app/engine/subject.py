@@ -102,11 +102,19 @@ class KeyState(Protocol[E_contra]):
         arrival order, comes with the shard's watermark.
         """
 
+    def on_late(self, event: E_contra, watermark: int, collector: OutputCollector) -> None:
+        """Take note of an event that was rejected as late. It is not judged; what was published before it stands.
+
+        Called after its dead letter was emitted, for a key that exists. `watermark`: the clock at its arrival; whatever
+        is due below it was judged. Called once for each late event, also where another event of its identity was
+        applied before.
+        """
+
     def next_timer(self) -> int:
         """Return when `on_timer` is to be called next, MAX_TIME if never.
 
-        Called after every `apply`, `on_timer` and `dump_changes`, so it must be cheap. A time that has passed already
-        fires at once. Must not change the state.
+        Called after every `apply`, `on_late`, `on_timer` and `dump_changes`, so it must be cheap. A time that has
+        passed already fires at once. Must not change the state.
         """
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
@@ -210,6 +218,9 @@ class KeyStateDefaults(Generic[E]):
 
     def is_duplicate(self, event: E) -> bool:
         return False
+
+    def on_late(self, event: E, watermark: int, collector: OutputCollector) -> None:
+        return
 
     def next_timer(self) -> int:
         return MAX_TIME

@@ -106,6 +106,7 @@ class Replay:
                 sources=[self._file if registry.is_input(topic) else SourcePosition() for topic in machine.topics],
                 origin_of=attrgetter("place"),
                 collector=self._collector,
+                clock=lambda: self.watermark,
             )
             self._shards[subject] = shard
             for source_index, topic in enumerate(machine.topics):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.support.lives import ENTRY, LOOK, Life, Recording, at
+from tests.support.lives import ENTRY, LATENESS, LOOK, Life, Recording, at
 from tests.support.toys import ArrivalToy, Event, PatientToy, Toy, message
+from vigil.app.engine.shards import make_shard
 from vigil.topics.fields import MAX_AHEAD_MS
 
 
@@ -49,6 +50,47 @@ def test_a_rejected_record_does_not_advance_its_source() -> None:
     assert life.shard.sources[ENTRY].max_event_time == 1000
     life.checkpoint()
     assert life.rejected() == [(1, "malformed", 900), (2, "malformed", 900)]
+
+
+def test_a_key_is_told_of_a_late_event_with_the_watermark_at_its_arrival() -> None:
+    life = Life(toy := Recording())
+    life.shard.ingest(ENTRY, at(1000))
+    life.shard.advance_watermark(2500)
+    life.shard.ingest(ENTRY, at(2000, first=1))
+    life.checkpoint()
+    assert toy.calls == [(1000, "1000"), ("late", 2000, 2500)]
+    assert [output.topic for output in life.sent] == ["dead-letter", "contested"]
+
+
+def test_a_late_event_of_a_key_that_does_not_exist_is_told_to_nobody() -> None:
+    life = Life(toy := Recording())
+    life.shard.advance_watermark(2500)
+    life.shard.ingest(ENTRY, at(2000))
+    life.checkpoint()
+    assert toy.calls == []
+    assert life.rejected() == [(0, "late", 2500)]
+
+
+def test_a_key_is_told_of_a_late_event_once_however_often_its_record_is_read_again() -> None:
+    life = Life(toy := Recording())
+    life.shard.ingest(ENTRY, at(1000))
+    life.shard.advance_watermark(1100)
+    story = at(3000, 2000, 1050, first=1)
+    life.shard.ingest(ENTRY, story)
+    life.checkpoint()
+    told = [("late", 2000, 1100), ("late", 1050, 1100)]
+    assert toy.calls == [(1000, "1000"), *told]
+    life.restart()
+    life.shard.ingest(ENTRY, story)
+    assert toy.calls == [(1000, "1000"), *told]
+
+
+def test_what_is_due_is_judged_before_a_key_is_told_of_a_late_event() -> None:
+    toy = Recording()
+    shard = make_shard(toy, LATENESS, clock=lambda: 2900)
+    shard.ingest(ENTRY, [*at(1000, 3000), *at(2000, first=2)])
+    assert toy.calls == [(1000, "1000"), ("late", 2000, 2900)]
+    assert shard.watermark == 2900
 
 
 def test_a_late_event_that_is_not_dropped_is_applied_on_arrival() -> None:

@@ -48,7 +48,7 @@ def test_what_was_late_by_idleness_is_not_applied_when_it_is_read_again() -> Non
     life.shard.ingest(ENTRY, at(1000, 4000, 3950, 2999))
     life.shard.ingest(REMARK, at(5000))
     life.shard.advance_watermark(9000)
-    assert toy.calls == [(1000, "1000"), (3950, "3950"), (4000, "4000"), (5000, "5000")]
+    assert toy.calls == [(1000, "1000"), ("late", 2999, 3000), (3950, "3950"), (4000, "4000"), (5000, "5000")]
     assert [offset for offset, *_ in life.rejected()] == [3, 3]  # sent, and sent again by the outbox
 
 

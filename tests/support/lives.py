@@ -27,6 +27,10 @@ class Recorder(KeyStateDefaults[Event]):
         if event.do == "arm":
             self.due.append(event.at + ALARM)
 
+    def on_late(self, event: Event, watermark: int, collector: Any) -> None:
+        self.calls.append(("late", event.at, watermark))
+        collector.emit("contested", event.key, f"contested|{event.at}", watermark, None)
+
     def next_timer(self) -> int:
         return min(self.due, default=MAX_TIME)
 
