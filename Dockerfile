@@ -9,12 +9,18 @@ WORKDIR /src
 # A layer of its own: the packages change less often than Vigil.
 COPY deploy/requirements.lock ./
 RUN /opt/vigil/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement requirements.lock
+# Vigil itself is built with a locked setuptools, in an environment that does not become part of the image.
+COPY deploy/build.lock ./
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY app ./app
 COPY agents ./agents
 COPY topics ./topics
 COPY src ./src
-RUN /opt/vigil/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
+RUN /opt/build/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-index --no-deps --no-build-isolation \
+        --wheel-dir /dist . \
+    && /opt/vigil/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --no-deps /dist/*.whl
 
 FROM python:3.11-slim
 ENV PATH=/opt/vigil/bin:$PATH \

@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.vigil-installed
+DEMO_READY := $(VENV)/.vigil-demo-installed
 LINTERS := .cache/linters
 
 # The command that makes a lock.
@@ -15,26 +16,36 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka test-slow check audit generated deploy-check pictures bench chaos lock clean
+.PHONY: help install demo demo-kafka test test-kafka test-slow check audit generated deploy-check pictures bench chaos lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(READY) ## create .venv with Vigil and the locked versions of its dependencies
+install: $(READY) ## create .venv with Vigil and the locked versions of all its dependencies, those of the tests included
 	@:
 
-$(READY): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "error: Vigil needs Python 3.11 to 3.14, and there is no such python3 on PATH." \
-		"Install one, or name it: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "creating $(VENV) with $$($(PYTHON) --version); this takes about a minute, once" >&2
-	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) could not create $(VENV); on Debian and Ubuntu the module" \
-		"venv is in the package python3-venv. To remove an incomplete $(VENV), run: make clean" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+# What `make demo` needs is a third of it, and is there first.
+$(READY): $(DEMO_READY) requirements.lock
+	@echo "installing what tests and tools need into $(VENV), once" >&2
+	@$(BIN)/python tools/install.py requirements.lock
 	@touch $@
 
-demo: install ## run Vigil on simulated rooms in this terminal, until Ctrl-C
+$(DEMO_READY): deploy/demo.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: Vigil needs Python 3.11 to 3.14, and there is no such python3 on PATH." \
+		"Install one, or name it: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "creating $(VENV) with $$($(PYTHON) --version), once" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) could not create $(VENV); on Debian and Ubuntu the module" \
+		"venv is in the package python3-venv. To remove an incomplete $(VENV), run: make clean" >&2; exit 1; }
+	@$(BIN)/python tools/install.py deploy/demo.lock
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
+demo: $(DEMO_READY) ## run Vigil on simulated rooms in this terminal, until Ctrl-C
 	@$(BIN)/vigil demo
+
+demo-kafka: install ## run the demo on Apache Kafka instead of the embedded broker (needs Java and Maven)
+	@$(BIN)/python -m tools.demo_kafka
 
 # More processes than cores: tests spend half of their time waiting for brokers, browsers and timers.
 TEST_PROCESSES ?= 3
@@ -57,7 +68,7 @@ check: install ## check style, types, locks and the compatibility of the contrac
 	$(BIN)/python tools/locks.py
 	$(BIN)/python tools/compat.py
 
-audit: install ## check the locked packages for known vulnerabilities, if an index with advisories is reachable
+audit: install ## check the locked packages for known vulnerabilities; fails where the index has no advisories
 	$(BIN)/python -m tools.audit
 
 generated: install ## write the documents and dashboards that are made from the code
@@ -91,6 +102,8 @@ lock: install ## renew the locks from pyproject.toml; keeps versions that still 
 	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOCK) $(LOCK_OPTIONS) --extra demo --extra dev pyproject.toml -o requirements.lock
 	$(LOCK) -c requirements.lock pyproject.toml -o deploy/requirements.lock
+	$(LOCK) -c requirements.lock --extra demo pyproject.toml deploy/build.in -o deploy/demo.lock
+	$(LOCK) -c requirements.lock deploy/build.in -o deploy/build.lock
 	$(LOCK) $(LOCK_OPTIONS) deploy/linters.in -o deploy/linters.lock
 	$(BIN)/python tools/locks.py
 

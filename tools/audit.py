@@ -1,12 +1,12 @@
 """Checks the locked packages for known vulnerabilities with pip-audit: `python -m tools.audit` or `make audit`.
 
-Exit status 0: no vulnerability is known, or the audit was not possible (no network, or an index without advisories),
-which is reported. 1: vulnerabilities are known (update the package, or add the reason to IGNORED), or, with
-VIGIL_REQUIRE_AUDIT=1, the audit was not possible.
+Exit status 0: every package was audited, and no vulnerability is known. 1: vulnerabilities are known: update the
+package, or add the reason to IGNORED. 2: some packages were not audited (no network, or an index without advisories);
+with `--best-effort` this is reported and the status is 0.
 """
 
+import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,8 @@ IGNORED: Final[dict[str, str]] = {}
 
 ROOT: Final = Path(__file__).parents[1]
 TIMEOUT_S: Final = 180
+VULNERABLE: Final = 1
+NOT_AUDITED: Final = 2
 
 
 class AuditRun(NamedTuple):
@@ -44,42 +46,47 @@ def pip_audit(lock: str) -> AuditRun:
     return AuditRun(run.returncode, run.stdout, run.stderr)
 
 
-def audit(locks: Sequence[str], ask: Callable[[str], AuditRun], required: bool) -> tuple[int, list[str]]:
+def audit(locks: Sequence[str], ask: Callable[[str], AuditRun], best_effort: bool) -> tuple[int, list[str]]:
     """Return the exit status and the lines to print."""
-    status, lines = 0, []
+    vulnerable = incomplete = False
+    lines: list[str] = []
     for lock in locks:
         ran = ask(lock)
         try:
             packages = json.loads(ran.out)["dependencies"]
         except (ValueError, KeyError):
             reasons = ran.err.strip().splitlines()[-1:] or ["pip-audit printed nothing"]
-            lines.append(f"{lock}: not audited: {reasons[0]}")
-            status = max(status, int(required))
+            lines.append(f"{lock}: NOT AUDITED: {reasons[0]}")
+            incomplete = True
             continue
-        failed, found = _judged(lock, packages, required)
-        status = max(status, int(failed))
-        lines += found
-    return status, lines
+        known, skipped = _known(lock, packages), sum("skip_reason" in package for package in packages)
+        vulnerable, incomplete = vulnerable or bool(known), incomplete or skipped > 0
+        lines += known
+        lines.append(
+            f"{lock}: {len(packages) - skipped} of {len(packages)} packages audited, {len(known)} vulnerabilities"
+        )
+        if skipped:
+            lines.append(f"{lock}: {skipped} packages NOT AUDITED: the index has no advisories for them")
+    if vulnerable:
+        return VULNERABLE, lines
+    return NOT_AUDITED if incomplete and not best_effort else 0, lines
 
 
-def _judged(lock: str, packages: Sequence[Mapping[str, Any]], required: bool) -> tuple[bool, list[str]]:
-    """Return whether the packages of a lock fail the audit, and the lines to print."""
-    found = [(package, known) for package in packages for known in package.get("vulns", ())]
-    lines = []
-    for package, known in found:
-        fixed = ", ".join(known["fix_versions"]) or "no version yet"
-        lines.append(f"{lock}: {package['name']} {package['version']}: {known['id']}, fixed in {fixed}")
-    skipped = sum("skip_reason" in package for package in packages)
-    summary = f"{len(packages) - skipped} of {len(packages)} packages audited, {len(found)} known vulnerabilities"
-    if skipped and not found:
-        summary += "; the index has no advisories for the others"
-    lines.append(f"{lock}: {summary}")
-    return bool(found) or (required and skipped > 0), lines
+def _known(lock: str, packages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each known vulnerability."""
+    return [
+        f"{lock}: {package['name']} {package['version']}: {known['id']}, "
+        f"fixed in {', '.join(known['fix_versions']) or 'no version yet'}"
+        for package in packages
+        for known in package.get("vulns", ())
+    ]
 
 
 def main() -> int:
     """Run the audit and return the exit status."""
-    status, lines = audit(LOCKS, pip_audit, os.environ.get("VIGIL_REQUIRE_AUDIT") == "1")
+    parser = argparse.ArgumentParser(description="Check the locked packages for known vulnerabilities.")
+    parser.add_argument("--best-effort", action="store_true", help="exit 0 where packages could not be audited")
+    status, lines = audit(LOCKS, pip_audit, parser.parse_args().best_effort)
     print("\n".join(lines))
     return status
 

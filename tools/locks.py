@@ -2,6 +2,8 @@
 
 requirements.lock           everything with the extras `demo` and `dev`, which `make install` installs
 deploy/requirements.lock    what the image needs, in the same versions
+deploy/demo.lock            what `make demo` needs, in the same versions
+deploy/build.lock           what builds Vigil, from deploy/build.in, in the same version
 deploy/linters.lock         what `make deploy-check` runs, from deploy/linters.in
 """
 
@@ -41,26 +43,34 @@ def unmet(wanted: list[str], locked: dict[str, set[Version]], name: str, asked: 
     return problems
 
 
-def linter_names(root: Path) -> list[str]:
-    """Return the requirements of deploy/linters.in."""
-    lines = (root / "deploy/linters.in").read_text().splitlines()
+def listed(root: Path, name: str) -> list[str]:
+    """Return the requirements of an input file such as deploy/linters.in."""
+    lines = (root / name).read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def check(root: Path) -> list[str]:
     """Return a line for each mismatch."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    read = tomllib.loads((root / "pyproject.toml").read_text())
+    project, builder = read["project"], read["build-system"]["requires"]
     extras = project["optional-dependencies"]
     problems: list[str] = []
     every = pins((root / "requirements.lock").read_text(), "requirements.lock", problems)
-    image = pins((root / "deploy/requirements.lock").read_text(), "deploy/requirements.lock", problems)
     problems += unmet([*project["dependencies"], *extras["demo"], *extras["dev"]], every, "requirements.lock")
-    problems += unmet(project["dependencies"], image, "deploy/requirements.lock")
+    build = listed(root, "deploy/build.in")
+    parts = {
+        "deploy/requirements.lock": (project["dependencies"], "pyproject.toml"),
+        "deploy/demo.lock": ([*project["dependencies"], *extras["demo"], *build], "pyproject.toml"),
+        "deploy/build.lock": ([*build, *builder], "deploy/build.in"),
+    }
+    for name, (wanted, asked) in parts.items():
+        locked = pins((root / name).read_text(), name, problems)
+        problems += unmet(wanted, locked, name, asked)
+        for package, versions in locked.items():
+            if not versions <= every.get(package, set()):
+                problems.append(f"{name}: {package} differs from requirements.lock")
     linters = pins((root / "deploy/linters.lock").read_text(), "deploy/linters.lock", problems)
-    problems += unmet(linter_names(root), linters, "deploy/linters.lock", "deploy/linters.in")
-    for package, versions in image.items():
-        if not versions <= every.get(package, set()):
-            problems.append(f"deploy/requirements.lock: {package} differs from requirements.lock")
+    problems += unmet(listed(root, "deploy/linters.in"), linters, "deploy/linters.lock", "deploy/linters.in")
     return problems
 
 

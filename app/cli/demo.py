@@ -21,6 +21,7 @@ from vigil.app.simulate.kafka import CannotProduceError
 @click.option(
     "--for", "for_s", type=click.FloatRange(1), metavar="SECONDS", help="Stop after this time. [default: at Ctrl-C]"
 )
+@click.option("--broker", metavar="HOST:PORT", help="Run on this Apache Kafka. [default: an embedded broker]")
 @click.option("--no-console", is_flag=True, help="Do not start the web console.")
 @click.option("--plain", is_flag=True, help="Print lines instead of the live view.")
 @rulebook_option
@@ -30,21 +31,23 @@ def demo(
     suppliers: int,
     seed: int,
     for_s: float | None,
+    broker: str | None,
     no_console: bool,
     plain: bool,
 ) -> None:
     """Run Vigil on simulated rooms: a broker, a worker, a simulator and the web console, until Ctrl-C.
 
     The simulator first sends the last ten minutes, so that the rules of five minutes show at once, and then continues
-    in real time. The first verdict appears within seconds.
+    in real time. The first verdict appears within seconds. A worker that you kill is started again.
     """
-    from vigil.app.demo.run import Demo, DemoError, DemoOptions
+    from vigil.app.demo.run import Demo, DemoOptions
+    from vigil.app.demo.supervised_worker import DemoError
 
     configure_logging("error", "text")  # the screen shows the progress
     console = Console(force_terminal=False if plain else None)
 
     async def run() -> None:
-        running = Demo(console, rulebook, DemoOptions(rooms, suppliers, seed, for_s, web=not no_console))
+        running = Demo(console, rulebook, DemoOptions(rooms, suppliers, seed, for_s, not no_console, broker))
         on_shutdown_signal(running.stop)
         await running.run()
 

