@@ -3,7 +3,8 @@
 #   docker build -t vigil .
 #   docker run --rm -e VIGIL_BROKER=kafka:9092 -e VIGIL_WEB_HOST=0.0.0.0 -p 127.0.0.1:6066:6066 vigil
 
-FROM python:3.11-slim AS build
+# Images are pinned by digest: a tag may move. To renew one: docker buildx imagetools inspect python:3.11-slim
+FROM python:3.11.15-slim@sha256:db3ff2e1800a8581e2c48a27c3995339d47bdf046da21c7627accd3d51053a93 AS build
 RUN python -m venv /opt/vigil
 WORKDIR /src
 # A layer of its own: the packages change less often than Vigil.
@@ -22,7 +23,7 @@ RUN /opt/build/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-ind
         --wheel-dir /dist . \
     && /opt/vigil/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --no-deps /dist/*.whl
 
-FROM python:3.11-slim
+FROM python:3.11.15-slim@sha256:db3ff2e1800a8581e2c48a27c3995339d47bdf046da21c7627accd3d51053a93
 ENV PATH=/opt/vigil/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1

@@ -64,11 +64,18 @@ def test_everything_that_the_readme_mentions_exists():
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_image_has_a_full_version(name: str):
-    assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"])
+    assert re.search(r":v?\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?$", SERVICES[name]["image"])
+
+
+def test_images_of_others_are_pinned_by_digest():
+    named = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    named += re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(named) >= 6
+    assert [image for image in named if not re.search(r":v?\d+\.\d+\.\d+\S*@sha256:[0-9a-f]{64}$", image)] == []
 
 
 def test_kafka_has_the_version_of_the_tests():
-    assert SERVICES["kafka"]["image"] == f"apache/kafka:{TESTED_KAFKA}"
+    assert SERVICES["kafka"]["image"].startswith(f"apache/kafka:{TESTED_KAFKA}@")
 
 
 @pytest.mark.parametrize("name", OURS)
