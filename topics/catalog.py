@@ -9,7 +9,7 @@ from typing import Final
 from vigil.topics import envelope, internal, reviews, rooms, scores, suppliers, verdicts
 from vigil.topics.topic import DAY_MS, Topic
 
-VERSION: Final = "1.0"
+VERSION: Final = "1.1"
 """Of the contract: the second number rises when something is added, the first when others have to change."""
 
 SubjectName = str

@@ -8,7 +8,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from vigil.topics.fields import UNKEYED, Reason
+from vigil.topics.fields import UNKEYED, Instant, Reason
 from vigil.topics.topic import Example, Topic
 
 SOURCE: Final = "/vigil"
@@ -37,7 +37,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     """`malformed`, `late`, or a review of an `unknown-verdict`."""
     detail: str
     """What is wrong with the message, in English."""
-    at: int
+    at: Instant
     """The watermark when it was rejected."""
     key: str | None
     """The original bytes, base64."""

@@ -12,6 +12,16 @@ Id = Annotated[str, Meta(min_length=1, max_length=128)]
 At = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 """Event time: integer milliseconds since the Unix epoch, UTC, before the year 10000."""
 
+Instant = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+"""A time in what Vigil publishes, in ms since the epoch. It ends with the year 9999 because calendars do: what others
+write into its topics may be any number."""
+
+Number = Annotated[int, Meta(ge=0, le=10**12)]
+"""A count in what Vigil publishes."""
+
+Seconds = Annotated[float, Meta(ge=0, le=10**11)]
+"""A span of time in what Vigil publishes."""
+
 Tier = Literal["L0", "L1", "L2", "L3", "L4"]
 """The marketplace's buyer tier; L1 and above are the high-quality buyers."""
 

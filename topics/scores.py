@@ -1,50 +1,59 @@
 """Outputs about suppliers and RFQs: `supplier-score` and `pin-decision`."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from vigil.topics.fields import Id, Instant, Number
 from vigil.topics.topic import Example, Topic
 
 Membership = Literal["verified", "standard"]
+
+Score = Annotated[int, Meta(ge=0, le=1_000_000)]
+"""Points of a service score."""
+
+Stars = Annotated[int, Meta(ge=0, le=5)]
+Rate = Annotated[float, Meta(ge=0, le=1)]
+Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,15}\.[0-9]{2}$")]
+"""US$ with two decimals."""
 
 
 class Metrics(Struct, frozen=True):
     """A supplier's RFQ metrics; rates are 0–1 rounded to 6 places or null, amounts strings with two decimals (US$)."""
 
-    quotes_month: int
+    quotes_month: Number
     """Distinct RFQs quoted in the current calendar month (America/Los_Angeles)."""
-    response_rate: float | None
+    response_rate: Rate | None
     """Share of the RFQs quoted in the last 30 days that were quoted in time."""
-    reply_rate: float | None
+    reply_rate: Rate | None
     """Share of the quotes submitted in the last 30 days to which the buyer has replied."""
-    gmv_90d: str
+    gmv_90d: Amount
     """Settled minus refunded US$ of the last 90 days, linked to an RFQ; never below 0."""
-    gmv_month: str
+    gmv_month: Amount
     """Paid minus refunded US$ of the current calendar month, linked to an RFQ; never below 0."""
 
 
 class Points(Struct, frozen=True, kw_only=True):
     """The service score by factor."""
 
-    quotes: int
+    quotes: Score
     """For the quotes of this month, by rank."""
-    response: int
+    response: Score
     """For the response rate, by rank."""
-    reply: int
+    reply: Score
     """For the reply rate."""
-    gmv: int
+    gmv: Score
     """For the GMV of 90 days."""
-    bonus: int
+    bonus: Score
     """For verified members."""
 
 
 class Rank(Struct, frozen=True, kw_only=True):
     """A place among the suppliers of the same industry that quoted this month."""
 
-    rank: int
+    rank: Number
     """1 is the best; equal values share the best rank."""
-    of: int
+    of: Number
     """Number of suppliers that are ranked."""
 
 
@@ -62,60 +71,60 @@ class Assessed(Struct, frozen=True, kw_only=True):
 
     month: str
     """Such as `2022-08`."""
-    score: int
+    score: Score
     """The service score of that month."""
 
 
 class Entitlements(Struct, frozen=True, kw_only=True):
     """The entitlements of the assessed score, until the next one is assessed."""
 
-    gold_rfqs: int | None
+    gold_rfqs: Number | None
     """Null is unlimited."""
-    pinned_quotes: int
+    pinned_quotes: Number
     """Number of quotes that may be pinned."""
-    free_pass_quotes: int
+    free_pass_quotes: Number
     """Number of free-pass quotes."""
     silver_early: bool
     """True if silver RFQs are visible six working hours early."""
-    star_points: int
+    star_points: Score
     """Star marketing points."""
 
 
 class Counts(Struct, frozen=True):
     """The numbers from which the two rates are computed."""
 
-    rfqs_quoted: int
+    rfqs_quoted: Number
     """RFQs first quoted in the last 30 days."""
-    rfqs_in_time: int
+    rfqs_in_time: Number
     """Of these, quoted in time."""
-    quotes: int
+    quotes: Number
     """Quotes submitted in the last 30 days."""
-    quotes_replied: int
+    quotes_replied: Number
     """Of these, replied to by the buyer."""
 
 
 class SupplierScore(Struct, frozen=True, kw_only=True):
     """A supplier's metrics, points, ranks, scores and entitlements at `at`."""
 
-    supplier_id: str
-    at: int
+    supplier_id: Id
+    at: Instant
     """The time of which the metrics are, ms since the epoch."""
     industry: str
     membership: Membership
-    stars: int
+    stars: Stars
     metrics: Metrics
     """The values for which points are given."""
     points: Points | None
     """The service score by factor; null: not scored yet."""
     ranks: Ranks
     """Its places in the industry."""
-    predicted: int | None
+    predicted: Score | None
     """The score as of now: the sum of the points."""
     assessed: Assessed | None
     """The last score that was fixed; null before the first."""
     entitlements: Entitlements | None
     """What the assessed score entitles to; null before the first."""
-    gmv_challenge_rights: int
+    gmv_challenge_rights: Number
     """Quote rights earned in the GMV challenge this month."""
     counts: Counts
     """The numbers from which the two rates are computed."""
@@ -125,13 +134,13 @@ class SupplierScore(Struct, frozen=True, kw_only=True):
 class PinDecision(Struct, frozen=True, kw_only=True):
     """Whether a quote is pinned: at most three of one RFQ, first come first served."""
 
-    rfq_id: str
-    quote_id: str
-    supplier_id: str
-    at: int
+    rfq_id: Id
+    quote_id: Id
+    supplier_id: Id
+    at: Instant
     decision: Literal["granted", "refused"]
     """`granted` if the quote is pinned."""
-    place: int | None
+    place: Number | None
     """1 to 3, in order of request; null: refused."""
     reason: Literal["rejected", "full"] | None
     """Why it was refused; null: granted."""

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from vigil.topics.fields import Tier
+from vigil.topics.fields import Id, Instant, Number, Seconds, Tier
 from vigil.topics.rooms import Stream
 from vigil.topics.topic import Example, Topic
 
@@ -25,7 +25,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     topic: str
     """The topic of the event."""
-    at: int
+    at: Instant
     note: str
     """What the event says, in English."""
 
@@ -33,146 +33,146 @@ class Evidence(Struct, frozen=True, kw_only=True):
 class Verdict(Struct, frozen=True, kw_only=True):
     """One violation."""
 
-    verdict_id: str
+    verdict_id: Id
     """`identity(rule, subject, room_id, since, at)`."""
-    rule: str
-    family: str
+    rule: Id
+    family: Id
     subject: str | None
     """The label that was judged; null where the rule does not depend on a label."""
     rulebook: str
     """The effective date of the limits by which it was judged."""
-    room_id: str
-    host_id: str
-    since: int
+    room_id: Id
+    host_id: Id
+    since: Instant
     """When the condition began, or the `at` of the first missed entry."""
-    at: int
+    at: Instant
     """When the violation occurred."""
     evidence: tuple[Evidence, ...]
     """On what it rests: the missed entries, the comment, or the first and last frame of the condition."""
-    published_at: int | None = None
+    published_at: Instant | None = None
     """When it was published; the only field that may differ between repeats."""
 
 
 class Notice(Struct, frozen=True, kw_only=True):
     """A warning for moderators; never a violation."""
 
-    notice_id: str
+    notice_id: Id
     """`identity(kind, rule, buyer_id, room_id, since, at)`."""
     kind: NoticeKind
     """What happened, what may become a violation, or what is over."""
-    rule: str | None
+    rule: Id | None
     """The rule concerned; null for `signal-lost` and `signal-back`."""
-    room_id: str
-    host_id: str
-    buyer_id: str | None
+    room_id: Id
+    host_id: Id
+    buyer_id: Id | None
     """The buyer who was missed; null unless `kind` is `entry-missed`."""
     priority: Priority
     """`high` where the buyer's tier is L1 or above."""
-    since: int
-    at: int
-    due: int | None
+    since: Instant
+    at: Instant
+    due: Instant | None
     """When it becomes a violation; null where it does not."""
 
 
 class ReceptionSeconds(Struct, frozen=True, kw_only=True):
     """Time from entry to reception in seconds, by nearest rank, three decimals."""
 
-    p50: float
+    p50: Seconds
     """The median."""
-    p95: float
+    p95: Seconds
     """The 95th percentile."""
 
 
 class CommentCounts(Struct, frozen=True, kw_only=True):
     """Comments so far, by the author's role."""
 
-    host: int
+    host: Number
     """By the host."""
-    buyer: int
+    buyer: Number
     """By buyers."""
 
 
 class OpenCondition(Struct, frozen=True, kw_only=True):
     """A condition that holds and is not a violation yet, and when it becomes one."""
 
-    rule: str
-    since: int
-    due: int
+    rule: Id
+    since: Instant
+    due: Instant
 
 
 class WaitingEntry(Struct, frozen=True, kw_only=True):
     """A buyer entry without reception so far, and when it counts as missed."""
 
-    buyer_id: str
+    buyer_id: Id
     buyer_tier: Tier | None
-    since: int
-    due: int
+    since: Instant
+    due: Instant
 
 
 class RoomStatus(Struct, frozen=True, kw_only=True):
     """The state of a room at the event time `at`."""
 
-    room_id: str
-    host_id: str
-    at: int
+    room_id: Id
+    host_id: Id
+    at: Instant
     stream: Stream | None
     """The stream by the latest frame; null before the first."""
-    entries: int
+    entries: Number
     """Buyer entries judged: made while live, by a buyer without an undecided entry."""
-    received: int
+    received: Number
     """Entries that the host received in time."""
-    missed: int
+    missed: Number
     """Entries that the host missed."""
     reception_seconds: ReceptionSeconds | None
     """Null before the first reception."""
-    buyers_now: int
+    buyers_now: Number
     """Buyers with an entry or comment in the last 5 minutes."""
-    engaged_buyers: int
+    engaged_buyers: Number
     """Buyers with at least three comments."""
     comments: CommentCounts
     """Comments so far."""
-    on_air_seconds: float
+    on_air_seconds: Seconds
     """Seconds on air."""
-    absent_seconds: float
+    absent_seconds: Seconds
     """Seconds on air without a visible face."""
-    black_seconds: float
+    black_seconds: Seconds
     """Seconds on air with a black picture."""
     open: tuple[OpenCondition, ...]
     """Conditions that become violations if they go on."""
     waiting: tuple[WaitingEntry, ...]
     """Buyers whom nobody has received yet."""
-    verdicts: int
+    verdicts: Number
     """Violations so far."""
 
 
 class Action(Struct, frozen=True, kw_only=True):
     """What the enforcement ladder recommends after a verdict."""
 
-    action_id: str
+    action_id: Id
     """The verdict's id."""
-    revision: int
+    revision: Number
     """Counts from 1; the highest revision of an `action_id` is the valid one."""
     status: Literal["active", "withdrawn"]
     """`withdrawn` when the verdict was overturned."""
-    host_id: str
-    room_id: str
-    rule: str
-    family: str
-    count: int
+    host_id: Id
+    room_id: Id
+    rule: Id
+    family: Id
+    count: Number
     """The number of this violation within the window."""
     steps: tuple[Step, ...]
     """What the marketplace is to do; Vigil closes no stream itself."""
-    choice: tuple[str, ...] | dict[str, tuple[int, int]] | None
+    choice: tuple[str, ...] | dict[str, tuple[Number, Number]] | None
     """What a moderator may choose from; the other fields carry the mildest."""
-    ban_days: int | None
+    ban_days: Number | None
     """Length of the ban; null: none."""
-    ban_until: int | None
+    ban_until: Instant | None
     """End of the ban, ms since the epoch: of this one, or of a longer one that still runs."""
-    freeze_days: int | None
+    freeze_days: Number | None
     """Days for which the account is frozen; null: none."""
-    past_days: int | None
+    past_days: Number | None
     """Number of past days whose rooms are closed; null: none."""
-    at: int
+    at: Instant
     """When the violation occurred."""
 
     @property

@@ -62,6 +62,8 @@ def explain(
     own = [each for each in published.verdicts if each.host_id == verdict.host_id]
     actions = [each for each in published.actions if each.host_id == verdict.host_id]
     explanation = explained(verdict, own, actions, rulebook, raws)
+    caveats = [*explanation.caveats, *published.foreign.lines()]
+    explanation = msgspec.structs.replace(explanation, caveats=caveats)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(explanation), indent=2))  # ASCII only: safe in a terminal
         return
@@ -78,14 +80,14 @@ def _in_folder(folder: Path, verdict_id: str, events: str | None) -> tuple[Publi
     if events is None:
         return published, verdict, None
     lines = lines_with_progress(events, "searching for the room")
-    return published, verdict, list(raws_of(lines, verdict.room_id, published.late))
+    return published, verdict, list(raws_of(lines, verdict.room_id, published.rejected))
 
 
 async def _on_topics(settings: Settings, verdict_id: str) -> tuple[Published, Verdict, list[Raw] | None]:
     try:
         published = await published_on(settings)
         verdict = _choose(published, verdict_id, f"the topic verdict on {settings.broker}")
-        return published, verdict, await raws_on(settings, verdict)
+        return published, verdict, await raws_on(settings, verdict, published.foreign)
     except SettingsError as error:
         raise UnreadableError(str(error)) from error
 

@@ -11,10 +11,13 @@ from vigil.app.kafka.settings import Settings
 
 
 def new_consumer(settings: Settings, role: str, **options: object) -> AIOKafkaConsumer:
-    """Return a consumer that never commits by itself: an offset is committed only after its effects are stored."""
-    return AIOKafkaConsumer(
-        client_id=f"{settings.app_id}-{role}", enable_auto_commit=False, **options, **settings.kafka()
-    )
+    """Return a consumer of committed records that never commits by itself.
+
+    What a producer's aborted transaction left in a log is no message: no part of Vigil may show or count it. An offset
+    is committed only after its effects are stored.
+    """
+    arguments = {"isolation_level": "read_committed", "enable_auto_commit": False, **options, **settings.kafka()}
+    return AIOKafkaConsumer(client_id=f"{settings.app_id}-{role}", **arguments)
 
 
 def new_producer(settings: Settings, role: str, **options: object) -> AIOKafkaProducer:

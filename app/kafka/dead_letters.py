@@ -18,7 +18,8 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import records
 from vigil.topics.contracts.decoding import decode
 from vigil.topics.envelope import DeadLetter
-from vigil.topics.fields import At, InvalidEvent, Reason
+from vigil.topics.fields import InvalidEvent, Reason
+from vigil.topics.read_back import ForeignMessageError, most_bytes_of, read_back
 from vigil.topics.rooms import ROOM_TOPICS
 
 TOPIC: Final = "dead-letter"
@@ -76,14 +77,16 @@ class DeadLetterFilter(NamedTuple):
         )
 
 
-_decode_letter: Final = msgspec.json.Decoder(DeadLetter).decode
+_DECODER: Final = msgspec.json.Decoder(DeadLetter)
 
 
 def decode_dead_letter(value: bytes) -> DeadLetterRecord:
-    """Decode a message of the topic `dead-letter`; raise ValueError if Vigil did not write it."""
-    envelope = _decode_letter(value)
-    msgspec.convert(envelope.at, At)
-    return DeadLetterRecord(envelope, _bytes(envelope.key), _bytes(envelope.value))
+    """Decode a message of the topic `dead-letter`; raise ForeignMessageError if Vigil did not write it."""
+    envelope = read_back(_DECODER, value, most_bytes_of(TOPIC))
+    try:
+        return DeadLetterRecord(envelope, _bytes(envelope.key), _bytes(envelope.value))
+    except ValueError as error:
+        raise ForeignMessageError(str(error)) from error
 
 
 def _bytes(encoded: str | None) -> bytes | None:
@@ -106,7 +109,7 @@ async def find(
             continue
         try:
             letter = decode_dead_letter(record.value)
-        except ValueError as error:
+        except ForeignMessageError as error:
             on_foreign(f"{TOPIC}/{record.partition}/{record.offset}", error)
             continue
         envelope = letter.envelope

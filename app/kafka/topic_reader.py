@@ -9,6 +9,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.clients import new_consumer
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 
 MAX_EMPTY_POLLS: Final = 30
@@ -94,11 +95,13 @@ async def partitions_of(settings: Settings, topic: str) -> int:
 async def records(
     settings: Settings, topic: str, last: int | None = None, since: int | None = None
 ) -> AsyncIterator[ConsumerRecord]:
-    """Yield every record of a topic up to where it ends now; records of one partition come in order.
+    """Yield every committed record of a topic up to where it ends now; records of one partition come in order.
 
-    `last` limits this to so many offsets at the end of each partition, `since` to records that were written at this
-    time (ms) or later. Raise SettingsError where the topic cannot be read.
+    `topic` is a topic of the catalogue, or the name on the cluster of any other. `last` limits this to so many offsets
+    at the end of each partition, `since` to records that were written at this time (ms) or later. Raise SettingsError
+    where the topic cannot be read.
     """
+    topic = TopicNames.of(settings).on_cluster(topic)
     count = await partitions_of(settings, topic)
     tps = [TopicPartition(topic, partition) for partition in range(count)]
     # Short waits at the end of a topic: a command that reads it once is being waited for.

@@ -18,7 +18,8 @@ from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.track import Track
 from vigil.app.console.settings import ConsoleBounds
 from vigil.app.domain.registry import REGISTRY, Registry
-from vigil.topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, InvalidEvent
+from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
+from vigil.topics.read_back import ForeignMessageError, read_back
 from vigil.topics.reviews import Review, decode_review
 from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
 from vigil.topics.scores import PinDecision, SupplierScore
@@ -26,9 +27,6 @@ from vigil.topics.verdicts import Action, Notice, RoomStatus, Verdict
 
 OUTPUTS: Final = tuple(output.topic for output in REGISTRY.replayed)
 """The outputs that the console reads: all of every subject. Beside them reviews, and the room topics for timelines."""
-
-MAX_OUTPUT_BYTES: Final = 16 * MAX_MESSAGE_BYTES
-"""A larger message is no output of a worker's, and is not decoded."""
 
 _SOURCE_INDEX: Final = {topic: index for index, topic in enumerate(ROOM_TOPICS)}
 
@@ -131,7 +129,11 @@ class ConsoleModel:
         """Outputs that no page has a view of yet: by topic, the latest message of each key (state) or identity."""
         self.ingested = 0
         self.rejected = 0
-        """Messages that are not what their topic carries; the worker reports them in `dead-letter`."""
+        """Messages that are not what their topic carries; those of inputs the worker reports in `dead-letter`."""
+        self.foreign: dict[str, int] = {}
+        """Of them, by topic: those in Vigil's own topics that Vigil did not write."""
+        self.last_foreign = ""
+        """The topic of the last one, and what is wrong with it."""
         self._fold: Mapping[str, Callable[[Any], None]] = {
             "room-status": self._status,
             "notice": self._notice,
@@ -150,10 +152,16 @@ class ConsoleModel:
                 self._review(decode_review(key, value))
             elif value is None:
                 self._tombstone(topic, key)
-            elif topic in self._decoders and len(value) <= MAX_OUTPUT_BYTES:
-                self._output(topic, self._decoders[topic].decode(value), value)
-        except (InvalidEvent, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.rejected += 1
+            elif topic in self._decoders:
+                self._output(topic, read_back(self._decoders[topic], value), value)
+        except (InvalidEvent, ForeignMessageError, UnicodeDecodeError) as error:
+            self._reject(topic, error)
+
+    def _reject(self, topic: str, error: Exception) -> None:
+        self.rejected += 1
+        if topic in self._decoders:
+            self.foreign[topic] = self.foreign.get(topic, 0) + 1
+            self.last_foreign = f"{topic}: {error}"[:300]
 
     def _event(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
         event = decode_room_event(_SOURCE_INDEX[topic], key, value)

@@ -34,6 +34,8 @@ REFRESH_S: Final = 30.0
 """How often new topics and partitions are looked for."""
 BATCH: Final = 2_000
 """The most messages that are folded in before pages are served again."""
+FOREIGN_EVERY_S: Final = 60.0
+"""How often messages of others in Vigil's topics are logged."""
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 
@@ -82,6 +84,9 @@ class TopicIngest:
         self.trouble: str | None = None
         """Why nothing is read, for people; None while there is no trouble."""
         self._last = time.monotonic()
+        self._foreign_logged = 0
+        """How many messages of others were logged."""
+        self._log_foreign_at = 0.0
         self.assigned = False
 
     @property
@@ -151,6 +156,14 @@ class TopicIngest:
         if batches:
             self._last = time.monotonic()
             self.trouble = None
+            self._log_foreign()
+
+    def _log_foreign(self) -> None:
+        """Log that Vigil's topics have messages of others: at most once a minute, for a flood of them is possible."""
+        foreign = sum(self._model.foreign.values())
+        if foreign > self._foreign_logged and time.monotonic() >= self._log_foreign_at:
+            log.warning("messages not Vigil's left out", by_topic=self._model.foreign, last=self._model.last_foreign)
+            self._foreign_logged, self._log_foreign_at = foreign, time.monotonic() + FOREIGN_EVERY_S
 
     async def _update(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
         await reader.update()

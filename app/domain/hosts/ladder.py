@@ -116,7 +116,9 @@ class LadderCounts:
     def _conclude(self, index: int) -> tuple[Violation, Conclusion | None]:
         violation = self._order[index]
         banned_until = self._banned_until[index - 1] if index else 0
-        ladder = self._rulebook.section(f"ladder.{violation.family}", Ladder).limits_at(violation.at)
+        name = f"ladder.{violation.family}"
+        known = name in self._rulebook.sections  # a console may read actions of a family that only a newer Vigil knows
+        ladder = self._rulebook.section(name, Ladder).limits_at(violation.at) if known else None
         if ladder is None:
             self._banned_until[index] = banned_until
             return violation, None

@@ -4,7 +4,7 @@ Every number comes from the rulebook, the evidence or the published action; wher
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -124,7 +124,10 @@ class Clock:
         return f"{self._moment(at):%Y-%m-%d}"
 
     def _moment(self, at: int) -> datetime:
-        return datetime.fromtimestamp(at // 1000, self._zone)
+        try:
+            return datetime.fromtimestamp(at // 1000, self._zone)
+        except (OverflowError, ValueError):  # within hours of the year 10000, the zone's day may be none
+            return datetime.fromtimestamp(at // 1000, UTC)
 
 
 def _limits_caveat(verdict: Verdict, dated: EffectiveVersion[Any] | None, rulebook: Rulebook) -> str | None:
@@ -194,7 +197,8 @@ def _last(actions: Iterable[Action]) -> dict[str, Action]:
 def _ladder(
     verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Action], rulebook: Rulebook
 ) -> ExplainedRung:
-    dated = rulebook.at(f"ladder.{verdict.family}", verdict.at)
+    name = f"ladder.{verdict.family}"
+    dated = rulebook.at(name, verdict.at) if name in rulebook.sections else None
     if dated is None:
         return ExplainedRung(
             family=verdict.family, count=None, window="no ladder was in force", counted=[], rung=None, next=None,

@@ -1,8 +1,8 @@
 """Reads what an explanation needs: a replay's output and its recording, or the topics. All I/O of this package."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -12,7 +12,8 @@ from vigil.app.kafka.topic_reader import records
 from vigil.app.runtime.recording import RecordedLine
 from vigil.app.runtime.whatif.story import BEFORE_MS, Raw
 from vigil.topics.envelope import DeadLetter
-from vigil.topics.fields import UNKEYED
+from vigil.topics.fields import UNKEYED, Reason
+from vigil.topics.read_back import ForeignMessageError, ForeignMessages, most_bytes_of, read_back
 from vigil.topics.rooms import ROOM_TOPICS
 from vigil.topics.verdicts import Action, Verdict
 
@@ -34,8 +35,10 @@ class Published(NamedTuple):
 
     verdicts: list[Verdict]
     actions: list[Action]
-    late: frozenset[Place]
-    """The messages that were rejected as late."""
+    rejected: Mapping[Place, Reason]
+    """The messages that were rejected, and why."""
+    foreign: ForeignMessages
+    """What others wrote into Vigil's topics."""
 
 
 def published_in(folder: Path) -> Published:
@@ -44,38 +47,41 @@ def published_in(folder: Path) -> Published:
     return Published(
         list(_read(folder / "verdict.jsonl", Verdict)),
         list(_read(folder / "enforcement.jsonl", Action)),
-        _late(letters),
+        _rejected(letters),
+        ForeignMessages(),
     )
 
 
-def _late(letters: Iterable[DeadLetter]) -> frozenset[Place]:
-    return frozenset(
-        (letter.topic, letter.partition, letter.offset)
+def _rejected(letters: Iterable[DeadLetter]) -> dict[Place, Reason]:
+    """Those with a place, but malformed ones: no story can show them anyway."""
+    return {
+        (letter.topic, letter.partition, letter.offset): letter.reason
         for letter in letters
-        if letter.reason == "late" and letter.topic is not None and letter.offset is not None
-    )
+        if letter.reason != "malformed" and letter.topic is not None and letter.offset is not None
+    }
 
 
 def _read(file: Path, kind: type[S]) -> Iterator[S]:
-    decode = msgspec.json.Decoder(kind).decode
+    decoder = msgspec.json.Decoder(kind)
+    most_bytes = most_bytes_of(file.stem)
     done = 0
     try:
         with file.open("rb") as lines:
             for line in lines:
-                yield decode(line)
+                yield read_back(decoder, line, most_bytes)
                 done += 1
     except OSError as error:
         raise UnreadableOutput(
             f"{file} cannot be read: {error.strerror}; name the folder that `vigil replay --out` wrote"
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except ForeignMessageError as error:
         raise UnreadableOutput(f"{file}, line {done + 1}: not what `vigil replay` writes: {error}") from error
 
 
 _line: Final = msgspec.json.Decoder(RecordedLine).decode
 
 
-def raws_of(lines: Iterable[bytes], room_id: str, late: frozenset[Place]) -> Iterator[Raw]:
+def raws_of(lines: Iterable[bytes], room_id: str, rejected: Mapping[Place, Reason]) -> Iterator[Raw]:
     """The room's messages of a recording; lines that cannot be read are skipped, as in the replay."""
     may_name = _plain_bytes(room_id)
     for number, raw in enumerate(lines, start=1):
@@ -87,7 +93,7 @@ def raws_of(lines: Iterable[bytes], room_id: str, late: frozenset[Place]) -> Ite
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             continue
         place = number if line.offset is None else line.offset
-        yield Raw(line.topic, key, bytes(line.value), number, (line.topic, line.partition, place) in late)
+        yield Raw(line.topic, key, bytes(line.value), number, rejected.get((line.topic, line.partition, place)))
 
 
 def _plain_bytes(room_id: str) -> bytes:
@@ -108,33 +114,43 @@ def _key_of(line: RecordedLine) -> bytes | None:
 
 async def published_on(settings: Settings) -> Published:
     """Read what the topics have; raise SettingsError where they cannot be read."""
+    foreign = ForeignMessages()
     return Published(
-        [each async for each in _bodies(settings, "verdict", Verdict)],
-        [each async for each in _bodies(settings, "enforcement", Action)],
-        frozenset(),
+        [each async for each in _bodies(settings, "verdict", Verdict, foreign)],
+        [each async for each in _bodies(settings, "enforcement", Action, foreign)],
+        {},
+        foreign,
     )
 
 
-async def _bodies(settings: Settings, topic: str, kind: type[S]) -> Any:
-    decode = msgspec.json.Decoder(kind).decode
-    async for record in records(settings, topic):
-        if record.value is not None:
-            yield decode(record.value)
+async def _bodies(
+    settings: Settings, topic: str, kind: type[S], foreign: ForeignMessages, since: int | None = None
+) -> AsyncIterator[S]:
+    """The messages of one of Vigil's topics; those that others wrote there are counted, and left out."""
+    decoder = msgspec.json.Decoder(kind)
+    most_bytes = most_bytes_of(topic)
+    async for record in records(settings, topic, since=since):
+        if record.value is None:
+            continue
+        try:
+            yield read_back(decoder, record.value, most_bytes)
+        except ForeignMessageError as error:
+            foreign.add(topic, record.partition, record.offset, error)
 
 
-async def raws_on(settings: Settings, verdict: Verdict) -> list[Raw]:
-    """The room's messages around the verdict; raise SettingsError where the topics cannot be read."""
+async def raws_on(settings: Settings, verdict: Verdict, foreign: ForeignMessages) -> list[Raw]:
+    """The room's messages around the verdict; raise SettingsError where the topics cannot be read.
+
+    Messages in the topic of rejections that Vigil did not write are added to `foreign`.
+    """
     first = min(verdict.since, *(each.at for each in verdict.evidence), verdict.at)
+    since = max(0, first - BEFORE_MS - SKEW_MS)
     key = verdict.room_id.encode()
-    late = {
-        (letter.topic, letter.partition, letter.offset)
-        async for letter in _bodies(settings, "dead-letter", DeadLetter)
-        if letter.reason == "late"
-    }
+    rejected = _rejected([each async for each in _bodies(settings, "dead-letter", DeadLetter, foreign, since)])
     found = []
     for topic in ROOM_TOPICS:
-        async for record in records(settings, topic, since=max(0, first - BEFORE_MS - SKEW_MS)):
+        async for record in records(settings, topic, since=since):
             if record.key == key:
                 place = (topic, record.partition, record.offset)
-                found.append(Raw(topic, record.key, record.value, record.offset, place in late))
+                found.append(Raw(topic, record.key, record.value, record.offset, rejected.get(place)))
     return found

@@ -14,7 +14,7 @@ from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.formatting import format_value
 from vigil.app.domain.rulebook.rooms import LayoutLimits
-from vigil.topics.fields import InvalidEvent
+from vigil.topics.fields import InvalidEvent, Reason
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent, decode_room_event
 from vigil.topics.verdicts import Verdict
 
@@ -22,6 +22,12 @@ BEFORE_MS: Final = 30_000
 """How much of the time before the verdict's `since` is shown."""
 
 AFTER_MS: Final = 15_000
+
+_NOT_JUDGED: Final = {
+    "late": "came too late to be judged",
+    "misrouted": "lay in the wrong partition, and was not judged",
+    "future": "was ahead of the worker's clock, and was not judged",
+}
 
 SHOWN: Final = 120
 """Code points of a comment that are shown."""
@@ -35,8 +41,8 @@ class Raw(NamedTuple):
     value: bytes | None
     offset: int
     """Or the number of the line: the order of arrival."""
-    late: bool = False
-    """True if it was rejected as late."""
+    rejected: Reason | None = None
+    """Why it was rejected; None where it was judged."""
 
 
 class Moment(Struct, frozen=True, kw_only=True):
@@ -58,21 +64,21 @@ class _Read(NamedTuple):
     source_index: int
     offset: int
     event: RoomEvent
-    late: bool
+    rejected: Reason | None
 
 
 def timeline(raws: Iterable[Raw], verdict: Verdict, rulebook: Rulebook) -> list[Moment]:
     """The moments around a verdict, of the kinds of events that its rule judges.
 
-    Rejected messages are left out; late ones are shown as late.
+    Malformed messages are left out; others that were rejected are shown as what they are.
     """
     cited = {(each.topic, each.at) for each in verdict.evidence}
     moments: list[Moment] = []
     frames: list[FrameStatus] = []
     for read in sorted(_around(raws, verdict), key=lambda read: read[:3]):
         event, topic = read.event, ROOM_TOPICS[read.source_index]
-        if read.late:
-            moments.append(Moment(at=read.at, topic=topic, words="came too late to be judged"))
+        if read.rejected is not None:
+            moments.append(Moment(at=read.at, topic=topic, words=_NOT_JUDGED.get(read.rejected, "was not judged")))
         elif isinstance(event, FrameStatus):
             if frames and not _alike(frames[-1], event, rulebook):
                 moments.append(_frames(frames, verdict, cited, rulebook))
@@ -94,7 +100,7 @@ def _around(raws: Iterable[Raw], verdict: Verdict) -> Iterator[_Read]:
         read = _decoded(raw)
         if read is None or read.event.room_id != verdict.room_id or not first <= read.at <= last:
             continue
-        if isinstance(read.event, Comment) and not raw.late:
+        if isinstance(read.event, Comment) and raw.rejected is None:
             if read.event.comment_id in seen:
                 continue
             seen.add(read.event.comment_id)
@@ -110,7 +116,7 @@ def _decoded(raw: Raw) -> _Read | None:
         event = decode_room_event(source_index, raw.key, raw.value)
     except InvalidEvent:
         return None
-    return _Read(event.at, source_index, raw.offset, event, raw.late)
+    return _Read(event.at, source_index, raw.offset, event, raw.rejected)
 
 
 def _matters(event: BuyerEntry | Comment, verdict: Verdict) -> bool:

@@ -54,7 +54,7 @@ def explained(
     verdicts = [output.body for output in outputs["verdict"] if isinstance(output.body, Verdict)]
     actions = [output.body for output in outputs["enforcement"] if isinstance(output.body, Action)]
     chosen = [verdict for verdict in verdicts if verdict.rule == rule][number]
-    return explain(chosen, verdicts, actions, rulebook, raws_of(lines, ROOM, frozenset()))
+    return explain(chosen, verdicts, actions, rulebook, raws_of(lines, ROOM, {}))
 
 
 def text(answer: Explanation) -> str:
@@ -272,7 +272,7 @@ class TestTimeline:
         outputs = replay(lines, RULEBOOK)
         verdict: Any = outputs["verdict"][0].body
         late = msgspec.json.encode(as_message(comment(15 * S, "too late")))
-        raws = raws_of([*lines, late], ROOM, frozenset({("comment", None, len(lines) + 1)}))
+        raws = raws_of([*lines, late], ROOM, {("comment", None, len(lines) + 1): "late"})
         answer = explain(verdict, [], [], RULEBOOK, raws)
         assert [moment.words for moment in answer.timeline if moment.topic == "comment"] == [
             "came too late to be judged"
@@ -280,8 +280,8 @@ class TestTimeline:
 
     def test_what_was_late_in_another_partition_is_not_taken_for_the_room_s(self) -> None:
         lines = [msgspec.json.encode(as_message(comment(number * S), partition=number, offset=7)) for number in (1, 2)]
-        raws = raws_of(lines, ROOM, frozenset({("comment", 1, 7)}))
-        assert [raw.late for raw in raws] == [True, False]
+        raws = raws_of(lines, ROOM, {("comment", 1, 7): "late"})
+        assert [raw.rejected for raw in raws] == ["late", None]
 
     def test_no_events_of_the_room_are_a_caveat(self) -> None:
         outputs = replay(recording(*MISSED), RULEBOOK)
@@ -291,7 +291,7 @@ class TestTimeline:
     def test_rooms_with_names_that_json_writes_in_many_ways_are_found(self) -> None:
         name = 'zimmer "ü\\'
         line = json.dumps(as_message(frame(0, room=name))).encode()
-        assert len(list(raws_of([line], name, frozenset()))) == 1
+        assert len(list(raws_of([line], name, {}))) == 1
 
 
 # ---- as it is typed ----------------------------------------------------------------------------------------------

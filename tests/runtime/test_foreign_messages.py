@@ -1,0 +1,157 @@
+"""What others write into Vigil's own topics is counted, reported and left out: no reader ends in a traceback or shows it."""
+
+import asyncio
+import base64
+import copy
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.support.console_stories import ConsoleStage
+from tests.support.run_command import run
+from vigil.app.console.ingest.model import OUTPUTS
+from vigil.app.kafka.dead_letters import DeadLetterFilter, find
+from vigil.app.kafka.settings import Settings
+from vigil.topics.contracts.examples import EXAMPLES
+from vigil.topics.read_back import MAX_OUTPUT_BYTES
+
+FAR = 253_402_300_800_000
+"""The first millisecond of the year 10000."""
+
+NUMBERS = (FAR, -1, 10**18, 10**30, 1e308, -1e308)
+WRONG = (None, "", [], {}, "x" * 2000, "\u202e<b>", True)
+
+BYTES = (
+    b"hello",
+    b"",
+    b"{}",
+    b"[]",
+    b"null",
+    b"\xff\xfe{}",
+    b"\xef\xbb\xbf{}",
+    b"\x00\x00\x00\x00\x01{}",
+    b"[" * 100_000,
+    b'{"x":' * 100_000,
+    b'{"at":"\\ud800"}',
+    b'{"at": NaN}',
+    b" " * (MAX_OUTPUT_BYTES + 1),
+)
+"""Messages that are no JSON object of Vigil's."""
+
+
+def spoilt(topic: str) -> Iterator[bytes]:
+    """Every example of a topic with one of its values replaced, each with identities of its own."""
+    example = EXAMPLES[topic].value
+    for path in _leaves(example):
+        for number, junk in enumerate((*NUMBERS, *WRONG)):
+            message = copy.deepcopy(example)
+            for name, value in message.items():
+                if name.endswith("_id") and isinstance(value, str):
+                    message[name] = f"{value[:20]}-{'.'.join(map(str, path))}-{number}"
+            _at(message, path[:-1])[path[-1]] = junk
+            yield json.dumps(message).encode()
+
+
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, child in children:
+        yield (*path, name)
+        yield from _leaves(child, (*path, name))
+
+
+def _at(value: Any, path: tuple[Any, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
+
+
+class Record(NamedTuple):
+    """A record as a consumer returns it."""
+
+    value: bytes | None
+    key: bytes | None = None
+    partition: int = 0
+    offset: int = 0
+    timestamp: int = 0
+    topic: str = ""
+
+
+@pytest.mark.parametrize("topic", OUTPUTS)
+def test_the_console_shows_every_page_whatever_stands_in_a_topic(topic: str) -> None:
+    console = ConsoleStage()
+    model = console.state.model
+    for value in BYTES:
+        model.ingest(topic, b"room-1", value, 0)
+    assert (model.foreign[topic], len(model.rooms)) == (len(BYTES), 0)
+    for value in spoilt(topic):
+        model.ingest(topic, b"\xff", value, 0)
+    console.state.tick()
+    browser = TestClient(console.app, base_url="http://127.0.0.1", client=("127.0.0.1", 1))
+    paths = ["/", "/suppliers", "/search?q=room"]
+    for kind, names in (
+        ("room", model.rooms),
+        ("host", model.hosts),
+        ("verdict", model.verdicts),
+        ("supplier", model.suppliers),
+    ):
+        paths += [f"/{kind}?id={name}" for name in names]
+    for path in paths:
+        assert browser.get(path).status_code == 200, path
+
+
+def test_the_count_and_the_last_of_them_are_known() -> None:
+    model = ConsoleStage().state.model
+    model.ingest("verdict", None, b"hello", 0)
+    model.ingest("comment", None, b"hello", 0)  # an input: the worker reports it
+    assert (model.rejected, model.foreign) == (2, {"verdict": 1})
+    assert model.last_foreign.startswith("verdict: JSON is malformed")
+
+
+def topics_with(monkeypatch: pytest.MonkeyPatch, where: str, topics: dict[str, list[Record]]) -> None:
+    async def records(_: object, topic: str, *__: object, **___: object) -> AsyncIterator[Record]:
+        for record in topics.get(topic, ()):
+            yield record
+
+    monkeypatch.setattr(f"{where}.records", records)
+
+
+def test_an_explanation_reports_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    junk = {
+        topic: [Record(value, offset=number) for number, value in enumerate((*BYTES, *spoilt(topic)))]
+        for topic in ("verdict", "enforcement", "dead-letter")
+    }
+    example = EXAMPLES["verdict"].value
+    junk["verdict"].append(Record(json.dumps(example).encode(), b"room-1"))
+    topics_with(monkeypatch, "vigil.app.runtime.whatif.sources", junk)
+    shown = run("explain", example["verdict_id"])
+    assert shown.exit_code == 0, shown.output
+    assert "messages in verdict that Vigil did not write left out (the first: partition 0, offset 0: " in shown.stdout
+    caveats = json.loads(run("explain", example["verdict_id"], "--json").stdout)["caveats"]
+    assert [words.split(" in ")[1].split()[0] for words in caveats[-3:]] == ["dead-letter", "enforcement", "verdict"]
+
+
+def test_every_spoilt_verdict_that_is_read_can_be_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = EXAMPLES["verdict"].value
+    for value in spoilt("verdict"):
+        topics_with(monkeypatch, "vigil.app.runtime.whatif.sources", {"verdict": [Record(value, b"room-1")]})
+        shown = run("explain", example["verdict_id"][:20])
+        assert not shown.exception or isinstance(shown.exception, SystemExit), value
+
+
+def test_dead_letters_of_others_are_reported_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = EXAMPLES["dead-letter"].value
+    bad_base64 = json.dumps({**good, "value": base64.b64encode(b"x").decode()[:-1] + "ü"}).encode()
+    values = [*BYTES, *spoilt("dead-letter"), bad_base64, json.dumps(good).encode()]
+    records = [Record(value, offset=number) for number, value in enumerate(values)]
+    topics_with(monkeypatch, "vigil.app.kafka.dead_letters", {"dead-letter": records})
+    reported: list[str] = []
+
+    async def letters() -> list[str]:
+        found = find(Settings(), DeadLetterFilter(), lambda place, error: reported.append(place))
+        return [letter.place async for letter in found]
+
+    assert asyncio.run(letters())[-1] == "buyer-entry/0/11"
+    assert len(reported) > len(BYTES)
