@@ -34,7 +34,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     offset: int | None
     """The offset; in a replay the number of the line where the recording has no offset."""
     reason: Reason
-    """`malformed`, `late`, or a review of an `unknown-verdict`."""
+    """`malformed`, `misrouted` (it lies in another partition than its key belongs to), `future` (`at` is ahead of the
+    clock), `late`, or a review of an `unknown-verdict`."""
     detail: str
     """What is wrong with the message, in English."""
     at: Instant

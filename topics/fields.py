@@ -28,11 +28,17 @@ Tier = Literal["L0", "L1", "L2", "L3", "L4"]
 HIGH_QUALITY: Final[tuple[Tier, ...]] = ("L1", "L2", "L3", "L4")
 """The tiers whose misses moderators see first."""
 
-Reason = Literal["malformed", "late", "unknown-verdict"]
-"""Why a message is in `dead-letter`."""
+Reason = Literal["malformed", "misrouted", "future", "late", "unknown-verdict"]
+"""Why a message is in `dead-letter`. The first four are tested in this order; the first that applies is the reason."""
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """A larger message is rejected without being decoded."""
+
+MediaUri = Annotated[str, Meta(max_length=2048)]
+"""Where a person can see or hear what was observed: a clip, a picture, a recording at a time."""
+
+Detector = Annotated[str, Meta(max_length=128)]
+"""What observed it, with its version."""
 
 MAX_AHEAD_MS = 24 * 60 * 60 * 1000
 """An event further than this ahead of the worker's wall clock is rejected (live only)."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from vigil.topics.fields import At, Id, Tier, check_key, decode_json
+from vigil.topics.fields import At, Detector, Id, MediaUri, Tier, check_key, decode_json
 from vigil.topics.topic import Decode, Example, Topic
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -13,7 +13,7 @@ Count = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(max_length=4096)]
 
 Activity = Literal["hosting", "signed-off", "sleeping", "equipment", "eating", "chatting", "driving", "none"]
-Intent = Literal["greet", "ask", "introduce", "answer", "chat"]
+Intent = Literal["greet", "ask", "greet-ask", "introduce", "answer", "chat"]
 Stream = Literal["live", "disconnected", "ended"]
 
 
@@ -41,12 +41,16 @@ class Comment(Struct, frozen=True, kw_only=True):
     """The author's role in the room."""
     text: Text
     """What was said, at most 4,096 code points."""
-    via: Literal["text", "speech"] = "text"
-    """Typed, or transcribed from the host's speech in segments of at most 5 s."""
+    via: Literal["text", "speech", "auto"] = "text"
+    """Typed, transcribed from the host's speech in segments of at most 5 s, or a canned reply."""
     intent: Intent | None = None
     """The class that an upstream classifier gave it; null: not classified."""
     labels: tuple[str, ...] = ()
     """Upstream labels, such as `abuse`, `prohibited:medicine`, `rights:trademark`."""
+    media_uri: MediaUri | None = None
+    """Where a person can see or hear it, at most 2,048 code points; null: nowhere."""
+    detector: Detector | None = None
+    """What observed it, with its version, at most 128 code points; null: not said."""
 
 
 class Layout(Struct, frozen=True, kw_only=True):
@@ -83,7 +87,11 @@ class FrameStatus(Struct, frozen=True, kw_only=True):
     layout: Layout | None = None
     """What the canvas shows; null: not known."""
     labels: tuple[str, ...] = ()
-    """Upstream labels: `theme-mismatch`, `minor`, `illegal-background`, `rights:…` or `prohibited:…`."""
+    """Upstream labels: `theme-mismatch`, `minor`, `illegal-background`, `rights:…`, `prohibited:…`, `restricted:…`."""
+    media_uri: MediaUri | None = None
+    """Where a person can see or hear it, at most 2,048 code points; null: nowhere."""
+    detector: Detector | None = None
+    """What observed it, with its version, at most 128 code points; null: not said."""
 
 
 RoomEvent = BuyerEntry | Comment | FrameStatus

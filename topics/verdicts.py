@@ -10,13 +10,16 @@ from vigil.topics.rooms import Stream
 from vigil.topics.topic import Example, Topic
 
 Priority = Literal["normal", "high"]
-NoticeKind = Literal["entry-missed", "signal-lost", "signal-back", "at-risk", "risk-cleared"]
+NoticeKind = Literal["entry-missed", "signal-lost", "signal-back", "at-risk", "risk-cleared", "verdict-contested"]
 Step = Literal["warn", "close", "take-offline", "delete-content", "ban", "freeze", "close-past-rooms"]
 
 
 def identity(*parts: str | int | None) -> str:
-    """The first 32 hex digits of SHA-256 of the parts joined by `|`, null being empty."""
-    text = "|".join("" if part is None else str(part) for part in parts)
+    """The first 32 hex digits of SHA-256 of the parts joined by `|`, null being empty.
+
+    A `%` or `|` within a part is written `%25` or `%7C`, so that no two things share an identity.
+    """
+    text = "|".join("" if part is None else str(part).replace("%", "%25").replace("|", "%7C") for part in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -57,9 +60,9 @@ class Notice(Struct, frozen=True, kw_only=True):
     """A warning for moderators; never a violation."""
 
     notice_id: Id
-    """`identity(kind, rule, buyer_id, room_id, since, at)`."""
+    """`identity(kind, rule, buyer_id, room_id, since, at)`; of `verdict-contested`, `verdict_id` for `buyer_id`."""
     kind: NoticeKind
-    """What happened, what may become a violation, or what is over."""
+    """What happened, what may become a violation, what is over, or which verdict may be wrong."""
     rule: Id | None
     """The rule concerned; null for `signal-lost` and `signal-back`."""
     room_id: Id
@@ -72,6 +75,8 @@ class Notice(Struct, frozen=True, kw_only=True):
     at: Instant
     due: Instant | None
     """When it becomes a violation; null where it does not."""
+    verdict_id: Id | None = None
+    """The verdict that a late comment contests; null unless `kind` is `verdict-contested`."""
 
 
 class ReceptionSeconds(Struct, frozen=True, kw_only=True):
@@ -247,6 +252,7 @@ TOPICS: Final = (
                     "since": 1662048001000,
                     "at": 1662048011000,
                     "due": None,
+                    "verdict_id": None,
                 },
                 id="fd373504c085aeb1bf960cd515b60b61",
             ),

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar, get_args
 
 import click
 import msgspec
@@ -87,7 +87,7 @@ def _filters(command: F) -> F:
         click.option("--key", metavar="KEY", help="Only messages with this key."),
         click.option(
             "--reason",
-            type=click.Choice(["malformed", "late", "unknown-verdict"]),
+            type=click.Choice(get_args(Reason)),
             help="Only messages rejected for this reason.",
         ),
         click.option("--topic", metavar="TOPIC", help="Only messages of this input topic."),

@@ -115,6 +115,8 @@ def notice_words(notice: dict[str, Any], rulebook: Rulebook) -> str:
         return f"{notice['rule']} since {since}: becomes a violation at {clock(notice['due'])}"
     if notice["kind"] == "risk-cleared":
         return f"{notice['rule']} since {since} ended in time"
+    if notice["kind"] == "verdict-contested":
+        return f"a host comment of {since} came too late: the verdict on {notice['rule']} may be wrong"
     if notice["kind"] == "signal-lost":
         return f"no frame since {since}"
     return f"frames arrive again after the last one at {since}"

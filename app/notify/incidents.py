@@ -78,6 +78,8 @@ class Incidents:
         """Apply a notice."""
         if notice.kind == "entry-missed":
             return self._entry_missed(notice, now)
+        if notice.kind == "verdict-contested":
+            return []  # the verdict stands: its incident goes on
         sort: IncidentSort = "signal" if notice.kind in ("signal-lost", "signal-back") else "condition"
         incident = self._of_notice(sort, notice, now)
         known = self.get(incident.id)

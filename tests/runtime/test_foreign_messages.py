@@ -1,4 +1,4 @@
-"""What others write into Vigil's own topics is counted, reported and left out: no reader ends in a traceback or shows it."""
+"""What others write into Vigil's own topics is counted, reported and left out: no reader ends in a traceback."""
 
 import asyncio
 import base64

@@ -10,6 +10,7 @@ import pytest
 
 from tools import compat
 from vigil.topics.catalog import VERSION
+from vigil.topics.contracts.compat import breaks
 
 TODAY = compat.today()
 Change = Callable[[dict[str, Any]], object]
@@ -183,16 +184,37 @@ def test_a_topic_that_is_gone_is_a_break_and_a_new_one_is_not():
     assert compat.compare("1.0", without, "1.1", TODAY).breaks == []
 
 
-def test_the_last_released_version_is_the_highest_number(tmp_path: Path):
+def test_the_released_versions_come_in_the_order_of_their_numbers(tmp_path: Path):
     for version in ("1.9", "1.10", "1.2"):
         (tmp_path / version).mkdir()
         (tmp_path / version / "verdict.json").write_text(json.dumps({"version": version}))
-    assert compat.last_released(tmp_path) == ("1.10", {"verdict": {"version": "1.10"}})
+    assert list(compat.released(tmp_path)) == ["1.2", "1.9", "1.10"]
+    assert compat.released(tmp_path)["1.10"] == {"verdict": {"version": "1.10"}}
 
 
 def test_without_a_released_version_it_says_what_to_do(tmp_path: Path):
     with pytest.raises(SystemExit, match="--release"):
-        compat.last_released(tmp_path)
+        compat.released(tmp_path)
+
+
+def test_the_check_compares_with_every_released_version_of_the_contract(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A field that only the oldest version has is missed, too."""
+    oldest, *newer = compat.released()
+    assert newer
+    changed = copy.deepcopy(compat.released())
+    props(changed[oldest]["verdict"])["once"] = {"type": "string"}
+    monkeypatch.setattr(compat, "released", lambda: changed)
+    assert compat.main_with([]) == 1
+    assert f"breaks contract {oldest}: verdict: $.once: is gone" in capsys.readouterr().err
+
+
+def test_every_accepted_break_is_one_between_released_versions():
+    """An entry that no comparison needs would hide a later break."""
+    oldest = next(iter(compat.released().values()))
+    found = {f"{topic}: {words}" for topic in oldest for words in breaks(oldest[topic], TODAY[topic])}
+    assert found == set(compat.ACCEPTED)
 
 
 def test_a_planted_break_fails_the_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

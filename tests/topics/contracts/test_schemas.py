@@ -1,5 +1,6 @@
 """The schemas are schemas, every field has words, the examples are true, and what Vigil says fits."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -149,3 +150,10 @@ def test_everything_that_a_simulated_day_brings_and_leads_to_fits():
 
 def test_internal_topics_are_not_part_of_the_contract():
     assert set(PUBLIC) == {topic.name for topic in TOPICS if topic.direction != "internal"}
+
+
+def test_no_two_things_share_an_identity():
+    """Ids and labels may hold the sign that joins them."""
+    assert identity("a|b", "c") != identity("a", "b|c")
+    assert identity("a%7Cb") != identity("a|b")
+    assert identity("a", None, 1) == hashlib.sha256(b"a||1").hexdigest()[:32]
