@@ -11,7 +11,8 @@ from rich.text import Text
 from vigil.app.cli.common import settings_options
 from vigil.app.kafka.settings import Settings
 from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs
-from vigil.app.runtime.doctor import Check, examine
+from vigil.app.runtime.doctor.check import Check
+from vigil.app.runtime.doctor.examine import examine
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 

@@ -124,3 +124,17 @@ async def records(
         raise SettingsError(f"topic {topic}: cannot be read: {error}") from error
     finally:
         await consumer.stop()
+
+
+async def written_since(settings: Settings, topic: str, since: int) -> int:
+    """How many offsets of a topic were written at `since` (ms) or later; raise SettingsError as `records` does."""
+    topic = TopicNames.of(settings).on_cluster(topic)
+    tps = [TopicPartition(topic, partition) for partition in range(await partitions_of(settings, topic))]
+    consumer = new_consumer(settings, "reader")
+    try:
+        await consumer.start()
+        return await TopicReader(consumer).add(tps, dict.fromkeys(tps, since))
+    except (KafkaError, OSError) as error:
+        raise SettingsError(f"topic {topic}: cannot be read: {error}") from error
+    finally:
+        await consumer.stop()

@@ -10,7 +10,8 @@ import pytest
 
 from vigil.app.cli.main import COMMANDS, main
 from vigil.app.kafka.dead_letters import RepairedMessage, UnrepairedLine, check
-from vigil.app.runtime.doctor import BEHIND, SILENT_MS
+from vigil.app.runtime.doctor.group import BEHIND
+from vigil.app.runtime.doctor.input import SILENT_MS
 from vigil.topics.catalog import BY_NAME
 from vigil.topics.contracts.examples import EXAMPLES
 from vigil.topics.envelope import DeadLetter

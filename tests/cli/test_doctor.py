@@ -3,9 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pytest
@@ -19,7 +18,9 @@ from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import BUILT_IN
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
-from vigil.app.runtime.doctor import Check, _once_there, _refused, examine
+from vigil.app.runtime.doctor.check import Check
+from vigil.app.runtime.doctor.examine import examine
+from vigil.app.runtime.doctor.group import once_there
 from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.catalog import TOPICS
 from vigil.topics.contracts.examples import EXAMPLES
@@ -28,6 +29,13 @@ STORY_TIME = UNTIL / 1000 + 10
 
 COUNT = len(TOPICS) + len(REGISTRY.subjects)
 SHARDS = 2 * len(REGISTRY.subjects)
+
+
+@pytest.fixture(autouse=True)
+def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Watch the input and the changelogs for as short a time as the loop takes."""
+    monkeypatch.setattr("vigil.app.runtime.doctor.input.WATCH_S", 0)
+    monkeypatch.setattr("vigil.app.runtime.doctor.broker_clock.WAIT_S", 0.1)
 
 
 def checks(broker: str, now: float | None = None, **settings: Any) -> list[Check]:
@@ -56,30 +64,19 @@ def test_after_the_story_no_check_fails(judged: str):
     result = by_name(checks(judged, now=STORY_TIME))
     assert {name for name, check in result.items() if check.level == "fail"} == set()
     assert result["topics"].words == f"all {COUNT} exist and fit"
-    assert result["state"].words.startswith(f"{SHARDS} of {SHARDS} shards have one; the slowest clock stands")
+    assert result["state"].words == f"{SHARDS} of {SHARDS} shards have one"
+    assert result["clocks"].words.startswith(f"the slowest of {SHARDS} shards stands")
     assert result["input"].level == "ok"
     assert result["lag"].words == "0 messages wait to be judged"
 
 
-def test_refused_messages_of_the_last_hour_are_counted(judged: str):
-    result = by_name(checks(judged))["refused"]
-    assert (result.level, result.words) == ("warn", "2 messages in the last hour")
-    assert "vigil dead-letter list" in result.remedy
-    assert by_name(checks(judged, now=time.time() + 4000))["refused"].level == "ok"
-
-
-async def test_a_foreign_record_in_dead_letter_is_not_counted(monkeypatch: pytest.MonkeyPatch):
-    class Record(NamedTuple):
-        value: bytes
-        timestamp: int
-
-    async def records(*_: object) -> AsyncIterator[Record]:
-        yield Record(b"hello", 1)
-
-    monkeypatch.setattr("vigil.app.runtime.doctor.records", records)
-    found: Any = {"dead-letter": None}
-    (result,) = await _refused(Settings(), found, 0)
-    assert result.words == "no messages in the last hour"
+def test_rejected_messages_of_the_last_hours_are_counted_by_topic_and_reason(judged: str):
+    result = [check for check in checks(judged) if check.name == "refused"]
+    assert [check.level for check in result] == ["warn", "warn"]
+    assert {check.words.partition(" message of ")[0] for check in result} == {"buyer-entry: 1", "comment: 1"}
+    assert all(" malformed in the last 3 hours: " in check.words for check in result)
+    assert all("vigil dead-letter list --topic" in check.remedy for check in result)
+    assert by_name(checks(judged, now=time.time() + 4 * 3600))["refused"].level == "ok"
 
 
 def test_a_rulebook_that_differs_from_the_groups_fails(judged: str, tmp_path: Path):
@@ -176,14 +173,15 @@ def test_a_foreign_record_in_a_changelog_fails():
 
 
 def test_output_and_exit_status_of_the_command(judged: str):
-    result = run("doctor", "--broker", judged)
+    result = run("doctor", "--broker", judged, clock="recorded")
     assert result.exit_code == 0
     assert f"ok   topics: all {COUNT} exist and fit" in result.stdout
-    assert "warn refused: 2 messages in the last hour\n      → vigil dead-letter list" in result.stdout
-    as_json = json.loads(run("doctor", "--json", "--broker", judged).stdout)
+    assert "warn refused: comment: 1 message" in result.stdout
+    assert "\n      → vigil dead-letter list --topic comment --reason malformed" in result.stdout
+    as_json = json.loads(run("doctor", "--json", "--broker", judged, clock="recorded").stdout)
     assert {check["name"] for check in as_json} >= {"rulebook", "broker", "topics", "group", "lag", "state", "input"}
     assert run("doctor", "--broker", "127.0.0.1:1").exit_code == 1
-    assert run("doctor", "--broker", judged, replication="3").exit_code == 1
+    assert run("doctor", "--broker", judged, replication="3", clock="recorded").exit_code == 1
     assert run("doctor", "--broker", "nonsense").exit_code == 2
 
 
@@ -218,7 +216,7 @@ async def test_a_new_kafka_that_has_no_groups_yet_is_asked_again(missing: int, t
             raise GroupCoordinatorNotAvailableError
         return "groups"
 
-    assert (await _once_there(ask, wait_s=0), asked) == ("groups", tries)
+    assert (await once_there(ask, wait_s=0), asked) == ("groups", tries)
     asked = -99
     with pytest.raises(GroupCoordinatorNotAvailableError):
-        await _once_there(ask, tries=3, wait_s=0)
+        await once_there(ask, tries=3, wait_s=0)

@@ -1,0 +1,1 @@
+"""Checks whether everything is as a group of workers needs it."""

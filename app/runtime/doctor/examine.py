@@ -1,0 +1,176 @@
+"""Every check in turn; each that is not ok names a remedy.
+
+rulebook ─▶ broker ─▶ topics ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input ─▶ rejected messages
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rulebook import Rulebook, RulebookError
+from vigil.app.domain.rulebook.reader import load_rulebook
+from vigil.app.kafka.dead_letters import TOPIC as DEAD_LETTER
+from vigil.app.kafka.names import TopicNames
+from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.topic_audit import Finding, Found, judge, survey
+from vigil.app.runtime.doctor.broker_clock import check_broker_clock
+from vigil.app.runtime.doctor.check import Check, counted
+from vigil.app.runtime.doctor.group import check_group, check_transactions, read_offsets
+from vigil.app.runtime.doctor.input import check_input
+from vigil.app.runtime.doctor.refused import check_refused
+from vigil.app.runtime.doctor.state import ShardState, check_clocks, check_state, read_states
+from vigil.topics.catalog import SubjectName
+
+TIMEOUT_S: Final = 60
+"""How long one check may take."""
+
+Sources = Mapping[SubjectName, tuple[str, ...]]
+
+
+async def examine(settings: Settings, now: Callable[[], float] = time.time) -> AsyncIterator[Check]:
+    """Every check in turn; if the broker cannot be reached, those that need it are left out. `now`: in seconds."""
+    book: Rulebook | None = None
+    for check, loaded in _rulebooks(settings):
+        book = book or loaded
+        yield check
+    sources = REGISTRY.sources
+    began = time.monotonic()
+    try:
+        found, brokers = await survey(settings, sources)
+    except SettingsError as error:
+        yield Check(
+            "broker",
+            "fail",
+            str(error).removeprefix("broker: "),
+            "is it running, and do host, port, TLS and password fit? VIGIL_BROKER",
+        )
+        return
+    yield _broker(settings, brokers, took_ms=(time.monotonic() - began) * 1000)
+    for check in _topics(found, settings, sources):
+        yield check
+    at = round(now() * 1000)
+    cluster = _Cluster(settings, found)
+    looks: list[tuple[str, Coroutine[Any, Any, list[Check]]]] = [
+        ("group", check_group(settings, cluster.source_partitions)),
+        ("transactions", check_transactions(settings, cluster.source_partitions, at)),
+        ("state", cluster.state(book, at)),
+        ("broker clock", check_broker_clock(settings, cluster.changelog_partitions)),
+        ("input", check_input(settings, cluster.inputs, at)),
+    ]
+    if cluster.has(DEAD_LETTER):
+        looks.append(("refused", check_refused(settings, at)))
+    for name, look in looks:
+        for check in await _guarded(name, look):
+            yield check
+
+
+class _Cluster:
+    """What exists of Vigil's topics, by the names that each check uses."""
+
+    def __init__(self, settings: Settings, found: Mapping[str, Found]) -> None:
+        self._settings = settings
+        self._names = names = TopicNames.of(settings)
+        self._found = found
+        self._sources = {subject: tuple(map(names.on_cluster, topics)) for subject, topics in REGISTRY.sources.items()}
+        """Of each subject, the names of its sources on the cluster."""
+        changelogs = {subject: names.changelog(subject) for subject in REGISTRY.sources}
+        self._changelogs = {subject: name for subject, name in changelogs.items() if name in found}
+        """Those that exist, by subject."""
+        inputs = {names.in_catalogue(name): each.partitions for name, each in found.items()}
+        self.inputs = {topic: count for topic, count in inputs.items() if REGISTRY.is_input(topic)}
+        """The partitions of each input that exists, by its name in the catalogue."""
+
+    def has(self, topic: str) -> bool:
+        """Whether a topic of the catalogue exists."""
+        return self._names.on_cluster(topic) in self._found
+
+    @property
+    def source_partitions(self) -> list[TopicPartition]:
+        """All partitions of all sources that exist, by their names on the cluster."""
+        return self._partitions({name for topics in self._sources.values() for name in topics})
+
+    @property
+    def changelog_partitions(self) -> list[TopicPartition]:
+        """All partitions of the changelogs."""
+        return self._partitions(self._changelogs.values())
+
+    def _partitions(self, names: Iterable[str]) -> list[TopicPartition]:
+        there = sorted(name for name in names if name in self._found)
+        return [TopicPartition(name, number) for name in there for number in range(self._found[name].partitions)]
+
+    async def state(self, book: Rulebook | None, now: int) -> list[Check]:
+        """The checks of the stored state."""
+        states: list[ShardState] = []
+        for subject, changelog in self._changelogs.items():
+            read = await read_states(self._settings, subject, changelog)
+            if isinstance(read, Check):
+                return [read]
+            states += read
+        shards = sum(self._found[changelog].partitions for changelog in self._changelogs.values())
+        checks = [check_state(self._settings, shards, states, book)]
+        if states and self._settings.clock == "live":
+            offsets = await read_offsets(self._settings, self.source_partitions)
+            checks += check_clocks(states, self._sources, offsets, now)
+        return checks
+
+
+def _broker(settings: Settings, brokers: int, took_ms: float) -> Check:
+    words = f"{settings.broker} answers in {took_ms:.0f} ms; {counted(brokers, 'broker')}"
+    if brokers >= settings.replication:
+        return Check("broker", "ok", words)
+    return Check(
+        "broker",
+        "fail",
+        f"{words}, fewer than the setting replication ({settings.replication})",
+        "lower `replication`, or bring the other brokers up: topics cannot be created",
+    )
+
+
+async def _guarded(name: str, check: Coroutine[Any, Any, list[Check]]) -> list[Check]:
+    try:
+        return await asyncio.wait_for(check, TIMEOUT_S)
+    except (KafkaError, OSError, SettingsError) as error:
+        words = f"cannot be looked at: {error or type(error).__name__}"
+        return [Check(name, "fail", words, "a right may be missing: docs/security.md has the list of what is needed")]
+
+
+def _rulebooks(settings: Settings) -> list[tuple[Check, Rulebook | None]]:
+    checks: list[tuple[Check, Rulebook | None]] = []
+    for name, file in (("rulebook", settings.rulebook), ("shadow rulebook", settings.shadow_rulebook)):
+        if file is None and name != "rulebook":
+            continue
+        try:
+            book = load_rulebook(Path(file)) if file else load_rulebook()
+            words = f"{file or 'built in'}, digest {book.digest[:12]}"
+            checks.append((Check(name, "ok", words), book if name == "rulebook" else None))
+        except RulebookError as error:
+            checks.append((Check(name, "fail", str(error), f"vigil rules check {file}"), None))
+    if settings.rulebook_changed:
+        words = "rulebook_changed is set: workers take over the state of any other rulebook"
+        checks.append((Check("rulebook", "warn", words, "take it out once all workers have started"), None))
+    return checks
+
+
+def _topics(found: Mapping[str, Found], settings: Settings, sources: Sources) -> list[Check]:
+    lines = judge(found, settings, sources)
+    topics = {finding: line.topic for line in reversed(lines) for finding in line.findings}
+    checks = [check for finding, topic in topics.items() if (check := _misfit(finding, topic)) is not None]
+    missing = [line.topic for line in lines if line.level == "missing"]
+    if missing:
+        some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        words = f"{len(missing)} of {len(lines)} are missing: {some}"
+        checks.append(Check("topics", "warn", words, "vigil topics --create, or let a worker create them"))
+    return checks or [Check("topics", "ok", f"all {len(lines)} exist and fit")]
+
+
+def _misfit(finding: Finding, topic: str) -> Check | None:
+    if finding.level not in ("warn", "fail"):
+        return None
+    where = "" if finding.words.startswith("the topics of") else f"{topic}: "
+    return Check("topics", "fail" if finding.level == "fail" else "warn", where + finding.words, finding.remedy)

@@ -1,0 +1,173 @@
+"""The consumer group: its workers, what waits for them, what is lost to them, and what holds their input back."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.structs import TopicPartition
+
+from vigil.app.kafka.clients import new_admin, new_consumer
+from vigil.app.kafka.settings import Settings
+from vigil.app.kafka.topic_reader import records
+from vigil.app.kafka.transactions import OpenTransaction, open_transactions
+from vigil.app.runtime.doctor.check import Check, counted, first_few, span
+
+BEHIND: Final = 50_000
+"""Messages that wait to be read above which the group counts as behind: about a second of one worker's work."""
+
+OPEN_MS: Final = 10_000
+"""Age of an open transaction from which on it is a fault: rooms are judged late by as much."""
+
+
+class Offsets(NamedTuple):
+    """Of one partition: what the group has committed (-1: nothing), where the log begins, where it ends."""
+
+    committed: int
+    begin: int
+    end: int
+
+
+async def once_there(ask: Callable[[], Awaitable[Any]], tries: int = 20, wait_s: float = 0.5) -> Any:
+    """An answer about groups. A new Kafka creates its topic of groups when it is first asked, and none before."""
+    for _ in range(tries - 1):
+        with suppress(GroupCoordinatorNotAvailableError):
+            return await ask()
+        await asyncio.sleep(wait_s)
+    return await ask()
+
+
+async def check_group(settings: Settings, tps: Sequence[TopicPartition]) -> list[Check]:
+    """Check the workers, the lag, and that offsets fit the logs; `tps`: all partitions of the sources."""
+    admin = new_admin(settings, "doctor")
+    try:
+        await admin.start()
+        described: Any = (await once_there(lambda: admin.describe_consumer_groups([settings.app_id])))[0].groups[0]
+    finally:
+        await admin.close()
+    members = len(described[5])
+    offsets = await _with_last_records(settings, await read_offsets(settings, tps))
+    return [members_of(settings.app_id, described[2], members), lag(offsets, members), *lost(offsets)]
+
+
+async def read_offsets(settings: Settings, tps: Sequence[TopicPartition]) -> dict[TopicPartition, Offsets]:
+    """What the group has committed of each partition, and where each begins and ends."""
+    admin = new_admin(settings, "doctor")
+    consumer = new_consumer(settings, "doctor")
+    try:
+        await admin.start()
+        await consumer.start()
+        committed = await admin.list_consumer_group_offsets(settings.app_id, partitions=list(tps))
+        # The ends last: an offset that is committed meanwhile must not seem to lie beyond its log.
+        begins = await consumer.beginning_offsets(list(tps))
+        ends = await consumer.end_offsets(list(tps))
+    finally:
+        await admin.close()
+        await consumer.stop()
+    return {tp: Offsets(committed[tp].offset if tp in committed else -1, begins[tp], ends[tp]) for tp in tps}
+
+
+async def _with_last_records(
+    settings: Settings, offsets: dict[TopicPartition, Offsets]
+) -> dict[TopicPartition, Offsets]:
+    """Look again where a log seems to be too short: the embedded broker reports ends that are too low."""
+    short = {tp.topic for tp, each in offsets.items() if each.committed > each.end}
+    for topic in short:
+        async for record in records(settings, topic, 1):
+            tp = TopicPartition(topic, record.partition)
+            if tp in offsets and record.offset >= offsets[tp].end:
+                offsets[tp] = offsets[tp]._replace(end=record.offset + 1)
+    return offsets
+
+
+def members_of(app_id: str, state: str, members: int) -> Check:
+    """Whether workers run."""
+    if not members:
+        return Check("group", "warn", f"{app_id}: no worker runs", "vigil worker")
+    words = f"{app_id}: {counted(members, 'worker')}, {state.lower()}"
+    if state == "Stable":
+        return Check("group", "ok", words)
+    return Check("group", "warn", words, "shards are being handed over; look again in a few seconds")
+
+
+def lag(offsets: Mapping[TopicPartition, Offsets], members: int) -> Check:
+    """Whether too many messages wait; without a worker, whether any does."""
+    waiting: dict[str, int] = defaultdict(int)
+    for tp, each in offsets.items():
+        waiting[tp.topic] += max(0, each.end - max(each.committed, each.begin))
+    total = sum(waiting.values())
+    longest = sorted(((count, topic) for topic, count in waiting.items() if count), key=lambda pair: -pair[0])[:3]
+    words = f"{total:,} messages wait to be judged"
+    if longest:
+        words += f" ({', '.join(f'{topic} {count:,}' for count, topic in longest)})"
+    if total <= (BEHIND if members else 0):
+        return Check("lag", "ok", words)
+    remedy = "more workers, up to the number of partitions; see docs/operations.md" if members else "vigil worker"
+    return Check("lag", "warn", words, remedy)
+
+
+def lost(offsets: Mapping[TopicPartition, Offsets]) -> list[Check]:
+    """Logs that do not go on where the group has stopped reading: made anew, cut short, or deleted by retention."""
+    shorter = [
+        f"{tp.topic}, partition {tp.partition}: read to offset {each.committed:,}, the log ends at {each.end:,}"
+        for tp, each in sorted(offsets.items())
+        if each.committed > each.end
+    ]
+    deleted = [
+        f"{tp.topic}, partition {tp.partition}: {counted(each.begin - each.committed, 'message')}"
+        for tp, each in sorted(offsets.items())
+        if 0 <= each.committed < each.begin
+    ]
+    checks = []
+    if shorter:
+        checks.append(
+            Check(
+                "sources",
+                "fail",
+                f"logs are shorter than what was read of them: the topics were made anew or cut short\n"
+                f"{first_few(shorter)}",
+                "start the workers: they read a topic made anew from its beginning, and one cut short from its end; "
+                "judge what is missing from a recording",
+            )
+        )
+    if deleted:
+        checks.append(
+            Check(
+                "sources",
+                "fail",
+                f"Kafka deleted messages before they were read\n{first_few(deleted)}",
+                "raise retention.ms and retention.bytes of the topics; judge what is missing from a recording",
+            )
+        )
+    return checks
+
+
+async def check_transactions(settings: Settings, tps: Sequence[TopicPartition], now: int) -> list[Check]:
+    """Check that no open transaction holds back what workers may read."""
+    found = await open_transactions(settings, tps)
+    return [transactions(found, now)]
+
+
+def transactions(found: Sequence[OpenTransaction], now: int) -> Check:
+    """Whether a transaction has been open for too long; one whose age is not known counts as old."""
+    old = [each for each in found if each.since is None or now - each.since >= OPEN_MS]
+    if not old:
+        words = f"{counted(len(found), 'partition')} in a young one" if found else "none is open"
+        return Check("transactions", "ok", words)
+    lines = [_held_back(each, now) for each in old]
+    return Check(
+        "transactions",
+        "fail",
+        f"an open transaction holds back {counted(len(old), 'partition')}: nothing behind it can be read\n"
+        f"{first_few(lines)}",
+        "end the producer with this transactional id, or have it commit; Kafka aborts the transaction after the "
+        "producer's transaction.timeout.ms (at once: kafka-transactions.sh abort)",
+    )
+
+
+def _held_back(each: OpenTransaction, now: int) -> str:
+    since = "" if each.since is None else f" for {span(now - each.since)}"
+    name = "" if each.transactional_id is None else f", transactional id {each.transactional_id!r}"
+    return f"{each.topic}, partition {each.partition}{since}: {counted(each.waiting, 'message')} and markers wait{name}"

@@ -1,0 +1,205 @@
+"""The stored state: can it be read, was it judged by this rulebook, and where do the shards' clocks stand."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.agreement import disagreement
+from vigil.app.engine.changelog import MARKER_KEY, CheckpointMarker, StoredStateError
+from vigil.app.engine.changelog_store import ChangelogStore
+from vigil.app.kafka.settings import Settings
+from vigil.app.kafka.topic_reader import records
+from vigil.app.runtime.doctor.check import Check, first_few, span
+from vigil.app.runtime.doctor.group import Offsets
+from vigil.topics.catalog import SubjectName
+
+CLOCK_AHEAD_MS: Final = 60_000
+"""By how much a shard's clock may be ahead of this machine's: beyond it, every event is late until time has passed."""
+
+CLOCK_BEHIND_MS: Final = 120_000
+"""By how much a shard's clock may be behind the time of its checkpoint: partitions are waited for up to a minute."""
+
+_TAILS: Final = (200, 20_000)
+"""Numbers of records at the end of a changelog partition among which its last marker is searched: those of a usual
+checkpoint first, then those of one with many keys."""
+
+
+class ShardState(NamedTuple):
+    """What the last checkpoint of one shard says."""
+
+    subject: SubjectName
+    partition: int
+    marker: CheckpointMarker
+    written_at: int
+    """When the checkpoint was written, ms since the epoch: by the broker's clock where the topic says so."""
+
+
+class SourceClock(NamedTuple):
+    """The largest event time that a shard has read from one of its sources."""
+
+    topic: str
+    at: int
+
+
+def check_state(settings: Settings, shards: int, states: Sequence[ShardState], book: Rulebook | None) -> Check:
+    """Check that the stored state was judged by this rulebook. `shards`: how many there are."""
+    if not states:
+        return Check("state", "ok", "none yet")
+    differing = _other_rulebook(settings, book, {state.marker.rulebook for state in states})
+    return differing or Check("state", "ok", f"{len(states)} of {shards} shards have one")
+
+
+def _other_rulebook(settings: Settings, book: Rulebook | None, digests: Iterable[str]) -> Check | None:
+    """The first of the stored rulebooks that differs from this one."""
+    for digest in sorted(digests):
+        differs = disagreement(book, digest) if book is not None else None
+        if differs is not None:
+            words, _, remedy = differs.words.partition(" Remedy: ")
+            return Check("state", "warn" if settings.rulebook_changed else "fail", words, remedy)
+    return None
+
+
+def check_clocks(
+    states: Sequence[ShardState],
+    sources: Mapping[SubjectName, Sequence[str]],
+    offsets: Mapping[TopicPartition, Offsets],
+    now: int,
+) -> list[Check]:
+    """Check that no shard's clock is far from the wall clock.
+
+    `sources`: the topics of each subject by their names on the cluster; `offsets`: of the group; `now`: ms.
+    """
+    started = [state for state in states if state.marker.watermark > 0]
+    if not started:
+        return [Check("clocks", "ok", "no shard has judged anything yet")]
+    ahead = [state for state in started if state.marker.watermark - now > CLOCK_AHEAD_MS]
+    behind = [state for state in started if _behind(state, now) > CLOCK_BEHIND_MS]
+    checks = []
+    if ahead:
+        lines = [
+            f"{_name(state)} by {span(state.marker.watermark - now)}"
+            for state in sorted(ahead, key=lambda state: -state.marker.watermark)
+        ]
+        checks.append(
+            Check(
+                "clocks",
+                "fail",
+                f"{_shards(ahead)} ahead of this machine's clock: every event is late until that time\n"
+                f"{first_few(lines)}",
+                "if this machine's clock is right: stop all workers, correct the clock that was wrong, and run "
+                "`vigil repair clock`",
+            )
+        )
+    waiting = {id(state) for state in behind if _waits(state, sources, offsets)}
+    stuck = [state for state in behind if id(state) not in waiting]
+    if stuck:
+        checks.append(_stuck(stuck, sources, now))
+    if waiting:
+        words = f"{_shards([state for state in behind if id(state) in waiting])} behind, and messages wait: catching up"
+        checks.append(Check("clocks", "warn", words, "see lag; with enough workers it ends by itself"))
+    slowest = min(state.marker.watermark for state in started)
+    return checks or [Check("clocks", "ok", f"the slowest of {len(started)} shards stands {span(now - slowest)} back")]
+
+
+def _behind(state: ShardState, now: int) -> int:
+    """By how much the clock was behind when the checkpoint was written: a quiet shard has an old one."""
+    return min(state.written_at, now) - state.marker.watermark
+
+
+def _waits(
+    state: ShardState, sources: Mapping[SubjectName, Sequence[str]], offsets: Mapping[TopicPartition, Offsets]
+) -> bool:
+    """True if messages of the shard's partitions were not read yet."""
+    for topic, position in zip(sources[state.subject], state.marker.sources, strict=False):
+        each = offsets.get(TopicPartition(topic, state.partition))
+        if each is not None and each.end > max(each.committed, each.begin, position.read_offset):
+            return True
+    return False
+
+
+def _stuck(stuck: Sequence[ShardState], sources: Mapping[SubjectName, Sequence[str]], now: int) -> Check:
+    lines = [
+        f"{_name(state)} by {span(_behind(state, now))}{_held_by(state, sources, now)}"
+        for state in sorted(stuck, key=lambda state: state.marker.watermark)
+    ]
+    return Check(
+        "clocks",
+        "fail",
+        f"{_shards(stuck)} behind although everything is read: what is newer is not judged\n{first_few(lines)}",
+        "correct the clock of the producer that is named, or stop it; where none is named, a worker's own clock was "
+        "wrong (see broker clock): correct it (NTP) and restart the worker",
+    )
+
+
+def _held_by(state: ShardState, sources: Mapping[SubjectName, Sequence[str]], now: int) -> str:
+    """The source whose events are the oldest, where another one has newer events than the clock."""
+    clocks = [
+        SourceClock(topic, position.read_max_event_time)
+        for topic, position in zip(sources[state.subject], state.marker.sources, strict=False)
+        if position.read_max_event_time > 0
+    ]
+    if len(clocks) < 2:
+        return ""
+    oldest, newest = min(clocks, key=lambda each: each.at), max(clocks, key=lambda each: each.at)
+    if newest.at - oldest.at < CLOCK_BEHIND_MS:
+        return ""
+    return (
+        f": the newest event of {oldest.topic}, partition {state.partition}, is {span(now - oldest.at)} old, that of "
+        f"{newest.topic} {span(now - newest.at)}"
+    )
+
+
+def _name(state: ShardState) -> str:
+    return f"{state.subject}, partition {state.partition}"
+
+
+def _shards(states: Sequence[ShardState]) -> str:
+    return f"the clocks of {len(states)} shards stand" if len(states) > 1 else "the clock of 1 shard stands"
+
+
+async def read_states(settings: Settings, subject: SubjectName, changelog: str) -> list[ShardState] | Check:
+    """The last checkpoint of each of a subject's shards that has one, or what keeps them from being read."""
+    states: list[ShardState] = []
+    for tail in _TAILS:
+        tails = await _tails(settings, changelog, tail)
+        for partition, each in sorted(tails.items()):
+            if each.error is not None:
+                words = f"{changelog}, partition {partition}: {each.error}"
+                return Check("state", "fail", words, "see docs/operations.md")
+        states = [
+            ShardState(subject, partition, each.store.marker, each.written_at)
+            for partition, each in sorted(tails.items())
+            if each.store.marker is not None
+        ]
+        if len(states) == len(tails):
+            break
+    return states
+
+
+class _Tail:
+    """The last records of one partition of a changelog."""
+
+    def __init__(self) -> None:
+        self.store = ChangelogStore()
+        self.written_at = 0
+        """Of the last marker."""
+        self.error: str | None = None
+
+    def read(self, record: ConsumerRecord) -> None:
+        if record.key == MARKER_KEY:
+            self.written_at = record.timestamp
+        try:
+            self.store.read([record])
+        except StoredStateError as error:
+            self.error = str(error)
+
+
+async def _tails(settings: Settings, changelog: str, last: int) -> dict[int, _Tail]:
+    tails: dict[int, _Tail] = defaultdict(_Tail)
+    async for record in records(settings, changelog, last):
+        if tails[record.partition].error is None:
+            tails[record.partition].read(record)
+    return tails

@@ -1,0 +1,200 @@
+"""What doctor calls a fault, at the boundaries: clocks, transactions, lost logs, rejected messages."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka.structs import TopicPartition
+
+from tests.runtime.test_foreign_messages import BYTES, Record
+from tests.support.harness import make_topics
+from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePosition
+from vigil.app.kafka.clients import new_producer
+from vigil.app.kafka.settings import Settings
+from vigil.app.kafka.transactions import OpenTransaction
+from vigil.app.runtime.doctor.broker_clock import broker_clock
+from vigil.app.runtime.doctor.check import Check
+from vigil.app.runtime.doctor.group import Offsets, check_transactions, lost, transactions
+from vigil.app.runtime.doctor.input import NewestEvent, input_checks
+from vigil.app.runtime.doctor.refused import Rejections, check_refused, graded
+from vigil.app.runtime.doctor.state import ShardState, check_clocks
+from vigil.topics.contracts.examples import EXAMPLES
+
+S = 1000
+MIN = 60 * S
+H = 60 * MIN
+NOW = 1_700_000_000_000
+
+SOURCES = {"rooms": ("buyer-entry", "comment", "frame-status")}
+READ = {TopicPartition(topic, 2): Offsets(10, 0, 10) for topic in SOURCES["rooms"]}
+"""Everything is read."""
+
+
+def shard(watermark: int, newest: tuple[int, ...] = (NOW, NOW, NOW), written_at: int = NOW) -> ShardState:
+    marker = CheckpointMarker(
+        format=FORMAT,
+        epoch=1,
+        sequence=1,
+        last_committed_epoch=0,
+        last_committed_sequence=0,
+        last_seen_epoch=0,
+        last_seen_sequence=0,
+        watermark=watermark,
+        lateness=2000,
+        sources=tuple(StoredSourcePosition(10, 10, at, at) for at in newest),
+        outbox=0,
+        rulebook="",
+    )
+    return ShardState("rooms", 2, marker, written_at)
+
+
+def clocks(state: ShardState, offsets: dict[TopicPartition, Offsets] = READ) -> Check:
+    (check,) = check_clocks([state], SOURCES, offsets, NOW)
+    return check
+
+
+@pytest.mark.parametrize(
+    ("watermark", "level"),
+    [
+        (NOW - 2 * S, "ok"),
+        (NOW - 2 * MIN, "ok"),
+        (NOW - 2 * MIN - 1, "fail"),
+        (NOW - 48 * H, "fail"),
+        (NOW + MIN, "ok"),
+        (NOW + MIN + 1, "fail"),
+        (NOW + 8 * H, "fail"),
+    ],
+)
+def test_a_shard_s_clock_far_from_the_wall_fails(watermark: int, level: str) -> None:
+    assert clocks(shard(watermark)).level == level
+
+
+def test_a_clock_ahead_names_the_shard_and_the_repair() -> None:
+    check = clocks(shard(NOW + 8 * H))
+    assert "rooms, partition 2 by 8 h" in check.words
+    assert "vigil repair clock" in check.remedy
+
+
+def test_a_clock_behind_names_the_source_that_holds_it() -> None:
+    check = clocks(shard(NOW - 48 * H, newest=(NOW, NOW - 48 * H, NOW)))
+    assert "the newest event of comment, partition 2, is 2 d old" in check.words
+
+
+def test_a_quiet_shard_is_measured_at_its_last_checkpoint() -> None:
+    assert clocks(shard(NOW - 48 * H, written_at=NOW - 48 * H)).level == "ok"
+
+
+def test_a_backlog_is_no_fault_of_a_clock() -> None:
+    waiting = {**READ, TopicPartition("comment", 2): Offsets(10, 0, 11)}
+    check = clocks(shard(NOW - 48 * H), waiting)
+    assert (check.level, "catching up" in check.words) == ("warn", True)
+
+
+@pytest.mark.parametrize(("age", "level"), [(0, "ok"), (9_999, "ok"), (10_000, "fail"), (None, "fail")])
+def test_an_old_open_transaction_fails(age: int | None, level: str) -> None:
+    found = OpenTransaction("frame-status", 3, 47, None if age is None else NOW - age, "t-hang")
+    assert transactions([found], NOW).level == level
+
+
+def test_an_open_transaction_is_named_with_its_partition_and_producer() -> None:
+    words = transactions([OpenTransaction("frame-status", 3, 47, NOW - 47 * S, "t-hang")], NOW).words
+    assert "frame-status, partition 3 for 47.0 s: 47 messages and markers wait, transactional id 't-hang'" in words
+
+
+@pytest.mark.parametrize(
+    ("offsets", "words"),
+    [
+        (Offsets(10, 0, 10), None),
+        (Offsets(-1, 5, 10), None),
+        (Offsets(10, 10, 10), None),
+        (Offsets(10, 0, 9), "read to offset 10, the log ends at 9"),
+        (Offsets(4, 5, 10), "1 message"),
+    ],
+)
+def test_a_log_that_does_not_go_on_where_the_group_stopped_fails(offsets: Offsets, words: str | None) -> None:
+    checks = lost({TopicPartition("comment", 1): offsets})
+    assert [check.level for check in checks] == ([] if words is None else ["fail"])
+    assert words is None or f"comment, partition 1: {words}" in checks[0].words
+
+
+@pytest.mark.parametrize(
+    ("reason", "number", "total", "level"),
+    [
+        ("misrouted", 1, 1000, "fail"),
+        ("future", 1, 1000, "fail"),
+        ("late", 10, 1000, "warn"),
+        ("late", 11, 1000, "fail"),
+        ("malformed", 500, 1000, "warn"),
+    ],
+)
+def test_rejections_are_graded_by_their_reason(reason: str, number: int, total: int, level: str) -> None:
+    check = graded(Rejections("comment", reason, number, "detail"), {"comment": total})
+    assert check.level == level
+    assert check.words.startswith(f"comment: {number} message")
+
+
+def test_misrouted_messages_name_the_setting_of_the_producer() -> None:
+    check = graded(Rejections("comment", "misrouted", 3, "detail"), {})
+    assert "partitioner=murmur2_random" in check.remedy
+
+
+def test_foreign_dead_letters_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def records(*_: object) -> AsyncIterator[Record]:
+        for value in BYTES:
+            yield Record(value, timestamp=NOW)
+        yield Record(json.dumps(EXAMPLES["dead-letter"].value).encode(), timestamp=NOW)
+
+    async def written(*_: object) -> int:
+        return 0
+
+    monkeypatch.setattr("vigil.app.runtime.doctor.refused.records", records)
+    monkeypatch.setattr("vigil.app.runtime.doctor.refused.written_since", written)
+    one, foreign = asyncio.run(check_refused(Settings(), NOW))
+    assert one.words.startswith("buyer-entry: 1 message malformed")
+    assert f"{len(BYTES)} messages in dead-letter that Vigil did not write" in foreign.words
+
+
+@pytest.mark.parametrize(
+    ("at", "arriving", "level"),
+    [
+        (NOW + 5 * S, True, "ok"),
+        (NOW + 6 * S, True, "warn"),
+        (NOW + 61 * S, True, "fail"),
+        (NOW - MIN, True, "ok"),
+        (NOW - MIN - 1, True, "fail"),
+        (NOW - MIN - 1, False, "ok"),
+        (NOW - 48 * H, False, "warn"),
+    ],
+)
+def test_events_with_times_far_from_the_wall_fail_while_they_arrive(at: int, arriving: bool, level: str) -> None:
+    (check,) = input_checks({TopicPartition("comment", 0): NewestEvent(at, arriving)}, NOW)
+    assert check.level == level
+
+
+@pytest.mark.parametrize(("apart", "level"), [(0, "ok"), (4_999, "ok"), (5_000, "fail"), (-5_000, "fail")])
+def test_a_broker_with_another_clock_fails(apart: int, level: str) -> None:
+    assert broker_clock(apart).level == level
+
+
+@pytest.mark.slow
+async def test_an_open_transaction_is_found_on_real_kafka(own_kafka: Any) -> None:
+    settings = Settings(broker=own_kafka.address)
+    await make_topics(own_kafka.address, 4)
+    tps = [TopicPartition("frame-status", number) for number in range(4)]
+    producer = new_producer(settings, "test", transactional_id="t-hang", transaction_timeout_ms=60_000)
+    await producer.start()
+    try:
+        (check,) = await check_transactions(settings, tps, NOW)
+        assert (check.level, check.words) == ("ok", "none is open")
+        await producer.begin_transaction()
+        sent = await producer.send_and_wait("frame-status", b"{}", key=b"f-3", partition=3)
+        (check,) = await check_transactions(settings, tps, sent.timestamp + 47 * S)
+        assert check.level == "fail"
+        assert (
+            "frame-status, partition 3 for 47.0 s: 1 message and markers wait, transactional id 't-hang'" in check.words
+        )
+        await producer.abort_transaction()
+    finally:
+        await producer.stop()
