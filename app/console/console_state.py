@@ -9,12 +9,15 @@ from vigil.app.console.ingest.model import ConsoleModel
 from vigil.app.console.ingest.topic_ingest import TopicIngest
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.console.views.canvas import clock, length
-from vigil.app.console.views.text import Words
+from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.wall import Wall
+from vigil.app.domain.rooms.limits import EffectiveLimits
+from vigil.app.domain.rooms.shown_conditions import ConditionKey, conditions_of
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.rooms import RoomLimits
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
+from vigil.topics.rooms import FrameStatus
 
 TICK_S: Final = 0.25
 """How often changes are published. Browsers show a change within a second; shorter ticks cost more than they show."""
@@ -47,7 +50,12 @@ class ConsoleState:
         self.rulebook = rulebook
         self.zone = console.zone
         rooms: RoomLimits = rulebook.versions("rooms")[-1].limits
-        self.model = ConsoleModel(console.bounds, rooms.max_frame_gap_s * 1000)
+        limits = EffectiveLimits(rulebook)
+
+        def conditions(frame: FrameStatus) -> frozenset[ConditionKey]:
+            return conditions_of(frame, limits.conditions_at(frame.at))
+
+        self.model = ConsoleModel(console.bounds, rooms.max_frame_gap_s * 1000, conditions_of=conditions)
         self.wall = Wall(self.model, rulebook)
         self.ingest = TopicIngest(settings, console, self.model)
         self.boot_id = secrets.token_hex(4)
@@ -103,8 +111,9 @@ class ConsoleState:
             stopping.cancel()
         return not self.stopping.is_set()
 
-    def data_status(self, words: Words) -> DataStatus:
-        """Return how current the data is, as a sentence in the language of `words`."""
+    def data_status(self, reader: Reader) -> DataStatus:
+        """Return how current the data is, as a sentence for a reader."""
+        words = reader.words
         ingest = self.ingest
         if ingest.trouble is not None:
             level, text = "bad", words("trouble", why=ingest.trouble[:200])
@@ -113,7 +122,7 @@ class ConsoleState:
         elif not ingest.caught_up:
             level, text = "wait", words("catching-up", percent=int(ingest.progress * 100))
         elif self.recorded:
-            level, text = "wait", words("recorded", time=clock(self.now, self.zone))
+            level, text = "wait", words("recorded", time=clock(self.now, reader.zone))
         elif ingest.silent_s > SILENT_S:
             level, text = "bad", words("silent", seconds=int(ingest.silent_s))
         elif self._behind[0]:

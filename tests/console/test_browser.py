@@ -141,8 +141,8 @@ async def test_everything_by_keyboard(browser: Browser):
         await expect(grid).to_have_attribute("aria-activedescendant", str(await chosen.get_attribute("id")))
         await page.keyboard.press("p")
         await expect(page.locator("#hold")).to_have_attribute("aria-pressed", "true")
-        await page.keyboard.press("4")
-        await expect(page.locator("[data-band='3']")).to_have_attribute("aria-pressed", "true")
+        await page.keyboard.press("5")
+        await expect(page.locator("[data-band='4']")).to_have_attribute("aria-pressed", "true")
         await page.keyboard.press("?")
         await expect(page.locator("#keys")).to_be_visible()
         await page.keyboard.press("Escape")
@@ -173,11 +173,48 @@ async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(brows
             )
             assert await page.evaluate(narrow) == 0, path
         assert await serious(page) == []
+        await page.goto(address + f"/room?id={one.room_id}")
+        drawing = page.locator(".drawing")
+        assert await drawing.evaluate("one => one.scrollLeft + one.clientWidth >= one.scrollWidth - 2"), (
+            "not at its end"
+        )
+        assert await drawing.evaluate("one => one.scrollLeft") > 100
+        await page.goto(address + "/suppliers")
+        cells = "[...document.querySelectorAll('td, th')]"
+        narrow = f"{cells}.filter(one => one.textContent.trim().length > 3 && one.clientWidth < 30).length"
+        assert await page.evaluate(narrow) == 0, "a column is too narrow for its words"
         await page.goto(address)
+        await expect(page.locator("#latest li").first).to_be_in_viewport()
+        await expect(page.locator(".zone")).to_contain_text("UTC+00:00")
         await expect(page.locator(".rows .row:visible").first.locator(".c-open .chip")).to_be_in_viewport(ratio=1)
         console.state.ingest.trouble = "no broker " * 20
         await expect(page.locator("#state")).to_contain_text("no broker", timeout=3000)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+async def test_each_browser_shows_its_own_time_zone_until_its_person_chooses_another(browser: Browser):
+    console = ConsoleStage().take("room-status", live("r")).take("verdict", verdict())
+    async with served(console) as address, page_of(browser, timezone_id="Asia/Shanghai") as page:
+        await page.goto(f"{address}/verdict?id=v1")
+        await expect(page.locator(".zone summary")).to_have_text("Asia/Shanghai UTC+08:00")
+        await expect(page.locator(".facts")).to_contain_text("2022-09-02 00:05:00")
+        await page.locator(".zone summary").click()
+        await page.get_by_role("link", name="UTC", exact=True).click()
+        await expect(page.locator(".zone summary")).to_have_text("UTC UTC+00:00")
+        await expect(page.locator(".facts")).to_contain_text("2022-09-01 16:05:00")
+        await page.goto(f"{address}/")
+        await expect(page.locator(".zone summary")).to_have_text("UTC UTC+00:00")
+        await page.locator(".zone summary").click()
+        await page.get_by_role("link", name="This browser's (Asia/Shanghai)").click()
+        await expect(page.locator(".zone summary")).to_contain_text("UTC+08:00")
+
+
+async def test_at_a_thousand_pixels_the_latest_verdicts_and_the_time_zone_are_shown(browser: Browser):
+    console = ConsoleStage().take("room-status", live("r")).take("verdict", verdict())
+    async with served(console) as address, page_of(browser, viewport={"width": 1000, "height": 700}) as page:
+        await page.goto(address)
+        await expect(page.locator("#latest li a.rule")).to_be_in_viewport()
+        await expect(page.locator(".zone summary")).to_contain_text("UTC+00:00")
 
 
 async def test_a_rooms_page_follows_and_keeps_what_is_focused(browser: Browser):

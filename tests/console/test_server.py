@@ -108,7 +108,7 @@ def test_names_and_texts_of_events_are_text_everywhere():
             assert "&lt;img src=x onerror=alert(1)&gt;" in page, path
     for kind in ("room", "host", "verdict", "supplier"):
         parts = console.server.context.pages
-        view = parts.view(kind, HOSTILE, console.server.context.words(_request()), {})
+        view = parts.view(kind, HOSTILE, console.server.context.reader(_request()), {})
         assert view is not None
         assert "<img" not in "".join(parts.parts(kind, view).values())
 

@@ -5,18 +5,21 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.console.test_model import notice
+from tests.console.test_model import action, notice, verdict
 from tests.support.console_stories import START, ConsoleStage, simulated_console
 from tests.support.stories import rulebook_with
 from vigil.app.console.settings import ConsoleBounds
 from vigil.app.console.views.changes import Changes, array
+from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.text import WORDS
-from vigil.app.domain.rooms.risk import AT_RISK, CALM, CRITICAL, WATCH
+from vigil.app.console.views.urgency import Band
 from vigil.app.kafka.settings import Settings
+from vigil.topics.reviews import Review
 from vigil.topics.rooms import FrameStatus
 from vigil.topics.verdicts import CommentCounts, OpenCondition, RoomStatus, WaitingEntry
 
 S = 1000
+CRITICAL, VIOLATED, AT_RISK, WATCH, CALM = Band
 
 
 def status(
@@ -133,7 +136,13 @@ def test_within_a_band_what_falls_due_first_comes_first():
 
 def test_time_alone_makes_a_room_critical_and_then_drops_what_ended_without_a_message():
     console = ConsoleStage().take("room-status", status(opened=(("absence", 0, 300 * S),)), tick=False)
-    assert [rows(console, now * S)["r"]["b"] for now in (0, 239, 240, 300, 304)] == [2, 2, 0, 0, 0]
+    assert [rows(console, now * S)["r"]["b"] for now in (0, 239, 240, 300, 304)] == [
+        WATCH,
+        WATCH,
+        CRITICAL,
+        CRITICAL,
+        CRITICAL,
+    ]
     after = rows(console, 306 * S)["r"]
     assert after["b"] == CALM and after["o"] == []
 
@@ -204,8 +213,8 @@ def test_rows_that_went_are_sent_as_their_key():
 # ---- is the wall true at all
 
 
-def frame(at: int, stream: Any = "live") -> FrameStatus:
-    return FrameStatus(room_id="r", host_id="h", at=START + at, stream=stream, face=True, black=False)
+def frame(at: int, stream: Any = "live", black: bool = False) -> FrameStatus:
+    return FrameStatus(room_id="r", host_id="h", at=START + at, stream=stream, face=True, black=black)
 
 
 @pytest.mark.parametrize("lag, expected", [(10 * S - 1, (0, 0)), (10 * S, (1, 10 * S))])
@@ -229,12 +238,12 @@ def test_stalled_workers_are_reported_while_events_come():
     console.take("room-status", status(at=now - 60 * S), tick=False).take("frame-status", frame(now), tick=False)
     for _ in range(4):
         console.state.tick()
-    state = console.state.data_status(WORDS["en"])
+    state = console.state.data_status(Reader(WORDS["en"], console.state.zone))
     assert state == {"level": "bad", "text": "Judgement lags by 1:00 (rooms: 1). Are the workers running?"}
     console.take("room-status", status(at=now - 2 * S), tick=False)
     for _ in range(4):
         console.state.tick()
-    assert console.state.data_status(WORDS["en"])["level"] == "ok"
+    assert console.state.data_status(Reader(WORDS["en"], console.state.zone))["level"] == "ok"
 
 
 def test_a_room_that_was_evicted_does_not_count_as_waiting():
@@ -255,4 +264,88 @@ def test_a_longer_allowed_lateness_is_waited_for():
     console.take("room-status", status(at=now - 62 * S), tick=False).take("frame-status", frame(now), tick=False)
     for _ in range(4):
         console.state.tick()
-    assert console.state.data_status(WORDS["en"])["level"] == "ok"
+    assert console.state.data_status(Reader(WORDS["en"], console.state.zone))["level"] == "ok"
+
+
+# ---- violations that nobody has reviewed
+
+
+def violated_room(rule: str = "black-screen", black_until: int = 200 * S) -> ConsoleStage:
+    """A room that has violated at 120 s, with a frame a second; black until then."""
+    console = ConsoleStage()
+    for at in range(0, 201 * S, S):
+        console.take("frame-status", frame(at, black=at <= black_until), tick=False)
+    console.take("room-status", status(at=200 * S), tick=False)
+    console.take("verdict", verdict(rule, 0, 120 * S), tick=False)
+    return console
+
+
+def decision(of: str) -> Review:
+    return Review(verdict_id="v1", host_id="h", decision=of, by="Kim", reason="seen", at=START + 201 * S)  # type: ignore[arg-type]
+
+
+def test_a_condition_that_continues_after_its_verdict_stays_visible():
+    row = rows(violated_room(), 200 * S)["r"]
+    assert row["b"] == VIOLATED
+    assert row["o"] == [["black-screen", START, None, VIOLATED, START + 120 * S]]
+
+
+def test_a_condition_that_has_ended_no_longer_continues_but_the_violation_waits_for_a_review():
+    row = rows(violated_room(black_until=150 * S), 200 * S)["r"]
+    assert (row["b"], row["o"]) == (VIOLATED, [])
+
+
+def test_frames_that_are_missing_do_not_continue_a_condition():
+    console = violated_room()
+    assert rows(console, 200 * S + 15 * S)["r"]["o"] != []
+    console.take("room-status", status(at=215 * S), tick=False)
+    assert rows(console, 200 * S + 15 * S + 1)["r"]["o"] == []
+
+
+@pytest.mark.parametrize("of", ["upheld", "overturned"])
+def test_a_room_leaves_the_band_once_a_reviewer_has_decided(of: str):
+    console = violated_room()
+    assert rows(console, 200 * S)["r"]["b"] == VIOLATED
+    console.take("review", decision(of), tick=False)
+    assert rows(console, 201 * S)["r"]["b"] == CALM
+
+
+def test_a_withdrawn_action_needs_no_review():
+    console = violated_room()
+    console.take("enforcement", action(revision=2, status="withdrawn"), tick=False)
+    assert rows(console, 201 * S)["r"]["b"] == CALM
+
+
+def test_a_room_that_has_ended_stays_until_its_violation_is_reviewed():
+    console = violated_room()
+    console.take("room-status", None, key="r", tick=False)
+    row = rows(console, 300 * S)["r"]
+    assert (row["b"], row["o"]) == (VIOLATED, [])
+    console.take("review", decision("upheld"), tick=False)
+    assert rows(console, 301 * S) == {}
+
+
+def test_what_is_about_to_be_violated_comes_before_what_was_and_that_before_risks():
+    console = violated_room()
+    critical = status(at=200 * S, opened=(("absence", 0, 230 * S),))
+    console.take("room-status", critical, tick=False)
+    assert rows(console, 200 * S)["r"]["b"] == CRITICAL
+    assert CRITICAL < VIOLATED < AT_RISK
+
+
+def test_violations_that_continue_come_first_then_the_oldest():
+    def due(of: ConsoleStage) -> int:
+        return int(rows(of, 200 * S)["r"]["k"])
+
+    ended, later = violated_room(black_until=150 * S), violated_room(black_until=150 * S)
+    later.take("verdict", verdict("absence", 10, 130 * S, name="v2"), tick=False)
+    assert due(violated_room()) < due(ended)
+    assert due(later) == due(ended)
+
+
+def test_the_latest_verdicts_name_what_a_moderator_may_choose():
+    console = violated_room()
+    console.take("enforcement", action(steps=("warn",), choice=("warn", "close")), tick=False)
+    console.state.wall.refresh(START + 200 * S)
+    (shown,) = (orjson.loads(one) for _, one in console.state.wall.verdicts.since(0) if one is not None)
+    assert (shown["t"], shown["q"]) == (["warn"], ["warn", "close"])

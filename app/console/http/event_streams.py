@@ -11,7 +11,7 @@ from starlette.responses import Response
 from vigil.app.console.console_state import ConsoleState, DataStatus
 from vigil.app.console.http.request_context import RequestContext
 from vigil.app.console.views.changes import array
-from vigil.app.console.views.text import Words
+from vigil.app.console.views.reader import Reader
 
 WALL_EVERY_TICKS: Final = 1
 PAGE_EVERY_TICKS: Final = 3
@@ -31,10 +31,10 @@ RenderedParts = dict[str, str]
 class WallStream:
     """What one browser has received of the wall."""
 
-    def __init__(self, state: ConsoleState, words: Words, last_event_id: str) -> None:
+    def __init__(self, state: ConsoleState, reader: Reader, last_event_id: str) -> None:
         """`last_event_id` is the browser's header; a browser that comes back gets only what changed meanwhile."""
         self._state = state
-        self._words = words
+        self._reader = reader
         self._rows, self._verdicts = _versions(state.boot_id, last_event_id)
         self._whole = self._rows == 0
         """The next event has all rows, and the browser drops those that it has."""
@@ -48,7 +48,7 @@ class WallStream:
         whole = self._whole or self._rows < wall.rows.forgotten or self._verdicts < wall.verdicts.forgotten
         rows = wall.rows.since(0 if whole else self._rows)
         verdicts = wall.verdicts.since(0 if whole else self._verdicts)
-        before, self._shown = self._shown, (state.data_status(self._words), wall.counts)
+        before, self._shown = self._shown, (state.data_status(self._reader), wall.counts)
         self._idle += 1
         changed = rows or verdicts or whole or before != self._shown
         if not changed and self._idle * WALL_EVERY_TICKS < KEEP_ALIVE_TICKS:
@@ -73,10 +73,10 @@ def _versions(boot_id: str, last_event_id: str) -> tuple[int, int]:
 class PageStream:
     """What one browser has received of a page."""
 
-    def __init__(self, state: ConsoleState, words: Words, page: tuple[str, str]) -> None:
+    def __init__(self, state: ConsoleState, reader: Reader, page: tuple[str, str]) -> None:
         """`page` is the kind and the id."""
         self._state = state
-        self._words = words
+        self._reader = reader
         self._page = page
         self._sent: RenderedParts = {}
         self._status: DataStatus | None = None
@@ -89,7 +89,7 @@ class PageStream:
         parts = render() if due else self._sent
         self._looked_at = tick
         fresh = {part: html for part, html in parts.items() if self._sent.get(part) != html}
-        before, self._status = self._status, self._state.data_status(self._words)
+        before, self._status = self._status, self._state.data_status(self._reader)
         self._idle += 1
         if not (fresh or before != self._status or self._idle * PAGE_EVERY_TICKS >= KEEP_ALIVE_TICKS):
             return None
@@ -108,13 +108,13 @@ class EventStreams:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        self._rendered: dict[tuple[str, str, str, str | None], tuple[int, RenderedParts]] = {}
-        """By kind, id, language and span: the tick at which a page was rendered, and its parts."""
+        self._rendered: dict[tuple[str, str, Reader, str | None], tuple[int, RenderedParts]] = {}
+        """By kind, id, reader and span: the tick at which a page was rendered, and its parts."""
 
     async def wall(self, request: Request) -> Response:
         """Stream the wall."""
         last_event_id = request.headers.get("last-event-id", "")
-        stream = WallStream(self._context.state, self._context.words(request), last_event_id)
+        stream = WallStream(self._context.state, self._context.reader(request), last_event_id)
 
         async def events() -> AsyncIterator[ServerSentEvent]:
             async for _ in self._ticks(request, WALL_EVERY_TICKS):
@@ -127,13 +127,13 @@ class EventStreams:
         """Return the handler that streams pages of a kind."""
 
         async def live(request: Request) -> Response:
-            words, name = self._context.words(request), request.query_params.get("id", "")
+            reader, name = self._context.reader(request), request.query_params.get("id", "")
             query = dict(request.query_params)
-            stream = PageStream(self._context.state, words, (kind, name))
+            stream = PageStream(self._context.state, reader, (kind, name))
 
             async def events() -> AsyncIterator[ServerSentEvent]:
                 async for tick in self._ticks(request, PAGE_EVERY_TICKS):
-                    event = stream.next_event(tick, lambda: self._parts(kind, name, words, query))
+                    event = stream.next_event(tick, lambda: self._parts(kind, name, reader, query))
                     if event is not None:
                         yield event
 
@@ -154,13 +154,13 @@ class EventStreams:
                 return
             yield last
 
-    def _parts(self, kind: str, name: str, words: Words, query: dict[str, str]) -> RenderedParts:
+    def _parts(self, kind: str, name: str, reader: Reader, query: dict[str, str]) -> RenderedParts:
         """Return the page's parts as HTML, rendered once a tick for all browsers that show the same."""
         tick = self._context.state.tick_number
-        key = (kind, name, words.language, query.get("span"))
+        key = (kind, name, reader, query.get("span"))
         rendered_at, parts = self._rendered.get(key, (-1, {}))
         if rendered_at != tick:
-            view = self._context.pages.view(kind, name, words, query)
+            view = self._context.pages.view(kind, name, reader, query)
             parts = self._context.pages.parts(kind, view) if view is not None else {}
             if len(self._rendered) > MAX_RENDERED:
                 self._rendered.clear()

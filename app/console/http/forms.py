@@ -11,8 +11,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from vigil.app.console.auth.authenticator import SESSION_COOKIE, SESSION_S, Person
-from vigil.app.console.http.request_context import YEAR_S, RequestContext, local_path, read_form, signed_in
+from vigil.app.console.http.request_context import (
+    YEAR_S,
+    ZONE_COOKIE,
+    RequestContext,
+    local_path,
+    read_form,
+    signed_in,
+)
 from vigil.app.console.views.pages import link
+from vigil.app.console.views.reader import zone_called
 from vigil.app.console.views.text import Words
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.messages import LANGUAGES
@@ -72,7 +80,7 @@ class Forms:
     def _verdict_again(self, request: Request, form: Form, error: str, status: int) -> Response:
         """Show the verdict's page with the form as it was sent and an error."""
         verdict_id = form["verdict_id"]
-        view = self._context.pages.view("verdict", verdict_id, self._context.words(request), {})
+        view = self._context.pages.view("verdict", verdict_id, self._context.reader(request), {})
         values = {
             "live": f"/live/verdict?id={quote(verdict_id, safe='')}",
             "sent": None,
@@ -111,12 +119,14 @@ class Forms:
         return response
 
     async def set_preferences(self, request: Request) -> Response:
-        """Remember a language or a theme in this browser."""
+        """Remember a language, a theme or a time zone in this browser."""
         response = RedirectResponse(local_path(request.query_params.get("back")), 303)
         if (language := request.query_params.get("lang")) in LANGUAGES:
             self._context.set_cookie(response, "vigil_lang", str(language), YEAR_S)
         if (theme := request.query_params.get("theme")) in ("light", "dark", "auto"):
             self._context.set_cookie(response, "vigil_theme", str(theme), YEAR_S)
+        if (zone := zone_called(request.query_params.get("zone", ""))) is not None:
+            self._context.set_cookie(response, ZONE_COOKIE, zone.key, YEAR_S)
         return response
 
 

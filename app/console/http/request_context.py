@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -11,12 +12,15 @@ from starlette.responses import HTMLResponse, Response
 from vigil.app.console.auth.authenticator import VISITOR_COOKIE, Authenticator, Person
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.views.pages import Pages, safe_json
+from vigil.app.console.views.reader import Reader, zone_called
 from vigil.app.console.views.text import WORDS, Words, choose
 from vigil.app.messages import LANGUAGES
 
 MAX_FORM_BYTES: Final = 64 * 1024
 """The largest form is a review, whose reason has at most 4,096 characters: encoded, 48 KiB."""
 YEAR_S: Final = 365 * 24 * 3600
+ZONE_COOKIE: Final = "vigil_zone"
+"""The time zone that a browser has, or that its person has chosen."""
 
 
 class RequestContext:
@@ -32,6 +36,14 @@ class RequestContext:
         """Return the words of the language that the person has chosen, or else that the browser prefers."""
         return WORDS[choose(request.cookies.get("vigil_lang"), request.headers.get("accept-language"))]
 
+    def reader(self, request: Request) -> Reader:
+        """Return the language and the time zone of who makes the request."""
+        return Reader(self.words(request), self._chosen_zone(request) or self.state.zone)
+
+    @staticmethod
+    def _chosen_zone(request: Request) -> ZoneInfo | None:
+        return zone_called(request.cookies.get(ZONE_COOKIE, ""))
+
     def html(self, request: Request, template: str, status: int = 200, /, **values: object) -> Response:
         """Return a page; `values` are passed to its template, and take precedence over what every page has."""
         visitor = request.cookies.get(VISITOR_COOKIE)
@@ -45,19 +57,23 @@ class RequestContext:
 
     def _common(self, request: Request, visitor: str) -> dict[str, Any]:
         """Return the values that the template around every page needs."""
-        words = self.words(request)
+        reader, chosen = self.reader(request), self._chosen_zone(request)
+        words = reader.words
         person: Person | None = request.scope.get("person")
         theme = request.cookies.get("vigil_theme")
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return {
             "t": words,
+            "zone": reader.zone,
+            "zone_is_chosen": chosen is not None,
+            "own_zone": self.state.zone.key,
             "person": person,
             "languages": LANGUAGES,
             "theme": theme if theme in ("light", "dark") else "auto",
             "here": here if request.method == "GET" else "/",
             "form_token": self.auth.form_token(visitor, person),
             "mode": self.auth.mode,
-            "state": self.state.data_status(words),
+            "state": self.state.data_status(reader),
             "now": self.state.now,
             "frozen": self.state.recorded,
             "script_words": safe_json(orjson.dumps(words.script())),

@@ -30,9 +30,9 @@ from vigil.app.console.http.request_context import RequestContext
 from vigil.app.console.http.security import SecurityMiddleware
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.console.views.pages import HERE, PARTS, link
+from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.text import WORDS
-from vigil.app.console.views.urgency import numbers
-from vigil.app.domain.rooms.risk import SEVERITIES
+from vigil.app.console.views.urgency import BANDS, numbers
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 
@@ -80,13 +80,13 @@ class ConsoleServer:
         """Show the live rooms."""
         state = self.context.state
         return self.context.html(
-            request, "wall.html", bands=SEVERITIES, counts=state.wall.counts, numbers=numbers(state.rulebook, state.now)
+            request, "wall.html", bands=BANDS, counts=state.wall.counts, numbers=numbers(state.rulebook, state.now)
         )
 
     def _page(self, kind: str) -> Handler:
         async def page(request: Request) -> Response:
             name = request.query_params.get("id", "")
-            view = self.context.pages.view(kind, name, self.context.words(request), request.query_params)
+            view = self.context.pages.view(kind, name, self.context.reader(request), request.query_params)
             if view is None:
                 return self.context.html(request, "unknown.html", 404, kind=kind, id=name)
             query = {key: value for key, value in request.query_params.items() if key in ("id", "span")}
@@ -116,7 +116,7 @@ class ConsoleServer:
 
     async def health_ready(self, request: Request) -> Response:
         """Answer 200 once the past has been read."""
-        status = self.context.state.data_status(WORDS["en"])
+        status = self.context.state.data_status(Reader(WORDS["en"], self.context.state.zone))
         return JSONResponse(status, 200 if self.context.state.ingest.caught_up else 503)
 
     async def http_error(self, request: Request, error: Exception) -> Response:

@@ -10,14 +10,16 @@ order relative to each other, and a message may come again.
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from vigil.app.console.ingest.bounded import Bounded
-from vigil.app.console.ingest.track import Track
+from vigil.app.console.ingest.track import Track, no_conditions
 from vigil.app.console.settings import ConsoleBounds
 from vigil.app.domain.registry import REGISTRY, Registry
+from vigil.app.domain.rooms.shown_conditions import ConditionsOf
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
 from vigil.topics.read_back import ForeignMessageError, read_back
 from vigil.topics.reviews import Review, decode_review
@@ -103,10 +105,16 @@ class SearchResult(NamedTuple):
 class ConsoleModel:
     """Everything that the pages show."""
 
-    def __init__(self, bounds: ConsoleBounds, max_gap_ms: int, registry: Registry = REGISTRY) -> None:
-        """`max_gap_ms`: frames further apart are a gap."""
+    def __init__(
+        self,
+        bounds: ConsoleBounds,
+        max_gap_ms: int,
+        registry: Registry = REGISTRY,
+        conditions_of: ConditionsOf = no_conditions,
+    ) -> None:
+        """`max_gap_ms`: frames further apart are a gap. `conditions_of`: which rules' conditions a frame satisfies."""
         self._bounds = bounds
-        self._max_gap_ms = max_gap_ms
+        self._new_track = partial(Track, bounds.timeline_ms, max_gap_ms, conditions_of)
         self._identities = {output.topic: output.identity for output in registry.replayed}
         self._decoders = {topic: msgspec.json.Decoder(registry.topics[topic].carries) for topic in self._identities}
         self.rooms: Bounded[str, RoomView] = Bounded(bounds.rooms)
@@ -167,7 +175,7 @@ class ConsoleModel:
         event = decode_room_event(_SOURCE_INDEX[topic], key, value)
         if event.at > wall_ms + MAX_AHEAD_MS:
             raise InvalidEvent("too far ahead")
-        track = self.tracks.touch(event.room_id, lambda: Track(self._bounds.timeline_ms, self._max_gap_ms))
+        track = self.tracks.touch(event.room_id, self._new_track)
         if track.ingest(event):
             self.changed.add(("room", event.room_id))
 
@@ -270,6 +278,8 @@ class ConsoleModel:
         if review not in known:
             self.reviews.put(review.verdict_id, (*known[-19:], review))
             self.fresh.append(review.verdict_id)
+            if (verdict := self.verdicts.get(review.verdict_id)) is not None:
+                self.dirty.add(verdict.room_id)
         self.changed |= {("verdict", review.verdict_id), ("host", review.host_id)}
 
     @property
@@ -284,6 +294,11 @@ class ConsoleModel:
         host_id = self.actions.get(verdict_id)
         host = self.hosts.get(host_id) if host_id is not None else None
         return host.actions.get(verdict_id) if host is not None else None
+
+    def is_decided(self, verdict_id: str) -> bool:
+        """True once a review stands, or the action was withdrawn."""
+        action = self.action(verdict_id)
+        return bool(self.reviews.get(verdict_id)) or (action is not None and action.status == "withdrawn")
 
     def verdicts_of(self, ids: Iterable[str]) -> list[Verdict]:
         """Those of the verdicts that the model has, latest first."""

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 from msgspec import Struct
 
 from vigil.app.domain.rooms.room import shows_reception
+from vigil.app.domain.rooms.shown_conditions import ConditionKey, ConditionsOf
 from vigil.topics.fields import Tier
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent, Stream
 
@@ -32,6 +33,8 @@ class FrameView(NamedTuple):
     black: bool
     activity: str | None
     labels: tuple[str, ...]
+    conditions: frozenset[ConditionKey] = frozenset()
+    """The rules whose condition it satisfies."""
 
 
 class Span(Struct):
@@ -63,14 +66,20 @@ class Said(NamedTuple):
 _at: Final = attrgetter("at")
 
 
+def no_conditions(frame: FrameStatus) -> frozenset[ConditionKey]:
+    """For tracks that nobody asks whether a condition continues."""
+    return frozenset()
+
+
 class Track:
     """One room's recent events, whatever the order in which the topics are read."""
 
-    __slots__ = ("_gap_ms", "_keep_ms", "entries", "first", "newest", "receptions", "spans")
+    __slots__ = ("_conditions_of", "_gap_ms", "_keep_ms", "entries", "first", "newest", "receptions", "spans")
 
-    def __init__(self, keep_ms: int, max_gap_ms: int) -> None:
+    def __init__(self, keep_ms: int, max_gap_ms: int, conditions_of: ConditionsOf = no_conditions) -> None:
         self._keep_ms = keep_ms
         self._gap_ms = max_gap_ms
+        self._conditions_of = conditions_of
         self.first: int | None = None
         """The `at` of the first event that was read."""
         self.newest = 0
@@ -99,7 +108,8 @@ class Track:
 
     def _frame(self, frame: FrameStatus) -> None:
         labels = tuple(label[:128] for label in frame.labels[:8])
-        look = FrameView(frame.stream, frame.face, frame.black, frame.activity, labels)
+        conditions = self._conditions_of(frame)
+        look = FrameView(frame.stream, frame.face, frame.black, frame.activity, labels, conditions)
         last = self.spans[-1] if self.spans else None
         if last is not None and frame.at <= last.until:
             return  # out of order: its neighbours show nearly the same
@@ -123,6 +133,18 @@ class Track:
                 end = span.until if gap else following
             if end >= since and span.since <= until:
                 yield span, end, gap
+
+    def continues(self, condition: ConditionKey, since: int, now: int) -> bool:
+        """True if every frame from `since` to now satisfies the condition, without a gap."""
+        later: Span | None = None
+        for span in reversed(self.spans):
+            end = now if later is None else later.since
+            if condition not in span.look.conditions or end - span.until > self._gap_ms:
+                return False
+            if span.since <= since:
+                return True
+            later = span
+        return later is not None
 
     def entries_between(self, since: int, until: int) -> list[Entered]:
         return _between(self.entries, since, until)

@@ -17,11 +17,33 @@ export function heard(message) {
   show(message.state);
 }
 
+// ---- the time zone: the browser's own, until somebody chooses another
+
+export const zone = document.body.dataset.zone;
+const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const choice = document.getElementById("zone-here");
+if (here && choice) {
+  const set = new URL(choice.href);
+  set.searchParams.set("zone", here);
+  choice.href = set;
+  choice.append(` (${here})`);
+  choice.parentElement.hidden = false;
+  // Once for each browser; where cookies are refused, the page stays as it is.
+  if (here !== zone && !document.body.dataset.zoneChosen && !sessionStorage.getItem("vigil-zone")) {
+    sessionStorage.setItem("vigil-zone", here);
+    location.replace(set);
+  }
+}
+
 const state = document.getElementById("state");
 function show({ level, text }) {
   if (state && state.textContent !== text) state.textContent = text;
   if (state) state.dataset.level = level;
 }
+
+const timeOfDay = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** The time of day of an event time, in the page's time zone. */
+export const clock = (at) => timeOfDay.format(at);
 
 /** Minutes and seconds left. */
 export function left(due) {

@@ -4,16 +4,20 @@ import { left, listen } from "./common.js";
 
 const parts = new Map([...document.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
 
+// A timeline that is wider than the screen opens at its newest end, and stays there while it grows.
+const isAtEnd = (drawing) => drawing.scrollLeft + drawing.clientWidth >= drawing.scrollWidth - 2;
+for (const drawing of document.querySelectorAll(".drawing")) drawing.scrollLeft = drawing.scrollWidth;
+
 listen(document.body.dataset.live, "page", (message) => {
   for (const [name, html] of Object.entries(message.parts)) {
     const part = parts.get(name);
     if (!part) continue;
     const focused = part.contains(document.activeElement) ? document.activeElement : null;
     const key = focused?.dataset.key, scroller = focused?.classList.contains("drawing");
-    const scrolled = part.querySelector(".drawing")?.scrollLeft;
+    const before = part.querySelector(".drawing"), scrolled = before?.scrollLeft, atEnd = before && isAtEnd(before);
     part.innerHTML = html; // made by the server's templates, which escape whatever came from events
     const drawing = part.querySelector(".drawing");
-    if (drawing && scrolled) drawing.scrollLeft = scrolled;
+    if (drawing) drawing.scrollLeft = atEnd ? drawing.scrollWidth : scrolled ?? 0;
     if (scroller) drawing?.focus({ preventScroll: true });
     else if (key) part.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
   }

@@ -1,10 +1,10 @@
 // The wall: the browser has every row and draws those in view, sorted by urgency. The order is not changed while the
 // pointer is over the list or somebody holds it: no row moves away from the pointer.
 
-import { left, listen, now, onKey, say } from "./common.js";
+import { clock, left, listen, now, onKey, say } from "./common.js";
 
 const HEIGHT = 31, BEYOND = 6, STILL_MS = 2000, SORT_MS = 250;
-const LEVELS = ["critical", "at-risk", "watch", "calm"];
+const LEVELS = ["critical", "violated", "at-risk", "watch", "calm"];
 
 const grid = document.getElementById("grid");
 const body = document.getElementById("rows");
@@ -77,6 +77,13 @@ function chip(level, text, due, since) {
   return [one, null];
 }
 
+function continuing(rule, violated) {
+  const [one] = chip("violated", `${say("rule." + rule)}: ${say("continuing")}`);
+  one.title = `${say("rule." + rule)}: ${say("continuing.since").replace("{time}", clock(violated))}`;
+  one.append(" ", element("b", "left", clock(violated)));
+  return one;
+}
+
 function fill(slot, row) {
   const { cells } = slot;
   slot.shown = row;
@@ -89,7 +96,10 @@ function fill(slot, row) {
   const add = (cell, [one, clock]) => { cell.append(one); if (clock) slot.clocks.push(clock); };
   cells.open.replaceChildren();
   const most = row.o.length <= room ? row.o.length : Math.max(1, room - 1);
-  for (const [rule, since, due, level] of row.o.slice(0, most)) add(cells.open, chip(LEVELS[level], say("rule." + rule), due, rule === "greeting-miss" ? null : since));
+  for (const [rule, since, due, level, violated] of row.o.slice(0, most)) {
+    if (violated) add(cells.open, [continuing(rule, violated), null]);
+    else add(cells.open, chip(LEVELS[level], say("rule." + rule), due, rule === "greeting-miss" ? null : since));
+  }
   if (most < row.o.length) cells.open.append(element("small", "more", "+" + (row.o.length - most)));
   cells.wait.replaceChildren();
   for (const [due, tier] of row.w) add(cells.wait, chip("tier", tier, due));
@@ -176,7 +186,7 @@ function item(one) {
   const room = link("room", one.r);
   room.tabIndex = 0;
   where.append(room);
-  const steps = element("span", "steps", one.t.map((step) => say("step." + step)).join(say("comma")) + (one.c > 1 ? ` (${one.c})` : ""));
+  const steps = element("span", "steps", one.t.map((step) => (one.q.includes(step) ? one.q : [step]).map((each) => say("step." + each)).join(say("or"))).join(say("comma")) + (one.c > 1 ? ` (${one.c})` : ""));
   entry.append(what, when, where, steps);
   if (one.j && one.j !== one.u) entry.insertBefore(element("bdi", "label", one.j), when);
   if (one.d) entry.append(element("span", "reviewed " + one.d, say("reviewed." + one.d)));
@@ -235,7 +245,7 @@ function show(chosen) {
 }
 for (const button of bands) button.addEventListener("click", () => show(button.dataset.band));
 onKey("0", () => show(""));
-for (const index of [0, 1, 2, 3]) onKey(String(index + 1), () => show(String(index)));
+for (const index of LEVELS.keys()) onKey(String(index + 1), () => show(String(index)));
 
 search.addEventListener("input", () => {
   wanted = search.value.trim().toLowerCase();

@@ -8,16 +8,17 @@ from typing import Any, Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.ingest.model import RoomView
 from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import cents, dollars, outlook
-from vigil.app.console.views.canvas import Window, clock, length
+from vigil.app.console.views.canvas import Window, length
 from vigil.app.console.views.ladders import banned_until, ladders
-from vigil.app.console.views.text import Words
+from vigil.app.console.views.reader import Reader, offset
 from vigil.app.console.views.timeline import draw
 from vigil.app.console.views.urgency import stands
 from vigil.app.domain.rooms.risk import SEVERITIES, Severity, severity
@@ -83,13 +84,12 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        zone = state.zone
         filters: dict[str, Callable[..., Any]] = {
             "visible": visible,
             "prose": lambda text: "\n".join(map(visible, text.split("\n"))),
-            "clock": lambda at: clock(at, zone),
-            "stamp": lambda at: _zoned(at, zone, "%Y-%m-%d %H:%M:%S"),
-            "day": lambda at: _zoned(at, zone, "%Y-%m-%d"),
+            "clock": _for_reader("%H:%M:%S"),
+            "stamp": _for_reader("%Y-%m-%d %H:%M:%S"),
+            "day": _for_reader("%Y-%m-%d"),
             "iso": lambda at: datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds"),
             "span": length,
             "percent": lambda share: "100 %" if share == 1 else f"{share * 100:.1f} %",
@@ -97,8 +97,8 @@ class Pages:
             "thousands": lambda number: f"{number:,}",
         }
         self._templates.filters.update(filters)
-        self._templates.globals |= {"link": link, "zone": zone.key, "spans": SPANS}
-        self._views: dict[str, Callable[[str, Words, Mapping[str, str]], View | None]] = {
+        self._templates.globals |= {"link": link, "spans": SPANS, "offset": offset}
+        self._views: dict[str, Callable[[str, Reader, Mapping[str, str]], View | None]] = {
             "room": self._room,
             "host": self._host,
             "supplier": self._supplier,
@@ -109,11 +109,11 @@ class Pages:
         """Return a template filled with values; every text is escaped."""
         return self._templates.get_template(template).render(values)
 
-    def view(self, kind: str, name: str, words: Words, query: Mapping[str, str]) -> View | None:
+    def view(self, kind: str, name: str, reader: Reader, query: Mapping[str, str]) -> View | None:
         """Return the values of the page of this kind about an id; None where nothing was read about it."""
-        view = self._views[kind](name, words, query)
+        view = self._views[kind](name, reader, query)
         if view is not None:
-            view |= {"t": words, "now": self._state.now, "frozen": self._state.recorded}
+            view |= {"t": reader.words, "zone": reader.zone, "now": self._state.now, "frozen": self._state.recorded}
         return view
 
     def parts(self, kind: str, view: View) -> dict[str, str]:
@@ -122,14 +122,14 @@ class Pages:
 
     # ---- rooms ------------------------------------------------------------------------------------------------
 
-    def _room(self, room_id: str, words: Words, query: Mapping[str, str]) -> View | None:
+    def _room(self, room_id: str, reader: Reader, query: Mapping[str, str]) -> View | None:
         model, now = self._state.model, self._state.now
         room, track = model.rooms.get(room_id), model.tracks.get(room_id)
         if room is None:
             return None
         span = span_of(query.get("span"))
         verdicts = model.verdicts_of(room.verdicts)
-        window = self._window(room, track, span, words)
+        window = self._window(room, track, span, reader)
         inside = [one for one in verdicts if one.at >= window.since and one.since <= window.until]
         return {
             "room": room,
@@ -137,6 +137,7 @@ class Pages:
             "ended": _has_ended(room),
             "span": span,
             "conditions": self._conditions(room, now),
+            "continuing": self._continuing(room, now),
             "greeting_at_risk": [one for one in room.risks.values() if one.rule == GREETING],
             "waiting": _waiting(room, now),
             "verdicts": [self._verdict_row(verdict) for verdict in verdicts[:MAX_VERDICTS]],
@@ -145,7 +146,7 @@ class Pages:
             "happened": _events(room, verdicts),
         }
 
-    def _window(self, room: RoomView, track: Track | None, span: int, words: Words) -> Window:
+    def _window(self, room: RoomView, track: Track | None, span: int, reader: Reader) -> Window:
         """The `span` minutes that a room's timeline shows."""
         now, span_ms = self._state.now, span * 60_000
         newest = max(room.latest_at, track.newest if track is not None else 0)
@@ -153,7 +154,7 @@ class Pages:
         # A room that has ended is shown as it was at its end.
         edge = min(newest, now) if ended or self._state.recorded else now
         ahead = 0 if ended else span_ms // AHEAD_SHARE
-        return Window(edge - span_ms + ahead, edge + ahead, now, self._state.zone, words)
+        return Window(edge - span_ms + ahead, edge + ahead, now, reader.zone, reader.words)
 
     def _conditions(self, room: RoomView, now: int) -> list[tuple[OpenCondition, str]]:
         """The open conditions, the next due first, each with its severity."""
@@ -161,6 +162,10 @@ class Pages:
             return []
         opened = sorted((one for one in room.status.open if stands(one.due, now)), key=lambda one: one.due)
         return [(one, SEVERITIES[self._severity(room, one, now)]) for one in opened]
+
+    def _continuing(self, room: RoomView, now: int) -> list[Verdict]:
+        """The violations whose condition still continues, the latest first."""
+        return [one.verdict for one in self._state.wall.violations(room, now) if one.continues]
 
     def _severity(self, room: RoomView, one: OpenCondition, now: int) -> Severity:
         return severity(self._state.rulebook, one.since, one.due, now, (one.rule, one.since) in room.risks)
@@ -175,7 +180,7 @@ class Pages:
 
     # ---- verdicts ---------------------------------------------------------------------------------------------
 
-    def _verdict(self, verdict_id: str, words: Words, query: Mapping[str, str]) -> View | None:
+    def _verdict(self, verdict_id: str, reader: Reader, query: Mapping[str, str]) -> View | None:
         model, now = self._state.model, self._state.now
         verdict = model.verdicts.get(verdict_id)
         if verdict is None:
@@ -183,7 +188,7 @@ class Pages:
         room = model.rooms.get(verdict.room_id)
         times = [verdict.since, verdict.at, *(one.at for one in verdict.evidence)]
         pad = max(AROUND_MS, (max(times) - min(times)) // 6)
-        window = Window(min(times) - pad, max(times) + pad, now, self._state.zone, words)
+        window = Window(min(times) - pad, max(times) + pad, now, reader.zone, reader.words)
         return {
             "verdict": verdict,
             "says": self._state.rulebook.description_of(verdict.rule, verdict.rulebook),
@@ -194,7 +199,7 @@ class Pages:
 
     # ---- hosts ------------------------------------------------------------------------------------------------
 
-    def _host(self, host_id: str, words: Words, query: Mapping[str, str]) -> View | None:
+    def _host(self, host_id: str, reader: Reader, query: Mapping[str, str]) -> View | None:
         model, now = self._state.model, self._state.now
         host = model.hosts.get(host_id)
         if host is None:
@@ -214,7 +219,7 @@ class Pages:
 
     # ---- suppliers --------------------------------------------------------------------------------------------
 
-    def _supplier(self, supplier_id: str, words: Words, query: Mapping[str, str]) -> View | None:
+    def _supplier(self, supplier_id: str, reader: Reader, query: Mapping[str, str]) -> View | None:
         model = self._state.model
         supplier = model.suppliers.get(supplier_id)
         if supplier is None:
@@ -260,8 +265,15 @@ def _newest_first(action: Action) -> tuple[int, str]:
     return -action.at, action.action_id
 
 
-def _zoned(at: int, zone: ZoneInfo, pattern: str) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).strftime(pattern)
+def _for_reader(pattern: str) -> Callable[[Context, int], str]:
+    """Return a filter that shows an event time in the reader's time zone."""
+
+    @pass_context
+    def shown(context: Context, at: int) -> str:
+        zone: ZoneInfo = context["zone"]
+        return datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).strftime(pattern)
+
+    return shown
 
 
 def safe_json(text: bytes) -> Markup:

@@ -14,6 +14,8 @@ SCRIPT_WORDS: Final = (
     "verdicts.none",
     "comma",
     "stream.lost",
+    "or",
+    "continuing",
 )
 """What the scripts need besides the names of rules, bands, steps and streams."""
 
@@ -86,6 +88,7 @@ class Words:
         codes = CATALOGUES[self.language].codes()
         names = [code for code in codes if code.startswith(SCRIPT_PREFIXES) and not code.endswith(".say")]
         words = {code: self(code) for code in (*names, *SCRIPT_WORDS)}
+        words["continuing.since"] = self("continuing.since", time="{time}")
         return words | {f"rule.{rule}": name for rule, name in self.rules().items()}
 
 

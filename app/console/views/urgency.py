@@ -2,14 +2,17 @@
 
     critical   a condition with no more time left than the shortest rule that warns, or buyers waiting whose misses
                would be a violation
+    violated   a violation that nobody has reviewed; its condition may continue
     at-risk    a condition that was warned of, misses that were, or a high-tier buyer who is about to be missed
     watch      another open condition, a high-tier buyer waiting, no signal, disconnected
     calm       everything else
 
-Within a severity, what falls due first comes first. The severities of conditions are the domain's (rooms/risk.py).
+Within a band, what falls due first comes first, and of violations those that continue, then the oldest. The severities
+of conditions are the domain's (rooms/risk.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 from vigil.app.console.ingest.model import RoomView
@@ -18,7 +21,6 @@ from vigil.app.domain.rooms.risk import (
     CALM,
     CRITICAL,
     WATCH,
-    Severity,
     critical_at,
     greeting_limits,
     misses_left,
@@ -28,15 +30,38 @@ from vigil.app.domain.rooms.risk import (
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.topics.fields import HIGH_QUALITY
-from vigil.topics.verdicts import Notice, RoomStatus, WaitingEntry
+from vigil.topics.verdicts import Notice, RoomStatus, Verdict, WaitingEntry
 
 LAST_SECONDS_MS: Final = 5_000
 """A high-tier buyer with no more time than this is about to be missed: enough for a moderator to call the host."""
 OVERDUE_MS: Final = 5_000
 """A condition that was due longer ago than this, without a verdict, has ended: verdicts come about two seconds late."""
 WAITING_OVERDUE_MS: Final = 1_000
+CONTINUING_FIRST_MS: Final = 366 * 86_400_000
+"""Puts violations that continue before all others."""
 MAX_TIME: Final = 1 << 53
 """Later than any time, and still a whole number in JavaScript."""
+
+
+class Band(IntEnum):
+    """How urgent a room is; the smaller, the more urgent."""
+
+    CRITICAL = 0
+    VIOLATED = 1
+    AT_RISK = 2
+    WATCH = 3
+    CALM = 4
+
+
+BANDS: Final = ("critical", "violated", "at-risk", "watch", "calm")
+"""The name of each band, as pages and scripts know it."""
+
+_BAND_OF: Final = {
+    CRITICAL: Band.CRITICAL,
+    AT_RISK: Band.AT_RISK,
+    WATCH: Band.WATCH,
+    CALM: Band.CALM,
+}
 
 
 class ShownCondition(NamedTuple):
@@ -45,14 +70,24 @@ class ShownCondition(NamedTuple):
     rule: str
     since: int
     due: int | None
-    severity: Severity
+    band: Band
+    violated_at: int | None = None
+    """When it became a violation, if it has and still continues."""
+
+
+class OpenViolation(NamedTuple):
+    """A verdict that nobody has reviewed."""
+
+    verdict: Verdict
+    continues: bool
+    """True if the room still shows what was judged."""
 
 
 class Urgency:
     """The urgency of one room at one time."""
 
-    def __init__(self, room: RoomView, rulebook: Rulebook, now: int) -> None:
-        self.severity = CALM
+    def __init__(self, room: RoomView, rulebook: Rulebook, now: int, violations: Sequence[OpenViolation] = ()) -> None:
+        self.band = Band.CALM
         self.due = MAX_TIME
         """When the most urgent thing falls due."""
         self.revisit = MAX_TIME
@@ -71,11 +106,18 @@ class Urgency:
         self._risks(risks, waiting, room)
         self._high_tier(waiting)
         self._signal(room)
-        self.conditions.sort(key=lambda one: (one.severity, one.due or 0))
+        self._violations(violations)
+        self.conditions.sort(key=lambda one: (one.band, one.due or 0))
 
-    def _consider(self, level: Severity, due: int) -> None:
-        if (level, due) < (self.severity, self.due):
-            self.severity, self.due = level, due
+    def _consider(self, band: Band, due: int) -> None:
+        if (band, due) < (self.band, self.due):
+            self.band, self.due = band, due
+
+    def _violations(self, violations: Sequence[OpenViolation]) -> None:
+        for verdict, continues in violations:
+            self._consider(Band.VIOLATED, verdict.at - CONTINUING_FIRST_MS if continues else verdict.at)
+            if continues:
+                self.conditions.append(ShownCondition(verdict.rule, verdict.since, None, Band.VIOLATED, verdict.at))
 
     def _open_conditions(self, status: RoomStatus, risks: Mapping[tuple[str, int], Notice]) -> None:
         for one in status.open:
@@ -83,9 +125,9 @@ class Urgency:
                 self._condition(one.rule, one.since, one.due, (one.rule, one.since) in risks)
 
     def _condition(self, rule: str, since: int, due: int, warned: bool) -> None:
-        level = severity(self._rulebook, since, due, self._now, warned)
-        self._consider(level, due)
-        self.conditions.append(ShownCondition(rule, since, due, level))
+        band = _BAND_OF[severity(self._rulebook, since, due, self._now, warned)]
+        self._consider(band, due)
+        self.conditions.append(ShownCondition(rule, since, due, band))
         critical = critical_at(self._rulebook, since, due)
         self.revisit = min(self.revisit, critical if self._now < critical else due + OVERDUE_MS)
 
@@ -103,22 +145,22 @@ class Urgency:
         needed = misses_left(self._rulebook, since, sum(at >= since for _, at in room.missed))
         dues = sorted(one.due for one in waiting)
         due = dues[needed - 1] if len(dues) >= needed else None
-        level = AT_RISK if due is None else CRITICAL
-        self._consider(level, MAX_TIME - 1 if due is None else due)
-        self.conditions.append(ShownCondition(GREETING, since, due, level))
+        band = Band.AT_RISK if due is None else Band.CRITICAL
+        self._consider(band, MAX_TIME - 1 if due is None else due)
+        self.conditions.append(ShownCondition(GREETING, since, due, band))
 
     def _high_tier(self, waiting: list[WaitingEntry]) -> None:
         self.high_tier = sorted((one.due, one.buyer_tier) for one in waiting if one.buyer_tier in HIGH_QUALITY)
         for due, _ in self.high_tier:
             last_seconds = due - LAST_SECONDS_MS
-            self._consider(WATCH if self._now < last_seconds else AT_RISK, due)
+            self._consider(Band.WATCH if self._now < last_seconds else Band.AT_RISK, due)
             self.revisit = min(self.revisit, last_seconds if self._now < last_seconds else due + WAITING_OVERDUE_MS)
 
     def _signal(self, room: RoomView) -> None:
         if room.lost_since is not None:
-            self._consider(WATCH, room.lost_since)
+            self._consider(Band.WATCH, room.lost_since)
         elif room.status is not None and room.status.stream == "disconnected":
-            self._consider(WATCH, MAX_TIME - 1)
+            self._consider(Band.WATCH, MAX_TIME - 1)
 
 
 def stands(due: int | None, now: int) -> bool:
@@ -127,7 +169,7 @@ def stands(due: int | None, now: int) -> bool:
 
 
 def numbers(rulebook: Rulebook, at: int) -> dict[str, object]:
-    """The rulebook's numbers in the descriptions of the severities."""
+    """The rulebook's numbers in the descriptions of the bands."""
     rooms = room_limits(rulebook, at)
     return {
         "seconds": rooms.at_risk_from_s,

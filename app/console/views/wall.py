@@ -1,4 +1,6 @@
-"""The wall of live rooms: a row a room, ordered by urgency (urgency.py), and the latest verdicts.
+"""The wall: a row for each live room, and for each room with a violation that nobody has reviewed; the latest verdicts.
+
+Rows are ordered by urgency (urgency.py).
 
 Counts that change all the time make a row change at most every SLOW_MS, so that browsers get few changes.
 """
@@ -10,14 +12,13 @@ import orjson
 
 from vigil.app.console.ingest.model import ConsoleModel, RoomView
 from vigil.app.console.views.changes import Changes
-from vigil.app.console.views.urgency import MAX_TIME, Urgency
-from vigil.app.domain.rooms.risk import SEVERITIES
+from vigil.app.console.views.urgency import BANDS, MAX_TIME, OpenViolation, Urgency
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.topics.verdicts import Verdict
 
 SLOW_MS: Final = 10_000
 FORGET_MS: Final = 24 * 3_600_000
-"""A room without any message for longer than this is not shown: Vigil forgets it then, too."""
+"""A room without any message, and a violation, is not shown for longer than this: Vigil forgets rooms then, too."""
 LATEST: Final = 100
 """How many verdicts the wall lists."""
 SHOWN_CONDITIONS: Final = 6
@@ -32,8 +33,8 @@ class Wall:
         self._rulebook = rulebook
         self.rows = Changes()
         self.verdicts = Changes()
-        self.counts: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
-        self._severities: dict[str, int] = {}
+        self.counts: dict[str, int] = dict.fromkeys(BANDS, 0)
+        self._bands: dict[str, int] = {}
         self._revisit: dict[str, int] = {}
         """When a row looks different though nothing is read."""
         self._slow: dict[str, tuple[int, list[int]]] = {}
@@ -43,35 +44,50 @@ class Wall:
     def refresh(self, now: int) -> None:
         """Make the rows that have changed since the last call, by what was read or by the passing of time."""
         due = {room_id for room_id, at in self._revisit.items() if at <= now}
-        gone = [room_id for room_id in self._severities if room_id not in self._model.rooms]
+        gone = [room_id for room_id in self._bands if room_id not in self._model.rooms]
         for room_id in [*(self._model.dirty | due), *gone]:
             self._refresh_row(room_id, now)
         self._model.dirty.clear()
-        counts = dict.fromkeys(SEVERITIES, 0)
-        for level in self._severities.values():
-            counts[SEVERITIES[level]] += 1
+        counts = dict.fromkeys(BANDS, 0)
+        for band in self._bands.values():
+            counts[BANDS[band]] += 1
         self.counts = counts
         self._refresh_verdicts()
 
     def _refresh_row(self, room_id: str, now: int) -> None:
         room = self._model.rooms.get(room_id)
-        if room is not None and on_air(room, now):
-            self.rows.put(room_id, orjson.dumps(self._row(room, now)))
-            return
-        self._severities.pop(room_id, None)
+        if room is not None:
+            violations = self.violations(room, now)
+            if violations or on_air(room, now):
+                self.rows.put(room_id, orjson.dumps(self._row(room, now, violations)))
+                return
+        self._bands.pop(room_id, None)
         self._revisit.pop(room_id, None)
         self._slow.pop(room_id, None)
         self.rows.put(room_id, None)
 
-    def _row(self, room: RoomView, now: int) -> dict[str, Any]:
-        urgency = Urgency(room, self._rulebook, now)
-        self._severities[room.room_id] = urgency.severity
+    def violations(self, room: RoomView, now: int) -> list[OpenViolation]:
+        """The room's violations that nobody has reviewed, the latest first."""
+        track = self._model.tracks.get(room.room_id)
+        found = []
+        for verdict_id in reversed(room.verdicts):
+            verdict = self._model.verdicts.get(verdict_id)
+            if verdict is None or self._model.is_decided(verdict_id) or verdict.at < now - FORGET_MS:
+                continue
+            condition = (verdict.rule, verdict.subject)
+            continues = not room.ended and track is not None and track.continues(condition, verdict.at, now)
+            found.append(OpenViolation(verdict, continues))
+        return found
+
+    def _row(self, room: RoomView, now: int, violations: list[OpenViolation]) -> dict[str, Any]:
+        urgency = Urgency(room, self._rulebook, now, violations)
+        self._bands[room.room_id] = urgency.band
         counts, slow_until = self._counts(room, now)
         self._revisit[room.room_id] = max(min(urgency.revisit, slow_until), now + 1)
         return {
             "r": room.room_id,
             "h": room.host_id,
-            "b": urgency.severity,
+            "b": urgency.band,
             "k": urgency.due,
             "s": room.status.stream if room.status else None,
             "l": room.lost_since,
@@ -132,6 +148,7 @@ class Wall:
             "a": verdict.at,
             "c": action.count if action else None,
             "t": list(action.steps) if action else [],
+            "q": list(action.choice) if action and isinstance(action.choice, tuple | list) else [],
             "x": action is not None and action.status == "withdrawn",
             "d": reviews[-1].decision if reviews else None,
         }
