@@ -12,14 +12,14 @@ from vigil.app.console.settings import ConsoleBounds
 from vigil.app.console.views.changes import Changes, array
 from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.text import WORDS
-from vigil.app.console.views.urgency import Band
+from vigil.app.console.views.urgency import UrgencyBand
 from vigil.app.kafka.settings import Settings
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import FrameStatus
 from vigil.topics.verdicts import CommentCounts, OpenCondition, RoomStatus, WaitingEntry
 
 S = 1000
-CRITICAL, VIOLATED, AT_RISK, WATCH, CALM = Band
+CRITICAL, VIOLATED, AT_RISK, WATCH, CALM = UrgencyBand
 
 
 def status(

@@ -43,7 +43,7 @@ MAX_TIME: Final = 1 << 53
 """Later than any time, and still a whole number in JavaScript."""
 
 
-class Band(IntEnum):
+class UrgencyBand(IntEnum):
     """How urgent a room is; the smaller, the more urgent."""
 
     CRITICAL = 0
@@ -57,10 +57,10 @@ BANDS: Final = ("critical", "violated", "at-risk", "watch", "calm")
 """The name of each band, as pages and scripts know it."""
 
 _BAND_OF: Final = {
-    CRITICAL: Band.CRITICAL,
-    AT_RISK: Band.AT_RISK,
-    WATCH: Band.WATCH,
-    CALM: Band.CALM,
+    CRITICAL: UrgencyBand.CRITICAL,
+    AT_RISK: UrgencyBand.AT_RISK,
+    WATCH: UrgencyBand.WATCH,
+    CALM: UrgencyBand.CALM,
 }
 
 
@@ -70,7 +70,7 @@ class ShownCondition(NamedTuple):
     rule: str
     since: int
     due: int | None
-    band: Band
+    band: UrgencyBand
     violated_at: int | None = None
     """When it became a violation, if it has and still continues."""
 
@@ -87,7 +87,7 @@ class Urgency:
     """The urgency of one room at one time."""
 
     def __init__(self, room: RoomView, rulebook: Rulebook, now: int, violations: Sequence[OpenViolation] = ()) -> None:
-        self.band = Band.CALM
+        self.band = UrgencyBand.CALM
         self.due = MAX_TIME
         """When the most urgent thing falls due."""
         self.revisit = MAX_TIME
@@ -109,15 +109,17 @@ class Urgency:
         self._violations(violations)
         self.conditions.sort(key=lambda one: (one.band, one.due or 0))
 
-    def _consider(self, band: Band, due: int) -> None:
+    def _consider(self, band: UrgencyBand, due: int) -> None:
         if (band, due) < (self.band, self.due):
             self.band, self.due = band, due
 
     def _violations(self, violations: Sequence[OpenViolation]) -> None:
         for verdict, continues in violations:
-            self._consider(Band.VIOLATED, verdict.at - CONTINUING_FIRST_MS if continues else verdict.at)
+            self._consider(UrgencyBand.VIOLATED, verdict.at - CONTINUING_FIRST_MS if continues else verdict.at)
             if continues:
-                self.conditions.append(ShownCondition(verdict.rule, verdict.since, None, Band.VIOLATED, verdict.at))
+                self.conditions.append(
+                    ShownCondition(verdict.rule, verdict.since, None, UrgencyBand.VIOLATED, verdict.at)
+                )
 
     def _open_conditions(self, status: RoomStatus, risks: Mapping[tuple[str, int], Notice]) -> None:
         for one in status.open:
@@ -145,7 +147,7 @@ class Urgency:
         needed = misses_left(self._rulebook, since, sum(at >= since for _, at in room.missed))
         dues = sorted(one.due for one in waiting)
         due = dues[needed - 1] if len(dues) >= needed else None
-        band = Band.AT_RISK if due is None else Band.CRITICAL
+        band = UrgencyBand.AT_RISK if due is None else UrgencyBand.CRITICAL
         self._consider(band, MAX_TIME - 1 if due is None else due)
         self.conditions.append(ShownCondition(GREETING, since, due, band))
 
@@ -153,14 +155,14 @@ class Urgency:
         self.high_tier = sorted((one.due, one.buyer_tier) for one in waiting if one.buyer_tier in HIGH_QUALITY)
         for due, _ in self.high_tier:
             last_seconds = due - LAST_SECONDS_MS
-            self._consider(Band.WATCH if self._now < last_seconds else Band.AT_RISK, due)
+            self._consider(UrgencyBand.WATCH if self._now < last_seconds else UrgencyBand.AT_RISK, due)
             self.revisit = min(self.revisit, last_seconds if self._now < last_seconds else due + WAITING_OVERDUE_MS)
 
     def _signal(self, room: RoomView) -> None:
         if room.lost_since is not None:
-            self._consider(Band.WATCH, room.lost_since)
+            self._consider(UrgencyBand.WATCH, room.lost_since)
         elif room.status is not None and room.status.stream == "disconnected":
-            self._consider(Band.WATCH, MAX_TIME - 1)
+            self._consider(UrgencyBand.WATCH, MAX_TIME - 1)
 
 
 def stands(due: int | None, now: int) -> bool:
