@@ -100,7 +100,7 @@ class ShardInput(ABC, Generic[E]):
             if drop_late and (at < before - lateness or at < watermark):
                 detail = f"at {at} is {max(before - lateness, watermark) - at} ms below the clock"
                 reader.reject(source_index, record, "late", detail, watermark, wall)
-                watermark = buffered_from = self._tell_late(key, event)
+                watermark = buffered_from = self._note_late(key, event)
                 continue
             dedup_key = dedup_key_of(event)
             if dedup_key is not None and not self._register(dedup_key, key, event):
@@ -114,8 +114,8 @@ class ShardInput(ABC, Generic[E]):
         self.collector.count(self._events_counter[source_index], len(records))
         return any_event
 
-    def _tell_late(self, key: str, event: E) -> int:
-        """Judge what is due by now, and tell the event's key that it came too late; return the watermark."""
+    def _note_late(self, key: str, event: E) -> int:
+        """Judge what is due by now, and let the key of a late event take note of it; return the watermark."""
         if self._clock is not None:
             self.advance_watermark(self._clock())
         self.states.on_late(key, event, self.watermark)

@@ -52,7 +52,7 @@ def test_a_rejected_record_does_not_advance_its_source() -> None:
     assert life.rejected() == [(1, "malformed", 900), (2, "malformed", 900)]
 
 
-def test_a_key_is_told_of_a_late_event_with_the_watermark_at_its_arrival() -> None:
+def test_a_key_gets_a_late_event_with_the_watermark_at_its_arrival() -> None:
     life = Life(toy := Recording())
     life.shard.ingest(ENTRY, at(1000))
     life.shard.advance_watermark(2500)
@@ -62,7 +62,7 @@ def test_a_key_is_told_of_a_late_event_with_the_watermark_at_its_arrival() -> No
     assert [output.topic for output in life.sent] == ["dead-letter", "contested"]
 
 
-def test_a_late_event_of_a_key_that_does_not_exist_is_told_to_nobody() -> None:
+def test_a_late_event_of_a_key_that_does_not_exist_calls_nothing() -> None:
     life = Life(toy := Recording())
     life.shard.advance_watermark(2500)
     life.shard.ingest(ENTRY, at(2000))
@@ -71,21 +71,21 @@ def test_a_late_event_of_a_key_that_does_not_exist_is_told_to_nobody() -> None:
     assert life.rejected() == [(0, "late", 2500)]
 
 
-def test_a_key_is_told_of_a_late_event_once_however_often_its_record_is_read_again() -> None:
+def test_a_key_gets_a_late_event_once_however_often_its_record_is_read_again() -> None:
     life = Life(toy := Recording())
     life.shard.ingest(ENTRY, at(1000))
     life.shard.advance_watermark(1100)
     story = at(3000, 2000, 1050, first=1)
     life.shard.ingest(ENTRY, story)
     life.checkpoint()
-    told = [("late", 2000, 1100), ("late", 1050, 1100)]
-    assert toy.calls == [(1000, "1000"), *told]
+    late = [("late", 2000, 1100), ("late", 1050, 1100)]
+    assert toy.calls == [(1000, "1000"), *late]
     life.restart()
     life.shard.ingest(ENTRY, story)
-    assert toy.calls == [(1000, "1000"), *told]
+    assert toy.calls == [(1000, "1000"), *late]
 
 
-def test_what_is_due_is_judged_before_a_key_is_told_of_a_late_event() -> None:
+def test_what_is_due_is_judged_before_a_key_gets_a_late_event() -> None:
     toy = Recording()
     shard = make_shard(toy, LATENESS, clock=lambda: 2900)
     shard.ingest(ENTRY, [*at(1000, 3000), *at(2000, first=2)])

@@ -109,7 +109,7 @@ def lag(offsets: Mapping[TopicPartition, Offsets], members: int) -> Check:
 
 
 def lost(offsets: Mapping[TopicPartition, Offsets]) -> list[Check]:
-    """Logs that do not go on where the group has stopped reading: made anew, cut short, or deleted by retention."""
+    """Logs that do not continue where the group stopped reading: created again, truncated, or deleted by retention."""
     shorter = [
         f"{tp.topic}, partition {tp.partition}: read to offset {each.committed:,}, the log ends at {each.end:,}"
         for tp, each in sorted(offsets.items())
@@ -126,10 +126,10 @@ def lost(offsets: Mapping[TopicPartition, Offsets]) -> list[Check]:
             Check(
                 "sources",
                 "fail",
-                f"logs are shorter than what was read of them: the topics were made anew or cut short\n"
+                f"logs are shorter than what was read of them: the topics were created again or truncated\n"
                 f"{first_few(shorter)}",
-                "start the workers: they read a topic made anew from its beginning, and one cut short from its end; "
-                "judge what is missing from a recording",
+                "start the workers: they read a topic that was created again from its beginning, and a truncated one "
+                "from its end; judge what is missing from a recording",
             )
         )
     if deleted:
