@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 from typing import Final
 
 import click
@@ -13,6 +14,7 @@ from vigil.app.kafka.settings import Settings
 from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs
 from vigil.app.runtime.doctor.check import Check
 from vigil.app.runtime.doctor.examine import examine
+from vigil.app.runtime.doctor.producers.sample import LAST, examine_producers
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -23,24 +25,39 @@ _LINES: Final = 4
 @click.command(short_help="Check everything that workers need.")
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
-def doctor(settings: Settings, as_json: bool) -> None:
+@click.option("--producers", is_flag=True, help="Check what producers write, by the ends of the input topics.")
+@click.option(
+    "--last",
+    type=click.IntRange(1, 1_000_000),
+    default=LAST,
+    show_default=True,
+    metavar="N",
+    help="With --producers: how many messages of each partition are read.",
+)
+def doctor(settings: Settings, as_json: bool, producers: bool, last: int) -> None:
     """Check what workers need: rulebook, broker, topics, consumer group, lag, state, clocks, dead letters.
+
+    With --producers, check what producers write: partitions, clocks, order and lateness, frames, labels, fields.
+
+    \b
+    vigil doctor
+    vigil doctor --producers --last 20000 --json
 
     It changes nothing and joins no group, and may run while workers do. Each line is ok, warn or fail, with a remedy.
     Exits with status 1 if a check failed.
     """
     silence_kafka_logs()
-    checks = asyncio.run(_all(settings, as_json))
+    checks = asyncio.run(_all(examine_producers(settings, last) if producers else examine(settings), as_json))
     if as_json:
         click.echo(json.dumps([check._asdict() for check in checks], indent=2))
     if any(check.level == "fail" for check in checks):
         sys.exit(1)
 
 
-async def _all(settings: Settings, quiet: bool) -> list[Check]:
+async def _all(found: AsyncIterator[Check], quiet: bool) -> list[Check]:
     checks = []
     screen = console()
-    async for check in examine(settings):
+    async for check in found:
         checks.append(check)
         if quiet:
             continue

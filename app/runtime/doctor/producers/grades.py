@@ -1,0 +1,173 @@
+"""Grades the measures of one topic: what its producers must change, with the recommended numbers."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from vigil.app.runtime.doctor.check import Check, CheckLevel, counted, span
+from vigil.app.runtime.doctor.producers.measures import Names, Times, TopicMeasures, rank
+from vigil.topics.rooms import ROOM_TOPICS
+
+MAX_AHEAD_MS: Final = 60_000
+"""By how much an event may be ahead before it is rejected."""
+
+AHEAD_MS: Final = 1_000
+"""By how much the usual event may be ahead of its time of writing: two clocks never agree."""
+
+BEHIND_MS: Final = 60_000
+"""By how much the usual event may be behind its time of writing."""
+
+QUARTER_MS: Final = 15 * 60_000
+
+ZONE_MS: Final = 90_000
+"""How far an offset may be from a whole number of quarter hours to count as a time zone's."""
+
+FARTHEST_ZONE_MS: Final = 14 * 3_600_000
+
+ROUNDED_MS: Final = 500
+"""Recommended allowances are multiples of it."""
+
+FEW: Final = 20
+"""With fewer events than this, nothing is recommended."""
+
+FRAME_MS: Final = (500, 2000)
+"""Usual times between two frames of a room: one a second is asked for."""
+
+MURMUR2_REMEDY: Final = (
+    "place keys by murmur2: librdkafka and its bindings need partitioner=murmur2_random; docs/producers.md has the "
+    "setting of each client"
+)
+
+
+class Expected:
+    """What the settings ask of producers."""
+
+    def __init__(self, partitioner: str, allowed_ms: int, max_frame_gap_ms: int, live: bool) -> None:
+        """`allowed_ms`: the allowed lateness of the topic; `live`: event times are compared with the clock."""
+        self.partitioner = partitioner
+        self.allowed_ms = allowed_ms
+        self.max_frame_gap_ms = max_frame_gap_ms
+        self.live = live
+
+
+def grade(measures: TopicMeasures, expected: Expected) -> list[Check]:
+    """Return a check of each kind that the topic's messages say something about."""
+    if not measures.messages:
+        return [Check("messages", "ok", f"{measures.topic}: none")]
+    return [
+        *_placement(measures, expected),
+        *_rejected(measures),
+        *(check for via, times in sorted(measures.times.items()) for check in _times(measures, via, times, expected)),
+        *_frames(measures, expected),
+        *_labels(measures),
+    ]
+
+
+def _placement(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
+    placed, topic = measures.placement, measures.topic
+    if expected.partitioner == "unchecked" or not placed.keyed:
+        why = "the setting partitioner is unchecked" if expected.partitioner == "unchecked" else "no key decides it"
+        yield Check("partitioner", "ok", f"{topic}: not checked ({why})")
+        return
+    right = placed.murmur2 if expected.partitioner == "murmur2" else placed.crc32
+    other, others_name = (
+        (placed.crc32, "CRC-32, librdkafka's default")
+        if expected.partitioner == "murmur2"
+        else (placed.murmur2, "murmur2, as Java's client does")
+    )
+    if right == placed.keyed:
+        yield Check("partitioner", "ok", f"{topic}: {expected.partitioner}, by {counted(right, 'message')}")
+        return
+    wrong = placed.keyed - right
+    by = others_name if other * 2 > wrong else "neither murmur2 nor CRC-32"
+    words = f"{topic}: {wrong:,} of {placed.keyed:,} messages are placed by {by}; they are rejected as misrouted"
+    remedy = MURMUR2_REMEDY if expected.partitioner == "murmur2" else "place keys by CRC-32, as the setting says"
+    yield Check("partitioner", "fail", words, remedy)
+
+
+def _rejected(measures: TopicMeasures) -> Iterator[Check]:
+    number = measures.rejected.counts.total()
+    if number:
+        words = f"{measures.topic}: {number:,} of {counted(measures.messages, 'message')} cannot be read: "
+        remedy = "correct the producer; docs/contracts.md has the fields"
+        yield Check("fields", "fail", words + _listed(measures.rejected), remedy)
+
+
+def _times(measures: TopicMeasures, via: str, times: Times, expected: Expected) -> Iterator[Check]:
+    if not expected.live:
+        return
+    name = f"{measures.topic} by {via}" if via else measures.topic
+    usual = rank(times.delays, 500)
+    yield _clock(name, usual)
+    if measures.topic in ROOM_TOPICS and -AHEAD_MS <= usual <= BEHIND_MS:
+        yield _lateness(name, times, expected)
+
+
+def _clock(name: str, usual_ms: int) -> Check:
+    """Grade the usual time of writing minus event time."""
+    if -AHEAD_MS <= usual_ms <= BEHIND_MS:
+        return Check("clock", "ok", f"{name}: written {span(usual_ms)} after `at`, usually")
+    side = "ahead of" if usual_ms < 0 else "behind"
+    level: CheckLevel = "fail" if usual_ms > 0 or -usual_ms > MAX_AHEAD_MS else "warn"
+    zone = "; it looks like local time sent as UTC" if _like_a_zone(usual_ms) else ""
+    effect = ""
+    if usual_ms < -MAX_AHEAD_MS:
+        effect = "; such events are rejected"
+    elif usual_ms > 0:
+        effect = "; rooms are judged as late as that"
+    words = f"{name}: `at` is {span(abs(usual_ms))} {side} the time of writing, usually{effect}{zone}"
+    return Check("clock", level, words, "send event time in UTC, from a clock that NTP keeps")
+
+
+def _like_a_zone(offset_ms: int) -> bool:
+    quarters = round(offset_ms / QUARTER_MS)
+    near = abs(offset_ms - quarters * QUARTER_MS) <= ZONE_MS
+    return near and quarters != 0 and abs(offset_ms) <= FARTHEST_ZONE_MS + ZONE_MS
+
+
+def _lateness(name: str, times: Times, expected: Expected) -> Check:
+    number = len(times.delays)
+    needed = times.lateness(999)
+    words = (
+        f"{name}: 99.9 % of {counted(number, 'event')} are at most {span(needed)} late; "
+        f"allowed are {span(expected.allowed_ms)}"
+    )
+    if needed <= expected.allowed_ms or number < FEW:
+        return Check("lateness", "ok", words)
+    level: CheckLevel = "fail" if times.lateness(990) > expected.allowed_ms else "warn"
+    topic, _, _ = name.partition(" ")
+    recommended = -(-needed // ROUNDED_MS) * ROUNDED_MS
+    remedy = f"allowed_lateness_ms_by_topic: {topic} = {recommended}, or have the producer send earlier"
+    return Check("lateness", level, words, remedy)
+
+
+def _frames(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
+    gaps = measures.gaps
+    if len(gaps) < FEW:
+        return
+    usual = rank(gaps, 500)
+    lost = sum(gap > expected.max_frame_gap_ms for gap in gaps)
+    words = f"{measures.topic}: a frame of a room every {span(usual)}, usually"
+    if lost:
+        words += (
+            f"; {lost:,} of {counted(len(gaps), 'gap')} longer than {span(expected.max_frame_gap_ms)} (signal lost)"
+        )
+    least, most = FRAME_MS
+    if least <= usual <= most:
+        yield Check("frames", "ok", words)
+    elif usual > most:
+        level: CheckLevel = "fail" if usual > expected.max_frame_gap_ms else "warn"
+        yield Check("frames", level, words, "send a frame a second for each room, also while it is disconnected")
+    else:
+        yield Check("frames", "warn", words, "one frame a second is enough; more cost time and judge nothing better")
+
+
+def _labels(measures: TopicMeasures) -> Iterator[Check]:
+    if measures.labels.counts:
+        words = f"{measures.topic}: labels that no rule knows: {_listed(measures.labels)}"
+        yield Check("labels", "warn", words, "spell them as docs/contracts.md does, or leave them out: they do nothing")
+
+
+def _listed(names: Names, most: int = 3) -> str:
+    shown = [f"{name!r} ({number:,})" for name, number in names.counts.most_common(most)]
+    more = len(names.counts) - most
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,162 @@
+"""What a sample of one topic's records says about its producers. Pure; bounded by the size of the sample."""
+
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from aiokafka.partitioner import murmur2
+
+from vigil.app.domain.rooms.rules.labels import of_label
+from vigil.app.domain.rooms.rules.table import RULES
+from vigil.topics.catalog import BY_NAME
+from vigil.topics.fields import InvalidEvent
+from vigil.topics.rooms import Comment, FrameStatus
+
+MOST_NAMES: Final = 50
+"""Different labels or faults that are counted by name; the rest are counted as `other`."""
+
+SHOWN: Final = 80
+"""Characters of a name that are kept."""
+
+OTHER: Final = "other"
+
+
+class Sampled(NamedTuple):
+    """One record of a sample."""
+
+    partition: int
+    timestamp: int
+    """When it was written, ms: by the producer's clock, or by the broker's where the topic says so."""
+    key: bytes | None
+    value: bytes | None
+
+
+class Names:
+    """Counts by name, of a bounded number of names."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, name: str) -> None:
+        """Count one."""
+        name = name[:SHOWN]
+        known = name in self.counts or len(self.counts) < MOST_NAMES
+        self.counts[name if known else OTHER] += 1
+
+
+class Placement:
+    """By which hash the keys were placed."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self.keyed = 0
+        """Keys that one of the two hashes places otherwise than the other: only they show which one it was."""
+        self.murmur2 = 0
+        self.crc32 = 0
+
+    def add(self, key: bytes, partition: int) -> None:
+        """Count a key where its partition says something."""
+        if self._partitions < 2:
+            return
+        by_murmur2 = (murmur2(key) & 0x7FFFFFFF) % self._partitions
+        by_crc32 = zlib.crc32(key) % self._partitions
+        if by_murmur2 == by_crc32 == partition:
+            return
+        self.keyed += 1
+        self.murmur2 += partition == by_murmur2
+        self.crc32 += partition == by_crc32
+
+
+class Times:
+    """Event times of one topic, or of one `via` of comments, against the times of writing."""
+
+    def __init__(self) -> None:
+        self.delays = array("q")
+        """Time of writing minus event time, ms."""
+        self.disorder = array("q")
+        """By how much an event is below the largest event time before it in its partition, ms; 0 for most."""
+
+    def add(self, delay: int, disorder: int) -> None:
+        """Add one event."""
+        self.delays.append(delay)
+        self.disorder.append(disorder)
+
+    def lateness(self, per_mille: int) -> int:
+        """The allowance (ms) with which so many of a thousand events would have been in time.
+
+        An event is late against the others of its partition, or against the wall clock if its partition was silent.
+        """
+        return rank([max(0, *pair) for pair in zip(self.delays, self.disorder, strict=True)], per_mille)
+
+
+def rank(numbers: Sequence[int], per_mille: int) -> int:
+    """The smallest number that at least `per_mille` of a thousand are not above; 0 of none."""
+    ordered = sorted(numbers)
+    return ordered[max(0, -(-len(ordered) * per_mille // 1000) - 1)] if ordered else 0
+
+
+class TopicMeasures:
+    """What the records of one topic's sample say."""
+
+    def __init__(self, topic: str, partitions: int) -> None:
+        self.topic = topic
+        self.partitions = partitions
+        self.messages = 0
+        self.rejected = Names()
+        """Messages that a worker would reject, by what is wrong with them."""
+        self.placement = Placement(partitions)
+        self.times: dict[str, Times] = {}
+        """By `via` of comments; under the empty name for other topics."""
+        self.gaps = array("q")
+        """Between the frames of one room, ms."""
+        self.labels = Names()
+        """Those that no rule knows."""
+        self._newest: dict[int, int] = {}
+        self._frames: dict[str, int] = {}
+        decode = BY_NAME[topic].decode
+        if decode is None:
+            raise ValueError(f"{topic} is no input")
+        self._decode: Callable[[bytes | None, bytes | None, int], Any] = decode
+
+    def add(self, record: Sampled) -> None:
+        """Add a record; those of one partition come in the order of their offsets."""
+        self.messages += 1
+        if record.key is not None:
+            self.placement.add(record.key, record.partition)
+        if record.value is None:
+            return  # a tombstone
+        try:
+            # The time of writing in place of the clock: what was in time when it was written is not held against it.
+            event = self._decode(record.key, record.value, record.timestamp)
+        except InvalidEvent as error:
+            self.rejected.add(error.detail)
+            return
+        self._time(event, record)
+        if isinstance(event, FrameStatus):
+            self._frame(event)
+        if isinstance(event, FrameStatus | Comment):
+            self._label(event)
+
+    def _time(self, event: Any, record: Sampled) -> None:
+        newest = self._newest.get(record.partition, event.at)
+        self._newest[record.partition] = max(newest, event.at)
+        via = event.via if isinstance(event, Comment) else ""
+        self.times.setdefault(via, Times()).add(record.timestamp - event.at, max(0, newest - event.at))
+
+    def _frame(self, frame: FrameStatus) -> None:
+        before = self._frames.get(frame.room_id)
+        if before is not None and frame.at > before:
+            self.gaps.append(frame.at - before)
+        self._frames[frame.room_id] = max(frame.at, before or 0)
+
+    def _label(self, event: FrameStatus | Comment) -> None:
+        known = _FRAME_LABELS if isinstance(event, FrameStatus) else _COMMENT_LABELS
+        for label in event.labels:
+            if of_label(known, label) is None:
+                self.labels.add(label)
+
+
+_FRAME_LABELS: Final = {label: True for rule in RULES.values() for label in rule.frame_labels}
+_COMMENT_LABELS: Final = {label: True for rule in RULES.values() for label in rule.comment_labels}
