@@ -296,7 +296,7 @@ def test_every_activity_that_frames_may_show_has_its_words(language: str):
 
 def test_scripts_get_the_names_of_rules_steps_and_bands():
     words = WORDS["zh"].script()
-    assert words["rule.absence"] == "主播离开" and words["step.ban"] == "封禁" and words["band.calm"] == "正常"
+    assert words["rule.absence"] == "主播离开" and words["step.ban"] == "封禁直播权限" and words["band.calm"] == "正常"
     assert not any(code.endswith(".say") for code in words)
 
 

@@ -191,7 +191,7 @@ class Pages:
         window = Window(min(times) - pad, max(times) + pad, now, reader.zone, reader.words)
         return {
             "verdict": verdict,
-            "says": self._state.rulebook.description_of(verdict.rule, verdict.rulebook),
+            "says": self._state.rulebook.description_of(verdict.rule, verdict.rulebook, reader.words.language),
             "action": model.action(verdict_id),
             "reviews": list(reversed(model.reviews.get(verdict_id) or ())),
             "timeline": draw(room, model.tracks.get(verdict.room_id), [verdict], window, verdict_id),

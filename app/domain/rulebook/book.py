@@ -35,6 +35,8 @@ class SectionHeading(NamedTuple):
     """The key `says`: what the section means."""
     family: str | None
     """The key `family`: the ladder that counts the violations of a room rule; None for other sections."""
+    description_zh: str = ""
+    """The key `says_zh`: the same in Chinese; empty if it is not given."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class EffectiveVersion(Generic[T]):
     """The key `source`: the announcement or decision that sets these limits."""
     description: str
     """The key `says` of the version where it has one, otherwise that of the section's head."""
+    description_zh: str = ""
+    """The key `says_zh` next to that `says`."""
+
+    def description_in(self, language: str) -> str:
+        """Return the description in a language (`en` or `zh`); in English where there is no other."""
+        return (language == "zh" and self.description_zh) or self.description
 
 
 class DatedSection(Generic[T]):
@@ -119,13 +127,15 @@ class Rulebook:
             return None
         return next((version for version in self.versions(section) if version.effective_date == day), None)
 
-    def description_of(self, section: str, day: str) -> str:
+    def description_of(self, section: str, day: str, language: str = "en") -> str:
         """What a section means by its version of this effective date; if there is none, what its head says."""
         version = self.version_of(section, day)
         if version is not None:
-            return version.description
+            return version.description_in(language)
         heading = self.headings.get(section)
-        return "" if heading is None else heading.description
+        if heading is None:
+            return ""
+        return (language == "zh" and heading.description_zh) or heading.description
 
     @property
     def sections(self) -> list[str]:

@@ -1,7 +1,8 @@
 """The strict reader: a TOML text in, a Rulebook out, or every problem with its file, line, place and remedy.
 
-    [<section>]                       says = "…" (and family = "…" of a room rule)
-    [<section>.from.<YYYY-MM-DD>]     the limits that are effective from that day, and source = "…"
+    [<section>]                       says = "…" (and family = "…" of a room rule), optionally says_zh = "…"
+    [<section>.from.<YYYY-MM-DD>]     the limits that are effective from that day, and source = "…"; optionally says
+                                      and says_zh, where these limits mean something else than the section's head says
 
 A section's name may have dots ([ladder.reception]). The types in rooms.py, hosts.py and suppliers.py define what the
 file may hold. Both directions are checked: a section that no type knows would be judged by nothing, and a type without
@@ -130,6 +131,7 @@ class _DatedTable(NamedTuple):
     limits: Struct
     citation: str
     description: str
+    description_zh: str
 
 
 class _Reading:
@@ -157,7 +159,7 @@ class _Reading:
             table = found[name]
             if table is not None:
                 headings[name] = self.heading(name, path, table)
-                dated = self.dated_tables(name, path, table, headings[name].description)
+                dated = self.dated_tables(name, path, table, headings[name])
                 sections[name] = [] if zone is None else _versions(dated, zone)
         if not self.problems:
             self.reject_conflicts(sections, headings)
@@ -207,8 +209,8 @@ class _Reading:
         """The head of a section; where a key is refused, its text is empty."""
         allowed = ("says", "family") if name in RULES else ("says",)
         for key in table:
-            if key not in (*allowed, "from"):
-                self.reject((*path, key), _misplaced(name, key, (*allowed, "from")))
+            if key not in (*allowed, "says_zh", "from"):
+                self.reject((*path, key), _misplaced(name, key, (*allowed, "says_zh", "from")))
         texts: dict[str, str] = {}
         for key in allowed:
             text = table.get(key)
@@ -220,10 +222,18 @@ class _Reading:
         family = texts.get("family")
         if family is not None and family not in hosts.FAMILIES:
             self.reject((*path, "family"), f"{family!r} has no ladder; {hint(family, hosts.FAMILIES)}")
-        return SectionHeading(texts.get("says", ""), family)
+        return SectionHeading(texts.get("says", ""), family, self.optional_text(path, table, "says_zh", ""))
 
-    def dated_tables(self, name: str, path: Path, table: dict[str, Any], description: str) -> list[_DatedTable]:
-        """The dated tables of a section, oldest first. `description`: that of tables without one of their own."""
+    def optional_text(self, path: Path, table: dict[str, Any], key: str, default: str) -> str:
+        """The text of a key that may be left out; where it is refused, the default."""
+        text = table.get(key, default)
+        if key in table and not _is_text(text):
+            self.reject((*path, key), "must be text: what these numbers mean, in words (or leave it out)")
+            return default
+        return str(text)
+
+    def dated_tables(self, name: str, path: Path, table: dict[str, Any], head: SectionHeading) -> list[_DatedTable]:
+        """The dated tables of a section, oldest first. `head`: describes tables without a description of their own."""
         under = table.get("from")
         if not isinstance(under, dict) or not under:
             remedy = f"put them under [{name}.from.YYYY-MM-DD], the day from which they hold"
@@ -237,16 +247,16 @@ class _Reading:
                 self.reject(here, f"must be a table of limits: [{name}.from.{day}]")
                 continue
             values = self.limits(SECTIONS[name], here, limits)
-            own = limits.get("says", description)
-            if "says" in limits and not _is_text(own):
-                self.reject((*here, "says"), "must be text: what these numbers mean, in words (or leave it out)")
+            own = self.optional_text(here, limits, "says", head.description)
+            # A version that means something else is not described by the head's translation.
+            own_zh = self.optional_text(here, limits, "says_zh", "" if "says" in limits else head.description_zh)
             if when is not None and values is not None:
-                found[when] = _DatedTable(when, values, str(limits.get("source")), str(own))
+                found[when] = _DatedTable(when, values, str(limits.get("source")), own, own_zh)
         return [found[when] for when in sorted(found)]
 
     def limits(self, kind: type[Struct], path: Path, table: dict[str, Any]) -> Struct | None:
         """The limits of one dated table; None if they cannot be used."""
-        numbers = {key: value for key, value in table.items() if key not in ("source", "says")}
+        numbers = {key: value for key, value in table.items() if key not in ("source", "says", "says_zh")}
         if not _is_text(table.get("source")):
             self.reject((*path, "source"), "is missing: say by whose word these numbers hold")
         problems = validate(numbers, kind, path)
@@ -278,6 +288,8 @@ def _versions(tables: Sequence[_DatedTable], zone: ZoneInfo) -> list[EffectiveVe
     """Each dated table from its day until the day of the next one."""
     starts = [midnight(table.day, zone) for table in tables]
     return [
-        EffectiveVersion(table.limits, table.day.isoformat(), start, until, table.citation, table.description)
+        EffectiveVersion(
+            table.limits, table.day.isoformat(), start, until, table.citation, table.description, table.description_zh
+        )
         for table, start, until in zip(tables, starts, [*starts, MAX_TIME][1:], strict=True)
     ]

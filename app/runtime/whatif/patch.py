@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook, RulebookError
-from vigil.app.domain.rulebook.book import plain
+from vigil.app.domain.rulebook.book import EffectiveVersion, SectionHeading, plain
 from vigil.app.domain.rulebook.reader import SECTIONS, read_tables
 from vigil.app.domain.rulebook.validation import hint
 
@@ -49,17 +49,27 @@ def tables(rulebook: Rulebook) -> dict[str, Any]:
             table = table.setdefault(name, {})
         heading = rulebook.headings[section]
         table["says"] = heading.description
+        if heading.description_zh:
+            table["says_zh"] = heading.description_zh
         if heading.family is not None:
             table["family"] = heading.family
         table["from"] = {
             dated.effective_date: {
                 **plain(dated.limits),
                 "source": dated.citation,
-                **({"says": dated.description} if dated.description != table["says"] else {}),
+                **_own_description(dated, heading),
             }
             for dated in rulebook.versions(section)
         }
     return raw
+
+
+def _own_description(dated: EffectiveVersion[Any], heading: SectionHeading) -> dict[str, str]:
+    """The descriptions of a version that are not those of its section."""
+    own = {"says": dated.description} if dated.description != heading.description else {}
+    if dated.description_zh and (own or dated.description_zh != heading.description_zh):
+        own["says_zh"] = dated.description_zh
+    return own
 
 
 def patched(base: Rulebook, changes: Iterable[str]) -> Rulebook:

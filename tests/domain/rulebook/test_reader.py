@@ -28,6 +28,9 @@ GREETING = "greeting-miss.from"
 OBS = "ladder.obs.from"
 
 
+BOOK = load_rulebook()
+
+
 def at(table: str, key: str = "", shown: str = "") -> str:
     """How a problem of the built-in file begins: file, line, place."""
     return f"{FILE}:{line_of(table, key)}: {header(table)}{f' {shown or key}' if key else ''} "
@@ -262,6 +265,33 @@ def test_a_version_may_have_a_description_of_its_own() -> None:
     assert book.description_of("absence", "2000-01-01") == before.description
     assert book.description_of("nothing", day) == ""
     assert book.digest == read(dated("absence", day, lasts_s="60")).digest
+
+
+def test_a_description_may_be_given_in_chinese_too() -> None:
+    day = "2027-03-01"
+    built_in = BOOK.headings["absence"]
+    assert "五分钟" in built_in.description_zh
+    for lines, in_chinese in (
+        ([], built_in.description_zh),
+        (['says = "A minute."'], "A minute."),  # the head's translation would be wrong
+        (['says = "A minute."', 'says_zh = "一分钟。"'], "一分钟。"),
+    ):
+        added = dated("absence", day, lasts_s="60").replace("lasts_s = 60", "\n".join(["lasts_s = 60", *lines]))
+        book = read(added)
+        assert book.description_of("absence", day, "zh") == in_chinese
+        assert book.description_of("absence", "2022-07-19", "zh") == built_in.description_zh
+        assert book.description_of("absence", "2000-01-01", "zh") == built_in.description_zh
+        assert book.digest == read(dated("absence", day, lasts_s="60")).digest
+
+
+def test_every_room_rule_and_ladder_is_described_in_chinese() -> None:
+    for section in ("rooms", *RULES, *(name for name in BOOK.sections if name.startswith("ladder."))):
+        assert BOOK.headings[section].description_zh, section
+
+
+def test_a_description_in_chinese_must_be_text() -> None:
+    refused = problem(with_value("absence", "says_zh", "3"))
+    assert refused.endswith("says_zh must be text: what these numbers mean, in words (or leave it out)")
 
 
 @pytest.mark.parametrize("value", ["3", '""', '" "'])
