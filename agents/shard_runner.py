@@ -222,7 +222,7 @@ class ShardRunner:
         watermark; and where a source had no event of that time, not before it had been silent for long enough.
         """
         policy = self._policy
-        due = output.judged + policy.lateness_ms
+        due = output.triggered_at + policy.lateness_ms
         silent = [
             source.silent_since + policy.idle_after_ms
             for source in self.sources

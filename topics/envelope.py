@@ -55,8 +55,8 @@ class Output(NamedTuple):
     at: int
     body: Struct | None
     """None is a tombstone."""
-    judged: int = 0
-    """The event time that was being judged when it was published; not part of the message."""
+    triggered_at: int = 0
+    """The event time of the event or timer that published it; 0 if there is none. Not part of the message."""
 
 
 def encode_body(body: Struct | None) -> bytes | None:

@@ -124,8 +124,8 @@ class OutboxMessage(Struct, array_like=True, frozen=True):
     id: str
     at: int
     payload: bytes | None
-    judged: int = 0
-    """The event time that was being judged when it was published; 0 if that is not known any more."""
+    triggered_at: int = 0
+    """The event time of the event or timer that published it; 0 if there is none, or it is not known any more."""
 
 
 class ReadRecord(Protocol):
@@ -222,7 +222,7 @@ def read_marker(value: bytes) -> CheckpointMarker:
 
 def sendable(output: Output) -> OutboxMessage:
     """Return an output in the form in which it is stored and sent."""
-    return OutboxMessage(output.topic, output.key, output.id, output.at, encode_body(output.body), output.judged)
+    return OutboxMessage(output.topic, output.key, output.id, output.at, encode_body(output.body), output.triggered_at)
 
 
 def outbox_records(outputs: Iterable[OutboxMessage], checkpoint_id: CheckpointId) -> list[ChangelogRecord]:

@@ -28,7 +28,7 @@ class OutputCollector:
         self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
         self.now = 0
-        """The event time that is being judged, in milliseconds. The shard sets it before each call."""
+        """The event time of the event or timer that is being handled, in milliseconds. Set before each call."""
 
     def emit(self, topic: str, key: str, id_: str, at: int, body: Struct | None) -> None:
         """Publish one message; `id_` is its identity and `at` its event time. A body of None is a tombstone."""

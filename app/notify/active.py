@@ -14,6 +14,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.notify.changes import Incident, IncidentChange
 from vigil.app.notify.deliverer import Channel, Deliverer, DeliveryTiming
@@ -44,8 +45,6 @@ TICK_S: Final = 1.0
 read."""
 CLOSE_S: Final = 4.0
 """How long an orderly end waits for requests in flight. Supervisors kill a process some seconds after they asked it."""
-ALWAYS: Final = 1 << 62
-"""A time by which everything is due."""
 
 
 class NotifyContext(NamedTuple):
@@ -88,7 +87,7 @@ class ActiveSession:
 
     def _give_up_all(self, target: str) -> None:
         """Give up what is pending for a target that the routing file no longer names."""
-        while deliveries := self.outbox.take_due(target, ALWAYS, 1000):
+        while deliveries := self.outbox.take_due(target, MAX_TIME, 1000):
             for delivery in deliveries:
                 self._metrics.dead.labels(target).inc()
                 self.outbox.give_up(delivery, "the routing file has no such target any more")

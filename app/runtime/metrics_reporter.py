@@ -107,13 +107,13 @@ class MetricsReporter:
     def _measure(self, runner: ShardRunner, output: Any, acked: int) -> None:
         """How long after its event time, and after the earliest moment at which it could be judged, it came out."""
         # What a former owner left to be sent is measured from the earliest moment: its delay is ours as well.
-        earliest = output.judged + self._settings.allowed_lateness_ms
+        earliest = output.triggered_at + self._settings.allowed_lateness_ms
         eligible_at = runner.eligible_at.pop(output.id, earliest)
         if not self._live:
             return
         if output.topic in self._published_at:
             self._metrics.publish_delay.observe(max(0, acked - output.at) / 1000)
-        if output.judged:
+        if output.triggered_at:
             self._metrics.judgement_delay.labels(output.topic).observe(max(0, acked - eligible_at) / 1000)
 
     def _add(self, samples: Iterable[Sample]) -> None:

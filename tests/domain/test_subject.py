@@ -118,7 +118,7 @@ def test_its_metrics_begin_at_0_and_rise_with_what_is_published() -> None:
     shard = SimpleNamespace(collector=SimpleNamespace(counts={}))
     runner: Any = SimpleNamespace(subject="shelves", partition=0, shard=shard, eligible_at={})
     sent = [
-        OutboxMessage(each.topic, each.key, each.id, each.at, msgspec.json.encode(each.body), each.judged)
+        OutboxMessage(each.topic, each.key, each.id, each.at, msgspec.json.encode(each.body), each.triggered_at)
         for each in replayed()["stock-alert"]
     ]
     reporter.sent(runner, sent, START)

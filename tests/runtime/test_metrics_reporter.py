@@ -36,8 +36,8 @@ class World:
             load_rulebook(),
         )
 
-    def sent(self, topic: str, body: str, *, at: int = T, judged: int = T) -> None:
-        self.report.sent(self.runner, [OutboxMessage(topic, b"r", "id", at, body.encode(), judged)], self.now)
+    def sent(self, topic: str, body: str, *, at: int = T, triggered_at: int = T) -> None:
+        self.report.sent(self.runner, [OutboxMessage(topic, b"r", "id", at, body.encode(), triggered_at)], self.now)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)

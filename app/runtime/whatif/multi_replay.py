@@ -107,7 +107,7 @@ class CandidateRun:
         emitted = self.collector.outputs
         while emitted or self._from_base:
             # In the order of event time in which one shard would have published them.
-            outputs = sorted([*self._from_base, *emitted], key=attrgetter("judged"))
+            outputs = sorted([*self._from_base, *emitted], key=attrgetter("triggered_at"))
             self._from_base.clear()
             emitted.clear()
             for output in outputs:
