@@ -69,9 +69,11 @@ class ShardRunner:
         self.id = id_
         self.shard = shard
         self.sources = tuple(
-            SourceTracker(tp, position, ends[tp], now) for tp, position in zip(tps, shard.sources, strict=True)
+            SourceTracker(tp, position, lateness, ends[tp], now)
+            for tp, position, lateness in zip(tps, shard.sources, shard.lateness, strict=True)
         )
         """By source index."""
+        self._largest_lateness = max(shard.lateness)
         self._environment = environment
         self._feed = environment.feed
         self._policy = environment.policy
@@ -157,8 +159,8 @@ class ShardRunner:
                     self.eligible_at[output.id] = min(now, self._eligible_at(output, arrived_at))
 
     def _observe_sources(self) -> tuple[int, int]:
-        """Update the sources. Return the smallest of the largest event times of those that are not idle, and the oldest
-        of the last answers for those that are; MAX_TIME for none."""
+        """Update the sources. Return the smallest of the clocks of those that are not idle, and the oldest of the last
+        answers for those that are; MAX_TIME for none."""
         feed, policy = self._feed, self._policy
         slowest = answered_at = MAX_TIME
         for source in self.sources:
@@ -166,7 +168,7 @@ class ShardRunner:
             if source.idle:
                 answered_at = min(answered_at, source_answered_at)
             else:
-                slowest = min(slowest, source.position.max_event_time)
+                slowest = min(slowest, source.clock)
         return slowest, answered_at
 
     def _advance_to(self, slowest: int, answered_at: int, now: int, slice_end: float) -> None:
@@ -174,8 +176,8 @@ class ShardRunner:
         all_idle = slowest == MAX_TIME
         if policy.live:
             # Records that the broker held back for longer than a fetch waits are not silence either.
-            time_ = min(now, answered_at + 2 * policy.fetch_wait_ms + 100) if all_idle else slowest
-            self.behind = self._advance_in_steps(time_ - policy.lateness_ms, slice_end)
+            idle_until = min(now, answered_at + 2 * policy.fetch_wait_ms + 100) - self._largest_lateness
+            self.behind = self._advance_in_steps(idle_until if all_idle else slowest, slice_end)
         elif self.subject in self._environment.upstream_written_at:
             # What other subjects write arrives in no order of time: recorded data waits until all of it is there.
             written_at = self._environment.upstream_written_at[self.subject]
@@ -184,7 +186,7 @@ class ShardRunner:
         elif all_idle:
             self._end_input()
         else:
-            self.behind = self._advance_in_steps(slowest - policy.lateness_ms, slice_end)
+            self.behind = self._advance_in_steps(slowest, slice_end)
 
     def _advance_in_steps(self, target: int, slice_end: float) -> bool:
         """Advance the watermark until time runs out; True if that is before `target`: later ticks do the rest."""
@@ -222,7 +224,7 @@ class ShardRunner:
         watermark; and where a source had no event of that time, not before it had been silent for long enough.
         """
         policy = self._policy
-        due = output.triggered_at + policy.lateness_ms
+        due = output.triggered_at + self._largest_lateness
         silent = [
             source.silent_since + policy.idle_after_ms
             for source in self.sources

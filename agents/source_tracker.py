@@ -26,8 +26,6 @@ MAX_GRACE_MS: Final = 5000
 class WatermarkPolicy:
     """When watermarks advance, and how much may wait for them."""
 
-    lateness_ms: int = 2000
-    """By how much event times of one source may be out of order."""
     idle_after_ms: int = 200
     """A source that was read to its end is idle after this silence."""
     live: bool = True
@@ -45,12 +43,14 @@ class WatermarkPolicy:
 class SourceTracker:
     """The live state of one source of an owned shard."""
 
-    __slots__ = ("answered_at", "end", "gap", "idle", "paused", "position", "silent_since", "tp")
+    __slots__ = ("answered_at", "end", "gap", "idle", "lateness", "paused", "position", "silent_since", "tp")
 
-    def __init__(self, tp: TopicPartition, position: SourcePosition, end: int, now: int) -> None:
-        """`position`: that of the shard, which updates it; `end`: of the partition; `now`: wall clock, ms."""
+    def __init__(self, tp: TopicPartition, position: SourcePosition, lateness: int, end: int, now: int) -> None:
+        """`position`: that of the shard, which updates it; `lateness`: allowed, ms; `end`: of the partition; `now`:
+        wall clock, ms."""
         self.tp = tp
         self.position = position
+        self.lateness = lateness
         self.end = end
         """The end of the partition as last reported; it never goes back."""
         self.silent_since = now
@@ -62,6 +62,11 @@ class SourceTracker:
         """Not fetched, because it is ahead of the other sources."""
         self.gap: tuple[int, int] | None = None
         """The last jump of offsets that was not examined yet: where it begins and where it ends."""
+
+    @property
+    def clock(self) -> int:
+        """The source's own watermark, ms."""
+        return self.position.max_event_time - self.lateness
 
     def backlog(self) -> int:
         """Records that exist and were not read yet."""

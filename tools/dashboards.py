@@ -145,8 +145,8 @@ def operations() -> Dashboard:
             [(rate("vigil_events_total", "topic"), "{{topic}}")], "reqps")  # fmt: skip
     d.lines("Not yet read, by topic", "Messages between what the workers have read and the end of the topic.",
             [("sum by (topic) (vigil_event_lag)", "{{topic}}")], "short")  # fmt: skip
-    d.lines("Refused, by topic and reason", "malformed: see the detail in dead-letter. late: the producer's events are more "
-            "out of order than allowed_lateness. gone: retention took them before they were read.",
+    d.lines("Refused, by topic and reason", "malformed: see the detail in dead-letter. misrouted: the producer has another "
+            "partitioner. future: its clock is ahead. late: its events are more out of order than allowed_lateness. gone: retention took them before they were read.",
             [(rate("vigil_refused_total", "topic, reason"), "{{topic}}: {{reason}}"),
              (rate("vigil_duplicates_total", "topic"), "{{topic}}: duplicate (no effect)"),
              (rate("vigil_skipped_total", "topic"), "{{topic}}: gone")], "reqps")  # fmt: skip

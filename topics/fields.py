@@ -40,8 +40,8 @@ MediaUri = Annotated[str, Meta(max_length=2048)]
 Detector = Annotated[str, Meta(max_length=128)]
 """What observed it, with its version."""
 
-MAX_AHEAD_MS = 24 * 60 * 60 * 1000
-"""An event further than this ahead of the worker's wall clock is rejected (live only)."""
+MAX_AHEAD_MS = 60 * 1000
+"""The default of `max_ahead_ms`: an event further than this ahead of the worker's clock is rejected (live only)."""
 
 
 class _Unkeyed(bytes):

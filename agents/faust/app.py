@@ -1,6 +1,7 @@
 """The Faust app: its settings, its construction, and its view of the mirrors."""
 
 import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ class TransportSettings:
     """How long the broker may wait for data before it answers a fetch."""
     idempotent: bool = True
     """Write idempotently and read committed records only: Apache Kafka can, the embedded broker cannot."""
+    partitioner: Callable[[bytes | None, Sequence[int], Sequence[int]], int] | None = None
+    """Chooses the partition of an output's key among all partitions and those that are available; None: murmur2."""
 
 
 @dataclass(frozen=True, kw_only=True)

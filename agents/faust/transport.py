@@ -22,10 +22,12 @@ class DurableProducer(driver.Producer):
     """Writes with `acks=all` and, where the broker can, idempotently."""
 
     def _settings_extra(self) -> Mapping[str, Any]:
+        transport = self.app.transport_settings
         return {
             **super()._settings_extra(),
+            **({} if transport.partitioner is None else {"partitioner": transport.partitioner}),
             "acks": "all",
-            "enable_idempotence": self.app.transport_settings.idempotent,
+            "enable_idempotence": transport.idempotent,
             "max_batch_size": SEND_BATCH_BYTES,
             "max_request_size": MAX_RECORD_BYTES,
         }

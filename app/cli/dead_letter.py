@@ -255,7 +255,7 @@ def resend(settings: Settings, file: IO[bytes], dry_run: bool, skip: bool, take_
 def _check(settings: Settings, file: IO[bytes], take_late: bool) -> tuple[list[RepairedMessage], list[UnrepairedLine]]:
     """Return the messages of the valid lines, and the invalid lines."""
     now = wall_ms() if settings.clock == "live" else None
-    lines = list(check(file, now, None if take_late else settings.allowed_lateness_ms))
+    lines = list(check(file, now, settings, late=take_late))
     valid = [line for line in lines if isinstance(line, RepairedMessage)]
     return valid, [line for line in lines if isinstance(line, UnrepairedLine)]
 

@@ -56,6 +56,7 @@ class ConsoleState:
             return conditions_of(frame, limits.conditions_at(frame.at))
 
         self.model = ConsoleModel(console.bounds, rooms.max_frame_gap_s * 1000, conditions_of=conditions)
+        self.model.max_ahead_ms = settings.max_ahead_ms
         self.wall = Wall(self.model, rulebook)
         self.ingest = TopicIngest(settings, console, self.model)
         self.boot_id = secrets.token_hex(4)

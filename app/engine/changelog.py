@@ -17,7 +17,8 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.engine.admission import UNCHECKED
+from vigil.app.engine.watermark import MAX_TIME, AheadRun
 from vigil.topics.envelope import Output, encode_body
 
 FORMAT: Final = 1
@@ -79,6 +80,12 @@ class StoredSourcePosition(Struct, array_like=True, frozen=True):
     """The largest event time below `committed_offset`: what was late is late again."""
     read_max_event_time: int
     """The largest event time below `read_offset`: what was rejected as too far ahead is not accepted after all."""
+    lateness: int | None = None
+    """The allowed lateness (ms) by which its events below `read_offset` were found late; None: that of the marker."""
+    ahead: tuple[AheadRun, ...] = ()
+    """Where events ahead of the clock were rejected from `committed_offset` on."""
+    partitioner: str = UNCHECKED
+    """The partitioner by which its records below `read_offset` were found to be in the wrong partition."""
 
 
 class CheckpointMarker(Struct, array_like=True, frozen=True):
@@ -93,7 +100,7 @@ class CheckpointMarker(Struct, array_like=True, frozen=True):
     last_seen_sequence: int
     watermark: int
     lateness: int
-    """The allowed lateness (ms) by which events below `read_offset` were found late."""
+    """The largest allowed lateness (ms) of the sources."""
     sources: tuple[StoredSourcePosition, ...]
     outbox: int
     """The number of outbox records that belong to the checkpoint."""

@@ -91,7 +91,7 @@ class KeyedStates(Generic[E]):
             self.timers.schedule(key, time)
 
     def on_late(self, key: str, event: E, watermark: int) -> None:
-        """Call `on_late` of a key, if it exists, for an event that was rejected as late."""
+        """Report an event that was rejected as late to the state of its key, if it exists."""
         if key not in self._states:
             return
         state = self.get(key)

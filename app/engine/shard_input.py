@@ -7,9 +7,10 @@ The first test that fails gives the reason: malformed, ahead of the clock, late,
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, Generic, TypedDict, TypeVar
 
+from vigil.app.engine.admission import UNCHECKED, KeyPlacement, PartitionOf, SourceRule
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.keyed_states import KeyedStates
 from vigil.app.engine.output_collector import OutputCollector
@@ -23,10 +24,21 @@ E = TypeVar("E", bound=Event)
 
 
 class ShardOptions(TypedDict, total=False):
-    """What a shard may be given: a worker gives the first three, a replay the others."""
+    """What a shard may be given: a worker gives the first part, a replay the last four."""
 
+    lateness_by_topic: Mapping[str, int]
+    """The allowed lateness (ms) of topics that have their own."""
+    inputs: Collection[str]
+    """The topics that others write: only of these it is checked where records lie and how far ahead they are. By
+    default all."""
+    max_ahead: int
+    """By how much an event may be ahead of the wall clock, ms."""
+    partitioner: str
+    """By which its keys are placed; by default that is not checked."""
+    partitioners: Mapping[str, PartitionOf]
+    """The known partitioners by name."""
     partition: int
-    """Its partition, for dead letters."""
+    """Its partition, for dead letters and where its keys belong."""
     store: ChangelogStore
     """What to restore it from."""
     rulebook: str
@@ -48,7 +60,7 @@ class ShardInput(ABC, Generic[E]):
     """Events are applied in the order of event time; otherwise on arrival."""
 
     def __init__(self, machine: StateMachine[E], lateness: int, options: ShardOptions) -> None:
-        """Restore the positions and keys of `options["store"]`. `lateness`: the allowed lateness in ms."""
+        """Restore the positions and keys of `options["store"]`. `lateness`: the default of allowed lateness, ms."""
         self.machine = machine
         self.partition = options.get("partition")
         self.collector = options.get("collector") or OutputCollector()
@@ -57,7 +69,10 @@ class ShardInput(ABC, Generic[E]):
         self._origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
         self._clock = options.get("clock")
         self._decode, self._key_of, self._dedup_key_of = machine.decode, machine.key_of, machine.dedup_key
-        self.reader = SourceReader(machine, self.sources, lateness, self.collector, self._origin_of)
+        rules = _source_rules(machine.topics, lateness, options)
+        self.lateness = tuple(rule.lateness for rule in rules)
+        """The allowed lateness of each source, ms."""
+        self.reader = SourceReader(machine, self.sources, rules, self.collector, self._origin_of)
         self.reorder_buffer: ReorderBuffer[E] = ReorderBuffer()
         self.states = KeyedStates(machine, self.store, self.collector)
         self._events_counter = [f"events:{topic}" for topic in machine.topics]
@@ -71,36 +86,36 @@ class ShardInput(ABC, Generic[E]):
     def ingest(self, source_index: int, records: Sequence[SourceRecord], wall: int | None = None) -> bool:
         """Read records of one source in the order of their offsets; return True if any of them was an event.
 
-        `wall`: the wall clock in ms if the worker is live; an event more than a day ahead of it is rejected. Records
-        that were read before are skipped. The loop runs for each event: it makes no call that it can do without.
+        `wall`: the wall clock in ms if the worker is live; an event too far ahead of it is rejected. Records that were
+        read before are skipped. The loop runs for each event: it makes no call that it can do without.
         """
         source, reader, watermark = self.sources[source_index], self.reader, self.watermark
         any_event = False
         if records and ((first := records[0].offset) < source.read_offset or first < source.stored_read_offset):
             records, any_event = self._ingest_again(source_index, records)
         decode, key_of, dedup_key_of, origin_of = self._decode, self._key_of, self._dedup_key_of, self._origin_of
-        buffer_event, lateness, drop_late = self.reorder_buffer.add, reader.lateness, reader.drop_late
+        buffer_event, rule = self.reorder_buffer.add, reader.rules[source_index]
+        own_keys = rule.placement.own_keys
         buffered_from = watermark if self.event_time_order else MAX_TIME
         now = max(watermark, 0)
-        latest = MAX_TIME if wall is None else wall + MAX_AHEAD_MS
+        latest = MAX_TIME if wall is None else wall + rule.max_ahead
+        newest = max(source.max_event_time, watermark + rule.lateness)
         for record in records:
             try:
                 event = decode(source_index, record, now, origin_of)
                 at = event.at
-                if at > latest:
-                    raise InvalidEvent(f"at {at} is more than a day ahead of the clock, {wall}")
+                if at > latest or (own_keys is not None and record.key not in own_keys):
+                    rule.check(record.key, at, wall)
             except InvalidEvent as invalid:
-                reader.reject(source_index, record, invalid.reason, invalid.detail, watermark, wall)
+                reader.reject(source_index, record, invalid, watermark, wall)
                 continue
             any_event = True
-            before = source.max_event_time
-            if at > before:
-                source.max_event_time = at
             key = key_of(event)
-            if drop_late and (at < before - lateness or at < watermark):
-                detail = f"at {at} is {max(before - lateness, watermark) - at} ms below the clock"
-                reader.reject(source_index, record, "late", detail, watermark, wall)
-                watermark = buffered_from = self._note_late(key, event)
+            before = source.max_event_time
+            if at >= newest:
+                source.max_event_time = newest = at
+            elif self._came_late(source_index, record, event, newest - at, wall):
+                buffered_from = self._note_late(key, event)
                 continue
             dedup_key = dedup_key_of(event)
             if dedup_key is not None and not self._register(dedup_key, key, event):
@@ -113,6 +128,18 @@ class ShardInput(ABC, Generic[E]):
             source.read_offset = records[-1].offset + 1
         self.collector.count(self._events_counter[source_index], len(records))
         return any_event
+
+    def _came_late(self, source_index: int, record: SourceRecord, event: E, behind: int, wall: int | None) -> bool:
+        """Note an event that is `behind` (ms) the newest of its source; if it is late, reject it and return True."""
+        source, at = self.sources[source_index], event.at
+        if at > source.max_event_time:  # after idleness: below the watermark, and yet the newest
+            source.max_event_time = at
+        lateness = self.reader.rules[source_index].lateness
+        if behind <= lateness or not self.reader.drop_late:
+            return False
+        why = InvalidEvent(f"at {at} is {behind - lateness} ms below the clock", "late")
+        self.reader.reject(source_index, record, why, self.watermark, wall)
+        return True
 
     def _note_late(self, key: str, event: E) -> int:
         """Judge what is due by now, and let the key of a late event take note of it; return the watermark."""
@@ -157,3 +184,16 @@ class ShardInput(ABC, Generic[E]):
     @abstractmethod
     def _register(self, dedup_key: str, key: str, event: E) -> bool:
         """Note the identity of an event; return False if it is a duplicate of one that waits or was applied."""
+
+
+def _source_rules(topics: Sequence[str], lateness: int, options: ShardOptions) -> list[SourceRule]:
+    by_topic, inputs = options.get("lateness_by_topic", {}), options.get("inputs", topics)
+    placement = KeyPlacement(
+        options.get("partitioner", UNCHECKED), options.get("partition"), options.get("partitioners", {})
+    )
+    max_ahead = options.get("max_ahead", MAX_AHEAD_MS)
+    rules = []
+    for topic in topics:
+        allowed = by_topic.get(topic, lateness)
+        rules.append(SourceRule(allowed, placement, max_ahead) if topic in inputs else SourceRule(allowed))
+    return rules

@@ -45,7 +45,7 @@ class Position(NamedTuple):
 
     watermark: int
     lateness: int
-    """The allowed lateness (ms) by which events below the read offsets were found late."""
+    """The largest allowed lateness (ms) of the sources."""
     sources: tuple[StoredSourcePosition, ...]
 
 

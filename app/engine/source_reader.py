@@ -1,23 +1,24 @@
 """Reads the sources of a shard: skips what was read before, decodes, and rejects what is invalid or late.
 
-    records ──▶ read before? ──▶ valid? ──▶ not a day ahead? ──▶ not late? ──▶ event
-                skipped          └───────────── dead letter ────────────┘
+    records ──▶ read before? ──▶ valid? ──▶ in its partition? ──▶ not ahead of the clock? ──▶ not late? ──▶ event
+                skipped          └──────────────────────────── dead letter ──────────────────────────┘
 
 After a restart the records from the committed offsets on are read again, because some of their events waited in the
 reorder buffer. What was rejected stays rejected without another dead letter, what was applied is not applied again, and
-what waited is judged: lateness is found by the same numbers as before (Invariant: reading again changes nothing).
+what waited is judged: all tests have the same numbers as before (Invariant: reading again changes nothing).
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
+from vigil.app.engine.admission import SourceRule
 from vigil.app.engine.changelog import CheckpointMarker, StoredSourcePosition
 from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
 from vigil.app.engine.reorder_buffer import ReorderBuffer
 from vigil.app.engine.snapshot import Position
 from vigil.app.engine.subject import Event, EventTime, OriginOf, SourceRecord, StateMachine
 from vigil.app.engine.watermark import MIN_TIME, SourcePosition
-from vigil.topics.fields import InvalidEvent, Reason
+from vigil.topics.fields import InvalidEvent
 
 E = TypeVar("E", bound=Event)
 
@@ -29,25 +30,31 @@ class SourceReader(Generic[E]):
         self,
         machine: StateMachine[E],
         sources: Sequence[SourcePosition],
-        lateness: int,
+        rules: Sequence[SourceRule],
         collector: OutputCollector,
         origin_of: OriginOf,
     ) -> None:
-        """`lateness`: the allowed lateness in ms. `origin_of`: partition and offset of a record for dead letters."""
+        """`origin_of`: partition and offset of a record for dead letters."""
         self.sources = sources
         self._machine = machine
-        self.lateness = lateness
+        self.rules = rules
         self.drop_late = isinstance(machine.order, EventTime) and machine.order.drop_late
         self._collector = collector
         self._origin_of = origin_of
-        self._stored_lateness = lateness
+        self._stored_rules = rules
         self._applied_before = MIN_TIME
         """Events with a time below it were applied before the restart, if they were accepted."""
         self._read_at_snapshot = [-1] * len(sources)
 
     def restore(self, marker: CheckpointMarker) -> None:
         """Continue from a checkpoint."""
-        self._stored_lateness = marker.lateness
+        self._stored_rules = [
+            SourceRule(
+                marker.lateness if stored.lateness is None else stored.lateness,
+                rule.placement.with_partitioner(stored.partitioner),
+            )
+            for rule, stored in zip(self.rules, marker.sources, strict=True)
+        ]
         if isinstance(self._machine.order, EventTime):
             self._applied_before = marker.watermark
         for source, stored in zip(self.sources, marker.sources, strict=True):
@@ -55,11 +62,12 @@ class SourceReader(Generic[E]):
             source.stored_read_offset = stored.read_offset
             source.stored_max_event_time = stored.read_max_event_time
             source.max_event_time = stored.max_event_time
+            source.ahead = list(stored.ahead)
 
     @property
     def lateness_was_reduced(self) -> bool:
-        """True if the stored state was judged by a larger allowed lateness than the present one."""
-        return self._stored_lateness > self.lateness
+        """True if the stored state was judged by a larger allowed lateness of any source than the present one."""
+        return any(stored.lateness > now.lateness for stored, now in zip(self._stored_rules, self.rules, strict=True))
 
     @property
     def reads_again(self) -> bool:
@@ -77,24 +85,20 @@ class SourceReader(Generic[E]):
         """Make the end of the input worth a snapshot, although nothing was read."""
         self._read_at_snapshot = [-1] * len(self.sources)
 
-    def reject(  # noqa: PLR0913 - everything that a dead letter says
-        self,
-        source_index: int,
-        record: SourceRecord,
-        reason: Reason,
-        detail: str,
-        watermark: int,
-        wall: int | None,
+    def reject(
+        self, source_index: int, record: SourceRecord, why: InvalidEvent, watermark: int, wall: int | None
     ) -> None:
         """Send a record to `dead-letter`. Its time is the watermark, estimated before there is one."""
-        topic = self._machine.topics[source_index]
-        now = max(watermark, self.sources[source_index].max_event_time - self.lateness, 0)
+        topic, source, rule = self._machine.topics[source_index], self.sources[source_index], self.rules[source_index]
+        now = max(watermark, source.max_event_time - rule.lateness, 0)
         if not now and wall is not None:
-            now = wall - self.lateness
+            now = wall - rule.lateness
+        if wall is not None and why.reason == "future":
+            source.note_ahead(record.offset, wall + rule.max_ahead)
         partition, offset = self._origin_of(record)
         rejected = RejectedRecord(topic, partition, offset, record.key, record.value)
-        self._collector.emit_dead_letter(rejected, reason, detail, now)
-        self._collector.count(f"refused:{topic}:{reason}")
+        self._collector.emit_dead_letter(rejected, why.reason, why.detail, now)
+        self._collector.count(f"refused:{topic}:{why.reason}")
 
     def read_again(
         self, source_index: int, records: Iterable[SourceRecord], watermark: int
@@ -104,6 +108,7 @@ class SourceReader(Generic[E]):
         Each event comes with its record and the largest event time of its source before it.
         """
         source = self.sources[source_index]
+        lateness, placement, _ = self._stored_rules[source_index]
         waited: list[tuple[SourceRecord, E, int]] = []
         any_event = False
         for record in records:
@@ -115,28 +120,36 @@ class SourceReader(Generic[E]):
             except InvalidEvent:
                 continue
             at = event.at
-            if at > source.stored_max_event_time:
-                continue  # rejected before as too far ahead of the wall clock
+            if placement.misplaced(record.key) or source.was_ahead(record.offset, at):
+                continue
             any_event = True
             before = source.max_event_time
             source.max_event_time = max(before, at)
-            was_late = self.drop_late and at < before - self._stored_lateness
+            was_late = self.drop_late and at < before - lateness
             if not was_late and at >= self._applied_before:
                 waited.append((record, event, before))
         return waited, any_event
 
     def position(self, watermark: int, buffer: ReorderBuffer[E]) -> Position:
         """Return what a snapshot stores of the sources. An offset is committed once no event below it waits."""
-        lateness = self.lateness
         stored = []
-        for source, (committed_offset, max_event_time) in zip(
-            self.sources, buffer.positions(self.sources), strict=True
+        for number, (source, (committed_offset, max_event_time)) in enumerate(
+            zip(self.sources, buffer.positions(self.sources), strict=True)
         ):
             # A restart that is itself restarted has not read everything again that was read before.
-            if source.read_offset < source.stored_read_offset:
-                lateness = self._stored_lateness
-            read_offset = max(source.read_offset, source.stored_read_offset)
-            read_max = max(source.max_event_time, source.stored_max_event_time)
-            stored.append(StoredSourcePosition(committed_offset, read_offset, max_event_time, read_max))
+            again = source.read_offset < source.stored_read_offset
+            rule = self._stored_rules[number] if again else self.rules[number]
+            source.forget_ahead(committed_offset)
+            stored.append(
+                StoredSourcePosition(
+                    committed_offset,
+                    max(source.read_offset, source.stored_read_offset),
+                    max_event_time,
+                    max(source.max_event_time, source.stored_max_event_time),
+                    rule.lateness,
+                    tuple(source.ahead),
+                    rule.placement.partitioner,
+                )
+            )
         self._read_at_snapshot = [source.read_offset for source in self.sources]
-        return Position(watermark, lateness, tuple(stored))
+        return Position(watermark, max(position.lateness or 0 for position in stored), tuple(stored))

@@ -7,24 +7,32 @@
 The *watermark* of a shard is the event time up to which everything has been judged: events and timers with a time below
 it are done, an event with a time at or above it waits. A watermark never goes back.
 
-*Allowed lateness* is by how much the event times of one source may be out of order. Each source subtracts it from the
-largest event time that it has read. An event below its own source's watermark when it is read is *late*, whatever the
-batches were that it arrived in, and so is one below the shard's watermark.
+*Allowed lateness* is by how much the event times of one source may be out of order. Each source subtracts its own from
+the largest event time that it has read. An event below its own source's watermark when it is read is *late*, whatever
+the batches were that it arrived in, and so is one below the shard's watermark.
 
 An *idle* source (read to its end, and silent for a while) does not hold the watermark back; otherwise a topic without
 messages would stop all rules. Silence is what the broker reported, which the engine cannot know: the shard runner
 (`agents`) decides which sources are idle and advances the shard. The engine itself reads no clock.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 MAX_TIME: Final = 1 << 62
 """A time that never comes: no timer is set, no later version begins. Fits a signed 64-bit integer of the changelog."""
 
 MIN_TIME: Final = -(1 << 62)
 """The time before all others: the watermark of a source that was not read yet."""
+
+
+AheadRun: TypeAlias = tuple[int, int, int]
+"""First offset, the offset after the last, and the largest event time (ms) that was accepted among these records."""
+
+MAX_AHEAD_RUNS: Final = 256
+"""Runs that a source keeps. A source in which so many reads had an event ahead of the clock, while one event waits in
+the reorder buffer, is rare: of more runs the oldest two become one, which may accept a little more of them again."""
 
 
 class SourcePosition(Struct):
@@ -40,3 +48,26 @@ class SourcePosition(Struct):
     """`read_offset` of the stored state: a record below it was read before a restart and is read again."""
     stored_max_event_time: int = MIN_TIME
     """The largest event time that was accepted below `stored_read_offset`."""
+    ahead: list[AheadRun] = field(default_factory=list)
+    """Where events ahead of the clock were rejected: which these are depends on when they were read."""
+
+    def note_ahead(self, offset: int, latest: int) -> None:
+        """Note that a record was rejected whose event time is above `latest` (ms), which holds for one read."""
+        if self.ahead and self.ahead[-1][2] == latest:
+            self.ahead[-1] = (self.ahead[-1][0], offset + 1, latest)
+            return
+        self.ahead.append((offset, offset + 1, latest))
+        if len(self.ahead) > MAX_AHEAD_RUNS:
+            (first, _, one), (_, next_, other) = self.ahead[:2]
+            self.ahead[:2] = [(first, next_, max(one, other))]
+
+    def forget_ahead(self, before: int) -> None:
+        """Forget what was rejected below an offset: it is not read again."""
+        if self.ahead:
+            self.ahead = [run for run in self.ahead if run[1] > before]
+
+    def was_ahead(self, offset: int, at: int) -> bool:
+        """Return True if the event of this offset and time was rejected as ahead of the clock before a restart."""
+        if at > self.stored_max_event_time:
+            return True
+        return any(first <= offset < next_ and at > latest for first, next_, latest in self.ahead)

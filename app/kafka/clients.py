@@ -7,6 +7,7 @@ the caller starts and stops them.
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from vigil.app.kafka.partitioners import producer_partitioner
 from vigil.app.kafka.settings import Settings
 
 
@@ -21,8 +22,17 @@ def new_consumer(settings: Settings, role: str, **options: object) -> AIOKafkaCo
 
 
 def new_producer(settings: Settings, role: str, **options: object) -> AIOKafkaProducer:
-    """Return a producer whose messages count as sent once all in-sync replicas have them."""
-    return AIOKafkaProducer(client_id=f"{settings.app_id}-{role}", acks="all", **options, **settings.kafka())
+    """Return a producer whose messages count as sent once all in-sync replicas have them.
+
+    It places keys as the setting `partitioner` says that all producers do.
+    """
+    return AIOKafkaProducer(
+        client_id=f"{settings.app_id}-{role}",
+        acks="all",
+        partitioner=producer_partitioner(settings.partitioner),
+        **options,
+        **settings.kafka(),
+    )
 
 
 def new_admin(settings: Settings, role: str) -> AIOKafkaAdminClient:

@@ -187,23 +187,23 @@ _decode_line: Final = msgspec.json.Decoder(ExportedLine).decode
 
 
 def check(
-    lines: Iterable[bytes], now: int | None, lateness_ms: int | None
+    lines: Iterable[bytes], now: int | None, settings: Settings, late: bool = False
 ) -> Iterator[RepairedMessage | UnrepairedLine]:
     """Yield each line as the message to send, or with what is still wrong with it; skip blank lines.
 
-    `now` is the wall clock (ms) of workers that run live, None for a recorded clock. Room events that are more than
-    `lateness_ms` behind it are invalid, since they would be late again; None accepts them.
+    `now` is the wall clock (ms) of workers that run live, None for a recorded clock. Room events that are further
+    behind it than their allowed lateness are invalid, since they would be late again; with `late` they are accepted.
     """
     for number, raw in enumerate(lines, 1):
         if not raw.strip():
             continue
         try:
-            yield _checked(raw, now, lateness_ms)
+            yield _checked(raw, now, settings, late)
         except InvalidEvent as error:
             yield UnrepairedLine(number, error.detail)
 
 
-def _checked(raw: bytes, now: int | None, lateness_ms: int | None) -> RepairedMessage:
+def _checked(raw: bytes, now: int | None, settings: Settings, late: bool) -> RepairedMessage:
     try:
         raw.decode()
         line = _decode_line(raw)
@@ -217,8 +217,10 @@ def _checked(raw: bytes, now: int | None, lateness_ms: int | None) -> RepairedMe
         raise InvalidEvent('not repaired: it has no "key"; add the key that the topic requires')
     key = None if line.key is None else line.key.encode()
     value = None if bytes(line.value) == b"null" else msgspec.json.format(bytes(line.value), indent=-1)
-    event = decode(line.topic, key, value, now)
-    if now is not None and lateness_ms is not None and line.topic in ROOM_TOPICS and event.at < now - lateness_ms:
+    event = decode(line.topic, key, value, now, settings.max_ahead_ms)
+    if late or now is None or line.topic not in ROOM_TOPICS:
+        return RepairedMessage(line.topic, key, value, line.place)
+    if event.at < now - settings.lateness_ms(line.topic):
         behind = (now - event.at) / 1000
         raise InvalidEvent(f"late by {behind:,.0f} s: a live worker would reject it again (--late sends it anyway)")
     return RepairedMessage(line.topic, key, value, line.place)

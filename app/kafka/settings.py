@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from vigil.topics.fields import At
+from vigil.topics.fields import MAX_AHEAD_MS, At
 
 PREFIX: Final = "VIGIL_"
 FILE: Final = "VIGIL_CONFIG"
@@ -52,7 +52,15 @@ backfills and tests."""
     """With `clock = "recorded"`, the event time up to which every shard is judged, in ms since the epoch. By default
 it is the largest event time of the shard."""
     allowed_lateness_ms: Ms = 2000
-    """By how much the events of one source may be out of order before they are late."""
+    """By how much the events of one partition may be out of order before they are late."""
+    allowed_lateness_ms_by_topic: dict[str, Ms] = {}
+    """The same for topics that need more or less than others: a table, or `comment=7000,quote=3000` in the
+environment."""
+    max_ahead_ms: Ms = MAX_AHEAD_MS
+    """By how much an event may be ahead of the worker's clock before it is rejected, with `clock = "live"`."""
+    partitioner: Literal["murmur2", "crc32", "unchecked"] = "murmur2"
+    """How producers choose the partition of a key: `murmur2` as Kafka's Java client does, `crc32` as librdkafka does
+by default, `unchecked` where they have a partitioner of their own. Messages elsewhere are rejected as misrouted."""
     idle_after_ms: Ms = 200
     """How long a partition must be without messages before it no longer holds back the watermark of its shard."""
     checkpoint_interval_ms: Annotated[int, Meta(ge=50, le=60_000)] = 1000
@@ -101,6 +109,14 @@ it is the largest event time of the shard."""
     """`json`: one JSON object a line. `text`: lines for people."""
     refused_per_minute_alarm: Annotated[int, Meta(ge=1)] = 10_000
     """Rejected messages a minute from which on the flood is logged as an error."""
+
+    def lateness_ms(self, topic: str) -> int:
+        """Return the allowed lateness of a topic of the catalogue, ms."""
+        return self.allowed_lateness_ms_by_topic.get(topic, self.allowed_lateness_ms)
+
+    def largest_lateness_ms(self) -> int:
+        """Return the largest allowed lateness of any topic, ms."""
+        return max((self.allowed_lateness_ms, *self.allowed_lateness_ms_by_topic.values()))
 
     def password(self) -> str | None:
         """Return the SASL password; raise SettingsError if its file cannot be read."""

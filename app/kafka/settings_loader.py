@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 import msgspec
 
 from vigil.app.kafka.settings import FILE, PREFIX, SECRET, Settings, SettingsError
+from vigil.topics.catalog import inputs
 
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
 
@@ -41,6 +42,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     settings = Settings(**{key: _converted(key, value) for key, value in given.items()})
     places = {key: value.place for key, value in given.items()}
     _check_credentials(settings)
+    _check_topics(settings, places)
     if settings.recorded_until is not None and settings.clock != "recorded":
         raise SettingsError(
             f'{places["recorded_until"]}: only for a recorded clock; set clock = "recorded" or leave it out'
@@ -81,11 +83,34 @@ def _in_options(options: Mapping[str, Any]) -> dict[str, _Given]:
 
 
 def _converted(key: str, given: _Given) -> Any:
+    kind, value = _FIELDS[key].type, given.value
     try:
-        return msgspec.convert(given.value, _FIELDS[key].type, strict=given.strict)
+        if get_origin(kind) is dict and isinstance(value, str):
+            value = _table(value)
+        return msgspec.convert(value, kind, strict=given.strict)
     except msgspec.ValidationError as error:
         shown = "" if key in SECRET else f" {given.value!r}"
         raise SettingsError(f"{given.place}:{shown} cannot be used: {error}{_choices(key)}") from error
+
+
+def _table(text: str) -> dict[str, str]:
+    """Return the table that is written as `name=value,name=value`; raise msgspec.ValidationError."""
+    table = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = entry.partition("=")
+        if not equals:
+            raise msgspec.ValidationError(f"{entry!r} is not name=value")
+        table[name.strip()] = value.strip()
+    return table
+
+
+def _check_topics(settings: Settings, places: Mapping[str, str]) -> None:
+    key, known = "allowed_lateness_ms_by_topic", inputs()
+    for topic in settings.allowed_lateness_ms_by_topic:
+        if topic not in known:
+            near = difflib.get_close_matches(topic, known, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise SettingsError(f"{places[key]}: {topic} is no topic that Vigil reads; {hint}")
 
 
 def _check_credentials(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -16,13 +16,16 @@ from vigil.app.domain.subject import Body, Sample, ShardGauges
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.observability.metrics import WorkerMetrics
-from vigil.topics.catalog import SubjectName, written
+from vigil.topics.catalog import SubjectName, inputs, written
 from vigil.topics.fields import Reason
 
 log: Final = structlog.get_logger("vigil.report")
 
-EVERYWHERE: Final = get_args(Reason)[:2]
+EVERYWHERE: Final[tuple[Reason, ...]] = ("malformed", "late")
 """The reasons for which a message of any topic can be rejected."""
+
+OF_INPUTS: Final[tuple[Reason, ...]] = ("misrouted", "future")
+"""Those for which only a message can be rejected that others wrote."""
 
 Gauges = dict[tuple[str, tuple[str, ...]], float]
 """By metric and labels."""
@@ -32,6 +35,7 @@ def worker_metrics(registry: Registry = REGISTRY) -> WorkerMetrics:
     """The metrics of a worker that runs these subjects."""
     subjects = registry.subjects.values()
     rejections = [(topic, reason) for topic in registry.readers for reason in EVERYWHERE]
+    rejections += [(topic, reason) for topic in inputs(registry.topics.values()) for reason in OF_INPUTS]
     rejections += [rejection for subject in subjects for rejection in subject.metrics.rejections]
     return WorkerMetrics(
         registry.sources,
@@ -107,7 +111,7 @@ class MetricsReporter:
     def _measure(self, runner: ShardRunner, output: Any, acked: int) -> None:
         """How long after its event time, and after the earliest moment at which it could be judged, it came out."""
         # What a former owner left to be sent is measured from the earliest moment: its delay is ours as well.
-        earliest = output.triggered_at + self._settings.allowed_lateness_ms
+        earliest = output.triggered_at + self._settings.largest_lateness_ms()
         eligible_at = runner.eligible_at.pop(output.id, earliest)
         if not self._live:
             return

@@ -33,7 +33,7 @@ from vigil.app.runtime.rulebook_check import check_rulebook
 from vigil.app.runtime.upstream_watcher import UpstreamWatcher
 from vigil.app.runtime.watchdog import EventLoopWatchdog
 from vigil.app.runtime.worker_health import WorkerHealth
-from vigil.app.runtime.worker_settings import app_settings, checkpoint_settings, watermark_policy
+from vigil.app.runtime.worker_settings import app_settings, checkpoint_settings, shard_options, watermark_policy
 from vigil.topics.catalog import SubjectName
 
 log: Final = structlog.get_logger("vigil.worker")
@@ -78,10 +78,11 @@ class Worker:
         """`partitions` of each subject, as `ensure_topics` returns them; `machines` replace Vigil's own in tests."""
         self.settings = settings
         self.rulebook = rulebook
+        self._partitions = partitions
         self.metrics = worker_metrics()
         self.health = health = WorkerHealth()
         live = settings.clock == "live"
-        self.machines = dict(machines or REGISTRY.machines(rulebook, settings.allowed_lateness_ms if live else None))
+        self.machines = dict(machines or REGISTRY.machines(rulebook, settings.largest_lateness_ms() if live else None))
         self._changelogs = {subject: changelog_of(settings.app_id, subject) for subject in self.machines}
         self.adapter = FaustAdapter(
             app_settings(settings),
@@ -166,13 +167,9 @@ class Worker:
         store = self.adapter.restored(subject, partition)
         store.finalize_restore()
         check_rulebook(store, self.rulebook, self.settings.rulebook_changed)
-        return make_shard(
-            self.machines[subject],
-            self.settings.allowed_lateness_ms,
-            partition=partition,
-            store=store,
-            rulebook=self.rulebook.digest,
-        )
+        options = shard_options(self.settings, self._partitions[subject])
+        options |= {"partition": partition, "store": store, "rulebook": self.rulebook.digest}
+        return make_shard(self.machines[subject], self.settings.allowed_lateness_ms, **options)
 
     async def on_revoked(self) -> None:
         self.health.ready = False
@@ -297,7 +294,7 @@ def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | Non
     `candidate`: a rulebook that judges rooms in shadow.
     """
     _tune_process()
-    review_wait_ms = settings.allowed_lateness_ms if settings.clock == "live" else None
+    review_wait_ms = settings.largest_lateness_ms() if settings.clock == "live" else None
     machines = REGISTRY.machines(rulebook, review_wait_ms, candidate)
     partitions = asyncio.run(_prepare(settings))
     Worker(settings, rulebook, partitions, machines).run()

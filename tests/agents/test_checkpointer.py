@@ -51,7 +51,7 @@ class Stage:
         self.checkpoints_written: list[tuple[float, int]] = []
         self.observed: list[str] = []
         """The topics of the outputs that were sent."""
-        environment = ShardEnvironment(self.feed, WatermarkPolicy(lateness_ms=0, idle_after_ms=0, live=False))
+        environment = ShardEnvironment(self.feed, WatermarkPolicy(idle_after_ms=0, live=False))
         self.manager = ShardManager(kafka.membership, environment, {"rooms": TOPICS}, self._shard)
         self.checkpoints = Checkpointer(self.manager, kafka.ports, CheckpointSettings(**settings), self)
 

@@ -36,6 +36,7 @@ class Shard:
         self.sources = [SourcePosition() for _ in range(sources)]
         self.collector = OutputCollector()
         self.reorder_buffer: list[Any] = []
+        self.lateness = (LATENESS,) * sources
         self._judged = judged
 
     def ingest(self, source_index: int, records: list[Record], wall: int | None) -> bool:
@@ -58,7 +59,7 @@ class Stage:
         self.feed = FakeSourceFeed(*self.topics)
         self.environment = ShardEnvironment(
             self.feed,
-            WatermarkPolicy(LATENESS, IDLE, live=live),
+            WatermarkPolicy(IDLE, live=live),
             measured=frozenset({"verdict"}),
             wall_ms=lambda: self.now,
         )

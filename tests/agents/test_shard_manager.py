@@ -52,7 +52,7 @@ class Stage:
         self.subject = subject
         environment = ShardEnvironment(
             self.feed,
-            WatermarkPolicy(**{"lateness_ms": LATENESS, "idle_after_ms": IDLE, "max_buffered": 10, **policy}),
+            WatermarkPolicy(**{"idle_after_ms": IDLE, "max_buffered": 10, **policy}),
             upstream or {},
             wall_ms=lambda: self.now,
         )
@@ -461,7 +461,7 @@ async def test_whatever_the_topics_hold_the_buffer_stays_bounded_and_all_is_read
     """Topics whose times lie far apart and overtake each other, batches of any size."""
     for seed in range(20):
         chance = Random(seed)
-        stage = Stage(max_buffered=40, live=False, lateness_ms=LATENESS)
+        stage = Stage(max_buffered=40, live=False)
         todo = {
             tp: sorted(chance.randrange(0, 3_000_000) for _ in range(chance.choice((0, 5, 400))))
             for tp in sorted(stage.feed.tps)

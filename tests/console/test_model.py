@@ -170,7 +170,7 @@ def test_a_timeline_keeps_only_its_hour():
     model = ConsoleModel(ConsoleBounds(timeline_ms=60_000), 15 * S)
     for second in range(600):
         entry = BuyerEntry(room_id="r", host_id="h", at=NOW + second * S, buyer_id="b")
-        model.ingest("buyer-entry", b"r", msgspec.json.encode(entry), NOW)
+        model.ingest("buyer-entry", b"r", msgspec.json.encode(entry), NOW + second * S)
     track = model.tracks.get("r")
     assert track is not None and len(track.entries) <= 600
     assert len(track.entries_between(NOW + 590 * S, NOW + 599 * S)) == 10

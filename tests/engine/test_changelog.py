@@ -9,6 +9,7 @@ from tests.support.toys import Event, OrderedToy, message
 from vigil.app.engine.changelog import (
     FORMAT,
     HEADER,
+    MARKER_KEY,
     ChangelogRecord,
     CheckpointMarker,
     StoredSourcePosition,
@@ -20,6 +21,7 @@ from vigil.app.engine.shards import make_shard
 
 # Format 1, as it lies in changelogs: `python -m tests.engine.test_changelog` prints what is written now. These bytes
 # are never changed; what a later format writes gets a list of its own beside it, and this one must stay readable.
+# Markers have got fields at their ends since then, which an older version ignores.
 GOLDEN_1: list[tuple[str, str | None, list[tuple[str, str]]]] = [
     (
         "00006d",
@@ -93,8 +95,18 @@ def restored(records: list[Any]) -> ChangelogStore:
     return store
 
 
-def test_format_1_is_written_unchanged() -> None:
-    assert written() == golden()
+def as_first_written(record: ChangelogRecord) -> ChangelogRecord:
+    """A record without the fields that markers got at their ends since the list above was written."""
+    if record.key != MARKER_KEY or record.value is None:
+        return record
+    header, marker = record.value[: HEADER.size], msgspec.msgpack.decode(record.value[HEADER.size :])
+    sources = marker[9]
+    marker[9] = [source[:4] for source in sources]
+    return record._replace(value=header + msgspec.msgpack.encode(marker[:12]))
+
+
+def test_format_1_is_written_unchanged_but_for_fields_at_the_ends_of_markers() -> None:
+    assert list(map(as_first_written, written())) == golden()
 
 
 def test_format_1_is_read() -> None:

@@ -97,7 +97,7 @@ def test_other_variables_with_the_same_prefix_are_ignored() -> None:
     ("text", "words"),
     [
         ("webport = 1", "webport is not a setting; did you mean web_port?"),
-        ("[worker]\nweb_port = 1", "worker is not a setting; known are allowed_lateness_ms, app_id, broker"),
+        ("[worker]\nweb_port = 1", "worker is not a setting; known are allowed_lateness_ms, allowed_lateness_ms_by_"),
         ('web_port = "6066"', "web_port: '6066' cannot be used: Expected `int`, got `str`"),
         ("web_port = 6066.0", "web_port: 6066.0 cannot be used: Expected `int`, got `float`"),
         ("web_port = true", "web_port: True cannot be used: Expected `int`, got `bool`"),
@@ -294,6 +294,8 @@ def kind(annotation: Any) -> str:
         if inner is str:
             return f"name of at most {limit.max_length} characters: letters, digits, `.`, `_`, `-`"
         return f"{limit.ge:,} to {limit.le:,}" if limit.le is not None else f"{limit.ge:,} or more"
+    if get_origin(annotation) is dict:
+        return f"a table; each value {kind(get_args(annotation)[1])}"
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(annotation))
     if get_origin(annotation) in (Union, types.UnionType):
@@ -306,7 +308,7 @@ def table() -> str:
     described = descriptions()
     lines = ["| setting | description | values | default |", "| --- " * 4 + "|"]
     for field in msgspec.structs.fields(Settings):
-        default = "–" if field.default in (None, "") else f"`{str(field.default).lower()}`"
+        default = "–" if field.default in (None, "", msgspec.NODEFAULT) else f"`{str(field.default).lower()}`"
         if field.default and isinstance(field.default, str):
             default = f"`{field.default}`"
         lines.append(f"| `{field.name}` | {described[field.name]} | {kind(field.type)} | {default} |")
@@ -332,3 +334,40 @@ def test_the_example_file_of_the_page_is_valid(tmp_path: Path) -> None:
     for name, value in tomllib.loads(example).items():
         assert getattr(settings, name) == value
         assert not isinstance(value, datetime.date)
+
+
+# ---- lateness by topic
+
+
+def test_lateness_by_topic_is_a_table_or_one_variable(tmp_path: Path) -> None:
+    file = tmp_path / "vigil.toml"
+    file.write_text("allowed_lateness_ms = 1000\n[allowed_lateness_ms_by_topic]\ncomment = 7000\nquote = 3000\n")
+    for settings in (
+        load_settings(file, {}),
+        load_settings(
+            None,
+            {"VIGIL_ALLOWED_LATENESS_MS": "1000", "VIGIL_ALLOWED_LATENESS_MS_BY_TOPIC": "comment=7000, quote=3000"},
+        ),
+    ):
+        assert [settings.lateness_ms(topic) for topic in ("comment", "quote", "payment")] == [7000, 3000, 1000]
+        assert settings.largest_lateness_ms() == 7000
+    assert Settings().largest_lateness_ms() == Settings().allowed_lateness_ms
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (
+            "coment=7000",
+            "VIGIL_ALLOWED_LATENESS_MS_BY_TOPIC: coment is no topic that Vigil reads; did you mean comment",
+        ),
+        ("verdict=7000", "verdict is no topic that Vigil reads; known are buyer-entry, comment"),
+        ("comment:7000", "'comment:7000' is not name=value"),
+        ("comment=slow", "cannot be used: Expected `int`"),
+        ("comment=-1", "cannot be used: Expected `int` >= 0"),
+    ],
+)
+def test_lateness_of_an_unknown_topic_or_in_another_form_is_rejected(text: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, {"VIGIL_ALLOWED_LATENESS_MS_BY_TOPIC": text})
+    assert words in str(caught.value)

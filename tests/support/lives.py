@@ -59,8 +59,10 @@ class Recording(OrderedToy):
 class Life:
     """A shard that can be killed and started again from what it has stored."""
 
-    def __init__(self, toy: Toy, lateness: int = LATENESS) -> None:
+    def __init__(self, toy: Toy, lateness: int = LATENESS, **options: Any) -> None:
+        """`options`: of the shard (ShardOptions)."""
         self.toy = toy
+        self.options: dict[str, Any] = {"partition": 0, **options}
         self.log: list[Any] = []
         self.sent: list[OutboxMessage] = []
         self.restart(lateness)
@@ -69,7 +71,7 @@ class Life:
         store = ChangelogStore()
         store.read(self.log)
         store.finalize_restore()
-        self.shard = make_shard(self.toy, lateness, partition=0, store=store)
+        self.shard = make_shard(self.toy, lateness, store=store, **self.options)
         self.write(self.shard.acquire())
 
     def checkpoint(self) -> None:

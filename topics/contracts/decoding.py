@@ -3,18 +3,21 @@
 from typing import Any
 
 from vigil.topics.catalog import BY_NAME
+from vigil.topics.event_time import check_ahead
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
 
 
-def decode(topic: str, key: bytes | None, value: bytes | None, now: int | None = None) -> Any:
+def decode(
+    topic: str, key: bytes | None, value: bytes | None, now: int | None = None, max_ahead: int = MAX_AHEAD_MS
+) -> Any:
     """The event of a message; raise InvalidEvent.
 
-    With `now` (ms) an event that lies too far ahead of it is refused, too, as by a live worker.
+    With `now` an event that lies more than `max_ahead` ahead of it is refused, too, as by a live worker (all in ms).
     """
     known = BY_NAME.get(topic)
     if known is None or known.decode is None:
         raise InvalidEvent(f"{topic!r} is no topic that Vigil reads from outside")
     event = known.decode(key, value, now or 0)
-    if now is not None and event.at > now + MAX_AHEAD_MS:
-        raise InvalidEvent(f"at {event.at} is more than a day ahead of the clock, {now}")
+    if now is not None:
+        check_ahead(event.at, now, max_ahead)
     return event

@@ -20,6 +20,7 @@ from vigil.app.console.ingest.track import Track, no_conditions
 from vigil.app.console.settings import ConsoleBounds
 from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.domain.rooms.shown_conditions import ConditionsOf
+from vigil.topics.event_time import check_ahead
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
 from vigil.topics.read_back import ForeignMessageError, read_back
 from vigil.topics.reviews import Review, decode_review
@@ -114,6 +115,8 @@ class ConsoleModel:
     ) -> None:
         """`max_gap_ms`: frames further apart are a gap. `conditions_of`: which rules' conditions a frame satisfies."""
         self._bounds = bounds
+        self.max_ahead_ms = MAX_AHEAD_MS
+        """Events further ahead of the clock are invalid."""
         self._new_track = partial(Track, bounds.timeline_ms, max_gap_ms, conditions_of)
         self._identities = {output.topic: output.identity for output in registry.replayed}
         self._decoders = {topic: msgspec.json.Decoder(registry.topics[topic].carries) for topic in self._identities}
@@ -173,8 +176,7 @@ class ConsoleModel:
 
     def _event(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
         event = decode_room_event(_SOURCE_INDEX[topic], key, value)
-        if event.at > wall_ms + MAX_AHEAD_MS:
-            raise InvalidEvent("too far ahead")
+        check_ahead(event.at, wall_ms, self.max_ahead_ms)
         track = self.tracks.touch(event.room_id, self._new_track)
         if track.ingest(event):
             self.changed.add(("room", event.room_id))
