@@ -2,11 +2,13 @@
 
 import asyncio
 import functools
+import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -14,8 +16,33 @@ from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.settings_loader import load_settings
+from vigil.app.kafka.wall_clock import wall_ms
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class TimeParam(click.ParamType):
+    """A time: ISO 8601 with an offset, or a duration before now such as 90s, 10m, 2h or 3d."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        ago = re.fullmatch(r"(\d{1,6})([smhd])", value)
+        if ago:
+            past = timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            return wall_ms() - round(past.total_seconds() * 1000)
+        try:
+            when = datetime.fromisoformat(value)
+        except ValueError:
+            when = None
+        if when is None or when.tzinfo is None:
+            self.fail(f"{value!r} is not a time: write 2h for two hours ago, or 2022-09-01T16:00:00Z.", param, ctx)
+        return round(when.timestamp() * 1000)
 
 
 class OperatorError(click.ClickException):

@@ -4,19 +4,17 @@ import asyncio
 import functools
 import heapq
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar, get_args
+from typing import IO, Any, TypeVar, get_args
 
 import click
 import msgspec
 from rich.text import Text
 
-from vigil.app.cli.common import OperatorError, settings_options
+from vigil.app.cli.common import OperatorError, TimeParam, settings_options
 from vigil.app.kafka.dead_letters import (
     DeadLetterFilter,
     DeadLetterRecord,
@@ -34,29 +32,6 @@ from vigil.topics.envelope import timestamp
 from vigil.topics.fields import Reason
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-class _TimeParam(click.ParamType):
-    """A time: ISO 8601 with an offset, or a duration before now such as 90s, 10m, 2h or 3d."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        ago = re.fullmatch(r"(\d{1,6})([smhd])", value)
-        if ago:
-            past = timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-            return wall_ms() - round(past.total_seconds() * 1000)
-        try:
-            when = datetime.fromisoformat(value)
-        except ValueError:
-            when = None
-        if when is None or when.tzinfo is None:
-            self.fail(f"{value!r} is not a time: write 2h for two hours ago, or 2022-09-01T16:00:00Z.", param, ctx)
-        return round(when.timestamp() * 1000)
 
 
 def _filters(command: F) -> F:
@@ -77,10 +52,10 @@ def _filters(command: F) -> F:
 
     for option in (
         click.option("--containing", "text", metavar="TEXT", help="Only messages whose detail contains TEXT."),
-        click.option("--until", type=_TimeParam(), metavar="TIME", help="Only messages rejected before TIME."),
+        click.option("--until", type=TimeParam(), metavar="TIME", help="Only messages rejected before TIME."),
         click.option(
             "--since",
-            type=_TimeParam(),
+            type=TimeParam(),
             metavar="TIME",
             help="Only messages rejected at TIME or later: 2h (ago) or ISO 8601.",
         ),

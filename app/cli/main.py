@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "demo": "vigil.app.cli.demo",
     "worker": "vigil.app.cli.worker",
     "console": "vigil.app.cli.console",
+    "record": "vigil.app.cli.record",
     "replay": "vigil.app.cli.replay",
     "backtest": "vigil.app.cli.backtest",
     "explain": "vigil.app.cli.explain",
