@@ -20,7 +20,7 @@ from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.changelog import OutboxMessage
 from vigil.app.engine.snapshot import Snapshot
 from vigil.topics.catalog import TOPICS
-from vigil.topics.envelope import cloud_event_headers, stamp, without_value
+from vigil.topics.envelope import SOURCE, cloud_event_headers, stamp, without_value
 
 T = TypeVar("T")
 
@@ -62,6 +62,8 @@ class CheckpointSettings:
     recorded: bool = False
     """Recorded data: commit the last offset of a partition only after the shard's final outputs are published, so that
     others can see by the committed offsets when everything is done."""
+    source: str = SOURCE
+    """The `ce_source` of the outputs."""
 
 
 class CheckpointObserver(Protocol):
@@ -205,7 +207,11 @@ class Checkpointer:
 
     async def _send_outputs(self, taken: Sequence[_Taken]) -> None:
         now = wall_ms()
-        records = [_output_record(output, now) for _, snapshot, _ in taken for output in snapshot.outputs]
+        records = [
+            _output_record(output, now, self._settings.source)
+            for _, snapshot, _ in taken
+            for output in snapshot.outputs
+        ]
         if records:
             await self._send(records)
         for runner, snapshot, _ in taken:
@@ -239,11 +245,12 @@ async def in_time(step: Awaitable[T], seconds: float, what: str) -> T:
         raise BrokerTimeout(f"the broker did not accept {what} within {seconds:g} s") from error
 
 
-def _output_record(output: OutboxMessage, now: int) -> OutputRecord:
+def _output_record(output: OutboxMessage, now: int, source: str) -> OutputRecord:
     payload = output.payload
     if payload is not None and output.topic in STAMPED:
         payload = stamp(payload, now)
-    return OutputRecord(output.topic, output.key, payload, cloud_event_headers(output.topic, output.id, output.at))
+    headers = cloud_event_headers(output.topic, output.id, output.at, source)
+    return OutputRecord(output.topic, output.key, payload, headers)
 
 
 def _without_value(record: OutputRecord) -> OutputRecord:

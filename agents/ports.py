@@ -56,7 +56,7 @@ class Batch:
 
 
 class OutputRecord(NamedTuple):
-    """One message to publish."""
+    """One message to publish. `topic` is that of the catalogue; all other ports know the names on the cluster."""
 
     topic: str
     key: bytes | None

@@ -11,8 +11,8 @@ from msgspec import Struct
 from vigil.topics.fields import UNKEYED, Instant, Reason
 from vigil.topics.topic import Example, Topic
 
-SOURCE: Final = "/vigil"
-"""CloudEvents `source` of everything that Vigil publishes."""
+SOURCE: Final = "/vigil/vigil"
+"""CloudEvents `source` of what the application with the default `app_id` publishes: `/vigil/<app_id>`."""
 
 MAX_CARRIED_BYTES: Final = 1_500_000
 """Maximum size of a rejected message, key and value together, that its dead letter contains.
@@ -97,12 +97,12 @@ def timestamp(at: int) -> str:
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def cloud_event_headers(topic: str, id_: str, at: int) -> list[tuple[str, bytes]]:
-    """The CloudEvents attributes of an output as Kafka headers."""
+def cloud_event_headers(topic: str, id_: str, at: int, source: str = SOURCE) -> list[tuple[str, bytes]]:
+    """The CloudEvents attributes of an output as Kafka headers. `topic`: of the catalogue."""
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", id_.encode()),
-        ("ce_source", SOURCE.encode()),
+        ("ce_source", source.encode()),
         ("ce_type", f"vigil.{topic}.v1".encode()),
         ("ce_time", timestamp(at).encode()),
         ("content-type", b"application/json"),

@@ -21,7 +21,7 @@ Task = Callable[[], Awaitable[None]]
 
 
 class SubjectTopics(NamedTuple):
-    """The topics of one subject."""
+    """The topics of one subject, by their names on the cluster."""
 
     sources: tuple[str, ...]
     changelog: str
@@ -32,7 +32,13 @@ class SubjectTopics(NamedTuple):
 class FaustAdapter:
     """One Faust app with a table and an agent for each subject."""
 
-    def __init__(self, settings: AppSettings, subjects: Mapping[SubjectName, SubjectTopics]) -> None:
+    def __init__(
+        self,
+        settings: AppSettings,
+        subjects: Mapping[SubjectName, SubjectTopics],
+        on_cluster: Callable[[str], str] = str,
+    ) -> None:
+        """`on_cluster`: the name on the cluster of an output's topic."""
         self.app = create_app(settings)
         self._subjects = subjects
         self._tables = {
@@ -43,7 +49,7 @@ class FaustAdapter:
             FaustSourceFeed(self.app),
             FaustMembership(self.app),
             FaustChangelogWriter(self._producer, self._tables, marker_alone=not settings.transport.idempotent),
-            FaustOutputSender(self._producer),
+            FaustOutputSender(self._producer, on_cluster),
         )
 
     def _producer(self) -> Any:

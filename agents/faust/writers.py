@@ -78,14 +78,15 @@ class FaustChangelogWriter:
 class FaustOutputSender:
     """Publishes outputs. Implements `OutputSender`."""
 
-    def __init__(self, producer: Callable[[], Any]) -> None:
-        """`producer`: the app's current aiokafka producer."""
+    def __init__(self, producer: Callable[[], Any], on_cluster: Callable[[str], str] = str) -> None:
+        """`producer`: the app's current aiokafka producer. `on_cluster`: a topic's name on the cluster."""
         self._producer = producer
+        self._on_cluster = on_cluster
 
     async def send(self, records: Sequence[OutputRecord]) -> list[OutputRecord]:
         producer = self._producer()
         sent = [
-            await producer.send(record.topic, record.value, key=record.key, headers=record.headers)
+            await producer.send(self._on_cluster(record.topic), record.value, key=record.key, headers=record.headers)
             for record in records
         ]
         too_large = []

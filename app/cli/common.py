@@ -70,25 +70,32 @@ def rulebook_option(command: F) -> F:
     return with_rulebook  # type: ignore[return-value]
 
 
+config_option: Final = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="TOML file with settings; overridden by the environment (VIGIL_…). [default: $VIGIL_CONFIG]",
+)
+
+
+def read_settings(config: Path | None, broker: str | None = None) -> Settings:
+    """Read the settings of a file, the environment and `--broker`; raise OperatorError where they cannot be used."""
+    try:
+        return load_settings(config, broker=broker)
+    except SettingsError as error:
+        raise OperatorError(str(error)) from error
+
+
 def settings_options(command: F) -> F:
     """Add the options `--config FILE` and `--broker HOST:PORT`; the command receives Settings."""
 
-    @click.option(
-        "--config",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="TOML file with settings; overridden by the environment (VIGIL_…). [default: $VIGIL_CONFIG]",
-    )
+    @config_option
     @click.option(
         "--broker", metavar="HOST:PORT", help="Kafka bootstrap servers, separated by commas. [default: localhost:9092]"
     )
     @functools.wraps(command)
     def with_settings(*args: Any, config: Path | None, broker: str | None, **options: Any) -> Any:
-        try:
-            settings: Settings = load_settings(config, broker=broker)
-        except SettingsError as error:
-            raise OperatorError(str(error)) from error
-        return command(*args, settings=settings, **options)
+        return command(*args, settings=read_settings(config, broker=broker), **options)
 
     return with_settings  # type: ignore[return-value]
 

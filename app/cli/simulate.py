@@ -6,13 +6,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any, Final
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from vigil.app.cli.common import on_shutdown_signal
+from vigil.app.cli.common import config_option, on_shutdown_signal, read_settings
+from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.observability.terminal import silence_kafka_logs
 from vigil.app.simulate import Fault, InvalidSimulationError, Simulation, files
@@ -36,6 +38,7 @@ _SETTINGS: Final = {
 
 @click.command(short_help="Generate events of rooms and suppliers.")
 @click.option("--broker", metavar="HOST:PORT", help="Send to this Kafka broker; the topics must exist.")
+@config_option
 @click.option(
     "--out",
     metavar="FILE",
@@ -134,6 +137,7 @@ _SETTINGS: Final = {
 )
 def simulate(
     broker: str | None,
+    config: Path | None,
     out: str | None,
     manifest: str | None,
     duration: float | None,
@@ -177,9 +181,13 @@ def simulate(
             if out is not None:
                 sent = _to_file(simulation, out, partitions, faults, progress)
             else:
-                assert broker is not None  # noqa: S101 - checked above: either --out or --broker
                 options = SendOptions(speed, backlog, rate)
-                sent = _to_broker(simulation, broker, options, SendCallbacks(on_progress=progress, on_fault=faults))
+                sent = _to_broker(
+                    simulation,
+                    read_settings(config, broker=broker),
+                    options,
+                    SendCallbacks(on_progress=progress, on_fault=faults),
+                )
     except files.ReaderGoneError:
         return
     except (CannotProduceError, files.CannotWriteError) as error:
@@ -204,7 +212,7 @@ def _check_destination(context: click.Context, broker: str | None, out: str | No
     """Raise UsageError unless there is one destination and every option that was given is one of its options."""
     if (broker is None) == (out is None):
         raise click.UsageError("Give either --out FILE (- for standard output) or --broker HOST:PORT.")
-    _only_with(context, "--broker", broker is not None, ("speed", "rate", "backlog"))
+    _only_with(context, "--broker", broker is not None, ("config", "speed", "rate", "backlog"))
     _only_with(context, "--out", out is not None, ("partitions",))
 
 
@@ -279,12 +287,12 @@ def _to_file(
         signal.signal(signal.SIGINT, previous)
 
 
-def _to_broker(simulation: Simulation, broker: str, options: SendOptions, callbacks: SendCallbacks) -> int:
+def _to_broker(simulation: Simulation, settings: Settings, options: SendOptions, callbacks: SendCallbacks) -> int:
     silence_kafka_logs()
 
     async def run() -> int:
         stop = asyncio.Event()
         on_shutdown_signal(stop.set)
-        return await produce(simulation, broker, options, callbacks, stop)
+        return await produce(simulation, settings, options, callbacks, stop)
 
     return asyncio.run(run())

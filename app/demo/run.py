@@ -132,7 +132,9 @@ class Demo:
         rooms, suppliers, seed, *_ = self._options
         self._say(f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}; starts with the last ten minutes")
         options, callbacks = SendOptions(backlog_s=BACKLOG_S), SendCallbacks(on_backlog_sent=self._sent.set)
-        sending = asyncio.create_task(produce(self._simulation(), broker, options, callbacks, self._stop))
+        sending = asyncio.create_task(
+            produce(self._simulation(), Settings(broker=broker), options, callbacks, self._stop)
+        )
         async with _ending(sending):
             await _first_of(self._sent.wait(), sending)
             worker = self._worker = SupervisedWorker(

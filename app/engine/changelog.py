@@ -106,6 +106,9 @@ class CheckpointMarker(Struct, array_like=True, frozen=True):
     """The number of outbox records that belong to the checkpoint."""
     rulebook: str
     """Digest of the rulebook that the state was judged by."""
+    topics: tuple[str, ...] = ()
+    """The names of the source topics on the cluster; empty if they are those of the catalogue, as in every marker of
+    earlier versions."""
 
     @property
     def checkpoint_id(self) -> CheckpointId:

@@ -15,7 +15,7 @@ The order of a subject (`subject.py`) decides which of two classes a shard is; `
 from typing import Any, TypeAlias, TypeVar, Unpack
 
 from vigil.app.engine.shard_input import ShardInput, ShardOptions
-from vigil.app.engine.snapshot import Snapshot, Snapshotter
+from vigil.app.engine.snapshot import Snapshot, Snapshotter, StateOrigin
 from vigil.app.engine.subject import Event, StateMachine
 from vigil.topics.envelope import Output
 
@@ -28,7 +28,9 @@ class Shard(ShardInput[E]):
     def __init__(self, machine: StateMachine[E], lateness: int, **options: Unpack[ShardOptions]) -> None:
         """Restore the shard, or begin an empty one. `lateness`: the allowed lateness in ms. Raise StoredStateError."""
         super().__init__(machine, lateness, options)
-        self._snapshotter = Snapshotter(self.states, self.store, options.get("rulebook", ""), self.watermark)
+        renamed = self.topics if self.topics != machine.topics else ()
+        origin = StateOrigin(options.get("rulebook", ""), renamed)
+        self._snapshotter = Snapshotter(self.states, self.store, origin, self.watermark)
         self._end: int | None = None
         """When the input has ended."""
 

@@ -43,6 +43,8 @@ class ShardOptions(TypedDict, total=False):
     """What to restore it from."""
     rulebook: str
     """Digest of the rulebook, stored with every checkpoint."""
+    topics: tuple[str, ...]
+    """The names of its source topics on the cluster, stored with every checkpoint; by default the machine's."""
     sources: list[SourcePosition]
     """Its sources, shared with other shards so that they have one watermark."""
     collector: OutputCollector
@@ -77,11 +79,12 @@ class ShardInput(ABC, Generic[E]):
         self.states = KeyedStates(machine, self.store, self.collector)
         self._events_counter = [f"events:{topic}" for topic in machine.topics]
         self._duplicates_counter = [f"duplicates:{topic}" for topic in machine.topics]
+        self.topics = options.get("topics") or machine.topics
         self.watermark = MIN_TIME
         """Everything below it was judged."""
         if self.store.marker is not None:
             self.watermark = self.store.marker.watermark
-            self.reader.restore(self.store.marker)
+            self.reader.restore(self.store.marker, self.topics)
 
     def ingest(self, source_index: int, records: Sequence[SourceRecord], wall: int | None = None) -> bool:
         """Read records of one source in the order of their offsets; return True if any of them was an event.

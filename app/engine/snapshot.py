@@ -66,14 +66,23 @@ class Snapshot(NamedTuple):
         return [*self.records, marker_record(self.marker)]
 
 
+class StateOrigin(NamedTuple):
+    """What the state of a shard comes from."""
+
+    rulebook: str
+    """Digest of the rulebook that judges."""
+    topics: tuple[str, ...]
+    """The names of the source topics on the cluster; empty if they are those of the catalogue."""
+
+
 class Snapshotter(Generic[E]):
     """Takes the snapshots of one owner of a shard."""
 
-    def __init__(self, states: KeyedStates[E], store: ChangelogStore, rulebook: str, watermark: int) -> None:
-        """Begin a new epoch. `rulebook`: the digest that goes into every marker; `watermark` as restored."""
+    def __init__(self, states: KeyedStates[E], store: ChangelogStore, origin: StateOrigin, watermark: int) -> None:
+        """Begin a new epoch. `origin` goes into every marker; `watermark` as restored."""
         self._states = states
         self._store = store
-        self._rulebook = rulebook
+        self._origin = origin
         self._epoch = store.next_epoch
         self._sequence = 0 if store.marker is None else store.marker.sequence
         self._last_committed = (0, 0) if store.marker is None else store.marker.checkpoint_id
@@ -179,7 +188,8 @@ class Snapshotter(Generic[E]):
             position.lateness,
             position.sources,
             outbox,
-            self._rulebook,
+            self._origin.rulebook,
+            self._origin.topics,
         )
 
     def _resend_state_outputs(self, watermark: int) -> None:

@@ -46,8 +46,11 @@ class SourceReader(Generic[E]):
         """Events with a time below it were applied before the restart, if they were accepted."""
         self._read_at_snapshot = [-1] * len(sources)
 
-    def restore(self, marker: CheckpointMarker) -> None:
-        """Continue from a checkpoint."""
+    def restore(self, marker: CheckpointMarker, topics: Sequence[str]) -> None:
+        """Continue from a checkpoint; a source that had another topic then is read from the beginning.
+
+        `topics`: the names of the source topics on the cluster. A marker without names stands for the catalogue's.
+        """
         self._stored_rules = [
             SourceRule(
                 marker.lateness if stored.lateness is None else stored.lateness,
@@ -57,7 +60,12 @@ class SourceReader(Generic[E]):
         ]
         if isinstance(self._machine.order, EventTime):
             self._applied_before = marker.watermark
-        for source, stored in zip(self.sources, marker.sources, strict=True):
+        stored_topics = marker.topics or self._machine.topics
+        for source, stored, stored_topic, topic in zip(
+            self.sources, marker.sources, stored_topics, topics, strict=True
+        ):
+            if topic != stored_topic:
+                continue
             source.committed_offset = source.read_offset = stored.committed_offset
             source.stored_read_offset = stored.read_offset
             source.stored_max_event_time = stored.read_max_event_time

@@ -17,8 +17,8 @@ from aiokafka.errors import (
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
-from vigil.app.kafka.admin import changelog_of
 from vigil.app.kafka.clients import new_admin
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.topics.catalog import TOPICS, SubjectName, Topic, written
 
@@ -45,15 +45,24 @@ class Acl(NamedTuple):
     operation: Operation
 
 
-def needed(app_id: str, sources: Mapping[SubjectName, Sequence[str]], topics: Iterable[Topic] = TOPICS) -> list[Acl]:
+def needed(
+    app_id: str,
+    sources: Mapping[SubjectName, Sequence[str]],
+    topics: Iterable[Topic] = TOPICS,
+    prefix: str = "",
+) -> list[Acl]:
     """All rights of a worker whose topics exist. (To create them, it needs Create on the cluster or on their names.)
 
-    `sources`: the topics that each subject reads; `topics`: the catalogue, for those that Vigil writes.
+    `sources`: the topics that each subject reads; `topics`: the catalogue, for those that Vigil writes. Their last
+    records are read, too: they say which application publishes there.
     """
-    rights = [Acl("topic", name, "Read") for names in sources.values() for name in names]
-    rights += [Acl("topic", name, "Write") for name in written(topics)]
+    topics = tuple(topics)
+    known = TopicNames(app_id, prefix, topics)
+    read = dict.fromkeys(name for names in (*sources.values(), written(topics)) for name in names)
+    rights = [Acl("topic", known.on_cluster(name), "Read") for name in read]
+    rights += [Acl("topic", known.on_cluster(name), "Write") for name in written(topics)]
     for subject in sources:
-        rights += [Acl("topic", changelog_of(app_id, subject), operation) for operation in BITS]
+        rights += [Acl("topic", known.changelog(subject), operation) for operation in BITS]
     return [*rights, Acl("group", app_id, "Read")]
 
 

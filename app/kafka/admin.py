@@ -7,6 +7,7 @@ from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from vigil.app.kafka.clients import new_admin
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.topics.catalog import DAY_MS, TOPICS, SubjectName, Topic
 
@@ -99,8 +100,11 @@ async def ensure_topics(
     not fit: a shard is made of partitions of one number, and a subject whose topics differ in their number of
     partitions would silently be cut apart.
     """
-    catalogue = {topic.name: topic.config for topic in topics}
-    names = [*catalogue, *(changelog_of(settings.app_id, subject) for subject in sources)]
+    topics = tuple(topics)
+    known = TopicNames(settings.app_id, settings.topic_prefix, topics)
+    catalogue = {known.on_cluster(topic.name): topic.config for topic in topics}
+    sources = {subject: known.all_on_cluster(names) for subject, names in sources.items()}
+    names = [*catalogue, *(known.changelog(subject) for subject in sources)]
     async with Cluster(settings) as cluster:
         try:
             existing = await cluster.partitions(names)
@@ -125,7 +129,10 @@ def _plan(
     catalogue: Mapping[str, dict[str, str]],
     existing: Mapping[str, int],
 ) -> tuple[dict[SubjectName, int], dict[str, tuple[int, dict[str, str]]]]:
-    """Each subject's number of partitions, and the topics to create; raise SettingsError where they do not fit."""
+    """Each subject's number of partitions, and the topics to create; raise SettingsError where they do not fit.
+
+    All topics by their names on the cluster.
+    """
     counts: dict[SubjectName, int] = {}
     missing: dict[str, tuple[int, dict[str, str]]] = {}
     for subject, source_topics in sources.items():

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from msgspec import UNSET, Struct, UnsetType
 
 from vigil.app.kafka.clients import new_producer
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import records
 from vigil.topics.contracts.decoding import decode
@@ -229,13 +230,14 @@ def _checked(raw: bytes, now: int | None, settings: Settings, late: bool) -> Rep
 async def send(settings: Settings, messages: Iterable[RepairedMessage]) -> int:
     """Send the messages to their topics and return their number; raise SettingsError if the broker fails."""
     producer = new_producer(settings, "resend", enable_idempotence=settings.idempotent_producer)
+    on_cluster = TopicNames.of(settings).on_cluster
     number = 0
     try:
         await producer.start()
         for message in messages:
             headers = [(RESENT_HEADER, message.place.encode())] if message.place else []
             # One by one: repairs are few, and an error can then report exactly how many were sent.
-            await producer.send_and_wait(message.topic, message.value, key=message.key, headers=headers)
+            await producer.send_and_wait(on_cluster(message.topic), message.value, key=message.key, headers=headers)
             number += 1
     except (KafkaError, OSError) as error:
         raise SettingsError(f"broker: accepted {number} messages, then failed: {error}") from error

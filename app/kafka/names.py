@@ -40,6 +40,10 @@ class TopicNames:
         """Return the name on the cluster of a topic of the catalogue; any other name as it is."""
         return self._on_cluster.get(topic, topic)
 
+    def all_on_cluster(self, topics: Iterable[str]) -> tuple[str, ...]:
+        """Return the names on the cluster of several topics, in the same order."""
+        return tuple(map(self.on_cluster, topics))
+
     def in_catalogue(self, name: str) -> str:
         """Return the topic of the catalogue with this name on the cluster; any other name as it is."""
         return self._in_catalogue.get(name, name)

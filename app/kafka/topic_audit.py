@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, NamedTuple
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from vigil.app.kafka.admin import Cluster, changelog_config, changelog_of
+from vigil.app.kafka.admin import Cluster, changelog_config
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.topics.catalog import TOPICS, SubjectName, Topic
 
@@ -40,6 +41,7 @@ class TopicLine(NamedTuple):
     """One topic as it is, and as it must be."""
 
     topic: str
+    """Its name on the cluster."""
     kind: str
     """`in`, `out`, `internal`, or `state` for a changelog."""
     subject: SubjectName | None
@@ -95,8 +97,13 @@ class _Surveyor(Cluster):
 async def survey(
     settings: Settings, subjects: Iterable[SubjectName], topics: Iterable[Topic] = TOPICS
 ) -> tuple[dict[str, Found], int]:
-    """Every topic of Vigil's that exists, and the number of brokers; raise SettingsError where Kafka is not reached."""
-    names = [topic.name for topic in topics] + [changelog_of(settings.app_id, subject) for subject in subjects]
+    """Every topic of Vigil's that exists, and the number of brokers; raise SettingsError where Kafka is not reached.
+
+    Topics by their names on the cluster.
+    """
+    topics = tuple(topics)
+    known = TopicNames(settings.app_id, settings.topic_prefix, topics)
+    names = [*known.all_on_cluster(topic.name for topic in topics), *map(known.changelog, subjects)]
     surveyor = _Surveyor(settings)
     async with surveyor:
         return await surveyor.found(names), await surveyor.brokers()
@@ -108,17 +115,20 @@ def judge(
     sources: Mapping[SubjectName, Sequence[str]],
     topics: Iterable[Topic] = TOPICS,
 ) -> list[TopicLine]:
-    """A line for each topic; `sources`: the topics that each subject reads."""
+    """A line for each topic; `found` as `survey` returns it, `sources`: the topics that each subject reads."""
     lines = []
-    differing = {subject: _counts(found, settings, subject, names) for subject, names in sources.items()}
+    topics = tuple(topics)
+    known = TopicNames(settings.app_id, settings.topic_prefix, topics)
+    differing = {subject: _counts(found, known, subject, names) for subject, names in sources.items()}
     readers = {name: subject for subject, names in sources.items() for name in names}
     for topic in topics:
-        here, reader = found.get(topic.name), readers.get(topic.name)
-        wanted = _Wanted(topic.name, topic.config, settings.replication)
+        name = known.on_cluster(topic.name)
+        here, reader = found.get(name), readers.get(topic.name)
+        wanted = _Wanted(name, topic.config, settings.replication)
         findings = _findings(here, wanted, differing.get(reader) if reader else None)
-        lines.append(TopicLine(topic.name, topic.direction, reader, clean_up(topic.config), here, findings))
+        lines.append(TopicLine(name, topic.direction, reader, clean_up(topic.config), here, findings))
     for subject in sources:
-        name = changelog_of(settings.app_id, subject)
+        name = known.changelog(subject)
         config = changelog_config()
         wanted = _Wanted(name, config, settings.replication, state=True)
         findings = _findings(found.get(name), wanted, differing[subject])
@@ -136,10 +146,10 @@ def clean_up(config: Mapping[str, str]) -> str:
 
 
 def _counts(
-    found: Mapping[str, Found], settings: Settings, subject: SubjectName, source_topics: Sequence[str]
+    found: Mapping[str, Found], known: TopicNames, subject: SubjectName, source_topics: Sequence[str]
 ) -> Finding | None:
     """What is wrong with a subject whose topics differ in their number of partitions."""
-    names = [*source_topics, changelog_of(settings.app_id, subject)]
+    names = [*known.all_on_cluster(source_topics), known.changelog(subject)]
     counts = {name: found[name].partitions for name in names if name in found}
     if len(set(counts.values())) <= 1:
         return None

@@ -84,7 +84,11 @@ class TopicReader:
 
 
 async def partitions_of(settings: Settings, topic: str) -> int:
-    """Return the topic's number of partitions; raise SettingsError where there is no such topic, or no broker."""
+    """Return the topic's number of partitions; raise SettingsError where there is no such topic, or no broker.
+
+    `topic`: of the catalogue, or any other name on the cluster.
+    """
+    topic = TopicNames.of(settings).on_cluster(topic)
     async with Cluster(settings) as cluster:
         counts = await cluster.partitions([topic])
     if topic not in counts:

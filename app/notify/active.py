@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.notify.changes import Incident, IncidentChange
 from vigil.app.notify.deliverer import Channel, Deliverer, DeliveryTiming
@@ -56,6 +57,7 @@ class NotifyContext(NamedTuple):
     routing: Routing
     senders: Mapping[str, AnySender]
     metrics: NotifyMetrics
+    names: TopicNames
 
 
 class ActiveSession:
@@ -63,7 +65,7 @@ class ActiveSession:
 
     def __init__(self, context: NotifyContext, incidents: Incidents, records: Mapping[str, bytes]) -> None:
         """`incidents` is empty; `records` is the whole content of the store."""
-        self._consumer, self._watch, self._store, self._routing, self._senders, self._metrics = context
+        self._consumer, self._watch, self._store, self._routing, self._senders, self._metrics, self._names = context
         self.incidents = incidents
         self.outbox = Outbox()
         self._dirty = asyncio.Event()
@@ -157,14 +159,14 @@ class ActiveSession:
             letters: list[DeadLetter] = []
             offsets = {partition: records[-1].offset + 1 for partition, records in batches.items()}
             # Of what was fetched together, a verdict goes before the end of its room, an action after its verdict.
-            for partition, records in sorted(batches.items(), key=lambda batch: SOURCE_TOPICS.index(batch[0].topic)):
-                self._metrics.messages.labels(partition.topic).inc(len(records))
+            for topic, records in self._in_order(batches):
+                self._metrics.messages.labels(topic).inc(len(records))
                 for record in records:
                     try:
-                        changes += apply_record(self.incidents, record, now)
+                        changes += apply_record(self.incidents, topic, record, now)
                     except InvalidEvent as error:
-                        self._metrics.refused.labels(partition.topic).inc()
-                        letters.append(malformed_letter(record, error.detail, now))
+                        self._metrics.refused.labels(topic).inc()
+                        letters.append(malformed_letter(topic, record, error.detail, now))
             changes += self.incidents.tick(now)
             for change in changes:
                 self._metrics.changes.labels(change.kind).inc()
@@ -173,6 +175,13 @@ class ActiveSession:
             self.outbox.mark_stored(now)
         if changes:
             self.wake()
+
+    def _in_order(
+        self, batches: Mapping[TopicPartition, Sequence[ConsumerRecord]]
+    ) -> list[tuple[str, Sequence[ConsumerRecord]]]:
+        """Return the batches in the order in which they are applied, with their topics as in the catalogue."""
+        by_topic = [(self._names.in_catalogue(partition.topic), records) for partition, records in batches.items()]
+        return sorted(by_topic, key=lambda batch: SOURCE_TOPICS.index(batch[0]))
 
     def _schedule(self, change: IncidentChange, now: int) -> None:
         """Add a change to the outbox for the targets of the routes that match it."""

@@ -39,10 +39,12 @@ _DECODERS: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
 }
 
 
-def apply_record(incidents: Incidents, record: ConsumerRecord, now: int) -> list[IncidentChange]:
-    """Apply one record to the incidents and return the changes; raise InvalidEvent where Vigil cannot have written
-    it."""
-    topic, value = record.topic, record.value
+def apply_record(incidents: Incidents, topic: str, record: ConsumerRecord, now: int) -> list[IncidentChange]:
+    """Apply one record to the incidents and return the changes; raise InvalidEvent where Vigil cannot have written it.
+
+    `topic`: the record's, by its name in the catalogue.
+    """
+    value = record.value
     if value is None:
         if topic != "room-status":
             raise InvalidEvent("the message has no value")
@@ -80,15 +82,15 @@ def _tombstone_time(record: ConsumerRecord) -> int:
     return int(record.timestamp)
 
 
-def malformed_letter(record: ConsumerRecord, detail: str, now: int) -> tuple[bytes | None, bytes]:
-    """Return the key and value of the dead letter for a record that could not be read."""
+def malformed_letter(topic: str, record: ConsumerRecord, detail: str, now: int) -> tuple[bytes | None, bytes]:
+    """Return the key and value of the dead letter for a record that could not be read; `topic` as in the catalogue."""
     fields = {
         "reason": "malformed",
         "detail": detail,
         "at": now,
         "target": None,
         "change": None,
-        "topic": record.topic,
+        "topic": topic,
         "partition": record.partition,
         "offset": record.offset,
         "value": None if record.value is None else base64.b64encode(record.value[:MAX_MESSAGE_BYTES]).decode(),

@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Pr
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.kafka.acls import check_rights
 from vigil.app.kafka.clients import new_consumer
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.notify.active import ActiveSession, NotifyContext
@@ -48,6 +49,7 @@ class NotifyService:
     ) -> None:
         """`rulebook` is that of the workers. With `from_beginning`, a new group reads what is in the topics now."""
         self._settings = settings
+        self._names = TopicNames.of(settings)
         self._routing = routing
         self._secrets = secrets
         self._rulebook = rulebook
@@ -96,12 +98,16 @@ class NotifyService:
                 for name, target in self._routing.targets.items()
             }
             await ensure_topics(self._settings, SOURCE_TOPICS)
-            await check_rights(self._settings, required_acls(self._settings.app_id, SOURCE_TOPICS), "vigil notify")
+            await check_rights(
+                self._settings,
+                required_acls(self._settings.app_id, SOURCE_TOPICS, self._settings.topic_prefix),
+                "vigil notify",
+            )
             await self.web.start()
             consumer = self._consumer()
             try:
                 await consumer.start()
-                consumer.subscribe(list(SOURCE_TOPICS), listener=self._watch)
+                consumer.subscribe(self._names.all_on_cluster(SOURCE_TOPICS), listener=self._watch)
                 while not stop.is_set():
                     try:
                         await self._stand_by(consumer, stop)
@@ -135,7 +141,7 @@ class NotifyService:
         """Be the active process until `stop` or a rebalance."""
         rebalances = self._watch.rebalances
         store = IncidentStore(self._settings)
-        context = NotifyContext(consumer, self._watch, store, self._routing, senders, self.metrics)
+        context = NotifyContext(consumer, self._watch, store, self._routing, senders, self.metrics, self._names)
         try:
             session = ActiveSession(context, Incidents(self._rulebook), await store.open())
             await session.begin(from_beginning=self._from_beginning)

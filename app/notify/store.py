@@ -22,7 +22,7 @@ from vigil.app.kafka.clients import new_consumer, new_producer
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import TopicReader
 from vigil.app.notify.outbox import KEY_PREFIX as OUTBOX_KEYS
-from vigil.app.notify.state_topic import DEAD_LETTER, NotifyNames
+from vigil.app.notify.state_topic import NotifyNames
 
 MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
 """A stored change repeats its incident with all evidence; the default of 1 MiB is too small for the largest."""
@@ -39,7 +39,7 @@ class IncidentStore:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._names = NotifyNames.of(settings.app_id)
+        self._names = NotifyNames.of(settings.app_id, settings.topic_prefix)
         self._transactional = settings.idempotent_producer
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
@@ -109,7 +109,7 @@ class IncidentStore:
         return self._producer
 
     async def _send(self, producer: AIOKafkaProducer, letters: list[DeadLetter], records: list[StateRecord]) -> None:
-        sent = [await producer.send(DEAD_LETTER, value, key=key) for key, value in letters]
+        sent = [await producer.send(self._names.dead_letter, value, key=key) for key, value in letters]
         # Pending deliveries before incidents: see the top of this file.
         for key, value in sorted(records, key=lambda record: not record[0].startswith(OUTBOX_KEYS)):
             sent.append(await producer.send(self._names.state, value, key=key.encode()))

@@ -13,6 +13,7 @@ from vigil.agents.shard_runner import ShardRunner
 from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import Body, Sample, ShardGauges
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.observability.metrics import WorkerMetrics
@@ -73,6 +74,8 @@ class MetricsReporter:
         self._settings = settings
         self._rulebook = rulebook
         self._live = settings.clock == "live"
+        self._in_catalogue = TopicNames.of(settings).in_catalogue
+        """Metrics and alerts have the topics of the catalogue: they are the same whatever the prefix is."""
         self._registry = registry
         self._refused: Counter[tuple[str, str]] = Counter()
         """In this minute, by topic and reason."""
@@ -142,7 +145,7 @@ class MetricsReporter:
             if not number:
                 continue
             if kind in by_topic:
-                by_topic[kind].labels(rest).inc(number)
+                by_topic[kind].labels(self._in_catalogue(rest)).inc(number)
             elif kind == "refused":
                 topic, _, reason = rest.partition(":")
                 metrics.refused.labels(topic, reason).inc(number)
@@ -176,7 +179,7 @@ class MetricsReporter:
     def _refresh_shard(self, runner: ShardRunner, now: int) -> None:
         metrics, shard, partition = self._metrics, runner.shard, str(runner.partition)
         for source in runner.sources:
-            metrics.lag.labels(topic=source.tp.topic, partition=partition).set(source.backlog())
+            metrics.lag.labels(topic=self._in_catalogue(source.tp.topic), partition=partition).set(source.backlog())
         labels = {"shards": runner.subject, "partition": partition}
         if shard.watermark > 0:
             metrics.clock_delay.labels(**labels).set((now - shard.watermark) / 1000)

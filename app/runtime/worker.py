@@ -24,7 +24,8 @@ from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
 from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.kafka.acls import check_rights, needed
-from vigil.app.kafka.admin import changelog_of, ensure_topics
+from vigil.app.kafka.admin import ensure_topics
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.health import HealthServer
 from vigil.app.observability.logs import silence_libraries
@@ -83,16 +84,20 @@ class Worker:
         self.health = health = WorkerHealth()
         live = settings.clock == "live"
         self.machines = dict(machines or REGISTRY.machines(rulebook, settings.largest_lateness_ms() if live else None))
-        self._changelogs = {subject: changelog_of(settings.app_id, subject) for subject in self.machines}
+        names = TopicNames.of(settings)
+        self._changelogs = {subject: names.changelog(subject) for subject in self.machines}
+        self._sources = {subject: names.all_on_cluster(machine.topics) for subject, machine in self.machines.items()}
         self.adapter = FaustAdapter(
             app_settings(settings),
             {
-                subject: SubjectTopics(machine.topics, self._changelogs[subject], partitions[subject])
-                for subject, machine in self.machines.items()
+                subject: SubjectTopics(sources, self._changelogs[subject], partitions[subject])
+                for subject, sources in self._sources.items()
             },
+            names.on_cluster,
         )
         self._ports = ports = self.adapter.ports
-        self._upstream = UpstreamWatcher(settings, ports.feed, REGISTRY.upstream, lambda: health.ready)
+        upstream = {subject: names.all_on_cluster(topics) for subject, topics in REGISTRY.upstream.items()}
+        self._upstream = UpstreamWatcher(settings, ports.feed, upstream, lambda: health.ready)
         self.manager = ShardManager(
             ports.membership,
             ShardEnvironment(
@@ -101,7 +106,7 @@ class Worker:
                 self._upstream.written_at,
                 REGISTRY.latency_promised,
             ),
-            {subject: machine.topics for subject, machine in self.machines.items()},
+            self._sources,
             self._new_shard,
         )
         view = WorkerView(self.manager, health.not_ready, self.adapter.standby_lag)
@@ -169,6 +174,7 @@ class Worker:
         check_rulebook(store, self.rulebook, self.settings.rulebook_changed)
         options = shard_options(self.settings, self._partitions[subject])
         options |= {"partition": partition, "store": store, "rulebook": self.rulebook.digest}
+        options["topics"] = self._sources[subject]
         return make_shard(self.machines[subject], self.settings.allowed_lateness_ms, **options)
 
     async def on_revoked(self) -> None:
@@ -244,8 +250,8 @@ class Worker:
             self._reporter.minute()
 
     async def _missing_topics(self) -> set[str]:
-        topics = {topic for machine in self.machines.values() for topic in machine.topics}
-        return await self._ports.membership.missing_topics(topics.union(self._changelogs.values()))
+        topics = {*self._changelogs.values()}.union(*self._sources.values())
+        return await self._ports.membership.missing_topics(topics)
 
     async def _watch_topics(self) -> None:
         """Ask again for topics that the broker did not report: once it does, the group assigns partitions again."""
@@ -284,7 +290,7 @@ def _tune_process() -> None:
 
 async def _prepare(settings: Settings) -> dict[SubjectName, int]:
     partitions = await ensure_topics(settings, REGISTRY.sources)
-    await check_rights(settings, needed(settings.app_id, REGISTRY.sources))
+    await check_rights(settings, needed(settings.app_id, REGISTRY.sources, prefix=settings.topic_prefix))
     return partitions
 
 

@@ -6,6 +6,7 @@ from vigil.agents.checkpointer import CheckpointSettings
 from vigil.agents.faust.app import AppSettings, Credentials, TransportSettings
 from vigil.agents.source_tracker import WatermarkPolicy
 from vigil.app.engine.shard_input import ShardOptions
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.partitioners import partitioners, producer_partitioner
 from vigil.app.kafka.settings import Settings
 from vigil.topics.catalog import inputs
@@ -70,4 +71,8 @@ def watermark_policy(settings: Settings) -> WatermarkPolicy:
 
 def checkpoint_settings(settings: Settings) -> CheckpointSettings:
     """Of the checkpointer."""
-    return CheckpointSettings(interval_ms=settings.checkpoint_interval_ms, recorded=settings.clock == "recorded")
+    return CheckpointSettings(
+        interval_ms=settings.checkpoint_interval_ms,
+        recorded=settings.clock == "recorded",
+        source=TopicNames.of(settings).source,
+    )

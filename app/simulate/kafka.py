@@ -9,9 +9,12 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
+from vigil.app.kafka.admin import Cluster
+from vigil.app.kafka.clients import new_producer
+from vigil.app.kafka.names import TopicNames
+from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.partitions import partition_of
 from vigil.app.simulate.simulation import InvalidSimulationError, Simulation
@@ -78,12 +81,12 @@ def topics_of(simulation: Simulation) -> list[str]:
 
 async def produce(
     simulation: Simulation,
-    broker: str,
+    settings: Settings,
     options: SendOptions = DEFAULT_OPTIONS,
     callbacks: SendCallbacks = NO_CALLBACKS,
     stop: asyncio.Event | None = None,
 ) -> int:
-    """Send a simulation to the broker and return the number of messages.
+    """Send a simulation to the broker of the settings and return the number of messages.
 
     Sending ends with the simulation, or soon after `stop` is set. Raises CannotProduceError if there is no broker or no
     such topic, or if the broker rejects messages.
@@ -91,22 +94,19 @@ async def produce(
     began = time.monotonic()
     options.check()
     try:
-        partitions = await _partitions(broker, topics_of(simulation))
-        producer = AIOKafkaProducer(
-            bootstrap_servers=broker, acks="all", max_batch_size=BATCH_BYTES, max_request_size=4 * BATCH_BYTES
-        )
+        partitions = await _partitions(settings, topics_of(simulation))
+        producer = new_producer(settings, "simulate", max_batch_size=BATCH_BYTES, max_request_size=4 * BATCH_BYTES)
         await producer.start()
         try:
-            batches = _PendingBatches(producer, partitions)
+            batches = _PendingBatches(producer, partitions, TopicNames.of(settings))
             schedule = _SendSchedule(began, simulation.start_ms + round(options.backlog_s * 1000), options)
             await _send_all(simulation, batches, schedule, callbacks, stop)
         finally:
             await producer.stop()
-    except KafkaConnectionError as error:
-        text = f"cannot reach a Kafka broker at {broker}: {error}; is it running, and is the address right?"
-        raise CannotProduceError(text) from error
+    except SettingsError as error:
+        raise CannotProduceError(str(error)) from error
     except KafkaError as error:
-        raise CannotProduceError(f"the broker at {broker} rejected messages: {error}") from error
+        raise CannotProduceError(f"the broker at {settings.broker} rejected messages: {error}") from error
     return batches.sent
 
 
@@ -135,21 +135,18 @@ async def _send_all(
     await batches.wait_until_sent()
 
 
-async def _partitions(broker: str, topics: list[str]) -> dict[str, int]:
-    """Return the number of partitions of each topic; lists all topics, since a request for one may create it."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
-    try:
-        await admin.start()
-        known = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
-    finally:
-        await admin.close()
-    missing = [topic for topic in topics if not known.get(topic)]
+async def _partitions(settings: Settings, topics: list[str]) -> dict[str, int]:
+    """Return the number of partitions of each topic."""
+    names = TopicNames.of(settings)
+    async with Cluster(settings) as cluster:
+        found = await cluster.partitions(names.all_on_cluster(topics))
+    missing = [name for name in names.all_on_cluster(topics) if name not in found]
     if missing:
         raise CannotProduceError(
-            f"the broker at {broker} has no topic {', '.join(missing)}: a worker creates the topics when it starts; "
-            "start one first (`vigil worker`)"
+            f"the broker at {settings.broker} has no topic {', '.join(missing)}: a worker creates the topics when it "
+            "starts; start one first (`vigil worker`)"
         )
-    return {topic: known[topic] for topic in topics}
+    return {topic: found[names.on_cluster(topic)] for topic in topics}
 
 
 async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
@@ -186,8 +183,9 @@ class _SendSchedule:
 class _PendingBatches:
     """Messages that are being sent, in batches by partition: several times faster than singly, in the same order."""
 
-    def __init__(self, producer: AIOKafkaProducer, partitions: dict[str, int]) -> None:
+    def __init__(self, producer: AIOKafkaProducer, partitions: dict[str, int], names: TopicNames) -> None:
         self.sent = 0
+        self._names = names
         self._producer = producer
         self._counts = partitions
         self._places: dict[tuple[str, bytes | None], tuple[str, int]] = {}
@@ -224,7 +222,7 @@ class _PendingBatches:
     async def _send(self, place: tuple[str, int]) -> None:
         batch = self._batches.pop(place)
         topic, partition = place
-        self._waiting.add(await self._producer.send_batch(batch, topic, partition=partition))
+        self._waiting.add(await self._producer.send_batch(batch, self._names.on_cluster(topic), partition=partition))
         while self._waiting:
             done = {future for future in self._waiting if future.done()}
             for future in done:

@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from tests.support.run_command import run
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_audit import Found, TopicLine, clean_up, judge
 from vigil.topics.catalog import TOPICS
@@ -22,7 +23,8 @@ def fitting() -> dict[str, Found]:
     """Return every topic as Vigil creates it."""
     config: dict[str, Any] = {"cleanup.policy": "compact", "min.compaction.lag.ms": "86400000"}
     config["max.message.bytes"] = str(8 * 1024 * 1024)
-    return {topic.name: Found(4, 1, 0, topic.config) for topic in TOPICS} | {
+    names = TopicNames("vigil")
+    return {names.on_cluster(topic.name): Found(4, 1, 0, topic.config) for topic in TOPICS} | {
         name: Found(4, 1, 0, config) for name in STATES
     }
 
@@ -56,7 +58,7 @@ def test_different_numbers_of_partitions_of_a_subject_fail():
 
 
 def test_topics_of_other_subjects_may_have_other_numbers_of_partitions():
-    changed = {name: Found(12, 1, 0, {}) for name in ("quote_by_rfq", "vigil_rfqs_state", "verdict")}
+    changed = {name: Found(12, 1, 0, {}) for name in ("vigil_quote_by_rfq", "vigil_rfqs_state", "verdict")}
     assert {line.level for line in judged(**changed).values()} == {"ok"}
 
 

@@ -93,6 +93,8 @@ def test_a_worker_needs_its_topics_and_the_changelog_of_its_state() -> None:
     built_in = set(needed("vigil", Registry(SUBJECTS).sources, TOPICS))
     assert set(needed("vigil", TOY_REGISTRY.sources, TOY_REGISTRY.topics.values())) - built_in == {
         Acl("topic", "stock-change", "Read"),
+        Acl("topic", "stock-alert", "Read"),
+        Acl("topic", "shelf-status", "Read"),
         Acl("topic", "stock-alert", "Write"),
         Acl("topic", "shelf-status", "Write"),
         Acl("topic", "vigil-shelves-state", "Read"),

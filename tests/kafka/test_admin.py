@@ -15,12 +15,14 @@ from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.acls import check_rights, needed
 from vigil.app.kafka.admin import Cluster, changelog_of, ensure_topics
 from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.topics.catalog import BY_NAME, DAY_MS, TOPICS
+from vigil.topics.catalog import BY_NAME, DAY_MS
 
 SOURCES: Final = REGISTRY.sources
 CHANGELOGS: Final = [changelog_of("vigil", subject) for subject in SOURCES]
-ALL: Final = [*BY_NAME, *CHANGELOGS]
+TOPIC_NAMES: Final = TopicNames("vigil").all_on_cluster(BY_NAME)
+ALL: Final = [*TOPIC_NAMES, *CHANGELOGS]
 DAYS: Final = {"verdict": 180, "notice": 7, "enforcement": 180, "pin-decision": 90, "dead-letter": 14}
 COMPACTED: Final = {"room-status", "supplier-score", "supplier-profile"}
 
@@ -50,7 +52,7 @@ async def found(broker: str, names: Iterable[str] = ()) -> dict[str, int]:
     """Return Vigil's topics with their numbers of partitions; wait for `names`, which Kafka lists after a moment."""
     async with Cluster(settings(broker)) as cluster:
         while True:
-            counts = await cluster.partitions([*BY_NAME, *CHANGELOGS])
+            counts = await cluster.partitions(ALL)
             if counts.keys() >= set(names):
                 return counts
             await asyncio.sleep(0.05)
@@ -72,7 +74,7 @@ async def test_topics_get_the_clean_up_of_the_contract_and_errors_of_the_broker_
     admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka.address)
     await admin.start()
     try:
-        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in [*BY_NAME, *CHANGELOGS]]
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in ALL]
         config = {
             resource[3]: {entry[0]: entry[1] for entry in resource[4]}
             for response in await admin.describe_configs(asked)
@@ -90,7 +92,7 @@ async def test_topics_get_the_clean_up_of_the_contract_and_errors_of_the_broker_
             "the next owner needs the records of an unfinished checkpoint"
         )
         assert int(config[name]["delete.retention.ms"]) >= DAY_MS
-    internal = {topic.name for topic in TOPICS if topic.direction == "internal"}
+    internal = TopicNames("vigil").internal.values()
     assert {config[name]["cleanup.policy"] for name in internal} == {"delete"}
 
 
@@ -103,7 +105,9 @@ async def test_existing_topics_are_unchanged_and_determine_the_partitions_of_the
     assert by_subject == {**dict.fromkeys(REGISTRY.subjects, 3), "rooms": 2, "suppliers": 6}
     counts = await found(broker, ALL)
     assert {counts[name] for name in ("buyer-entry", "comment", "frame-status", "vigil-rooms-state")} == {2}
-    assert {counts[name] for name in (*SOURCES["suppliers"], "vigil-suppliers-state")} == {6}
+    assert {
+        counts[name] for name in (*TopicNames("vigil").all_on_cluster(SOURCES["suppliers"]), "vigil-suppliers-state")
+    } == {6}
     assert counts["verdict"] == 1, "an output may have any number of partitions"
     assert counts["notice"] == 3
 
@@ -112,7 +116,7 @@ async def test_existing_topics_are_unchanged_and_determine_the_partitions_of_the
     ("exist", "words"),
     [
         ({"comment": 2, "buyer-entry": 3}, "the topics of the rooms shards .* but buyer-entry has 3, comment has 2"),
-        ({"review": 2, "verdict-by-host": 4}, "the topics of the hosts shards .* review has 2, verdict-by-host has 4"),
+        ({"review": 2, "vigil-verdict-by-host": 4}, "hosts shards .* review has 2, vigil-verdict-by-host has 4"),
         ({"frame-status": 2, "vigil-rooms-state": 4}, "frame-status has 2, vigil-rooms-state has 4"),
         ({"payment": 1, "supplier-profile": 2, "quote": 1}, "payment has 1, quote has 1, supplier-profile has 2"),
     ],
@@ -127,12 +131,22 @@ async def test_different_numbers_of_partitions_of_a_subject_are_rejected_and_not
     assert await found(embedded) == exist
 
 
-async def test_another_app_id_shares_the_topics_but_not_the_state(embedded: str) -> None:
+async def test_another_app_id_shares_the_topics_for_others_but_neither_state_nor_internal_ones(embedded: str) -> None:
     await ensure_topics(settings(embedded), SOURCES)
     await ensure_topics(settings(embedded, app_id="second"), SOURCES)
     async with Cluster(settings(embedded)) as cluster:
-        counts = await cluster.partitions([*CHANGELOGS, *(changelog_of("second", subject) for subject in SOURCES)])
-    assert len(counts) == 2 * len(SOURCES)
+        second = TopicNames("second")
+        own = [*second.internal.values(), *map(second.changelog, SOURCES)]
+        counts = await cluster.partitions([*ALL, *own])
+    assert len(counts) == len(ALL) + len(own)
+
+
+async def test_a_prefix_gives_an_application_topics_of_its_own(embedded: str) -> None:
+    await ensure_topics(settings(embedded, topic_prefix="eu."), SOURCES)
+    names = TopicNames("vigil", "eu.")
+    async with Cluster(settings(embedded)) as cluster:
+        assert await cluster.partitions(TOPIC_NAMES) == dict.fromkeys(names.internal.values(), 3)
+        assert len(await cluster.partitions(names.all_on_cluster(BY_NAME))) == len(BY_NAME)
 
 
 async def test_workers_that_start_at_the_same_time_get_the_same_topics(embedded: str) -> None:

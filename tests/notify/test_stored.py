@@ -74,7 +74,7 @@ def test_dead_letters_keep_their_bytes() -> None:
     record = ConsumerRecord("notice", 3, 17, T0, 0, b"k", b"{", None, 1, 1, ())
     letters = {
         "dead letter of a change": undelivered_letter(undelivered, T0 + 500 * S),
-        "dead letter of a record": malformed_letter(record, "Input data was truncated", T0 + 500 * S),
+        "dead letter of a record": malformed_letter(record.topic, record, "Input data was truncated", T0 + 500 * S),
     }
     for name, (key, value) in letters.items():
         assert b"%b %b" % (key or b"", value) == STORED[name].encode()

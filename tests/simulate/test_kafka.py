@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from vigil.app.cli.main import main
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
+from vigil.app.kafka.settings import Settings
 from vigil.app.simulate import InvalidSimulationError, Simulation
 from vigil.app.simulate.kafka import CannotProduceError, SendCallbacks, SendOptions, produce, topics_of
 from vigil.app.simulate.partitions import partition_of
@@ -64,7 +65,7 @@ async def test_all_messages_arrive_in_order_in_the_partition_of_kafkas_partition
     simulation = story(malformed=0.3, duplicates=0.1)
     await make_topics(own_broker, topics_of(simulation))
     faults = []
-    sent = await produce(simulation, own_broker, AT_ONCE, SendCallbacks(on_fault=faults.append))
+    sent = await produce(simulation, Settings(broker=own_broker), AT_ONCE, SendCallbacks(on_fault=faults.append))
     expected = defaultdict(list)
     for message in simulation.messages():
         place = (message.topic, partition_of(message.key, PARTITIONS))
@@ -92,7 +93,7 @@ async def test_after_the_backlog_simulated_time_passes_at_the_chosen_speed(own_b
         on_progress=lambda *at: progress.append(at),
         on_backlog_sent=lambda: backlog_sent.append(time.monotonic() - began),
     )
-    await produce(simulation, own_broker, SendOptions(speed=4, backlog_s=60), callbacks)
+    await produce(simulation, Settings(broker=own_broker), SendOptions(speed=4, backlog_s=60), callbacks)
     took = time.monotonic() - began
     assert len(backlog_sent) == 1
     assert backlog_sent[0] < 0.6
@@ -105,7 +106,7 @@ async def test_the_rate_is_not_exceeded(own_broker):
     simulation = story(duration_s=30, suppliers=0)
     await make_topics(own_broker, topics_of(simulation))
     began = time.monotonic()
-    sent = await produce(simulation, own_broker, SendOptions(speed=None, rate=300))
+    sent = await produce(simulation, Settings(broker=own_broker), SendOptions(speed=None, rate=300))
     assert sent > 150
     assert time.monotonic() - began > (sent - 1) / 300 - 0.1
 
@@ -116,7 +117,7 @@ async def test_it_stops_on_request_and_every_counted_message_has_arrived(own_bro
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.7, stop.set)
     began = time.monotonic()
-    sent = await produce(simulation, own_broker, SendOptions(backlog_s=30), stop=stop)
+    sent = await produce(simulation, Settings(broker=own_broker), SendOptions(backlog_s=30), stop=stop)
     assert time.monotonic() - began < 5
     found = await read(own_broker, topics_of(simulation), sent)
     assert sum(len(of) for of in found.values()) == sent
@@ -125,7 +126,7 @@ async def test_it_stops_on_request_and_every_counted_message_has_arrived(own_bro
 async def test_a_missing_topic_is_named_and_not_created(own_broker):
     await make_topics(own_broker, ["comment", "frame-status"])
     with pytest.raises(CannotProduceError, match=r"no topic buyer-entry: .*vigil worker"):
-        await produce(story(suppliers=0), own_broker, AT_ONCE)
+        await produce(story(suppliers=0), Settings(broker=own_broker), AT_ONCE)
     admin = AIOKafkaAdminClient(bootstrap_servers=own_broker)
     await admin.start()
     try:
@@ -137,13 +138,13 @@ async def test_a_missing_topic_is_named_and_not_created(own_broker):
 def test_the_command_reports_a_missing_broker():
     result = CliRunner().invoke(main, ["simulate", "--broker", "127.0.0.1:1"])
     assert result.exit_code == 1
-    assert "cannot reach a Kafka broker at 127.0.0.1:1" in result.stderr
+    assert "cannot reach Kafka at 127.0.0.1:1" in result.stderr
 
 
 @pytest.mark.parametrize(("setting", "value"), [("speed", 0), ("rate", -1), ("backlog_s", float("nan"))])
 async def test_a_speed_rate_or_backlog_out_of_range_is_rejected(setting, value):
     with pytest.raises(InvalidSimulationError, match=setting):
-        await produce(story(), "127.0.0.1:1", SendOptions(**{setting: value}))
+        await produce(story(), Settings(broker="127.0.0.1:1"), SendOptions(**{setting: value}))
 
 
 async def test_ctrl_c_stops_sending_without_an_error(own_broker):

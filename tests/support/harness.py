@@ -22,6 +22,7 @@ from vigil.app.domain.registry import DEAD_LETTER, REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.embedded_broker import free_port, start_child
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay
 from vigil.app.simulate.message import SimulatedMessage
@@ -156,9 +157,11 @@ class WorkerProcess:
             raise AssertionError(f"the worker did not stop in {within_s} s") from None
 
 
-async def finished(broker: str, app_id: str = "vigil", within_s: float = 120, still_s: float = 2.0) -> None:
+async def finished(
+    broker: str, app_id: str = "vigil", within_s: float = 120, still_s: float = 2.0, prefix: str = ""
+) -> None:
     """Wait until the group has read, judged and committed everything, including its internal topics."""
-    topics = list(REGISTRY.readers)
+    topics = TopicNames(app_id, prefix).all_on_cluster(REGISTRY.readers)
     consumer = AIOKafkaConsumer(bootstrap_servers=broker)
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await consumer.start()

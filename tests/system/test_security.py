@@ -289,8 +289,8 @@ async def test_a_worker_without_one_of_its_rights_names_it(
         "app_id": app_id, "security_protocol": "SASL_PLAINTEXT", "log_format": "text", "partitions": 2, **GOOD,
     }  # fmt: skip
     lacks = [
-        Acl("topic", "verdict-by-host", "Read"),
-        Acl("topic", "verdict-by-host", "Write"),
+        Acl("topic", f"{app_id}-verdict-by-host", "Read"),
+        Acl("topic", f"{app_id}-verdict-by-host", "Write"),
         Acl("topic", changelog_of(app_id, "rooms"), "Write"),
         Acl("group", app_id, "Read"),
     ]

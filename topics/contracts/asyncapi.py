@@ -13,7 +13,7 @@ BINDING: Final = "0.5.0"
 _HEADER_WORDS: Final = {
     "ce_specversion": "CloudEvents 1.0, binary content mode.",
     "ce_id": "The output's identity: a repeat carries the same one.",
-    "ce_source": "Who says it.",
+    "ce_source": "Who says it: `/vigil/` and the `app_id` of the application.",
     "ce_type": "What it is, with the major version of its schema.",
     "ce_time": "The event time, RFC 3339 in UTC.",
     "content-type": "The value's media type.",
@@ -132,7 +132,7 @@ def _headers(topic: Topic) -> dict[str, Any]:
     fixed = {
         name: value.decode()
         for name, value in cloud_event_headers(topic.name, "", 0)
-        if name not in ("ce_id", "ce_time")
+        if name not in ("ce_id", "ce_source", "ce_time")
     }
     return {
         "type": "object",
@@ -140,6 +140,7 @@ def _headers(topic: Topic) -> dict[str, Any]:
             name: {"type": "string", "description": words}
             | ({"const": fixed[name]} if name in fixed else {})
             | ({"format": "date-time"} if name == "ce_time" else {})
+            | ({"pattern": "^/vigil/."} if name == "ce_source" else {})
             for name, words in _HEADER_WORDS.items()
         },
         "required": list(_HEADER_WORDS),

@@ -21,6 +21,7 @@ from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.kafka.acls import Acl
 from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.clients import new_consumer, new_producer
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import TopicReader
 from vigil.app.kafka.wall_clock import wall_ms
@@ -40,10 +41,10 @@ MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 
 
-def needed(reviews: bool = True) -> list[Acl]:
-    """All rights of a console; `reviews`: it may publish them, too."""
-    rights = [Acl("topic", topic, "Read") for topic in READ]
-    return [*rights, Acl("topic", "review", "Write")] if reviews else rights
+def needed(reviews: bool = True, prefix: str = "") -> list[Acl]:
+    """All rights of a console; `reviews`: it may publish them, too; `prefix`: the setting `topic_prefix`."""
+    rights = [Acl("topic", prefix + topic, "Read") for topic in READ]
+    return [*rights, Acl("topic", f"{prefix}review", "Write")] if reviews else rights
 
 
 def backs(console: ConsoleSettings, registry: Registry = REGISTRY) -> Mapping[str, int]:
@@ -70,6 +71,7 @@ class TopicIngest:
 
     def __init__(self, settings: Settings, console: ConsoleSettings, model: ConsoleModel) -> None:
         self._settings = settings
+        self._names = TopicNames.of(settings)
         self.backs = backs(console)
         self._model = model
         self._reader: TopicReader | None = None
@@ -79,8 +81,8 @@ class TopicIngest:
         self._read_past = 0
         self._producer: AIOKafkaProducer | None = None
         self._producer_lock = asyncio.Lock()
-        self.missing: tuple[str, ...] = READ
-        """Topics that do not exist yet."""
+        self.missing = self._names.all_on_cluster(READ)
+        """Topics that do not exist yet, by their names on the cluster."""
         self.trouble: str | None = None
         """Why nothing is read, for people; None while there is no trouble."""
         self._last = time.monotonic()
@@ -149,8 +151,9 @@ class TopicIngest:
         now = wall_ms()
         ingest = self._model.ingest
         for tp, records in batches.items():
+            topic = self._names.in_catalogue(tp.topic)
             for record in records:
-                ingest(tp.topic, record.key, record.value, now)
+                ingest(topic, record.key, record.value, now)
             if tp in reader.pending:
                 self._read_past += len(records)
         if batches:
@@ -167,30 +170,43 @@ class TopicIngest:
 
     async def _update(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
         await reader.update()
-        _pause_events(consumer, reader)
+        self._pause_events(consumer, reader)
         if reader.caught_up:
             log.info("caught up", messages=self._model.ingested)
 
     async def _assign(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
         """Assign all partitions that exist, new ones from the beginning of the bounded past."""
         async with Cluster(self._settings) as cluster:
-            counts = await cluster.partitions(READ)
-        self.missing = tuple(topic for topic in READ if topic not in counts)
+            counts = await cluster.partitions(self._names.all_on_cluster(READ))
+        self.missing = tuple(name for name in self._names.all_on_cluster(READ) if name not in counts)
         wanted = {TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)}
         if new := wanted - consumer.assignment():
             now = wall_ms()
-            self._past += await reader.add(new, since={tp: now - self.backs[tp.topic] for tp in new})
-            _pause_events(consumer, reader)
+            self._past += await reader.add(
+                new, since={tp: now - self.backs[self._names.in_catalogue(tp.topic)] for tp in new}
+            )
+            self._pause_events(consumer, reader)
         self._reader = reader
         if not self.missing:
             self.assigned = True
         self.trouble = None
 
+    def _pause_events(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
+        """Read the outputs first, so that the wall is complete within seconds, then the events of the timelines."""
+        room_topics = self._names.all_on_cluster(ROOM_TOPICS)
+        events = [tp for tp in consumer.assignment() if tp.topic in room_topics]
+        if any(tp.topic not in room_topics for tp in reader.pending):
+            consumer.pause(*events)
+        else:
+            consumer.resume(*(tp for tp in events if tp in consumer.paused()))
+
     async def send(self, review: Review) -> None:
         """Publish a review; raise KafkaError or OSError where the broker does not take it."""
         producer = await self._started_producer()
         fields = {name: getattr(review, name) for name in review.__struct_fields__}
-        await producer.send_and_wait("review", orjson.dumps(fields), key=review.host_id.encode())
+        await producer.send_and_wait(
+            self._names.on_cluster("review"), orjson.dumps(fields), key=review.host_id.encode()
+        )
 
     async def _started_producer(self) -> AIOKafkaProducer:
         async with self._producer_lock:
@@ -210,12 +226,3 @@ class TopicIngest:
             with suppress(KafkaError, OSError):
                 await self._producer.stop()
             self._producer = None
-
-
-def _pause_events(consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
-    """Read the outputs first, so that the wall is complete within seconds, then the events of the timelines."""
-    events = [tp for tp in consumer.assignment() if tp.topic in ROOM_TOPICS]
-    if any(tp.topic not in ROOM_TOPICS for tp in reader.pending):
-        consumer.pause(*events)
-    else:
-        consumer.resume(*(tp for tp in events if tp in consumer.paused()))

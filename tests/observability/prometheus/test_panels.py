@@ -18,6 +18,7 @@ from tests.observability.prometheus.test_rules import RULES
 from tests.support.harness import WorkerProcess, make_topics
 from tests.support.needs import program
 from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port, start_child, stop_child
+from vigil.app.kafka.settings import Settings
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.kafka import SendCallbacks, SendOptions, produce
 
@@ -69,7 +70,7 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
         sending = asyncio.create_task(
             produce(
                 simulation,
-                broker.address,
+                Settings(broker=broker.address),
                 SendOptions(backlog_s=BACKLOG_S),
                 SendCallbacks(on_backlog_sent=sent.set),
                 stop,

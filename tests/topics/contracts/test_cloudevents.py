@@ -32,7 +32,7 @@ async def test_the_sdk_reads_it(judged: str, topic: str):
         event = from_binary_event(message)
         assert event.get_specversion() == "1.0"
         assert event.get_type() == f"vigil.{topic}.v1"
-        assert event.get_source() == "/vigil"
+        assert event.get_source() == "/vigil/vigil"
         assert event.get_datacontenttype() == "application/json"
         data: Any = event.get_data()
         jsonschema.Draft202012Validator(schema_of(PUBLIC[topic])).validate(data)
