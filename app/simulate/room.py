@@ -26,6 +26,9 @@ TIERS: Final[tuple[Tier | None, ...]] = (
 GREETED_BY_MS: Final = 7_500
 """An attentive host greets within this time after an entry."""
 
+ASKED_WITHIN_MS: Final = 1_200
+"""The question comes within this time after a greeting that was none itself: in all, in time for the buyer."""
+
 LAST_ENTRY_MS: Final = 9_000
 """In an attentive segment the last buyer enters this long before its end, so that all are received in the segment."""
 
@@ -204,7 +207,17 @@ class RoomPlayer:
     # The host
 
     def _greet(self, at: int) -> None:
-        self._host_says(at, ScriptedComment(at, self._worded(words.GREETINGS), self._voice(), "greet"))
+        """The host greets and asks what the buyer needs, at once or one after the other."""
+        greeting, voice = self._worded(words.GREETINGS), self._voice()
+        if self._rng.random() < 0.7:
+            text = f"{greeting} {self._worded(words.ASKED)}"
+            self._host_says(at, ScriptedComment(at, text, voice, "greet-ask"))
+            return
+        self._host_says(at, ScriptedComment(at, greeting, voice, "greet"))
+        self._schedule(at + self._rng.randint(300, ASKED_WITHIN_MS), self._ask)
+
+    def _ask(self, at: int) -> None:
+        self._host_says(at, ScriptedComment(at, self._worded(words.ASKED), self._voice(), "ask"))
 
     def _answer(self, at: int) -> None:
         self._host_says(at, ScriptedComment(at, self._worded(words.ANSWERS), self._voice(), "answer"))

@@ -11,6 +11,8 @@ IN_FORCE_MS: Final = 1_658_214_000_000
 
 MAX_FRAME_GAP_S: Final = 15
 GREET_WITHIN_S: Final = 10
+GREET_EARLY_S: Final = 1
+"""A reception so long before an entry counts, too."""
 MISSES_IN_A_ROW: Final = 3
 AGAIN_S: Final = 3600
 """The same label in comments of one room, and repeated comments, count once in this time."""

@@ -97,9 +97,11 @@ class SimulatedRoom:
         """
         within = rules.GREET_WITHIN_S * 1000
         last = end - within - 2_000
-        if number == 0 or last <= start + 1_000:
+        # What the host said just before the first of them would receive it.
+        first = start + rules.GREET_EARLY_S * 1000 + 500
+        if number == 0 or last <= first + 500:
             return (), ()
-        times = sorted({start + 500 + int(self.rng.random() * (last - start - 500)) for _ in range(number)})
+        times = sorted({first + int(self.rng.random() * (last - first)) for _ in range(number)})
         entered = []
         for at in times:
             self.buyers += 1

@@ -16,10 +16,18 @@ INDUSTRIES: Final[dict[str, tuple[str, ...]]] = {
 GREETINGS: Final = (
     "Welcome, nice to see you here!",
     "Hello and welcome to our factory live",
-    "Hi {buyer}, thanks for dropping by, tell me what you are looking for",
+    "Hi {buyer}, thanks for dropping by",
     "欢迎光临我们的直播间！",
-    "¡Bienvenido! Ask me anything about the {product}",
+    "¡Bienvenido!",
 )
+ASKED: Final = (
+    "What are you looking for?",
+    "Is it the {product} that you came for?",
+    "How many pieces do you need?",
+    "您想看哪一款{product}？",
+    "¿Qué le interesa?",
+)
+"""What a host asks a buyer: the rules demand a greeting and a question, or a topic."""
 INTRODUCTIONS: Final = (
     "This {product} is our best seller, we ship it in {n} days",
     "Let me show you how the {product} is made, step by step",
