@@ -31,6 +31,12 @@ class Evidence(Struct, frozen=True, kw_only=True):
     at: Instant
     note: str
     """What the event says, in English."""
+    code: str | None = None
+    """Which sentence `note` is, for programs and other languages; null in a verdict from before there were codes."""
+    params: dict[str, str | int] = {}
+    """What the sentence of `code` is filled with."""
+    media_uri: str | None = None
+    """Where the frame or comment can be seen or heard; null where its producer did not say."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -213,16 +219,25 @@ TOPICS: Final = (
                             "topic": "buyer-entry",
                             "at": 1662048001000,
                             "note": "buyer buyer-3 (L1) entered and had no reception within 10 s",
+                            "code": "evidence.entry-missed",
+                            "params": {"buyer_id": "buyer-3", "tier": "L1", "within_s": 10},
+                            "media_uri": None,
                         },
                         {
                             "topic": "buyer-entry",
                             "at": 1662048003000,
                             "note": "buyer buyer-4 (no tier) entered and had no reception within 10 s",
+                            "code": "evidence.entry-missed",
+                            "params": {"buyer_id": "buyer-4", "tier": "none", "within_s": 10},
+                            "media_uri": None,
                         },
                         {
                             "topic": "buyer-entry",
                             "at": 1662048005000,
                             "note": "buyer buyer-5 (no tier) entered and had no reception within 10 s",
+                            "code": "evidence.entry-missed",
+                            "params": {"buyer_id": "buyer-5", "tier": "none", "within_s": 10},
+                            "media_uri": None,
                         },
                     ],
                     "published_at": 1662048017087,

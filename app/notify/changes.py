@@ -26,6 +26,7 @@ ResolutionReason = Literal["risk-cleared", "signal-back", "violation", "room-end
 
 MAX_EVIDENCE: Final = 12
 MAX_NOTE_CHARS: Final = 400
+MAX_EVIDENCE_CHARS: Final = 3000
 """Evidence is stored with its incident and repeated in every alert. Without these bounds a verdict with much evidence
 would grow each of them."""
 
@@ -114,10 +115,22 @@ def tiers_of(verdict: Verdict) -> tuple[str, ...]:
 
 
 def shown_evidence(verdict: Verdict) -> tuple[Evidence, ...]:
-    """Return a verdict's evidence, cut to MAX_EVIDENCE pieces of MAX_NOTE_CHARS characters."""
+    """Return a verdict's evidence, cut to MAX_EVIDENCE pieces of MAX_NOTE_CHARS characters.
+
+    A piece that is cut has its note alone: its parameters would be as long.
+    """
     return tuple(
         one
-        if len(one.note) <= MAX_NOTE_CHARS
-        else Evidence(topic=one.topic, at=one.at, note=one.note[:MAX_NOTE_CHARS] + "…")
+        if len(one.note) <= MAX_NOTE_CHARS and _length(one) <= MAX_EVIDENCE_CHARS
+        else Evidence(topic=one.topic, at=one.at, note=_cut(one.note))
         for one in verdict.evidence[:MAX_EVIDENCE]
     )
+
+
+def _length(evidence: Evidence) -> int:
+    """How many characters a piece of evidence has besides its note."""
+    return len(evidence.media_uri or "") + sum(len(name) + len(str(value)) for name, value in evidence.params.items())
+
+
+def _cut(note: str) -> str:
+    return note if len(note) <= MAX_NOTE_CHARS else note[:MAX_NOTE_CHARS] + "…"

@@ -52,6 +52,15 @@ def test_state_records_keep_their_bytes_and_are_read_back() -> None:
     assert pending.take_due("hook", T0 + 99 * S, 1)[0].progress.attempts == 1
 
 
+def test_records_from_before_evidence_had_codes_are_read() -> None:
+    incidents = Incidents(RULEBOOK)
+    added = ',"code":null,"params":{},"media_uri":null'
+    stored = {key: value.replace(added, "").encode() for key, value in STORED.items() if key[1] == ":"}
+    assert sum(added in value for value in STORED.values()) >= 2
+    incidents.load({key: value for key, value in stored.items() if not key.startswith(KEY_PREFIX)})
+    assert len(incidents) == 1
+
+
 def test_webhook_payloads_keep_their_bytes() -> None:
     _, _, changes = story()
     assert payload(changes[3]).decode() == STORED["webhook"]

@@ -4,7 +4,9 @@ It shares no code with the rooms: it looks back and forth over all events instea
 its numbers, in milliseconds, from the caller. They must not change within the story.
 """
 
+import unicodedata
 from collections.abc import Callable
+from fractions import Fraction
 from typing import NamedTuple
 
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
@@ -18,14 +20,19 @@ class LimitsAt(NamedTuple):
     within: int
     lasts: dict[str, int]
     at_risk_from: int
+    early: int = 1000
+    greeting_alone: bool = False
+    tolerate: int = 0
+    share: Fraction = Fraction(0)
 
 
-class ActiveCondition(NamedTuple):
-    frames: list[tuple[int, int]]
-    """Place in the story and time."""
+class Part(NamedTuple):
+    """A run, or what a reception has left of it."""
+
+    since: int
+    latest: int
+    """Its last satisfying frame; `since` where it has none."""
     ended_at: int | None
-    ended_before: int
-    """The place of the first event after its end."""
 
 
 CONDITIONS: dict[str, Callable[[FrameStatus], bool]] = {
@@ -41,12 +48,16 @@ CONDITIONS: dict[str, Callable[[FrameStatus], bool]] = {
 }
 
 
+BLANK = ("Cc", "Cf", "Mn", "Me", "Zs", "Zl", "Zp")
+
+
 def is_reception(event: RoomEvent) -> bool:
     return (
         isinstance(event, Comment)
         and event.author_role == "host"
         and event.intent != "chat"
-        and event.text.strip() != ""
+        and event.via != "auto"
+        and any(unicodedata.category(sign) not in BLANK for sign in event.text)
     )
 
 
@@ -62,32 +73,52 @@ def expected(story: list[RoomEvent], end: int, numbers: LimitsAt) -> set[Said]:
     return said
 
 
-def runs(
-    rule: str, holds: Callable[[FrameStatus], bool], story: list[RoomEvent], end: int, gap: int
-) -> list[ActiveCondition]:
-    found: list[ActiveCondition] = []
-    current: list[tuple[int, int]] = []
+def parts(
+    rule: str, holds: Callable[[FrameStatus], bool], story: list[RoomEvent], end: int, numbers: LimitsAt
+) -> list[Part]:
+    """Every run of a rule, cut where receptions move its start."""
+    found: list[Part] = []
+    running = interrupted = False
+    since = latest = satisfied = bridged = newest = 0
 
-    def close(at: int, before: int) -> None:
-        if current:
-            found.append(ActiveCondition(list(current), at, before))
-            current.clear()
+    def close(at: int) -> None:
+        nonlocal running, interrupted
+        if running:
+            found.append(Part(since, latest, at if at <= end else None))
+        running = interrupted = False
 
-    for place, event in enumerate(story):
+    for event in story:
+        deadline = min(satisfied + numbers.tolerate if interrupted else event.at, newest + numbers.gap)
+        if running and event.at > deadline:
+            close(deadline)
+        if rule == "absence" and running and is_reception(event):
+            found.append(Part(since, latest, event.at))
+            since = latest = event.at
+            bridged = 0
         if not isinstance(event, FrameStatus):
             continue
-        if current and event.at - current[-1][1] > gap:
-            late = current[-1][1] + gap
-            close(late, next(p for p, e in enumerate(story) if p > current[-1][0] and e.at > late))
-        on = event.stream == "live" or (rule == "dead-air" and event.stream == "disconnected")
-        if on and holds(event):
-            current.append((place, event.at))
-        else:
-            close(event.at, place)
-    if current:
-        late = current[-1][1] + gap
-        after = [p for p, e in enumerate(story) if p > current[-1][0] and e.at > late]
-        found.append(ActiveCondition(list(current), late if late <= end else None, after[0] if after else len(story)))
+        newest, at = event.at, event.at
+        if event.stream != "live" and not (rule == "dead-air" and event.stream == "disconnected"):
+            close(at)
+        elif holds(event):
+            missing = at - satisfied
+            if interrupted and bridged + missing > numbers.share * (at - since):
+                # It has ended, by its deadline or by what ends it before that.
+                others = [e for e in story if isinstance(e, FrameStatus) and at <= e.at <= satisfied + numbers.tolerate]
+                stops = [e.at for e in others if e.stream == "ended" or (e.stream != "live" and rule != "dead-air")]
+                close(min([satisfied + numbers.tolerate, *stops]))
+            bridged = bridged + missing if interrupted else bridged
+            if not running:
+                since, bridged, running = at, 0, True
+            satisfied, latest, interrupted = at, at, False
+        elif running and not numbers.tolerate:
+            close(at)
+        elif running:
+            interrupted = True
+            if at > satisfied + numbers.tolerate:
+                close(satisfied + numbers.tolerate)
+    if running:
+        close(min(satisfied + numbers.tolerate if interrupted else newest + numbers.gap, newest + numbers.gap))
     return found
 
 
@@ -101,21 +132,14 @@ def judged(
 ) -> set[Said]:
     said: set[Said] = set()
     lasts = numbers.lasts[rule]
-    for run in runs(rule, holds, story, end, numbers.gap):
-        first = run.frames[0][0]
-        begins = [(first, run.frames[0][1])]
-        if rule == "absence":
-            begins += [(p, story[p].at) for p in range(first, run.ended_before) if is_reception(story[p])]
-        ends: list[tuple[int, int | None]] = [*begins[1:], (run.ended_before, run.ended_at)]
-        for (begin, since), (until, ended_at) in zip(begins, ends, strict=True):
-            latest = max((at for place, at in run.frames if begin <= place < until), default=since)
-            warned = lasts >= numbers.at_risk_from and latest >= since + lasts // 2
-            if warned:
-                said.add(("at-risk", rule, None, since, since + lasts // 2, since + lasts))
-            if latest >= since + lasts:
-                said.add(("verdict", rule, subject, since, since + lasts, None))
-            elif warned and ended_at is not None:
-                said.add(("risk-cleared", rule, None, since, ended_at, None))
+    for since, latest, ended_at in parts(rule, holds, story, end, numbers):
+        warned = lasts >= numbers.at_risk_from and latest >= since + lasts // 2
+        if warned:
+            said.add(("at-risk", rule, None, since, since + lasts // 2, since + lasts))
+        if latest >= since + lasts:
+            said.add(("verdict", rule, subject, since, since + lasts, None))
+        elif warned and ended_at is not None:
+            said.add(("risk-cleared", rule, None, since, ended_at, None))
     return said
 
 
@@ -148,12 +172,13 @@ def greeting(story: list[RoomEvent], end: int, numbers: LimitsAt) -> set[Said]:
             continue
         due = event.at + numbers.within
         decided, what = len(story), "missed" if due <= end else "undecided"
-        for later in range(place + 1, len(story)):
+        received = reception_of(event, place, story, numbers)
+        for later in range(place, len(story)):
             other = story[later]
-            if other.at > due:
-                decided, what = later, "missed"
-            elif is_reception(other):
+            if received is not None and later >= received:
                 decided, what = later, "received"
+            elif other.at > due:
+                decided, what = later, "missed"
             elif isinstance(other, FrameStatus) and other.stream != "live":
                 decided, what = later, "void"
             else:
@@ -178,3 +203,15 @@ def greeting(story: list[RoomEvent], end: int, numbers: LimitsAt) -> set[Said]:
                 said.add(("risk-cleared", "greeting-miss", None, misses[0], story[place].at, None))
             misses = []
     return said
+
+
+def reception_of(entry: BuyerEntry, place: int, story: list[RoomEvent], numbers: LimitsAt) -> int | None:
+    """The place of the first comment by which an entry's span holds what receives a buyer."""
+    kinds: set[str] = set()
+    for other, event in enumerate(story):
+        if is_reception(event) and entry.at - numbers.early <= event.at <= entry.at + numbers.within:
+            assert isinstance(event, Comment)
+            kinds.add(event.intent if event.intent in ("greet", "ask") else "whole")
+            if "whole" in kinds or {"greet", "ask"} <= kinds or (numbers.greeting_alone and "greet" in kinds):
+                return other
+    return None

@@ -13,7 +13,7 @@ STEPS = st.sampled_from([0, 0, 1, 500, 1 * S, 1 * S, 3 * S, 5 * S, 10 * S - 1, 1
 
 @st.composite
 def _event(draw: st.DrawFn) -> tuple[str, dict[str, object]]:
-    kind = draw(st.sampled_from(["frame"] * 5 + ["entry"] * 3 + ["host", "host", "chat", "buyer"]))
+    kind = draw(st.sampled_from(["frame"] * 5 + ["entry"] * 3 + ["host", "greet", "ask", "chat", "buyer"]))
     if kind == "frame":
         return kind, {
             "stream": draw(st.sampled_from(["live"] * 8 + ["disconnected", "disconnected", "ended"])),
@@ -28,7 +28,9 @@ def _event(draw: st.DrawFn) -> tuple[str, dict[str, object]]:
         return kind, {"buyer": draw(st.sampled_from("abcdefgh")), "tier": draw(st.sampled_from([None, "L0", "L3"]))}
     if kind == "buyer":
         return kind, {"buyer": draw(st.sampled_from("abcdefgh"))}
-    text = draw(st.sampled_from(["buy this red machine", "buy this red machine!", "something else here", " "]))
+    text = draw(
+        st.sampled_from(["buy this red machine", "buy this red machine!", "something else here", " ", "\u200b"])
+    )
     return kind, {"text": text, "labels": draw(st.sampled_from([(), (), ("abuse",), ("rights:a", "rights:c")]))}
 
 
@@ -47,6 +49,6 @@ def stories(draw: st.DrawFn, most: int = 60, steps: st.SearchStrategy[int] = STE
         elif kind == "buyer":
             events.append(buyer_comment(at, id_=f"c{number % 50}", **rest))  # type: ignore[arg-type]
         else:
-            intent = "chat" if kind == "chat" else None
+            intent = None if kind == "host" else kind
             events.append(comment(at, id_=f"c{number % 50}", intent=intent, **rest))  # type: ignore[arg-type]
     return in_order(events)

@@ -4,6 +4,7 @@ Times are milliseconds after START. A stage stands for a shard: it orders events
 deletes what is forgotten, and restarts the state from its stored records wherever a story wants a crash.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -92,7 +93,7 @@ def rulebook_changed(changes: dict[str, dict[str, Any]], day: str = NEXT_DAY) ->
     text = BUILT_IN.read_text(encoding="utf-8")
     for section, changed in changes.items():
         numbers = {**msgspec.to_builtins(RULEBOOK.versions(section)[-1].limits), **changed}
-        lines = [f"{name} = {value}" for name, value in numbers.items()]
+        lines = [f"{name} = {json.dumps(value)}" for name, value in numbers.items()]
         text += f'\n[{section}.from.{day}]\nsource = "a test"\n' + "\n".join(lines) + "\n"
     return parse_rulebook(text, "test.toml")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from vigil.app.domain.rooms.contestable import ContestableVerdict, ContestableVerdicts, Span
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.messages import Message, render
 from vigil.topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, identity
@@ -33,43 +34,73 @@ class EvidenceItem(NamedTuple):
     topic: str
     at: int
     message: Message
+    media_uri: str | None = None
+    """Where it can be seen or heard."""
+
+    def published(self) -> Evidence:
+        """As it stands in the verdict."""
+        code, params = self.message
+        return Evidence(
+            topic=self.topic,
+            at=self.at,
+            note=render(self.message),
+            code=code,
+            params={name: value if isinstance(value, int) else str(value) for name, value in params.items()},
+            media_uri=self.media_uri,
+        )
 
 
-class NoticeTimes(NamedTuple):
-    """When what a notice is about began, when the notice's own event occurred, and when it becomes a violation."""
+class EventTimes(NamedTuple):
+    """When what is published began, when its own event occurred, and when it becomes a violation."""
 
     since: int
     at: int
     due: int | None = None
 
 
-class MissedEntry(NamedTuple):
-    """A buyer's entry, as a notice names it."""
+class NoticeSubject(NamedTuple):
+    """What a notice is about besides a rule: a buyer's entry, or a verdict."""
 
-    buyer_id: str
-    priority: Priority
+    buyer_id: str | None = None
+    priority: Priority = "normal"
+    verdict_id: str | None = None
+
+
+NOTHING_ELSE: Final = NoticeSubject()
 
 
 class VerdictEmitter:
     """Publishes for one room."""
 
-    __slots__ = ("collector", "host_id", "room_id", "shadow", "verdicts")
+    __slots__ = ("collector", "contestable", "host_id", "room_id", "shadow", "verdicts")
 
     collector: OutputCollector
     """Set before each call of the room."""
 
-    def __init__(self, room_id: str, host_id: str, verdicts: int, shadow: bool) -> None:
+    def __init__(
+        self, room_id: str, host_id: str, verdicts: int, contestable: ContestableVerdicts, shadow: bool
+    ) -> None:
         self.room_id = room_id
         self.host_id = host_id
         self.verdicts = verdicts
         """How many it has published."""
+        self.contestable = contestable
         self.shadow = shadow
         """Publish verdicts to `verdict-shadow`, and nothing else: they are those of a candidate rulebook."""
 
     def verdict(
-        self, version: RuleVersion, subject: str | None, since: int, at: int, evidence: Sequence[EvidenceItem]
+        self,
+        version: RuleVersion,
+        subject: str | None,
+        times: EventTimes,
+        evidence: Sequence[EvidenceItem],
+        spans: Sequence[Span] = (),
     ) -> None:
-        """Publish a violation that began at `since` and occurred at `at`; `subject`: the label that decided it."""
+        """Publish a violation.
+
+        `subject`: the label that decided it; `spans`: when a reception would have prevented it.
+        """
+        since, at = times.since, times.at
         verdict = Verdict(
             verdict_id=identity(version.rule, subject, self.room_id, since, at),
             rule=version.rule,
@@ -80,7 +111,7 @@ class VerdictEmitter:
             host_id=self.host_id,
             since=since,
             at=at,
-            evidence=tuple(Evidence(topic=item.topic, at=item.at, note=render(item.message)) for item in evidence),
+            evidence=tuple(item.published() for item in evidence),
         )
         self.verdicts += 1
         emit = self.collector.emit
@@ -89,42 +120,56 @@ class VerdictEmitter:
             return
         emit("verdict", self.room_id, verdict.verdict_id, at, verdict)
         emit("verdict-by-host", self.host_id, verdict.verdict_id, at, verdict)
+        if spans:
+            self.contestable.add(ContestableVerdict(verdict.verdict_id, version.rule, at, tuple(spans)))
 
     def at_risk(self, rule: str, since: int, at: int, due: int | None = None) -> None:
         """Publish that a condition is near its violation, at `due` where it has such a time."""
-        self._notice("at-risk", rule, NoticeTimes(since, at, due))
+        self._notice("at-risk", rule, EventTimes(since, at, due))
 
     def risk_cleared(self, rule: str, since: int, at: int) -> None:
         """Publish that a condition which was at risk has ended without a violation."""
-        self._notice("risk-cleared", rule, NoticeTimes(since, at))
+        self._notice("risk-cleared", rule, EventTimes(since, at))
 
-    def entry_missed(self, rule: str, since: int, at: int, entry: MissedEntry) -> None:
+    def entry_missed(self, rule: str, since: int, at: int, entry: NoticeSubject) -> None:
         """Publish that a buyer who entered at `since` was not received by `at`."""
-        self._notice("entry-missed", rule, NoticeTimes(since, at), entry)
+        self._notice("entry-missed", rule, EventTimes(since, at), entry)
+
+    def contested(self, comment_at: int, now: int, since: int) -> None:
+        """Publish, at the clock's time `now`, that a reception which came too late speaks against verdicts.
+
+        `since`: only verdicts of a later violation.
+        """
+        for verdict in self.contestable.covering(comment_at, since):
+            about = NoticeSubject(verdict_id=verdict.verdict_id)
+            self._notice("verdict-contested", verdict.rule, EventTimes(comment_at, now), about)
 
     def signal(self, lost: bool, since: int, at: int) -> None:
         """Publish that frames have stopped, or come again; the last one before was at `since`."""
-        self._notice("signal-lost" if lost else "signal-back", None, NoticeTimes(since, at))
+        self._notice("signal-lost" if lost else "signal-back", None, EventTimes(since, at))
 
     def count_reception(self, delay_ms: int) -> None:
         """Count, for the metrics, a reception this long after the entry: in tenths of a second, rounded up."""
         if not self.shadow:
             self.collector.count(f"reception:{min(-(-delay_ms // 100), LONGEST_RECEPTION)}")
 
-    def _notice(self, kind: NoticeKind, rule: str | None, times: NoticeTimes, entry: MissedEntry | None = None) -> None:
+    def _notice(
+        self, kind: NoticeKind, rule: str | None, times: EventTimes, about: NoticeSubject = NOTHING_ELSE
+    ) -> None:
         if self.shadow:
             return
-        buyer_id = None if entry is None else entry.buyer_id
+        buyer_id, priority, verdict_id = about
         notice = Notice(
-            notice_id=identity(kind, rule, buyer_id, self.room_id, times.since, times.at),
+            notice_id=identity(kind, rule, verdict_id or buyer_id, self.room_id, times.since, times.at),
             kind=kind,
             rule=rule,
             room_id=self.room_id,
             host_id=self.host_id,
             buyer_id=buyer_id,
-            priority="normal" if entry is None else entry.priority,
+            priority=priority,
             since=times.since,
             at=times.at,
             due=times.due,
+            verdict_id=verdict_id,
         )
         self.collector.emit("notice", self.room_id, notice.notice_id, times.at, notice)

@@ -2,13 +2,14 @@
 
 import bisect
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any, Final
 
 from msgspec import Struct
 
 from vigil.app.domain.rooms.emitter import RuleVersion
 from vigil.app.domain.rooms.risk import room_limits, warning_delay_ms
-from vigil.app.domain.rooms.rules.conditions import ConditionRule, ConditionRules
+from vigil.app.domain.rooms.rules.active_condition import ConditionRule, ConditionRules
 from vigil.app.domain.rooms.rules.greeting import GreetingRule
 from vigil.app.domain.rooms.rules.rule import Holds, Rule
 from vigil.app.domain.rooms.rules.speech import RepeatsRule, SpokenRule
@@ -34,6 +35,7 @@ class LimitsAt(Struct, frozen=True):
     engaged_comments: int
     status_every_ms: int
     waiting_shown: int
+    contested_ms: int
     greeting: GreetingRule
     conditions: ConditionRules
     spoken: dict[str, SpokenRule]
@@ -55,6 +57,7 @@ class EffectiveLimits:
         ]
         rooms = [version.limits for version in rulebook.section("rooms", RoomLimits).versions]
         self.longest_comment_memory_ms = 1000 * max(limits.comment_memory_s for limits in rooms)
+        self.longest_contested_ms = 1000 * max(limits.contested_s for limits in rooms)
         self.longest_presence_ms = 1000 * max(limits.presence_s for limits in rooms)
         self.most_engaged_comments = max(limits.engaged_comments for limits in rooms)
         self.longest_again_ms = _longest_again_ms(self._limits)
@@ -93,6 +96,7 @@ class EffectiveLimits:
             engaged_comments=rooms.engaged_comments,
             status_every_ms=rooms.status_every_s * 1000,
             waiting_shown=rooms.waiting_shown,
+            contested_ms=rooms.contested_s * 1000,
             greeting=self._greeting(start),
             conditions=self._conditions(start, rooms),
             spoken={
@@ -109,6 +113,8 @@ class EffectiveLimits:
             within_ms=limits.within_s * 1000,
             in_a_row=limits.in_a_row,
             at_risk_misses=limits.at_risk_misses,
+            early_ms=limits.early_s * 1000,
+            greeting_alone_counts=limits.greeting_alone_counts,
         )
 
     def _spoken(self, rule: str, when: int) -> SpokenRule:
@@ -150,6 +156,8 @@ class EffectiveLimits:
             warning_delay_ms=warning_delay_ms(rooms, duration_ms),
             spans_disconnect=rule.spans_disconnect,
             restarted_by_reception=rule.restarted_by_reception,
+            tolerate_ms=version.limits.tolerate_s * 1000,
+            tolerate_share=Fraction(repr(version.limits.tolerate_share)),
         )
 
 

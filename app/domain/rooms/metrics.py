@@ -21,6 +21,8 @@ def _notice_labels() -> Iterator[tuple[str, str]]:
             yield kind, ""
         elif kind == "entry-missed":
             yield kind, GREETING
+        elif kind == "verdict-contested":
+            yield from ((kind, rule) for rule in sorted(RULES) if RULES[rule].contestable)
         else:
             yield from ((kind, rule) for rule in sorted(RULES))
 

@@ -13,14 +13,18 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct, field
 
+from vigil.app.domain.rooms.contestable import ContestableVerdicts
 from vigil.app.domain.rooms.emitter import VerdictEmitter
 from vigil.app.domain.rooms.limits import EffectiveLimits
-from vigil.app.domain.rooms.rules.conditions import ConditionTracker, StoredCondition
+from vigil.app.domain.rooms.rules.active_condition import StoredCondition
+from vigil.app.domain.rooms.rules.conditions import ConditionTracker
 from vigil.app.domain.rooms.rules.greeting import Greeting, GreetingSnapshot
 from vigil.app.domain.rooms.rules.speech import Speech, SpeechSnapshot
+from vigil.app.domain.rooms.rules.text import says_something
 from vigil.app.domain.rooms.stats import RoomStats, RoomStatsSnapshot
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.storage.chunked_log import LogSnapshot
+from vigil.app.engine.storage.chunked_queue import QueueSnapshot
 from vigil.app.engine.storage.chunked_record import hash64
 from vigil.app.engine.storage.expiring_map import ExpiringMap
 from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
@@ -72,6 +76,8 @@ class RoomSnapshot(Struct, array_like=True):
     stats: RoomStatsSnapshot = field(default_factory=RoomStatsSnapshot)
     comments: LogSnapshot = field(default_factory=LogSnapshot)
     """The hashes of recent `comment_id`s."""
+    contestable: QueueSnapshot = field(default_factory=QueueSnapshot)
+    """Recent verdicts that a late reception may speak against."""
 
 
 _MAIN: Final = msgspec.msgpack.Decoder(RoomSnapshot)
@@ -85,6 +91,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         "_changed",
         "_comments",
         "_conditions",
+        "_contestable",
         "_due",
         "_effective",
         "_emitter",
@@ -117,7 +124,8 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         if main.version != VERSION:
             raise ValueError(f"room {self._room_id!r} is stored in version {main.version}; this is for {VERSION}")
         self._main = main
-        self._emitter = VerdictEmitter(self._room_id, main.host_id, main.verdicts, self._shadow)
+        self._contestable = ContestableVerdicts(main.contestable, chunks, limits.longest_contested_ms)
+        self._emitter = VerdictEmitter(self._room_id, main.host_id, main.verdicts, self._contestable, self._shadow)
         self._stats = RoomStats(main.stats, limits.longest_presence_ms, limits.most_engaged_comments, chunks)
         self._greeting = Greeting(self._emitter, self._stats, main.greeting, chunks, limits.greeting_at)
         self._conditions = ConditionTracker(self._emitter, main.conditions, limits.conditions_at)
@@ -164,6 +172,14 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             self._comment(event)
         self._reschedule()
 
+    def on_late(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+        """A reception that came too late to be judged speaks against the verdicts that it would have prevented."""
+        if type(event) is not Comment or event.author_role != "host" or self.is_duplicate(event):
+            return
+        if shows_reception(event):
+            self._emitter.collector = collector
+            self._emitter.contested(event.at, watermark, watermark - self._limits.at(watermark).contested_ms)
+
     def next_timer(self) -> int:
         """When the next entry is missed, frames have been missing for too long, or the room expires."""
         return self._due
@@ -178,6 +194,8 @@ class RoomState(KeyStateDefaults[RoomEvent]):
                 self._greeting.on_timer(due)
             if self._gap_at == due:
                 self._gap(due)
+            if self._conditions.due <= due:
+                self._conditions.on_timer(due)
             if self._expire_at == due:
                 self._expire(due, collector)
             self._reschedule()
@@ -210,7 +228,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
         """The changed records: the main one, and chunks of `w`aiting entries, `c`omment ids, `p`resent buyers,
-        `e`ngaged buyers, `r`eception times, spoken `l`abels and `t`exts."""
+        `e`ngaged buyers, `r`eception times, spoken `l`abels and `t`exts, recent `v`erdicts."""
         if not self._changed:
             return {}
         self._changed = False
@@ -241,7 +259,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
                 main.lost = False
                 self._emitter.signal(False, main.frame_at, at)
         main.frames += 1
-        self._conditions.frame(frame, main.frames, self._effective.conditions)
+        self._conditions.frame(frame, main.frames, main.frame_at, self._effective.conditions)
         if stream != "live" and main.stream == "live":
             self._greeting.cancel(at)
         if stream != "ended":
@@ -265,11 +283,10 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             self._stats.commented(comment.author_id, at)
             return
         main.stats.host_comments += 1
-        if not main.frames:
-            return  # before its first frame nothing is judged: nobody knows that the room is live
-        self._speech.comment(comment, self._effective.spoken)
+        if main.frames:  # before its first frame nothing is judged: nobody knows that the room is live
+            self._speech.comment(comment, self._effective.spoken)
         if shows_reception(comment):
-            self._greeting.reception(at)
+            self._greeting.reception(at, comment.intent)
             self._conditions.reception(at, self._effective.conditions)
 
     def _gap(self, at: int) -> None:
@@ -296,11 +313,11 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             self._expire_at = self._due = MAX_TIME
             return
         self._expire_at = min(main.last_at + self._effective.forget_silent_ms, self._ended_until)
-        self._due = min(self._gap_at, self._expire_at, self._greeting.due)
+        self._due = min(self._gap_at, self._expire_at, self._greeting.due, self._conditions.due)
 
     def _chunked_parts(self) -> tuple[ChunkedPart, ...]:
         """The parts that are stored in records of their own."""
-        return (self._comments, self._stats, self._greeting, self._speech)
+        return (self._comments, self._stats, self._greeting, self._speech, self._contestable)
 
     def _status_at(self, at: int) -> RoomStatus:
         main = self._main
@@ -328,5 +345,6 @@ class RoomState(KeyStateDefaults[RoomEvent]):
 
 
 def shows_reception(comment: Comment) -> bool:
-    """True if a host's comment is a reception: any text but one classified as chat. Unclassified text counts."""
-    return comment.intent != "chat" and bool(comment.text.strip())
+    """True if a host's comment is a reception: one that says something, is no canned reply, and is not classified as
+    chat. Unclassified text counts."""
+    return comment.intent != "chat" and comment.via != "auto" and says_something(comment.text)

@@ -74,6 +74,9 @@ class ShadowedRoom(KeyStateDefaults[RoomEvent]):
         if len(collector.outputs) > before:
             self._compare(collector, before, own)
 
+    def on_late(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+        self._room.on_late(event, watermark, collector)
+
     def next_timer(self) -> int:
         return min(self._room.next_timer(), self._shadow.next_timer())
 

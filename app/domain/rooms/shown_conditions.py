@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from vigil.app.domain.rooms.rules.conditions import ConditionRules
+from vigil.app.domain.rooms.rules.active_condition import ConditionRules
 from vigil.topics.rooms import FrameStatus
 
 ConditionKey = tuple[str, str | None]

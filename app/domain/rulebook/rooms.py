@@ -5,6 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 Seconds = Annotated[int, Meta(gt=0)]
+OptionalSeconds = Annotated[int, Meta(ge=0)]
+"""0: not at all."""
 Count = Annotated[int, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -32,6 +34,8 @@ class RoomLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """Only rules of at least this duration publish an at-risk notice."""
     at_risk_share: Share
     """The share of the rule's duration after which they publish it."""
+    contested_s: OptionalSeconds = 0
+    """A verdict is contested by a reception that comes late, within this time after the violation. 0: never."""
 
 
 class GreetingLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,12 +47,21 @@ class GreetingLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """How many consecutive misses make a violation."""
     at_risk_misses: Count
     """After how many consecutive misses the room is at risk."""
+    early_s: OptionalSeconds = 0
+    """A reception so long before the entry counts, too: entries and comments are stamped by clocks of their own."""
+    greeting_alone_counts: bool = True
+    """True: a greeting receives a buyer. False: it takes a question as well, in either order. A rulebook that does not
+    say it is one from before this was asked."""
 
 
 class DurationLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule that has one number: a condition is a violation once it lasts this long without interruption."""
+    """A condition that is a violation once it lasts this long without interruption."""
 
     lasts_s: Seconds
+    tolerate_s: OptionalSeconds = 0
+    """Frames that do not satisfy the condition for no longer than this do not end it. 0: the first one does."""
+    tolerate_share: Share = 0.0
+    """Of the condition's time so far, at most this share may be bridged in this way."""
 
 
 class AvLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +70,8 @@ class AvLimits(Struct, frozen=True, forbid_unknown_fields=True):
     lasts_s: Seconds
     earliest_ms: int
     latest_ms: int
+    tolerate_s: OptionalSeconds = 0
+    tolerate_share: Share = 0.0
 
 
 class LayoutLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +83,8 @@ class LayoutLimits(Struct, frozen=True, forbid_unknown_fields=True):
     uncovered_share_over: Share
     materials_over: Annotated[int, Meta(ge=0)]
     videos_over: Annotated[int, Meta(ge=0)]
+    tolerate_s: OptionalSeconds = 0
+    tolerate_share: Share = 0.0
 
 
 class LabelLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +93,8 @@ class LabelLimits(Struct, frozen=True, forbid_unknown_fields=True):
     lasts_s: Seconds
     again_s: Seconds
     """In comments, the same label is a violation again only after this time."""
+    tolerate_s: OptionalSeconds = 0
+    tolerate_share: Share = 0.0
 
 
 class HarassmentLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,4 +107,4 @@ class HarassmentLimits(Struct, frozen=True, forbid_unknown_fields=True):
     similarity: Share
     """Two comments are near-identical from this share of equal text on."""
     shortest: Count
-    """Comments of fewer code points than this after folding do not count."""
+    """Comments narrower than this after folding do not count: in columns, of which wide characters take two."""

@@ -53,16 +53,18 @@ class CandidateRoom(RoomState):
 
     def _comment(self, comment: Comment) -> None:
         at = comment.at
-        if comment.author_role == "host" and self._main.frames:
-            self._speech.comment(comment, self._effective.spoken)
+        if comment.author_role == "host":
+            if self._main.frames:
+                self._speech.comment(comment, self._effective.spoken)
             if shows_reception(comment):
-                self._greeting.reception(at)
+                self._greeting.reception(at, comment.intent)
                 self._conditions.reception(at, self._effective.conditions)
 
     def _reschedule(self) -> None:
         runs, main = bool(self._conditions), self._main
         self._expire_at = MAX_TIME
-        self._due = min(self._gap_at if runs or self._signals else MAX_TIME, self._greeting.due)
+        gap_at = self._gap_at if runs or self._signals else MAX_TIME
+        self._due = min(gap_at, self._greeting.due, self._conditions.due)
         calm = main.stream == "live" and not runs and not self._signals
         self.calm_until = self._effective.until if calm else 0
 
@@ -105,6 +107,13 @@ class CandidatePanel(KeyStateDefaults[RoomEvent]):
             judge.apply(event, watermark, own)
         if judges:
             self._reschedule()
+
+    def on_late(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+        if self._base.is_duplicate(event):
+            return
+        self._base.on_late(event, watermark, collector)
+        for judge, own in self._judges:
+            judge.on_late(event, watermark, own)
 
     def _concerned(self, event: RoomEvent) -> Sequence[tuple[CandidateRoom, OutputCollector]]:
         """The candidates' rooms that an event of a known room may change."""

@@ -81,7 +81,7 @@ def test_metrics_count_it_from_zero(found: dict[str, Any]) -> None:
 
 
 def test_the_rulebook_command_and_page_show_it(found: dict[str, Any]) -> None:
-    assert found["rules"]["sections"]["knitting"]["limits"] == {"lasts_s": 60}
+    assert found["rules"]["sections"]["knitting"]["limits"]["lasts_s"] == 60
     (row,) = found["docs"]
     assert row.startswith("| `knitting`<br>family low-quality | The host is knitting for a minute. | 2022-07-19 |")
 

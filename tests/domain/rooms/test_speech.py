@@ -19,7 +19,6 @@ from tests.support.stories import (
     violations,
 )
 from vigil.app.domain.rooms import RoomMachine
-from vigil.app.domain.rooms.rules.speech import folded, near_identical
 from vigil.topics.rooms import Comment
 from vigil.topics.verdicts import identity
 
@@ -182,7 +181,7 @@ def test_abuse_and_repetition_do_not_share_the_hour() -> None:
     assert [verdict.subject for verdict in stage.verdicts] == ["abuse", None]
 
 
-@pytest.mark.parametrize("intent", ["greet", "ask", "introduce", "answer"])
+@pytest.mark.parametrize("intent", ["greet", "ask", "greet-ask", "introduce", "answer"])
 def test_receptions_are_no_harassment(intent: str) -> None:
     assert violations(played(frame(0), spam(*(second * S for second in range(1, 20)), intent=intent))) == []
 
@@ -218,7 +217,11 @@ def test_comments_before_the_first_frame_are_left_out() -> None:
         ("x" * 11 + "!!!", False),  # eleven once folded
         ("hello   world", False),
         ("hello  a world", True),
-        ("价" * 12, True),
+        ("你这个骗子快滚出直播间", True),  # eleven characters of two columns
+        ("价" * 6, True),
+        ("价" * 5 + "a", False),
+        ("ｘ" * 6, False),  # full-width letters are narrow once folded
+        ("e\u0301" * 11, False),
     ],
 )
 def test_short_comments_are_left_out(text: str, counts: bool) -> None:
@@ -237,6 +240,23 @@ def test_small_changes_are_near_identical() -> None:
     assert len(violations(played(frame(0), story))) == 1
 
 
+SAME_TO_THE_EYE = [
+    "this buyer is a cheat",
+    "th\u200bis bu\u2062yer\ufeff is a\u2068 cheat",
+    "ｔhis ｂｕyer ｉs a ｃheat",
+    "thîs büyer ìs â çhéat",
+    "t\u0336his buyer i\u20dds a cheat",
+    "THIS BUYER… IS A $CHEAT$",
+    "this\u2800 buyer\u3164 is a \u115fcheat",
+]
+
+
+@pytest.mark.parametrize("text", SAME_TO_THE_EYE)
+def test_an_insult_is_the_same_however_it_is_spelt(text: str) -> None:
+    story = [comment(at, words) for at, words in enumerate([*SAME_TO_THE_EYE[:1] * 4, text], start=1)]
+    assert violations(played(frame(0), story)) == [("harassment", 1, 5)]
+
+
 def test_likeness_is_to_the_last_one_not_among_the_others() -> None:
     """The fifth is like each of four that are not like each other."""
     base = "abcdefghijklmnopqrst"  # 20: two changes are still near-identical
@@ -244,28 +264,6 @@ def test_likeness_is_to_the_last_one_not_among_the_others() -> None:
     story = [comment(at, text, intent="chat") for at, text in enumerate([*four, base], start=1)]
     assert violations(played(frame(0), story)) == [("harassment", 1, 5)]
     assert violations(played(frame(0), [*story[:4], comment(5, "ZZ" + four[3][2:], intent="chat")])) == []
-
-
-def test_folding() -> None:
-    assert folded("  Straße,\n«HELLO»  -- a+b  ") == "strasse hello ab"
-    assert folded("?!…—„“") == ""
-
-
-@pytest.mark.parametrize(
-    ("length", "changes", "expected"),
-    [(12, 1, True), (12, 2, False), (19, 1, True), (19, 2, False), (20, 2, True), (30, 3, True), (30, 4, False)],
-)
-def test_nine_tenths_exactly(length: int, changes: int, expected: bool) -> None:
-    text = "".join(chr(0x4E00 + number) for number in range(length))
-    assert near_identical(text, "x" * changes + text[changes:], 0.9) is expected
-    assert near_identical(text[:-changes], text, 0.9) is expected
-
-
-def test_similarity_is_of_the_decimal_as_written() -> None:
-    for length in range(10, 4000, 10):
-        one = "a" * length
-        assert near_identical(one, "b" * (length // 10) + one[length // 10 :], 0.9)
-        assert not near_identical(one, "b" * (length // 10 + 1) + one[length // 10 + 1 :], 0.9)
 
 
 def test_the_first_of_five_must_be_made_under_the_rule() -> None:

@@ -125,7 +125,7 @@ def test_the_main_record_of_a_common_room_is_small() -> None:
         frames(0, 1800 * S, layout=layout(), av_offset_ms=10),
         [entry(at, f"buyer-{at:08}", "L1") for at in range(0, 1800 * S, 3 * S)],
         [buyer_comment(at, f"buyer-{at:08}") for at in range(0, 1800 * S, 2 * S)],
-        [comment(at, intent="greet") for at in range(0, 1800 * S, 7 * S)],
+        [comment(at, intent="greet-ask") for at in range(0, 1800 * S, 7 * S)],
     )
     sizes = []
     for event in story:

@@ -34,7 +34,7 @@ def test_a_room_that_only_heard_a_buyer() -> None:
 
 
 def test_entries_received_and_missed() -> None:
-    story = [entry(1 * S), comment(2 * S), entry(3 * S), entry(20 * S)]
+    story = [entry(1 * S), comment(2 * S), entry(3 * S + 1), entry(20 * S)]
     status = played(frames(0, 25 * S), story).status(25 * S)
     assert (status.entries, status.received, status.missed) == (3, 1, 1)
     assert status.waiting == (

@@ -1,160 +1,110 @@
 """Rules of the form "for N continuous minutes": one machine tracks the conditions of all of them.
 
     a frame satisfies it ──▶ active ──frame at ≥ since + share──▶ at-risk ──frame at ≥ since + N──▶ violation
-                               └─────a frame that does not, a gap, not live──▶ ended: risk-cleared after at-risk
+                            ▲  └─────a frame that does not, a gap, not live──▶ ended: risk-cleared after at-risk
+                            └─ bridged: with `tolerate_s`, when a frame satisfies it again soon enough
 
 A condition is judged to its end by the limits that were effective when it began. A violation occurs at since + N
 exactly, and is published when a frame with `at` ≥ since + N continues the condition: so no violation rests on frames
-that are missing. State: one entry per active condition, dropped when it ends.
+that are missing.
+
+With `tolerate_s` a detector may flicker: a frame that does not satisfy the condition interrupts it, and the next one
+that does decides. It continues where no more than `tolerate_s` passed since the last satisfying frame, and where all
+that was bridged is no more than `tolerate_share` of the time since its start; otherwise it has ended `tolerate_s` after
+that frame. State: one entry per active condition, dropped when it ends.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
-from vigil.app.domain.rooms.emitter import EvidenceItem, RuleVersion, VerdictEmitter, shown
-from vigil.app.domain.rooms.rules.labels import of_label
-from vigil.app.domain.rooms.rules.rule import Holds
+from vigil.app.domain.rooms.emitter import EventTimes, EvidenceItem, VerdictEmitter, shown
+from vigil.app.domain.rooms.rules.active_condition import (
+    ActiveCondition,
+    ConditionRule,
+    ConditionRules,
+    FirstFrame,
+    RulesAt,
+    StoredCondition,
+)
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.messages import Message
-from vigil.topics.rooms import FrameStatus
+from vigil.topics.rooms import FrameStatus, Stream
 from vigil.topics.verdicts import OpenCondition
-
-
-class ConditionRule(NamedTuple):
-    """A rule "for N minutes" with the limits of one time. Durations are in milliseconds."""
-
-    id: str
-    version: RuleVersion
-    holds: Holds
-    """Does a frame satisfy the condition? That a frame has a label is decided elsewhere."""
-    limits: Any
-    in_force: bool
-    """False before the rule's first day: a condition that begins then is tracked, but never judged."""
-    duration_ms: int
-    warning_delay_ms: int | None
-    """None: the rule is too short for a warning."""
-    spans_disconnect: bool
-    restarted_by_reception: bool
-
-
-class ConditionRules(NamedTuple):
-    """All rules "for N minutes" with the limits of one time."""
-
-    live: tuple[tuple[Holds, Any, ConditionRule], ...]
-    """The conditions that a live frame can begin: unpacked, as each frame is checked against all of them."""
-    disconnected: tuple[tuple[Holds, Any, ConditionRule], ...]
-    """Those that a disconnected frame can begin."""
-    by_id: dict[str, ConditionRule]
-    labels: dict[str, ConditionRule]
-    """By label or by what labels begin with."""
-
-    def of_label(self, label: str) -> ConditionRule | None:
-        """The rule that a label on a frame decides, if any."""
-        return of_label(self.labels, label)
-
-
-RulesAt = Callable[[int], ConditionRules]
-"""The rules with the limits of an event time."""
-
-StoredCondition = tuple[str, str | None, int, int, int, bool, bool]
-"""Of an active condition: rule, label, since, first frame, frames before it, at-risk sent, violation sent."""
-
-
-class ActiveCondition:
-    """An unbroken series of frames that all satisfy one rule's condition."""
-
-    __slots__ = ("at_risk", "before", "first", "label", "next", "rule", "since", "violated")
-
-    def __init__(self, rule: ConditionRule, label: str | None, since: int, first: int, before: int) -> None:
-        self.rule = rule
-        self.label = label
-        self.since = since
-        """From when the time counts: the first frame, or the reception that restarted it."""
-        self.first = first
-        """The event time of its first frame."""
-        self.before = before
-        """How many frames the room had before it."""
-        self.at_risk = False
-        self.violated = False
-        self.next = 0
-        """From which event time on a frame has something to publish."""
-        self.reschedule()
-
-    @property
-    def due(self) -> int:
-        """When it becomes a violation."""
-        return self.since + self.rule.duration_ms
-
-    @property
-    def open(self) -> bool:
-        """True while it may still become a violation."""
-        return self.rule.in_force and not self.violated
-
-    def reschedule(self) -> None:
-        """Set `next`."""
-        if not self.open:
-            self.next = MAX_TIME
-        elif self.rule.warning_delay_ms is not None and not self.at_risk:
-            self.next = self.since + self.rule.warning_delay_ms
-        else:
-            self.next = self.due
-
-    def store(self) -> StoredCondition:
-        """What the tracker is given after a restart."""
-        return (self.rule.id, self.label, self.since, self.first, self.before, self.at_risk, self.violated)
 
 
 class ConditionTracker:
     """The active conditions of a room."""
 
-    __slots__ = ("_by_label", "_by_rule", "_emitter")
+    __slots__ = ("_by_label", "_by_rule", "_emitter", "_over", "due")
 
     def __init__(self, emitter: VerdictEmitter, stored: list[StoredCondition], rules_at: RulesAt) -> None:
         self._emitter = emitter
         self._by_rule: dict[str, ActiveCondition] = {}
         self._by_label: dict[str, ActiveCondition] = {}
-        for rule_id, label, since, first, before, at_risk, violated in stored:
-            rule = rules_at(since).by_id.get(rule_id)
+        self._over: list[ActiveCondition] = []
+        """Conditions that are over, and whose warning is cleared when they end: a frame that satisfied them again came
+        soon enough, but more than the tolerated share was to be bridged."""
+        for each in stored:
+            rule = rules_at(each.since).by_id.get(each.rule)
             if rule is None:
                 continue  # stored by a version of Vigil that judged it
-            active = ActiveCondition(rule, label, since, first, before)
-            active.at_risk, active.violated = at_risk, violated
-            active.reschedule()
-            if label is None:
-                self._by_rule[rule_id] = active
+            active = ActiveCondition.load(each, rule)
+            if each.over:
+                self._over.append(active)
+            elif each.label is None:
+                self._by_rule[each.rule] = active
             else:
-                self._by_label[label] = active
+                self._by_label[each.label] = active
+        self.due = MAX_TIME
+        """When the next interrupted condition ends."""
+        self._reschedule()
 
     def __bool__(self) -> bool:
-        return bool(self._by_rule or self._by_label)
+        return bool(self._by_rule or self._by_label or self._over)
 
-    def frame(self, frame: FrameStatus, number: int, rules: ConditionRules) -> None:
-        """Judge a frame, the room's `number`th."""
+    def frame(self, frame: FrameStatus, number: int, previous_at: int, rules: ConditionRules) -> None:
+        """Judge a frame, the room's `number`th; the one before it was at `previous_at`."""
         active = self._by_rule
+        if self._over:
+            self._end_over(frame.at, frame.stream)
         if active:
-            self._continue(frame, number)
+            self._continue(frame, number, previous_at)
         if frame.stream == "live":
             begin, labels = rules.live, frame.labels
         else:
             begin, labels = rules.disconnected if frame.stream == "disconnected" else (), ()
         for holds, limits, rule in begin:
             if holds(frame, limits) and rule.id not in active:
-                active[rule.id] = ActiveCondition(rule, None, frame.at, frame.at, number - 1)
+                active[rule.id] = _begun(rule, None, frame, number)
         if labels or self._by_label:
-            self._labels(labels, frame.at, number, rules)
+            if self._by_label:
+                self._continue_labels(frozenset(labels), frame, number, previous_at)
+            self._begin_labels(labels, frame, number, rules)
+        if self.due < MAX_TIME:
+            self._reschedule()
 
     def gap(self, at: int) -> None:
         """End every condition at `at`: no frame came for too long."""
         for conditions in (self._by_rule, self._by_label):
             for name in list(conditions):
                 self._end(conditions.pop(name), at)
+        while self._over:
+            self._end(self._over.pop(), at)
+        self.due = MAX_TIME
+
+    def on_timer(self, at: int) -> None:
+        """End the conditions that no frame has satisfied for too long by `at`."""
+        for conditions in (self._by_rule, self._by_label):
+            for name in [name for name, active in conditions.items() if active.ends_at <= at]:
+                self._end(conditions.pop(name), at)
+        self._end_over(at)
+        self._reschedule()
 
     def reception(self, at: int, rules: ConditionRules) -> None:
         """The host showed reception: conditions that it restarts count from `at`, with the limits of that time."""
         for name, active in self._by_rule.items():
             if active.rule.restarted_by_reception:
                 self._end(active, at)
-                self._by_rule[name] = ActiveCondition(rules.by_id[name], None, at, active.first, active.before)
+                self._by_rule[name] = active.restarted(rules.by_id[name], at)
+        if self.due < MAX_TIME:
+            self._reschedule()
 
     def open(self) -> tuple[OpenCondition, ...]:
         """The conditions without a violation yet, the next due first."""
@@ -164,60 +114,86 @@ class ConditionTracker:
 
     def store(self) -> list[StoredCondition]:
         """What the constructor is given after a restart."""
-        return [active.store() for conditions in (self._by_rule, self._by_label) for active in conditions.values()]
+        active = [one.store() for conditions in (self._by_rule, self._by_label) for one in conditions.values()]
+        return active + [one.store(over=True) for one in self._over]
 
-    def _continue(self, frame: FrameStatus, number: int) -> None:
-        """Continue or end the active conditions that labels do not decide."""
+    def _continue(self, frame: FrameStatus, number: int, previous_at: int) -> None:
+        """Continue, interrupt or end the active conditions that labels do not decide."""
         at = frame.at
         live = frame.stream == "live"
-        ended = []
+        ended: list[tuple[str, int | None]] = []
         for name, active in self._by_rule.items():
             rule = active.rule
-            if (live or (rule.spans_disconnect and frame.stream != "ended")) and rule.holds(frame, rule.limits):
-                if at >= active.next:
-                    self._publish(active, at, number)
-            else:
-                ended.append(name)
-        for name in ended:
-            self._end(self._by_rule.pop(name), at)
+            judged = live or _judged(rule, frame.stream)
+            if judged and rule.holds(frame, rule.limits):
+                if at >= active.next and not self._satisfied(active, frame, number):
+                    ended.append((name, None))
+            elif not (judged and rule.tolerate_ms and self._interrupted(active, at, previous_at)):
+                ended.append((name, min(at, active.ends_at)))
+        if ended:
+            self._drop(self._by_rule, ended)
 
-    def _labels(self, labels: tuple[str, ...], at: int, number: int, rules: ConditionRules) -> None:
-        conditions = self._by_label
-        if conditions:
-            carried = frozenset(labels)
-            for label in [label for label in conditions if label not in carried]:
-                self._end(conditions.pop(label), at)
+    def _continue_labels(self, labels: frozenset[str], frame: FrameStatus, number: int, previous_at: int) -> None:
+        """Continue, interrupt or end the active conditions that labels decide; `labels`: those of the frame."""
+        at = frame.at
+        live = frame.stream == "live"
+        ended: list[tuple[str, int | None]] = []
+        for label, active in self._by_label.items():
+            if label in labels:
+                if at >= active.next and not self._satisfied(active, frame, number):
+                    ended.append((label, None))
+            elif not (live and active.rule.tolerate_ms and self._interrupted(active, at, previous_at)):
+                ended.append((label, min(at, active.ends_at)))
+        self._drop(self._by_label, ended)
+
+    def _drop(self, conditions: dict[str, ActiveCondition], ended: list[tuple[str, int | None]]) -> None:
+        """Drop conditions that have ended at a time, or are over and end by their timer (None)."""
+        for name, at in ended:
+            active = conditions.pop(name)
+            if at is not None:
+                self._end(active, at)
+            elif active.at_risk and not active.violated:
+                self._over.append(active)
+
+    def _end_over(self, at: int, stream: Stream = "live") -> None:
+        """End the conditions that are over and whose time has come, or to which a frame of this stream puts an end."""
+        for active in self._over.copy():
+            if active.ends_at <= at or not _judged(active.rule, stream):
+                self._over.remove(active)
+                self._end(active, at)
+
+    def _begin_labels(self, labels: tuple[str, ...], frame: FrameStatus, number: int, rules: ConditionRules) -> None:
         for label in labels:
-            if active := conditions.get(label):
-                if at >= active.next:
-                    self._publish(active, at, number)
-            elif rule := rules.of_label(label):
-                conditions[label] = ActiveCondition(rule, label, at, at, number - 1)
+            if label not in self._by_label and (rule := rules.of_label(label)):
+                self._by_label[label] = _begun(rule, label, frame, number)
 
-    def _publish(self, active: ActiveCondition, at: int, number: int) -> None:
-        """Publish what a condition has to publish by `at`, the time of a frame that continues it."""
+    def _satisfied(self, active: ActiveCondition, frame: FrameStatus, number: int) -> bool:
+        """A frame satisfies a condition that has more to do than to continue; return False if it has ended before."""
+        if active.satisfied_at is not None and not active.bridge(frame.at):
+            return False
+        if frame.at >= active.next:
+            self._publish(active, frame, number)
+        return True
+
+    def _interrupted(self, active: ActiveCondition, at: int, previous_at: int) -> bool:
+        """A frame does not satisfy a condition that tolerates this; return False if it has ended already."""
+        active.interrupt(previous_at)
+        self.due = min(self.due, active.ends_at)
+        return at <= active.ends_at
+
+    def _publish(self, active: ActiveCondition, frame: FrameStatus, number: int) -> None:
+        """Publish what a condition has to publish by a frame that continues it."""
         rule = active.rule
         if rule.warning_delay_ms is not None and not active.at_risk:
             if not self._another_warned(active):
                 self._emitter.at_risk(rule.id, active.since, active.since + rule.warning_delay_ms, active.due)
             active.at_risk = True
-        if at >= active.due:
+        if frame.at >= active.due:
             active.violated = True
-            evidence = self._evidence(active, at, number)
-            self._emitter.verdict(rule.version, active.label, active.since, active.due, evidence)
+            evidence = _evidence(active, frame, number)
+            spans = [(active.since, frame.at)] if rule.restarted_by_reception else ()
+            self._emitter.verdict(rule.version, active.label, EventTimes(active.since, active.due), evidence, spans)
         active.reschedule()
-
-    def _evidence(self, active: ActiveCondition, at: int, number: int) -> list[EvidenceItem]:
-        """The first and the latest frame."""
-        frames = number - active.before
-        if active.label is None:
-            kind, params = "frames", {"frames": frames, "rule": active.rule.id}
-        else:
-            kind, params = "labelled", {"frames": frames, "label": shown(active.label)}
-        return [
-            EvidenceItem("frame-status", active.first, Message(f"evidence.{kind}-first", params)),
-            EvidenceItem("frame-status", at, Message(f"evidence.{kind}-last", params)),
-        ]
 
     def _end(self, active: ActiveCondition, at: int) -> None:
         if active.at_risk and not active.violated and not self._another_warned(active):
@@ -227,5 +203,38 @@ class ConditionTracker:
         """True if the warning of a label stands for another label of the same rule too: notices name no label."""
         return active.label is not None and any(
             other.at_risk and other is not active and other.rule.id == active.rule.id and other.since == active.since
-            for other in self._by_label.values()
+            for other in (*self._by_label.values(), *self._over)
         )
+
+    def _reschedule(self) -> None:
+        """Set `due`."""
+        active = [*self._by_rule.values(), *self._by_label.values(), *self._over]
+        self.due = min((one.ends_at for one in active), default=MAX_TIME)
+
+
+def _judged(rule: ConditionRule, stream: Stream) -> bool:
+    """True if frames of this stream can satisfy a rule's condition; others end it at once."""
+    return stream == "live" or (rule.spans_disconnect and stream == "disconnected")
+
+
+def _begun(rule: ConditionRule, label: str | None, frame: FrameStatus, number: int) -> ActiveCondition:
+    """The condition that begins with a frame, the room's `number`th."""
+    return ActiveCondition(rule, label, frame.at, FirstFrame(frame.at, number - 1, frame.media_uri))
+
+
+def _evidence(active: ActiveCondition, frame: FrameStatus, number: int) -> list[EvidenceItem]:
+    """The first frame and the latest one."""
+    first = active.first
+    params: dict[str, str | int] = {"frames": number - first.before - active.skipped}
+    kind = "frames" if active.label is None else "labelled"
+    if active.label is None:
+        params["rule"] = active.rule.id
+    else:
+        params["label"] = shown(active.label)
+    if active.bridged:
+        kind += "-bridged"
+        params["bridged_ms"] = active.bridged
+    return [
+        EvidenceItem("frame-status", first.at, Message(f"evidence.{kind}-first", params), first.media_uri),
+        EvidenceItem("frame-status", frame.at, Message(f"evidence.{kind}-last", params), frame.media_uri),
+    ]

@@ -1,11 +1,16 @@
-"""The rule about receptions: buyer after buyer enters, and the host says nothing.
+"""The rule about receptions: buyer after buyer enters, and the host receives none of them.
 
     entry ──reception in time──▶ received: the count of misses starts at 0 again
       ├─────its time is up─────▶ missed: `entry-missed`; one more; at `in_a_row` it is a violation
       └─────not live any more──▶ cancelled: neither; the count starts at 0 again
 
+An entry's span is from `early_s` before it to `within_s` after it: the services that stamp entries and comments have
+clocks of their own. It is received by one comment that introduces, answers, or is not classified, or by a greeting and
+a question, in either order. All undecided entries are in the span of a comment that is made now or was made since, so
+the latest comment of each kind decides.
+
 Events with `at` ≤ t come before the timer of time t: a reception at the last millisecond is in time. State: an entry
-until it is decided and counted, and a miss until the count starts at 0 again.
+until it is decided and counted, a miss until the count starts at 0 again, and the latest comment of each kind.
 """
 
 from collections.abc import Callable
@@ -13,15 +18,16 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from vigil.app.domain.rooms.emitter import EvidenceItem, MissedEntry, RuleVersion, VerdictEmitter
+from vigil.app.domain.rooms.contestable import Span
+from vigil.app.domain.rooms.emitter import EventTimes, EvidenceItem, NoticeSubject, RuleVersion, VerdictEmitter
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rooms.stats import RoomStats
 from vigil.app.engine.storage.chunked_queue import ChunkedQueue, QueueSnapshot
 from vigil.app.engine.subject import ChangedChunks, StateChunks
-from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.app.messages import Message
 from vigil.topics.fields import HIGH_QUALITY, Tier
-from vigil.topics.rooms import BuyerEntry
+from vigil.topics.rooms import BuyerEntry, Intent
 from vigil.topics.verdicts import WaitingEntry
 
 
@@ -33,6 +39,8 @@ class GreetingRule(Struct, frozen=True):
     within_ms: int
     in_a_row: int
     at_risk_misses: int
+    early_ms: int
+    greeting_alone_counts: bool
 
 
 RuleAt = Callable[[int], GreetingRule]
@@ -57,6 +65,15 @@ class GreetingSnapshot(Struct, array_like=True):
     """`since` and `at` of the last at-risk notice: one identity is published once."""
     violated: tuple[int, int] | None = None
     """`since` and `at` of the last violation: violations of one identity are one."""
+    received: list[int] = []
+    """Positions in the queue of entries that are received already but stand behind an undecided one. That takes other
+    limits from a midnight between the two."""
+    greeted_at: int = MIN_TIME
+    """The latest greeting without a question; MIN_TIME: none."""
+    asked_at: int = MIN_TIME
+    """The latest question without a greeting."""
+    hosted_at: int = MIN_TIME
+    """The latest comment that receives by itself."""
 
 
 class Greeting:
@@ -86,53 +103,67 @@ class Greeting:
         """A buyer entered while the room is live; `rule` has the limits of that time."""
         if not rule.in_force or entry.buyer_id in self._buyers:
             return
-        self._buyers.add(entry.buyer_id)
-        self._queue.append((entry.at, entry.buyer_id, entry.buyer_tier))
+        at = entry.at
+        queued: QueuedEntry = (at, entry.buyer_id, entry.buyer_tier)
         self._stats.entered()
-        self.due = min(self.due, entry.at + rule.within_ms)
+        if self._receives(at, rule):
+            self._received(queued, at)
+            self._snapshot.received.append(len(self._queue.items))
+            self._queue.append(queued)
+            self._settle(at)
+            return
+        self._buyers.add(entry.buyer_id)
+        self._queue.append(queued)
+        self.due = min(self.due, at + rule.within_ms)
 
-    def reception(self, at: int) -> None:
-        """The host showed reception: every undecided entry is received."""
+    def reception(self, at: int, intent: Intent | None) -> None:
+        """The host showed reception, by a comment of this kind."""
+        snapshot = self._snapshot
+        if intent == "greet":
+            snapshot.greeted_at = at
+        elif intent == "ask":
+            snapshot.asked_at = at
+        else:
+            snapshot.hosted_at = at
         if not self._buyers:
             return
-        early = frozenset(self._snapshot.early)
-        for position, entry in enumerate(self._clear()):
-            if position in early:
-                self._count(entry)
-            else:
-                self._stats.received(at - entry[0])
-                self._emitter.count_reception(at - entry[0])
-                self._start_again(at)
+        decided = self._decided()
+        mixed = self._mixed()
+        for position, entry in enumerate(self._queue.items):
+            if position in decided:
+                continue
+            if self._receives(entry[0], self._rule_at(entry[0])):
+                self._received(entry, at)
+                snapshot.received.append(position)
+            elif not mixed:
+                break  # nor any that came later
+        self._settle(at)
 
     def cancel(self, at: int) -> None:
         """The room is not live any more: undecided entries are not judged, and the count starts at 0 again."""
-        early = frozenset(self._snapshot.early)
+        missed = frozenset(self._snapshot.early)
+        received = frozenset(self._snapshot.received)
         for position, entry in enumerate(self._clear()):
-            if position in early:
+            if position in missed:
                 self._count(entry)
+            elif position in received:
+                self._start_again(at)
         self._start_again(at)
 
     def on_timer(self, at: int) -> None:
-        """Entries that are due by `at` are missed. They are counted once all entries before them are decided."""
-        items = self._queue.items
-        early = set(self._snapshot.early)
-        crossing = self._crossing()
-        for position, entry in enumerate(items):
+        """Entries that are due by `at` are missed."""
+        decided = self._decided()
+        mixed = self._mixed()
+        for position, entry in enumerate(self._queue.items):
+            if position in decided:
+                continue
             due = entry[0] + self._rule_at(entry[0]).within_ms
-            if due <= at and position not in early:
+            if due <= at:
                 self._missed(entry, due)
-                early.add(position)
-            elif due > at and not crossing:
+                self._snapshot.early.append(position)
+            elif not mixed:
                 break
-        decided = 0
-        while decided in early:
-            decided += 1
-        counted = items[:decided]
-        self._queue.drop(decided)
-        self._snapshot.early = sorted(position - decided for position in early if position >= decided)
-        for entry in counted:
-            self._count(entry)
-        self._reschedule()
+        self._settle(at)
 
     def waiting(self, most: int) -> tuple[WaitingEntry, ...]:
         """The undecided entries in the order of entry, at most so many."""
@@ -149,12 +180,25 @@ class Greeting:
         """The names of all records that are stored or about to be."""
         return self._queue.chunk_names()
 
+    def _receives(self, at: int, rule: GreetingRule) -> bool:
+        """True if what the host has said so far receives an entry of the time `at`, whose span has not ended."""
+        snapshot = self._snapshot
+        since = at - rule.early_ms
+        if snapshot.hosted_at >= since:
+            return True
+        return snapshot.greeted_at >= since and (rule.greeting_alone_counts or snapshot.asked_at >= since)
+
+    def _received(self, entry: QueuedEntry, at: int) -> None:
+        self._buyers.discard(entry[1])
+        self._stats.received(at - entry[0])
+        self._emitter.count_reception(at - entry[0])
+
     def _missed(self, entry: QueuedEntry, due: int) -> None:
         at, buyer_id, tier = entry
         self._buyers.discard(buyer_id)
         self._stats.missed()
         self._emitter.entry_missed(
-            GREETING, at, due, MissedEntry(buyer_id, "high" if tier in HIGH_QUALITY else "normal")
+            GREETING, at, due, NoticeSubject(buyer_id, "high" if tier in HIGH_QUALITY else "normal")
         )
 
     def _count(self, entry: QueuedEntry) -> None:
@@ -169,12 +213,22 @@ class Greeting:
             snapshot.at_risk = None
             if snapshot.violated != (missed[0][0], due):
                 snapshot.violated = (missed[0][0], due)
-                self._emitter.verdict(rule.version, None, missed[0][0], due, [self._evidence(one) for one in missed])
+                self._publish(rule.version, missed, due)
         elif len(snapshot.missed) >= rule.at_risk_misses and snapshot.at_risk is None:
             snapshot.at_risk = snapshot.missed[0][0]
             if snapshot.warned != (snapshot.at_risk, due):
                 snapshot.warned = (snapshot.at_risk, due)
                 self._emitter.at_risk(GREETING, snapshot.at_risk, due)
+
+    def _publish(self, version: RuleVersion, missed: list[Any], due: int) -> None:
+        times = EventTimes(missed[0][0], due)
+        spans = [self._span(entry[0]) for entry in missed]
+        self._emitter.verdict(version, None, times, [self._evidence(entry) for entry in missed], spans)
+
+    def _span(self, at: int) -> Span:
+        """The first and the last time of a comment that may receive an entry of the time `at`."""
+        rule = self._rule_at(at)
+        return at - rule.early_ms, at + rule.within_ms
 
     def _start_again(self, at: int) -> None:
         """The count of consecutive misses is 0 again."""
@@ -184,27 +238,50 @@ class Greeting:
             self._emitter.risk_cleared(GREETING, snapshot.at_risk, at)
             snapshot.at_risk = None
 
+    def _settle(self, at: int) -> None:
+        """Count the decided entries before which all are decided, in the order of entry."""
+        snapshot = self._snapshot
+        missed, received = frozenset(snapshot.early), frozenset(snapshot.received)
+        done = 0
+        while done in missed or done in received:
+            done += 1
+        counted = self._queue.items[:done]
+        self._queue.drop(done)
+        snapshot.early = sorted(position - done for position in missed if position >= done)
+        snapshot.received = sorted(position - done for position in received if position >= done)
+        for position, entry in enumerate(counted):
+            if position in received:
+                self._start_again(at)
+            else:
+                self._count(entry)
+        self._reschedule()
+
     def _clear(self) -> list[Any]:
         """Empty the queue and return what was in it: all of it is decided."""
         items = self._queue.items[:]
         self._queue.drop(len(items))
         self._snapshot.early = []
+        self._snapshot.received = []
         self._buyers.clear()
         self.due = MAX_TIME
         return items
 
-    def _undecided(self) -> list[Any]:
-        early = frozenset(self._snapshot.early)
-        return [entry for position, entry in enumerate(self._queue.items) if position not in early]
+    def _decided(self) -> frozenset[int]:
+        """Positions in the queue of entries that are decided but not counted yet."""
+        return frozenset((*self._snapshot.early, *self._snapshot.received))
 
-    def _crossing(self) -> bool:
-        """True if an entry may be due before one that came earlier."""
+    def _undecided(self) -> list[Any]:
+        decided = self._decided()
+        return [entry for position, entry in enumerate(self._queue.items) if position not in decided]
+
+    def _mixed(self) -> bool:
+        """True if entries are judged by different limits: then one may be decided before one that came earlier."""
         items = self._queue.items
-        return bool(items) and self._rule_at(items[-1][0]).within_ms < self._rule_at(items[0][0]).within_ms
+        return bool(items) and self._rule_at(items[-1][0]) != self._rule_at(items[0][0])
 
     def _reschedule(self) -> None:
         """Set `due`."""
-        if not self._crossing():
+        if not self._mixed():
             # The front is undecided: entries at the front that are decided have been counted and dropped.
             items = self._queue.items
             self.due = items[0][0] + self._rule_at(items[0][0]).within_ms if items else MAX_TIME

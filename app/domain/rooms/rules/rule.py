@@ -11,7 +11,7 @@ A rule's numbers and its family stand in the rulebook, by date; its words in the
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -23,6 +23,10 @@ Holds = Callable[[FrameStatus, Any], bool]
 
 Machine = Literal["greeting", "repeats"]
 """Code that judges one rule in a way of its own."""
+
+
+_RUN: Final = ("-first", "-last", "-bridged-first", "-bridged-last")
+"""What the codes of evidence of a condition end with."""
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -47,10 +51,15 @@ class Rule(Struct, frozen=True, kw_only=True):
         lasting = self.holds is not None or bool(self.frame_labels)
         if not lasting and not self.comment_labels and self.machine is None:
             raise ValueError(f"nothing judges the rule {self.id}")
-        numbers = {"lasts_s"} if lasting else set()
+        numbers = {"lasts_s", "tolerate_s", "tolerate_share"} if lasting else set()
         numbers |= {"again_s"} if self.comment_labels else set()
         if missing := numbers - set(self.limits.__struct_fields__):
             raise ValueError(f"the limits of the rule {self.id} have no {', '.join(sorted(missing))}")
+
+    @property
+    def contestable(self) -> bool:
+        """True if receptions decide it: one that comes late may speak against its verdicts."""
+        return self.restarted_by_reception or self.machine == "greeting"
 
     @property
     def remedy(self) -> str:
@@ -68,9 +77,9 @@ class Rule(Struct, frozen=True, kw_only=True):
         """The codes that the evidence of its verdicts can have."""
         codes: set[str] = set()
         if self.holds is not None:
-            codes |= {"evidence.frames-first", "evidence.frames-last"}
+            codes |= {f"evidence.frames{kind}" for kind in _RUN}
         if self.frame_labels:
-            codes |= {"evidence.labelled-first", "evidence.labelled-last"}
+            codes |= {f"evidence.labelled{kind}" for kind in _RUN}
         if self.comment_labels:
             codes.add("evidence.comment-labelled")
         if self.machine is not None:

@@ -7,17 +7,14 @@
 State: a label until it may be a violation again, a text comment until it is too old to be one of the repeats.
 """
 
-import unicodedata
 from collections.abc import Sequence
-from fractions import Fraction
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from msgspec import Struct, field
-from rapidfuzz.distance import Levenshtein
 
-from vigil.app.domain.rooms.emitter import EvidenceItem, RuleVersion, VerdictEmitter, shown
+from vigil.app.domain.rooms.emitter import EventTimes, EvidenceItem, RuleVersion, VerdictEmitter, shown
 from vigil.app.domain.rooms.rules.labels import of_label
+from vigil.app.domain.rooms.rules.text import columns, folded, near_identical
 from vigil.app.domain.rulebook.book import EffectiveVersion
 from vigil.app.domain.rulebook.rooms import HarassmentLimits
 from vigil.app.engine.storage.chunked_log import LogSnapshot
@@ -28,11 +25,12 @@ from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.app.messages import Message
 from vigil.topics.rooms import Comment
 
-RECEPTION: Final = frozenset({"greet", "ask", "introduce", "answer"})
+RECEPTION: Final = frozenset({"greet", "ask", "greet-ask", "introduce", "answer"})
 """Intents that the rules demand of a host: such comments are no harassment, however alike."""
 
-Text = tuple[int, str, str]
-"""Of a text comment: its `at`, its id, and its folded text (a list after a restart)."""
+Text = tuple[int, str, str, str | None]
+"""Of a text comment: its `at`, its id, its folded text and its `media_uri` (a list after a restart, and without the
+last where it was stored by a version of Vigil that did not know it)."""
 
 
 class SpokenRule(NamedTuple):
@@ -107,8 +105,8 @@ class Speech:
             return
         self._labels.add(key, at, at - self._longest_again_ms)
         params = {"comment_id": comment.comment_id, "label": shown(label), "text": shown(comment.text)}
-        evidence = EvidenceItem("comment", at, Message("evidence.comment-labelled", params))
-        self._emitter.verdict(rule.version, label, at, at, [evidence])
+        evidence = EvidenceItem("comment", at, Message("evidence.comment-labelled", params), comment.media_uri)
+        self._emitter.verdict(rule.version, label, EventTimes(at, at), [evidence])
 
     def _text(self, comment: Comment) -> None:
         """Judge a text comment, and remember it if it may be one of the repeats."""
@@ -121,8 +119,8 @@ class Speech:
                 self._snapshot.repeated_at = at
                 self._repeated(comment, alike, rule.version)
                 break
-        if len(text) >= min(rule.dated.limits.shortest for rule in self._repeats):
-            self._texts.append((at, comment.comment_id, text))
+        if columns(text) >= min(rule.dated.limits.shortest for rule in self._repeats):
+            self._texts.append((at, comment.comment_id, text, comment.media_uri))
 
     def _drop_older_than(self, at: int) -> None:
         old = 0
@@ -150,51 +148,26 @@ class Speech:
     def _alike(self, text: str, at: int, limits: HarassmentLimits) -> list[Text] | None:
         """The latest earlier comments near-identical to a text, oldest first, if there are enough of them."""
         wanted = limits.repeats - 1
-        if len(text) < limits.shortest or len(self._texts.items) < wanted:
+        if len(self._texts.items) < wanted or columns(text) < limits.shortest:
             return None
         since = at - limits.within_s * 1000
         found: list[Text] = []
         for item in reversed(self._texts.items):
             if item[0] < since:
                 break
-            if len(item[2]) >= limits.shortest and near_identical(text, item[2], limits.similarity):
+            if near_identical(text, item[2], limits.similarity) and columns(item[2]) >= limits.shortest:
                 found.append(item)
                 if len(found) == wanted:
                     return found[::-1]
         return None
 
     def _repeated(self, comment: Comment, alike: list[Text], version: RuleVersion) -> None:
-        texts = [*alike, (comment.at, comment.comment_id, folded(comment.text))]
-        evidence = [
-            EvidenceItem(
-                "comment", at, Message("evidence.comment-repeated", {"comment_id": comment_id, "text": shown(text)})
-            )
-            for at, comment_id, text in texts
-        ]
-        self._emitter.verdict(version, None, alike[0][0], comment.at, evidence)
+        texts = [*alike, (comment.at, comment.comment_id, folded(comment.text), comment.media_uri)]
+        evidence = [_repeat(*text) for text in texts]
+        self._emitter.verdict(version, None, EventTimes(alike[0][0], comment.at), evidence)
 
 
-def folded(text: str) -> str:
-    """A text without what does not make it a different one: case, punctuation, and the amount of white space."""
-    return " ".join("".join(sign for sign in text.casefold() if not _punctuation(sign)).split())
-
-
-def near_identical(one: str, other: str, similarity: float) -> bool:
-    """True if 1 − Levenshtein distance / length of the longer is at least `similarity`, computed in whole numbers."""
-    if one == other:
-        return True
-    most = _changes(similarity, max(len(one), len(other)))
-    return Levenshtein.distance(one, other, score_cutoff=most) <= most
-
-
-@lru_cache(maxsize=8192)
-def _changes(similarity: float, length: int) -> int:
-    """How many changes leave two texts near-identical."""
-    # The decimal as it is written in the rulebook, not the double nearest to it.
-    return int((1 - Fraction(repr(similarity))) * length)
-
-
-@lru_cache(maxsize=4096)
-def _punctuation(sign: str) -> bool:
-    # Unicode files some of ASCII's punctuation under symbols: $ + < = > ^ ` | ~
-    return unicodedata.category(sign)[0] == "P" or sign in "$+<=>^`|~"
+def _repeat(at: int, comment_id: str, text: str, media_uri: str | None = None) -> EvidenceItem:
+    """One of the near-identical comments."""
+    params = {"comment_id": comment_id, "text": shown(text)}
+    return EvidenceItem("comment", at, Message("evidence.comment-repeated", params), media_uri)
