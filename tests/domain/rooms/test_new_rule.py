@@ -64,7 +64,7 @@ def test_an_explanation_says_what_prevents_it(found: dict[str, Any]) -> None:
 
 
 def test_the_console_ranks_draws_and_finds_it_by_its_name(found: dict[str, Any]) -> None:
-    assert found["wall"] == [["knitting", found["start"] + 1 * S, found["start"] + 61 * S, 0]]
+    assert found["wall"] == [["knitting", found["start"] + 1 * S, found["start"] + 61 * S, 0, None]]
     assert found["lanes"][-1] == found["script"] == "织毛衣"
     assert "23:06:41–23:08:12 织毛衣" in found["hints"]  # the activity, in UTC
     assert found["search"] == ["knitting"]
