@@ -70,6 +70,24 @@ def rulebook_option(command: F) -> F:
     return with_rulebook  # type: ignore[return-value]
 
 
+def shared_rulebook_option(command: F) -> F:
+    """Add the option `--rulebook FILE` below `settings_options`; the command receives a Rulebook, by default that of
+    the settings: the one that workers with the same settings have."""
+
+    @click.option(
+        "--rulebook",
+        "rulebook_file",
+        metavar="FILE",
+        help="Rulebook to use. [default: the setting `rulebook`, or the built-in one]",
+    )
+    @functools.wraps(command)
+    def with_rulebook(*args: Any, settings: Settings, rulebook_file: str | None, **options: Any) -> Any:
+        rulebook = read_rulebook(rulebook_file or settings.rulebook)
+        return command(*args, settings=settings, rulebook=rulebook, **options)
+
+    return with_rulebook  # type: ignore[return-value]
+
+
 config_option: Final = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vigil.app.cli.common import OperatorError, on_shutdown_signal, rulebook_option, settings_options
+from vigil.app.cli.common import OperatorError, on_shutdown_signal, settings_options, shared_rulebook_option
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.logs import configure_logging
@@ -14,7 +14,7 @@ from vigil.app.observability.logs import configure_logging
 
 @click.command(short_help="Run the web console for moderators.")
 @settings_options
-@rulebook_option
+@shared_rulebook_option
 @click.option("--host", help="Address to listen on; any but loopback requires authentication.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 for any free port.  [default: 8080]")
 @click.option(

@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from vigil.app.cli.common import rulebook_option, settings_options
+from vigil.app.cli.common import settings_options, shared_rulebook_option
 from vigil.app.cli.replay import UnreadableError, lines_with_progress
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
@@ -37,8 +37,8 @@ _SHORTEST: Final = 6
 )
 @click.option("--events", metavar="EVENTS", help="With --from: the recording that was replayed, for the timeline.")
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
-@rulebook_option
 @settings_options
+@shared_rulebook_option
 def explain(
     settings: Settings, rulebook: Rulebook, verdict_id: str, folder: Path | None, events: str | None, as_json: bool
 ) -> None:

@@ -99,6 +99,13 @@ by default, `unchecked` where they have a partitioner of their own. Messages els
     """Path of the client certificate, where the broker requires one."""
     ssl_key_file: str | None = None
     """Path of the private key, unless `ssl_cert_file` contains it."""
+    room_url: str | None = None
+    """Where the marketplace shows a room, such as `https://live.example.com/rooms/{room_id}`; also `{host_id}`. The
+console links to it."""
+    clip_url: str | None = None
+    """The same for a recording of a room at a time: `{room_id}`, `{host_id}`, and `{at}` in ms since the epoch."""
+    profile_url: str | None = None
+    """The same for the account of a host or supplier: `{account_id}`."""
     web_host: str = "127.0.0.1"
     """The address on which `/metrics` and `/health` listen; 0.0.0.0 for all interfaces."""
     web_port: Port = 6066

@@ -13,6 +13,8 @@ from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 import msgspec
 
 from vigil.app.kafka.settings import FILE, PREFIX, SECRET, Settings, SettingsError
+from vigil.app.kafka.url_templates import PLACEHOLDERS, problem_of
+from vigil.app.kafka.variables import check_variables
 from vigil.topics.catalog import inputs
 
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
@@ -48,6 +50,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
             f'{places["recorded_until"]}: only for a recorded clock; set clock = "recorded" or leave it out'
         )
     _check_broker(settings.broker, places.get("broker", "broker"))
+    _check_urls(settings, places)
     return settings
 
 
@@ -62,15 +65,12 @@ def _in_file(file: Path) -> dict[str, _Given]:
 
 
 def _in_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
+    check_variables(environment)
     given = {}
     for name, text in environment.items():
         key = name.removeprefix(PREFIX).lower()
         if name.startswith(PREFIX) and key in _FIELDS:
             given[key] = _Given(text, name, strict=False)
-        elif name.startswith(PREFIX) and name != FILE:
-            near = difflib.get_close_matches(key, _FIELDS, n=1, cutoff=0.85)
-            if near:  # names that are less similar may belong to others: Kubernetes sets variables of its own
-                raise SettingsError(f"{name} is not a setting; did you mean {PREFIX}{near[0].upper()}?")
     return given
 
 
@@ -136,6 +136,13 @@ def _check_broker(broker: str, place: str) -> None:
         host, _, port = server.strip().rpartition(":")
         if not host or "/" in host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:
             raise SettingsError(f"{place}: {server.strip()!r} is not host:port; write for example kafka:9092")
+
+
+def _check_urls(settings: Settings, places: Mapping[str, str]) -> None:
+    for setting in PLACEHOLDERS:
+        template = getattr(settings, setting)
+        if template is not None and (problem := problem_of(setting, template)) is not None:
+            raise SettingsError(f"{places[setting]}: {template!r} {problem}")
 
 
 def _choices(key: str) -> str:

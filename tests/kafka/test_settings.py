@@ -22,9 +22,12 @@ import msgspec
 import pytest
 from msgspec import Meta
 
+from vigil.app.console.settings import ConsoleBounds, ConsoleSettings
 from vigil.app.kafka import settings as module
 from vigil.app.kafka.settings import FILE, PREFIX, Settings, SettingsError
 from vigil.app.kafka.settings_loader import load_settings
+from vigil.app.kafka.url_templates import filled
+from vigil.app.kafka.variables import CONSOLE
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "settings.md"
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->\n"
@@ -85,9 +88,72 @@ def test_numbers_and_booleans_are_parsed_from_the_environment(name: str, text: s
     assert getattr(load_settings(None, {PREFIX + name: text}), name.lower()) == value
 
 
-def test_other_variables_with_the_same_prefix_are_ignored() -> None:
-    kubernetes = {"VIGIL_SERVICE_HOST": "10.0.0.1", "VIGIL_PORT_6066_TCP": "tcp://10.0.0.1:6066", "VIGILANTE": "1"}
+def test_variables_of_kubernetes_and_of_others_are_ignored() -> None:
+    kubernetes = {
+        "VIGIL_SERVICE_HOST": "10.0.0.1",
+        "VIGIL_PORT": "tcp://10.0.0.1:6066",
+        "VIGIL_PORT_6066_TCP": "tcp://10.0.0.1:6066",
+        "VIGIL_PORT_6066_TCP_ADDR": "10.0.0.1",
+        "VIGIL_NOTIFY_SERVICE_PORT_METRICS": "6066",
+        "VIGILANTE": "1",
+    }
     assert load_settings(None, kubernetes) == Settings()
+
+
+def test_every_part_knows_the_variables_of_all_parts() -> None:
+    others = {"VIGIL_CONSOLE_TIME_ZONE": "Asia/Shanghai", "VIGIL_NOTIFY_ROUTES": "x", "VIGIL_NOTIFY_SECRET_CHAT": "y"}
+    assert load_settings(None, {**others, "VIGIL_REQUIRE_KAFKA": "1"}) == Settings()
+    own = {f"max_{field.name}" for field in msgspec.structs.fields(ConsoleBounds)}
+    own |= {field.name for field in msgspec.structs.fields(ConsoleSettings)} - {"bounds"}
+    assert {name.upper() for name in own} == set(CONSOLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("VIGIL_LATENES", "VIGIL_LATENES is not a setting; did you mean VIGIL_ALLOWED_LATENESS_MS?"),
+        ("VIGIL_CONSOL_PORT", "VIGIL_CONSOL_PORT is not a setting; did you mean VIGIL_CONSOLE_PORT?"),
+        ("VIGIL_CONSOLE_PROT", "VIGIL_CONSOLE_PROT is not a setting; did you mean VIGIL_CONSOLE_PORT?"),
+        ("VIGIL_NOTIFY_ROUTE", "VIGIL_NOTIFY_ROUTE is not a setting; did you mean VIGIL_NOTIFY_ROUTES?"),
+        ("VIGIL_PORT", "VIGIL_PORT is not a setting; did you mean VIGIL_WEB_PORT?"),
+        ("VIGIL_XYZZY_QQQ", "VIGIL_XYZZY_QQQ is not a setting: docs/settings.md has the names of all"),
+    ],
+)
+def test_a_variable_that_no_part_knows_is_rejected_with_the_nearest(name: str, words: str) -> None:
+    assert rejection(None, {name: "3"}) == words
+
+
+# ---- links ----------------------------------------------------------------------------
+
+
+def test_url_templates_are_filled_with_quoted_values() -> None:
+    settings = load_settings(None, {"VIGIL_ROOM_URL": "https://live.example:8443/r/{room_id}?by={host_id}#now"})
+    assert filled(settings.room_url, room_id="a/b?c d", host_id="商") == (
+        "https://live.example:8443/r/a%2Fb%3Fc%20d?by=%E5%95%86#now"
+    )
+    assert filled(settings.clip_url, room_id="r", host_id="h", at=1) is None
+    assert filled(settings.room_url, room_id="..", host_id="h") is None
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("javascript:alert({room_id})", "is no http or https URL"),
+        ("live.example.com/{room_id}", "is no http or https URL"),
+        ("https:///{room_id}", "is no http or https URL"),
+        ("https://live.example/rooms", "has no placeholder; known are {room_id}, {host_id}"),
+        ("https://live.example/{room}", "has the placeholder {room}; known are {room_id}, {host_id}"),
+        ("https://live.example/{room_id.__class__}", "has the placeholder {room_id.__class__}"),
+        ("https://live.example/{room_id!r}", "has the placeholder {room_id}"),
+        ("https://live.example/{}", "has the placeholder {}"),
+        ("https://live.example/{room_id", "is no URL template"),
+        ("https://{room_id}.example/", "has a placeholder in its host name"),
+        ("https://me:{room_id}@live.example/", "contains a user name or password"),
+        ("https://live.example/ {room_id}", "contains white space"),
+    ],
+)
+def test_a_url_template_that_would_lead_astray_is_rejected(template: str, words: str) -> None:
+    assert words in rejection(None, {"VIGIL_ROOM_URL": template})
 
 
 # ---- rejections -----------------------------------------------------------------------
