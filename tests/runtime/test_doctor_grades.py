@@ -14,7 +14,7 @@ from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePos
 from vigil.app.kafka.clients import new_producer
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.transactions import OpenTransaction
-from vigil.app.runtime.doctor.broker_clock import broker_clock
+from vigil.app.runtime.doctor.broker_clock import ClockDifference, clock_check
 from vigil.app.runtime.doctor.check import Check
 from vigil.app.runtime.doctor.group import Offsets, check_transactions, lost, transactions
 from vigil.app.runtime.doctor.input import NewestEvent, input_checks
@@ -175,7 +175,8 @@ def test_events_with_times_far_from_the_wall_fail_while_they_arrive(at: int, arr
 
 @pytest.mark.parametrize(("apart", "level"), [(0, "ok"), (4_999, "ok"), (5_000, "fail"), (-5_000, "fail")])
 def test_a_broker_with_another_clock_fails(apart: int, level: str) -> None:
-    assert broker_clock(apart).level == level
+    assert clock_check(ClockDifference("broker", apart)).level == level
+    assert clock_check(ClockDifference("worker", apart)).name == "worker clock"
 
 
 @pytest.mark.slow

@@ -1,11 +1,11 @@
-"""The broker's clock and this machine's: a changelog record that arrives now carries the time of the broker."""
+"""The clocks of broker and worker against this machine's: a changelog record that arrives now carries one of them."""
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from vigil.app.kafka.clients import new_consumer
 from vigil.app.kafka.settings import Settings
@@ -18,7 +18,14 @@ APART_MS: Final = 5_000
 """Difference from which on it is a fault."""
 
 LOG_APPEND_TIME: Final = 1
-"""The type of a timestamp that the broker gave."""
+"""The type of a timestamp that the broker gave; others are the producer's, here a worker's."""
+
+
+class ClockDifference(NamedTuple):
+    """This machine's clock minus another one."""
+
+    of: Literal["broker", "worker"]
+    ms: int
 
 
 async def check_broker_clock(settings: Settings, changelogs: Sequence[TopicPartition]) -> list[Check]:
@@ -31,11 +38,11 @@ async def check_broker_clock(settings: Settings, changelogs: Sequence[TopicParti
         apart = await _apart(consumer, changelogs)
     finally:
         await consumer.stop()
-    return [] if apart is None else [broker_clock(apart)]
+    return [] if apart is None else [clock_check(apart)]
 
 
-async def _apart(consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> int | None:
-    """This machine's clock minus the broker's, in ms, by the first record that arrives; None where none does."""
+async def _apart(consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> ClockDifference | None:
+    """The difference by the first record that arrives; None where none does."""
     consumer.assign(list(tps))
     for tp, end in (await consumer.end_offsets(list(tps))).items():
         consumer.seek(tp, end)
@@ -43,25 +50,26 @@ async def _apart(consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> i
     while time.monotonic() < until:
         batches = await consumer.getmany(*tps, timeout_ms=200)
         arrived = time.time_ns() // 1_000_000
-        stamped = [
-            record.timestamp
-            for batch in batches.values()
-            for record in batch
-            if record.timestamp_type == LOG_APPEND_TIME
-        ]
-        if stamped:
-            return int(arrived - max(stamped))
+        newest = max((record for batch in batches.values() for record in batch), key=_written_at, default=None)
+        if newest is not None:
+            of: Literal["broker", "worker"] = "broker" if newest.timestamp_type == LOG_APPEND_TIME else "worker"
+            return ClockDifference(of, arrived - newest.timestamp)
     return None
 
 
-def broker_clock(apart_ms: int) -> Check:
-    """Grade the difference: this machine's clock minus the broker's."""
-    side = "ahead of" if apart_ms > 0 else "behind"
-    if abs(apart_ms) < APART_MS:
-        return Check("broker clock", "ok", f"within {span(APART_MS)} of this machine's")
+def _written_at(record: ConsumerRecord) -> int:
+    return int(record.timestamp)
+
+
+def clock_check(apart: ClockDifference) -> Check:
+    """Grade the difference."""
+    side = "ahead of" if apart.ms > 0 else "behind"
+    name, whose = f"{apart.of} clock", "the broker's" if apart.of == "broker" else "a worker's"
+    if abs(apart.ms) < APART_MS:
+        return Check(name, "ok", f"within {span(APART_MS)} of this machine's")
     return Check(
-        "broker clock",
+        name,
         "fail",
-        f"this machine's clock is {span(abs(apart_ms))} {side} the broker's",
+        f"this machine's clock is {span(abs(apart.ms))} {side} {whose}",
         "correct the one that is wrong (NTP); workers on a machine with a wrong clock refuse or delay everything",
     )

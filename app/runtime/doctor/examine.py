@@ -116,7 +116,7 @@ class _Cluster:
         checks = [check_state(self._settings, shards, states, book)]
         if states and self._settings.clock == "live":
             offsets = await read_offsets(self._settings, self.source_partitions)
-            checks += check_clocks(states, self._sources, offsets, now)
+            checks += check_clocks(states, self._sources, offsets, now, self._settings.max_ahead_ms)
         return checks
 
 

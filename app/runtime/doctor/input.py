@@ -11,6 +11,7 @@ from vigil.app.kafka.clients import new_consumer
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import records
 from vigil.app.runtime.doctor.check import Check, first_few, span
+from vigil.topics.fields import MAX_AHEAD_MS
 from vigil.topics.rooms import ROOM_TOPICS
 
 SILENT_MS: Final = 5 * 60 * 1000
@@ -18,9 +19,6 @@ SILENT_MS: Final = 5 * 60 * 1000
 
 AHEAD_MS: Final = 5_000
 """By how much a producer's clock may be ahead of this machine's before it is reported."""
-
-REFUSED_AHEAD_MS: Final = 60_000
-"""By how much an event may be ahead before workers refuse it."""
 
 BEHIND_MS: Final = 60_000
 """By how much the newest event of a partition that is being written may be behind before it is a fault."""
@@ -53,7 +51,7 @@ async def check_input(settings: Settings, topics: Mapping[str, int], now: int) -
         await asyncio.sleep(WATCH_S)
         after = await _ends(settings, topics)
         written = frozenset(tp for tp, end in after.items() if end > before.get(tp, end))
-    return input_checks({tp: NewestEvent(at, tp in written) for tp, at in newest.items()}, now)
+    return input_checks({tp: NewestEvent(at, tp in written) for tp, at in newest.items()}, now, settings.max_ahead_ms)
 
 
 async def _ends(settings: Settings, topics: Mapping[str, int]) -> dict[TopicPartition, int]:
@@ -68,11 +66,13 @@ async def _ends(settings: Settings, topics: Mapping[str, int]) -> dict[TopicPart
     return {TopicPartition(names[tp.topic], tp.partition): end for tp, end in ends.items()}
 
 
-def input_checks(newest: Mapping[TopicPartition, NewestEvent], now: int) -> list[Check]:
-    """Grade the newest events of all partitions."""
+def input_checks(
+    newest: Mapping[TopicPartition, NewestEvent], now: int, max_ahead_ms: int = MAX_AHEAD_MS
+) -> list[Check]:
+    """Grade the newest events of all partitions. `max_ahead_ms`: by how much an event may be ahead to be judged."""
     if not newest:
         return [Check("input", "warn", "no events yet", "do producers write to this broker? vigil simulate would")]
-    checks = _ahead(newest, now) + _behind(newest, now)
+    checks = _ahead(newest, now, max_ahead_ms) + _behind(newest, now)
     rooms = [event.at for tp, event in newest.items() if tp.topic in ROOM_TOPICS]
     if rooms and now - max(rooms) > SILENT_MS and not any(check.level == "fail" for check in checks):
         words = f"the newest room event is {span(now - max(rooms))} old"
@@ -81,12 +81,12 @@ def input_checks(newest: Mapping[TopicPartition, NewestEvent], now: int) -> list
     return checks or [Check("input", "ok", f"the newest event is {span(now - youngest)} old")]
 
 
-def _ahead(newest: Mapping[TopicPartition, NewestEvent], now: int) -> list[Check]:
+def _ahead(newest: Mapping[TopicPartition, NewestEvent], now: int, max_ahead_ms: int) -> list[Check]:
     checks = []
     for topic in sorted({tp.topic for tp in newest}):
         ahead_ms = max(event.at for tp, event in newest.items() if tp.topic == topic) - now
         if ahead_ms > AHEAD_MS:
-            rejected = ahead_ms > REFUSED_AHEAD_MS
+            rejected = ahead_ms > max_ahead_ms
             words = f"{topic}: the newest event is {span(ahead_ms)} ahead of this machine's clock"
             remedy = "set the producers' clocks, or this machine's (NTP): "
             remedy += "such events are refused" if rejected else "others are late by as much"

@@ -15,9 +15,7 @@ from vigil.app.kafka.topic_reader import records
 from vigil.app.runtime.doctor.check import Check, first_few, span
 from vigil.app.runtime.doctor.group import Offsets
 from vigil.topics.catalog import SubjectName
-
-CLOCK_AHEAD_MS: Final = 60_000
-"""By how much a shard's clock may be ahead of this machine's: beyond it, every event is late until time has passed."""
+from vigil.topics.fields import MAX_AHEAD_MS
 
 CLOCK_BEHIND_MS: Final = 120_000
 """By how much a shard's clock may be behind the time of its checkpoint: partitions are waited for up to a minute."""
@@ -67,15 +65,17 @@ def check_clocks(
     sources: Mapping[SubjectName, Sequence[str]],
     offsets: Mapping[TopicPartition, Offsets],
     now: int,
+    max_ahead_ms: int = MAX_AHEAD_MS,
 ) -> list[Check]:
     """Check that no shard's clock is far from the wall clock.
 
-    `sources`: the topics of each subject by their names on the cluster; `offsets`: of the group; `now`: ms.
+    `sources`: the topics of each subject by their names on the cluster; `offsets`: of the group; `now`: ms;
+    `max_ahead_ms`: by how much a clock may be ahead: a worker with such a one does not start.
     """
     started = [state for state in states if state.marker.watermark > 0]
     if not started:
         return [Check("clocks", "ok", "no shard has judged anything yet")]
-    ahead = [state for state in started if state.marker.watermark - now > CLOCK_AHEAD_MS]
+    ahead = [state for state in started if state.marker.watermark - now > max_ahead_ms]
     behind = [state for state in started if _behind(state, now) > CLOCK_BEHIND_MS]
     checks = []
     if ahead:

@@ -1,14 +1,11 @@
 """Grades the measures of one topic: what its producers must change, with the recommended numbers."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from vigil.app.runtime.doctor.check import Check, CheckLevel, counted, span
 from vigil.app.runtime.doctor.producers.measures import Names, Times, TopicMeasures, rank
 from vigil.topics.rooms import ROOM_TOPICS
-
-MAX_AHEAD_MS: Final = 60_000
-"""By how much an event may be ahead before it is rejected."""
 
 AHEAD_MS: Final = 1_000
 """By how much the usual event may be ahead of its time of writing: two clocks never agree."""
@@ -38,15 +35,17 @@ MURMUR2_REMEDY: Final = (
 )
 
 
-class Expected:
-    """What the settings ask of producers."""
+class Expected(NamedTuple):
+    """What the settings ask of the producers of a topic."""
 
-    def __init__(self, partitioner: str, allowed_ms: int, max_frame_gap_ms: int, live: bool) -> None:
-        """`allowed_ms`: the allowed lateness of the topic; `live`: event times are compared with the clock."""
-        self.partitioner = partitioner
-        self.allowed_ms = allowed_ms
-        self.max_frame_gap_ms = max_frame_gap_ms
-        self.live = live
+    partitioner: str
+    allowed_ms: int
+    """The allowed lateness of the topic."""
+    max_frame_gap_ms: int
+    live: bool
+    """True if event times are compared with the clock."""
+    max_ahead_ms: int = 60_000
+    """By how much an event may be ahead before it is rejected."""
 
 
 def grade(measures: TopicMeasures, expected: Expected) -> list[Check]:
@@ -97,20 +96,20 @@ def _times(measures: TopicMeasures, via: str, times: Times, expected: Expected) 
         return
     name = f"{measures.topic} by {via}" if via else measures.topic
     usual = rank(times.delays, 500)
-    yield _clock(name, usual)
+    yield _clock(name, usual, expected.max_ahead_ms)
     if measures.topic in ROOM_TOPICS and -AHEAD_MS <= usual <= BEHIND_MS:
         yield _lateness(name, times, expected)
 
 
-def _clock(name: str, usual_ms: int) -> Check:
+def _clock(name: str, usual_ms: int, max_ahead_ms: int) -> Check:
     """Grade the usual time of writing minus event time."""
     if -AHEAD_MS <= usual_ms <= BEHIND_MS:
         return Check("clock", "ok", f"{name}: written {span(usual_ms)} after `at`, usually")
     side = "ahead of" if usual_ms < 0 else "behind"
-    level: CheckLevel = "fail" if usual_ms > 0 or -usual_ms > MAX_AHEAD_MS else "warn"
+    level: CheckLevel = "fail" if usual_ms > 0 or -usual_ms > max_ahead_ms else "warn"
     zone = "; it looks like local time sent as UTC" if _like_a_zone(usual_ms) else ""
     effect = ""
-    if usual_ms < -MAX_AHEAD_MS:
+    if usual_ms < -max_ahead_ms:
         effect = "; such events are rejected"
     elif usual_ms > 0:
         effect = "; rooms are judged as late as that"

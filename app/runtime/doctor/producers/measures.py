@@ -1,15 +1,13 @@
 """What a sample of one topic's records says about its producers. Pure; bounded by the size of the sample."""
 
-import zlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from aiokafka.partitioner import murmur2
-
 from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.table import RULES
+from vigil.app.kafka.partitioners import by_crc32, by_murmur2
 from vigil.topics.catalog import BY_NAME
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.rooms import Comment, FrameStatus
@@ -60,13 +58,12 @@ class Placement:
         """Count a key where its partition says something."""
         if self._partitions < 2:
             return
-        by_murmur2 = (murmur2(key) & 0x7FFFFFFF) % self._partitions
-        by_crc32 = zlib.crc32(key) % self._partitions
-        if by_murmur2 == by_crc32 == partition:
+        murmur2, crc32 = by_murmur2(key, self._partitions), by_crc32(key, self._partitions)
+        if murmur2 == crc32 == partition:
             return
         self.keyed += 1
-        self.murmur2 += partition == by_murmur2
-        self.crc32 += partition == by_crc32
+        self.murmur2 += partition == murmur2
+        self.crc32 += partition == crc32
 
 
 class Times:

@@ -44,8 +44,9 @@ async def examine_producers(settings: Settings, last: int = LAST) -> AsyncIterat
 def _expected(settings: Settings, topic: str) -> Expected:
     rooms = load_rulebook().versions("rooms")[0].limits
     return Expected(
-        partitioner="murmur2",
-        allowed_ms=settings.allowed_lateness_ms,
+        partitioner=settings.partitioner,
+        allowed_ms=settings.lateness_ms(topic),
+        max_ahead_ms=settings.max_ahead_ms,
         max_frame_gap_ms=round(rooms.max_frame_gap_s * 1000),
         live=settings.clock == "live",
     )
