@@ -10,6 +10,7 @@ import pytest
 
 from vigil.app.cli.main import COMMANDS, main
 from vigil.app.kafka.dead_letters import RepairedMessage, UnrepairedLine, check
+from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.doctor.group import BEHIND
 from vigil.app.runtime.doctor.input import SILENT_MS
 from vigil.topics.catalog import BY_NAME
@@ -69,10 +70,10 @@ def test_the_exported_line_on_the_page_is_rejected_with_that_detail_and_can_be_r
     (text,) = re.findall(r"```json\n(.*?)\n```", PAGES["dead-letters.md"])
     line = json.loads(text)
     wrong = EXAMPLES["comment"].value | line["value"]
-    (invalid,) = check([json.dumps(line | {"value": wrong}).encode()], None, None)
+    (invalid,) = check([json.dumps(line | {"value": wrong}).encode()], None, Settings())
     assert invalid == UnrepairedLine(1, line["detail"])
     wrong["at"] = int(wrong["at"])  # as the jq command does
-    (repaired,) = check([json.dumps(line | {"value": wrong}).encode()], None, None)
+    (repaired,) = check([json.dumps(line | {"value": wrong}).encode()], None, Settings())
     assert isinstance(repaired, RepairedMessage)
     assert InvalidEvent(line["detail"]).reason == line["reason"]
 
