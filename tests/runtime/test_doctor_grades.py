@@ -130,13 +130,14 @@ def test_a_log_that_does_not_go_on_where_the_group_stopped_fails(offsets: Offset
     ],
 )
 def test_rejections_are_graded_by_their_reason(reason: str, number: int, total: int, level: str) -> None:
-    check = graded(Rejections("comment", reason, number, "detail"), {"comment": total})
+    check = graded(Rejections("comment", reason, number, "detail"), {"comment": total}, {"comment": 3201})
     assert check.level == level
     assert check.words.startswith(f"comment: {number} message")
+    assert ("comment = 3500" in check.remedy) == (reason == "late")
 
 
 def test_misrouted_messages_name_the_setting_of_the_producer() -> None:
-    check = graded(Rejections("comment", "misrouted", 3, "detail"), {})
+    check = graded(Rejections("comment", "misrouted", 3, "detail"), {}, {})
     assert "partitioner=murmur2_random" in check.remedy
 
 
@@ -144,15 +145,19 @@ def test_foreign_dead_letters_are_reported(monkeypatch: pytest.MonkeyPatch) -> N
     async def records(*_: object) -> AsyncIterator[Record]:
         for value in BYTES:
             yield Record(value, timestamp=NOW)
-        yield Record(json.dumps(EXAMPLES["dead-letter"].value).encode(), timestamp=NOW)
+        letter = EXAMPLES["dead-letter"].value
+        yield Record(json.dumps(letter).encode(), timestamp=NOW)
+        yield Record(json.dumps({**letter, "topic": "no such", "reason": "late"}).encode(), timestamp=NOW)
 
     async def written(*_: object) -> int:
         return 0
 
     monkeypatch.setattr("vigil.app.runtime.doctor.refused.records", records)
     monkeypatch.setattr("vigil.app.runtime.doctor.refused.written_since", written)
-    one, foreign = asyncio.run(check_refused(Settings(), NOW))
+    monkeypatch.setattr("vigil.app.runtime.doctor.refused.partitions_of", written)
+    one, late, foreign = asyncio.run(check_refused(Settings(), NOW))
     assert one.words.startswith("buyer-entry: 1 message malformed")
+    assert late.name == "late"
     assert f"{len(BYTES)} messages in dead-letter that Vigil did not write" in foreign.words
 
 

@@ -115,6 +115,11 @@ def test_slow_speech_gets_a_recommended_allowance(delay_ms: int, level: str) -> 
         assert "allowed_lateness_ms_by_topic: comment = 3500" in check.remedy
 
 
+def test_a_few_late_events_are_a_hint() -> None:
+    check = graded("comment", [comment(number, via="speech") for number in range(4)], 4503)["lateness"]
+    assert (check.level, "comment = 5000" in check.remedy) == ("warn", True)
+
+
 def test_disorder_within_a_partition_counts_as_lateness() -> None:
     times = [0, 10, 6, *range(11, 40)]
     check = graded("frame-status", [frame(number) for number in times], 0)["lateness"]

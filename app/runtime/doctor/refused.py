@@ -8,8 +8,10 @@ from typing import Final, NamedTuple
 from vigil.app.kafka.dead_letters import TOPIC as DEAD_LETTER
 from vigil.app.kafka.dead_letters import decode_dead_letter
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.kafka.topic_reader import records, written_since
+from vigil.app.kafka.topic_reader import partitions_of, records, written_since
 from vigil.app.runtime.doctor.check import Check, counted
+from vigil.app.runtime.doctor.producers.grades import allowance
+from vigil.app.runtime.doctor.producers.sample import measure
 from vigil.topics.read_back import ForeignMessageError, ForeignMessages
 
 HOURS: Final = 3
@@ -44,7 +46,9 @@ async def check_refused(settings: Settings, now: int) -> list[Check]:
     rejections = await _rejections(settings, since, foreign)
     topics = {each.topic for each in rejections}
     written = {topic: await _written(settings, topic, since) for topic in topics}
-    checks = [graded(each, written) for each in rejections]
+    late = {each.topic for each in rejections if each.reason == "late"}
+    needed = {topic: await _needed_lateness(settings, topic) for topic in late}
+    checks = [graded(each, written, needed) for each in rejections]
     checks += [
         Check("refused", "warn", words, f"find out who writes into {DEAD_LETTER}; only workers may")
         for words in foreign.lines()
@@ -79,8 +83,19 @@ async def _written(settings: Settings, topic: str, since: int) -> int:
     return 0
 
 
-def graded(each: Rejections, written: Mapping[str, int]) -> Check:
-    """One kind of rejection as a check. `written`: by topic, how many messages were written in the same time."""
+async def _needed_lateness(settings: Settings, topic: str) -> int:
+    """The allowed lateness (ms) that 99.9 % of the last events of a topic need."""
+    with suppress(SettingsError, ValueError, LookupError):  # what stands in a dead letter may be no topic
+        measures = await measure(settings, topic, await partitions_of(settings, topic))
+        return max((times.lateness(999) for times in measures.times.values()), default=0)
+    return 0
+
+
+def graded(each: Rejections, written: Mapping[str, int], needed: Mapping[str, int]) -> Check:
+    """One kind of rejection as a check.
+
+    By topic: `written`, how many messages were written in the same time, and `needed`, the lateness (ms) to allow.
+    """
     total = written.get(each.topic, 0)
     of = f" of {total:,}" if total >= each.number else ""
     words = (
@@ -96,9 +111,7 @@ def graded(each: Rejections, written: Mapping[str, int]) -> Check:
         return Check("future", "fail", words, remedy)
     if each.reason == "late":
         much = total > 0 and each.number / total > LATE_SHARE
-        remedy = (
-            "raise allowed_lateness for this topic (`vigil doctor --producers` recommends a value), or have its "
-            "producer send earlier"
-        )
+        setting = allowance(each.topic, needed.get(each.topic, 0))
+        remedy = f"{setting} would do for 99.9 % of its last events; or have its producer send earlier"
         return Check("late", "fail" if much else "warn", words, remedy)
     return Check("refused", "warn", words, f"vigil dead-letter list --topic {each.topic} --reason {each.reason}")

@@ -24,7 +24,7 @@ ROUNDED_MS: Final = 500
 """Recommended allowances are multiples of it."""
 
 FEW: Final = 20
-"""With fewer events than this, nothing is recommended."""
+"""With fewer events than this, a recommendation is no more than a hint."""
 
 FRAME_MS: Final = (500, 2000)
 """Usual times between two frames of a room: one a second is asked for."""
@@ -130,18 +130,21 @@ def _lateness(name: str, times: Times, expected: Expected) -> Check:
         f"{name}: 99.9 % of {counted(number, 'event')} are at most {span(needed)} late; "
         f"allowed are {span(expected.allowed_ms)}"
     )
-    if needed <= expected.allowed_ms or number < FEW:
+    if needed <= expected.allowed_ms:
         return Check("lateness", "ok", words)
-    level: CheckLevel = "fail" if times.lateness(990) > expected.allowed_ms else "warn"
-    topic, _, _ = name.partition(" ")
-    recommended = -(-needed // ROUNDED_MS) * ROUNDED_MS
-    remedy = f"allowed_lateness_ms_by_topic: {topic} = {recommended}, or have the producer send earlier"
-    return Check("lateness", level, words, remedy)
+    much = number >= FEW and times.lateness(990) > expected.allowed_ms
+    remedy = f"{allowance(name.partition(' ')[0], needed)}, or have the producer send earlier"
+    return Check("lateness", "fail" if much else "warn", words, remedy)
+
+
+def allowance(topic: str, needed_ms: int) -> str:
+    """The setting that allows events of a topic to be so late, rounded up."""
+    return f"allowed_lateness_ms_by_topic: {topic} = {-(-needed_ms // ROUNDED_MS) * ROUNDED_MS}"
 
 
 def _frames(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
     gaps = measures.gaps
-    if len(gaps) < FEW:
+    if len(gaps) < FEW:  # a few frames show no rate
         return
     usual = rank(gaps, 500)
     lost = sum(gap > expected.max_frame_gap_ms for gap in gaps)

@@ -34,11 +34,17 @@ async def examine_producers(settings: Settings, last: int = LAST) -> AsyncIterat
         if partitions is None or not REGISTRY.is_input(topic):
             yield Check("messages", "warn", f"{topic}: the topic does not exist", "vigil topics --create")
             continue
-        measures = TopicMeasures(topic, partitions)
-        async for record in records(settings, topic, last):
-            measures.add(Sampled(record.partition, record.timestamp, record.key, record.value))
+        measures = await measure(settings, topic, partitions, last)
         for check in grade(measures, _expected(settings, topic)):
             yield check
+
+
+async def measure(settings: Settings, topic: str, partitions: int, last: int = LAST) -> TopicMeasures:
+    """Measure the last messages of each partition of a topic; raise SettingsError where it cannot be read."""
+    measures = TopicMeasures(topic, partitions)
+    async for record in records(settings, topic, last):
+        measures.add(Sampled(record.partition, record.timestamp, record.key, record.value))
+    return measures
 
 
 def _expected(settings: Settings, topic: str) -> Expected:
