@@ -1,1 +1,1 @@
-"""What runs on Faust: batches in, the shards fed, checkpoints out; no rule is known here."""
+"""Runs the engine's shards on Kafka: batches in, checkpoints out. Knows no rule and no subject."""

@@ -1,10 +1,10 @@
-"""Checkpoints: state and outbox first, then the outputs, then the offsets. Whatever fails stops the worker.
+"""Checkpoints: state and outbox first, then the outputs, then the offsets. Any failure stops the worker (I-17).
 
     snapshot (one instant) ─▶ changelog … MARKER ─acked─▶ outputs ─acked─▶ offsets committed once an interval
 
-A crash between any two steps repeats outputs at most, with the same identity and content. If outputs were published
-before the state is stored, a verdict could be published that a restart does not reach again, because idleness may fall
-differently. See app/engine/changelog.py for what makes a checkpoint count as a whole, and who may write one.
+A crash between any two steps repeats outputs at most, with the same identity and content (I-6, I-11). If outputs were
+published before the state is stored, a verdict could be published that a restart does not reach again, because idleness
+may fall differently. See app/engine/changelog.py for what makes a checkpoint count as a whole, and who may write one.
 """
 
 import asyncio
@@ -32,7 +32,8 @@ CHECKPOINT_DUTY_FACTOR: Final = 4
 take at most a fifth of a core."""
 
 TIMEOUT_S: Final = 30.0
-"""Maximum time for each step of a checkpoint. A broker that takes longer is away: a restart finds out, and waits."""
+"""Maximum time for each step of a checkpoint. A broker that takes longer is taken for unavailable: the worker stops,
+and waits for the broker after its restart."""
 
 THROUGHPUT_BACKLOG: Final = 10_000
 """Backlog above which outputs are batched per interval: while the worker catches up a second sooner or later does not

@@ -94,7 +94,7 @@ class SourceFeed(Protocol):
         """When the broker last answered a fetch of the partition (wall clock, ms); 0 before the first answer."""
 
     def confirmed_position(self, tp: TopicPartition) -> int:
-        """Every record below this offset was delivered, whatever stands between the last of them and here.
+        """Every record below this offset was delivered.
 
         It may be past the last record: a transaction's control records have offsets and are never delivered. It is
         determined between two polls; until the poll after this call it may be lower than the true value.

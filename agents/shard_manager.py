@@ -15,7 +15,7 @@ from vigil.topics.catalog import SubjectName
 
 TIME_SLICE_S: Final = 0.2
 """Maximum time for the watermarks of all shards in one tick, and for one batch. Fetches and checkpoints wait that long,
-and so does the latency of every other shard; a much shorter slice spends its time on looking at the time."""
+and so does the latency of every other shard; a much shorter slice would spend its time on checking the time."""
 
 
 class TopicMismatch(Exception):

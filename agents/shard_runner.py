@@ -5,8 +5,9 @@
                        ├─ all idle, live: the wall clock (as far as the broker has answered) − allowed lateness
                        └─ all idle, recorded: the end of the input
 
-Work is cut into time slices: after an outage all timers of it are due at once, and the windows of 100,000 suppliers
-keep a worker busy for seconds for each hour of it. Meanwhile the worker has to stay a member of its group.
+Work is cut into time slices: after an outage all timers that fell due during it are due together, and the windows of
+100,000 suppliers keep a worker busy for seconds for each hour of it. Meanwhile the worker must stay a member of its
+group.
 """
 
 import time
@@ -22,7 +23,7 @@ from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import Output
 
 WATERMARK_STEP_MS: Final = 60_000
-"""Event time by which a watermark advances between two looks at the time budget."""
+"""Event time by which a watermark advances between two checks of the time budget."""
 
 QUICK_STEP_S: Final = 0.001
 """A step that took no longer than this had next to nothing to do: the next one is twice as long. Recorded data may lie

@@ -2,9 +2,9 @@
 
 An idle source does not hold the watermark of its shard back. It is idle when it was read to its end and nothing arrived
 for a while. Silence counts only as far as the broker has reported it, that is up to its last answer to a fetch: a
-worker that was stopped and wakes up must not take its own pause for the silence of its sources. After the broker was
-away for longer than `OUTAGE_MS` silence counts from the beginning, and only after a grace period: producers could not
-write either, and have to reconnect first.
+worker that was stopped and wakes up must not take its own pause for the silence of its sources (I-5). After the broker
+was away for longer than `OUTAGE_MS` silence counts from the beginning, and only after a grace period: producers could
+not write either, and have to reconnect first.
 """
 
 from dataclasses import dataclass

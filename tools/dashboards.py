@@ -206,7 +206,7 @@ def moderation() -> Dashboard:
     d = Dashboard("vigil-moderation", "Vigil: moderation", "What happens in the rooms, and what follows from it?")
     d.row("Now")
     d.stat("Rooms on air", "Rooms whose latest status says live.", "sum(vigil_rooms_on_air)", "short")
-    d.stat("Rooms at risk", "A condition of a minute or more has passed half of its time; a room counts once a rule.",
+    d.stat("Rooms at risk", "Rooms with a condition that is at risk by the rulebook; a room counts once for each rule.",
            "sum(vigil_rooms_at_risk)", "short", warn=1, bad=20)  # fmt: skip
     d.stat("Buyers waiting, L1 and above", "They entered and have seen no reception yet.",
            'sum(vigil_buyers_waiting{priority="high"})', "short")  # fmt: skip
@@ -218,7 +218,7 @@ def moderation() -> Dashboard:
     d.lines(
         "Verdicts by rule", "A minute.", [(rate("vigil_verdicts_total", "rule") + " * 60", "{{rule}}")], "cpm", width=12
     )
-    d.lines("Rooms at risk, by rule", "A condition of a minute or more has passed half of its time.",
+    d.lines("Rooms at risk, by rule", "Rooms with a condition that is at risk by the rulebook.",
             [("sum by (rule) (vigil_rooms_at_risk)", "{{rule}}"),
              ("sum(vigil_rooms_with_open_conditions)", "any condition that runs")], "short", width=12)  # fmt: skip
     d.lines("Notices by kind", "A minute.", [(rate("vigil_notices_total", "kind") + " * 60", "{{kind}}")], "cpm")

@@ -186,7 +186,7 @@ TOPICS: Final = (
         "in",
         "room_id",
         FrameStatus,
-        "what a look at the picture said",
+        "the analysis of a video frame",
         decode=_decoder(2),
         examples=(
             Example(

@@ -132,7 +132,7 @@ TOPICS: Final = (
         "in",
         "supplier_id",
         Quote,
-        "what became of a quote",
+        "a step of a quote",
         decode=lambda key, value, now: decode_quote(key, value),
         examples=(
             Example(
@@ -166,7 +166,7 @@ TOPICS: Final = (
         "in",
         "supplier_id",
         Payment,
-        "what became of a payment",
+        "a step of a payment",
         decode=lambda key, value, now: decode_payment(key, value),
         examples=(
             Example(

@@ -251,7 +251,7 @@ TOPICS: Final = (
         "out",
         "room_id",
         Notice,
-        "what moderators want to see coming",
+        "an early warning for moderators",
         retention_days=7,
         examples=(
             Example(

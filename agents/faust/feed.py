@@ -96,8 +96,8 @@ class FaustMembership:
         return {TopicPartition(*tp) for tp in self._consumer.assignment() if tp.topic in topics}
 
     def pause_flow(self) -> None:
-        # Faust lets the flow go on once it has positioned the fetcher where the shards are. While it does so it would
-        # let everything flow already, and it empties its queues right after.
+        # Faust resumes the flow once it has positioned the fetcher where the shards are. Without this call, batches
+        # would flow while it does so and be lost, because it empties its queues right after.
         self._consumer.stop_flow()
         self._app.flow_control.suspend()
 

@@ -1,7 +1,7 @@
 """What a subject is: one kind of thing that Vigil judges by key, such as rooms, hosts or suppliers.
 
 A subject is one declaration: `SUBJECT` in its package's `subject.py`, and a line in `registry.py`. From it everything
-derives that handles subjects alike: worker, replay and its files, backtest, metrics, rights, topic audit, contract
+derives that handles subjects alike: worker, replay and its files, backtest, metrics, ACLs, topic audit, contract
 documents, console ingestion and the comparison of chaos runs.
 
     sources ──▶ machine ──▶ outputs   event     published once; one line of a replay file each

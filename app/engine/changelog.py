@@ -22,7 +22,7 @@ from vigil.app.engine.watermark import MAX_TIME, AheadRun
 from vigil.topics.envelope import Output, encode_body
 
 FORMAT: Final = 1
-"""Version of the stored form. A marker of a higher one is refused: a newer version of Vigil has written it."""
+"""Version of the stored form. A marker of a higher one is refused, because a newer version of Vigil wrote it (I-19)."""
 
 HEADER: Final = struct.Struct(">IQqB")
 """Epoch, sequence, next timer and flags, before every stored value. Big-endian: headers sort as checkpoints do."""

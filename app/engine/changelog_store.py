@@ -1,7 +1,7 @@
 """What a shard has stored: the content of its changelog, read so that a checkpoint counts as a whole or not at all.
 
 A checkpoint is many records, and a worker may stop between any two of them. Therefore records wait until the *marker*
-of their checkpoint has been read; what has no marker does not count.
+of their checkpoint has been read; what has no marker does not count (I-7).
 
 An *epoch* is one ownership of the shard: acquiring it writes a first checkpoint with the next epoch. What an earlier
 owner writes after that (a zombie: a worker that was stopped for longer than its session, and woke up) does not count,
@@ -13,12 +13,12 @@ of such records are *to be repaired*: the first checkpoint of the next owner wri
 
 Compaction may remove any older marker and leave one that did not count in its place. So each marker says what its owner
 found when it acquired the shard: the last checkpoint that counted (`last_committed`) and the highest marker of all
-(`last_seen`). What an earlier marker has ruled out is judged again by that: an owner that saw more of the log knew
-better. An owner whose `last_seen` is below a marker that stands before its own had not read the log to its end; its
-first checkpoint does not count, and its worker noticed the gap and stopped.
+(`last_seen`). What an earlier marker has ruled out is decided again by these two: an owner that saw more of the log
+knew better. An owner whose `last_seen` is below a marker that stands before its own had not read the log to its end;
+its first checkpoint does not count, and its worker noticed the gap and stopped.
 
 Invariant: after `finalize_restore` the store holds exactly the last checkpoint that counts, and every key whose last
-record in the log is another one is to be repaired.
+record in the log is another one is to be repaired (I-8).
 
 One condition: compaction leaves a foreign or unfinished checkpoint alone until the next owner has acquired the shard
 (`min.compaction.lag.ms` of the topic), because the values that count stand below it.
@@ -217,7 +217,7 @@ class ChangelogStore:
             self._committed_id = marker.checkpoint_id
 
     def _judge_again(self, checkpoint: _ReadCheckpoint) -> None:
-        """Put records in place that were ruled out, and that the new owner found to be valid."""
+        """Put records in place that were ruled out before, and that the new owner found to be valid."""
         marker = checkpoint.marker
         if marker is None:
             return

@@ -55,7 +55,7 @@ class KeyedStates(Generic[E]):
             if flags & FLAG_PUBLISHED and (epoch, sequence) == last:
                 self.unconfirmed.append(key)
         self.timers: Final = TimerHeap(times)
-        """When each key is called next at the latest: a key whose timer has moved on is called in between, too."""
+        """When each key is looked at next. One whose own timer has moved to a later time is not called then."""
 
     def __len__(self) -> int:
         return len(self._states)
@@ -106,7 +106,7 @@ class KeyedStates(Generic[E]):
             self.timers.schedule(key, time)
 
     def fire(self, before: int, limit: int | None = None) -> bool:
-        """Fire the timers with a time below `before` in order of time; return True if `limit` keys were not all."""
+        """Fire the timers below `before` in order of time; return True if more than `limit` keys were due."""
         timers = self.timers
         fired = 0
         while timers.earliest < before:

@@ -54,7 +54,7 @@ class ReorderBuffer(Generic[E]):
     def positions(self, sources: Sequence[SourcePosition]) -> list[tuple[int, int]]:
         """Return for each source the offset from which a restart must read, and the largest event time below it.
 
-        Invariant: no event in the buffer has an offset below the one returned for its source.
+        Invariant: no event in the buffer has an offset below the one returned for its source (I-9).
         """
         lowest = [(source.read_offset, source.max_event_time) for source in sources]
         for _, source_index, offset, _, _, max_event_time_before, _ in self._events:

@@ -5,9 +5,9 @@
 
 A shard is partition *p* of all topics of one subject. It asks nobody for the time: its owner advances the watermark.
 
-Invariants: two runs that were fed the same records come to the same results, however the records were cut into batches;
-a run that continues from a snapshot comes to the results of a run that was not interrupted. What a shard holds is
-bounded: keys expire, and the buffer is empty once the watermark is above its events.
+Invariants: two runs that were fed the same records come to the same results, however the records were cut into batches
+(I-1, I-3); a run that continues from a snapshot comes to the results of a run that was not interrupted (I-10). What a
+shard holds is bounded: keys expire, and the buffer is empty once the watermark is above its events (I-16).
 
 The order of a subject (`subject.py`) decides which of two classes a shard is; `make_shard` chooses.
 """

@@ -3,7 +3,8 @@
 records ──decode──▶ rejected: dead letter      waits ──▶ reorder buffer
               └───▶ event ──duplicate?──▶ ─────┴ applied on arrival ──▶ key states
 
-The first test that fails gives the reason: malformed, ahead of the clock, late, duplicate.
+The first test that fails gives the reason: malformed, ahead of the clock, late, duplicate. A record that is rejected
+changes nothing else (I-13).
 """
 
 from abc import ABC, abstractmethod

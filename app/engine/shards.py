@@ -16,8 +16,8 @@ E = TypeVar("E", bound=Event)
 class EventTimeShard(Shard[E]):
     """Applies events in order of (event time, source index, offset).
 
-    Invariants: a timer of time t fires after all events up to t and before any later one. Results do not depend on how
-    records were cut into batches, nor on the steps in which the watermark advances.
+    Invariants: a timer of time t fires after all events up to t and before any later one (I-2). Results do not depend
+    on how records were cut into batches (I-3), nor on the steps in which the watermark advances.
     """
 
     event_time_order = True
@@ -25,8 +25,8 @@ class EventTimeShard(Shard[E]):
     def _register(self, dedup_key: str, key: str, event: E) -> bool:
         at, waiting = event.at, self.reorder_buffer.waiting
         waits = at >= self.watermark
-        # A duplicate that is applied after the event that it repeats is found then: whether it is one still must not
-        # depend on batches. One that would be applied before must not be.
+        # A duplicate with a later event time waits and is found when its turn comes: whether the first one is still
+        # remembered then must not depend on batches. One with an earlier time would be applied before the first.
         if at < waiting.get(dedup_key, at) or (not waits and self.states.is_duplicate(key, event)):
             return False
         if waits:
@@ -58,7 +58,7 @@ class EventTimeShard(Shard[E]):
         """Return True while events that waited before a restart may still be read again below the watermark.
 
         Where late events are dropped, none of them can be: they were accepted above the watermark that was stored. It
-        is otherwise where late events are applied, or if the allowed lateness was larger then.
+        is different where late events are applied, or if the allowed lateness was larger before the restart.
         """
         order, reader = self.machine.order, self.reader
         drop_late = isinstance(order, EventTime) and order.drop_late
@@ -77,7 +77,7 @@ class ArrivalShard(Shard[E]):
         if watermark <= self.watermark:
             return False
         if self.states.fire(watermark, limit):
-            # Other timers of the time of the next one may have fired already. That they are early has no effect.
+            # Some timers due at the same time as the next one may have fired already, which has no effect.
             self.watermark = max(self.watermark, self.states.timers.earliest)
             return True
         self.watermark = watermark

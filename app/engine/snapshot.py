@@ -8,8 +8,8 @@ All parts are of one instant: nothing is ingested and no timer fires while a sna
 
 The *outbox* has the outputs of the checkpoint, because a restart does not know how many of them were sent: it sends all
 of them again, with the same identity and content. State outputs are left out: a flag of their key's record says that
-there was one, and the key says it again as it then is. Only a key that expires with the checkpoint cannot, so its state
-outputs are in the outbox, too.
+there was one, and the key produces it again from its state. A key that expires with the checkpoint has no state left,
+so its state outputs are in the outbox, too.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@
 
 After a restart the records from the committed offsets on are read again, because some of their events waited in the
 reorder buffer. What was rejected stays rejected without another dead letter, what was applied is not applied again, and
-what waited is judged: all tests have the same numbers as before (Invariant: reading again changes nothing).
+what waited is judged: all tests have the same numbers as before (I-12: reading again changes nothing).
 """
 
 from collections.abc import Iterable, Sequence

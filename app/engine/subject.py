@@ -5,7 +5,7 @@
 
 The engine decides when each method is called and in which order; the subject decides what follows. Both protocols are
 pure: no clock, no files, no randomness. Times are event time in integer milliseconds. Two runs that apply the same
-events and fire the same timers publish the same outputs and store the same chunks.
+events and fire the same timers publish the same outputs and store the same chunks (I-1).
 
 A method may raise only what its docstring names. Any other exception is an error of ours: it stops the worker, and a
 restart reads again what was not stored.
@@ -103,11 +103,11 @@ class KeyState(Protocol[E_contra]):
         """
 
     def on_late(self, event: E_contra, watermark: int, collector: OutputCollector) -> None:
-        """Take note of an event that was rejected as late. It is not judged; what was published before it stands.
+        """Take note of an event that was rejected as late. It is not judged; what was published before stays valid.
 
-        Called after its dead letter was emitted, for a key that exists. `watermark`: the clock at its arrival; whatever
-        is due below it was judged. Called once for each late event, also where another event of its identity was
-        applied before.
+        Called after its dead letter was emitted, for a key that exists. `watermark`: that of the shard when it arrived;
+        whatever was due below it has been judged. Called once for each late event, also where another event of its
+        identity was applied before.
         """
 
     def next_timer(self) -> int:
@@ -193,8 +193,8 @@ class StateMachine(Protocol[E]):
     def dedup_key(self, event: E) -> str | None:
         """Return the identity by which duplicates are found within the shard, None for an event that has none.
 
-        Two events of different keys have different identities. Of several events with one identity that wait in the
-        reorder buffer the first to arrive counts, unless a later one has an earlier event time.
+        Two events of different keys have different identities. Of several events with one identity the first to arrive
+        counts, even if a later one has an earlier event time.
         """
 
     def load(self, key: str, chunks: StateChunks) -> KeyState[E]:

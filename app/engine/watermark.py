@@ -5,7 +5,7 @@
                        all sources idle: the wall clock − allowed lateness (live), or the end of the input (recorded)
 
 The *watermark* of a shard is the event time up to which everything has been judged: events and timers with a time below
-it are done, an event with a time at or above it waits. A watermark never goes back.
+it are done, an event with a time at or above it waits. A watermark never goes back (I-4).
 
 *Allowed lateness* is by how much the event times of one source may be out of order. Each source subtracts its own from
 the largest event time that it has read. An event below its own source's watermark when it is read is *late*, whatever

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written before what, what is put off, and what stops the worker."""
+"""Checkpoints: what is written before what, what is put off, and what stops the worker (I-6, I-17)."""
 
 import asyncio
 from collections.abc import Sequence

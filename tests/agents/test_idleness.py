@@ -1,4 +1,4 @@
-"""Silence counts only as far as the broker reports it, and counts from the beginning after the broker was away."""
+"""Silence counts only as far as the broker reports it (I-5), and from the beginning after the broker was away."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Imports point one way, and the pure packages use no Kafka, wall clock, files or randomness.
+"""Imports point one way, and the pure packages use no Kafka, wall clock, files or randomness (I-18).
 
 topics ◀─ app.engine ◀─ app.domain ◀─ agents, app.runtime ◀─ app.console, app.notify, … ◀─ app.cli
 app.kafka and app.observability stand beside them and know no domain.

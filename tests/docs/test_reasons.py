@@ -75,6 +75,18 @@ def test_invariants_are_numbered_without_gaps_and_each_names_a_test() -> None:
     assert all("`tests/" in held_by for _, held_by in rows)
 
 
+def test_code_and_tests_refer_to_every_invariant_and_to_no_other() -> None:
+    listed = set(re.findall(r"\*\*(I-\d+)\*\*", (ROOT / "docs/architecture.md").read_text()))
+    product = _invariants("app", "agents")
+    assert product <= listed
+    assert _invariants("tests") == listed
+
+
+def _invariants(*folders: str) -> set[str]:
+    modules = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    return {name for path in modules for name in re.findall(r"\bI-\d+\b", path.read_text())}
+
+
 def test_the_table_of_figures_has_every_figure_and_its_target() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     for name, measure in MEASURES.items():

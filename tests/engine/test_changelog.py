@@ -1,4 +1,4 @@
-"""What is stored, byte by byte."""
+"""What is stored, byte by byte (I-19)."""
 
 from typing import Any
 

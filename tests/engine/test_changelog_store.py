@@ -1,4 +1,4 @@
-"""Which of several writers counts, and when a checkpoint does."""
+"""Which of several writers counts, and when a checkpoint does (I-7, I-8)."""
 
 import weakref
 from typing import Any

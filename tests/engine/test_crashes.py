@@ -1,4 +1,4 @@
-"""Whatever happens to workers and to the log, the result of a story is that of the specification."""
+"""Whatever happens to workers and to the log, the result of a story is that of the specification (I-10)."""
 
 from random import Random
 from typing import get_args

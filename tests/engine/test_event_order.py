@@ -1,4 +1,4 @@
-"""The order in which a shard applies events and fires timers, boundary by boundary."""
+"""The order in which a shard applies events and fires timers, boundary by boundary (I-2, I-4)."""
 
 from itertools import permutations
 from typing import Any

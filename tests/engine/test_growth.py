@@ -1,4 +1,4 @@
-"""What a shard keeps does not grow with the number of rooms it has ever seen: in memory, and in its changelog."""
+"""What a shard keeps does not grow with the number of rooms it has seen: in memory, and in its changelog (I-16)."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Which events are late or too far ahead, boundary by boundary."""
+"""Which events are late or too far ahead, boundary by boundary (I-3)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a shard does after a restart: what was rejected stays rejected, what waited is applied."""
+"""What a shard does after a restart: what was rejected stays rejected, what waited is applied (I-9, I-12)."""
 
 from tests.support.lives import ENTRY, LATENESS, REMARK, Life, Recording, at
 from tests.support.toys import Event, OrderedToy, PatientToy, message

@@ -1,4 +1,4 @@
-"""Ten thousand malformed messages of every kind change no verdict and stop nothing."""
+"""Ten thousand malformed messages of every kind change no verdict and stop nothing (I-13)."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A recording gives the same outputs through a file and through Kafka, also if a worker is killed."""
+"""A recording gives the same outputs through a file and through Kafka, also if a worker is killed (I-1, I-10)."""
 
 import asyncio
 import time

@@ -39,7 +39,7 @@ OVERDUE_MS: Final = 5_000
 WAITING_OVERDUE_MS: Final = 1_000
 CONTINUING_FIRST_MS: Final = 366 * 86_400_000
 """Puts violations that continue before all others."""
-MAX_TIME: Final = 1 << 53
+NO_DEADLINE: Final = 1 << 53
 """Later than any time, and still a whole number in JavaScript."""
 
 
@@ -88,9 +88,9 @@ class Urgency:
 
     def __init__(self, room: RoomView, rulebook: Rulebook, now: int, violations: Sequence[OpenViolation] = ()) -> None:
         self.band = UrgencyBand.CALM
-        self.due = MAX_TIME
+        self.due = NO_DEADLINE
         """When the most urgent thing falls due."""
-        self.revisit = MAX_TIME
+        self.revisit = NO_DEADLINE
         """When the room may look different though nothing is read."""
         self.conditions: list[ShownCondition] = []
         """The most urgent first."""
@@ -148,7 +148,7 @@ class Urgency:
         dues = sorted(one.due for one in waiting)
         due = dues[needed - 1] if len(dues) >= needed else None
         band = UrgencyBand.AT_RISK if due is None else UrgencyBand.CRITICAL
-        self._consider(band, MAX_TIME - 1 if due is None else due)
+        self._consider(band, NO_DEADLINE - 1 if due is None else due)
         self.conditions.append(ShownCondition(GREETING, since, due, band))
 
     def _high_tier(self, waiting: list[WaitingEntry]) -> None:
@@ -162,7 +162,7 @@ class Urgency:
         if room.lost_since is not None:
             self._consider(UrgencyBand.WATCH, room.lost_since)
         elif room.status is not None and room.status.stream == "disconnected":
-            self._consider(UrgencyBand.WATCH, MAX_TIME - 1)
+            self._consider(UrgencyBand.WATCH, NO_DEADLINE - 1)
 
 
 def stands(due: int | None, now: int) -> bool:

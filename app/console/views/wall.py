@@ -12,7 +12,7 @@ import orjson
 
 from vigil.app.console.ingest.model import ConsoleModel, RoomView
 from vigil.app.console.views.changes import Changes
-from vigil.app.console.views.urgency import BANDS, MAX_TIME, OpenViolation, Urgency
+from vigil.app.console.views.urgency import BANDS, NO_DEADLINE, OpenViolation, Urgency
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.topics.verdicts import Verdict
 
@@ -106,8 +106,8 @@ class Wall:
         since, shown = self._slow.get(room.room_id, (0, []))
         if counts != shown and (now - since >= SLOW_MS or not shown or counts[3] != shown[3]):
             self._slow[room.room_id] = (now, counts)
-            return counts, MAX_TIME
-        return shown, since + SLOW_MS if counts != shown else MAX_TIME
+            return counts, NO_DEADLINE
+        return shown, since + SLOW_MS if counts != shown else NO_DEADLINE
 
     def _last_verdict(self, room: RoomView) -> list[Any] | None:
         for verdict_id in reversed(room.verdicts):

@@ -43,7 +43,7 @@ METRICS: Final = (
     Metric(
         "gauge",
         "vigil_rooms_at_risk",
-        "Rooms in which a condition of a minute or more has passed half of its time and is no violation yet.",
+        "Rooms with a condition that is at risk by the rulebook and no violation yet.",
         ("rule",),
         initial=_EACH_RULE,
     ),

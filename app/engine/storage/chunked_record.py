@@ -3,8 +3,8 @@
     ChunkedQueue     items in order, dropped from the front           what waits
     ChunkedLog       rows in order, expired one chunk at a time       what is remembered
     ExpiringMap      the last time of each key, for a while           ids, labels that counted, buyers present
-    CappedCounter    how many keys came how often                     buyers who speak
-    Histogram        how often each number came                       times whose percentiles are published
+    CappedCounter    how many keys occurred how often                 buyers who speak
+    Histogram        how often each number occurred                   times whose percentiles are published
     Buckets          entries that change, in small groups             quotes, payments
 
 New items stand in the *open end*, which lies in the state's main chunk; once it is full it moves into a chunk of its

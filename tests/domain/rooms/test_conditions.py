@@ -1,4 +1,4 @@
-"""Rules that say "for N continuous minutes": every condition, and when it begins and ends."""
+"""Rules that say "for N continuous minutes": every condition, and when it begins and ends (I-14, I-15)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Final scores and pins are functions of the set of events: any order, any batches, any crash, the same result."""
+"""Final scores and pins are functions of the set of events: the same in any order and after any crash (I-11)."""
 
 from typing import Any
 

@@ -4,9 +4,9 @@
                             ▲  └─────a frame that does not, a gap, not live──▶ ended: risk-cleared after at-risk
                             └─ bridged: with `tolerate_s`, when a frame satisfies it again soon enough
 
-A condition is judged to its end by the limits that were effective when it began. A violation occurs at since + N
+A condition is judged to its end by the limits that were effective when it began (I-15). A violation occurs at since + N
 exactly, and is published when a frame with `at` ≥ since + N continues the condition: so no violation rests on frames
-that are missing.
+that are missing (I-14).
 
 With `tolerate_s` a detector may flicker: a frame that does not satisfy the condition interrupts it, and the next one
 that does decides. It continues where no more than `tolerate_s` passed since the last satisfying frame, and where all
