@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, Literal
 
-from vigil.app.runtime.replay import LATENESS_MS
+from vigil.app.runtime.replay_clocks import LATENESS_MS
 from vigil.app.simulate import Simulation
 
 RECORDED_START_MS: Final = 1_662_048_000_000

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vigil.app.cli.common import OperatorError, read_rulebook
+from vigil.app.cli.common import OperatorError, lateness_option, read_rulebook
 from vigil.app.cli.replay import lines_with_progress
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.changes import LimitChange, compare_rulebooks
 from vigil.app.domain.rulebook.formatting import format_leaf
 from vigil.app.observability.terminal import console, escape_control_chars, table
-from vigil.app.runtime.replay import LATENESS_MS
+from vigil.app.runtime.replay_clocks import AllowedLateness
 from vigil.app.runtime.whatif.backtest import CURVES, Point, Row, by_host, by_rule, curve, point
 from vigil.app.runtime.whatif.backtest import as_json as comparison_as_json
 from vigil.app.runtime.whatif.compare import Comparison, compare
@@ -49,14 +49,7 @@ _PARTS: Final = " ▏▎▍▌▋▊▉█"
 @click.option(
     "--hosts", type=click.IntRange(0), default=20, show_default=True, help="The number of hosts and suppliers to list."
 )
-@click.option(
-    "--lateness",
-    type=click.IntRange(0),
-    default=LATENESS_MS,
-    show_default=True,
-    metavar="MS",
-    help="The allowed lateness of events.",
-)
+@lateness_option
 def backtest(
     events: str,
     base: str | None,
@@ -65,7 +58,7 @@ def backtest(
     sweep_spec: str | None,
     as_json: bool,
     hosts: int,
-    lateness: int,
+    lateness: AllowedLateness,
 ) -> None:
     """Show what other rulebooks would have decided about recorded EVENTS.
 

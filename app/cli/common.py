@@ -4,7 +4,7 @@ import asyncio
 import functools
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,8 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.settings_loader import load_settings
 from vigil.app.kafka.wall_clock import wall_ms
+from vigil.app.runtime.replay_clocks import LATENESS_MS, AllowedLateness
+from vigil.topics.catalog import inputs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,3 +126,28 @@ def on_shutdown_signal(stop: Callable[[], object]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, stop)
+
+
+def _allowed_lateness(context: click.Context, parameter: click.Parameter, given: Sequence[str]) -> AllowedLateness:
+    default, by_topic = LATENESS_MS, {}
+    for text in given:
+        topic, _, value = text.rpartition("=")
+        if not value.isascii() or not value.isdigit():
+            raise click.BadParameter(f"{text!r} is neither MS nor TOPIC=MS, for example 2000 or comment=7000")
+        if not topic:
+            default = int(value)
+        elif topic in inputs():
+            by_topic[topic] = int(value)
+        else:
+            raise click.BadParameter(f"{topic} is no topic that Vigil reads; known are {', '.join(inputs())}")
+    return AllowedLateness(default, by_topic)
+
+
+lateness_option = click.option(
+    "--lateness",
+    multiple=True,
+    metavar="[TOPIC=]MS",
+    callback=_allowed_lateness,
+    help=f"Allowed lateness of events, or of one topic such as comment=7000. Repeatable.  [default: {LATENESS_MS}]",
+)
+"""How far out of order the events of a recording may be."""

@@ -17,10 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vigil.app.cli.common import rulebook_option
+from vigil.app.cli.common import lateness_option, rulebook_option
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay, written
+from vigil.app.runtime.replay import Outputs, Replay, written
+from vigil.app.runtime.replay_clocks import AllowedLateness
 
 _LINES_PER_UPDATE: Final = 5000
 """Lines between two updates of the progress bar."""
@@ -161,15 +162,8 @@ def _add_outputs(table: Table, outputs: Outputs) -> None:
     show_default=True,
     help="Output folder; one JSON Lines file for each topic.",
 )
-@click.option(
-    "--lateness",
-    type=click.IntRange(0),
-    default=LATENESS_MS,
-    show_default=True,
-    metavar="MS",
-    help="Allowed lateness of events.",
-)
-def replay(events: str, rulebook: Rulebook, out: Path, lateness: int) -> None:
+@lateness_option
+def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness) -> None:
     """Judge recorded EVENTS and write the outputs.
 
     EVENTS is a JSON Lines file, or "-" for standard input; .gz and .zst are decompressed. Each line is

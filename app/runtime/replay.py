@@ -4,7 +4,8 @@
                                                                                ▲    │ internal topics
                                                                                └────┘ until nothing more comes of it
 
-The file is one source: all its topics share one watermark. The same lines give the same outputs, byte for byte.
+The file is one source: all its topics share one watermark. Room lines that carry a partition go by a watermark of that
+partition instead (`replay_clocks.py`). The same lines give the same outputs, byte for byte.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,9 +21,9 @@ from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import OutputTopic
 from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
-from vigil.app.engine.shards import make_shard
+from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.subject import AnyStateMachine, EventTime
-from vigil.app.engine.watermark import MIN_TIME, SourcePosition
+from vigil.app.engine.watermark import MIN_TIME
 from vigil.app.runtime.recording import (
     Line,
     RejectedLine,
@@ -32,11 +33,16 @@ from vigil.app.runtime.recording import (
     unreadable,
     value_bytes,
 )
+from vigil.app.runtime.replay_clocks import (
+    AllowedLateness,
+    Jump,
+    PartitionedShards,
+    RecordingClock,
+    drops_late,
+    new_shard,
+)
 from vigil.topics.catalog import SubjectName, inputs
 from vigil.topics.envelope import Output
-
-LATENESS_MS: Final = 2000
-"""The default of `allowed_lateness`."""
 
 BATCH: Final = 2000
 """Lines after which all watermarks advance; it changes the speed, never the outcome."""
@@ -53,6 +59,8 @@ class Outputs:
     """As counted by the shards: `events:<topic>`, `duplicates:<topic>`, `refused:<topic>:<reason>`, …"""
     until: int
     """The largest event time of the input; 0 where it had none."""
+    furthest: Jump = Jump(0, 0)  # noqa: RUF009 - a value
+    """The line that moved a clock furthest ahead of all events before it."""
 
     def __getitem__(self, topic: str) -> list[Output]:
         return self.by_topic[topic]
@@ -81,15 +89,17 @@ class Replay:
     def __init__(
         self,
         rulebook: Rulebook,
-        lateness: int = LATENESS_MS,
+        lateness: AllowedLateness = AllowedLateness(),  # noqa: B008 - a value
         machines: Mapping[SubjectName, AnyStateMachine] | None = None,
         registry: Registry = REGISTRY,
     ) -> None:
-        """`lateness`: how far out of order events may be, ms; `machines` in the place of the rulebook's."""
+        """`machines` in the place of the rulebook's."""
         self._registry = registry
         self._inputs = inputs(registry.topics.values())
         self._lateness = lateness
-        self._file = SourcePosition()
+        self._file = RecordingClock(lateness.largest)
+        self._partitioned: list[PartitionedShards] = []
+        """The subjects whose lines may have clocks of their own."""
         self._collector = OutputCollector()
         self._published: dict[str, list[Output]] = {}
         self._final: list[Output] = []
@@ -100,15 +110,7 @@ class Replay:
         self._since_advance = 0
         machines = machines or registry.machines(rulebook)
         for subject, machine in machines.items():
-            shard = make_shard(
-                machine,
-                lateness,
-                sources=[self._file if registry.is_input(topic) else SourcePosition() for topic in machine.topics],
-                origin_of=attrgetter("place"),
-                collector=self._collector,
-                clock=lambda: self.watermark,
-            )
-            self._shards[subject] = shard
+            shard = self._shards[subject] = self._new_shard(machine)
             for source_index, topic in enumerate(machine.topics):
                 self._route[topic] = (shard, source_index)
         schedule = Schedule(registry, machines)
@@ -121,12 +123,22 @@ class Replay:
     @property
     def watermark(self) -> int:
         """The file's watermark; MIN_TIME before its first event."""
-        newest = self._file.max_event_time
-        return newest - self._lateness if newest > MIN_TIME else MIN_TIME
+        return self._file.watermark
+
+    def _new_shard(self, machine: AnyStateMachine) -> ReplayShard:
+        def make(clock: RecordingClock) -> AnyShard:
+            return new_shard(machine, self._lateness, clock, self._collector, self._registry.is_input)
+
+        if not drops_late(machine):
+            return make(self._file)
+        partitioned = PartitionedShards(self._file, make, self._lateness.largest)
+        self._partitioned.append(partitioned)
+        return partitioned
 
     def feed(self, lines: Iterable[bytes]) -> None:
         """Read lines of the recording; blank ones are skipped."""
         route, ordered, is_input = self._route, self._advanced_with_others, frozenset(self._inputs)
+        file = self._file
         for raw in lines:
             self._number += 1
             try:
@@ -146,7 +158,10 @@ class Replay:
                 if topic in self._advancing_all:
                     self._advance()
                 shard.advance_watermark(self.watermark)
+            before = file.position.max_event_time
             shard.ingest(source_index, (message,))
+            if line.partition is None:
+                file.moved(before, self._number)
             self._since_advance += 1
             if self._since_advance >= BATCH:
                 self._advance()
@@ -154,8 +169,10 @@ class Replay:
     def end(self) -> Outputs:
         """The input has ended: judge what is at or before its largest `at`, and return all outputs."""
         self._advance()
-        until = self._file.max_event_time
+        until = self._file.position.max_event_time
         if until > MIN_TIME:
+            for partitioned in self._partitioned:
+                partitioned.input_ended(until)
             for shard in self._shards.values():
                 shard.advance_watermark(until + 1)
                 self._deliver()
@@ -167,7 +184,8 @@ class Replay:
                 self._deliver()
         by_topic = {output.topic: self._written(output) for output in self._registry.replayed}
         by_topic[DEAD_LETTER] = self._published.get(DEAD_LETTER, [])
-        return Outputs(by_topic, dict(self._collector.counts), max(until, 0))
+        furthest = max([self._file.furthest, *(partitioned.furthest() for partitioned in self._partitioned)])
+        return Outputs(by_topic, dict(self._collector.counts), max(until, 0), furthest)
 
     def _written(self, topic: OutputTopic) -> list[Output]:
         if topic.kind == "event":
@@ -273,9 +291,9 @@ def json_line(output: Output) -> bytes:
     return orjson.dumps(msgspec.to_builtins(body)) + b"\n"
 
 
-def replay(lines: Iterable[bytes], rulebook: Rulebook, lateness: int = LATENESS_MS) -> Outputs:
+def replay(lines: Iterable[bytes], rulebook: Rulebook) -> Outputs:
     """Replay a whole recording."""
-    run = Replay(rulebook, lateness)
+    run = Replay(rulebook)
     run.feed(lines)
     return run.end()
 

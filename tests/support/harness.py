@@ -24,7 +24,8 @@ from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.embedded_broker import free_port, start_child
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
-from vigil.app.runtime.replay import LATENESS_MS, Outputs, Replay
+from vigil.app.runtime.replay import Outputs, Replay
+from vigil.app.runtime.replay_clocks import LATENESS_MS, AllowedLateness
 from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.catalog import inputs
 
@@ -46,7 +47,7 @@ def recorded(messages: Iterable[SimulatedMessage]) -> list[bytes]:
 
 def replayed(messages: Iterable[SimulatedMessage], lateness: int = LATENESS_MS) -> Outputs:
     """Return the outputs of a replay of the messages."""
-    run = Replay(load_rulebook(), lateness)
+    run = Replay(load_rulebook(), AllowedLateness(lateness))
     run.feed(recorded(messages))
     return run.end()
 

@@ -22,7 +22,6 @@ from vigil.app.engine.shards import make_shard
 from vigil.app.engine.watermark import SourcePosition
 from vigil.app.runtime.recording import Line
 from vigil.app.runtime.replay import (
-    LATENESS_MS,
     Outputs,
     Replay,
     ReplayShard,
@@ -30,6 +29,7 @@ from vigil.app.runtime.replay import (
     internal_message,
     last_states,
 )
+from vigil.app.runtime.replay_clocks import AllowedLateness
 from vigil.app.runtime.whatif.candidate_panel import CandidatePanelMachine, Member
 from vigil.app.runtime.whatif.outcome import Outcome, outcome, outcome_of
 from vigil.app.runtime.whatif.replay_plan import ReplayPlan, plan
@@ -71,7 +71,7 @@ class ForkedShard:
 class CandidateRun:
     """One candidate: what it judges itself, and what it takes from the base's internal messages."""
 
-    def __init__(self, candidate: Rulebook, planned: ReplayPlan, lateness: int, registry: Registry) -> None:
+    def __init__(self, candidate: Rulebook, planned: ReplayPlan, lateness: AllowedLateness, registry: Registry) -> None:
         self.plan = planned
         self.collector = OutputCollector()
         self.member = Member(candidate, planned.rules, planned.signals, self.collector) if planned.rules else None
@@ -85,7 +85,7 @@ class CandidateRun:
             if subject in planned.subjects:
                 shard = self.shards[subject] = make_shard(
                     machine,
-                    lateness,
+                    lateness.default,
                     sources=[SourcePosition() for _ in machine.topics],
                     origin_of=attrgetter("place"),
                     collector=self.collector,
@@ -155,7 +155,7 @@ class MultiCandidateReplay(Replay):
         self,
         base: Rulebook,
         candidates: Sequence[Rulebook],
-        lateness: int = LATENESS_MS,
+        lateness: AllowedLateness = AllowedLateness(),  # noqa: B008 - a value
         registry: Registry = REGISTRY,
     ) -> None:
         self._shared: list[CandidateRun] = []
@@ -183,7 +183,7 @@ class MultiCandidateReplay(Replay):
                 self._route[topic] = (forked, source_index)
 
     def _run_of(
-        self, base: Rulebook, candidate: Rulebook, lateness: int, registry: Registry
+        self, base: Rulebook, candidate: Rulebook, lateness: AllowedLateness, registry: Registry
     ) -> CandidateRun | Replay | None:
         planned = plan(base, candidate, registry)
         if planned.apart:
