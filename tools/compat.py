@@ -22,7 +22,11 @@ ROOT: Final = Path(__file__).parents[1]
 
 RELEASED: Final = ROOT / "docs" / "contracts" / "released"
 
+_INPUTS: Final = ("buyer-entry", "comment", "frame-status", "payment", "quote", "review", "supplier-profile")
+_TIMES: Final = (*(f"{topic}: $.at" for topic in _INPUTS), "quote: $.rfq_at")
+
 ACCEPTED: Final = {
+    **{f"{time}: `minimum` was 0 and is 1000000000000": "a time in seconds never had an effect" for time in _TIMES},
     "notice: $.kind: has the new value 'verdict-contested'": "a consumer skips notices of a kind that it does not know",
     "dead-letter: $.reason: has the new value 'misrouted'": "the reason is for people; no consumer acts on its value",
     "dead-letter: $.reason: has the new value 'future'": "the reason is for people; no consumer acts on its value",

@@ -1,18 +1,22 @@
-"""Field types that the events share, and how messages are decoded, or rejected with InvalidEvent."""
+"""Field types that the events share, and InvalidEvent, with which messages are rejected."""
 
-import json
-from typing import Annotated, Final, Literal, NoReturn, TypeVar
+from typing import Annotated, Final, Literal
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
 """An identifier: 1 to 128 code points."""
 
-At = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
-"""Event time: integer milliseconds since the Unix epoch, UTC, before the year 10000."""
+LEAST_TIME: Final = 10**12
+"""A smaller number is a time in seconds: in milliseconds it would lie before September 2001."""
 
-Instant = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+LAST_TIME: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+
+At = Annotated[int, Meta(ge=LEAST_TIME, le=LAST_TIME)]
+"""Event time: integer milliseconds since the Unix epoch, UTC, from 2001-09-09 to the end of the year 9999."""
+
+Instant = Annotated[int, Meta(ge=0, le=LAST_TIME)]
 """A time in what Vigil publishes, in ms since the epoch. It ends with the year 9999 because calendars do: what others
 write into its topics may be any number."""
 
@@ -33,6 +37,9 @@ Reason = Literal["malformed", "misrouted", "future", "late", "unknown-verdict"]
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """A larger message is rejected without being decoded."""
+
+MAX_OUTPUT_BYTES: Final = 16 * MAX_MESSAGE_BYTES
+"""A larger message is none that a worker publishes, and is not decoded. (A dead letter carries another message.)"""
 
 MediaUri = Annotated[str, Meta(max_length=2048)]
 """Where a person can see or hear what was observed: a clip, a picture, a recording at a time."""
@@ -60,43 +67,6 @@ class InvalidEvent(Exception):
         super().__init__(detail)
         self.detail = detail
         self.reason: Reason = reason
-
-
-S = TypeVar("S", bound=Struct)
-
-
-def decode_json(decoder: "msgspec.json.Decoder[S]", value: bytes | None) -> S:
-    """Decode one message strictly; raise InvalidEvent.
-
-    The value is first checked to be UTF-8 as a whole: msgspec skips unknown fields without looking into them.
-    """
-    if value is None:
-        raise InvalidEvent("the message has no value (a tombstone is not an event here)")
-    if len(value) > MAX_MESSAGE_BYTES:
-        raise InvalidEvent(f"the message has {len(value)} bytes, more than {MAX_MESSAGE_BYTES}")
-    try:
-        return decoder.decode(value.decode())
-    except msgspec.ValidationError as error:
-        raise InvalidEvent(str(error)) from error
-    except UnicodeDecodeError as error:
-        raise InvalidEvent(f"not UTF-8: {error.reason} at byte {error.start}") from error
-    except msgspec.DecodeError as error:
-        raise InvalidEvent(f"not valid JSON: {why_not_json(error, value)}") from error
-    except RecursionError as error:
-        raise InvalidEvent("not valid JSON that we read: it is nested too deeply") from error
-
-
-def why_not_json(error: msgspec.DecodeError, text: bytes) -> str:
-    """Why a text is not accepted as JSON; for a lone surrogate msgspec reports a wrong end or a wrong escape."""
-    try:
-        json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return str(error)
-    return "a lone surrogate (an escape from \\ud800 to \\udfff that is not half of a pair) is no character"
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def check_key(key: bytes | None, field: str, expected: str) -> None:

@@ -3,16 +3,13 @@
 Ranges of times and lengths of ids stand in the types, so that a message that passes here can be shown anywhere.
 """
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from vigil.topics.envelope import DEAD_LETTER_MESSAGE_BYTES
-from vigil.topics.fields import MAX_MESSAGE_BYTES
-
-MAX_OUTPUT_BYTES: Final = 16 * MAX_MESSAGE_BYTES
-"""A larger message is no output of a worker's, and is not decoded. (A dead letter carries another message.)"""
+from vigil.topics.fields import MAX_OUTPUT_BYTES
 
 S = TypeVar("S", bound=Struct)
 

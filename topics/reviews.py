@@ -2,10 +2,11 @@
 
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 
-from vigil.topics.fields import At, Id, check_key, decode_json
+from vigil.topics.decoder import EventDecoder, nobody
+from vigil.topics.fields import At, Id, check_key
+from vigil.topics.labels import OnIgnored
 from vigil.topics.topic import Example, Topic
 
 
@@ -24,12 +25,12 @@ class Review(Struct, frozen=True, kw_only=True):
     at: At
 
 
-_DECODER: Final = msgspec.json.Decoder(Review)
+_DECODER: Final = EventDecoder(Review)
 
 
-def decode_review(key: bytes | None, value: bytes | None) -> Review:
+def decode_review(key: bytes | None, value: bytes | None, on_ignored: OnIgnored = nobody) -> Review:
     """Decode a message of `review`; raise InvalidEvent if it is malformed or its key is not the `host_id`."""
-    review = decode_json(_DECODER, value)
+    review = _DECODER.decode(value, on_ignored)
     check_key(key, "host_id", review.host_id)
     return review
 
@@ -41,7 +42,7 @@ TOPICS: Final = (
         "host_id",
         Review,
         "a moderator upheld or overturned a verdict",
-        decode=lambda key, value, now: decode_review(key, value),
+        decode=lambda key, value, now, on_ignored: decode_review(key, value, on_ignored),
         examples=(
             Example(
                 "merchant-7",

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from vigil.topics.fields import At, Detector, Id, MediaUri, Tier, check_key, decode_json
+from vigil.topics.decoder import EventDecoder, nobody
+from vigil.topics.fields import At, Detector, Id, MediaUri, Tier, check_key
+from vigil.topics.labels import OnIgnored, canonical_labels
 from vigil.topics.topic import Decode, Example, Topic
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -99,23 +101,30 @@ RoomEvent = BuyerEntry | Comment | FrameStatus
 ROOM_TOPICS: Final = ("buyer-entry", "comment", "frame-status")
 """The room topics in the order of their source index: of events with one event time, entries are judged first."""
 
-_TYPES: Final = (BuyerEntry, Comment, FrameStatus)
-_DECODERS: Final[tuple[Any, ...]] = tuple(msgspec.json.Decoder(kind) for kind in _TYPES)
+_TYPES: Final[tuple[Any, ...]] = (BuyerEntry, Comment, FrameStatus)
+_DECODE: Final = tuple(EventDecoder(kind).decode for kind in _TYPES)
 
 
-def decode_room_event(source_index: int, key: bytes | None, value: bytes | None) -> RoomEvent:
-    """Decode a message of ROOM_TOPICS[source_index].
+def decode_room_event(
+    source_index: int, key: bytes | None, value: bytes | None, on_ignored: OnIgnored = nobody
+) -> RoomEvent:
+    """Decode a message of ROOM_TOPICS[source_index]; its labels are in canonical form.
 
-    Raise InvalidEvent if it is malformed or its key is not the `room_id`.
+    Raise InvalidEvent if it is malformed or its key is not the `room_id`. `on_ignored` receives each optional field
+    that cannot be read.
     """
-    event: RoomEvent = decode_json(_DECODERS[source_index], value)
+    event: RoomEvent = _DECODE[source_index](value, on_ignored)
     if key != event.room_id.encode():
         check_key(key, "room_id", event.room_id)
+    if not isinstance(event, BuyerEntry) and event.labels:
+        labels = canonical_labels(event.labels, on_ignored)
+        if labels != event.labels:
+            return msgspec.structs.replace(event, labels=labels)
     return event
 
 
 def _decoder(source_index: int) -> Decode:
-    return lambda key, value, now: decode_room_event(source_index, key, value)
+    return lambda key, value, now, on_ignored: decode_room_event(source_index, key, value, on_ignored)
 
 
 TOPICS: Final = (

@@ -7,11 +7,16 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from vigil.topics.fields import At, Id, InvalidEvent, Tier, check_key, decode_json
+from vigil.topics.decoder import EventDecoder, content_of, nobody
+from vigil.topics.diagnosis import unframed
+from vigil.topics.fields import At, Id, InvalidEvent, Tier, check_key
+from vigil.topics.labels import OnIgnored
 from vigil.topics.topic import Example, Topic
 
 MAX_AMOUNT_CENTS = 10**17
 """A larger amount is rejected as a mistake (decided: a quadrillion dollars)."""
+
+_CENT: Final = Decimal("0.01")
 
 _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
 
@@ -76,42 +81,55 @@ SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted
 SUPPLIER_TOPICS: Final = ("quote", "payment", "supplier-profile")
 """The supplier topics in the order of their source index."""
 
-_QUOTE: Final = msgspec.json.Decoder(Quote)
-_PAYMENT: Final = msgspec.json.Decoder(Payment)
-_PROFILE: Final = msgspec.json.Decoder(SupplierProfile)
+
+class _QuoteDecoder(EventDecoder[Quote]):
+    def needed(self, content: object) -> frozenset[str]:
+        submitted = isinstance(content, dict) and content.get("kind") == "submitted"
+        return frozenset({"rfq_at"}) if submitted else frozenset()
 
 
-def cents_of(amount: str | int | float) -> int:
+_QUOTE: Final = _QuoteDecoder(Quote)
+_PAYMENT: Final = EventDecoder(Payment)
+_PROFILE: Final = EventDecoder(SupplierProfile)
+
+
+def cents_of(amount: str | int | float | Decimal) -> int:
     """US cents of an amount written as a decimal; raise InvalidEvent unless it is above 0 with at most two decimals."""
-    text = amount if isinstance(amount, str) else None
-    if text is not None and not _DECIMAL.fullmatch(text):
-        raise InvalidEvent(f"amount_usd {text[:64]!r} is not a decimal such as '12.50'")
-    cents = Decimal(text if text is not None else repr(amount)) * 100
-    if cents <= 0 or cents > MAX_AMOUNT_CENTS:
+    if isinstance(amount, str) and not _DECIMAL.fullmatch(amount):
+        raise InvalidEvent(f"amount_usd {amount[:64]!r} is not a decimal such as '12.50'")
+    dollars = amount if isinstance(amount, Decimal) else Decimal(amount if isinstance(amount, str) else repr(amount))
+    if dollars <= 0 or dollars > MAX_AMOUNT_CENTS // 100:
         raise InvalidEvent(f"amount_usd {str(amount)[:64]} must be above 0 and at most {MAX_AMOUNT_CENTS // 100}")
-    if cents != int(cents):
+    cents = dollars.quantize(_CENT)  # an amount in range has so few digits that this is exact but for further decimals
+    if cents != dollars:
         raise InvalidEvent(f"amount_usd {str(amount)[:64]} has more than two decimals")
-    return int(cents)
+    return int(cents * 100)
 
 
-def decode_quote(key: bytes | None, value: bytes | None) -> Quote:
+def decode_quote(key: bytes | None, value: bytes | None, on_ignored: OnIgnored = nobody) -> Quote:
     """Decode a message of `quote`; raise InvalidEvent if it is malformed or its key is not the `supplier_id`."""
-    quote = decode_json(_QUOTE, value)
+    quote = _QUOTE.decode(value, on_ignored)
     check_key(key, "supplier_id", quote.supplier_id)
     if quote.kind == "submitted" and quote.rfq_at is UNSET:
         raise InvalidEvent("Object missing required field `rfq_at`, required when `kind` is `submitted`")
     return quote
 
 
-def decode_payment(key: bytes | None, value: bytes | None) -> Payment:
+def decode_payment(key: bytes | None, value: bytes | None, on_ignored: OnIgnored = nobody) -> Payment:
     """Decode a message of `payment`; raise InvalidEvent if it is malformed or its key is not the `supplier_id`."""
-    payment = decode_json(_PAYMENT, value)
+    payment = _PAYMENT.decode(value, on_ignored)
     check_key(key, "supplier_id", payment.supplier_id)
+    if isinstance(payment.amount_usd, float) and value is not None:
+        # A float has lost what was written beyond its precision.
+        cents = cents_of(content_of(unframed(value))["amount_usd"])
+        return msgspec.structs.replace(payment, amount_usd=f"{cents // 100}.{cents % 100:02}")
     cents_of(payment.amount_usd)
     return payment
 
 
-def decode_profile(key: bytes | None, value: bytes | None, watermark: int) -> SupplierProfile | ProfileDeleted:
+def decode_profile(
+    key: bytes | None, value: bytes | None, watermark: int, on_ignored: OnIgnored = nobody
+) -> SupplierProfile | ProfileDeleted:
     """Decode a message of `supplier-profile`; a tombstone deletes the profile at the `watermark` of its arrival."""
     if value is None:
         try:
@@ -121,7 +139,7 @@ def decode_profile(key: bytes | None, value: bytes | None, watermark: int) -> Su
         if not 1 <= len(supplier_id) <= 128:
             raise InvalidEvent("the key of a tombstone must be a supplier_id of 1 to 128 characters")
         return ProfileDeleted(supplier_id=supplier_id, at=watermark)
-    profile = decode_json(_PROFILE, value)
+    profile = _PROFILE.decode(value, on_ignored)
     check_key(key, "supplier_id", profile.supplier_id)
     return profile
 
@@ -133,7 +151,7 @@ TOPICS: Final = (
         "supplier_id",
         Quote,
         "a step of a quote",
-        decode=lambda key, value, now: decode_quote(key, value),
+        decode=lambda key, value, now, on_ignored: decode_quote(key, value, on_ignored),
         examples=(
             Example(
                 "merchant-7",
@@ -167,7 +185,7 @@ TOPICS: Final = (
         "supplier_id",
         Payment,
         "a step of a payment",
-        decode=lambda key, value, now: decode_payment(key, value),
+        decode=lambda key, value, now, on_ignored: decode_payment(key, value, on_ignored),
         examples=(
             Example(
                 "merchant-7",

@@ -6,12 +6,15 @@ from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
+from vigil.topics.labels import OnIgnored
+
 DAY_MS: Final = 24 * 60 * 60 * 1000
 
 Direction = Literal["in", "out", "internal"]
 
-Decode = Callable[[bytes | None, bytes | None, int], Any]
-"""Decodes key and value of a message that arrives at a time (ms); raises InvalidEvent."""
+Decode = Callable[[bytes | None, bytes | None, int, OnIgnored], Any]
+"""Decodes key and value of a message that arrives at a time (ms); raises InvalidEvent. The last argument receives the
+optional fields that cannot be read."""
 
 
 class Example(NamedTuple):

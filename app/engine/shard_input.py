@@ -20,6 +20,7 @@ from vigil.app.engine.source_reader import SourceReader
 from vigil.app.engine.subject import Event, Origin, OriginOf, SourceRecord, StateMachine
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
+from vigil.topics.labels import OnIgnored
 
 E = TypeVar("E", bound=Event)
 
@@ -81,6 +82,7 @@ class ShardInput(ABC, Generic[E]):
         self._events_counter = [f"events:{topic}" for topic in machine.topics]
         self._duplicates_counter = [f"duplicates:{topic}" for topic in machine.topics]
         self.topics = options.get("topics") or machine.topics
+        self._on_ignored = [self._ignored_counter(topic) for topic in machine.topics]
         self.watermark = MIN_TIME
         """Everything below it was judged."""
         if self.store.marker is not None:
@@ -102,11 +104,12 @@ class ShardInput(ABC, Generic[E]):
         own_keys = rule.placement.own_keys
         buffered_from = watermark if self.event_time_order else MAX_TIME
         now = max(watermark, 0)
+        on_ignored = self._on_ignored[source_index]
         latest = MAX_TIME if wall is None else wall + rule.max_ahead
         newest = max(source.max_event_time, watermark + rule.lateness)
         for record in records:
             try:
-                event = decode(source_index, record, now, origin_of)
+                event = decode(source_index, record, now, origin_of, on_ignored)
                 at = event.at
                 if at > latest or (own_keys is not None and record.key not in own_keys):
                     rule.check(record.key, at, wall)
@@ -157,6 +160,9 @@ class ShardInput(ABC, Generic[E]):
         states.apply(key, event, self.watermark)
         if states.timers.earliest < self.watermark:
             states.fire(self.watermark)  # its timer had passed when it came
+
+    def _ignored_counter(self, topic: str) -> OnIgnored:
+        return lambda field, number: self.collector.count(f"fields_ignored:{topic}:{field}", number)
 
     def _own_origin_of(self, record: SourceRecord) -> Origin:
         return self.partition, record.offset

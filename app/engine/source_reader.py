@@ -18,6 +18,7 @@ from vigil.app.engine.reorder_buffer import ReorderBuffer
 from vigil.app.engine.snapshot import Position
 from vigil.app.engine.subject import Event, EventTime, OriginOf, SourceRecord, StateMachine
 from vigil.app.engine.watermark import MIN_TIME, SourcePosition
+from vigil.topics.decoder import nobody
 from vigil.topics.fields import InvalidEvent
 
 E = TypeVar("E", bound=Event)
@@ -124,7 +125,7 @@ class SourceReader(Generic[E]):
                 continue
             source.read_offset = record.offset + 1
             try:
-                event = self._machine.decode(source_index, record, max(watermark, 0), self._origin_of)
+                event = self._machine.decode(source_index, record, max(watermark, 0), self._origin_of, nobody)
             except InvalidEvent:
                 continue
             at = event.at

@@ -18,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
+from vigil.topics.labels import OnIgnored
 
 StateChunks = Mapping[bytes, bytes]
 """The stored records of one key by chunk name. The main chunk has the empty name."""
@@ -178,13 +179,16 @@ class StateMachine(Protocol[E]):
     def order(self) -> Order:
         """In which order events are applied, and what happens to late ones."""
 
-    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> E:
+    def decode(
+        self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+    ) -> E:
         """Return the event of a record.
 
         Called once for each record, and again after a restart for those that were not in the stored state. `watermark`
         (0 before there is one) is for records without an event time of their own: their event takes effect now.
-        `origin_of` is for machines that keep a record to reject it later. Raises InvalidEvent, whose text is the detail
-        of the dead letter.
+        `origin_of` is for machines that keep a record to reject it later. `on_ignored` receives the name of each
+        optional field that cannot be read and is left out, and the number of such values; it only counts. Raises
+        InvalidEvent, whose text is the detail of the dead letter.
         """
 
     def key_of(self, event: E) -> str:

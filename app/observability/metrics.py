@@ -63,6 +63,12 @@ class WorkerMetrics:
         self.refused = Counter(
             "vigil_refused", "Messages rejected and sent to dead-letter.", ["topic", "reason"], registry=registry
         )
+        self.fields_ignored = Counter(
+            "vigil_fields_ignored",
+            "Optional fields, and labels, that could not be read: the event was judged without them.",
+            ["topic", "field"],
+            registry=registry,
+        )
         self.duplicates = Counter(
             "vigil_duplicates", "Messages that came before and had no effect.", ["topic"], registry=registry
         )

@@ -150,6 +150,9 @@ class MetricsReporter:
                 topic, _, reason = rest.partition(":")
                 metrics.refused.labels(topic, reason).inc(number)
                 self._refused[topic, reason] += number
+            elif kind == "fields_ignored":
+                topic, _, field = rest.partition(":")
+                metrics.fields_ignored.labels(topic, field).inc(number)
             elif kind == "too_old":
                 metrics.too_old.labels(runner.subject).inc(number)
             elif kind in self._of_counts:

@@ -26,6 +26,8 @@ from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import MAX_EMPTY_POLLS, records
 from vigil.topics.catalog import BY_NAME, inputs
+from vigil.topics.decoder import nobody
+from vigil.topics.diagnosis import unframed
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.read_back import ForeignMessageError
 from vigil.topics.rooms import ROOM_TOPICS
@@ -35,8 +37,6 @@ FETCH_BYTES: Final = 256 * 1024
 
 LEFT_OUT_REASONS: Final = ("misrouted", "future")
 """A replay checks neither: messages that workers rejected for these reasons would be judged after all."""
-
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 Place = tuple[str, int, int]
 
@@ -77,7 +77,7 @@ def event_time(topic: str, key: bytes | None, value: bytes | None, written_at: i
     if decode is None or value is None:
         return None
     try:
-        return int(decode(key, value, written_at).at)
+        return int(decode(key, value, written_at, nobody).at)
     except InvalidEvent:
         return None
 
@@ -100,7 +100,7 @@ def line_of(message: Recorded) -> bytes:
 def _on_one_line(value: bytes | None) -> bytes:
     if value is None:
         return b"null"
-    value = value.removeprefix(BYTE_ORDER_MARK)
+    value = unframed(value)
     if b"\n" not in value and b"\r" not in value:
         return value or b'""'
     try:

@@ -9,7 +9,10 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from vigil.topics.fields import MAX_MESSAGE_BYTES, UNKEYED, why_not_json
+from vigil.topics.decoder import why_no_json
+from vigil.topics.diagnosis import envelope
+from vigil.topics.fields import MAX_MESSAGE_BYTES, UNKEYED
+from vigil.topics.repair import NoJsonError, parsed
 
 Offset = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """As Kafka counts."""
@@ -82,13 +85,7 @@ def unknown_topic(line: RecordedLine, number: int, inputs: Collection[str]) -> R
 
 def unreadable(raw: bytes, number: int, error: Exception, inputs: Collection[str]) -> RejectedLine:
     """A line that cannot be decoded; where it names an input, as much of the message as can be read."""
-    if isinstance(error, RecursionError):
-        why = "it is nested too deeply"
-    elif type(error) is msgspec.DecodeError:
-        why = why_not_json(error, raw)
-    else:
-        why = str(error)
-    detail = f"not a line of a recording: {why}"
+    detail = f"not a line of a recording: {_why(raw, error)}"
     partial = _partial(raw)
     topic: str | None = _as(str, partial.topic)
     if topic not in inputs:
@@ -103,6 +100,16 @@ def unreadable(raw: bytes, number: int, error: Exception, inputs: Collection[str
         key_bytes(_as(str, partial.key)),
         value,
     )
+
+
+def _why(raw: bytes, error: Exception) -> str:
+    """What is wrong with a line, and what it seems to be."""
+    try:
+        content = parsed(raw.decode())
+    except (UnicodeDecodeError, NoJsonError) as fault:
+        return why_no_json(raw, fault)
+    wrapped = envelope(content) if isinstance(content, dict) else None
+    return str(error) if wrapped is None else f"{error}: it is {wrapped}"
 
 
 def _partial(raw: bytes) -> PartialLine:

@@ -16,7 +16,7 @@ from vigil.app.console.ingest.model import OUTPUTS
 from vigil.app.kafka.dead_letters import DeadLetterFilter, find
 from vigil.app.kafka.settings import Settings
 from vigil.topics.contracts.examples import EXAMPLES
-from vigil.topics.read_back import MAX_OUTPUT_BYTES
+from vigil.topics.fields import MAX_OUTPUT_BYTES
 
 FAR = 253_402_300_800_000
 """The first millisecond of the year 10000."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import orjson
 from hypothesis import strategies as st
 
@@ -9,10 +10,11 @@ from tests.support.messages import INPUTS, KEYS, good
 
 texts = st.text(st.characters(codec="utf-8"))
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=128)
-times = st.integers(0, 253_402_300_799_999)
+times = st.integers(10**12, 253_402_300_799_999)
 tiers = st.sampled_from(["L0", "L1", "L2", "L3", "L4", None])
 shares = st.floats(0, 1) | st.sampled_from([0, 1])
-labels = st.lists(texts, max_size=4)
+labels = st.lists(st.from_regex(r"[a-z]{1,9}(:[a-z]{1,9}(-[a-z]{1,9})?)?", fullmatch=True), max_size=4, unique=True)
+"""In canonical form."""
 counts = st.integers(0, 10**6)
 amounts = st.decimals("0.01", "999999999999", places=2, allow_nan=False, allow_infinity=False).map(str) | (
     st.integers(1, 10**12)
@@ -22,6 +24,25 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=8,
 )
+
+
+class RawNumber(str):
+    """A number as it is written."""
+
+
+raw_numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,25})?", fullmatch=True).map(
+    RawNumber
+)
+
+
+def dumps(content: Any) -> bytes:
+    """JSON of what orjson cannot write, too."""
+    if isinstance(content, RawNumber):
+        return content.encode()
+    try:
+        return orjson.dumps(content)
+    except orjson.JSONEncodeError:
+        return msgspec.json.encode(content)  # beyond 64 bits
 
 
 def _event(required: dict[str, Any], optional: dict[str, Any] | None = None) -> st.SearchStrategy[dict[str, Any]]:
@@ -46,9 +67,11 @@ events: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "text": st.text(st.characters(codec="utf-8"), max_size=300),
         },
         {
-            "via": st.sampled_from(["text", "speech"]),
-            "intent": st.sampled_from(["greet", "ask", "introduce", "answer", "chat", None]),
+            "via": st.sampled_from(["text", "speech", "auto"]),
+            "intent": st.sampled_from(["greet", "ask", "greet-ask", "introduce", "answer", "chat", None]),
             "labels": labels,
+            "media_uri": st.none() | st.text(st.characters(codec="utf-8"), max_size=2048),
+            "detector": st.none() | st.text(st.characters(codec="utf-8"), max_size=128),
         },
     ),
     "frame-status": _event(
@@ -63,6 +86,8 @@ events: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "activity": st.sampled_from(["hosting", "signed-off", "sleeping", "none", None]),
             "layout": st.none() | layouts,
             "labels": labels,
+            "media_uri": st.none() | st.text(st.characters(codec="utf-8"), max_size=2048),
+            "detector": st.none() | st.text(st.characters(codec="utf-8"), max_size=128),
         },
     ),
     "quote": _event(_quote | {"kind": st.just("submitted"), "rfq_at": times}, {"buyer_tier": tiers})

@@ -23,8 +23,10 @@ from vigil.app.engine.subject import (
     StateMachineDefaults,
 )
 from vigil.topics.catalog import TOPICS
+from vigil.topics.decoder import EventDecoder
 from vigil.topics.envelope import Output
-from vigil.topics.fields import At, Id, check_key, decode_json
+from vigil.topics.fields import At, Id, check_key
+from vigil.topics.labels import OnIgnored
 from vigil.topics.topic import Example, Topic
 
 
@@ -62,11 +64,11 @@ class ShelfStatus(Struct, frozen=True, kw_only=True):
     """What is on the shelf."""
 
 
-_CHANGE: Final = msgspec.json.Decoder(StockChange)
+_CHANGE: Final = EventDecoder(StockChange)
 
 
 def decode_change(key: bytes | None, value: bytes | None) -> StockChange:
-    change = decode_json(_CHANGE, value)
+    change = _CHANGE.decode(value)
     check_key(key, "shelf_id", change.shelf_id)
     return change
 
@@ -174,7 +176,9 @@ class ShelfMachine(StateMachineDefaults[StockChange]):
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
 
-    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> StockChange:
+    def decode(
+        self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+    ) -> StockChange:
         return decode_change(record.key, record.value)
 
     def key_of(self, event: StockChange) -> str:

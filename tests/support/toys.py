@@ -26,8 +26,10 @@ from vigil.app.engine.subject import (
     StateMachineDefaults,
 )
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
+from vigil.topics.decoder import decode_own, nobody
 from vigil.topics.envelope import Output, encode_body
-from vigil.topics.fields import InvalidEvent, decode_json
+from vigil.topics.fields import InvalidEvent
+from vigil.topics.labels import OnIgnored
 
 ALARM = 700
 """Time from an event that arms a key to its alarm, ms."""
@@ -75,7 +77,7 @@ def message(offset: int, event: Event | None) -> SourceRecord:
 def event_of(message: SourceRecord) -> Event | None:
     """The event of a record; None if it will be rejected."""
     try:
-        return decode_json(decode_event, message.value)
+        return decode_own(decode_event, message.value)
     except InvalidEvent:
         return None
 
@@ -262,8 +264,10 @@ class Toy(StateMachineDefaults[Event]):
     topics: tuple[str, ...] = ("entry", "remark", "look")
     order: Order = EventTime(drop_late=True)
 
-    def decode(self, source_index: int, record: Any, watermark: int, origin_of: OriginOf) -> Event:
-        return decode_json(decode_event, record.value)
+    def decode(
+        self, source_index: int, record: Any, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+    ) -> Event:
+        return decode_own(decode_event, record.value)
 
     def key_of(self, event: Event) -> str:
         return event.key
@@ -308,7 +312,7 @@ def expected(toy: Toy, sources: list[list[SourceRecord]], lateness: int, until: 
             offset, key, value = record
             watermark = max(largest - lateness, 0)
             try:
-                event = toy.decode(source_index, record, 0, lambda record: (0, record.offset))
+                event = toy.decode(source_index, record, 0, lambda record: (0, record.offset), nobody)
             except InvalidEvent as refused:
                 rejected = RejectedRecord(toy.topics[source_index], 0, offset, key, value)
                 collector.emit_dead_letter(rejected, "malformed", refused.detail, watermark)

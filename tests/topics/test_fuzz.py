@@ -14,19 +14,22 @@ from hypothesis import strategies as st
 
 from tests.support import strategies
 from tests.support.messages import INPUTS
+from vigil.topics.catalog import BY_NAME
 from vigil.topics.contracts import PUBLIC, schema_of
 from vigil.topics.contracts.decoding import decode
+from vigil.topics.decoder import nobody
 from vigil.topics.fields import MAX_MESSAGE_BYTES, InvalidEvent
+from vigil.topics.labels import OnIgnored
 from vigil.topics.suppliers import cents_of
 
 every_topic = pytest.mark.parametrize("topic", INPUTS)
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema_of(PUBLIC[name])) for name in INPUTS}
 
 
-def outcome(topic: str, key: bytes | None, value: bytes | None) -> Any:
+def outcome(topic: str, key: bytes | None, value: bytes | None, on_ignored: OnIgnored = nobody) -> Any:
     """The event, or None if the message is rejected. Any other exception is a failure."""
     try:
-        return decode(topic, key, value)
+        return decode(topic, key, value, on_ignored=on_ignored)
     except InvalidEvent as error:
         assert error.reason == "malformed"
         assert error.detail
@@ -67,28 +70,58 @@ def test_valid_events_are_accepted_as_they_were_sent(topic: str, data: st.DataOb
 @every_topic
 @settings(max_examples=200)
 @given(data=st.data())
-def test_decoder_and_json_schema_agree(topic: str, data: st.DataObject):
+def test_what_the_json_schema_allows_is_read_whole_and_the_rest_in_part_or_not_at_all(topic: str, data: st.DataObject):
     fields = data.draw(strategies.spoilt(topic))
     try:
         value = orjson.dumps(fields)
     except orjson.JSONEncodeError:
         value = msgspec.json.encode(fields)  # beyond 64 bits
     assume(not _beyond_schemas(fields))
-    taken = outcome(topic, strategies.key(topic, fields), value) is not None
-    assert taken == VALIDATORS[topic].is_valid(fields)
+    ignored: list[str] = []
+    event = outcome(topic, strategies.key(topic, fields), value, lambda field, number: ignored.append(field))
+    assert (event is not None and not ignored) == VALIDATORS[topic].is_valid(fields)
+
+
+OPTIONAL = [
+    (topic, field.encode_name)
+    for topic in INPUTS
+    for field in msgspec.structs.fields(BY_NAME[topic].carries)
+    if not field.required
+]
+
+
+@pytest.mark.parametrize("topic, field", OPTIONAL)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_junk_in_one_optional_field_changes_no_other(topic: str, field: str, data: st.DataObject):
+    fields = {name: value for name, value in data.draw(strategies.events[topic]).items() if name != field}
+    assume(fields.get("kind") != "submitted")
+    junk = data.draw(strategies.json_values | strategies.raw_numbers)
+    key = strategies.key(topic, fields)
+    value = strategies.dumps({**fields, field: "@junk@"}).replace(b'"@junk@"', strategies.dumps(junk))
+    assume(len(value) <= MAX_MESSAGE_BYTES)
+    ignored: list[str] = []
+    got = decode(topic, key, value, on_ignored=lambda name, number: ignored.append(name))
+    without = decode(topic, key, strategies.dumps(fields))
+    assert msgspec.structs.replace(got, **{field: getattr(without, field)}) == without
+    assert {name.partition(".")[0] for name in ignored} <= {field}
+    if getattr(got, field) == getattr(without, field):
+        return
+    assert msgspec.convert(msgspec.to_builtins(got), type(got)) == got, "what was read keeps the contract"
 
 
 def _beyond_schemas(fields: dict[str, Any]) -> bool:
-    """What JSON Schema cannot distinguish: 4.0 and 4, and how many decimals a number has."""
+    """What JSON Schema cannot say: how many decimals a number has, and how many labels are read."""
 
-    def whole(value: Any) -> bool:
-        if isinstance(value, float):
-            return value.is_integer()
-        if isinstance(value, dict):
-            return any(whole(inner) for inner in value.values())
-        return isinstance(value, list) and any(whole(inner) for inner in value)
+    labels = fields.get("labels")
+    beyond = isinstance(labels, list) and any(isinstance(label, str) and len(label) > 128 for label in labels)
+    return isinstance(fields.get("amount_usd"), float) or beyond or _nearly(fields.get("layout"))
 
-    return isinstance(fields.get("amount_usd"), float) or whole(fields)
+
+def _nearly(layout: Any) -> bool:
+    """A share a rounding error out of range is read."""
+    shares = [layout.get(name) for name in ("camera_share", "uncovered_share")] if isinstance(layout, dict) else []
+    return any(isinstance(share, float) and not 0 <= share <= 1 and -1e-6 <= share <= 1 + 1e-6 for share in shares)
 
 
 amount_texts = st.from_regex(r"[0-9]{0,45}(\.[0-9]{0,45})?", fullmatch=True) | st.text("0123456789.-+e ", max_size=50)

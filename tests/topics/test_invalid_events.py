@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from msgspec import UNSET
 
 from tests.support.messages import INPUTS, KEYS, accepted, good, key_of, put, rejection, written
+from vigil.topics.catalog import BY_NAME
 from vigil.topics.contracts.decoding import decode
 from vigil.topics.fields import MAX_AHEAD_MS, MAX_MESSAGE_BYTES, UNKEYED, InvalidEvent
 from vigil.topics.suppliers import ProfileDeleted
@@ -17,7 +19,7 @@ IDS = [
     (topic, field)
     for topic in INPUTS
     for field in good(topic)
-    if field.endswith("_id") and field != KEYS[topic] and field != "room_id"
+    if field.endswith("_id") and field != KEYS[topic] and (topic, field) != ("payment", "rfq_id")
 ]
 REQUIRED = {
     "buyer-entry": ["room_id", "host_id", "at", "buyer_id"],
@@ -28,29 +30,6 @@ REQUIRED = {
     "supplier-profile": ["supplier_id", "industry", "membership", "stars", "at"],
     "review": ["verdict_id", "host_id", "decision", "by", "reason", "at"],
 }
-OPTIONAL = [
-    ("buyer-entry", "buyer_tier"),
-    ("comment", "via"),
-    ("comment", "intent"),
-    ("comment", "labels"),
-    ("frame-status", "av_offset_ms"),
-    ("frame-status", "activity"),
-    ("frame-status", "layout"),
-    ("frame-status", "labels"),
-    ("quote", "buyer_tier"),
-    ("payment", "rfq_id"),
-]
-NULL_WHERE_SAID = {
-    ("buyer-entry", "buyer_tier"),
-    ("comment", "intent"),
-    ("frame-status", "av_offset_ms"),
-    ("frame-status", "activity"),
-    ("frame-status", "layout"),
-    ("quote", "buyer_tier"),
-    ("payment", "rfq_id"),
-}
-
-
 # ---- whole messages
 
 
@@ -100,22 +79,12 @@ def test_json_other_than_an_object_is_rejected(topic: str, value: bytes, kind: s
 
 
 @every_topic
-def test_a_byte_order_mark_is_not_json(topic: str):
-    assert rejection(topic, b"\xef\xbb\xbf" + put(topic)).startswith("not valid JSON: ")
-
-
-@every_topic
-def test_other_encodings_are_rejected(topic: str):
-    assert rejection(topic, put(topic).decode().encode("utf-16"))
-
-
-@every_topic
 @pytest.mark.parametrize(
     "bad", [b"\xff", b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"], ids=lambda bad: bad.hex()
 )
 def test_bad_utf_8_is_rejected_also_in_unknown_fields(topic: str, bad: bytes):
-    assert rejection(topic, put(topic)[:-1] + b',"extra":"' + bad + b'"}').startswith("not UTF-8: ")
-    assert rejection(topic, put(topic)[:-1] + b',"' + bad + b'":1}').startswith("not UTF-8: ")
+    assert "not UTF-8: " in rejection(topic, put(topic)[:-1] + b',"extra":"' + bad + b'"}')
+    assert "not UTF-8: " in rejection(topic, put(topic)[:-1] + b',"' + bad + b'":1}')
 
 
 @every_topic
@@ -150,7 +119,7 @@ def test_64_kib_are_accepted_and_a_byte_more_is_rejected(topic: str):
 def test_the_last_of_duplicate_fields_counts(topic: str):
     """As most JSON libraries have it; the key is checked against what counts."""
     raw = put(topic)
-    assert accepted(topic, raw[:-1] + b',"at":7}').at == 7
+    assert accepted(topic, raw[:-1] + b',"at":1000000000007}').at == 1_000_000_000_007
     assert "is not the" in rejection(topic, raw[:-1] + b',"%b":"another"}' % KEYS[topic].encode())
 
 
@@ -192,26 +161,16 @@ def test_a_missing_field_is_named(topic: str, field: str):
 
 def test_the_lists_of_fields_in_this_module_are_complete():
     for topic, fields in REQUIRED.items():
-        optional = {field for name, field in OPTIONAL if name == topic}
-        assert {*fields} | optional >= set(good(topic))
+        assert {field.encode_name for field in msgspec.structs.fields(BY_NAME[topic].carries) if field.required} <= {
+            *fields
+        }
 
 
-@pytest.mark.parametrize(
-    "topic, field", [*[(topic, field) for topic, fields in REQUIRED.items() for field in fields], *OPTIONAL]
-)
-def test_null_is_accepted_only_where_the_contract_allows_it(topic: str, field: str):
-    value = put(topic, **{field: None})
-    if (topic, field) in NULL_WHERE_SAID:
-        assert accepted(topic, value)
-    else:
-        words = rejection(topic, value)
-        assert "got `null`" in words
-        assert f"`$.{field}`" in words
-
-
-@pytest.mark.parametrize("topic, field", [*OPTIONAL])
-def test_optional_fields_are_checked_too(topic: str, field: str):
-    assert f"`$.{field}" in rejection(topic, put(topic, **{field: 3.5}))
+@pytest.mark.parametrize("topic, field", [(topic, field) for topic, fields in REQUIRED.items() for field in fields])
+def test_a_required_field_is_never_null(topic: str, field: str):
+    words = rejection(topic, put(topic, **{field: None}))
+    assert "got `null`" in words
+    assert f"`$.{field}`" in words
 
 
 @pytest.mark.parametrize("topic, field", IDS)
@@ -231,11 +190,7 @@ def test_the_key_is_an_identifier_too(topic: str):
     assert f"`$.{field}`" in rejection(topic, put(topic, **{field: "x" * 129}), b"x" * 129)
 
 
-INTS = [(topic, "at") for topic in INPUTS] + [
-    ("quote", "rfq_at"),
-    ("supplier-profile", "stars"),
-    ("frame-status", "av_offset_ms"),
-]
+INTS = [(topic, "at") for topic in INPUTS] + [("quote", "rfq_at"), ("supplier-profile", "stars")]
 
 
 @pytest.mark.parametrize("topic, field", INTS)
@@ -244,29 +199,69 @@ INTS = [(topic, "at") for topic in INPUTS] + [
     [
         (b"true", "`bool`"),
         (b"false", "`bool`"),
-        (b"4.0", "`float`"),
         (b"4.5", "`float`"),
-        (b"4e0", "`float`"),
-        (b"4E0", "`float`"),
-        (b"-0.0", "`float`"),
+        (b"4e-1", "`float`"),
         (b'"4"', "`str`"),
         (b"[4]", "`array`"),
-        (b"1e999", "out of range"),
+        (b"1e999", "`float`"),
+        (b"1e99999999999999999999999", "`float`"),
+        (b"1e-99999999999999999999999", "int"),
     ],
     ids=lambda raw: raw.decode() if isinstance(raw, bytes) else "",
 )
-def test_an_int_is_a_number_without_fraction_or_exponent_and_no_bool(topic: str, field: str, raw: bytes, got: str):
+def test_a_required_int_is_a_whole_number_and_no_bool(topic: str, field: str, raw: bytes, got: str):
     words = rejection(topic, written(topic, field, raw))
     assert got in words
-    assert field in words or got == "out of range"
+    assert f"`$.{field}`" in words
 
 
-@pytest.mark.parametrize("topic, field", [case for case in INTS if case[1] in ("at", "rfq_at")])
-def test_a_time_is_from_1970_to_the_end_of_the_year_9999(topic: str, field: str):
-    assert accepted(topic, put(topic, **{field: 0}))
+@pytest.mark.parametrize("raw", [b"4.0", b"4e0", b"0.4E1", b"40e-1", b"4." + b"0" * 50])
+def test_an_int_may_be_written_with_a_fraction_or_an_exponent(raw: bytes):
+    assert accepted("supplier-profile", written("supplier-profile", "stars", raw)).stars == 4
+    assert accepted("frame-status", written("frame-status", "av_offset_ms", b"-" + raw)).av_offset_ms == -4
+
+
+@every_topic
+def test_a_time_may_be_written_with_a_fraction_or_an_exponent(topic: str):
+    for raw in (b"1662048000000.0", b"1.662048e12", b"1662048E6"):
+        at = accepted(topic, written(topic, "at", raw)).at
+        assert (type(at), at) == (int, 1_662_048_000_000)
+    assert "`float`" in rejection(topic, written(topic, "at", b"1662048000000.0000000000000000000000000001"))
+
+
+TIMES = [case for case in INTS if case[1] in ("at", "rfq_at")]
+
+
+@pytest.mark.parametrize("topic, field", TIMES)
+def test_a_time_is_from_september_2001_to_the_end_of_the_year_9999(topic: str, field: str):
+    assert accepted(topic, put(topic, **{field: 10**12}))
     assert accepted(topic, put(topic, **{field: 253_402_300_799_999}))
-    for raw in (b"-1", b"253402300800000", b"9223372036854775808", b"1" + b"0" * 300):
-        assert "`int`" in rejection(topic, written(topic, field, raw)) or b"0" * 300 in raw
+    for raw in (b"-1", b"0", b"999999999999", b"253402300800000", b"9223372036854775808", b"1" + b"0" * 300):
+        assert f"`$.{field}`" in rejection(topic, written(topic, field, raw))
+
+
+@pytest.mark.parametrize("topic, field", TIMES)
+@pytest.mark.parametrize(
+    "raw, words",
+    [
+        (b"1662048000", "1662048000 seems to be seconds, not milliseconds"),
+        (b"1662048000.25", "1662048000.25 seems to be seconds, not milliseconds"),
+        (b"0", "0 seems to be seconds"),
+        (b"999999999999", "999999999999 seems to be seconds"),
+        (b"1662048000000000", "1662048000000000 seems to be microseconds"),
+        (b"1662048000000000000", "1662048000000000000 seems to be nanoseconds"),
+        (b'"1662048000000"', "'1662048000000' is a number in quotes"),
+        (b'"2022-09-01T16:00:00.000Z"', "'2022-09-01T16:00:00.000Z' is ISO text"),
+        (b'"2022-09-01 16:00:00"', "'2022-09-01 16:00:00' is ISO text"),
+    ],
+    ids=lambda raw: raw.decode() if isinstance(raw, bytes) else "",
+)
+def test_a_time_in_another_unit_is_named(topic: str, field: str, raw: bytes, words: str):
+    assert words in rejection(topic, written(topic, field, raw))
+
+
+def test_other_numbers_are_not_taken_for_times():
+    assert rejection("supplier-profile", put("supplier-profile", stars=6)) == "Expected `int` <= 5 - at `$.stars`"
 
 
 @every_topic
@@ -280,18 +275,9 @@ def test_a_live_worker_rejects_events_more_than_a_minute_ahead(topic: str):
 # ---- closed values, ranges, parts
 
 CLOSED: list[tuple[str, str, list[Any]]] = [
-    ("buyer-entry", "buyer_tier", ["L0", "L1", "L2", "L3", "L4"]),
     ("comment", "author_role", ["host", "buyer"]),
-    ("comment", "via", ["text", "speech"]),
-    ("comment", "intent", ["greet", "ask", "introduce", "answer", "chat"]),
     ("frame-status", "stream", ["live", "disconnected", "ended"]),
-    (
-        "frame-status",
-        "activity",
-        ["hosting", "signed-off", "sleeping", "equipment", "eating", "chatting", "driving", "none"],
-    ),
     ("quote", "kind", ["submitted", "replied", "rejected", "pinned"]),
-    ("quote", "buyer_tier", ["L0", "L4"]),
     ("payment", "kind", ["paid", "settled", "refunded"]),
     ("supplier-profile", "membership", ["verified", "standard"]),
     ("review", "decision", ["upheld", "overturned"]),
@@ -299,7 +285,7 @@ CLOSED: list[tuple[str, str, list[Any]]] = [
 
 
 @pytest.mark.parametrize("topic, field, values", CLOSED)
-def test_enumerations_accept_only_their_values(topic: str, field: str, values: list[str]):
+def test_required_enumerations_accept_only_their_values(topic: str, field: str, values: list[str]):
     for value in values:
         assert getattr(accepted(topic, put(topic, **{field: value})), field) == value
     for value in (values[0].upper() + "x", values[0] + " ", ""):
@@ -320,65 +306,6 @@ def test_text_has_at_most_4096_code_points():
     assert "`$.text`" in rejection("comment", put("comment", text="长" * 4097))
 
 
-@pytest.mark.parametrize("topic", ["comment", "frame-status"])
-@pytest.mark.parametrize("labels", [None, "abuse", {"abuse": 1}, [1], [None], [["abuse"]]])
-def test_labels_are_a_list_of_texts(topic: str, labels: Any):
-    assert "`$.labels" in rejection(topic, put(topic, labels=labels))
-
-
-LAYOUT: dict[str, Any] = {"camera_share": 0.5, "uncovered_share": 0, "materials": 2}
-
-
-@pytest.mark.parametrize("part", LAYOUT)
-def test_the_first_three_parts_of_a_layout_are_required(part: str):
-    rest = {name: value for name, value in LAYOUT.items() if name != part}
-    assert f"missing required field `{part}` - at `$.layout`" in rejection(
-        "frame-status", put("frame-status", layout=rest)
-    )
-
-
-def test_the_other_parts_of_a_layout_have_defaults():
-    layout = accepted("frame-status", put("frame-status", layout=LAYOUT)).layout
-    assert (layout.camera_in_safe_area, layout.videos) == (None, 0)
-
-
-@pytest.mark.parametrize(
-    "part, value",
-    [
-        ("camera_share", 1.0000001),
-        ("camera_share", -0.1),
-        ("camera_share", True),
-        ("camera_share", "0.5"),
-        ("camera_share", None),
-        ("uncovered_share", 2),
-        ("uncovered_share", -1),
-        ("materials", -1),
-        ("materials", 1.0),
-        ("materials", True),
-        ("videos", -1),
-        ("videos", None),
-        ("videos", 0.5),
-        ("camera_in_safe_area", 1),
-        ("camera_in_safe_area", "no"),
-    ],
-)
-def test_parts_of_a_layout_out_of_range(part: str, value: Any):
-    assert f"`$.layout.{part}`" in rejection("frame-status", put("frame-status", layout={**LAYOUT, part: value}))
-
-
-@pytest.mark.parametrize("share", [0, 1, 0.5, 1e-3])
-def test_shares_from_0_to_1(share: float):
-    assert accepted("frame-status", put("frame-status", layout={**LAYOUT, "camera_share": share}))
-
-
-@pytest.mark.parametrize("value", [LAYOUT, [LAYOUT], "x", 1, True])
-def test_a_layout_is_an_object(value: Any):
-    if value is LAYOUT:
-        assert accepted("frame-status", put("frame-status", layout=value))
-    else:
-        assert "`$.layout`" in rejection("frame-status", put("frame-status", layout=value))
-
-
 @pytest.mark.parametrize("stars", [0, 5])
 def test_stars_from_0_to_5(stars: int):
     assert accepted("supplier-profile", put("supplier-profile", stars=stars)).stars == stars
@@ -394,7 +321,6 @@ def test_rfq_at_is_required_of_submissions_alone(kind: str):
     fields = good("quote") | {"kind": kind}
     del fields["rfq_at"]
     assert accepted("quote", orjson.dumps(fields)).rfq_at is UNSET
-    assert rejection("quote", orjson.dumps(fields | {"rfq_at": None})) == "Expected `int`, got `null` - at `$.rfq_at`"
 
 
 # ---- amounts
@@ -416,6 +342,9 @@ def test_rfq_at_is_required_of_submissions_alone(kind: str):
         (b"123456789012345.67", 12_345_678_901_234_567),
         (b'"1000000000000000"', 10**17),
         (b"1000000000000000", 10**17),
+        (b"999999999999999.99", 10**17 - 1),
+        (b"12.50000000000000000000000000000000000000000", 1250),
+        (b"125e-1", 1250),
     ],
 )
 def test_amounts_in_whole_cents(raw: bytes, cents: int):
@@ -437,7 +366,11 @@ def test_amounts_in_whole_cents(raw: bytes, cents: int):
         (b"1000000000000001", "must be above 0 and at most"),
         (b"1" + b"0" * 60, "must be above 0 and at most"),
         (b"1e300", "must be above 0 and at most"),
-        (b"1e999", "out of range"),
+        (b"1e999", "must be above 0 and at most"),
+        (b"1e99999999999999999999", "must be above 0 and at most"),
+        (b"12.50000000000000000000001", "more than two decimals"),
+        (b'"12.50000000000000000000000000000000000001"', "more than two decimals"),
+        (b"999999999999999.999", "more than two decimals"),
         (b'"-5.00"', "is not a decimal"),
         (b'"+5"', "is not a decimal"),
         (b'""', "is not a decimal"),

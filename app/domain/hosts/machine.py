@@ -9,7 +9,9 @@ from vigil.app.domain.hosts.reviews import ReceivedReview
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.hosts import FAMILIES
 from vigil.app.engine.subject import Arrival, Order, OriginOf, SourceRecord, StateChunks, StateMachineDefaults
-from vigil.topics.fields import InvalidEvent, check_key, decode_json
+from vigil.topics.decoder import decode_own
+from vigil.topics.fields import InvalidEvent, check_key
+from vigil.topics.labels import OnIgnored
 from vigil.topics.reviews import decode_review
 from vigil.topics.verdicts import Verdict
 
@@ -27,12 +29,14 @@ class HostMachine(StateMachineDefaults[HostEvent]):
         self._rulebook = rulebook
         self._review_wait_ms = review_wait_ms
 
-    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> HostEvent:
+    def decode(
+        self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+    ) -> HostEvent:
         """The verdict of a record, or its review together with the record; raise InvalidEvent."""
         key, value = record.key, record.value
         if source_index == 1:
-            return ReceivedReview(decode_review(key, value), *origin_of(record), key, value)
-        verdict = decode_json(_VERDICT, value)
+            return ReceivedReview(decode_review(key, value, on_ignored), *origin_of(record), key, value)
+        verdict = decode_own(_VERDICT, value)
         check_key(key, "host_id", verdict.host_id)
         if verdict.family not in FAMILIES:
             raise InvalidEvent(f"no ladder for the family {verdict.family!r}")

@@ -35,9 +35,11 @@ from vigil.app.engine.subject import (
     StateMachineDefaults,
 )
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
+from vigil.topics.decoder import decode_own
 from vigil.topics.envelope import Output
-from vigil.topics.fields import check_key, decode_json
+from vigil.topics.fields import check_key
 from vigil.topics.internal import RankingEntry, SupplierTotals
+from vigil.topics.labels import OnIgnored
 from vigil.topics.scores import Assessed, Rank, Ranks, SupplierScore
 from vigil.topics.verdicts import identity
 
@@ -277,9 +279,11 @@ class IndustryMachine(StateMachineDefaults[RankingEntry]):
         self._rules = SupplierRules(rulebook)
         self._scores = ScoreRules(rulebook)
 
-    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> RankingEntry:
+    def decode(
+        self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+    ) -> RankingEntry:
         """The entry of a message; raise InvalidEvent."""
-        entry = decode_json(_MESSAGE, record.value)
+        entry = decode_own(_MESSAGE, record.value)
         check_key(record.key, "industry", entry.industry)
         return entry
 

@@ -7,7 +7,9 @@ import msgspec
 from vigil.app.domain.rfqs.rfq import RfqState
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.subject import EventTime, Order, OriginOf, SourceRecord, StateChunks, StateMachineDefaults
-from vigil.topics.fields import InvalidEvent, check_key, decode_json
+from vigil.topics.decoder import decode_own
+from vigil.topics.fields import InvalidEvent, check_key
+from vigil.topics.labels import OnIgnored
 from vigil.topics.suppliers import Quote
 
 _QUOTE: Final = msgspec.json.Decoder(Quote)
@@ -22,9 +24,11 @@ class RfqMachine(StateMachineDefaults[Quote]):
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
 
-    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> Quote:
+    def decode(
+        self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+    ) -> Quote:
         """The pin request or rejection of a message; raise InvalidEvent."""
-        quote = decode_json(_QUOTE, record.value)
+        quote = decode_own(_QUOTE, record.value)
         check_key(record.key, "rfq_id", quote.rfq_id)
         if quote.kind not in ("pinned", "rejected"):
             raise InvalidEvent(f"{quote.kind!r} decides no pin")

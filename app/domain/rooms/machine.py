@@ -4,6 +4,7 @@ from vigil.app.domain.rooms.limits import EffectiveLimits
 from vigil.app.domain.rooms.room import RoomState
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.subject import EventTime, Order, OriginOf, SourceRecord, StateChunks, StateMachineDefaults
+from vigil.topics.labels import OnIgnored
 from vigil.topics.rooms import ROOM_TOPICS, Comment, RoomEvent, decode_room_event
 
 
@@ -13,9 +14,11 @@ class RoomEventMachine(StateMachineDefaults[RoomEvent]):
     topics: tuple[str, ...] = ROOM_TOPICS
     order: Order = EventTime(drop_late=True)
 
-    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> RoomEvent:
+    def decode(
+        self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+    ) -> RoomEvent:
         """The event of a record; raise InvalidEvent."""
-        return decode_room_event(source_index, record.key, record.value)
+        return decode_room_event(source_index, record.key, record.value, on_ignored)
 
     def key_of(self, event: RoomEvent) -> str:
         return event.room_id

@@ -8,8 +8,10 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.suppliers.rules import SupplierRules
 from vigil.app.domain.suppliers.supplier import SupplierEvent, SupplierState
 from vigil.app.engine.subject import Arrival, Order, OriginOf, SourceRecord, StateChunks, StateMachineDefaults
-from vigil.topics.fields import check_key, decode_json
+from vigil.topics.decoder import decode_own
+from vigil.topics.fields import check_key
 from vigil.topics.internal import AssessedScore
+from vigil.topics.labels import OnIgnored
 from vigil.topics.suppliers import Payment, Quote, decode_payment, decode_profile, decode_quote
 
 _ASSESSED: Final = msgspec.json.Decoder(AssessedScore)
@@ -24,16 +26,18 @@ class SupplierMachine(StateMachineDefaults[SupplierEvent]):
     def __init__(self, rulebook: Rulebook) -> None:
         self._rules = SupplierRules(rulebook)
 
-    def decode(self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf) -> SupplierEvent:
+    def decode(
+        self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+    ) -> SupplierEvent:
         """The event of a message; raise InvalidEvent. The tombstone of a profile takes effect at the watermark."""
         key, value = record.key, record.value
         if source_index == 0:
-            return decode_quote(key, value)
+            return decode_quote(key, value, on_ignored)
         if source_index == 1:
-            return decode_payment(key, value)
+            return decode_payment(key, value, on_ignored)
         if source_index == 2:
-            return decode_profile(key, value, watermark)
-        assessed = decode_json(_ASSESSED, value)
+            return decode_profile(key, value, watermark, on_ignored)
+        assessed = decode_own(_ASSESSED, value)
         check_key(key, "supplier_id", assessed.supplier_id)
         return assessed
 

@@ -22,6 +22,7 @@ from tests.support.supplier_stories import (
 )
 from vigil.app.domain.rfqs.machine import RfqMachine, RfqState
 from vigil.app.engine.shards import make_shard
+from vigil.topics.decoder import nobody
 from vigil.topics.fields import InvalidEvent
 
 NOON = at("2022-08-10 12:00")
@@ -176,6 +177,6 @@ def test_an_rfq_with_thousands_of_rejections_stores_only_what_changed() -> None:
 
 
 def test_a_quote_event_that_decides_no_pin_is_rejected() -> None:
-    value = b'{"supplier_id":"s","at":1,"kind":"replied","quote_id":"q","rfq_id":"r","buyer_id":"b"}'
+    value = b'{"supplier_id":"s","at":1660000000000,"kind":"replied","quote_id":"q","rfq_id":"r","buyer_id":"b"}'
     with pytest.raises(InvalidEvent, match="decides no pin"):
-        RfqMachine(RULEBOOK).decode(0, Message(0, b"r", value), 0, lambda record: (0, 0))
+        RfqMachine(RULEBOOK).decode(0, Message(0, b"r", value), 0, lambda record: (0, 0), nobody)

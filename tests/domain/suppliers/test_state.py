@@ -22,6 +22,7 @@ from tests.support.supplier_stories import (
 )
 from vigil.app.domain.suppliers.machine import SupplierMachine
 from vigil.app.domain.suppliers.supplier import SupplierState
+from vigil.topics.decoder import nobody
 
 NOON = at("2022-08-20 12:00")
 
@@ -75,7 +76,9 @@ def test_a_stored_rfq_continues() -> None:
     state = golden.MACHINES[2].load("rfq", STORED["rfq"])
     assert state._main.granted == 1  # type: ignore[attr-defined]
     again = Chain().play(quote(NOON, kind="pinned", id_="q1", rfq="rfq"))
-    event = golden.MACHINES[2].decode(0, again._messages["quote"][0]._replace(key=b"rfq"), 0, lambda record: (0, 0))
+    event = golden.MACHINES[2].decode(
+        0, again._messages["quote"][0]._replace(key=b"rfq"), 0, lambda record: (0, 0), nobody
+    )
     assert state.is_duplicate(event)
 
 

@@ -228,7 +228,10 @@ def test_the_last_line_needs_no_end(tmp_path: Path) -> None:
         (b'{"topic":"comments"}', "not a line of a recording: Object missing required field `value`"),
         (b'{"topic":"\\ud800","value":{}}', "not a line of a recording: a lone surrogate "),
         (b'{"topic":"comment","value":{"a":' + b"[" * 100_000, "not a line of a recording: it is nested too deeply"),
-        (b'{"topic":"comment","value":{}', "not a line of a recording: Input data was truncated"),
+        (
+            b'{"topic":"comment","value":{}',
+            "not a line of a recording: Expecting ',' delimiter",
+        ),
         (b"\xff", "not a line of a recording: "),
     ],
 )

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from vigil.app.domain.rooms.rules.labels import of_label
@@ -11,6 +11,7 @@ from vigil.app.kafka.partitioners import by_crc32, by_murmur2
 from vigil.topics.catalog import BY_NAME
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.rooms import Comment, FrameStatus
+from vigil.topics.topic import Decode
 
 MOST_NAMES: Final = 50
 """Different labels or faults that are counted by name; the rest are counted as `other`."""
@@ -110,12 +111,14 @@ class TopicMeasures:
         """Between the frames of one room, ms."""
         self.labels = Names()
         """Those that no rule knows."""
+        self.fields_ignored: Counter[str] = Counter()
+        """Optional fields that cannot be read: a worker judges the event without them."""
         self._newest: dict[int, int] = {}
         self._frames: dict[str, int] = {}
         decode = BY_NAME[topic].decode
         if decode is None:
             raise ValueError(f"{topic} is no input")
-        self._decode: Callable[[bytes | None, bytes | None, int], Any] = decode
+        self._decode: Decode = decode
 
     def add(self, record: Sampled) -> None:
         """Add a record; those of one partition come in the order of their offsets."""
@@ -126,7 +129,7 @@ class TopicMeasures:
             return  # a tombstone
         try:
             # The time of writing in place of the clock: what was in time when it was written is not held against it.
-            event = self._decode(record.key, record.value, record.timestamp)
+            event = self._decode(record.key, record.value, record.timestamp, self._ignore)
         except InvalidEvent as error:
             self.rejected.add(error.detail)
             return
@@ -135,6 +138,9 @@ class TopicMeasures:
             self._frame(event)
         if isinstance(event, FrameStatus | Comment):
             self._label(event)
+
+    def _ignore(self, field: str, number: int) -> None:
+        self.fields_ignored[field] += number
 
     def _time(self, event: Any, record: Sampled) -> None:
         newest = self._newest.get(record.partition, event.at)

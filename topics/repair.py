@@ -1,0 +1,193 @@
+"""Reads an event that does not decode strictly: what can be read is kept, optional fields that cannot be are left out.
+
+Only messages that fail the strict decoder come here, so it may take its time.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, NamedTuple, NoReturn
+
+import msgspec
+from msgspec import Struct, inspect
+
+from vigil.topics.diagnosis import envelope, why_no_time
+from vigil.topics.fields import LEAST_TIME, InvalidEvent
+from vigil.topics.labels import MAX_LABELS
+
+Ignored = dict[str, int]
+"""How many values of each optional field cannot be read."""
+
+NEARLY: Final = 1e-6
+"""A share this far outside of its range is a rounding error."""
+
+_MOST_DIGITS: Final = 40
+"""A number of more digits is in no range, and is not computed with."""
+
+_SURROGATE: Final = re.compile(r"\\u[dD][89A-Fa-f]")
+_PLACE: Final = re.compile(r"`\$\.(\w+)`")
+
+LONE_SURROGATE: Final = (
+    "a lone surrogate (an escape from \\ud800 to \\udfff that is not half of a pair) is no character"
+)
+
+
+class NoJsonError(Exception):
+    """A text that is no JSON, and why."""
+
+
+def parsed(text: str) -> Any:
+    """The content of a JSON text, its numbers with a fraction or an exponent as exact Decimals; raise NoJsonError."""
+    try:
+        content = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_no_constant)
+        if _SURROGATE.search(text):
+            json.dumps(content, ensure_ascii=False, default=str).encode()
+    except RecursionError as error:
+        raise NoJsonError("it is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise NoJsonError(LONE_SURROGATE) from error
+    except ValueError as error:
+        raise NoJsonError(str(error)) from error
+    return content
+
+
+def _number(written: str) -> int | float | Decimal:
+    try:
+        return int(written) if len(written) <= _MOST_DIGITS and written.lstrip("-").isdigit() else Decimal(written)
+    except InvalidOperation:  # an exponent beyond what a Decimal has
+        return float(written)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+class _Field(NamedTuple):
+    name: str
+    type: Any
+    required: bool
+    read: Callable[[Any, Ignored], Any]
+    """Brings a value into the form that the type asks for, as far as the contract allows another one."""
+
+    def fits(self, value: Any) -> bool:
+        try:
+            msgspec.convert(value, self.type)
+        except msgspec.ValidationError:
+            return False
+        return True
+
+
+class Repair:
+    """Reads the objects of one type."""
+
+    def __init__(self, kind: type[Struct], prefix: str = "") -> None:
+        """`prefix`: what stands before the names of its fields where they are reported."""
+        self._kind = kind
+        self._prefix = prefix
+        self._fields = [
+            _Field(one.encode_name, one.type, one.required, _reader(inspect.type_info(one.type), one.encode_name))
+            for one in msgspec.structs.fields(kind)
+        ]
+        self._times = {one.name for one in self._fields if _is_time(inspect.type_info(one.type))}
+
+    def event(self, content: Any, ignored: Ignored, needed: frozenset[str] = frozenset()) -> Any:
+        """The event in the content of a JSON text; raise InvalidEvent. `needed`: fields that are required here."""
+        fields = self.fields(content, ignored, needed) if isinstance(content, dict) else content
+        try:
+            return msgspec.convert(fields, self._kind)
+        except msgspec.ValidationError as error:
+            raise InvalidEvent(self._explained(content, str(error))) from error
+
+    def fields(self, content: Mapping[str, Any], ignored: Ignored, needed: frozenset[str] = frozenset()) -> Any:
+        """The fields that can be read, and the required ones whatever they are."""
+        kept = {}
+        for field in self._fields:
+            if field.name not in content:
+                continue
+            value = field.read(content[field.name], ignored)
+            if field.required or field.name in needed or field.fits(value):
+                kept[field.name] = value
+            else:
+                _count(ignored, self._prefix + field.name)
+        return kept
+
+    def _explained(self, content: Any, fault: str) -> str:
+        """The fault that msgspec found, with what the message seems to be."""
+        if isinstance(content, str) and content.lstrip()[:1] == "{":
+            return f"{fault}: it is a JSON text in a JSON text (encoded twice)"
+        if not isinstance(content, dict):
+            return fault
+        wrapped = envelope(content)
+        if wrapped is not None:
+            return f"{fault}: it is {wrapped}"
+        place = _PLACE.search(fault)
+        time = content.get(place[1]) if place and place[1] in self._times else None
+        why = why_no_time(_plain(time))
+        return fault if why is None else f"{fault}: {why}"
+
+
+def _count(ignored: Ignored, name: str, by: int = 1) -> None:
+    ignored[name] = ignored.get(name, 0) + by
+
+
+# ---- forms of values -------------------------------------------------------------------------------------------------
+
+
+def _reader(info: inspect.Type, name: str) -> Callable[[Any, Ignored], Any]:
+    for one in info.types if isinstance(info, inspect.UnionType) else (info,):
+        if isinstance(one, inspect.StructType):
+            return _object_reader(Repair(one.cls, f"{name}."))
+        if isinstance(one, inspect.VarTupleType):
+            return _texts_reader(name)
+        if isinstance(one, inspect.IntType):
+            return _whole
+        if isinstance(one, inspect.FloatType):
+            return _share_reader(one)
+    return lambda value, ignored: _plain(value)
+
+
+def _object_reader(repair: Repair) -> Callable[[Any, Ignored], Any]:
+    return lambda value, ignored: repair.fields(value, ignored) if isinstance(value, dict) else _plain(value)
+
+
+def _whole(value: Any, ignored: Ignored) -> Any:
+    """12.0 and 1.2e1 are 12."""
+    if isinstance(value, Decimal) and value.adjusted() < _MOST_DIGITS and value == value.to_integral_value():
+        return int(value)
+    return _plain(value)
+
+
+def _share_reader(info: inspect.FloatType) -> Callable[[Any, Ignored], Any]:
+    least, most = info.ge, info.le
+
+    def read(value: Any, ignored: Ignored) -> Any:
+        value = _plain(value)
+        if isinstance(value, float) and least is not None and most is not None:
+            return min(max(value, least), most) if least - NEARLY <= value <= most + NEARLY else value
+        return value
+
+    return read
+
+
+def _texts_reader(name: str) -> Callable[[Any, Ignored], Any]:
+    def read(value: Any, ignored: Ignored) -> Any:
+        """Of the first elements of a list those that are texts."""
+        if not isinstance(value, list):
+            return _plain(value)
+        texts = [one for one in value[:MAX_LABELS] if isinstance(one, str)]
+        if len(texts) < len(value):
+            _count(ignored, name, len(value) - len(texts))
+        return texts
+
+    return read
+
+
+def _is_time(info: inspect.Type) -> bool:
+    kinds = info.types if isinstance(info, inspect.UnionType) else (info,)
+    return any(isinstance(one, inspect.IntType) and one.ge == LEAST_TIME for one in kinds)
+
+
+def _plain(value: Any) -> Any:
+    """A number as msgspec knows it."""
+    return float(value) if isinstance(value, Decimal) else value
