@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 import msgspec
@@ -55,14 +55,20 @@ def explain(
     if len(verdict_id) < _SHORTEST:
         raise click.UsageError(f"VERDICT_ID: give at least {_SHORTEST} digits.")
     if folder is not None:
-        published, verdict, raws = _in_folder(folder, verdict_id, events)
+        found = _in_folder(folder, verdict_id, events)
     else:
         silence_kafka_logs()
-        published, verdict, raws = asyncio.run(_on_topics(settings, verdict_id))
+        found = asyncio.run(_on_topics(settings, verdict_id))
+    published, verdict, raws, expired = found
     own = [each for each in published.verdicts if each.host_id == verdict.host_id]
     actions = [each for each in published.actions if each.host_id == verdict.host_id]
     explanation = explained(verdict, own, actions, rulebook, raws)
-    caveats = [*explanation.caveats, *published.foreign.lines()]
+    clock = Clock(rulebook)
+    gone = [
+        f"{topic} no longer has all messages from before {clock.full(before)}: its retention has deleted them."
+        for topic, before in expired.items()
+    ]
+    caveats = [*explanation.caveats, *gone, *published.foreign.lines()]
     explanation = msgspec.structs.replace(explanation, caveats=caveats)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(explanation), indent=2))  # ASCII only: safe in a terminal
@@ -70,24 +76,35 @@ def explain(
     _print(console(), explanation, rulebook, raws is not None)
 
 
-def _in_folder(folder: Path, verdict_id: str, events: str | None) -> tuple[Published, Verdict, list[Raw] | None]:
-    """What a replay wrote, the verdict, and the events of its room (None without the recording `events`)."""
+class _Found(NamedTuple):
+    """What there is to explain a verdict by."""
+
+    published: Published
+    verdict: Verdict
+    raws: list[Raw] | None
+    """The events of its room; None without a recording of them."""
+    expired: dict[str, int]
+    """The topics that do not go back far enough, with the time (ms) before which messages were deleted."""
+
+
+def _in_folder(folder: Path, verdict_id: str, events: str | None) -> _Found:
+    """What a replay wrote, and what stands in the recording `events`."""
     try:
         published = published_in(folder)
     except UnreadableOutput as error:
         raise UnreadableError(str(error)) from error
     verdict = _choose(published, verdict_id, f"{folder}")
     if events is None:
-        return published, verdict, None
+        return _Found(published, verdict, None, {})
     lines = lines_with_progress(events, "searching for the room")
-    return published, verdict, list(raws_of(lines, verdict.room_id, published.rejected))
+    return _Found(published, verdict, list(raws_of(lines, verdict.room_id, published.rejected)), {})
 
 
-async def _on_topics(settings: Settings, verdict_id: str) -> tuple[Published, Verdict, list[Raw] | None]:
+async def _on_topics(settings: Settings, verdict_id: str) -> _Found:
     try:
         published = await published_on(settings)
         verdict = _choose(published, verdict_id, f"the topic verdict on {settings.broker}")
-        return published, verdict, await raws_on(settings, verdict, published.foreign)
+        return _Found(published, verdict, *await raws_on(settings, verdict, published.foreign))
     except SettingsError as error:
         raise UnreadableError(str(error)) from error
 

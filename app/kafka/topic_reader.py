@@ -142,3 +142,23 @@ async def written_since(settings: Settings, topic: str, since: int) -> int:
         raise SettingsError(f"topic {topic}: cannot be read: {error}") from error
     finally:
         await consumer.stop()
+
+
+async def deleted_before(settings: Settings, topic: str) -> int | None:
+    """The time (ms) before which records of some partition were deleted; None where nothing was.
+
+    Raise SettingsError as `records` does.
+    """
+    topic = TopicNames.of(settings).on_cluster(topic)
+    tps = [TopicPartition(topic, partition) for partition in range(await partitions_of(settings, topic))]
+    consumer = new_consumer(settings, "reader")
+    try:
+        await consumer.start()
+        begins = await consumer.beginning_offsets(tps)
+        oldest = await consumer.offsets_for_times(dict.fromkeys(tps, 0))
+    except (KafkaError, OSError) as error:
+        raise SettingsError(f"topic {topic}: cannot be read: {error}") from error
+    finally:
+        await consumer.stop()
+    times = [each.timestamp for tp in tps if begins[tp] > 0 and (each := oldest.get(tp)) is not None]
+    return max(times, default=None)

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.clients import new_consumer, new_producer
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.kafka.topic_reader import TopicReader, records
+from vigil.app.kafka.topic_reader import TopicReader, deleted_before, records
 
 T0 = 1_700_000_000_000
 
@@ -142,3 +143,11 @@ async def committed_values(settings: Settings, topic: str, number: int) -> list[
             break
         await asyncio.sleep(0.1)
     return values
+
+
+async def test_the_time_before_which_records_were_deleted_is_known(kafka: str) -> None:
+    settings = await written(kafka, "reader-deleted", 2)
+    assert await deleted_before(settings, "reader-deleted") is None
+    async with Cluster(settings) as cluster:
+        await cluster._admin.delete_records({TopicPartition("reader-deleted", 1): RecordsToDelete(before_offset=2)})
+    assert await deleted_before(settings, "reader-deleted") == T0 + 5000

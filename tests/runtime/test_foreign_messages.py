@@ -115,7 +115,11 @@ def topics_with(monkeypatch: pytest.MonkeyPatch, where: str, topics: dict[str, l
         for record in topics.get(topic, ()):
             yield record
 
+    async def nothing_deleted(*_: object) -> None:
+        return None
+
     monkeypatch.setattr(f"{where}.records", records)
+    monkeypatch.setattr("vigil.app.runtime.whatif.sources.deleted_before", nothing_deleted)
 
 
 def test_an_explanation_reports_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from vigil.app.kafka.settings import Settings
-from vigil.app.kafka.topic_reader import records
+from vigil.app.kafka.topic_reader import deleted_before, records
 from vigil.app.runtime.recording import RecordedLine
 from vigil.app.runtime.whatif.story import BEFORE_MS, Raw
 from vigil.topics.envelope import DeadLetter
@@ -138,7 +138,15 @@ async def _bodies(
             foreign.add(topic, record.partition, record.offset, error)
 
 
-async def raws_on(settings: Settings, verdict: Verdict, foreign: ForeignMessages) -> list[Raw]:
+class RoomEvents(NamedTuple):
+    """A room's messages around a verdict."""
+
+    raws: list[Raw]
+    expired: dict[str, int]
+    """The topics that do not go back far enough any more, with the time (ms) before which messages were deleted."""
+
+
+async def raws_on(settings: Settings, verdict: Verdict, foreign: ForeignMessages) -> RoomEvents:
     """The room's messages around the verdict; raise SettingsError where the topics cannot be read.
 
     Messages in the topic of rejections that Vigil did not write are added to `foreign`.
@@ -147,10 +155,13 @@ async def raws_on(settings: Settings, verdict: Verdict, foreign: ForeignMessages
     since = max(0, first - BEFORE_MS - SKEW_MS)
     key = verdict.room_id.encode()
     rejected = _rejected([each async for each in _bodies(settings, "dead-letter", DeadLetter, foreign, since)])
-    found = []
+    found, expired = [], {}
     for topic in ROOM_TOPICS:
+        deleted = await deleted_before(settings, topic)
+        if deleted is not None and deleted > first - BEFORE_MS:
+            expired[topic] = deleted
         async for record in records(settings, topic, since=since):
             if record.key == key:
                 place = (topic, record.partition, record.offset)
                 found.append(Raw(topic, record.key, record.value, record.offset, rejected.get(place)))
-    return found
+    return RoomEvents(found, expired)

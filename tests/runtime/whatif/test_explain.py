@@ -384,3 +384,17 @@ def test_the_topics_give_the_same_explanation(judged: str) -> None:
     assert answer["action"]["action_id"] == verdict.id
     assert answer["timeline"]
     assert answer["caveats"] == []
+
+
+def test_events_that_a_topic_no_longer_has_are_a_caveat(judged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vigil.topics.contracts.examples import STORY
+
+    verdict = replay([msgspec.json.encode(line) for line in STORY], RULEBOOK)["verdict"][0]
+
+    async def deleted(_: object, topic: str) -> int | None:
+        return verdict.at if topic == "comment" else None
+
+    monkeypatch.setattr("vigil.app.runtime.whatif.sources.deleted_before", deleted)
+    answer = json.loads(run("explain", verdict.id, "--json", "--broker", judged).stdout)
+    (caveat,) = answer["caveats"]
+    assert caveat.startswith("comment no longer has all messages from before 2022-09-01")
