@@ -52,10 +52,15 @@ class Registry:
         """The rulebook's sections, and the types of their limits."""
 
     def machines(
-        self, rulebook: Rulebook, review_wait_ms: int | None = None, candidate: Rulebook | None = None
+        self,
+        rulebook: Rulebook,
+        review_wait_ms: int | None = None,
+        candidate: Rulebook | None = None,
+        *,
+        replay: bool = False,
     ) -> dict[SubjectName, AnyStateMachine]:
         """A state machine for each subject; for the arguments see MachineContext. Raise RulebookError."""
-        context = MachineContext(rulebook, review_wait_ms, candidate)
+        context = MachineContext(rulebook, review_wait_ms, candidate, replay)
         return {name: subject.machine(context) for name, subject in self.subjects.items()}
 
     def is_input(self, topic: str) -> bool:

@@ -134,6 +134,8 @@ class MachineContext(NamedTuple):
     """How long a review waits for its verdict, ms; None: until the end of the input."""
     candidate: Rulebook | None = None
     """A rulebook that judges rooms in shadow; nothing follows from what it says."""
+    replay: bool = False
+    """True for a replay: nothing is stored, and no revision is left out."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a key state publishes and counts through while it is called."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -22,17 +23,36 @@ class RejectedRecord(NamedTuple):
 class OutputCollector:
     """Collects the outputs and counts of a shard until the next checkpoint."""
 
-    __slots__ = ("counts", "now", "outputs")
+    __slots__ = ("_deferred", "counts", "now", "outputs")
 
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
+        self._deferred: list[Callable[[OutputCollector], None]] = []
         self.now = 0
         """The event time of the event or timer that is being handled, in milliseconds. Set before each call."""
 
     def emit(self, topic: str, key: str, id_: str, at: int, body: Struct | None) -> None:
         """Publish one message; `id_` is its identity and `at` its event time. A body of None is a tombstone."""
         self.outputs.append(Output(topic, key.encode(), id_, at, body, self.now))
+
+    def defer(self, publish: "Callable[[OutputCollector], None]") -> None:
+        """Call `publish` before the next checkpoint is taken, which is due at once.
+
+        For outputs of which many would be superseded before they are sent: each is published once, in its last form.
+        """
+        self._deferred.append(publish)
+
+    def publish_deferred(self) -> None:
+        """Call what was deferred."""
+        deferred, self._deferred = self._deferred, []
+        for publish in deferred:
+            publish(self)
+
+    @property
+    def has_outputs(self) -> bool:
+        """True if there is something to send."""
+        return bool(self.outputs or self._deferred)
 
     def emit_dead_letter(self, record: RejectedRecord, reason: Reason, detail: str, at: int) -> None:
         """Send a record to `dead-letter` with what is wrong with it; `at` is the watermark."""

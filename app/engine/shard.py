@@ -48,15 +48,16 @@ class Shard(ShardInput[E]):
     @property
     def has_urgent_outputs(self) -> bool:
         """True if there is something to send: a checkpoint is due at once."""
-        return self._snapshotter.more_outputs or bool(self.collector.outputs)
+        return self._snapshotter.more_outputs or self.collector.has_outputs
 
     @property
     def has_unsaved_state(self) -> bool:
         """True if a snapshot would save anything."""
-        return bool(self.collector.outputs) or self.states.has_unsaved_state or self.reader.has_unsaved_position
+        return self.collector.has_outputs or self.states.has_unsaved_state or self.reader.has_unsaved_position
 
     def acquire(self) -> Snapshot:
         """Take the first snapshot of a new owner: it fences the former one, repairs keys and sends its outbox again."""
+        self.collector.publish_deferred()
         position = self.reader.position(self.watermark, self.reorder_buffer)
         snapshot = self._snapshotter.acquire(position, self.collector.outputs)
         self.collector.outputs.clear()
@@ -67,6 +68,7 @@ class Shard(ShardInput[E]):
 
         The caller writes it as a whole, and calls `confirm` before it takes another one.
         """
+        self.collector.publish_deferred()
         position = self.reader.position(self.watermark, self.reorder_buffer)
         as_of = self.watermark if self._end is None or not final else self._end
         snapshot = self._snapshotter.take(position, self.collector.outputs, as_of, final=final)

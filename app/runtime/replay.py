@@ -108,7 +108,7 @@ class Replay:
         self._internal_offsets: dict[str, int] = {}
         self._number = 0
         self._since_advance = 0
-        machines = machines or registry.machines(rulebook)
+        machines = machines or registry.machines(rulebook, replay=True)
         for subject, machine in machines.items():
             shard = self._shards[subject] = self._new_shard(machine)
             for source_index, topic in enumerate(machine.topics):

@@ -96,6 +96,14 @@ class Stage:
             self._checkpoint()
         return self
 
+    def together(self, *story: HostEvent) -> "Stage":
+        """Apply events in the order given, all before the next checkpoint."""
+        for event in story:
+            if not self.state.is_duplicate(event):
+                self.state.apply(event, self.watermark, self.collector)
+        self._checkpoint()
+        return self
+
     def advance(self, watermark: int) -> "Stage":
         """Advance the watermark and fire the timers below it one by one."""
         self.watermark = watermark
@@ -105,6 +113,7 @@ class Stage:
         return self
 
     def _checkpoint(self) -> None:
+        self.collector.publish_deferred()
         if self._crashes is None or not next(self._crashes, True):
             return
         for key, chunk in self.state.dump_changes().items():

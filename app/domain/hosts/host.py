@@ -8,19 +8,34 @@
 An action is published again whenever its content changes, under the same identity with the next revision. So the latest
 revisions are a function of the set of verdicts and reviews, whatever the order of their arrival.
 
+A verdict may change the actions of all later ones. So that a thousand verdicts do not do so a thousand times, verdicts
+with the same `at` are one step, whose changes are published once; and a worker publishes what all verdicts of a
+checkpoint have changed once, leaving out what is superseded by then.
+
 Expiry: a verdict that is older than [hosts] remember_days does not count, cannot be reviewed and is not recognised as a
 duplicate. Its record stays as long again, because it decides the counts of verdicts that can still change; a host
 without records expires.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from vigil.app.domain.hosts.ladder import DAY_MS, Conclusion, LadderCounts, Violation, remembered_ms
-from vigil.app.domain.hosts.reviews import LatestReview, PendingReview, ReceivedReview, latest_review, reject
+from vigil.app.domain.hosts.reviews import PendingReview, ReceivedReview, latest_review, reject
+from vigil.app.domain.hosts.stored import (
+    REVIEW_CHUNK,
+    VERDICT_CHUNK,
+    VERSION,
+    HostMainChunk,
+    VerdictRecord,
+    check_version,
+    decode_main,
+    decode_pending,
+    decode_record,
+)
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.hosts import HostMemory
 from vigil.app.engine.output_collector import OutputCollector
@@ -30,68 +45,27 @@ from vigil.topics.verdicts import Action, Verdict
 
 HostEvent = Verdict | ReceivedReview
 
-VERSION: Final = 1
-"""Of the stored state. New fields go to the end of their struct, with a default; any other change is a new version."""
 
-VERDICT_CHUNK: Final = b"v"
-"""The first letter of the chunk keys of verdicts; the verdict's id follows."""
+class HostOptions(NamedTuple):
+    """How hosts are judged, besides the rulebook."""
 
-REVIEW_CHUNK: Final = b"w"
-"""The first letter of the chunk keys of pending reviews; a number follows that counts arrivals."""
-
-
-class VerdictRecord(Struct, array_like=True):
-    """A verdict of the host, the review of it that counts, and its action as it was published last."""
-
-    version: int
-    verdict_id: str
-    rule: str
-    family: str
-    room_id: str
-    at: int
-    review: LatestReview | None = None
-    revision: int = 0
-    """That of the last published action; 0: none was published, because no ladder was effective."""
-    concluded: Conclusion | None = None
-    """The content of the last active revision."""
-
-    @property
-    def violation(self) -> Violation:
-        return Violation(self.at, self.verdict_id, self.rule, self.family)
-
-    @property
-    def overturned(self) -> bool:
-        return self.review is not None and self.review.decision == "overturned"
-
-
-class HostMainChunk(Struct, array_like=True):
-    """The main chunk of a host's stored state. Stored by position."""
-
-    version: int = VERSION
-    arrivals: int = 0
-    """Number of reviews that had to wait so far: it names the chunk of the next one."""
-
-
-_RECORD: Final = msgspec.msgpack.Decoder(VerdictRecord)
-_PENDING: Final = msgspec.msgpack.Decoder(PendingReview)
-_MAIN: Final = msgspec.msgpack.Decoder(HostMainChunk)
-
-
-def _check(host_id: str, version: int) -> None:
-    """Raise ValueError if the state was stored in another version."""
-    if version != VERSION:
-        raise ValueError(f"host {host_id!r} is stored in version {version}; this is for {VERSION}")
+    review_wait_ms: int | None
+    """How long a review waits for its verdict; None: until the end of the input."""
+    every_revision: bool = False
+    """Publish what each step changes, as a replay does: what is superseded is not left out. Nothing is stored."""
 
 
 class HostState(KeyStateDefaults[HostEvent]):
     """All that is remembered of one host."""
 
-    def __init__(self, host_id: str, rulebook: Rulebook, review_wait_ms: int | None, chunks: StateChunks) -> None:
+    def __init__(self, host_id: str, rulebook: Rulebook, how: HostOptions, chunks: StateChunks) -> None:
         self._host_id = host_id
         self._rulebook = rulebook
-        self._review_wait_ms = review_wait_ms
-        self._main = _MAIN.decode(chunks[b""]) if b"" in chunks else HostMainChunk()
-        _check(host_id, self._main.version)
+        self._how = how
+        self._step: list[Violation] = []
+        """Of the verdicts whose changes are not published yet."""
+        self._main = decode_main(chunks[b""]) if b"" in chunks else HostMainChunk()
+        check_version(host_id, self._main.version)
         self._records: dict[str, VerdictRecord] = {}
         self._pending: dict[bytes, PendingReview] = {}
         self._counts = LadderCounts(rulebook)
@@ -99,16 +73,18 @@ class HostState(KeyStateDefaults[HostEvent]):
         """The keys of the chunks that changed since they were dumped."""
         for chunk_key, chunk in chunks.items():
             if chunk_key.startswith(VERDICT_CHUNK):
-                record = _RECORD.decode(chunk)
-                _check(host_id, record.version)
+                record = decode_record(chunk)
+                check_version(host_id, record.version)
                 self._records[record.verdict_id] = record
             elif chunk_key.startswith(REVIEW_CHUNK):
-                self._pending[chunk_key] = _PENDING.decode(chunk)
+                self._pending[chunk_key] = decode_pending(chunk)
         # In the order of their arrival: chunks have none.
         self._pending = dict(sorted(self._pending.items(), key=lambda item: int(item[0][1:])))
         for record in sorted(self._records.values(), key=lambda record: record.violation):
             if not record.overturned:
-                self._counts.add(record.violation)
+                self._counts.insert(record.violation)
+        if self._records:
+            self._counts.conclude_from(Violation(0, "", "", ""))
         memories = rulebook.section("hosts", HostMemory).versions
         self._keep_ms = 2 * max(version.limits.remember_days for version in memories) * DAY_MS
         self._next_timer = self._earliest_timer()
@@ -135,6 +111,7 @@ class HostState(KeyStateDefaults[HostEvent]):
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Reject reviews whose deadline passed, and delete the records on which nothing depends any more."""
+        self._publish_step(collector)
         for chunk_key, pending in sorted(self._pending.items(), key=lambda item: (item[1].deadline, int(item[0][1:]))):
             if pending.deadline <= at:
                 reject(pending.received, pending.deadline, collector)
@@ -148,7 +125,8 @@ class HostState(KeyStateDefaults[HostEvent]):
         self._next_timer = self._earliest_timer()
 
     def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
-        """Reject every pending review: its verdict does not come any more."""
+        """Publish the last step, and reject every pending review: its verdict does not come any more."""
+        self._publish_step(collector)
         for chunk_key, pending in list(self._pending.items()):
             reject(pending.received, until, collector)
             self._drop_pending(chunk_key)
@@ -174,6 +152,8 @@ class HostState(KeyStateDefaults[HostEvent]):
         return watermark > at + remembered_ms(self._rulebook, at)
 
     def _apply_verdict(self, verdict: Verdict, collector: OutputCollector) -> None:
+        if self._how.every_revision and self._step and self._step[0].at != verdict.at:
+            self._publish_step(collector)
         record = VerdictRecord(
             version=VERSION,
             verdict_id=verdict.verdict_id,
@@ -184,7 +164,10 @@ class HostState(KeyStateDefaults[HostEvent]):
         )
         self._records[record.verdict_id] = record
         self._changed.add(_chunk_key(record))
-        self._publish_changes(self._counts.add(record.violation), collector)
+        self._counts.insert(record.violation)
+        if not self._step and not self._how.every_revision:
+            collector.defer(self._publish_step)
+        self._step.append(record.violation)
         for chunk_key, pending in list(self._pending.items()):
             if pending.received.review.verdict_id == record.verdict_id:
                 self._drop_pending(chunk_key)
@@ -192,7 +175,14 @@ class HostState(KeyStateDefaults[HostEvent]):
         # A dropped review may leave the timer too early, which is harmless; it must not be too late.
         self._next_timer = min(self._next_timer, record.at + self._keep_ms)
 
+    def _publish_step(self, collector: OutputCollector) -> None:
+        """Publish what the verdicts since the last step have changed."""
+        if self._step:
+            first, self._step = min(self._step), []
+            self._publish_changes(self._counts.conclude_from(first), collector)
+
     def _apply_review(self, record: VerdictRecord, received: ReceivedReview, collector: OutputCollector) -> None:
+        self._publish_step(collector)
         before = record.overturned
         record.review = latest_review(record.review, received)
         self._changed.add(_chunk_key(record))
@@ -249,7 +239,7 @@ class HostState(KeyStateDefaults[HostEvent]):
     def _add_pending(self, received: ReceivedReview, watermark: int) -> None:
         # The watermark is behind the arrival by the allowed lateness, and so is every timer: the wait counts from the
         # watermark. If that is further behind (a backlog, or no event yet), from the review's own time at least.
-        wait_ms = self._review_wait_ms
+        wait_ms = self._how.review_wait_ms
         deadline = MAX_TIME if wait_ms is None else max(watermark + wait_ms, received.review.at)
         chunk_key = b"%b%d" % (REVIEW_CHUNK, self._main.arrivals)
         self._main.arrivals += 1

@@ -85,7 +85,7 @@ def conclude(violation: Violation, count: int, ladder: Ladder, banned_until: int
 
 
 class LadderCounts:
-    """A host's violations that count, in order. Adding or removing one gives what it and all later ones lead to."""
+    """A host's violations that count, in order, and what each of them leads to."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
@@ -96,11 +96,19 @@ class LadderCounts:
 
     def add(self, violation: Violation) -> list[tuple[Violation, Conclusion | None]]:
         """Count a violation. Return it and every later one with what it now leads to (None: no ladder is effective)."""
+        self.insert(violation)
+        return self.conclude_from(violation)
+
+    def insert(self, violation: Violation) -> None:
+        """Count a violation. What it changes is to be concluded next, from it or from an earlier one on."""
         index = bisect.bisect_left(self._order, violation)
         self._order.insert(index, violation)
         self._banned_until.insert(index, 0)
         bisect.insort(self._families.setdefault(violation.family, []), violation)
-        return self._conclude_from(index)
+
+    def conclude_from(self, violation: Violation) -> list[tuple[Violation, Conclusion | None]]:
+        """Return a violation, and every later one, with what it now leads to."""
+        return self._conclude_from(bisect.bisect_left(self._order, violation))
 
     def remove(self, violation: Violation) -> list[tuple[Violation, Conclusion | None]]:
         """Do not count a violation any more. Return every later one with what it now leads to."""

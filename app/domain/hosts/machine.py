@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from vigil.app.domain.hosts.host import HostEvent, HostState
+from vigil.app.domain.hosts.host import HostEvent, HostOptions, HostState
 from vigil.app.domain.hosts.reviews import ReceivedReview
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.hosts import FAMILIES
@@ -24,10 +24,13 @@ class HostMachine(StateMachineDefaults[HostEvent]):
     topics: tuple[str, ...] = ("verdict-by-host", "review")
     order: Order = Arrival()
 
-    def __init__(self, rulebook: Rulebook, review_wait_ms: int | None) -> None:
-        """`review_wait_ms`: how long a review waits for its verdict; None: until the end of the input."""
+    def __init__(self, rulebook: Rulebook, review_wait_ms: int | None, every_revision: bool = False) -> None:
+        """`review_wait_ms`: how long a review waits for its verdict; None: until the end of the input.
+
+        `every_revision`: a replay, which leaves out no revision.
+        """
         self._rulebook = rulebook
-        self._review_wait_ms = review_wait_ms
+        self._how = HostOptions(review_wait_ms, every_revision)
 
     def decode(
         self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
@@ -50,4 +53,4 @@ class HostMachine(StateMachineDefaults[HostEvent]):
         return event.verdict_id if isinstance(event, Verdict) else None
 
     def load(self, key: str, chunks: StateChunks) -> HostState:
-        return HostState(key, self._rulebook, self._review_wait_ms, chunks)
+        return HostState(key, self._rulebook, self._how, chunks)

@@ -34,7 +34,7 @@ SUBJECT: Final = Subject(
             order_dependent=_order_dependent,
         ),
     ),
-    machine=lambda context: HostMachine(context.rulebook, context.review_wait_ms),
+    machine=lambda context: HostMachine(context.rulebook, context.review_wait_ms, context.replay),
     sections=SECTIONS,
     metrics=SubjectMetrics(
         (

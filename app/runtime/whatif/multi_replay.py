@@ -81,7 +81,7 @@ class CandidateRun:
         self._route: dict[str, tuple[AnyShard, int]] = {}
         self._offsets: dict[str, int] = {}
         self._from_base: list[Output] = []
-        for subject, machine in registry.machines(candidate).items():
+        for subject, machine in registry.machines(candidate, replay=True).items():
             if subject in planned.subjects:
                 shard = self.shards[subject] = make_shard(
                     machine,
@@ -164,7 +164,7 @@ class MultiCandidateReplay(Replay):
         """None: the candidate judges as the base does."""
         for candidate in candidates:
             self._by_candidate.append(self._run_of(base, candidate, lateness, registry))
-        machines = registry.machines(base)
+        machines = registry.machines(base, replay=True)
         members = [run.member for run in self._shared if run.member is not None]
         if members:
             machines[ROOMS] = CandidatePanelMachine(RoomMachine(base), members)

@@ -25,6 +25,7 @@ def ingested(*verdicts: Verdict, key: bytes = b"host") -> AnyShard:
 
 def test_a_verdict_that_is_published_twice_counts_once() -> None:
     shard = ingested(verdict("absence", 0, "a"), verdict("absence", 0, "a"), verdict("absence", DAY, "b"))
+    shard.collector.publish_deferred()
     actions = [output.body for output in shard.collector.outputs if isinstance(output.body, Action)]
     assert [(action.action_id, action.revision, action.count) for action in actions] == [("a", 1, 1), ("b", 1, 2)]
     assert shard.collector.counts["duplicates:verdict-by-host"] == 1
