@@ -146,6 +146,17 @@ def test_messages_that_cannot_be_read_are_named() -> None:
     assert "1 of 2 messages cannot be read" in check.words
 
 
+def test_optional_fields_that_cannot_be_read_are_named() -> None:
+    messages = [frame(0), frame(1, activity="juggling"), frame(2, activity="juggling", av_offset_ms="late")]
+    check = graded("frame-status", messages)["fields"]
+    assert check.level == "warn"
+    assert check.words.endswith("in 3 messages: 'activity' (2), 'av_offset_ms' (1)")
+
+
+def test_labels_in_another_spelling_are_known() -> None:
+    assert "labels" not in graded("frame-status", [frame(0, labels=["Theme Mismatch", " RIGHTS : Logo"])])
+
+
 def test_names_are_bounded() -> None:
     names = Names()
     for number in range(1000):

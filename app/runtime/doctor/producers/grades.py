@@ -1,10 +1,11 @@
 """Grades the measures of one topic: what its producers must change, with the recommended numbers."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from vigil.app.runtime.doctor.check import Check, CheckLevel, counted, span
-from vigil.app.runtime.doctor.producers.measures import Names, Times, TopicMeasures, rank
+from vigil.app.runtime.doctor.producers.measures import Times, TopicMeasures, rank
 from vigil.topics.rooms import ROOM_TOPICS
 
 AHEAD_MS: Final = 1_000
@@ -88,7 +89,11 @@ def _rejected(measures: TopicMeasures) -> Iterator[Check]:
     if number:
         words = f"{measures.topic}: {number:,} of {counted(measures.messages, 'message')} cannot be read: "
         remedy = "correct the producer; docs/contracts.md has the fields"
-        yield Check("fields", "fail", words + _listed(measures.rejected), remedy)
+        yield Check("fields", "fail", words + _listed(measures.rejected.counts), remedy)
+    if measures.fields_ignored:
+        words = f"{measures.topic}: optional fields that cannot be read, in {counted(measures.messages, 'message')}: "
+        remedy = "correct the producer (docs/contracts.md): events are judged as if these fields were not there"
+        yield Check("fields", "warn", words + _listed(measures.fields_ignored), remedy)
 
 
 def _times(measures: TopicMeasures, via: str, times: Times, expected: Expected) -> Iterator[Check]:
@@ -165,11 +170,11 @@ def _frames(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
 
 def _labels(measures: TopicMeasures) -> Iterator[Check]:
     if measures.labels.counts:
-        words = f"{measures.topic}: labels that no rule knows: {_listed(measures.labels)}"
+        words = f"{measures.topic}: labels that no rule knows: {_listed(measures.labels.counts)}"
         yield Check("labels", "warn", words, "spell them as docs/contracts.md does, or leave them out: they do nothing")
 
 
-def _listed(names: Names, most: int = 3) -> str:
-    shown = [f"{name!r} ({number:,})" for name, number in names.counts.most_common(most)]
-    more = len(names.counts) - most
+def _listed(counts: Counter[str], most: int = 3) -> str:
+    shown = [f"{name!r} ({number:,})" for name, number in counts.most_common(most)]
+    more = len(counts) - most
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
