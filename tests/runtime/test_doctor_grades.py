@@ -19,7 +19,7 @@ from vigil.app.runtime.doctor.check import Check
 from vigil.app.runtime.doctor.group import Offsets, check_transactions, lost, transactions
 from vigil.app.runtime.doctor.input import NewestEvent, input_checks
 from vigil.app.runtime.doctor.refused import Rejections, check_refused, graded
-from vigil.app.runtime.doctor.state import ShardState, check_clocks
+from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks
 from vigil.topics.contracts.examples import EXAMPLES
 
 S = 1000
@@ -32,7 +32,7 @@ READ = {TopicPartition(topic, 2): Offsets(10, 0, 10) for topic in SOURCES["rooms
 """Everything is read."""
 
 
-def shard(watermark: int, newest: tuple[int, ...] = (NOW, NOW, NOW), written_at: int = NOW) -> ShardState:
+def shard(watermark: int, newest: tuple[int, ...] = (NOW, NOW, NOW)) -> ShardState:
     marker = CheckpointMarker(
         format=FORMAT,
         epoch=1,
@@ -47,11 +47,13 @@ def shard(watermark: int, newest: tuple[int, ...] = (NOW, NOW, NOW), written_at:
         outbox=0,
         rulebook="",
     )
-    return ShardState("rooms", 2, marker, written_at)
+    return ShardState("rooms", 2, marker)
 
 
-def clocks(state: ShardState, offsets: dict[TopicPartition, Offsets] = READ) -> Check:
-    (check,) = check_clocks([state], SOURCES, offsets, NOW)
+def clocks(
+    state: ShardState, offsets: dict[TopicPartition, Offsets] = READ, newest: dict[TopicPartition, int] | None = None
+) -> Check:
+    (check,) = check_clocks([state], SourcesView(SOURCES, offsets, newest or {}), NOW)
     return check
 
 
@@ -59,8 +61,8 @@ def clocks(state: ShardState, offsets: dict[TopicPartition, Offsets] = READ) -> 
     ("watermark", "level"),
     [
         (NOW - 2 * S, "ok"),
-        (NOW - 2 * MIN, "ok"),
-        (NOW - 2 * MIN - 1, "fail"),
+        (NOW - 2 * MIN - 2 * S, "ok"),
+        (NOW - 2 * MIN - 2 * S - 1, "fail"),
         (NOW - 48 * H, "fail"),
         (NOW + MIN, "ok"),
         (NOW + MIN + 1, "fail"),
@@ -82,8 +84,20 @@ def test_a_clock_behind_names_the_source_that_holds_it() -> None:
     assert "the newest event of comment, partition 2, is 2 d old" in check.words
 
 
-def test_a_quiet_shard_is_measured_at_its_last_checkpoint() -> None:
-    assert clocks(shard(NOW - 48 * H, written_at=NOW - 48 * H)).level == "ok"
+def test_a_quiet_shard_may_have_an_old_clock() -> None:
+    old = NOW - 48 * H
+    assert clocks(shard(old - 2 * S, newest=(old, old, old))).level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("at", "level"), [(NOW, "fail"), (NOW + MIN, "fail"), (NOW + MIN + 1, "ok"), (NOW + 8 * H, "ok")]
+)
+def test_events_that_were_read_and_not_judged_are_a_fault_unless_they_are_ahead_of_the_clock(
+    at: int, level: str
+) -> None:
+    old = NOW - 48 * H
+    state = shard(old - 2 * S, newest=(old, old, old))
+    assert clocks(state, newest={TopicPartition("comment", 2): at}).level == level
 
 
 def test_a_backlog_is_no_fault_of_a_clock() -> None:
@@ -176,6 +190,11 @@ def test_foreign_dead_letters_are_reported(monkeypatch: pytest.MonkeyPatch) -> N
 def test_events_with_times_far_from_the_wall_fail_while_they_arrive(at: int, arriving: bool, level: str) -> None:
     (check,) = input_checks({TopicPartition("comment", 0): NewestEvent(at, arriving)}, NOW)
     assert check.level == level
+
+
+def test_old_profiles_may_arrive() -> None:
+    (check,) = input_checks({TopicPartition("supplier-profile", 0): NewestEvent(NOW - 48 * H, True)}, NOW)
+    assert check.level == "ok"
 
 
 @pytest.mark.parametrize(("apart", "level"), [(0, "ok"), (4_999, "ok"), (5_000, "fail"), (-5_000, "fail")])

@@ -22,9 +22,9 @@ from vigil.app.kafka.topic_audit import Finding, Found, judge, survey
 from vigil.app.runtime.doctor.broker_clock import check_broker_clock
 from vigil.app.runtime.doctor.check import Check, counted
 from vigil.app.runtime.doctor.group import check_group, check_transactions, read_offsets
-from vigil.app.runtime.doctor.input import check_input
+from vigil.app.runtime.doctor.input import check_input, newest_events
 from vigil.app.runtime.doctor.refused import check_refused
-from vigil.app.runtime.doctor.state import ShardState, check_clocks, check_state, read_states
+from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks, check_state, read_states
 from vigil.topics.catalog import SubjectName
 
 TIMEOUT_S: Final = 60
@@ -116,7 +116,12 @@ class _Cluster:
         checks = [check_state(self._settings, shards, states, book)]
         if states and self._settings.clock == "live":
             offsets = await read_offsets(self._settings, self.source_partitions)
-            checks += check_clocks(states, self._sources, offsets, now, self._settings.max_ahead_ms)
+            newest = {
+                TopicPartition(self._names.on_cluster(tp.topic), tp.partition): at
+                for tp, at in (await newest_events(self._settings, self.inputs)).items()
+            }
+            sources = SourcesView(self._sources, offsets, newest)
+            checks += check_clocks(states, sources, now, self._settings.max_ahead_ms)
         return checks
 
 

@@ -1,7 +1,7 @@
 """What producers write: how far the times of their newest events are from this machine's clock."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -39,12 +39,7 @@ async def check_input(settings: Settings, topics: Mapping[str, int], now: int) -
     """Check the newest events. `topics`: input topics by catalogue name, with their partitions; `now`: ms."""
     if settings.clock != "live":
         return [Check("input", "ok", "recorded: no clock to compare with")]
-    newest: dict[TopicPartition, int] = {}
-    for topic in topics:
-        async for record in records(settings, topic, 1):
-            at = _at(record.value)
-            if at is not None:
-                newest[TopicPartition(topic, record.partition)] = at
+    newest = await newest_events(settings, topics)
     written: frozenset[TopicPartition] = frozenset()
     if any(now - at > BEHIND_MS for at in newest.values()):
         before = await _ends(settings, topics)
@@ -52,6 +47,17 @@ async def check_input(settings: Settings, topics: Mapping[str, int], now: int) -
         after = await _ends(settings, topics)
         written = frozenset(tp for tp, end in after.items() if end > before.get(tp, end))
     return input_checks({tp: NewestEvent(at, tp in written) for tp, at in newest.items()}, now, settings.max_ahead_ms)
+
+
+async def newest_events(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, int]:
+    """The time (ms) of the last event of each partition, by the topics' names in the catalogue."""
+    newest: dict[TopicPartition, int] = {}
+    for topic in topics:
+        async for record in records(settings, topic, 1):
+            at = _at(record.value)
+            if at is not None:
+                newest[TopicPartition(topic, record.partition)] = at
+    return newest
 
 
 async def _ends(settings: Settings, topics: Mapping[str, int]) -> dict[TopicPartition, int]:
@@ -95,12 +101,16 @@ def _ahead(newest: Mapping[TopicPartition, NewestEvent], now: int, max_ahead_ms:
 
 
 def _behind(newest: Mapping[TopicPartition, NewestEvent], now: int) -> list[Check]:
-    """Partitions that are being written with old times: they hold back their shards."""
-    old = {tp: event for tp, event in newest.items() if event.arriving and now - event.at > BEHIND_MS}
+    """Partitions of the room topics that are being written with old times: they hold back their shards."""
+    old = {
+        tp: event
+        for tp, event in newest.items()
+        if tp.topic in ROOM_TOPICS and event.arriving and now - event.at > BEHIND_MS
+    }
     if not old:
         return []
     lines = _oldest_first(old, now)
-    words = f"messages arrive with times of the past; their rooms and suppliers are judged as late as that\n{lines}"
+    words = f"messages arrive with times of the past; their rooms are judged as late as that\n{lines}"
     return [Check("input", "fail", words, "set the producers' clocks (NTP), or send without such a delay")]
 
 

@@ -8,7 +8,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.agreement import disagreement
-from vigil.app.engine.changelog import MARKER_KEY, CheckpointMarker, StoredStateError
+from vigil.app.engine.changelog import CheckpointMarker, StoredStateError
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import records
@@ -18,7 +18,7 @@ from vigil.topics.catalog import SubjectName
 from vigil.topics.fields import MAX_AHEAD_MS
 
 CLOCK_BEHIND_MS: Final = 120_000
-"""By how much a shard's clock may be behind the time of its checkpoint: partitions are waited for up to a minute."""
+"""By how much a shard's clock may be behind its newest event: slow partitions are waited for up to a minute."""
 
 _TAILS: Final = (200, 20_000)
 """Numbers of records at the end of a changelog partition among which its last marker is searched: those of a usual
@@ -31,8 +31,6 @@ class ShardState(NamedTuple):
     subject: SubjectName
     partition: int
     marker: CheckpointMarker
-    written_at: int
-    """When the checkpoint was written, ms since the epoch: by the broker's clock where the topic says so."""
 
 
 class SourceClock(NamedTuple):
@@ -60,23 +58,33 @@ def _other_rulebook(settings: Settings, book: Rulebook | None, digests: Iterable
     return None
 
 
-def check_clocks(
-    states: Sequence[ShardState],
-    sources: Mapping[SubjectName, Sequence[str]],
-    offsets: Mapping[TopicPartition, Offsets],
-    now: int,
-    max_ahead_ms: int = MAX_AHEAD_MS,
-) -> list[Check]:
-    """Check that no shard's clock is far from the wall clock.
+class SourcesView(NamedTuple):
+    """What is known of the sources, by their names on the cluster."""
 
-    `sources`: the topics of each subject by their names on the cluster; `offsets`: of the group; `now`: ms;
-    `max_ahead_ms`: by how much a clock may be ahead: a worker with such a one does not start.
+    topics: Mapping[SubjectName, Sequence[str]]
+    """Those of each subject."""
+    offsets: Mapping[TopicPartition, Offsets]
+    """Of the group."""
+    newest: Mapping[TopicPartition, int]
+    """The time of the last event of each partition, ms."""
+
+
+def check_clocks(
+    states: Sequence[ShardState], sources: SourcesView, now: int, max_ahead_ms: int = MAX_AHEAD_MS
+) -> list[Check]:
+    """Check that no shard's clock is far from the wall clock, or from the events that it has.
+
+    `now`: ms; `max_ahead_ms`: by how much a clock may be ahead: a worker with such a one does not start.
     """
     started = [state for state in states if state.marker.watermark > 0]
     if not started:
         return [Check("clocks", "ok", "no shard has judged anything yet")]
     ahead = [state for state in started if state.marker.watermark - now > max_ahead_ms]
-    behind = [state for state in started if _behind(state, now) > CLOCK_BEHIND_MS]
+    behind = [
+        state
+        for state in started
+        if _behind(state, sources, now + max_ahead_ms) > CLOCK_BEHIND_MS + state.marker.lateness
+    ]
     checks = []
     if ahead:
         lines = [
@@ -93,10 +101,10 @@ def check_clocks(
                 "`vigil repair clock`",
             )
         )
-    waiting = {id(state) for state in behind if _waits(state, sources, offsets)}
+    waiting = {id(state) for state in behind if _waits(state, sources)}
     stuck = [state for state in behind if id(state) not in waiting]
     if stuck:
-        checks.append(_stuck(stuck, sources, now))
+        checks.append(_stuck(stuck, sources.topics, now))
     if waiting:
         words = f"{_shards([state for state in behind if id(state) in waiting])} behind, and messages wait: catching up"
         checks.append(Check("clocks", "warn", words, "see lag; with enough workers it ends by itself"))
@@ -104,17 +112,21 @@ def check_clocks(
     return checks or [Check("clocks", "ok", f"the slowest of {len(started)} shards stands {span(now - slowest)} back")]
 
 
-def _behind(state: ShardState, now: int) -> int:
-    """By how much the clock was behind when the checkpoint was written: a quiet shard has an old one."""
-    return min(state.written_at, now) - state.marker.watermark
+def _behind(state: ShardState, sources: SourcesView, latest: int) -> int:
+    """By how much the clock is behind the newest event that could be judged: a quiet shard's may be old.
+
+    Events after `latest` are rejected.
+    """
+    topics = sources.topics[state.subject]
+    times = [sources.newest.get(TopicPartition(topic, state.partition), 0) for topic in topics]
+    times += [position.read_max_event_time for position in state.marker.sources]
+    return max((at for at in times if at <= latest), default=0) - state.marker.watermark
 
 
-def _waits(
-    state: ShardState, sources: Mapping[SubjectName, Sequence[str]], offsets: Mapping[TopicPartition, Offsets]
-) -> bool:
+def _waits(state: ShardState, sources: SourcesView) -> bool:
     """True if messages of the shard's partitions were not read yet."""
-    for topic, position in zip(sources[state.subject], state.marker.sources, strict=False):
-        each = offsets.get(TopicPartition(topic, state.partition))
+    for topic, position in zip(sources.topics[state.subject], state.marker.sources, strict=False):
+        each = sources.offsets.get(TopicPartition(topic, state.partition))
         if each is not None and each.end > max(each.committed, each.begin, position.read_offset):
             return True
     return False
@@ -122,7 +134,7 @@ def _waits(
 
 def _stuck(stuck: Sequence[ShardState], sources: Mapping[SubjectName, Sequence[str]], now: int) -> Check:
     lines = [
-        f"{_name(state)} by {span(_behind(state, now))}{_held_by(state, sources, now)}"
+        f"{_name(state)} by {span(now - state.marker.watermark)}{_held_by(state, sources, now)}"
         for state in sorted(stuck, key=lambda state: state.marker.watermark)
     ]
     return Check(
@@ -170,7 +182,7 @@ async def read_states(settings: Settings, subject: SubjectName, changelog: str) 
                 words = f"{changelog}, partition {partition}: {each.error}"
                 return Check("state", "fail", words, "see docs/operations.md")
         states = [
-            ShardState(subject, partition, each.store.marker, each.written_at)
+            ShardState(subject, partition, each.store.marker)
             for partition, each in sorted(tails.items())
             if each.store.marker is not None
         ]
@@ -184,13 +196,9 @@ class _Tail:
 
     def __init__(self) -> None:
         self.store = ChangelogStore()
-        self.written_at = 0
-        """Of the last marker."""
         self.error: str | None = None
 
     def read(self, record: ConsumerRecord) -> None:
-        if record.key == MARKER_KEY:
-            self.written_at = record.timestamp
         try:
             self.store.read([record])
         except StoredStateError as error:
