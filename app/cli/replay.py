@@ -16,9 +16,11 @@ import zstandard
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from vigil.app.cli.common import lateness_option, rulebook_option
 from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.rooms.emitter import shown
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.runtime.replay import Outputs, Replay, written
 from vigil.app.runtime.replay_clocks import AllowedLateness
@@ -142,6 +144,10 @@ def _add_inputs(table: Table, counts: Mapping[str, int]) -> None:
         number = sum(number for name, number in counts.items() if name.split(":")[0] == kind)
         if number:
             table.add_row(words, f"{number:,}")
+    for name, number in sorted(counts.items()):
+        if name.startswith("unknown_label:"):
+            label = shown(name.partition(":")[2])
+            table.add_row(Text(f"label that no rule knows, {label}"), f"{number:,}", style="yellow")
 
 
 def _add_outputs(table: Table, outputs: Outputs) -> None:

@@ -1,12 +1,15 @@
 """What a key state publishes and counts through while it is called."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from vigil.topics.envelope import DeadLetter, Output, base64_or_none, carried
 from vigil.topics.fields import Reason
+
+MAX_NAMES: Final = 50
+"""Names from events that one counter distinguishes: events must not multiply counters without a bound."""
 
 
 class RejectedRecord(NamedTuple):
@@ -23,11 +26,13 @@ class RejectedRecord(NamedTuple):
 class OutputCollector:
     """Collects the outputs and counts of a shard until the next checkpoint."""
 
-    __slots__ = ("_deferred", "counts", "now", "outputs")
+    __slots__ = ("_deferred", "_names", "counts", "now", "outputs")
 
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
+        self._names: dict[str, set[str]] = {}
+        """By counter: the names from events that are counted by themselves."""
         self._deferred: list[Callable[[OutputCollector], None]] = []
         self.now = 0
         """The event time of the event or timer that is being handled, in milliseconds. Set before each call."""
@@ -73,3 +78,13 @@ class OutputCollector:
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter of the metrics; counts never influence a judgement."""
         self.counts[name] = self.counts.get(name, 0) + by
+
+    def count_name(self, counter: str, name: str) -> None:
+        """Add to the counter of a name from an event: of the first MAX_NAMES names each has its own, others one."""
+        names = self._names.setdefault(counter, set())
+        if name not in names:
+            if len(names) >= MAX_NAMES:
+                name = "other"
+            else:
+                names.add(name)
+        self.count(f"{counter}:{name}")

@@ -16,7 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 DELAYS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60)
 """Upper bounds in seconds. The latency promise is half a second: it must stay the bound of a bucket."""
 
-MAX_LABEL_VALUES: Final = 30
+MAX_LABEL_VALUES: Final = 50
 """Values of a label that come from events: further ones are `other`, so that events cannot multiply series."""
 
 MAX_LABEL_LENGTH: Final = 64

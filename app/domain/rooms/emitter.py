@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vigil.app.domain.rooms.contestable import ContestableVerdict, ContestableVerdicts, Span
+from vigil.app.domain.rooms.rules.table import judged_label
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.messages import Message, render
 from vigil.topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, identity
@@ -152,6 +153,13 @@ class VerdictEmitter:
         """Count, for the metrics, a reception this long after the entry: in tenths of a second, rounded up."""
         if not self.shadow:
             self.collector.count(f"reception:{min(-(-delay_ms // 100), LONGEST_RECEPTION)}")
+
+    def count_labels(self, labels: tuple[str, ...]) -> None:
+        """Count, for the metrics, the labels of an event that no rule knows."""
+        if not self.shadow:
+            for label in labels:
+                if not judged_label(label):
+                    self.collector.count_name("unknown_label", label)
 
     def _notice(
         self, kind: NoticeKind, rule: str | None, times: EventTimes, about: NoticeSubject = NOTHING_ELSE

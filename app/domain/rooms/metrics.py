@@ -38,6 +38,13 @@ METRICS: Final = (
         initial=tuple((rule, found_by) for rule in sorted(RULES) for found_by in FOUND_BY),
     ),
     Metric("counter", "vigil_notices", "Notices published.", ("kind", "rule"), initial=tuple(_notice_labels())),
+    Metric(
+        "counter",
+        "vigil_unknown_labels",
+        "Labels on frames and comments that no rule knows, and that have no effect, by name: at most 50 names, all "
+        "others as other.",
+        ("label",),
+    ),
     Metric("gauge", "vigil_rooms_on_air", "Rooms whose latest published status says live."),
     Metric("gauge", "vigil_rooms_with_open_conditions", "Rooms with a condition that runs."),
     Metric(
@@ -100,10 +107,14 @@ def _reception(name: str, number: int) -> Iterable[Sample]:
     return [Sample("vigil_reception_seconds", int(name) / 10)] * number
 
 
+def _unknown_label(name: str, number: int) -> Iterable[Sample]:
+    yield Sample("vigil_unknown_labels", number, (name,))
+
+
 ROOM_METRICS: Final = SubjectMetrics(
     METRICS,
     of_outputs={"verdict": _verdict, "notice": _notice},
-    of_counts={"shadow": _shadow, "reception": _reception},
+    of_counts={"shadow": _shadow, "reception": _reception, "unknown_label": _unknown_label},
     gauges=RoomGauges,
     gauge_topics=frozenset({"room-status"}),
 )

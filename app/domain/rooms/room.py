@@ -164,6 +164,8 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         self._emitter.collector = collector
         if type(event) is FrameStatus:
             self._frame(event)
+            if event.labels:
+                self._emitter.count_labels(event.labels)
         elif type(event) is BuyerEntry:
             self._stats.present(event.buyer_id, at)
             if main.stream == "live":
@@ -278,6 +280,8 @@ class RoomState(KeyStateDefaults[RoomEvent]):
     def _comment(self, comment: Comment) -> None:
         main = self._main
         at = comment.at
+        if comment.labels:
+            self._emitter.count_labels(comment.labels)
         self._comments.add(hash64(comment.comment_id), at, at - self._limits.longest_comment_memory_ms - 1)
         if comment.author_role == "buyer":
             self._stats.commented(comment.author_id, at)

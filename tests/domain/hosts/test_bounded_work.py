@@ -94,7 +94,7 @@ def test_a_replay_leaves_out_no_revision() -> None:
     ]
 
 
-@pytest.mark.parametrize("labels", [1, 32])
+@pytest.mark.parametrize("labels", [1, 32, 1000])
 def test_a_comment_publishes_at_most_32_verdicts_and_as_many_actions(labels: int) -> None:
     room = {"room_id": "r", "host_id": "h"}
     frame = {**room, "at": START, "stream": "live", "face": True, "black": False}

@@ -6,6 +6,7 @@ The order is that of the announcement; conditions that begin with one frame are 
 from typing import Final
 
 from vigil.app.domain.rooms.rules.frame_conditions import black, misplaced, no_face, off_air, out_of_sync, showing
+from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.rule import Machine, Rule
 from vigil.app.domain.rulebook.rooms import AvLimits, GreetingLimits, HarassmentLimits, LabelLimits, LayoutLimits
 
@@ -44,6 +45,13 @@ def comment_labels() -> dict[str, str]:
     """The rules that labels on the host's comments decide, by label or by what labels begin with."""
     return {label: rule.id for rule in RULES.values() for label in rule.comment_labels}
 
+
+def judged_label(label: str) -> bool:
+    """True if a rule knows the label, on frames or on comments; any other has no effect."""
+    return of_label(_JUDGED_LABELS, label) is not None
+
+
+_JUDGED_LABELS: Final = {**frame_labels(), **comment_labels()}
 
 GREETING: Final = rule_of("greeting")
 """The rule about buyers whom nobody receives. Its notices are the only ones about single buyers."""
