@@ -83,6 +83,16 @@ class SourceFeed(Protocol):
     async def beginnings(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset of the first record that each partition still has, asked of the broker now."""
 
+    async def records_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, "FetchedRecord"]:
+        """The first record of each partition at or above an offset; partitions that have none are left out.
+
+        Reads beside what is delivered, and changes nothing of it. Each offset must be one that its partition has.
+        Raises what the client raises when the broker does not answer.
+        """
+
+    async def offsets_after(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """The offset of the first record of each partition with a later timestamp (ms); left out where none has."""
+
     def end(self, tp: TopicPartition) -> int:
         """The end of the partition as the last fetch reported it; 0 before the first fetch.
 
@@ -130,6 +140,15 @@ class Membership(Protocol):
         """Ask the broker for its topics now. If they changed, the leader of the group assigns the partitions again.
 
         Returns without an error when the broker does not answer in time.
+        """
+
+    async def committed(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offsets that the group has committed; partitions of which it has none are left out."""
+
+    async def partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
+        """How many partitions each topic has, asked of the broker now; topics that are not known are left out.
+
+        As the client knows it, where the broker does not answer in time.
         """
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:

@@ -10,16 +10,13 @@ from typing import Final
 
 from vigil.agents.ports import Batch, Membership, TopicPartition
 from vigil.agents.shard_runner import ShardEnvironment, ShardId, ShardRunner
+from vigil.agents.source_check import SourceCheck, SourceFinding, StoredSource, lost_counts
 from vigil.app.engine.shard import AnyShard
 from vigil.topics.catalog import SubjectName
 
 TIME_SLICE_S: Final = 0.2
 """Maximum time for the watermarks of all shards in one tick, and for one batch. Fetches and checkpoints wait that long,
 and so does the latency of every other shard; a much shorter slice would spend its time on checking the time."""
-
-
-class TopicMismatch(Exception):
-    """A source topic is not the one that the stored state comes from; the text names a remedy."""
 
 
 class ShardManager:
@@ -40,6 +37,8 @@ class ShardManager:
         self._source_indices = {
             topic: (subject, index) for subject, own in topics.items() for index, topic in enumerate(own)
         }
+        self.findings: list[SourceFinding] = []
+        """What was not as the stored state had left it, at the last assignment."""
         self.shards: dict[tuple[SubjectName, int], ShardRunner] = {}
         self._next = self._next_behind = 0
         """The shard with which the next tick starts, of those that keep up and of those that are behind."""
@@ -49,14 +48,16 @@ class ShardManager:
     async def assign(self) -> None:
         """Make a shard of every assigned partition.
 
-        The ends of its sources are asked of the broker first, so that none of them is taken for idle. Raises
-        RuntimeError if the group has assigned the topics of a shard to different workers, and TopicMismatch.
+        The ends of its sources are asked of the broker first, so that none of them is taken for idle. What is not as
+        the stored state has left it is in `findings`. Raises RuntimeError if the group has assigned the topics of a
+        shard to different workers.
         """
         feed = self._environment.feed
         tps = self._membership.assigned(self._source_indices)
         ends = await feed.ends(tps)
         beginnings = await feed.beginnings(tps)
         self.shards.clear()
+        shards: dict[ShardId, tuple[AnyShard, list[TopicPartition]]] = {}
         for subject, topics in self._topics.items():
             for partition in sorted({tp.partition for tp in tps if tp.topic in topics}):
                 own = [TopicPartition(topic, partition) for topic in topics]
@@ -66,31 +67,35 @@ class ShardManager:
                         f"partition {partition} of {', '.join(missing)} was assigned to another worker than the other "
                         f"topics of {subject}"
                     )
-                shard = self._new_shard(subject, partition)
-                self._position_sources(shard, own, ends, beginnings)
-                self.shards[subject, partition] = ShardRunner(
-                    ShardId(subject, partition), shard, own, ends, self._environment
-                )
+                shards[ShardId(subject, partition)] = self._new_shard(subject, partition), own
+        stored = {
+            tp: StoredSource(
+                source.committed_offset, source.stored_read_offset, source.stored_max_event_time, source.identities
+            )
+            for shard, own in shards.values()
+            for source, tp in zip(shard.sources, own, strict=True)
+        }
+        check = SourceCheck(feed, stored, ends, beginnings, self._environment.policy.exact_ends)
+        self.findings = await check.findings()
+        by_tp = {finding.tp: finding for finding in self.findings}
+        for id_, (shard, own) in shards.items():
+            self._position_sources(shard, [by_tp.get(tp) for tp in own])
+            self.shards[id_] = ShardRunner(id_, shard, own, ends, self._environment)
 
-    def _position_sources(
-        self,
-        shard: AnyShard,
-        tps: Sequence[TopicPartition],
-        ends: Mapping[TopicPartition, int],
-        beginnings: Mapping[TopicPartition, int],
-    ) -> None:
-        for source, tp in zip(shard.sources, tps, strict=True):
-            if source.committed_offset > ends[tp] and self._environment.policy.exact_ends:
-                raise TopicMismatch(
-                    f"{tp.topic}, partition {tp.partition}, ends at {ends[tp]}, before the offset "
-                    f"{source.committed_offset} up to which the stored state has read it: was the topic deleted and "
-                    "created again? Then delete the state topics of this application, or give it another name "
-                    "(`app_id`)"
-                )
-            if source.read_offset < beginnings[tp]:  # retention has deleted what was before
-                if source.committed_offset:  # a new application never wanted it
-                    shard.collector.count(f"skipped:{tp.topic}", beginnings[tp] - source.read_offset)
-                source.committed_offset = source.read_offset = beginnings[tp]
+    @staticmethod
+    def _position_sources(shard: AnyShard, findings: Sequence[SourceFinding | None]) -> None:
+        """Read each source from where it is to be read now, and count what is lost."""
+        for source, finding in zip(shard.sources, findings, strict=True):
+            if finding is None:
+                continue
+            if finding.kind == "recreated":
+                source.restart(finding.resume)
+            elif finding.kind == "truncated":
+                source.cut(finding.resume)
+            else:
+                source.advance(finding.resume)
+        for name, number in lost_counts([finding for finding in findings if finding is not None]):
+            shard.collector.count(name, number)
 
     def positions(self) -> dict[TopicPartition, int]:
         """From where each source partition is to be read."""

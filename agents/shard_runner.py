@@ -18,6 +18,7 @@ from vigil.agents.ports import Batch, SourceFeed, TopicPartition
 from vigil.agents.source_tracker import SourceTracker, WatermarkPolicy
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.shard import AnyShard
+from vigil.app.engine.source_identity import note_read
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import Output
@@ -32,6 +33,10 @@ years apart."""
 TIMERS_PER_SLICE: Final = 100
 """Check the time budget after this many timers or, in arrival order, records: a supplier whose state was not loaded for
 long takes 1 ms."""
+
+
+class SourceChanged(Exception):
+    """A source is not the log any more that was being read; the text says what a restart does."""
 
 
 class ShardId(NamedTuple):
@@ -110,7 +115,7 @@ class ShardRunner:
         `slice_end`: when other shards are to have their turn (`time.monotonic`). Only shards in arrival order return a
         rest: in event-time order ingesting is cheap, judging is bounded by `advance`.
 
-        Raises RuntimeError if records were lost between the consumer and the shard.
+        Raises RuntimeError if records were lost between the consumer and the shard, and SourceChanged.
         """
         now = self._environment.wall_ms()
         source = self.sources[source_index]
@@ -121,9 +126,17 @@ class ShardRunner:
                 f"{first.topic}, partition {first.partition}: the records from offset {read_offset} to "
                 f"{batch.expected_offset} were delivered and did not arrive; a restart reads them again"
             )
+        if first.offset < batch.expected_offset:
+            raise SourceChanged(
+                f"{first.topic}, partition {first.partition}: the records from offset {batch.expected_offset} on are "
+                "gone: the topic was created again, or the broker has lost the end of it; a restart finds out which, "
+                "and reads what is there"
+            )
         if first.offset > read_offset:
             source.gap = (read_offset, first.offset)
         rest = self._ingest_slices(source_index, batch, now, slice_end)
+        last = batch.records[-1 if rest is None else -1 - len(rest.records)]
+        source.position.identities = note_read(source.position.identities, last)
         self.ended = False
         self.advance(now, slice_end, arrived_at=min(first.timestamp, now))
         self.throttle()

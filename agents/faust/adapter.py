@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from vigil.agents.faust.agent import add_agent
-from vigil.agents.faust.app import AppSettings, create_app
+from vigil.agents.faust.app import AppSettings, create_app, new_probe
 from vigil.agents.faust.consumer import partition_state
 from vigil.agents.faust.feed import FaustMembership, FaustSourceFeed
 from vigil.agents.faust.shutdown import ShutdownGuard, WorkerProcess
@@ -46,7 +46,7 @@ class FaustAdapter:
             for subject, topics in subjects.items()
         }
         self.ports = Ports(
-            FaustSourceFeed(self.app),
+            FaustSourceFeed(self.app, lambda: new_probe(settings)),
             FaustMembership(self.app),
             FaustChangelogWriter(self._producer, self._tables, marker_alone=not settings.transport.idempotent),
             FaustOutputSender(self._producer, on_cluster),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import faust
+from aiokafka import AIOKafkaConsumer
 
 from vigil.agents.faust.assignor import ShardAssignor
 from vigil.agents.faust.schema import BatchSchema
@@ -144,6 +145,28 @@ def create_app(settings: AppSettings) -> BatchApp:
         recovery_consistency_check=False,  # markers check more, and the embedded broker reports other ends
         web_enabled=False,
         autodiscover=False,  # it hides import errors
+    )
+
+
+def new_probe(settings: AppSettings) -> AIOKafkaConsumer:
+    """Return a consumer of no group, not started: for reading single records beside what the app reads."""
+    access = settings.credentials or Credentials()
+    tls = access.ssl_context is not None
+    protocol = "SASL_SSL" if tls else "SASL_PLAINTEXT"
+    if access.sasl_mechanism is None:
+        protocol = "SSL" if tls else "PLAINTEXT"
+    return AIOKafkaConsumer(
+        client_id=f"{settings.app_id}-probe",
+        bootstrap_servers=list(settings.brokers),
+        security_protocol=protocol,
+        ssl_context=access.ssl_context,
+        sasl_mechanism=access.sasl_mechanism or "PLAIN",
+        sasl_plain_username=access.username,
+        sasl_plain_password=access.password,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed" if settings.transport.idempotent else "read_uncommitted",
+        fetch_max_wait_ms=100,
     )
 
 

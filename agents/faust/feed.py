@@ -1,16 +1,21 @@
 """The ports that read: the source feed and the membership, on Faust's consumer."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from vigil.agents.faust.app import BatchApp
 from vigil.agents.faust.consumer import partition_state, position_of
-from vigil.agents.ports import TopicPartition
+from vigil.agents.faust.probe import WITHIN_S, RecordProbe
+from vigil.agents.ports import FetchedRecord, TopicPartition
+
+T = TypeVar("T")
 
 METADATA_TIMEOUT_S: Final = 2.0
 """Maximum time a request for the broker's topics takes; it is repeated while topics are missing."""
@@ -29,11 +34,24 @@ async def _update_metadata(consumer: Any) -> None:
         await asyncio.wait_for(consumer._client.force_metadata_update(), METADATA_TIMEOUT_S)
 
 
+async def _partition_counts(consumer: Any, topics: Iterable[str]) -> dict[str, int]:
+    await _update_metadata(consumer)
+    known = {topic: consumer.partitions_for_topic(topic) for topic in topics}
+    return {topic: len(partitions) for topic, partitions in known.items() if partitions}
+
+
+async def _committed(consumer: Any, tps: Collection[Any]) -> dict[TopicPartition, int]:
+    committed = await consumer._coordinator.fetch_committed_offsets(list(tps)) if tps else {}
+    return {TopicPartition(*tp): known.offset for tp, known in committed.items() if known.offset >= 0}
+
+
 class FaustSourceFeed:
     """The source partitions of the worker, as Faust's consumer knows them. Implements `SourceFeed`."""
 
-    def __init__(self, app: BatchApp) -> None:
+    def __init__(self, app: BatchApp, new_consumer: Callable[[], AIOKafkaConsumer]) -> None:
+        """`new_consumer`: one without a group, not started, for reading beside what is delivered."""
         self._app = app
+        self._new_consumer = new_consumer
 
     @property
     def _consumer(self) -> Any:
@@ -53,6 +71,25 @@ class FaustSourceFeed:
 
     async def beginnings(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return _offsets(await self._consumer.earliest_offsets(*_faust_tps(tps))) if tps else {}
+
+    async def records_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, FetchedRecord]:
+        return await self._probe(lambda probe: probe.records_at(offsets)) if offsets else {}
+
+    async def offsets_after(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        return await self._probe(lambda probe: probe.offsets_after(times)) if times else {}
+
+    async def _probe(
+        self, read: Callable[[RecordProbe], Awaitable[dict[TopicPartition, T]]]
+    ) -> dict[TopicPartition, T]:
+        consumer = self._new_consumer()
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                await consumer.start()
+                return await read(RecordProbe(consumer))
+        except TimeoutError as error:
+            raise KafkaTimeoutError(f"the broker did not return single records within {WITHIN_S:g} s") from error
+        finally:
+            await consumer.stop()
 
     def end(self, tp: TopicPartition) -> int:
         state = partition_state(self._consumer, tp)
@@ -109,6 +146,17 @@ class FaustMembership:
     async def request_topics(self) -> None:
         thread = self._consumer._thread
         await thread.call_thread(_update_metadata, thread._ensure_consumer())
+
+    async def committed(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        thread = self._consumer._thread
+        wanted = [driver._TopicPartition(*tp) for tp in tps]
+        committed: dict[TopicPartition, int] = await thread.call_thread(_committed, thread._ensure_consumer(), wanted)
+        return committed
+
+    async def partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
+        thread = self._consumer._thread
+        counts: dict[str, int] = await thread.call_thread(_partition_counts, thread._ensure_consumer(), topics)
+        return counts
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         return bool(await self._consumer._commit_offsets({TP(*tp): offset for tp, offset in offsets.items()}))

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from vigil.app.engine.admission import UNCHECKED
+from vigil.app.engine.source_identity import Identities
 from vigil.app.engine.watermark import MAX_TIME, AheadRun
 from vigil.topics.envelope import Output, encode_body
 
@@ -86,6 +87,8 @@ class StoredSourcePosition(Struct, array_like=True, frozen=True):
     """Where events ahead of the clock were rejected from `committed_offset` on."""
     partitioner: str = UNCHECKED
     """The partitioner by which its records below `read_offset` were found to be in the wrong partition."""
+    identities: Identities = ()
+    """The records by which a restart recognises the source."""
 
 
 class CheckpointMarker(Struct, array_like=True, frozen=True):

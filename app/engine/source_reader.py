@@ -72,6 +72,7 @@ class SourceReader(Generic[E]):
             source.stored_max_event_time = stored.read_max_event_time
             source.max_event_time = stored.max_event_time
             source.ahead = list(stored.ahead)
+            source.identities = stored.identities
 
     @property
     def lateness_was_reduced(self) -> bool:
@@ -158,6 +159,7 @@ class SourceReader(Generic[E]):
                     rule.lateness,
                     tuple(source.ahead),
                     rule.placement.partitioner,
+                    source.identities,
                 )
             )
         self._read_at_snapshot = [source.read_offset for source in self.sources]

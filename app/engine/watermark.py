@@ -20,6 +20,8 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct, field
 
+from vigil.app.engine.source_identity import Identities
+
 MAX_TIME: Final = 1 << 62
 """A time that never comes: no timer is set, no later version begins. Fits a signed 64-bit integer of the changelog."""
 
@@ -50,6 +52,8 @@ class SourcePosition(Struct):
     """The largest event time that was accepted below `stored_read_offset`."""
     ahead: list[AheadRun] = field(default_factory=list)
     """Where events ahead of the clock were rejected: which these are depends on when they were read."""
+    identities: Identities = ()
+    """The records by which a restart recognises the source."""
 
     def note_ahead(self, offset: int, latest: int) -> None:
         """Note that a record was rejected whose event time is above `latest` (ms), which holds for one read."""
@@ -71,3 +75,23 @@ class SourcePosition(Struct):
         if at > self.stored_max_event_time:
             return True
         return any(first <= offset < next_ and at > latest for first, next_, latest in self.ahead)
+
+    def restart(self, offset: int) -> None:
+        """Read another log from `offset` on: nothing of what was known of the former one holds for it."""
+        self.committed_offset = self.read_offset = self.stored_read_offset = offset
+        self.max_event_time = self.stored_max_event_time = MIN_TIME
+        self.identities = ()
+        self.ahead = []
+
+    def cut(self, end: int) -> None:
+        """Go on at `end` at the latest: what was read from there on is not in the log any more."""
+        self.committed_offset = min(self.committed_offset, end)
+        self.read_offset = min(self.read_offset, end)
+        self.stored_read_offset = min(self.stored_read_offset, end)
+        self.identities = tuple(known for known in self.identities if known.offset < end)
+        self.ahead = [run for run in self.ahead if run[0] < end]
+
+    def advance(self, begin: int) -> None:
+        """Go on at `begin` at the earliest: what was before is not in the log any more, and was not read."""
+        self.committed_offset = max(self.committed_offset, begin)
+        self.read_offset = max(self.read_offset, begin)

@@ -139,7 +139,7 @@ def _plan(
         changelog = changelog_of(settings.app_id, subject)
         names = [*source_topics, changelog]
         found = {name: existing[name] for name in names if name in existing}
-        _check_equal(subject, found)
+        check_equal(subject, found)
         count = counts[subject] = next(iter(found.values()), settings.partitions)
         for name in names:
             if name not in existing:
@@ -150,7 +150,7 @@ def _plan(
     return counts, missing
 
 
-def _check_equal(subject: SubjectName, partitions: Mapping[str, int]) -> None:
+def check_equal(subject: SubjectName, partitions: Mapping[str, int]) -> None:
     """Raise SettingsError where the topics of a subject differ in their number of partitions."""
     if len(set(partitions.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in sorted(partitions.items()))

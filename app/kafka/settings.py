@@ -42,6 +42,9 @@ instead."""
     """Path of a rulebook file. By default the built-in rulebook is used."""
     rulebook_changed: bool = False
     """Accept stored state that was produced under another rulebook. See docs/rulebook.md."""
+    state_lost: bool = False
+    """Start although the stored state of a shard is gone, and judge again what the input topics still have. See
+docs/operations.md."""
     shadow_rulebook: str | None = None
     """Path of a candidate rulebook to judge rooms by as well. Its verdicts go to `verdict-shadow` and have no other
 effect."""

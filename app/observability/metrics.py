@@ -81,6 +81,18 @@ class WorkerMetrics:
             ["topic"],
             registry=registry,
         )
+        self.lost = Counter(
+            "vigil_source_lost",
+            "Messages that were read and that the broker has lost since: those that still waited were never judged.",
+            ["topic"],
+            registry=registry,
+        )
+        self.recreated = Counter(
+            "vigil_source_recreated",
+            "Partitions that were read from their beginning because their topic was deleted and created again.",
+            ["topic"],
+            registry=registry,
+        )
         self.lag = Gauge(
             "vigil_event_lag", "Messages in a partition that were not read yet.", ["topic", "partition"],
             registry=registry,
@@ -174,6 +186,16 @@ class WorkerMetrics:
         for metric in declared:
             _begin(self.declared[metric.name], metric.initial)
 
+    def counted_by_topic(self) -> dict[str, Counter]:
+        """The counters of each source, by the name under which shards count."""
+        return {
+            "events": self.events,
+            "duplicates": self.duplicates,
+            "skipped": self.skipped,
+            "lost": self.lost,
+            "recreated": self.recreated,
+        }
+
     def all(self) -> Iterator[MetricWrapperBase]:
         """Every metric, in the order in which the documentation lists them."""
         for value in vars(self).values():
@@ -221,7 +243,7 @@ class WorkerMetrics:
         measured: Iterable[str],
     ) -> None:
         read = [(topic,) for topics in sources.values() for topic in topics]
-        for by_topic in (self.events, self.duplicates, self.skipped):
+        for by_topic in self.counted_by_topic().values():
             _begin(by_topic, read)
         _begin(self.outputs, ((topic,) for topic in written))
         _begin(self.refused, rejections)

@@ -139,7 +139,7 @@ class MetricsReporter:
     def _counted(self, runner: ShardRunner) -> None:
         """Move a shard's own counts over to the metrics."""
         metrics, counts = self._metrics, runner.shard.collector.counts
-        by_topic = {"events": metrics.events, "duplicates": metrics.duplicates, "skipped": metrics.skipped}
+        by_topic = metrics.counted_by_topic()
         for name, number in counts.items():
             kind, _, rest = name.partition(":")
             if not number:

@@ -15,8 +15,8 @@ from vigil.agents.checkpointer import Checkpointer, in_time
 from vigil.agents.faust.adapter import FaustAdapter, SubjectTopics
 from vigil.agents.faust.shutdown import CRASH_GRACE_S, ShutdownGuard
 from vigil.agents.ports import TopicPartition
-from vigil.agents.shard_manager import ShardManager, TopicMismatch
-from vigil.agents.shard_runner import ShardEnvironment
+from vigil.agents.shard_manager import ShardManager
+from vigil.agents.shard_runner import ShardEnvironment, SourceChanged
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.changelog import StoredStateError
@@ -29,6 +29,7 @@ from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.health import HealthServer
 from vigil.app.observability.logs import silence_libraries
+from vigil.app.runtime.broker_checks import BrokerChecks
 from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.app.runtime.rulebook_check import check_rulebook
 from vigil.app.runtime.upstream_watcher import UpstreamWatcher
@@ -42,7 +43,7 @@ log: Final = structlog.get_logger("vigil.worker")
 FORBIDDEN: Final = TopicAuthorizationFailedError | GroupAuthorizationFailedError
 """What a worker meets whose rights were taken away while it ran."""
 
-EXPLAINED: Final = StoredStateError | SettingsError | TopicMismatch | FORBIDDEN
+EXPLAINED: Final = StoredStateError | SettingsError | SourceChanged | FORBIDDEN
 """Errors whose text says what to do: a traceback would hide it."""
 
 TICK_S: Final = 0.01
@@ -87,15 +88,13 @@ class Worker:
         names = TopicNames.of(settings)
         self._changelogs = {subject: names.changelog(subject) for subject in self.machines}
         self._sources = {subject: names.all_on_cluster(machine.topics) for subject, machine in self.machines.items()}
-        self.adapter = FaustAdapter(
-            app_settings(settings),
-            {
-                subject: SubjectTopics(sources, self._changelogs[subject], partitions[subject])
-                for subject, sources in self._sources.items()
-            },
-            names.on_cluster,
-        )
+        topics = {
+            subject: SubjectTopics(sources, self._changelogs[subject], partitions[subject])
+            for subject, sources in self._sources.items()
+        }
+        self.adapter = FaustAdapter(app_settings(settings), topics, names.on_cluster)
         self._ports = ports = self.adapter.ports
+        self._broker_checks = BrokerChecks(ports.membership, topics, settings.state_lost)
         upstream = {subject: names.all_on_cluster(topics) for subject, topics in REGISTRY.upstream.items()}
         self._upstream = UpstreamWatcher(settings, ports.feed, upstream, lambda: health.ready)
         self.manager = ShardManager(
@@ -124,7 +123,14 @@ class Worker:
         self._connect(live)
 
     def _connect(self, live: bool) -> None:
-        tasks = [self._run_web, self._tick, self._run_watchdog, self._report, self._watch_topics]
+        tasks = [
+            self._run_web,
+            self._tick,
+            self._run_watchdog,
+            self._report,
+            self._watch_topics,
+            self._watch_partitions,
+        ]
         if not live:
             tasks.append(self._watch_upstream)
         self.adapter.connect(self, self.manager, self.fail_fast, tasks)
@@ -196,13 +202,17 @@ class Worker:
             # A broker that was restarted: the leader assigned partitions by its reply, and left some to nobody.
             log.warning("waiting", why="the broker does not report all topics yet", missing=sorted(missing))
             return
+        await self._broker_checks.partitions()
         await self.manager.assign()
+        await self._broker_checks.stored_state(self.manager.shards.values())
         if assignment == self.checkpoints.assignment:
             await self.checkpoints.acquire()
         if assignment != self.checkpoints.assignment:  # another rebalance began: this is called again for it
             self.manager.release()
             return
         self.health.ready = True
+        for finding in self.manager.findings:
+            log.warning("source changed", what=finding.words)
         self._log_assignment()
 
     def _log_assignment(self) -> None:
@@ -263,6 +273,9 @@ class Worker:
                 await self.manager.count_skipped()
             if self._assigned_once and await self._missing_topics():
                 await self._ports.membership.request_topics()
+
+    async def _watch_partitions(self) -> None:
+        await self._broker_checks.watch(lambda: self._stopping() or self.health.finished)
 
     async def _watch_upstream(self) -> None:
         await self._upstream.run(lambda: self.adapter.stopping)

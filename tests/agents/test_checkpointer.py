@@ -109,7 +109,7 @@ async def test_state_is_acknowledged_before_outputs_are_sent_and_these_before_of
     await stage.due()
     steps = list(dict.fromkeys(stage.diary))
     assert steps == ["state", "state acked", "output", "output acked", "commit"]
-    assert stage.membership.committed == [{ENTRY: 1}]
+    assert stage.membership.commits == [{ENTRY: 1}]
     assert "said" in stage.observed
 
 
@@ -154,13 +154,13 @@ async def test_the_outbox_of_a_former_owner_is_sent_again_when_the_shard_is_acqu
     first.kafka.acknowledgements.fails = lambda topic: KafkaError("the broker is gone") if topic == "said" else None
     with pytest.raises(KafkaError):
         await first.due()
-    assert first.membership.committed == []
+    assert first.membership.commits == []
     second = Stage(log=first.log)
     second.feed.reported_ends[ENTRY] = 1
     await second.begin()
     assert [record.topic for record in second.published].count("said") == 1
     assert second.published[0] == next(record for record in first.published if record.topic == "said")
-    assert second.membership.committed == [], "acquiring commits nothing"
+    assert second.membership.commits == [], "acquiring commits nothing"
 
 
 # ---- when -------------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ async def test_outputs_that_come_close_together_are_one_checkpoint() -> None:
         await stage.checkpoints.write_if_due()
         await asyncio.sleep(0.005)
     assert 1 <= len(stage.checkpoints_written) - before <= 3
-    assert stage.membership.committed == [], "offsets are committed at the interval"
+    assert stage.membership.commits == [], "offsets are committed at the interval"
 
 
 async def test_state_without_outputs_waits_for_the_interval() -> None:
@@ -230,12 +230,12 @@ async def test_the_last_offset_of_recorded_data_is_committed_only_after_the_fina
     stage.runner.sources[0].end = 3
     assert not stage.runner.ended
     await stage.write()
-    assert stage.membership.committed == [{ENTRY: 2}]
+    assert stage.membership.commits == [{ENTRY: 2}]
     stage.feed.answer_all(wall_ms() + 1)
     stage.manager.tick()
     assert stage.runner.ended
     await stage.write()
-    assert stage.membership.committed[-1] == {ENTRY: 3}
+    assert stage.membership.commits[-1] == {ENTRY: 3}
 
 
 async def test_an_event_that_waits_for_its_order_is_not_committed() -> None:
@@ -245,7 +245,7 @@ async def test_an_event_that_waits_for_its_order_is_not_committed() -> None:
         stage.ingest(topic, 0, 1500)
     stage.ingest("entry", 0, 1000, 2000, 3000)
     await stage.write()
-    assert stage.membership.committed == [{ENTRY: 1}]
+    assert stage.membership.commits == [{ENTRY: 1}]
 
 
 # ---- what stops the worker --------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ async def test_a_producer_that_fails_stops_what_comes_after(topic: str, left_out
     with pytest.raises(KafkaError):
         await stage.due()
     assert not left_out & set(stage.diary)
-    assert stage.membership.committed == []
+    assert stage.membership.commits == []
 
 
 async def dead_letter(stage: Stage, value: bytes) -> None:
@@ -350,10 +350,10 @@ async def test_the_last_checkpoint_commits_and_nothing_that_waited_its_turn_is_w
     stage.kafka.acknowledgements.gate.set()
     await last
     assert stage.manager.shards == {}
-    length, committed = len(stage.log), list(stage.membership.committed)
+    length, committed = len(stage.log), list(stage.membership.commits)
     assert committed == [{ENTRY: 1}]
     await waiting
-    assert (len(stage.log), stage.membership.committed) == (length, committed)
+    assert (len(stage.log), stage.membership.commits) == (length, committed)
     assert [record.topic for record in stage.published].count("said") == 1
 
 

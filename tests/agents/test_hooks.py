@@ -95,6 +95,11 @@ OVERRIDES: Final[dict[type, set[str]]] = {
 """Every method of Faust that we override."""
 
 
+def no_consumer() -> Any:
+    """The factory of a feed that is asked for no single record."""
+    raise AssertionError("no single record is asked for")
+
+
 def source(thing: Any) -> str:
     return inspect.getsource(thing)
 
@@ -294,7 +299,7 @@ def test_a_partition_that_is_full_is_not_fetched_and_loses_nothing_that_was_drai
 
 def test_a_queue_of_fausts_that_has_room_again_does_not_resume_what_a_shard_has_paused(app: BatchApp) -> None:
     """The conductor calls on_buffer_drop by itself: its reasons to wait and ours are two."""
-    feed, consumer = FaustSourceFeed(app), app.consumer
+    feed, consumer = FaustSourceFeed(app, no_consumer), app.consumer
     consumer._active_partitions = {ENTRY}
     feed.pause(ENTRY)
     assert consumer._active_partitions == set()
@@ -333,7 +338,7 @@ async def test_what_a_poll_has_fetched_is_not_confirmed_before_all_of_it_was_del
     def record(tp: TP, offset: int) -> Any:
         return aiokafka.structs.ConsumerRecord(tp.topic, tp.partition, offset, 1000, 0, b"k", b"v", None, 1, 1, ())
 
-    consumer, feed = app.consumer, FaustSourceFeed(app)
+    consumer, feed = app.consumer, FaustSourceFeed(app, no_consumer)
     consumer._thread, consumer._wait_next_records = Thread(), poll
     app.adapter_state.batch_topics = {"entry", "look"}
     app.adapter_state.seek_generation = app.consumer_generation_id
@@ -411,7 +416,7 @@ async def test_positions_are_not_confirmed_while_partitions_are_assigned(app: Ba
 
 
 async def test_a_partition_that_was_assigned_again_is_not_paused(app: BatchApp) -> None:
-    FaustSourceFeed(app).pause(ENTRY)
+    FaustSourceFeed(app, no_consumer).pause(ENTRY)
     original = transport.Consumer.perform_seek
     assert "seek_to_committed" in source(original)
     sought: list[Any] = []
@@ -665,7 +670,7 @@ def test_between_assignments_the_feed_knows_nothing_and_returns_zero(app: BatchA
             return type("Consumer", (), {"_subscription": type("S", (), {"subscription": None})})
 
     app.consumer._thread = Thread()
-    feed = FaustSourceFeed(app)
+    feed = FaustSourceFeed(app, no_consumer)
     assert (feed.answered_at(ENTRY), feed.confirmed_position(ENTRY), feed.delivered_offset(ENTRY)) == (0, 0, 0)
 
 

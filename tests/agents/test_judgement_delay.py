@@ -24,6 +24,8 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp: int
+    key: bytes | None = None
+    value: bytes | None = None
 
 
 class Shard:

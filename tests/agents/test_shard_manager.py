@@ -17,8 +17,8 @@ from tests.support.toys import ArrivalToy, OrderedToy, Toy
 from vigil.agents import shard_manager
 from vigil.agents.faust.agent import add_agent
 from vigil.agents.ports import Batch, TopicPartition
-from vigil.agents.shard_manager import ShardManager, TopicMismatch
-from vigil.agents.shard_runner import ShardEnvironment, ShardRunner
+from vigil.agents.shard_manager import ShardManager
+from vigil.agents.shard_runner import ShardEnvironment, ShardRunner, SourceChanged
 from vigil.agents.source_tracker import WatermarkPolicy
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.shard import AnyShard
@@ -230,11 +230,57 @@ async def test_reading_goes_on_where_the_stored_state_has_come_to() -> None:
     assert stage.manager.positions() == {ENTRY: 5, REMARK: 0, LOOK: 0}
 
 
-async def test_a_topic_that_ends_before_the_stored_state_is_another_topic() -> None:
-    stage = Stage(toy=ArrivalToy(), store=await stored(5))
-    stage.feed.reported_ends[ENTRY] = 4
-    with pytest.raises(TopicMismatch, match=r"entry, partition 0, ends at 4, before the offset 5 .*`app_id`"):
-        await stage.assign()
+async def judged(stage: Stage, *ats: int) -> ChangelogStore:
+    """The state after these entries, all of which the broker has."""
+    stage.feed.logs[ENTRY] = fetched("entry", 0, *ats)
+    stage.feed.reported_ends[ENTRY] = len(ats)
+    stage.ingest(stage.feed.logs[ENTRY])
+    return restored([(r.key, r.value, r.headers) for r in stage.runner.shard.snapshot().changelog()])
+
+
+async def test_a_topic_that_was_created_again_is_read_from_its_beginning_and_its_events_are_judged() -> None:
+    store = await judged(await Stage().assign(), NOW, NOW + 5000)
+    assert store.marker is not None
+    again = Stage(store=store)
+    again.feed.logs[ENTRY] = fetched("entry", 0, NOW + 6000, NOW + 7000, NOW + 8000)
+    again.feed.reported_ends[ENTRY] = 3
+    await again.assign()
+    assert again.manager.positions()[ENTRY] == 0
+    assert [finding.words for finding in again.manager.findings] == [
+        "entry, partition 0: the topic was created again; it is read from its beginning, offset 0"
+    ]
+    assert again.runner.shard.collector.counts["recreated:entry"] == 1
+    again.ingest(again.feed.logs[ENTRY])
+    assert len(again.runner.shard.reorder_buffer) == 3, "no event is skipped, and none is late"
+    assert again.runner.shard.watermark == store.marker.watermark, "what was judged stays judged"
+    assert [known.offset for known in again.runner.shard.sources[0].identities] == [2]
+
+
+async def test_a_log_that_has_lost_its_end_is_read_on_from_there() -> None:
+    first = await Stage().assign()
+    store = await judged(first, NOW, NOW + 5000, NOW + 5001, NOW + 5002)
+    again = Stage(store=store)
+    again.feed.logs[ENTRY] = first.feed.logs[ENTRY][:3]
+    again.feed.reported_ends[ENTRY] = 3
+    await again.assign()
+    assert [finding.words for finding in again.manager.findings] == [
+        "entry, partition 0: the broker has lost the last 1 records that were read; reading goes on at offset 3"
+    ]
+    assert again.runner.shard.collector.counts["lost:entry"] == 1
+    assert again.manager.positions()[ENTRY] == 0, "what waited is read again"
+    again.ingest(again.feed.logs[ENTRY])
+    again.take(ENTRY, NOW + 5010)
+    assert len(again.runner.shard.reorder_buffer) == 4
+    assert again.runner.shard.collector.counts.get("refused:entry:late", 0) == 0
+
+
+async def test_records_below_those_that_were_expected_stop_the_worker() -> None:
+    """The client starts again at the beginning of a log that does not have the next offset."""
+    stage = await Stage().assign()
+    stage.take(ENTRY, NOW, NOW + 1)
+    with pytest.raises(SourceChanged, match="entry, partition 0: the records from offset 2 on are gone: the topic was"):
+        stage.ingest(fetched("entry", 0, NOW + 2), 2)
+    assert stage.manager.positions()[ENTRY] == 2
 
 
 async def test_a_broker_that_reports_the_start_of_the_last_batch_as_the_end_is_believed_to_have_all_of_it() -> None:
@@ -244,9 +290,9 @@ async def test_a_broker_that_reports_the_start_of_the_last_batch_as_the_end_is_b
     assert stage.manager.positions()[ENTRY] == 5
 
 
-@pytest.mark.parametrize(("offset", "skipped"), [(5, 15), (0, 0)])
+@pytest.mark.parametrize(("offset", "skipped"), [(5, 15), (0, 20)])
 async def test_what_retention_took_while_nobody_read_is_counted(offset: int, skipped: int) -> None:
-    """A new application has lost nothing: it never wanted what was before."""
+    """Before the first checkpoint, too: what was deleted by then was never judged."""
     stage = Stage(toy=ArrivalToy(), store=await stored(offset))
     stage.feed.reported_ends[ENTRY], stage.feed.first[ENTRY] = 30, 20
     await stage.assign()

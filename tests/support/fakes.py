@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests.support.toys import Event, message
-from vigil.agents.ports import Batch, BatchReceiver, OutputRecord, Ports, TopicPartition
+from vigil.agents.ports import Batch, BatchReceiver, FetchedRecord, OutputRecord, Ports, TopicPartition
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.changelog import ChangelogRecord
 from vigil.app.engine.changelog_store import ChangelogStore
@@ -51,6 +51,8 @@ class FakeSourceFeed:
         self.confirmed: dict[TopicPartition, int] = {}
         self.delivered: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
+        self.logs: dict[TopicPartition, list[Fetched]] = {tp: [] for tp in self.tps}
+        """What the broker has of each partition."""
 
     async def ends(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.reported_ends[tp] for tp in tps}
@@ -61,6 +63,14 @@ class FakeSourceFeed:
 
     async def beginnings(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.first[tp] for tp in tps}
+
+    async def records_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, FetchedRecord]:
+        found = {tp: [r for r in self.logs[tp] if r.offset >= offset] for tp, offset in offsets.items()}
+        return {tp: records[0] for tp, records in found.items() if records}
+
+    async def offsets_after(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        found = {tp: [r.offset for r in self.logs[tp] if r.timestamp > time] for tp, time in times.items()}
+        return {tp: offsets[0] for tp, offsets in found.items() if offsets}
 
     def end(self, tp: TopicPartition) -> int:
         return self.reported_ends[tp]
@@ -91,7 +101,9 @@ class FakeMembership:
 
     def __init__(self, tps: Iterable[TopicPartition], diary: list[str]) -> None:
         self.tps = set(tps)
-        self.committed: list[dict[TopicPartition, int]] = []
+        self.commits: list[dict[TopicPartition, int]] = []
+        self.counts: dict[str, int] = {}
+        """By topic: its number of partitions, where it is not 1."""
         self.member = True
         self.flowing = True
         self._diary = diary
@@ -108,10 +120,18 @@ class FakeMembership:
     async def request_topics(self) -> None:
         """Nothing is ever missing."""
 
+    async def committed(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        merged = {tp: offset for commit in self.commits for tp, offset in commit.items()}
+        return {tp: merged[tp] for tp in tps if tp in merged}
+
+    async def partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
+        known = {tp.topic for tp in self.tps}
+        return {topic: self.counts.get(topic, 1) for topic in topics if topic in known}
+
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         self._diary.append("commit")
         if self.member:
-            self.committed.append(dict(offsets))
+            self.commits.append(dict(offsets))
         return self.member
 
 
@@ -207,12 +227,16 @@ class FakeKafka:
         self.changelog = FakeChangelogWriter(self.changelogs, self.acknowledgements)
         self.outputs = FakeOutputSender(self.acknowledgements)
         self.ports = Ports(self.feed, self.membership, self.changelog, self.outputs)
-        self._records: dict[TopicPartition, list[Fetched]] = {tp: [] for tp in self.feed.tps}
+        self._records = self.feed.logs
 
     def produce(self, tp: TopicPartition, key: bytes | None, value: bytes | None) -> None:
         """Append a record to a source."""
         records = self._records[tp]
         records.append(Fetched(*tp, len(records), wall_ms(), key, value))
+
+    def recreate(self, tp: TopicPartition) -> None:
+        """Delete a source and create it again."""
+        self._records[tp].clear()
 
     async def poll(self, receiver: BatchReceiver) -> None:
         """Answer one fetch of every source: deliver what is there, unless the source or the flow is paused."""
@@ -221,11 +245,13 @@ class FakeKafka:
         for tp in sorted(feed.tps):
             feed.reported_ends[tp] = len(self._records[tp])
             feed.answers[tp] = wall_ms()
-            begin = feed.delivered.setdefault(tp, positions.get(tp, 0))
+            expected = begin = feed.delivered.setdefault(tp, positions.get(tp, 0))
             feed.confirmed[tp] = begin  # all of the polls before was delivered
+            if begin > len(self._records[tp]):
+                begin = 0  # another log, or one that has lost its end: the client starts again at its beginning
             if tp in feed.paused or not self.membership.flowing or begin == len(self._records[tp]):
                 continue
-            rest: Batch | None = Batch(tp, self._records[tp][begin:], begin)
+            rest: Batch | None = Batch(tp, self._records[tp][begin:], expected)
             feed.delivered[tp] = len(self._records[tp])
             while rest is not None:
                 rest = receiver.ingest(rest)

@@ -75,6 +75,9 @@ class Stage(Protocol):
 
     async def stop(self) -> None: ...
     async def produce(self, tp: TopicPartition, *values: bytes) -> None: ...
+    async def recreate(self, tp: TopicPartition) -> None:
+        """Delete a source and create it again."""
+
     async def until(self, true: Callable[[], bool]) -> None:
         """Let the feed poll until this is true."""
 
@@ -112,6 +115,9 @@ class FakeStage:
         for value in values:
             self.kafka.produce(tp, b"key", value)
 
+    async def recreate(self, tp: TopicPartition) -> None:
+        self.kafka.recreate(tp)
+
     async def until(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_S):
             while not true():
@@ -132,7 +138,7 @@ class FakeStage:
         self.kafka.changelog.logs.setdefault((self.changelog, 0), []).append((b"foreign", b"x", ()))
 
     async def committed(self, tp: TopicPartition) -> int | None:
-        offsets = [commit[tp] for commit in self.kafka.membership.committed if tp in commit]
+        offsets = [commit[tp] for commit in self.kafka.membership.commits if tp in commit]
         return offsets[-1] if offsets else None
 
 
@@ -196,6 +202,19 @@ class FaustStage:
                 await producer.send_and_wait(topic, value, key=b"key", partition=0)
         finally:
             await producer.stop()
+
+    async def recreate(self, tp: TopicPartition) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.broker)
+        await admin.start()
+        try:
+            await admin.delete_topics([tp.topic])
+            async with asyncio.timeout(WITHIN_S):
+                while tp.topic in await admin.list_topics():
+                    await asyncio.sleep(0.05)
+                while (await admin.create_topics([NewTopic(tp.topic, 1, 1)])).topic_errors[0][1]:
+                    await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
 
     async def until(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_S):

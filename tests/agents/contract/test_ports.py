@@ -9,6 +9,7 @@ from tests.agents.contract.stages import LIMIT, FakeStage, FaustStage, Stage
 from vigil.agents.ports import OutputRecord, TopicPartition
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.changelog import ChangelogRecord
+from vigil.app.engine.source_identity import identity_of
 
 HEADERS = [("ce_id", b"1")]
 
@@ -92,6 +93,50 @@ class PortsContract:
         await stage.until(lambda: feed.answered_at(stage.look) > first)
         assert feed.end(stage.look) == 0
 
+    # ---- SourceFeed: is it the same log? --------------------------------------------------------------------------
+
+    async def test_single_records_are_read_beside_what_is_delivered(self, stage: Stage) -> None:
+        await stage.produce(stage.look, b"0")
+        await start_with(stage, b"0", b"1", b"2")
+        feed = stage.ports.feed
+        records = await feed.records_at({stage.entry: 1, stage.look: 0})
+        assert {tp: (record.offset, record.key, record.value) for tp, record in records.items()} == {
+            stage.entry: (1, b"key", b"1"),
+            stage.look: (0, b"key", b"0"),
+        }
+        assert await feed.records_at({}) == {}
+        delivered = {(r.topic, r.offset): identity_of(r) for batch in stage.receiver.batches for r in batch.records}
+        assert identity_of(records[stage.entry]) == delivered[stage.entry.topic, 1]
+        await stage.produce(stage.entry, b"3")
+        await stage.until(lambda: offsets(stage, stage.entry) == [0, 1, 2, 3])
+
+    async def test_the_records_after_a_time_begin_at_an_offset(self, stage: Stage) -> None:
+        if not stage.exact_ends:
+            pytest.skip("the embedded broker knows no times of records")
+        await start_with(stage, b"0")
+        await asyncio.sleep(0.01)
+        await stage.produce(stage.entry, b"1")
+        feed = stage.ports.feed
+        await stage.until(lambda: len(offsets(stage, stage.entry)) == 2)
+        first, second = (record.timestamp for batch in stage.receiver.batches for record in batch.records)
+        for time, after in ((first - 1, {stage.entry: 0}), (first, {stage.entry: 1}), (second, {})):
+            assert await feed.offsets_after({stage.entry: time}) == after, time
+        assert await feed.offsets_after({}) == {}
+
+    async def test_a_log_that_was_created_again_is_delivered_from_its_beginning(self, stage: Stage) -> None:
+        """Below the expected offset, or after a new assignment from where the receiver says."""
+        if not stage.exact_ends:
+            pytest.skip("the embedded broker does not tell when an offset is out of range")
+        stage.receiver.start = {stage.entry: 0, stage.look: 0}
+        await start_with(stage, b"0", b"1", b"2")
+        await stage.recreate(stage.entry)
+        await stage.produce(stage.entry, b"new")
+        await stage.ports.membership.request_topics()
+        await stage.until(lambda: offsets(stage, stage.entry)[3:] == [0])
+        batch = stage.receiver.batches[-1]
+        assert batch.records[0].value == b"new"
+        assert batch.expected_offset == 3 or stage.receiver.calls[-2:] == ["revoked", "assigned"]
+
     # ---- SourceFeed: back-pressure --------------------------------------------------------------------------------
 
     async def test_a_paused_source_is_not_fetched_and_loses_nothing(self, stage: Stage) -> None:
@@ -123,6 +168,19 @@ class PortsContract:
         assert await stage.committed(stage.entry) == 2
         assert await stage.ports.membership.commit({stage.entry: 3}) is True
         assert await stage.committed(stage.entry) == 3
+
+    async def test_what_the_group_has_committed_is_known(self, stage: Stage) -> None:
+        await start_with(stage, b"0", b"1", b"2")
+        membership = stage.ports.membership
+        assert await membership.committed({stage.entry, stage.look}) == {}
+        await membership.commit({stage.entry: 2})
+        assert await membership.committed({stage.entry, stage.look}) == {stage.entry: 2}
+        assert await membership.committed(set()) == {}
+
+    async def test_the_broker_reports_how_many_partitions_topics_have(self, stage: Stage) -> None:
+        await start_with(stage)
+        topics = [stage.entry.topic, stage.changelog, "no-such-topic"]
+        assert await stage.ports.membership.partition_counts(topics) == {stage.entry.topic: 1, stage.changelog: 1}
 
     async def test_a_topic_that_the_broker_does_not_have_is_missing(self, stage: Stage) -> None:
         await start_with(stage)

@@ -1,0 +1,157 @@
+"""Whether the sources are still those that the stored state has read, and what to do where they are not.
+
+    the last record is there, unchanged                         go on
+    another record is there, or none: was the log created again?    read it from its beginning
+                                      or has it lost its end?   go on behind what it still has
+    the log begins behind what was read                         go on at its beginning
+
+A log was created again unless an earlier record shows that it is the same one. Where none can, because the log ends
+before all of them, its first record decides: of a new log, it is younger than the last record that was read.
+
+No state is thrown away in any case, and nothing is skipped without being counted.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final, Literal, NamedTuple, Protocol
+
+from vigil.agents.ports import FetchedRecord, TopicPartition
+from vigil.app.engine.source_identity import Identities, RecordIdentity, identity_of
+
+Kind = Literal["recreated", "truncated", "expired"]
+
+
+class Logs(Protocol):
+    """What the broker has of some partitions. `SourceFeed` is one."""
+
+    async def ends(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]: ...
+    async def beginnings(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]: ...
+    async def records_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, FetchedRecord]: ...
+    async def offsets_after(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]: ...
+
+
+class StoredSource(NamedTuple):
+    """What the stored state has read of a source."""
+
+    committed_offset: int
+    """Every record below it is in the stored state."""
+    read_offset: int
+    """The offset after the last record that was read."""
+    max_event_time: int
+    """The largest event time (ms) that was read: stands for the time of the last record where that is not known."""
+    identities: Identities
+
+
+class SourceFinding(NamedTuple):
+    """What is not as the stored state has left it."""
+
+    tp: TopicPartition
+    kind: Kind
+    resume: int
+    """From where the source is to be read; for a log that has lost its end, where what was read before ends."""
+    lost: int
+    """The number of offsets whose records are gone: for a log that was created again those that it has lost already."""
+
+    @property
+    def words(self) -> str:
+        """What has happened, for operators."""
+        return f"{self.tp.topic}, partition {self.tp.partition}: " + _WORDS[self.kind].format(self)
+
+
+_WORDS: Final[Mapping[Kind, str]] = {
+    "recreated": "the topic was created again; it is read from its beginning, offset {0.resume}",
+    "truncated": "the broker has lost the last {0.lost} records that were read; reading goes on at offset {0.resume}",
+    "expired": "{0.lost} records were deleted before they were read; reading goes on at offset {0.resume}",
+}
+
+
+class SourceCheck:
+    """Compares stored sources with the logs that the broker has now."""
+
+    def __init__(
+        self,
+        logs: Logs,
+        stored: Mapping[TopicPartition, StoredSource],
+        ends: Mapping[TopicPartition, int],
+        beginnings: Mapping[TopicPartition, int],
+        exact_ends: bool = True,
+    ) -> None:
+        """`exact_ends`: False where the broker may report an end that is too low."""
+        self._logs = logs
+        self._stored = stored
+        self._ends = ends
+        self._beginnings = beginnings
+        self._exact_ends = exact_ends
+
+    async def findings(self) -> list[SourceFinding]:
+        """Return what is not as the stored state has left it, at most one finding for each source.
+
+        Raises what the client raises if the broker does not answer.
+        """
+        last = {tp: source.identities[0] for tp, source in self._stored.items() if source.identities}
+        differing = await self._differing(last)
+        found = []
+        for tp, source in self._stored.items():
+            if tp in differing or self._is_shorter(tp, source):
+                found.append(await self._changed(tp, source))
+            elif source.committed_offset < self._beginnings[tp]:
+                begin = self._beginnings[tp]
+                found.append(SourceFinding(tp, "expired", begin, begin - source.committed_offset))
+        return found
+
+    def _is_shorter(self, tp: TopicPartition, source: StoredSource) -> bool:
+        return self._exact_ends and self._ends[tp] < source.read_offset
+
+    async def _differing(self, known: Mapping[TopicPartition, RecordIdentity]) -> set[TopicPartition]:
+        """The partitions that have another record than the known one at its offset.
+
+        Where the record has gone (compaction, retention), nothing is known.
+        """
+        asked = {tp: record.offset for tp, record in known.items() if self._has(tp, record.offset)}
+        records = await self._logs.records_at(asked)
+        return {
+            tp
+            for tp, record in records.items()
+            if record.offset == known[tp].offset and identity_of(record) != known[tp]
+        }
+
+    def _has(self, tp: TopicPartition, offset: int) -> bool:
+        return self._beginnings[tp] <= offset < self._ends[tp]
+
+    async def _changed(self, tp: TopicPartition, source: StoredSource) -> SourceFinding:
+        """Decide whether a log was created again or has lost its end."""
+        last_time = source.identities[0].timestamp if source.identities else source.max_event_time
+        same_below = await self._same_below(tp, source, last_time)
+        if same_below is None:
+            begin = self._beginnings[tp]
+            return SourceFinding(tp, "recreated", begin, begin)
+        # What was written since may stand where lost records stood: it begins with the first younger record.
+        end = self._ends[tp]
+        after = (await self._logs.offsets_after({tp: last_time})).get(tp, end)
+        resume = min(max(after, same_below), end, source.read_offset)
+        return SourceFinding(tp, "truncated", resume, source.read_offset - resume)
+
+    async def _same_below(self, tp: TopicPartition, source: StoredSource, last_time: int) -> int | None:
+        """Return an offset below which a log is the one that was read; None for another log."""
+        for earlier in source.identities[1:]:
+            record = await self._record_at(tp, earlier.offset)
+            if record is not None and record.offset == earlier.offset:
+                return earlier.offset + 1 if identity_of(record) == earlier else None
+        if source.identities and self._has(tp, source.identities[0].offset):
+            return None  # another record is there, and nothing shows that it is the same log
+        begin = self._beginnings[tp]
+        if begin == self._ends[tp]:
+            return begin or None
+        first = await self._record_at(tp, begin)
+        return begin if first is not None and first.timestamp <= last_time else None
+
+    async def _record_at(self, tp: TopicPartition, offset: int) -> FetchedRecord | None:
+        return (await self._logs.records_at({tp: offset})).get(tp) if self._has(tp, offset) else None
+
+
+def lost_counts(findings: Collection[SourceFinding]) -> Iterator[tuple[str, int]]:
+    """Yield what is to be counted of findings: names as shards count them, and numbers."""
+    for finding in findings:
+        topic = finding.tp.topic
+        if finding.kind == "recreated":
+            yield f"recreated:{topic}", 1
+        yield f"{'lost' if finding.kind == 'truncated' else 'skipped'}:{topic}", finding.lost

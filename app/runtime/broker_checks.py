@@ -1,0 +1,118 @@
+"""What a worker asks of the broker beside its input: are the topics as they were, and is the stored state complete?
+
+Both are the operator's to decide: a worker that finds something stops, and its words name a remedy.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+import structlog
+
+from vigil.agents.faust.adapter import SubjectTopics
+from vigil.agents.ports import Membership, TopicPartition
+from vigil.agents.shard_runner import ShardRunner
+from vigil.app.engine.changelog import StoredStateError
+from vigil.app.kafka.admin import check_equal
+from vigil.app.kafka.settings import SettingsError
+from vigil.topics.catalog import SubjectName
+
+log: Final = structlog.get_logger("vigil.worker")
+
+PARTITIONS_EVERY_S: Final = 30.0
+"""How often the number of partitions of each topic is looked at."""
+
+
+class BrokerChecks:
+    """The checks of one worker."""
+
+    def __init__(self, membership: Membership, topics: Mapping[SubjectName, SubjectTopics], state_lost: bool) -> None:
+        """`topics`: as they were when the worker started.
+
+        `state_lost`: the setting of this name, by which an operator accepts that stored state is gone.
+        """
+        self._membership = membership
+        self._topics = topics
+        self._state_lost = state_lost
+
+    async def watch(self, stopping: Callable[[], bool]) -> None:
+        """Look at the partitions again and again; raise what `partitions` raises."""
+        while not stopping():
+            await asyncio.sleep(PARTITIONS_EVERY_S)
+            if not stopping():  # the client may be gone
+                await self.partitions()
+
+    async def partitions(self) -> None:
+        """Raise SettingsError where a topic has another number of partitions than when the worker started."""
+        names = [name for topics in self._topics.values() for name in (*topics.sources, topics.changelog)]
+        counts = await self._membership.partition_counts(names)
+        for subject, topics in self._topics.items():
+            own = {name: counts[name] for name in (*topics.sources, topics.changelog) if name in counts}
+            check_equal(subject, own)
+            for name, count in own.items():
+                if count != topics.partitions:
+                    raise SettingsError(
+                        f"topics: the topics of the {subject} shards had {topics.partitions} partitions when this "
+                        f"worker started, but {name} has {count}; create them anew with one number, or correct the "
+                        "one that differs"
+                    )
+
+    async def stored_state(self, runners: Collection[ShardRunner]) -> None:
+        """Compare the stored state of shards that were just restored with the offsets that the group has committed.
+
+        An offset is committed after the state that belongs to it was stored. Raise StoredStateError where a shard that
+        has judged something has no state; a warning is logged where it has an older one, which the worker brings up to
+        date from the input.
+        """
+        everywhere = [
+            TopicPartition(name, number)
+            for topics in self._topics.values()
+            for name in topics.sources
+            for number in range(topics.partitions)
+        ]
+        committed = await self._membership.committed(everywhere)
+        # The group's offsets may have expired. Then the state of other shards shows that this is no new application.
+        known = bool(committed) or not any(_has_read(runner) for runner in runners)
+        for runner in runners:
+            offsets = {source.tp: committed[source.tp] for source in runner.sources if source.tp in committed}
+            if runner.shard.store.marker is not None:
+                self._warn_of_lost_end(runner, offsets)
+            elif offsets or not known:
+                self._state_is_gone(runner, offsets)
+
+    def _state_is_gone(self, runner: ShardRunner, offsets: Mapping[TopicPartition, int]) -> None:
+        changelog = self._topics[runner.subject].changelog
+        evidence = "although the state of other shards is there"
+        if offsets:
+            read = ", ".join(f"{offset} of {tp.topic}" for tp, offset in sorted(offsets.items()))
+            evidence = f"although this application has judged its input up to the offsets {read}"
+        words = (
+            f"the state of {runner.subject}, partition {runner.partition}, is lost: {changelog} is empty, {evidence}"
+        )
+        if not self._state_lost:
+            raise StoredStateError(
+                f"{words}. Restore the topic from a backup; or set `state_lost` (VIGIL_STATE_LOST=true) until all "
+                "workers have started: what the input topics still have is judged again, what they do not have any "
+                'more is forgotten (docs/operations.md, "Lost state")'
+            )
+        log.warning("state lost", what=words, then="state_lost is set: judged again from what the input topics have")
+
+    def _warn_of_lost_end(self, runner: ShardRunner, offsets: Mapping[TopicPartition, int]) -> None:
+        behind = {
+            source.tp: offsets[source.tp] - source.position.committed_offset
+            for source in runner.sources
+            if offsets.get(source.tp, 0) > source.position.committed_offset
+        }
+        if behind:
+            log.warning(
+                "changelog lost its end",
+                topic=self._topics[runner.subject].changelog,
+                partition=runner.partition,
+                older_by={tp.topic: number for tp, number in sorted(behind.items())},
+                then="the messages since are judged again; what is published again has the same identity",
+            )
+
+
+def _has_read(runner: ShardRunner) -> bool:
+    marker = runner.shard.store.marker
+    return marker is not None and any(source.read_offset > 0 for source in marker.sources)
