@@ -1,8 +1,8 @@
 """Vigil with one more rule, in a process of its own: what a rule costs, and that everything else derives from it.
 
-    python -m tests.support.new_rule FOLDER    play a host who knits for 90 s; print what each part makes of it, as JSON
+    python -m tests.support.new_rule FOLDER    play a host who phones for 90 s; print what each part makes of it as JSON
 
-The rule `knitting` is added as a developer adds one: a descriptor in the table, a section of the rulebook, its words
+The rule `phone-call` is added as a developer adds one: a descriptor in the table, a section of the rulebook, its words
 in the catalogues, and, as it needs a new value on the wire, that value in `topics/rooms.py`. Only then is the rest of
 Vigil imported. Nothing else is changed.
 """
@@ -14,31 +14,31 @@ from pathlib import Path
 from typing import Any
 
 SECTION = """
-[knitting]
+[phone-call]
 family = "low-quality"
-says = "The host is knitting for a minute."
+says = "The host is on the phone for a minute."
 
-[knitting.from.2022-07-19]
+[phone-call.from.2022-07-19]
 lasts_s = 60
 source = "a test"
 """
 
 WORDS = {
     "en": """
-activity.knitting = "knitting"
-[rule.knitting]
-name = "Knitting"
-alert = "host knitting"
-frames = "of a host knitting"
-instead = "the host not knitting"
+activity.phone = "phone call"
+[rule.phone-call]
+name = "Phone call"
+alert = "host on the phone"
+frames = "of a host on the phone"
+instead = "the host not on the phone"
 """,
     "zh": """
-activity.knitting = "织毛衣"
-[rule.knitting]
-name = "织毛衣"
-alert = "主播织毛衣"
-frames = "主播在织毛衣"
-instead = "主播没有织毛衣"
+activity.phone = "打电话"
+[rule.phone-call]
+name = "打电话"
+alert = "主播打电话"
+frames = "主播在打电话"
+instead = "主播没有打电话"
 """,
 }
 
@@ -57,13 +57,13 @@ def add_activity(activity: str) -> None:
 
 def add_rule(rulebook: Path) -> None:
     """Add the rule; `rulebook`: where the rulebook with its section is written, as the built-in one."""
-    add_activity("knitting")
+    add_activity("phone")
     from vigil.app.domain.rooms.rules.frame_conditions import showing
     from vigil.app.domain.rooms.rules.rule import Rule
     from vigil.app.domain.rooms.rules.table import RULES
     from vigil.app.messages import CATALOGUES
 
-    RULES["knitting"] = Rule(id="knitting", holds=showing("knitting"))  # type: ignore[arg-type]
+    RULES["phone-call"] = Rule(id="phone-call", holds=showing("phone"))  # type: ignore[arg-type]
     for language, words in WORDS.items():
         CATALOGUES[language] = CATALOGUES[language].with_toml(words)  # type: ignore[index]
 
@@ -74,11 +74,11 @@ def add_rule(rulebook: Path) -> None:
 
 
 def findings(folder: Path) -> dict[str, Any]:
-    """What each part of Vigil makes of a room whose host is knitting for 90 s."""
+    """What each part of Vigil makes of a room whose host is on the phone for 90 s."""
     add_rule(folder / "rulebook.toml")
     from tests.support.stories import START, S, as_message, frame, frames
 
-    story = [frame(0), *frames(1 * S, 91 * S, activity="knitting"), *frames(92 * S, 95 * S), frame(96 * S, "ended")]
+    story = [frame(0), *frames(1 * S, 91 * S, activity="phone"), *frames(92 * S, 95 * S), frame(96 * S, "ended")]
     recording = folder / "events.jsonl"
     recording.write_text("".join(json.dumps(as_message(event)) + "\n" for event in story), encoding="utf-8")
     return {
@@ -94,7 +94,7 @@ def by_commands(folder: Path, recording: Path) -> dict[str, Any]:
     from tests.support.run_command import run
 
     assert run("replay", str(recording), "--out", str(folder / "out")).exit_code == 0
-    longer = run("backtest", str(recording), "--set", "knitting.lasts_s=100", "--json")
+    longer = run("backtest", str(recording), "--set", "phone-call.lasts_s=100", "--json")
     (verdict,) = lines(folder, "verdict")
     explained = run("explain", verdict["verdict_id"], "--from", str(folder / "out"), "--json")
     return {
@@ -103,7 +103,7 @@ def by_commands(folder: Path, recording: Path) -> dict[str, Any]:
         "action": lines(folder, "enforcement")[0],
         "backtest": json.loads(longer.stdout)["verdicts"],
         "explain": json.loads(explained.stdout),
-        "rules": json.loads(run("rules", "--only", "knitting", "--on", "2022-08-08", "--json").stdout),
+        "rules": json.loads(run("rules", "--only", "phone-call", "--on", "2022-08-08", "--json").stdout),
     }
 
 
@@ -136,8 +136,8 @@ def by_console(folder: Path, recording: Path) -> dict[str, Any]:
         "lanes": [lane.name for lane in timeline.lanes],
         "hints": [shape.hint for shape in timeline.shapes],
         "note": words.note(verdict["evidence"][0]["note"]),
-        "search": sorted(words.rules_called("织毛衣")),
-        "script": words.script()["rule.knitting"],
+        "search": sorted(words.rules_called("打电话")),
+        "script": words.script()["rule.phone-call"],
     }
 
 
@@ -167,9 +167,9 @@ def by_registry() -> dict[str, Any]:
     activity = schema_of(BY_NAME["frame-status"])["properties"]["activity"]
     return {
         "metrics": {
-            metric.name: sum("knitting" in labels for labels in metric.initial) for metric in SUBJECT.metrics.metrics
+            metric.name: sum("phone-call" in labels for labels in metric.initial) for metric in SUBJECT.metrics.metrics
         },
-        "docs": [line for line in tables(load_rulebook()).splitlines() if "knitting" in line],
+        "docs": [line for line in tables(load_rulebook()).splitlines() if "phone-call" in line],
         "activities": activity["anyOf"],
     }
 
