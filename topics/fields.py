@@ -23,6 +23,12 @@ write into its topics may be any number."""
 Number = Annotated[int, Meta(ge=0, le=10**12)]
 """A count in what Vigil publishes."""
 
+Parameter = Annotated[int, Meta(ge=-(10**15), le=10**15)]
+"""A number in a published sentence: what is larger fits into no store and no counter."""
+
+ShortText = Annotated[str, Meta(max_length=8192)]
+"""A text in what Vigil publishes: a comment, a label or shorter."""
+
 Seconds = Annotated[float, Meta(ge=0, le=10**11)]
 """A span of time in what Vigil publishes."""
 

@@ -1,11 +1,11 @@
 """Outputs about rooms and hosts: `verdict`, `notice`, `room-status` and `enforcement`."""
 
 import hashlib
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from vigil.topics.fields import Id, Instant, Number, Seconds, Tier
+from vigil.topics.fields import Id, Instant, Number, Parameter, Seconds, ShortText, Tier
 from vigil.topics.rooms import Stream
 from vigil.topics.topic import Example, Topic
 
@@ -33,7 +33,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """What the event says, in English."""
     code: str | None = None
     """Which sentence `note` is, for programs and other languages; null in a verdict from before there were codes."""
-    params: dict[str, str | int] = {}
+    params: dict[ShortText, ShortText | Parameter] = {}
     """What the sentence of `code` is filled with."""
     media_uri: str | None = None
     """Where the frame or comment can be seen or heard; null where its producer did not say."""
@@ -46,9 +46,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """`identity(rule, subject, room_id, since, at)`."""
     rule: Id
     family: Id
-    subject: str | None
+    subject: ShortText | None
     """The label that was judged; null where the rule does not depend on a label."""
-    rulebook: str
+    rulebook: ShortText
     """The effective date of the limits by which it was judged."""
     room_id: Id
     host_id: Id
@@ -171,7 +171,7 @@ class Action(Struct, frozen=True, kw_only=True):
     family: Id
     count: Number
     """The number of this violation within the window."""
-    steps: tuple[Step, ...]
+    steps: Annotated[tuple[Step, ...], Meta(max_length=16)]
     """What the marketplace is to do; Vigil closes no stream itself."""
     choice: tuple[str, ...] | dict[str, tuple[Number, Number]] | None
     """What a moderator may choose from; the other fields carry the mildest."""

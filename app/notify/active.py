@@ -24,11 +24,13 @@ from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.outbox import KEY_PREFIX as OUTBOX_KEYS
 from vigil.app.notify.outbox import Outbox
+from vigil.app.notify.positions import KEY_PREFIX as POSITION_KEYS
+from vigil.app.notify.positions import KnownPast, covered_until, position_records, read_positions
 from vigil.app.notify.records import SOURCE_TOPICS, apply_record, malformed_letter, undelivered_letter
 from vigil.app.notify.routes import Routing
 from vigil.app.notify.senders import AnySender
 from vigil.app.notify.senders.alertmanager import AlertmanagerSender
-from vigil.app.notify.senders.outcome import OUTCOME_LABELS, Sent
+from vigil.app.notify.senders.outcome import OUTCOME_LABELS, DeliveryRejected
 from vigil.app.notify.store import DeadLetter, IncidentStore
 from vigil.topics.fields import InvalidEvent
 
@@ -46,6 +48,8 @@ TICK_S: Final = 1.0
 read."""
 CLOSE_S: Final = 4.0
 """How long an orderly end waits for requests in flight. Supervisors kill a process some seconds after they asked it."""
+STATE_LABEL: Final = "notify-state"
+"""The `topic` of records of the own state in metrics; the topic's name begins with the `app_id`."""
 
 
 class NotifyContext(NamedTuple):
@@ -72,17 +76,28 @@ class ActiveSession:
         """Set when deliveries have changed what must be stored."""
         self._writing = asyncio.Lock()
         """Held from the first change by a batch until all of it is stored: no write contains half of a batch."""
-        self._restore(records)
+        self._past = self._restore(records)
         timing = DeliveryTiming(wall_ms)
         self._deliverers = [
             Deliverer(Channel(name, target, self._senders[name]), self.outbox, self._metrics, self._dirty.set, timing)
             for name, target in self._routing.targets.items()
         ]
 
-    def _restore(self, records: Mapping[str, bytes]) -> None:
+    def _restore(self, records: Mapping[str, bytes]) -> KnownPast:
+        """Restore the state; return where it says that reading goes on."""
         pending = {key: value for key, value in records.items() if key.startswith(OUTBOX_KEYS)}
-        self.incidents.load({key: value for key, value in records.items() if key not in pending})
-        self.outbox.load(pending)
+        read = {key: value for key, value in records.items() if key.startswith(POSITION_KEYS)}
+        unreadable = self.outbox.load(pending)
+        others = {key: value for key, value in records.items() if key not in pending and key not in read}
+        unreadable |= self.incidents.load(others)
+        positions, no_positions = read_positions(read)
+        for key, why in (unreadable | no_positions).items():
+            self._metrics.refused.labels(STATE_LABEL).inc()
+            log.error("left out a state record that vigil notify did not write", key=key[:200], why=why)
+        self._give_up_unknown()
+        return KnownPast(positions, covered_until(self.incidents.heard))
+
+    def _give_up_unknown(self) -> None:
         for name in self.outbox.targets():
             if name not in self._routing.targets:
                 self._give_up_all(name)
@@ -101,20 +116,13 @@ class ActiveSession:
             deliverer.wake()
 
     async def begin(self, *, from_beginning: bool) -> None:
-        """Where the group is new, commit the offsets at which it begins, so that a restart begins there too.
+        """Set where reading begins, and store it, so that a restart begins there too.
 
-        It begins at the end of the topics; with `from_beginning`, at their beginning.
+        A group that is new, with neither offsets nor state, begins at the end of the topics; with `from_beginning`, at
+        their beginning.
         """
-        partitions = sorted(self._consumer.assignment())
-        committed = {partition: await self._consumer.committed(partition) for partition in partitions}
-        fresh = [partition for partition, offset in committed.items() if offset is None]
-        if not fresh:
-            return
-        # A partition that was added later is read from its beginning: it did not exist when the group began.
-        if not from_beginning and len(fresh) == len(partitions):
-            await self._consumer.seek_to_end(*fresh)
-        offsets = {partition: await self._consumer.position(partition) for partition in fresh}
-        await self._store.write([], [], offsets, self._consumer)
+        offsets = await self._past.seek(self._consumer, from_beginning=from_beginning)
+        await self._store_all([], offsets)
 
     async def run(self, rebalances: int, stop: asyncio.Event) -> None:
         """Read, deliver and store until `stop`; raise RebalancedError once there were more than these rebalances."""
@@ -211,16 +219,20 @@ class ActiveSession:
     async def _store_all(self, letters: list[DeadLetter], offsets: Mapping[TopicPartition, int]) -> None:
         now = wall_ms()
         letters = [*letters, *(undelivered_letter(one, now) for one in self.outbox.take_undelivered())]
-        records = [*self.outbox.changed(), *self.incidents.changed()]
+        records = [*self.outbox.changed(), *self.incidents.changed(), *position_records(offsets)]
         await self._store.write(letters, records, offsets, self._consumer)
 
     async def _resend(self, name: str, sender: AlertmanagerSender) -> None:
         """Keep an Alertmanager's alerts active while their incidents are open."""
         while True:
-            async for number, outcome in sender.resend(lambda: self._firing(name)):
+            async for outcome, sent, refused in sender.resend(lambda: self._firing(name)):
                 self._metrics.tries.labels(name, f"resend_{OUTCOME_LABELS[type(outcome)]}").inc()
-                if isinstance(outcome, Sent):
-                    self._metrics.resent.labels(name).inc(number)
+                self._metrics.resent.labels(name).inc(sent)
+                if refused is not None and isinstance(outcome, DeliveryRejected):
+                    self._metrics.resend_refused.labels(name).inc()
+                    log.error(
+                        "an open alert is not sent again: refused", target=name, incident=refused, why=outcome.why
+                    )
             await asyncio.sleep(sender.resend_s)
 
     def _firing(self, name: str) -> list[Incident]:

@@ -12,18 +12,22 @@ from msgspec import Struct
 
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.messages import CATALOGUES
-from vigil.topics.fields import Tier
+from vigil.topics.fields import Instant, Tier
 from vigil.topics.verdicts import Action, Evidence, Priority, Verdict
 
-IncidentSort = Literal["condition", "signal", "entry", "action"]
-"""A rule's condition; a lost signal; one missed entry; an action whose verdict is no longer known."""
+IncidentSort = Literal["condition", "signal", "entry", "action", "contested"]
+"""A rule's condition; a lost signal; one missed entry; an action whose verdict is no longer known; a verdict that a
+late comment contests."""
 
 ChangeEvent = Literal["opened", "violation", "action", "resolved", "noted"]
-"""`noted` is sent once and is never resolved: a missed entry."""
+"""`noted` is sent once and is never resolved: a missed entry, a contested verdict."""
 
 ResolutionReason = Literal["risk-cleared", "signal-back", "violation", "room-ended", "withdrawn", "expired", "evicted"]
 """What ended an incident. `violation`: a warning that covers several labels became the violation of one of them."""
 
+MAX_STORED_BYTES: Final = 4 * 1024 * 1024
+"""The largest record of the state. A stored change repeats its incident with all evidence, which may be more than the
+default of 1 MiB for a message."""
 MAX_EVIDENCE: Final = 12
 MAX_NOTE_CHARS: Final = 400
 MAX_EVIDENCE_CHARS: Final = 3000
@@ -41,26 +45,32 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"e
     host_id: str
     rule: str | None
     family: str | None
-    since: int
-    at: int
+    since: Instant
+    at: Instant
     """Event time of the latest message about it."""
-    heard: int
+    heard: Instant
     """Wall-clock time at which the latest message about it was read."""
     subject: str | None = None
-    due: int | None = None
+    due: Instant | None = None
     priority: Priority = "normal"
     tiers: tuple[str, ...] = ()
     """Tiers of the buyers concerned. An entry of high priority has all the tiers that its buyer may have."""
     buyer_id: str | None = None
-    opened_at: int | None = None
+    opened_at: Instant | None = None
     """None where it had ended before its beginning was read: such an incident is never sent."""
-    violated_at: int | None = None
+    violated_at: Instant | None = None
     verdict_id: str | None = None
     rulebook: str | None = None
     evidence: tuple[Evidence, ...] = ()
     action: Action | None = None
-    resolved_at: int | None = None
+    resolved_at: Instant | None = None
     why: ResolutionReason | None = None
+    losses: int = 0
+    """How often the signal was lost; 0 where it is about something else."""
+    lost_since: Instant | None = None
+    """The last frame before the latest loss."""
+    back_at: Instant | None = None
+    """When the signal came back after the latest loss; None while it is away."""
     end_targets: tuple[str, ...] = ()
     """Names of the targets that must be notified of its end."""
 
@@ -69,6 +79,11 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"e
         """True until it is resolved."""
         return self.resolved_at is None
 
+    @property
+    def momentary(self) -> bool:
+        """True for what is published once and has no end."""
+        return self.sort in ("entry", "action", "contested")
+
 
 class IncidentChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of an incident, with the incident as it is after that step."""
@@ -76,19 +91,19 @@ class IncidentChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     """The idempotency key: the same for every delivery of the same step."""
     event: ChangeEvent
-    at: int
+    at: Instant
     """Event time of the step in ms."""
     incident: Incident
 
     @property
     def kind(self) -> str:
-        """What routes match: `at-risk`, `violation`, `action`, `signal-lost`, `entry-missed`, or `resolved`."""
+        """What routes match: `at-risk`, `violation`, `action`, … (RouteKind), or `resolved`."""
         if self.event in ("resolved", "action"):
             return self.event
         sort = self.incident.sort
         if sort == "condition":
             return "at-risk" if self.incident.verdict_id is None else "violation"
-        return "signal-lost" if sort == "signal" else "entry-missed"
+        return {"signal": "signal-lost", "contested": "verdict-contested"}.get(sort, "entry-missed")
 
 
 def key_of(*parts: str | int | None) -> str:
@@ -134,3 +149,33 @@ def _length(evidence: Evidence) -> int:
 
 def _cut(note: str) -> str:
     return note if len(note) <= MAX_NOTE_CHARS else note[:MAX_NOTE_CHARS] + "…"
+
+
+def id_of(sort: IncidentSort, room_id: str, rule: str | None, subject: str | None, since: int) -> str:
+    """Return the id of an incident: a function of what it is about."""
+    return key_of(sort, room_id, rule, subject, since)
+
+
+def of_verdict(id_: str, verdict: Verdict, warning: Incident | None, action: Action | None, now: int) -> Incident:
+    """The incident of a verdict; `warning`: the same incident while it was a warning."""
+    return Incident(
+        id=id_,
+        sort="condition",
+        room_id=verdict.room_id,
+        host_id=verdict.host_id,
+        rule=verdict.rule,
+        family=warning.family if warning and warning.family else verdict.family,
+        subject=verdict.subject,
+        since=verdict.since,
+        at=verdict.at,
+        heard=now,
+        due=warning.due if warning else None,
+        tiers=tiers_of(verdict),
+        opened_at=warning.opened_at if warning else None,
+        violated_at=verdict.at,
+        verdict_id=verdict.verdict_id,
+        rulebook=verdict.rulebook,
+        evidence=shown_evidence(verdict),
+        action=action,
+        end_targets=warning.end_targets if warning else (),
+    )

@@ -11,7 +11,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vigil.app.notify.changes import Incident
+from vigil.app.notify.changes import MAX_STORED_BYTES, Incident
+from vigil.topics.fields import Instant
+from vigil.topics.read_back import ForeignMessageError, read_back
 from vigil.topics.verdicts import Action
 
 
@@ -19,20 +21,43 @@ class Parked(Struct, frozen=True, omit_defaults=True):
     """The latest revision of an action whose verdict has not been read yet."""
 
     action: Action
-    heard: int
+    heard: Instant
 
 
 class Ended(Struct, frozen=True, omit_defaults=True):
     """A room was over at the event time `at`."""
 
-    at: int
-    heard: int
+    at: Instant
+    heard: Instant
 
 
-_TYPES: Final[Mapping[str, Any]] = {"i": Incident, "p": Parked, "r": Ended}
-"""The type of a stored record by the first letter of its name."""
+_Stored = Incident | Parked | Ended
+
+_DECODERS: Final[Mapping[str, "msgspec.json.Decoder[_Stored]"]] = {
+    "i": msgspec.json.Decoder(Incident),
+    "p": msgspec.json.Decoder(Parked),
+    "r": msgspec.json.Decoder(Ended),
+}
+"""The decoder of a stored record by the first letter of its name."""
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+def _decode(letter: str, key: str, raw: bytes) -> _Stored:
+    """Return a stored record; raise ForeignMessageError where it was not stored here."""
+    if letter not in _DECODERS:
+        raise ForeignMessageError("no record of this state")
+    value: _Stored = read_back(_DECODERS[letter], raw, MAX_STORED_BYTES)
+    if (isinstance(value, Incident) and value.id != key) or (
+        isinstance(value, Parked) and value.action.action_id != key
+    ):
+        raise ForeignMessageError("its key is another's")
+    return value
+
+
+def last_loss(incident: Incident) -> int:
+    """The last frame before the latest loss of a signal's incident."""
+    return incident.since if incident.lost_since is None else incident.lost_since
 
 
 class IncidentTable:
@@ -51,6 +76,10 @@ class IncidentTable:
         self._of_room: dict[str, set[str]] = {}
         """The ids of a room's open incidents."""
         self._of_verdict: dict[str, str] = {}
+        self._signals: dict[str, str] = {}
+        """By room id, the id of the room's latest incident of a lost signal."""
+        self.returned: dict[str, Incident] = {}
+        """By id, the open incidents of signals that are back."""
         self._dirty: dict[str, None] = {}
 
     def __len__(self) -> int:
@@ -62,6 +91,10 @@ class IncidentTable:
     def of_verdict(self, verdict_id: str) -> Incident | None:
         """The incident of a verdict."""
         return self.get(self._of_verdict.get(verdict_id, ""))
+
+    def signal_of(self, room_id: str) -> Incident | None:
+        """The room's latest incident of a lost signal, open or resolved."""
+        return self.get(self._signals.get(room_id, ""))
 
     def of_room(self, room_id: str) -> list[Incident]:
         """The open incidents of a room, in no particular order."""
@@ -78,9 +111,19 @@ class IncidentTable:
         else:
             self.resolved[id_] = incident
             self._leave_room(incident)
-        if incident.verdict_id is not None:
+        if incident.sort == "signal":
+            self._put_signal(incident)
+        elif incident.verdict_id is not None and incident.sort != "contested":
             self._of_verdict[incident.verdict_id] = id_
         self._dirty[f"i:{id_}"] = None
+
+    def _put_signal(self, incident: Incident) -> None:
+        self.returned.pop(incident.id, None)
+        if incident.open and incident.back_at is not None:
+            self.returned[incident.id] = incident
+        known = self.signal_of(incident.room_id)
+        if known is None or last_loss(known) <= last_loss(incident):
+            self._signals[incident.room_id] = incident.id
 
     def add_end_targets(self, id_: str, targets: tuple[str, ...]) -> None:
         """Remember that these targets must be notified of the incident's end. Its place in the order stays."""
@@ -95,6 +138,8 @@ class IncidentTable:
         incident = self.resolved.pop(id_)
         if incident.verdict_id is not None and self._of_verdict.get(incident.verdict_id) == id_:
             del self._of_verdict[incident.verdict_id]
+        if self._signals.get(incident.room_id) == id_:
+            del self._signals[incident.room_id]
         self._dirty[f"i:{id_}"] = None
 
     def park(self, action: Action, now: int) -> None:
@@ -126,6 +171,12 @@ class IncidentTable:
         del self.ended[room_id]
         self._dirty[f"r:{room_id}"] = None
 
+    @property
+    def heard(self) -> int | None:
+        """The wall-clock time at which the latest message was read of which something is known."""
+        kept: tuple[Mapping[str, _Stored], ...] = (self.open, self.resolved, self.parked, self.ended)
+        return max((one.heard for entries in kept for one in entries.values()), default=None)
+
     # ---- what is stored
 
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
@@ -136,18 +187,26 @@ class IncidentTable:
             value: Any = self.get(key) if letter == "i" else (self.parked if letter == "p" else self.ended).get(key)
             yield name, None if value is None else _encode(value)
 
-    def load(self, records: Mapping[str, bytes]) -> None:
-        """Restore what `changed` gave, into an empty table."""
+    def load(self, records: Mapping[str, bytes]) -> dict[str, str]:
+        """Restore what `changed` gave, into an empty table.
+
+        Return the names of records that it cannot have given, each with what is wrong: they are left out.
+        """
         read: dict[str, list[tuple[int, str, Any]]] = {"i": [], "p": [], "r": []}
+        unreadable = {}
         for name, raw in records.items():
             letter, _, key = name.partition(":")
-            value = msgspec.json.decode(raw, type=_TYPES[letter])
-            read[letter].append((value.heard, key, value))
+            try:
+                value = _decode(letter, key, raw)
+                read[letter].append((value.heard, key, value))
+            except ForeignMessageError as error:
+                unreadable[name] = str(error)
         for _, _, incident in sorted(read["i"], key=lambda one: one[:2]):
             self.put(incident)
         self.parked = {key: parked for _, key, parked in sorted(read["p"], key=lambda one: one[:2])}
         self.ended = {key: ended for _, key, ended in sorted(read["r"], key=lambda one: one[:2])}
         self._dirty.clear()
+        return unreadable
 
     def _leave_room(self, incident: Incident) -> None:
         room_id = incident.room_id
@@ -157,3 +216,13 @@ class IncidentTable:
             if not inside:
                 del self._of_room[room_id]
                 self.room_heard.pop(room_id, None)
+
+
+def older(entries: Mapping[str, Incident] | Mapping[str, Parked] | Mapping[str, Ended], until: int) -> list[str]:
+    """The keys of the entries, which are in the order of `heard`, that were last heard of by `until`."""
+    found = []
+    for key, value in entries.items():
+        if value.heard > until:
+            break
+        found.append(key)
+    return found

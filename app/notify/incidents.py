@@ -2,8 +2,8 @@
 
     at-risk ─▶ opened ──verdict──▶ violation ──action──▶ action ─┐
     verdict ─▶ opened ───────────────────────────────────────────┼─▶ resolved (once; nothing opens it again)
-    signal-lost ─▶ opened ───────────────────────────────────────┘   by risk-cleared, signal-back, the room's end,
-    entry-missed ─▶ noted                                             a withdrawn action, or silence for too long
+    signal-lost ─▶ opened (signals.py) ──────────────────────────┘   by risk-cleared, a steady signal, the room's end,
+    entry-missed, verdict-contested ─▶ noted                          a withdrawn action, or silence for too long
 
 The topics may be read in any order, and messages more than once. Pure: callers pass the wall-clock time.
 
@@ -23,17 +23,18 @@ from msgspec.structs import replace
 
 from vigil.app.domain.rooms.risk import at_risk_at
 from vigil.app.domain.rulebook.book import Rulebook
+from vigil.app.notify import signals
 from vigil.app.notify.changes import (
     Incident,
     IncidentChange,
     IncidentSort,
     ResolutionReason,
+    id_of,
     key_of,
     make_change,
-    shown_evidence,
-    tiers_of,
+    of_verdict,
 )
-from vigil.app.notify.incident_table import Ended, IncidentTable, Parked
+from vigil.app.notify.incident_table import IncidentTable, older
 from vigil.topics.fields import HIGH_QUALITY
 from vigil.topics.verdicts import Action, Notice, Verdict
 
@@ -46,6 +47,8 @@ class IncidentBounds(Struct, frozen=True, kw_only=True):
     expire_ms: int = 26 * HOUR_MS
     """Vigil forgets a room 24 h after its last event. An incident that is open for longer has missed its end."""
     remember_ms: int = 26 * HOUR_MS
+    signal_hold_ms: int = 30_000
+    """How long a signal must be back without another loss until its incident is resolved."""
     orphan_ms: int = 60_000
     """How long an action waits for its verdict, which comes from another partition."""
     most: int = 100_000
@@ -77,21 +80,21 @@ class Incidents:
     def notice(self, notice: Notice, now: int) -> list[IncidentChange]:
         """Apply a notice."""
         if notice.kind == "entry-missed":
-            return self._entry_missed(notice, now)
+            return self._note(self._of_notice("entry", notice, now))
         if notice.kind == "verdict-contested":
-            return []  # the verdict stands: its incident goes on
-        sort: IncidentSort = "signal" if notice.kind in ("signal-lost", "signal-back") else "condition"
-        incident = self._of_notice(sort, notice, now)
+            return self._contested(notice, now)
+        if notice.kind in ("signal-lost", "signal-back"):
+            return self._signal(notice, now)
+        incident = self._of_notice("condition", notice, now)
         known = self.get(incident.id)
-        if notice.kind in ("at-risk", "signal-lost"):
+        if notice.kind == "at-risk":
             return self._begin(incident) if known is None else []
-        reason: ResolutionReason = "signal-back" if notice.kind == "signal-back" else "risk-cleared"
         if known is None:
-            self._table.put(replace(incident, resolved_at=notice.at, why=reason))
+            self._table.put(replace(incident, resolved_at=notice.at, why="risk-cleared"))
             return []
         if not known.open or known.verdict_id is not None:
             return []
-        return [self._resolve(known, reason, notice.at, now)]
+        return [self._resolve(known, "risk-cleared", notice.at, now)]
 
     def verdict(self, verdict: Verdict, now: int) -> list[IncidentChange]:
         """Apply a verdict."""
@@ -101,7 +104,7 @@ class Incidents:
         action = self._table.unpark(verdict.verdict_id) or (before.action if before else None)
         changes = self._end_warning_of_labels(verdict, now)
         id_, warning = self._warning_of(verdict)
-        incident = _of_verdict(id_, verdict, warning, action, now)
+        incident = of_verdict(id_, verdict, warning, action, now)
         if action is not None and action.status == "withdrawn":
             return changes + self._withdraw(incident, warning is not None, action.at, now)
         if warning is None:
@@ -143,16 +146,20 @@ class Incidents:
     def tick(self, now: int) -> list[IncidentChange]:
         """The wall clock is at `now`: publish or drop what has waited for too long."""
         table, bounds = self._table, self._bounds
-        changes = [self._orphan(verdict_id, now) for verdict_id in _older(table.parked, now - bounds.orphan_ms)]
-        for id_ in _older(table.open, now - bounds.expire_ms):
+        changes = [self._orphan(verdict_id, now) for verdict_id in older(table.parked, now - bounds.orphan_ms)]
+        for id_ in older(table.returned, now - bounds.signal_hold_ms):
+            incident = table.open[id_]
+            steady_at = (incident.back_at or incident.at) + bounds.signal_hold_ms
+            changes.append(self._resolve(incident, "signal-back", steady_at, now))
+        for id_ in older(table.open, now - bounds.expire_ms):
             incident = table.open[id_]
             if table.room_heard.get(incident.room_id, 0) > incident.heard:
                 table.put(replace(incident, heard=now))  # not the time of the status: the order is that of `heard`
             else:
                 changes.append(self._resolve(incident, "expired", incident.at, now))
-        for id_ in _older(table.resolved, now - bounds.remember_ms):
+        for id_ in older(table.resolved, now - bounds.remember_ms):
             table.forget(id_)
-        for room_id in _older(table.ended, now - bounds.remember_ms):
+        for room_id in older(table.ended, now - bounds.remember_ms):
             table.forget_end(room_id)
         return changes + self._evict(now)
 
@@ -166,15 +173,20 @@ class Incidents:
         """The records that changed since the last call; None deletes one."""
         return self._table.changed()
 
-    def load(self, records: Mapping[str, bytes]) -> None:
-        """Restore what `changed` gave, before any other call."""
-        self._table.load(records)
+    def load(self, records: Mapping[str, bytes]) -> dict[str, str]:
+        """Restore what `changed` gave, before any other call; return what was left out, and why."""
+        return self._table.load(records)
+
+    @property
+    def heard(self) -> int | None:
+        """The wall-clock time at which the latest message was read of which something is known."""
+        return self._table.heard
 
     # ---- parts
 
     def _of_notice(self, sort: IncidentSort, notice: Notice, now: int) -> Incident:
         return Incident(
-            id=_id(sort, notice.room_id, notice.rule, notice.buyer_id, notice.since),
+            id=id_of(sort, notice.room_id, notice.rule, notice.buyer_id, notice.since),
             sort=sort,
             room_id=notice.room_id,
             host_id=notice.host_id,
@@ -189,19 +201,37 @@ class Incidents:
             buyer_id=notice.buyer_id,
         )
 
-    def _entry_missed(self, notice: Notice, now: int) -> list[IncidentChange]:
-        incident = replace(self._of_notice("entry", notice, now), opened_at=notice.at, resolved_at=notice.at)
+    def _signal(self, notice: Notice, now: int) -> list[IncidentChange]:
+        incident = self._of_notice("signal", notice, now)
+        step = signals.step(self._table.signal_of(notice.room_id), incident, notice.kind, self._bounds.signal_hold_ms)
+        changes = []
+        if step.steady_at is not None and step.known is not None:
+            changes.append(self._resolve(step.known, "signal-back", step.steady_at, now))
+        elif step.known is not None:
+            self._table.put(step.known)
+        return changes + self._begin(step.begun) if step.begun is not None else changes
+
+    def _contested(self, notice: Notice, now: int) -> list[IncidentChange]:
+        """Publish that a verdict may be wrong, once a verdict. It stands until a review: its own incident goes on."""
+        if notice.verdict_id is None:
+            return []
+        incident = self._of_notice("contested", notice, now)
+        return self._note(replace(incident, id=key_of("contested", notice.verdict_id), verdict_id=notice.verdict_id))
+
+    def _note(self, incident: Incident) -> list[IncidentChange]:
+        """Publish what has no end, once."""
         if self.get(incident.id) is not None:
             return []
+        incident = replace(incident, opened_at=incident.at, resolved_at=incident.at)
         self._table.put(incident)
-        return [make_change(incident, "noted", notice.at)]
+        return [make_change(incident, "noted", incident.at)]
 
     def _warning_of(self, verdict: Verdict) -> tuple[str, Incident | None]:
         """Return the id of a verdict's incident, and the open warning that the verdict turns into a violation.
 
         Where the incident of this beginning is resolved or has a verdict, this verdict is an incident of its own.
         """
-        id_ = _id("condition", verdict.room_id, verdict.rule, verdict.subject, verdict.since)
+        id_ = id_of("condition", verdict.room_id, verdict.rule, verdict.subject, verdict.since)
         known = self.get(id_)
         if known is None or (known.open and known.verdict_id is None):
             return id_, known
@@ -221,7 +251,7 @@ class Incidents:
         """Resolve the warning of a label's rule; if it was not read yet, remember that it is resolved."""
         if verdict.subject is None or at_risk_at(self._rulebook, verdict.since, verdict.at) is None:
             return []
-        id_ = _id("condition", verdict.room_id, verdict.rule, None, verdict.since)
+        id_ = id_of("condition", verdict.room_id, verdict.rule, None, verdict.since)
         warning = self.get(id_)
         if warning is not None:
             return [self._resolve(warning, "violation", verdict.at, now)] if warning.open else []
@@ -301,42 +331,3 @@ class Incidents:
         while len(table.ended) > most:
             table.forget_end(next(iter(table.ended)))
         return changes
-
-
-def _of_verdict(id_: str, verdict: Verdict, warning: Incident | None, action: Action | None, now: int) -> Incident:
-    """The incident of a verdict; `warning`: the same incident while it was a warning."""
-    return Incident(
-        id=id_,
-        sort="condition",
-        room_id=verdict.room_id,
-        host_id=verdict.host_id,
-        rule=verdict.rule,
-        family=warning.family if warning and warning.family else verdict.family,
-        subject=verdict.subject,
-        since=verdict.since,
-        at=verdict.at,
-        heard=now,
-        due=warning.due if warning else None,
-        tiers=tiers_of(verdict),
-        opened_at=warning.opened_at if warning else None,
-        violated_at=verdict.at,
-        verdict_id=verdict.verdict_id,
-        rulebook=verdict.rulebook,
-        evidence=shown_evidence(verdict),
-        action=action,
-        end_targets=warning.end_targets if warning else (),
-    )
-
-
-def _id(sort: IncidentSort, room_id: str, rule: str | None, subject: str | None, since: int) -> str:
-    return key_of(sort, room_id, rule, subject, since)
-
-
-def _older(entries: Mapping[str, Incident] | Mapping[str, Parked] | Mapping[str, Ended], until: int) -> list[str]:
-    """The keys of the entries, which are in the order of `heard`, that were last heard of by `until`."""
-    found = []
-    for key, value in entries.items():
-        if value.heard > until:
-            break
-        found.append(key)
-    return found

@@ -54,6 +54,11 @@ class NotifyMetrics:
             "vigil_notify_resent", "Alerts sent again to an Alertmanager so that they stay active.", ["target"],
             registry=registry,
         )  # fmt: skip
+        self.resend_refused = Counter(
+            "vigil_notify_resend_refused",
+            "Open alerts that an Alertmanager refused to take again; each is not sent again until it changes.",
+            ["target"], registry=registry,
+        )  # fmt: skip
         self.active = Gauge("vigil_notify_active", "1 on the active process, 0 on one that stands by.",
                             registry=registry)  # fmt: skip
 
@@ -63,7 +68,7 @@ class NotifyMetrics:
         Prometheus sees the first event of a counter only where it has seen the value before it.
         """
         for name in targets:
-            for counter in (self.delivered, self.dead, self.resent):
+            for counter in (self.delivered, self.dead, self.resent, self.resend_refused):
                 counter.labels(name)
             for outcome in OUTCOME_LABELS.values():
                 self.tries.labels(name, outcome)

@@ -18,7 +18,9 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.changes import MAX_STORED_BYTES, IncidentChange
+from vigil.topics.fields import Instant
+from vigil.topics.read_back import ForeignMessageError, read_back
 
 KEY_PREFIX: Final = "o:"
 """Begins the keys of the outbox's records in the state topic."""
@@ -27,11 +29,11 @@ KEY_PREFIX: Final = "o:"
 class Progress(Struct, omit_defaults=True):
     """The progress of one change towards one target. Times are wall-clock times in ms."""
 
-    next_at: int
+    next_at: Instant
     """The next try is not made before this."""
     attempts: int = 0
     """Failed tries."""
-    first_at: int | None = None
+    first_at: Instant | None = None
     """When the first try was made."""
 
 
@@ -62,6 +64,14 @@ class Undelivered(NamedTuple):
 
 
 _decoder: Final = msgspec.json.Decoder(PendingDelivery)
+
+
+def _decode(name: str, raw: bytes) -> PendingDelivery:
+    """Return a stored record; raise ForeignMessageError where it was not stored here."""
+    pending = read_back(_decoder, raw, MAX_STORED_BYTES)
+    if name != KEY_PREFIX + pending.change.id:
+        raise ForeignMessageError("its key is another's")
+    return pending
 
 
 class Outbox:
@@ -196,14 +206,24 @@ class Outbox:
             pending = self._pending.get(id_)
             yield f"{KEY_PREFIX}{id_}", None if pending is None else msgspec.json.encode(pending)
 
-    def load(self, records: Mapping[str, bytes]) -> None:
-        """Restore a new outbox from the records of `changed`; all of it may be sent."""
-        for pending in sorted((_decoder.decode(raw) for raw in records.values()), key=lambda one: one.seq):
+    def load(self, records: Mapping[str, bytes]) -> dict[str, str]:
+        """Restore a new outbox from the records of `changed`; all of it may be sent.
+
+        Return the names of records that it cannot have given, each with what is wrong: they are left out.
+        """
+        read, unreadable = [], {}
+        for name, raw in records.items():
+            try:
+                read.append(_decode(name, raw))
+            except ForeignMessageError as error:
+                unreadable[name] = str(error)
+        for pending in sorted(read, key=lambda one: one.seq):
             self._pending[pending.change.id] = pending
             self._seq = pending.seq
             for name in pending.left:
                 self._counts[name] = self._counts.get(name, 0) + 1
                 self._enqueue(name, pending)
+        return unreadable
 
     def _enqueue(self, target: str, pending: PendingDelivery) -> None:
         queue = self._queues.setdefault((target, pending.change.incident.id), deque())

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -13,21 +13,21 @@ from msgspec import Struct
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.outbox import Undelivered
-from vigil.topics.fields import MAX_MESSAGE_BYTES, InvalidEvent
+from vigil.topics.fields import MAX_MESSAGE_BYTES, Id, Instant, InvalidEvent
+from vigil.topics.read_back import ForeignMessageError, read_back
 from vigil.topics.verdicts import Action, Notice, Verdict
 
 SOURCE_TOPICS: Final = ("notice", "verdict", "enforcement", "room-status")
 """In the order in which records that were fetched together are applied: warnings, violations, actions, the end."""
-MAX_RECORD_BYTES: Final = 16 * MAX_MESSAGE_BYTES
-"""Vigil's outputs carry evidence from several messages, so they may be larger than one message. What is larger still
-was not written by Vigil, and is refused before it is decoded."""
+MAX_KEY_BYTES: Final = 4 * 128
+"""A key is an identifier of at most 128 characters."""
 
 
 class StatusView(Struct):
     """The fields of a room's status that matter here; the others are skipped while decoding."""
 
-    room_id: str
-    at: int
+    room_id: Id
+    at: Instant
     stream: Literal["live", "disconnected", "ended"] | None
 
 
@@ -48,12 +48,10 @@ def apply_record(incidents: Incidents, topic: str, record: ConsumerRecord, now: 
     if value is None:
         if topic != "room-status":
             raise InvalidEvent("the message has no value")
-        return incidents.room(_text(record.key), _tombstone_time(record), True, now)
-    if len(value) > MAX_RECORD_BYTES:
-        raise InvalidEvent(f"the message has {len(value)} bytes, more than {MAX_RECORD_BYTES}")
+        return incidents.room(_room_of(record.key), _tombstone_time(record), True, now)
     try:
-        message = _DECODERS[topic].decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = read_back(_DECODERS[topic], value)
+    except ForeignMessageError as error:
         raise InvalidEvent(str(error)) from error
     if topic == "verdict":
         return incidents.verdict(message, now)
@@ -64,11 +62,13 @@ def apply_record(incidents: Incidents, topic: str, record: ConsumerRecord, now: 
     return incidents.room(message.room_id, message.at, message.stream == "ended", now)
 
 
-def _text(key: bytes | None) -> str:
+def _room_of(key: bytes | None) -> str:
     try:
-        return (key or b"").decode()
+        return msgspec.convert((key or b"").decode(), Id)
     except UnicodeDecodeError as error:
         raise InvalidEvent("the key is not UTF-8") from error
+    except msgspec.ValidationError as error:
+        raise InvalidEvent(f"the key is no room_id: {error}") from error
 
 
 def _tombstone_time(record: ConsumerRecord) -> int:
@@ -76,10 +76,12 @@ def _tombstone_time(record: ConsumerRecord) -> int:
     for name, value in record.headers or ():
         if name == "ce_time":
             try:
-                return round(datetime.fromisoformat(value.decode()).timestamp() * 1000)
-            except (ValueError, UnicodeDecodeError):
+                at = datetime.fromisoformat(value.decode())
+                at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+                return max(0, round(at.timestamp() * 1000))
+            except (ValueError, OverflowError):
                 break
-    return int(record.timestamp)
+    return max(0, int(record.timestamp))
 
 
 def malformed_letter(topic: str, record: ConsumerRecord, detail: str, now: int) -> tuple[bytes | None, bytes]:
@@ -95,7 +97,7 @@ def malformed_letter(topic: str, record: ConsumerRecord, detail: str, now: int) 
         "offset": record.offset,
         "value": None if record.value is None else base64.b64encode(record.value[:MAX_MESSAGE_BYTES]).decode(),
     }
-    return record.key, orjson.dumps(fields)
+    return record.key and record.key[:MAX_KEY_BYTES], orjson.dumps(fields)
 
 
 def undelivered_letter(undelivered: Undelivered, now: int) -> tuple[bytes | None, bytes]:

@@ -17,7 +17,7 @@ from vigil.app.notify.targets import Alertmanager, Target, TargetName, Text
 from vigil.topics.fields import Tier
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-RouteKind = Literal["at-risk", "violation", "action", "signal-lost", "entry-missed"]
+RouteKind = Literal["at-risk", "violation", "action", "signal-lost", "entry-missed", "verdict-contested"]
 TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -69,7 +69,7 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Tiers of the buyers concerned. Only missed entries and greeting-miss have any."""
     hosts: tuple[Text, ...] | None = None
     """`*` matches any number of characters, `?` one, `[ab]` one of these."""
-    kinds: tuple[RouteKind, ...] = ("at-risk", "violation", "action", "signal-lost")
+    kinds: tuple[RouteKind, ...] = ("at-risk", "violation", "action", "signal-lost", "verdict-contested")
     ends: bool = True
     """Whether the end of what was sent is sent too."""
     quiet: tuple[QuietHours, ...] = ()
@@ -98,6 +98,8 @@ class Routing(Struct, frozen=True, kw_only=True):
     zone: ZoneInfo
     targets: Mapping[str, Target]
     routes: tuple[Route, ...]
+    signal_hold_s: int = 30
+    """How long a signal must be back without another loss until its incident ends."""
 
     def schedule(
         self, change: IncidentChange, end_targets: Iterable[str], now: int

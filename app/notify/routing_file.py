@@ -1,6 +1,7 @@
 """The strict reader of the routing file: a TOML text becomes a Routing, or every problem with its line and remedy.
 
 time_zone = "Asia/Shanghai"
+signal_hold_s = 30
 [targets.<name>]     kind = "alertmanager" | "webhook" | "chat", and the keys of that kind
 [[routes]]           to = ["<name>", …], and what must match
 """
@@ -25,7 +26,8 @@ from vigil.app.notify.targets import Alertmanager, Chat, Target, Webhook
 from vigil.app.notify.urls import url_problem
 
 KINDS: Final[Mapping[str, type[Target]]] = {"alertmanager": Alertmanager, "webhook": Webhook, "chat": Chat}
-SECTIONS: Final = ("time_zone", "targets", "routes")
+SECTIONS: Final = ("time_zone", "signal_hold_s", "targets", "routes")
+MAX_HOLD_S: Final = 3600
 RESERVED_LABELS: Final = ("alertname", "family", "host_id", "incident", "room_id", "rule")
 """Labels that Vigil sets itself."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
@@ -57,6 +59,7 @@ def parse_routing(text: str, name: str, rules: Mapping[str, str]) -> Routing:
         zone=ZoneInfo(raw.get("time_zone", "UTC")),
         targets={name: msgspec.convert(table, KINDS[table["kind"]]) for name, table in raw["targets"].items()},
         routes=tuple(msgspec.convert(table, Route) for table in raw["routes"]),
+        signal_hold_s=raw.get("signal_hold_s", 30),
     )
 
 
@@ -77,6 +80,9 @@ def _problems(raw: Table, rules: Mapping[str, str]) -> Iterator[Problem]:
             yield Problem((key,), f"is not known here; {hint(key, SECTIONS)}")
     if "time_zone" in raw:
         yield from _zone_problems(raw["time_zone"], ("time_zone",))
+    hold_s = raw.get("signal_hold_s", 30)
+    if not isinstance(hold_s, int) or isinstance(hold_s, bool) or not 0 <= hold_s <= MAX_HOLD_S:
+        yield Problem(("signal_hold_s",), f"must be a whole number of seconds from 0 to {MAX_HOLD_S}")
     targets = raw.get("targets")
     if not isinstance(targets, dict) or not targets:
         yield Problem(("targets",), "is missing: nobody would be notified; add [targets.NAME] with its kind")

@@ -18,7 +18,7 @@ from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.notify.active import ActiveSession, NotifyContext
 from vigil.app.notify.assignor import SingleActiveAssignor
 from vigil.app.notify.group_watch import GroupWatch, RebalancedError
-from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.incidents import IncidentBounds, Incidents
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.records import SOURCE_TOPICS
 from vigil.app.notify.routes import Routing
@@ -141,9 +141,10 @@ class NotifyService:
         """Be the active process until `stop` or a rebalance."""
         rebalances = self._watch.rebalances
         store = IncidentStore(self._settings)
+        bounds = IncidentBounds(signal_hold_ms=self._routing.signal_hold_s * 1000)
         context = NotifyContext(consumer, self._watch, store, self._routing, senders, self.metrics, self._names)
         try:
-            session = ActiveSession(context, Incidents(self._rulebook), await store.open())
+            session = ActiveSession(context, Incidents(self._rulebook, bounds), await store.open())
             await session.begin(from_beginning=self._from_beginning)
             self._session = session
             log.info("active", incidents=len(session.incidents), pending=len(session.outbox))

@@ -12,7 +12,6 @@ nothing, and a step that is pending already has the same id.
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -21,11 +20,9 @@ from aiokafka.structs import TopicPartition
 from vigil.app.kafka.clients import new_consumer, new_producer
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import TopicReader
+from vigil.app.notify.changes import MAX_STORED_BYTES
 from vigil.app.notify.outbox import KEY_PREFIX as OUTBOX_KEYS
 from vigil.app.notify.state_topic import NotifyNames
-
-MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
-"""A stored change repeats its incident with all evidence; the default of 1 MiB is too small for the largest."""
 
 StateRecord = tuple[str, bytes | None]
 """Key and value; None deletes the key."""
@@ -46,7 +43,7 @@ class IncidentStore:
 
     async def open(self) -> dict[str, bytes]:
         """Fence the process that wrote before; return all records of the state."""
-        options: dict[str, object] = {"max_request_size": MAX_REQUEST_BYTES, "linger_ms": 5}
+        options: dict[str, object] = {"max_request_size": MAX_STORED_BYTES, "linger_ms": 5}
         if self._transactional:
             options["transactional_id"] = self._names.group
         self._producer = new_producer(self._settings, "notify", **options)
@@ -67,7 +64,7 @@ class IncidentStore:
             while True:
                 batches = await consumer.getmany(timeout_ms=300)
                 for record in batches.get(partition, ()):
-                    key = record.key.decode()
+                    key = (record.key or b"").decode(errors="backslashreplace")
                     if record.value is None:
                         records.pop(key, None)
                     else:

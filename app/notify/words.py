@@ -84,6 +84,8 @@ def _facts(incident: Incident) -> Iterator[Message]:
         yield Message("alert.evidence", {"at": _time(one.at), "note": escape_control_chars(one.note)})
     if (recommendation := _recommendation(incident)) is not None:
         yield recommendation
+    if incident.losses > 1:
+        yield Message("alert.losses", {"count": incident.losses})
     if incident.why is not None and incident.resolved_at is not None:
         end = Message(f"alert.end.{incident.why}")
         yield Message("alert.over", {"at": _time(incident.resolved_at), "why": end})
@@ -130,7 +132,7 @@ def _head(change: IncidentChange) -> str:
         return "over"
     if change.event == "action":
         return "action"
-    return change.kind if change.kind in ("at-risk", "violation", "signal-lost") else "missed"
+    return "missed" if change.kind == "entry-missed" else change.kind
 
 
 def _what(incident: Incident) -> object:
@@ -139,6 +141,11 @@ def _what(incident: Incident) -> object:
         return Message("alert.no-pictures")
     if incident.sort == "entry":
         return Message("alert.entry")
+    rule = _rule(incident)
+    return Message("alert.contested", {"rule": rule}) if incident.sort == "contested" else rule
+
+
+def _rule(incident: Incident) -> Message | str:
     code = f"rule.{incident.rule}.alert"
     return Message(code) if code in CATALOGUES["en"] else escape_control_chars(incident.rule or "", 60)
 

@@ -119,7 +119,7 @@ async def test_an_alert_appears_once_is_updated_stays_and_resolves(alertmanager:
         # Longer than `resolve_timeout_s`: it stays because it is sent again.
         ends = time.monotonic() + 7
         while time.monotonic() < ends:
-            outcomes = [outcome async for _, outcome in am.resend(lambda: list(incidents.open.values()))]
+            outcomes = [resent.outcome async for resent in am.resend(lambda: list(incidents.open.values()))]
             assert set(outcomes) == {Sent()}
             assert len(await alerts(alertmanager, shown_as)) == 1
             await asyncio.sleep(am.resend_s)
@@ -180,6 +180,74 @@ async def test_one_bad_alert_does_not_spoil_the_others() -> None:
     async with Receiver(picky) as receiver, sender(f"http://127.0.0.1:{receiver.port}/prefix/") as am:
         outcomes: list[SendOutcome] = await am.send(changes)
     assert [type(outcome) for outcome in outcomes] == [Sent, DeliveryRejected, Sent]
+
+
+def picky(*bad: str) -> Any:
+    """Refuses every request with one of these in it, as an Alertmanager does: whole."""
+
+    async def behave(request: web.Request, number: int) -> web.StreamResponse:
+        body = await request.read()
+        return web.Response(status=400 if any(name.encode() in body for name in bad) else 200)
+
+    return behave
+
+
+@pytest.mark.parametrize("bad_at", [0, 31, 63])
+async def test_one_bad_alert_keeps_no_other_from_being_sent_again(bad_at: int) -> None:
+    names = [f"room-{number:02}" for number in range(64)]
+    names[bad_at] = "room-bad"
+    firing = [story(name)[1][0].incident for name in names]
+    async with Receiver(picky("room-bad")) as receiver, sender(f"http://127.0.0.1:{receiver.port}") as am:
+        first = [resent async for resent in am.resend(lambda: firing)]
+        tried = len(receiver.bodies)
+        second = [resent async for resent in am.resend(lambda: firing)]
+    assert sum(resent.sent for resent in first) == 63
+    assert [resent.refused for resent in first if resent.refused is not None] == [firing[bad_at].id]
+    assert tried <= 13, "halving, not one by one"
+    assert [(resent.sent, resent.refused) for resent in second] == [(63, None)]
+
+
+async def test_a_refused_alert_is_sent_again_once_it_has_changed() -> None:
+    [opened, violated, _] = story("room-bad")[1]
+    async with Receiver(picky("room-bad")) as receiver, sender(f"http://127.0.0.1:{receiver.port}") as am:
+        for incident, tries in ((opened.incident, 1), (opened.incident, 1), (violated.incident, 2)):
+            _ = [resent async for resent in am.resend(lambda incident=incident: [incident])]  # type: ignore[misc]
+            assert len(receiver.bodies) == tries
+
+
+async def test_wrong_credentials_drop_nothing_and_are_not_tried_for_each_alert() -> None:
+    async def locked(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=401)
+
+    firing = [story(f"room-{number}")[1][0].incident for number in range(8)]
+    async with Receiver(locked) as receiver, sender(f"http://127.0.0.1:{receiver.port}") as am:
+        for tries in (1, 2):
+            assert [resent.refused async for resent in am.resend(lambda: firing)] == [None]
+            assert len(receiver.bodies) == tries
+
+
+async def test_a_member_that_is_down_keeps_no_good_alert_from_the_one_that_refuses_a_bad_one() -> None:
+    changes = [story(name)[1][0] for name in ("room-1", "room-bad", "room-2")]
+    async with Receiver(picky("room-bad")) as up, sender("http://127.0.0.1:1", f"http://127.0.0.1:{up.port}") as am:
+        outcomes = await am.send(changes)
+    assert [type(outcome) for outcome in outcomes] == [Sent, RetryLater, Sent]
+
+
+@pytest.mark.slow
+async def test_the_real_alertmanager_keeps_all_but_the_alert_that_it_refuses(alertmanager: str) -> None:
+    firing = [story(f"many-{number}")[1][0].incident for number in range(8)]
+    async with sender(alertmanager, resolve_timeout_s=4) as am:
+        plain = am.alert
+
+        def one_refused(incident: Incident) -> dict[str, Any]:
+            alert = plain(incident)
+            return alert | {"startsAt": "yesterday"} if incident.room_id == "many-3" else alert
+
+        am.alert = one_refused  # type: ignore[method-assign]
+        resent = [each async for each in am.resend(lambda: firing)]
+        shown = [len(await alerts(alertmanager, f"many-{number}")) for number in range(8)]
+    assert [each.refused for each in resent if each.refused] == [firing[3].id]
+    assert shown == [1, 1, 1, 0, 1, 1, 1, 1]
 
 
 async def test_the_token_is_sent_and_not_shown() -> None:

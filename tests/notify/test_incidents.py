@@ -194,8 +194,72 @@ def test_another_rooms_end_resolves_nothing() -> None:
     assert changes(notice("at-risk"), End(400, room_id="room-2")) == [OPENED]
 
 
-def test_a_lost_signal_opens_and_its_return_resolves() -> None:
-    assert changes(notice("signal-lost", at=15), notice("signal-back", at=40)) == [("signal-lost", "opened"), RESOLVED]
+def test_a_lost_signal_opens_and_ends_once_it_has_been_back_for_the_hold() -> None:
+    incidents = machine(signal_hold_ms=30 * S)
+    assert changes(notice("signal-lost", at=15), notice("signal-back", at=40), incidents=incidents) == [
+        ("signal-lost", "opened")
+    ]
+    assert incidents.tick(T0 + 30 * S - 1) == []
+    [change] = incidents.tick(T0 + 30 * S)
+    assert (change.event, change.incident.why, change.incident.losses) == ("resolved", "signal-back", 1)
+    assert change.incident.resolved_at == T0 + 70 * S
+
+
+def test_a_flapping_signal_is_one_incident_with_the_number_of_its_losses() -> None:
+    incidents, published = machine(signal_hold_ms=30 * S), []
+    for number in range(39):  # lost for 21 s, back for 4
+        begun = number * 25
+        now = T0 + begun * S
+        published += incidents.tick(now + 15 * S)
+        published += take(incidents, notice("signal-lost", begun, begun + 15), now + 15 * S)
+        published += take(incidents, notice("signal-back", begun, begun + 21), now + 21 * S)
+    published += incidents.tick(now + 51 * S)
+    assert [(one.kind, one.event) for one in published] == [("signal-lost", "opened"), RESOLVED]
+    assert published[-1].incident.losses == 39
+
+
+def test_a_loss_after_the_hold_is_another_incident_also_where_all_is_read_at_once() -> None:
+    story = [notice("signal-lost", 0, 15), notice("signal-back", 0, 40)]
+    opened = ("signal-lost", "opened")
+    assert changes(*story, notice("signal-lost", 50, 70)) == [opened, RESOLVED, opened]
+    assert changes(*story, notice("signal-lost", 50, 69)) == [opened]
+
+
+def test_a_rooms_end_ends_a_signal_that_is_back_or_away() -> None:
+    opened = ("signal-lost", "opened")
+    assert changes(notice("signal-lost", 0, 15), End(100)) == [opened, RESOLVED]
+    assert changes(notice("signal-lost", 0, 15), notice("signal-back", 0, 40), End(50)) == [opened, RESOLVED]
+
+
+def test_repeated_losses_and_returns_say_nothing_again() -> None:
+    story = [
+        notice("signal-lost", 0, 15), notice("signal-back", 0, 20), notice("signal-lost", 25, 40),
+        notice("signal-back", 25, 46),
+    ]  # fmt: skip
+    incidents = machine()
+    changes(*story, *story, incidents=incidents)
+    [known] = incidents.open.values()
+    assert (known.losses, known.back_at) == (2, T0 + 46 * S)
+    incidents.tick(T0 + 30 * S)
+    assert changes(*story, incidents=incidents) == []
+    assert not incidents.open
+
+
+def test_a_return_whose_loss_was_not_read_says_nothing() -> None:
+    incidents = machine()
+    assert changes(notice("signal-back", 0, 40), notice("signal-lost", 0, 15), incidents=incidents) == []
+    assert changes(notice("signal-lost", 50, 65), incidents=incidents) == [("signal-lost", "opened")]
+
+
+def test_a_contested_verdict_is_published_once_in_any_order_and_its_own_incident_goes_on() -> None:
+    found = verdict()
+    contested = [notice("verdict-contested", at=130 + late, verdict_id=found.verdict_id) for late in (0, 5)]
+    for story in permutations([found, *contested]):
+        incidents = machine()
+        assert sorted(changes(*story, incidents=incidents)) == [
+            ("verdict-contested", "noted"), ("violation", "opened")
+        ]  # fmt: skip
+        assert changes(action(found, 2, "withdrawn"), incidents=incidents) == [RESOLVED]
 
 
 def test_a_missed_entry_is_published_once_and_needs_no_end() -> None:
@@ -263,13 +327,14 @@ def test_what_missed_its_end_expires_unless_its_room_is_heard_of() -> None:
 def test_what_is_over_is_forgotten_and_leaves_no_record() -> None:
     incidents, store = machine(), {}
     found = verdict()
-    for message in (notice("at-risk"), found, action(found), End(400)):
+    for message in (notice("at-risk"), notice("signal-lost"), found, action(found), End(400)):
         take(incidents, message)
         write(incidents, store)
     assert {name[0] for name in store} == {"i", "r"}
     incidents.tick(T0 + 26 * HOUR_MS)
     write(incidents, store)
-    assert (len(incidents), store, incidents._table._of_verdict, incidents._table._of_room) == (0, {}, {}, {})
+    table = incidents._table
+    assert (len(incidents), store, table._of_verdict, table._of_room, table._signals) == (0, {}, {}, {}, {})
 
 
 def test_memory_is_bounded_and_open_incidents_that_are_dropped_are_resolved() -> None:
@@ -357,6 +422,7 @@ def test_any_order_with_repeats_and_restarts_opens_once_and_resolves_once(
         if chance.random() < 0.3:
             incidents = restarted(incidents, store)
     check_each_once(changes)
+    changes += incidents.tick(T0 + len(story) + 30 * S)
     # Whatever has an end to be heard of is over.
     tops: dict[str, Action] = {}
     for message in story:
@@ -377,7 +443,8 @@ def test_any_order_with_repeats_and_restarts_opens_once_and_resolves_once(
     for incident in incidents.open.values():
         assert incident.at > ends[incident.room_id]
         if incident.verdict_id is None:
-            assert (incident.room_id, incident.rule, incident.since) not in cleared
+            since = incident.since if incident.lost_since is None else incident.lost_since
+            assert (incident.room_id, incident.rule, since) not in cleared
         else:
             assert revisions.get(incident.verdict_id) != {"withdrawn"}
     # Every verdict is published, unless it was withdrawn.

@@ -17,7 +17,7 @@ def notice(kind: NoticeKind, since: int = 0, at: int = 60, rule: str | None = "b
     }  # fmt: skip
     rule = None if kind.startswith("signal") else "greeting-miss" if kind == "entry-missed" else rule
     begun, happened = T0 + since * S, T0 + at * S
-    id_ = identity(kind, rule, fields["buyer_id"], fields["room_id"], begun, happened)
+    id_ = identity(kind, rule, fields.get("verdict_id") or fields["buyer_id"], fields["room_id"], begun, happened)
     return Notice(notice_id=id_, kind=kind, rule=rule, since=begun, at=happened, **fields)
 
 

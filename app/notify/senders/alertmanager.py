@@ -8,8 +8,9 @@ times in that time; should Vigil stop, its alerts end by themselves.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -22,8 +23,22 @@ from vigil.app.notify.targets import Alertmanager
 from vigil.topics.envelope import timestamp
 
 BATCH: Final = 64
-"""Alerts in one request. More would save little, and one alert that is refused costs a request for each of its
-batch."""
+"""Alerts in one request. More would save little, and one alert that is refused costs two requests for each halving of
+its batch."""
+OF_TARGET: Final = frozenset({401, 404, 405, 407})
+"""Statuses that say that the address or the credentials are wrong: no other batch would be accepted."""
+OF_CONTENT: Final = frozenset({400, 413, 422})
+"""Statuses that say that what was sent is wrong: sent again as it is, it would be refused again."""
+
+
+class Resent(NamedTuple):
+    """One request that `resend` has made."""
+
+    outcome: SendOutcome
+    sent: int = 0
+    """The number of open alerts that were accepted."""
+    refused: str | None = None
+    """The open incident whose alert alone was refused, and is not sent again until it changes."""
 
 
 class AlertmanagerSender:
@@ -45,6 +60,8 @@ class AlertmanagerSender:
         self._resolved: dict[str, Incident] = {}
         """Incidents that were resolved not long ago, by id. They are sent again too, in case a request that timed out
         here arrives there late and makes the alert fire again."""
+        self._refused: dict[str, Incident] = {}
+        """Open incidents, by id, as they were when their alert alone was refused."""
 
     @property
     def resend_s(self) -> float:
@@ -52,52 +69,88 @@ class AlertmanagerSender:
         return self._target.resolve_timeout_s / 4
 
     async def send(self, changes: Sequence[IncidentChange]) -> list[SendOutcome]:
-        """Send the changes in one request; where that is rejected, each in a request of its own."""
+        """Send the changes in one request; where that is rejected, in parts, so that only what is bad is rejected."""
         async with self._lock:
             for change in changes:
                 if change.event == "resolved":
                     self._resolved[change.incident.id] = change.incident
-            outcome = await self._post([change.incident for change in changes])
-            if isinstance(outcome, DeliveryRejected) and len(changes) > 1:  # one bad alert makes a whole request fail
-                return [await self._post([change.incident]) for change in changes]
-            return [outcome] * len(changes)
+            outcomes: list[SendOutcome] = []
+            async for part, outcome in self._post_in_parts([change.incident for change in changes]):
+                self._note_refused(part, outcome)
+                outcomes += [outcome] * len(part)
+            return outcomes
 
-    async def resend(self, firing: Callable[[], Iterable[Incident]]) -> AsyncIterator[tuple[int, SendOutcome]]:
-        """Send open alerts again; yield for each request how many it had, and its outcome.
+    async def resend(self, firing: Callable[[], Iterable[Incident]]) -> AsyncIterator[Resent]:
+        """Send open alerts again, and what was resolved not long ago; yield what came of it.
 
-        `firing` returns the open incidents that the Alertmanager knows of. It is called before every request, since an
+        `firing` returns the open incidents that the Alertmanager knows of. It is called before every batch, since an
         incident may have been resolved meanwhile.
         """
         left = [incident.id for incident in firing()]
+        self._refused = {id_: incident for id_, incident in self._refused.items() if id_ in set(left)}
         while left:
-            part, left = set(left[:BATCH]), left[BATCH:]
+            wanted, left = set(left[:BATCH]), left[BATCH:]
             async with self._lock:
-                incidents = [
-                    incident for incident in firing() if incident.id in part and incident.id not in self._resolved
-                ]
-                outcome = await self._post(incidents) if incidents else Sent()
-            yield len(incidents), outcome
+                incidents = [one for one in firing() if one.id in wanted and self._may_be_sent_again(one)]
+                parts = [part async for part in self._post_in_parts(incidents)]
+            for part, outcome in parts:
+                refused = part[0].id if self._note_refused(part, outcome) else None
+                yield Resent(outcome, len(part) if isinstance(outcome, Sent) else 0, refused)
+        async for outcome in self._resend_resolved():
+            yield Resent(outcome)
+
+    def _may_be_sent_again(self, incident: Incident) -> bool:
+        return incident.id not in self._resolved and self._refused.get(incident.id) != incident
+
+    def _note_refused(self, part: Sequence[Incident], outcome: SendOutcome) -> bool:
+        """Remember an alert that was refused alone; return whether it was."""
+        if isinstance(outcome, DeliveryRejected) and len(part) == 1 and outcome.status in OF_CONTENT:
+            self._refused[part[0].id] = part[0]
+            return True
+        return False
+
+    async def _resend_resolved(self) -> AsyncIterator[SendOutcome]:
         oldest = self._wall_ms() - self._target.resolve_timeout_s * 1000
         resolved = list(self._resolved.values())
         self._resolved = {incident.id: incident for incident in resolved if incident.heard > oldest}
         for first in range(0, len(resolved), BATCH):
             async with self._lock:
-                outcome = await self._post(resolved[first : first + BATCH])
-            yield 0, outcome
+                parts = [part async for part in self._post_in_parts(resolved[first : first + BATCH])]
+            for _, outcome in parts:
+                yield outcome
 
-    async def _post(self, incidents: Sequence[Incident]) -> SendOutcome:
+    async def _post_in_parts(
+        self, incidents: Sequence[Incident]
+    ) -> AsyncIterator[tuple[Sequence[Incident], SendOutcome]]:
+        """Post incidents; where a member rejects them, in halves: one bad alert makes a whole request fail.
+
+        Yield the parts in order, each with its outcome.
+        """
+        parts = deque([incidents] if incidents else [])
+        while parts:
+            part = parts.popleft()
+            outcome, rejected = await self._post(part)
+            if rejected and len(part) > 1:
+                parts.extendleft((part[len(part) // 2 :], part[: len(part) // 2]))
+            else:
+                yield part, outcome
+
+    async def _post(self, incidents: Sequence[Incident]) -> tuple[SendOutcome, bool]:
+        """Post incidents to all members. Return the outcome, and whether a part of them may be accepted."""
         data = msgspec.json.encode([self.alert(incident) for incident in incidents])
         outcomes = await asyncio.gather(
             *(self._http.post(url, data, self._headers, self._target.timeout_s) for url in self._urls)
         )
         # One member of a cluster is enough: it passes the alert on to the others. The best outcome counts.
-        return min(outcomes, key=lambda outcome: (Sent, RetryLater, DeliveryRejected).index(type(outcome)))
+        best = min(outcomes, key=lambda outcome: (Sent, RetryLater, DeliveryRejected).index(type(outcome)))
+        rejected = any(isinstance(one, DeliveryRejected) and _may_be_content(one) for one in outcomes)
+        return best, rejected and not isinstance(best, Sent)
 
     def alert(self, incident: Incident) -> dict[str, Any]:
         """Return the alert of an incident as the API expects it."""
         now = self._wall_ms()
         start = min(incident.opened_at if incident.opened_at is not None else incident.at, now)
-        if incident.resolved_at is None or incident.sort in ("entry", "action"):
+        if incident.resolved_at is None or incident.momentary:
             end = now + self._target.resolve_timeout_s * 1000
         else:
             end = max(min(incident.resolved_at, now), start + 1)
@@ -133,8 +186,13 @@ def _annotations(incident: Incident) -> dict[str, str]:
     }
 
 
+def _may_be_content(rejected: DeliveryRejected) -> bool:
+    """Return whether it may have been rejected for something in it: no redirect, no wrong address or credentials."""
+    return rejected.status is not None and rejected.status >= 400 and rejected.status not in OF_TARGET
+
+
 def alert_name(incident: Incident) -> str:
     """Return `VigilBlackScreen`, `VigilSignalLost`, …: a name that stays the same for the life of the incident."""
-    names = {"signal": "signal-lost", "entry": "entry-missed", "action": "action"}
+    names = {"signal": "signal-lost", "entry": "entry-missed", "action": "action", "contested": "verdict-contested"}
     name = names.get(incident.sort, incident.rule or "")
     return "Vigil" + "".join(part.capitalize() for part in name.split("-"))

@@ -45,10 +45,10 @@ class HttpPoster:
             return Sent()
         why = self._secrets.redact(f"HTTP {status}: {words.escape_control_chars(text, 300)}".rstrip(": "))
         if 300 <= status < 400:
-            return DeliveryRejected(f"{why} (redirects are not followed: name the address itself)")
+            return DeliveryRejected(f"{why} (redirects are not followed: name the address itself)", status)
         if status in (408, 425, 429) or status >= 500:
             return RetryLater(why, after_s)
-        return DeliveryRejected(why)
+        return DeliveryRejected(why, status)
 
 
 def retry_after_s(header: str | None) -> float | None:

@@ -22,6 +22,8 @@ class DeliveryRejected(NamedTuple):
     """The target will never accept it."""
 
     why: str
+    status: int | None = None
+    """The HTTP status; None where there is none."""
 
 
 SendOutcome = Sent | RetryLater | DeliveryRejected

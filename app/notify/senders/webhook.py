@@ -16,7 +16,7 @@ from vigil.app.notify.senders.outcome import SendOutcome
 from vigil.app.notify.targets import Webhook
 from vigil.app.notify.urls import url_problem
 
-INTERNAL_FIELDS = ("heard", "told")
+INTERNAL_FIELDS = ("heard", "told", "lost_since", "back_at")
 """Fields of an incident, by their encoded names, that matter to `vigil notify` only."""
 
 

@@ -1,0 +1,118 @@
+"""Where `vigil notify` goes on: expired offsets are not a new group, and nothing that it did not deliver is skipped."""
+
+import asyncio
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import DeleteGroupsRequest
+from aiokafka.structs import TopicPartition
+
+from tests.notify.test_service import message, notifying, publish, until
+from tests.support.harness import make_topics
+from tests.support.notify_stories import notice, verdict
+from tests.support.webhook_receiver import Receiver
+from vigil.app.kafka.settings import Settings
+from vigil.app.notify.positions import position_records, read_positions
+from vigil.app.notify.state_topic import NotifyNames
+from vigil.app.notify.store import IncidentStore
+
+ON_KAFKA = pytest.mark.parametrize("any_broker_of_its_own", ["kafka"], indirect=True)
+GROUP = NotifyNames.of(Settings().app_id).group
+
+
+async def expire_offsets(broker: str) -> None:
+    """What the broker does to a group without members after `offsets.retention.minutes`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        async with asyncio.timeout(20):
+            while any(each.offset >= 0 for each in (await admin.list_consumer_group_offsets(GROUP)).values()):
+                coordinator = await admin.find_coordinator(GROUP)
+                await admin._client.send(coordinator, DeleteGroupsRequest([GROUP]))
+                await asyncio.sleep(0.2)
+    finally:
+        await admin.close()
+
+
+@pytest.mark.slow
+@ON_KAFKA
+async def test_a_group_whose_offsets_have_expired_goes_on_from_its_state(any_broker_of_its_own: str) -> None:
+    broker = any_broker_of_its_own
+    await make_topics(broker, 2)
+    await publish(broker, [message(verdict(room_id="before"))])
+    async with Receiver() as receiver:
+        async with notifying(broker, receiver.url):
+            await publish(broker, [message(notice("at-risk"))])
+            await until(lambda: len(receiver.taken) == 1)
+        await publish(broker, [message(verdict(room_id=f"room-{number}")) for number in range(24)])
+        await expire_offsets(broker)
+        async with notifying(broker, receiver.url):
+            await until(lambda: len(receiver.taken) == 25)
+            await asyncio.sleep(1)
+    rooms = [one["incident"]["room_id"] for one in receiver.taken]
+    assert sorted(rooms[1:]) == sorted(f"room-{number}" for number in range(24))
+
+
+@pytest.mark.slow
+@ON_KAFKA
+async def test_a_group_that_never_had_anything_to_say_goes_on_too(any_broker_of_its_own: str) -> None:
+    broker = any_broker_of_its_own
+    await make_topics(broker, 2)
+    async with Receiver() as receiver:
+        async with notifying(broker, receiver.url):
+            pass
+        await publish(broker, [message(verdict())])
+        await expire_offsets(broker)
+        async with notifying(broker, receiver.url):
+            await until(lambda: len(receiver.taken) == 1)
+
+
+@pytest.mark.slow
+@ON_KAFKA
+async def test_a_state_without_positions_reads_again_what_it_may_not_cover(any_broker_of_its_own: str) -> None:
+    """The state of an earlier version, which stored no positions."""
+    broker = any_broker_of_its_own
+    await make_topics(broker, 2)
+    async with Receiver() as receiver:
+        async with notifying(broker, receiver.url):
+            await publish(broker, [message(notice("at-risk"))])
+            await until(lambda: len(receiver.taken) == 1)
+        store = IncidentStore(Settings(broker=broker))
+        try:
+            positions = [(key, None) for key in await store.open() if key.startswith("s:")]
+            await store.write([], positions, {}, None)
+        finally:
+            await store.close()
+        assert positions
+        await publish(broker, [message(verdict(room_id=f"room-{number}")) for number in range(24)])
+        await expire_offsets(broker)
+        async with notifying(broker, receiver.url):
+            await until(lambda: len(receiver.taken) == 25)
+    assert len(set(receiver.tried)) == 25
+
+
+@pytest.mark.slow
+@ON_KAFKA
+async def test_a_group_with_neither_offsets_nor_state_is_new(any_broker_of_its_own: str) -> None:
+    broker = any_broker_of_its_own
+    await make_topics(broker, 1)
+    await publish(broker, [message(verdict(room_id="before"))])
+    async with Receiver() as receiver, notifying(broker, receiver.url):
+        await publish(broker, [message(verdict(room_id="after"))])
+        await until(lambda: len(receiver.taken) == 1)
+    assert receiver.taken[0]["incident"]["room_id"] == "after"
+
+
+def test_positions_are_read_back_and_nothing_else_is() -> None:
+    offsets = {TopicPartition("a:b", 3): 17, TopicPartition("verdict", 0): 0}
+    stored = dict(position_records(offsets))
+    assert read_positions(stored) == (offsets, {})
+    foreign = {
+        "s:": b"1",
+        "s:verdict": b"1",
+        "s:verdict:²": b"1",
+        "s:verdict:0": b"-1",
+        "s:x:1": b"9" * 30,
+        "s:y:1": b"",
+    }
+    assert read_positions(foreign) == ({}, dict.fromkeys(foreign, "no position"))
