@@ -1,9 +1,9 @@
 """One owned shard with all of its live state: its sources, its watermark, its back-pressure, its engine shard.
 
     batch ──▶ ingest ──▶ engine shard ──▶ outputs (collected until the next checkpoint)
-    tick  ──▶ advance ─┬─ a source that is not idle: its largest event time − allowed lateness
-                       ├─ all idle, live: the wall clock (as far as the broker has answered) − allowed lateness
-                       └─ all idle, recorded: the end of the input
+    tick  ──▶ advance ─┬─ the smallest over the sources of: largest event time − allowed lateness,
+                       │  live and read to its end: when the broker said so − allowed lateness − usual delay
+                       └─ all read to their ends, recorded: the end of the input
 
 Work is cut into time slices: after an outage all timers that fell due during it are due together, and the windows of
 100,000 suppliers keep a worker busy for seconds for each hour of it. Meanwhile the worker must stay a member of its
@@ -19,7 +19,6 @@ from vigil.agents.source_tracker import SourceTracker, WatermarkPolicy
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.source_identity import note_read
-from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import Output
 
@@ -75,7 +74,7 @@ class ShardRunner:
         self.id = id_
         self.shard = shard
         self.sources = tuple(
-            SourceTracker(tp, position, lateness, ends[tp], now)
+            SourceTracker(tp, position, lateness, ends[tp], now, environment.policy.idle_after_ms)
             for tp, position, lateness in zip(tps, shard.sources, shard.lateness, strict=True)
         )
         """By source index."""
@@ -148,8 +147,10 @@ class ShardRunner:
         size = len(records) if shard.event_time_order else TIMERS_PER_SLICE
         for begin in range(0, len(records), size):
             end = begin + size
+            buffered, before = len(shard.reorder_buffer), source.position.max_event_time
             if shard.ingest(source_index, records[begin:end], wall):
-                source.arrived(now)
+                moved = shard.first_mover(source_index, buffered, before)
+                source.arrived(now, records[begin].timestamp, moved)
             # A producer whose messages are all invalid counts as silent: it must not hold the watermark back.
             if time.monotonic() >= slice_end:
                 return Batch(batch.tp, records[end:], source.position.read_offset) if end < len(records) else None
@@ -164,43 +165,35 @@ class ShardRunner:
         """
         outputs = self.shard.collector.outputs
         known = len(outputs)
-        slowest, answered_at = self._observe_sources()
-        self._advance_to(slowest, answered_at, now, slice_end)
+        answered_at = self._observe_sources()
+        self._advance_to(answered_at, now, slice_end)
         if self._policy.live:
             measured = self._environment.measured
             for output in outputs[known:]:
                 if output.topic in measured:
                     self.eligible_at[output.id] = min(now, self._eligible_at(output, arrived_at))
 
-    def _observe_sources(self) -> tuple[int, int]:
-        """Update the sources. Return the smallest of the clocks of those that are not idle, and the oldest of the last
-        answers for those that are; MAX_TIME for none."""
+    def _observe_sources(self) -> int:
+        """Update the sources; return the oldest of the last answers of the broker."""
         feed, policy = self._feed, self._policy
-        slowest = answered_at = MAX_TIME
-        for source in self.sources:
-            source_answered_at = source.observe(feed, policy)
-            if source.idle:
-                answered_at = min(answered_at, source_answered_at)
-            else:
-                slowest = min(slowest, source.clock)
-        return slowest, answered_at
+        return min(source.observe(feed, policy) for source in self.sources)
 
-    def _advance_to(self, slowest: int, answered_at: int, now: int, slice_end: float) -> None:
-        policy = self._policy
-        all_idle = slowest == MAX_TIME
-        if policy.live:
-            # Records that the broker held back for longer than a fetch waits are not silence either.
-            idle_until = min(now, answered_at + 2 * policy.fetch_wait_ms + 100) - self._largest_lateness
-            self.behind = self._advance_in_steps(idle_until if all_idle else slowest, slice_end)
-        elif self.subject in self._environment.upstream_written_at:
+    def _advance_to(self, answered_at: int, now: int, slice_end: float) -> None:
+        if self._policy.live:
+            self.behind = self._advance_in_steps(min(source.limit(now) for source in self.sources), slice_end)
+            return
+        if slowest := [source.clock for source in self.sources if not source.idle]:
             # What other subjects write arrives in no order of time: recorded data waits until all of it is there.
-            written_at = self._environment.upstream_written_at[self.subject]
-            if all_idle and written_at is not None and answered_at > written_at:
-                self._end_input()
-        elif all_idle:
+            if self.subject not in self._environment.upstream_written_at:
+                self.behind = self._advance_in_steps(min(slowest), slice_end)
+        elif self._all_is_written(answered_at):
             self._end_input()
-        else:
-            self.behind = self._advance_in_steps(slowest, slice_end)
+
+    def _all_is_written(self, answered_at: int) -> bool:
+        """Recorded data: True if what other subjects write for this one was there before the broker's last answers."""
+        upstream = self._environment.upstream_written_at
+        written_at = upstream.get(self.subject, 0)
+        return written_at is not None and answered_at > written_at
 
     def _advance_in_steps(self, target: int, slice_end: float) -> bool:
         """Advance the watermark until time runs out; True if that is before `target`: later ticks do the rest."""
@@ -235,16 +228,15 @@ class ShardRunner:
         """The earliest time at which an output could be judged (wall clock, ms).
 
         Not before the allowed lateness has passed; not before the first of the records arrived that advanced the
-        watermark; and where a source had no event of that time, not before it had been silent for long enough.
+        watermark; and where a source had no event of that time, not before its usual delay has passed, too.
         """
-        policy = self._policy
-        due = output.triggered_at + self._largest_lateness
+        time_ = output.triggered_at
         silent = [
-            source.silent_since + policy.idle_after_ms
+            time_ + source.lateness + source.delay.ms
             for source in self.sources
-            if source.idle and source.position.max_event_time <= due
+            if source.idle and source.clock <= time_
         ]
-        return max(due, arrived_at, *silent)
+        return max(time_ + self._largest_lateness, arrived_at, *silent)
 
     # ---- back-pressure ----------------------------------------------------------------------------------------
 

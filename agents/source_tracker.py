@@ -1,16 +1,18 @@
-"""One source of an owned shard: what the broker has of it, and whether it is idle.
+"""One source of an owned shard: what the broker has of it, and how far its silence lets the shard's clock go.
 
-An idle source does not hold the watermark of its shard back. It is idle when it was read to its end and nothing arrived
-for a while. Silence counts only as far as the broker has reported it, that is up to its last answer to a fetch: a
-worker that was stopped and wakes up must not take its own pause for the silence of its sources (I-5). After the broker
-was away for longer than `OUTAGE_MS` silence counts from the beginning, and only after a grace period: producers could
-not write either, and have to reconnect first.
+A source that the worker has read to its end at a time w does not hold the shard's clock below w, less its allowed
+lateness and its usual delay (`usual_delay.py`). Silence counts only as far as the broker has reported it, that is up to
+its last answer to a fetch: a worker that was stopped and wakes up must not take its own pause for the silence of its
+sources. A worker that has just taken over believes an end after `idle_after_ms` of silence. After the broker was away
+for longer than `OUTAGE_MS` it begins like that again, and only after a grace period: producers could not write either,
+and have to reconnect first.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 from vigil.agents.ports import SourceFeed, TopicPartition
+from vigil.agents.usual_delay import UsualDelay
 from vigil.app.engine.watermark import SourcePosition
 
 OUTAGE_MS: Final = 1000
@@ -27,7 +29,8 @@ class WatermarkPolicy:
     """When watermarks advance, and how much may wait for them."""
 
     idle_after_ms: int = 200
-    """A source that was read to its end is idle after this silence."""
+    """Live: how long a new owner waits for silence before it believes that a source was read to its end, and the usual
+    delay of a source that had no event yet. Recorded data: a source that was read to its end is idle after this."""
     live: bool = True
     """True: shards whose sources are all idle follow the wall clock. False: recorded data, event time alone."""
     recorded_until: int | None = None
@@ -43,11 +46,16 @@ class WatermarkPolicy:
 class SourceTracker:
     """The live state of one source of an owned shard."""
 
-    __slots__ = ("answered_at", "end", "gap", "idle", "lateness", "paused", "position", "silent_since", "tp")
+    __slots__ = (
+        "_believed", "answered_at", "delay", "end", "gap", "idle", "lateness", "paused", "position", "read_to_end_at",
+        "silent_since", "tp",
+    )  # fmt: skip
 
-    def __init__(self, tp: TopicPartition, position: SourcePosition, lateness: int, end: int, now: int) -> None:
-        """`position`: that of the shard, which updates it; `lateness`: allowed, ms; `end`: of the partition; `now`:
-        wall clock, ms."""
+    def __init__(  # noqa: PLR0913 - what the shard, the broker and the clock say at the beginning
+        self, tp: TopicPartition, position: SourcePosition, lateness: int, end: int, now: int, idle_after_ms: int
+    ) -> None:
+        """`position`: that of the shard, which updates it; `lateness`: allowed, ms; `end`: of the partition; `now`: the
+        worker's clock, ms."""
         self.tp = tp
         self.position = position
         self.lateness = lateness
@@ -57,7 +65,13 @@ class SourceTracker:
         """When an event last arrived, or when silence begins to count after an outage (wall clock, ms)."""
         self.answered_at = now
         """When the broker last answered a fetch (wall clock, ms)."""
+        self.read_to_end_at = 0
+        """When the broker last answered that nothing more was there (ms); 0 before it has."""
+        self.delay = UsualDelay(idle_after_ms)
         self.idle = False
+        """It is read to its end now, and silence counts."""
+        self._believed = False
+        """Live: the source was silent for long enough since the worker took it over, or since the broker was away."""
         self.paused = False
         """Not fetched, because it is ahead of the other sources."""
         self.gap: tuple[int, int] | None = None
@@ -65,17 +79,28 @@ class SourceTracker:
 
     @property
     def clock(self) -> int:
-        """The source's own watermark, ms."""
+        """The source's own watermark by its events, ms."""
         return self.position.max_event_time - self.lateness
+
+    def limit(self, now: int) -> int:
+        """Return the time up to which the source lets the shard's clock go; `now`: the worker's clock (ms)."""
+        if not self.idle:
+            return self.clock
+        return max(self.clock, min(self.read_to_end_at, now) - self.lateness - self.delay.ms)
 
     def backlog(self) -> int:
         """Records that exist and were not read yet."""
         return max(0, self.end - self.position.read_offset)
 
-    def arrived(self, now: int) -> None:
-        """An event arrived."""
+    def arrived(self, now: int, timestamp: int, at: int | None) -> None:
+        """Events arrived; `timestamp`: of the first record; `at`: the first event time that moved the source's clock.
+
+        An event has arrived when its record says that it was written, but not before the broker answered that it was
+        not there, and not later than now.
+        """
+        if at is not None:
+            self.delay.add(max(min(timestamp, now), min(self.read_to_end_at, now)), at)
         self.silent_since = now
-        self.idle = False
 
     def observe(self, feed: SourceFeed, policy: WatermarkPolicy) -> int:
         """Update end and idleness; return when the broker last answered a fetch (wall clock, ms)."""
@@ -86,8 +111,11 @@ class SourceTracker:
         self.end = max(feed.end(tp), self.end)
         if not self._read_to_end(feed):
             self.idle = False
-        elif not self.idle:
-            self.idle = answered_at - self.silent_since >= policy.idle_after_ms
+            return answered_at
+        self.read_to_end_at = answered_at
+        silent = answered_at - self.silent_since >= policy.idle_after_ms
+        self._believed = self._believed or silent
+        self.idle = self._believed if policy.live else silent
         return answered_at
 
     def _note_answer(self, answered_at: int, policy: WatermarkPolicy) -> None:
@@ -95,7 +123,7 @@ class SourceTracker:
         self.answered_at = answered_at
         if away >= OUTAGE_MS + policy.fetch_wait_ms:
             self.silent_since = max(self.silent_since, answered_at + min(away, MAX_GRACE_MS))
-            self.idle = False
+            self._believed = self.idle = False
 
     def _read_to_end(self, feed: SourceFeed) -> bool:
         """True if the source was read to its end. Behind the last record a transaction's control records may follow."""

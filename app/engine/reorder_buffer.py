@@ -7,10 +7,11 @@ arrive nearly in order, which makes that cheap, and an append is the least that 
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from vigil.app.engine.subject import Event
-from vigil.app.engine.watermark import SourcePosition
+from vigil.app.engine.watermark import MAX_TIME, SourcePosition
 
 E = TypeVar("E", bound=Event)
 
@@ -50,6 +51,16 @@ class ReorderBuffer(Generic[E]):
         due = events[:end]
         del events[:end]
         return due
+
+    def first_mover(self, number: int) -> int:
+        """Return the time of the first event that moved its source's clock, of those added since there were `number`.
+
+        MAX_TIME if none did. Only right before events are taken out.
+        """
+        for at, _, _, _, _, max_event_time_before, _ in islice(self._events, number, None):
+            if at > max_event_time_before:
+                return at
+        return MAX_TIME
 
     def positions(self, sources: Sequence[SourcePosition]) -> list[tuple[int, int]]:
         """Return for each source the offset from which a restart must read, and the largest event time below it.

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar, Unpack
 from vigil.app.engine.shard_input import ShardInput, ShardOptions
 from vigil.app.engine.snapshot import Snapshot, Snapshotter, StateOrigin
 from vigil.app.engine.subject import Event, StateMachine
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 
 E = TypeVar("E", bound=Event)
@@ -44,6 +45,18 @@ class Shard(ShardInput[E]):
     def final_outputs(self, until: int) -> list[Output]:
         """Return the state outputs of every key at the end of the input, in order of keys."""
         return [output for key in sorted(self.states) for output in self.states.get(key).pending_outputs(until, True)]
+
+    def first_mover(self, source_index: int, buffered: int, before: int) -> int | None:
+        """Return the time of the first event that moved a source's clock in the last `ingest`, None if none did.
+
+        `buffered`, `before`: the size of the reorder buffer and the source's largest event time before it.
+        """
+        source = self.sources[source_index]
+        if source.max_event_time <= before:
+            return None
+        late, source.late_mover = source.late_mover, MAX_TIME
+        first = min(late, self.reorder_buffer.first_mover(buffered))
+        return first if first < MAX_TIME else source.max_event_time  # applied on arrival
 
     @property
     def has_urgent_outputs(self) -> bool:

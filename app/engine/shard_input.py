@@ -141,6 +141,7 @@ class ShardInput(ABC, Generic[E]):
         source, at = self.sources[source_index], event.at
         if at > source.max_event_time:  # after idleness: below the watermark, and yet the newest
             source.max_event_time = at
+            source.late_mover = min(source.late_mover, at)
         lateness = self.reader.rules[source_index].lateness
         if behind <= lateness or not self.reader.drop_late:
             return False

@@ -1,8 +1,9 @@
 """Event time of a shard: watermarks, late events and idle sources.
 
     event times ──▶ source's watermark = largest event time − allowed lateness
-                    └─ minimum over the sources that are not idle ──▶ shard's watermark
-                       all sources idle: the wall clock − allowed lateness (live), or the end of the input (recorded)
+                    └─ minimum over the sources ──▶ shard's watermark
+                       a source read to its end (live): the worker's clock − allowed lateness − its usual delay
+                       all sources read to their ends (recorded): the end of the input
 
 The *watermark* of a shard is the event time up to which everything has been judged: events and timers with a time below
 it are done, an event with a time at or above it waits. A watermark never goes back (I-4).
@@ -11,9 +12,9 @@ it are done, an event with a time at or above it waits. A watermark never goes b
 the largest event time that it has read. An event below its own source's watermark when it is read is *late*, whatever
 the batches were that it arrived in, and so is one below the shard's watermark.
 
-An *idle* source (read to its end, and silent for a while) does not hold the watermark back; otherwise a topic without
-messages would stop all rules. Silence is what the broker reported, which the engine cannot know: the shard runner
-(`agents`) decides which sources are idle and advances the shard. The engine itself reads no clock.
+A source that was read to its end does not hold the watermark back beyond what its events are usually late by; otherwise
+a topic without messages would stop all rules. Silence is what the broker reported, which the engine cannot know: the
+shard runner (`agents`) decides how far the silence of sources lets the watermark go. The engine itself reads no clock.
 """
 
 from typing import Final, TypeAlias
@@ -50,6 +51,9 @@ class SourcePosition(Struct):
     """`read_offset` of the stored state: a record below it was read before a restart and is read again."""
     stored_max_event_time: int = MIN_TIME
     """The largest event time that was accepted below `stored_read_offset`."""
+    late_mover: int = MAX_TIME
+    """The smallest event time of those late ones that moved `max_event_time` since the last look; whoever looks resets
+    it."""
     ahead: list[AheadRun] = field(default_factory=list)
     """Where events ahead of the clock were rejected: which these are depends on when they were read."""
     identities: Identities = ()

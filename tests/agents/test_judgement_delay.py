@@ -45,6 +45,9 @@ class Shard:
         self.sources[source_index].read_offset = records[-1].offset + 1
         return True
 
+    def first_mover(self, source_index: int, buffered: int, before: int) -> None:
+        return None
+
     def advance_watermark(self, watermark: int, limit: int) -> bool:
         if self.watermark <= self._judged < watermark:
             self.collector.outputs.append(Output("verdict", b"r", "id", self._judged, None, self._judged))
@@ -131,9 +134,12 @@ def test_a_silent_partition_is_waited_for_as_the_specification_says() -> None:
     stage.now = T + LATENESS + 10
     stage.arrives(0, T + LATENESS + 5, came=stage.now)
     assert stage.runner.eligible_at == {}
-    stage.now = T + LATENESS + 170
+    stage.now = T + LATENESS + IDLE
     stage.tick()
-    assert stage.runner.eligible_at == {"id": T + LATENESS - 50 + IDLE}
+    assert stage.runner.eligible_at == {}
+    stage.now = T + LATENESS + IDLE + 20
+    stage.tick()
+    assert stage.runner.eligible_at == {"id": T + LATENESS + IDLE}
 
 
 def test_a_silent_partition_that_had_come_so_far_is_not_waited_for() -> None:

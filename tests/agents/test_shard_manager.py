@@ -50,6 +50,7 @@ class Stage:
         self.feed, self.membership = kafka.feed, kafka.membership
         self.store = store
         self.subject = subject
+        self.lateness_by_topic: dict[str, int] = {}
         environment = ShardEnvironment(
             self.feed,
             WatermarkPolicy(**{"idle_after_ms": IDLE, "max_buffered": 10, **policy}),
@@ -59,7 +60,9 @@ class Stage:
         self.manager = ShardManager(self.membership, environment, {subject: TOPICS}, self._shard)
 
     def _shard(self, subject: SubjectName, partition: int) -> AnyShard:
-        return make_shard(self.toy, LATENESS, partition=partition, store=self.store)
+        return make_shard(
+            self.toy, LATENESS, partition=partition, store=self.store, lateness_by_topic=self.lateness_by_topic
+        )
 
     async def assign(self) -> "Stage":
         await self.manager.assign()
@@ -112,31 +115,85 @@ async def test_before_anything_arrived_the_watermark_does_not_move_until_all_sou
     stage.waits(IDLE - 10)
     assert stage.watermark < 0
     stage.waits(10)
-    assert stage.watermark == stage.now - LATENESS
+    assert stage.watermark == stage.now - LATENESS - IDLE
 
 
-async def test_an_idle_partition_holds_nothing_back_and_the_others_do() -> None:
+async def test_a_partition_read_to_its_end_holds_the_clock_at_the_answer_less_its_lateness_and_usual_delay() -> None:
     stage = await Stage().assign()
     stage.take(REMARK, NOW - 500)
     stage.waits(IDLE)
+    assert stage.idle == [True, True, True]
+    assert stage.watermark == stage.now - LATENESS - 500
     stage.take(ENTRY, NOW + 5000)
-    assert stage.idle == [False, True, True]
-    assert stage.watermark == NOW + 5000 - LATENESS
     stage.take(LOOK, NOW + 6000)
-    stage.take(ENTRY, NOW + 9000)
-    assert stage.idle == [False, True, False]
-    assert stage.watermark == NOW + 6000 - LATENESS
+    assert stage.watermark == stage.now - LATENESS - 500
+    stage.waits(1000)
+    assert stage.watermark == stage.now - LATENESS - 500
 
 
-async def test_a_partition_that_speaks_again_holds_again() -> None:
+async def test_a_partition_with_a_backlog_holds_the_clock_at_its_events() -> None:
+    stage = await Stage().assign()
+    stage.take(REMARK, NOW - 500)
+    stage.feed.reported_ends[REMARK] = 2
+    stage.waits(5000)
+    assert stage.watermark == NOW - 500 - LATENESS
+
+
+async def test_each_partition_has_the_lateness_of_its_topic() -> None:
+    stage = Stage()
+    stage.lateness_by_topic = {REMARK.topic: 7000}
+    await stage.assign()
+    stage.waits(1000)
+    assert stage.watermark == stage.now - 7000 - IDLE
+    for tp in (ENTRY, REMARK, LOOK):
+        stage.take(tp, NOW + 9000)
+    assert stage.watermark == NOW + 9000 - 7000
+
+
+async def test_a_partition_that_is_slower_than_it_was_is_waited_for_from_then_on() -> None:
     stage = await Stage().assign()
     stage.waits(IDLE)
     stood = stage.watermark
-    stage.take(ENTRY, NOW - LATENESS)  # below the watermark: it cannot advance it, but it holds it back
-    stage.waits(IDLE - 10)
+    stage.take(ENTRY, stood)  # it is not late yet, by a millisecond
+    slower = stage.now - stood
+    stage.waits(slower - IDLE)
     assert stage.watermark == stood
-    stage.waits(10)
-    assert stage.watermark == stage.now - LATENESS
+    stage.waits(100)
+    assert stage.watermark == stage.now - LATENESS - slower
+
+
+async def test_an_event_that_came_too_late_teaches_how_slow_its_partition_is() -> None:
+    stage = await Stage().assign()
+    stage.waits(IDLE)
+    stage.take(ENTRY, stage.now - 3000)
+    assert stage.runner.shard.collector.counts["refused:entry:late"] == 1
+    stage.waits(4000)
+    assert stage.watermark == stage.now - LATENESS - 3000
+
+
+async def test_events_that_do_not_move_the_clock_say_nothing_about_the_usual_delay() -> None:
+    stage = await Stage().assign()
+    stage.take(ENTRY, NOW)
+    stage.take(ENTRY, NOW - 1500)
+    stage.waits(IDLE)
+    assert stage.runner.sources[0].delay.ms == 0
+
+
+async def test_an_event_arrived_after_the_broker_said_that_nothing_was_there_whatever_its_timestamp_says() -> None:
+    stage = await Stage().assign()
+    stage.waits(5000)
+    record = fetched(ENTRY.topic, 0, stage.now - 3000)[0]._replace(timestamp=stage.now - 3000)
+    stage.feed.reported_ends[ENTRY] = 1
+    stage.ingest([record])
+    assert stage.runner.sources[0].delay.ms == 3000
+
+
+async def test_of_a_backlog_events_arrived_when_they_were_written() -> None:
+    stage = Stage()
+    stage.feed.reported_ends[ENTRY] = 2
+    await stage.assign()
+    stage.ingest([fetched(ENTRY.topic, 0, NOW - 600_000)[0]._replace(timestamp=NOW - 600_000 + 40)])
+    assert stage.runner.sources[0].delay.ms == 40
 
 
 async def test_a_partition_with_a_backlog_is_never_idle_however_long_it_is_silent() -> None:
@@ -171,7 +228,7 @@ async def test_behind_the_last_record_may_stand_the_end_of_a_transaction() -> No
     stage.feed.confirmed[ENTRY] = 2
     stage.waits(IDLE)
     assert stage.idle[0]
-    assert stage.watermark == stage.now - LATENESS
+    assert stage.watermark == stage.now - LATENESS - IDLE
     assert stage.runner.backlog() == 0
     assert stage.runner.shard.snapshot().committed_offsets[0] == 2, "so that others can see that all of it was read"
 
@@ -189,7 +246,7 @@ async def test_the_watermark_follows_the_brokers_answers_not_a_wall_clock_that_r
     stage.waits(IDLE)
     answered = stage.now
     stage.waits(900, answers=False)
-    assert stage.watermark == answered + 2 * 20 + 100 - LATENESS
+    assert stage.watermark == answered - LATENESS - IDLE
 
 
 async def test_a_wall_clock_that_goes_back_moves_no_watermark_back() -> None:
