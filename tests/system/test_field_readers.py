@@ -157,6 +157,9 @@ async def test_aborted_and_foreign_messages_are_shown_by_no_reader(own_kafka: Ka
         async with AIOKafkaProducer(bootstrap_servers=broker) as stranger:
             await stranger.send_and_wait("verdict", b"hello")
             await stranger.send_and_wait("notice", json.dumps({"at": 10**15}).encode())
+        _, checks = await doctor(broker)
+        assert checks["outputs"]["level"] == "warn"
+        assert "1 message in verdict that Vigil did not write" in checks["outputs"]["words"]
         shown = await asyncio.to_thread(run, "explain", verdict["verdict_id"], "--broker", broker)
         assert shown.exit_code == 0, shown.output
         assert "said" in shown.stdout and "never said" not in shown.stdout

@@ -1,6 +1,7 @@
 """Every check in turn; each that is not ok names a remedy.
 
-rulebook ─▶ broker ─▶ topics ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input ─▶ rejected messages
+rulebook ─▶ broker ─▶ topics ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input ─▶ outputs ─▶
+rejected messages
 """
 
 import asyncio
@@ -23,9 +24,10 @@ from vigil.app.runtime.doctor.broker_clock import check_broker_clock
 from vigil.app.runtime.doctor.check import Check, counted
 from vigil.app.runtime.doctor.group import check_group, check_transactions, read_offsets
 from vigil.app.runtime.doctor.input import check_input, newest_events
+from vigil.app.runtime.doctor.outputs import check_outputs
 from vigil.app.runtime.doctor.refused import check_refused
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks, check_state, read_states
-from vigil.topics.catalog import SubjectName
+from vigil.topics.catalog import TOPICS, SubjectName
 
 TIMEOUT_S: Final = 60
 """How long one check may take."""
@@ -62,6 +64,7 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
         ("state", cluster.state(book, at)),
         ("broker clock", check_broker_clock(settings, cluster.changelog_partitions)),
         ("input", check_input(settings, cluster.inputs, at)),
+        ("outputs", check_outputs(settings, cluster.outputs)),
     ]
     if cluster.has(DEAD_LETTER):
         looks.append(("refused", check_refused(settings, at)))
@@ -89,6 +92,11 @@ class _Cluster:
     def has(self, topic: str) -> bool:
         """Whether a topic of the catalogue exists."""
         return self._names.on_cluster(topic) in self._found
+
+    @property
+    def outputs(self) -> list[str]:
+        """The outputs that exist, by their names in the catalogue."""
+        return [topic.name for topic in TOPICS if topic.direction == "out" and self.has(topic.name)]
 
     @property
     def source_partitions(self) -> list[TopicPartition]:
