@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
@@ -12,6 +13,7 @@ from rich.text import Text
 from vigil.app.cli.common import OperatorError, settings_options
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.admin import ensure_topics
+from vigil.app.kafka.migration import migrate
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_audit import TopicLine, clean_up, judge, survey
 from vigil.app.observability.terminal import console, silence_kafka_logs, table
@@ -23,15 +25,19 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "missing": "yellow", "fail": 
 @settings_options
 @click.option("--check", is_flag=True, help="Exit with status 1 unless every topic exists and fits.")
 @click.option("--create", is_flag=True, help="Create missing topics as a worker would.")
+@click.option("--migrate", "migrates", is_flag=True, help="Create missing topics, and copy what waits in former ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def topics(settings: Settings, check: bool, create: bool, as_json: bool) -> None:
+def topics(settings: Settings, check: bool, create: bool, migrates: bool, as_json: bool) -> None:
     """Show Vigil's topics on a broker: partitions, clean-up policy, and problems.
 
     The topics of one subject must have the same number of partitions. --create creates missing topics with the
     number of partitions of their subject, or with the setting `partitions`. Existing topics are not changed.
+
+    --migrate is for an upgrade from a version whose internal topics had no app_id in their names: with all workers
+    stopped, it copies what they have not read yet. See docs/operations.md.
     """
     silence_kafka_logs()
-    lines = asyncio.run(_look(settings, create=create))
+    lines = asyncio.run(_look(settings, create=create or migrates, migrates=migrates))
     if as_json:
         click.echo(json.dumps([_plain(line) for line in lines], indent=2))
     else:
@@ -40,14 +46,24 @@ def topics(settings: Settings, check: bool, create: bool, as_json: bool) -> None
         sys.exit(1)
 
 
-async def _look(settings: Settings, *, create: bool) -> list[TopicLine]:
+async def _look(settings: Settings, *, create: bool, migrates: bool) -> list[TopicLine]:
     try:
         if create:
             await ensure_topics(settings, REGISTRY.sources)
+        if migrates:
+            _report(await migrate(settings))
         found, _ = await survey(settings, REGISTRY.sources)
     except SettingsError as error:
         raise OperatorError(str(error)) from error
     return judge(found, settings, REGISTRY.sources)
+
+
+def _report(copied: Mapping[str, int]) -> None:
+    """Print on standard error how many records were copied from which topic."""
+    for topic, number in copied.items():
+        click.echo(f"{topic}: {number:,} records copied; it is not read any more and may be deleted", err=True)
+    if not copied:
+        click.echo("nothing to migrate", err=True)
 
 
 def _show(lines: list[TopicLine]) -> None:

@@ -46,24 +46,20 @@ class Acl(NamedTuple):
 
 
 def needed(
-    app_id: str,
-    sources: Mapping[SubjectName, Sequence[str]],
-    topics: Iterable[Topic] = TOPICS,
-    prefix: str = "",
+    known: TopicNames, sources: Mapping[SubjectName, Sequence[str]], topics: Iterable[Topic] = TOPICS
 ) -> list[Acl]:
     """All rights of a worker whose topics exist. (To create them, it needs Create on the cluster or on their names.)
 
-    `sources`: the topics that each subject reads; `topics`: the catalogue, for those that Vigil writes. Their last
-    records are read, too: they say which application publishes there.
+    `known`: their names on the cluster; `sources`: the topics that each subject reads; `topics`: the catalogue, for
+    those that Vigil writes. The last records of these are read, too: they say which application publishes there.
     """
     topics = tuple(topics)
-    known = TopicNames(app_id, prefix, topics)
     read = dict.fromkeys(name for names in (*sources.values(), written(topics)) for name in names)
     rights = [Acl("topic", known.on_cluster(name), "Read") for name in read]
     rights += [Acl("topic", known.on_cluster(name), "Write") for name in written(topics)]
     for subject in sources:
         rights += [Acl("topic", known.changelog(subject), operation) for operation in BITS]
-    return [*rights, Acl("group", app_id, "Read")]
+    return [*rights, Acl("group", known.app_id, "Read")]
 
 
 def commands(rights: Sequence[Acl], principal: str) -> str:

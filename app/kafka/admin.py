@@ -101,7 +101,7 @@ async def ensure_topics(
     partitions would silently be cut apart.
     """
     topics = tuple(topics)
-    known = TopicNames(settings.app_id, settings.topic_prefix, topics)
+    known = TopicNames.of(settings, topics)
     catalogue = {known.on_cluster(topic.name): topic.config for topic in topics}
     sources = {subject: known.all_on_cluster(names) for subject, names in sources.items()}
     names = [*catalogue, *(known.changelog(subject) for subject in sources)]

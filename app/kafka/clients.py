@@ -4,8 +4,14 @@ The client id `<app_id>-<role>` is what a broker's logs and quotas show. Clients
 the caller starts and stops them.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from vigil.app.kafka.partitioners import producer_partitioner
 from vigil.app.kafka.settings import Settings
@@ -33,6 +39,15 @@ def new_producer(settings: Settings, role: str, **options: object) -> AIOKafkaPr
         **options,
         **settings.kafka(),
     )
+
+
+async def once_there(ask: Callable[[], Awaitable[Any]], tries: int = 20, wait_s: float = 0.5) -> Any:
+    """An answer about groups. A new Kafka creates its topic of groups when it is first asked, and none before."""
+    for _ in range(tries - 1):
+        with suppress(GroupCoordinatorNotAvailableError):
+            return await ask()
+        await asyncio.sleep(wait_s)
+    return await ask()
 
 
 def new_admin(settings: Settings, role: str) -> AIOKafkaAdminClient:

@@ -1,7 +1,8 @@
 """The names of topics: each topic of the catalogue, and what it is called on the cluster.
 
     catalogue                   cluster
-    verdict (in, out)           <topic_prefix>verdict
+    verdict (out), review       <topic_prefix>verdict
+    comment (other inputs)      <topic_prefix>comment, or <input_prefix>comment where that is set
     verdict-by-host (internal)  <app_id>-verdict-by-host
     rooms (a subject's state)   <app_id>-rooms-state
 
@@ -14,27 +15,36 @@ from typing import Final
 
 from vigil.app.kafka.settings import Settings
 from vigil.topics.catalog import TOPICS, SubjectName, Topic
+from vigil.topics.reviews import TOPICS as REVIEW_TOPICS
+
+DECISIONS: Final = frozenset(topic.name for topic in REVIEW_TOPICS)
+"""The inputs that say what people decided about outputs: they belong to these, not to the marketplace's events."""
 
 
 class TopicNames:
     """Maps topics of the catalogue to their names on the cluster, and back."""
 
-    def __init__(self, app_id: str, prefix: str = "", topics: Iterable[Topic] = TOPICS) -> None:
-        """`topics`: the catalogue; `prefix`: the setting `topic_prefix`."""
+    def __init__(
+        self, app_id: str, prefix: str = "", topics: Iterable[Topic] = TOPICS, input_prefix: str | None = None
+    ) -> None:
+        """`topics`: the catalogue; `prefix`: the setting `topic_prefix`; `input_prefix`: None for the same."""
         self.app_id: Final = app_id
-        self.prefix: Final = prefix
+        events = prefix if input_prefix is None else input_prefix
         directions = {topic.name: topic.direction for topic in topics}
         self.internal: Final = {
             topic: f"{app_id}-{topic}" for topic, direction in directions.items() if direction == "internal"
         }
         """The internal topics: by catalogue name, what they are called on the cluster."""
-        self._on_cluster = {topic: prefix + topic for topic in directions} | self.internal
+        self._on_cluster = {
+            topic: (events if direction == "in" and topic not in DECISIONS else prefix) + topic
+            for topic, direction in directions.items()
+        } | self.internal
         self._in_catalogue = {name: topic for topic, name in self._on_cluster.items()}
 
     @classmethod
-    def of(cls, settings: Settings) -> "TopicNames":
-        """Return the names by the settings `app_id` and `topic_prefix`."""
-        return cls(settings.app_id, settings.topic_prefix)
+    def of(cls, settings: Settings, topics: Iterable[Topic] = TOPICS) -> "TopicNames":
+        """Return the names by the settings `app_id`, `topic_prefix` and `input_prefix`."""
+        return cls(settings.app_id, settings.topic_prefix, topics, settings.input_prefix)
 
     def on_cluster(self, topic: str) -> str:
         """Return the name on the cluster of a topic of the catalogue; any other name as it is."""

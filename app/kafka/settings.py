@@ -36,6 +36,9 @@ outputs ends with it. Two applications on one cluster need different ones."""
     topic_prefix: Prefix = ""
     """Stands before the name of every topic that is read or published, such as `eu.`; internal topics have `app_id`
 instead."""
+    input_prefix: Prefix | None = None
+    """The same for the events that are read, where it differs: a trial application with `topic_prefix = "trial."` and
+an empty `input_prefix` judges the real events and publishes to topics of its own."""
     take_outputs: bool = False
     """Publish to topics that another `app_id` has published to. See docs/operations.md."""
     rulebook: str | None = None

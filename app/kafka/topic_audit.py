@@ -102,7 +102,7 @@ async def survey(
     Topics by their names on the cluster.
     """
     topics = tuple(topics)
-    known = TopicNames(settings.app_id, settings.topic_prefix, topics)
+    known = TopicNames.of(settings, topics)
     names = [*known.all_on_cluster(topic.name for topic in topics), *map(known.changelog, subjects)]
     surveyor = _Surveyor(settings)
     async with surveyor:
@@ -118,7 +118,7 @@ def judge(
     """A line for each topic; `found` as `survey` returns it, `sources`: the topics that each subject reads."""
     lines = []
     topics = tuple(topics)
-    known = TopicNames(settings.app_id, settings.topic_prefix, topics)
+    known = TopicNames.of(settings, topics)
     differing = {subject: _counts(found, known, subject, names) for subject, names in sources.items()}
     readers = {name: subject for subject, names in sources.items() for name in names}
     for topic in topics:

@@ -25,7 +25,9 @@ from vigil.app.engine.shards import make_shard
 from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.kafka.acls import check_rights, needed
 from vigil.app.kafka.admin import ensure_topics
+from vigil.app.kafka.migration import check_migrated
 from vigil.app.kafka.names import TopicNames
+from vigil.app.kafka.ownership import check_outputs
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.health import HealthServer
 from vigil.app.observability.logs import silence_libraries
@@ -303,7 +305,9 @@ def _tune_process() -> None:
 
 async def _prepare(settings: Settings) -> dict[SubjectName, int]:
     partitions = await ensure_topics(settings, REGISTRY.sources)
-    await check_rights(settings, needed(settings.app_id, REGISTRY.sources, prefix=settings.topic_prefix))
+    await check_rights(settings, needed(TopicNames.of(settings), REGISTRY.sources))
+    await check_migrated(settings)
+    await check_outputs(settings)
     return partitions
 
 

@@ -16,12 +16,12 @@ from tests.support.judged import UNTIL, story
 from tests.support.run_command import run
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import BUILT_IN
+from vigil.app.kafka.clients import once_there
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.doctor.check import Check
 from vigil.app.runtime.doctor.examine import examine
-from vigil.app.runtime.doctor.group import once_there
 from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.catalog import TOPICS
 from vigil.topics.contracts.examples import EXAMPLES

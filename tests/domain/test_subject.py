@@ -20,6 +20,7 @@ from vigil.app.domain.rulebook import Rulebook, RulebookError, reader
 from vigil.app.domain.subject import OutputTopic, Subject
 from vigil.app.engine.changelog import OutboxMessage
 from vigil.app.kafka.acls import Acl, needed
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_audit import judge
 from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
@@ -90,8 +91,12 @@ def test_a_rulebook_without_its_section_is_refused() -> None:
 
 
 def test_a_worker_needs_its_topics_and_the_changelog_of_its_state() -> None:
-    built_in = set(needed("vigil", Registry(SUBJECTS).sources, TOPICS))
-    assert set(needed("vigil", TOY_REGISTRY.sources, TOY_REGISTRY.topics.values())) - built_in == {
+    built_in = set(needed(TopicNames("vigil"), Registry(SUBJECTS).sources, TOPICS))
+    assert set(
+        needed(
+            TopicNames("vigil", topics=TOY_REGISTRY.topics.values()), TOY_REGISTRY.sources, TOY_REGISTRY.topics.values()
+        )
+    ) - built_in == {
         Acl("topic", "stock-change", "Read"),
         Acl("topic", "stock-alert", "Read"),
         Acl("topic", "shelf-status", "Read"),

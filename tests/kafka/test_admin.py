@@ -196,4 +196,4 @@ def test_a_worker_without_a_broker_exits_with_2() -> None:
 async def test_a_broker_that_goes_away_while_rights_are_checked_is_reported() -> None:
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(SettingsError, match=rf"^rights: Kafka at {address} did not tell of them: .+; is it running"):
-        await check_rights(settings(address), needed("vigil", SOURCES))
+        await check_rights(settings(address), needed(TopicNames("vigil"), SOURCES))

@@ -159,10 +159,14 @@ class WorkerProcess:
 
 
 async def finished(
-    broker: str, app_id: str = "vigil", within_s: float = 120, still_s: float = 2.0, prefix: str = ""
+    broker: str,
+    app_id: str = "vigil",
+    within_s: float = 120,
+    still_s: float = 2.0,
+    names: TopicNames | None = None,
 ) -> None:
     """Wait until the group has read, judged and committed everything, including its internal topics."""
-    topics = TopicNames(app_id, prefix).all_on_cluster(REGISTRY.readers)
+    topics = (names or TopicNames(app_id)).all_on_cluster(REGISTRY.readers)
     consumer = AIOKafkaConsumer(bootstrap_servers=broker)
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await consumer.start()

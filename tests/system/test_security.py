@@ -23,6 +23,7 @@ from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.acls import Acl, needed
 from vigil.app.kafka.admin import changelog_of
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.notify import state_topic
 from vigil.app.notify.records import SOURCE_TOPICS
@@ -113,7 +114,7 @@ def allow(broker: KafkaBroker, rights: list[Acl], *, principal: str = PRINCIPAL,
 
 
 def rights_of(app_id: str) -> list[Acl]:
-    return needed(app_id, REGISTRY.sources)
+    return needed(TopicNames(app_id), REGISTRY.sources)
 
 
 def rejected(broker: str, log: Path, **settings: object) -> str:

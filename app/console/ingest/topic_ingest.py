@@ -41,10 +41,11 @@ MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 
 
-def needed(reviews: bool = True, prefix: str = "") -> list[Acl]:
-    """All rights of a console; `reviews`: it may publish them, too; `prefix`: the setting `topic_prefix`."""
-    rights = [Acl("topic", prefix + topic, "Read") for topic in READ]
-    return [*rights, Acl("topic", f"{prefix}review", "Write")] if reviews else rights
+def needed(reviews: bool = True, names: TopicNames | None = None) -> list[Acl]:
+    """All rights of a console; `reviews`: it may publish them, too; `names`: by default those without a prefix."""
+    on_cluster = (names or TopicNames("vigil")).on_cluster
+    rights = [Acl("topic", on_cluster(topic), "Read") for topic in READ]
+    return [*rights, Acl("topic", on_cluster("review"), "Write")] if reviews else rights
 
 
 def backs(console: ConsoleSettings, registry: Registry = REGISTRY) -> Mapping[str, int]:

@@ -1,6 +1,6 @@
 """Every check in turn; each that is not ok names a remedy.
 
-rulebook ─▶ broker ─▶ topics ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input ─▶ outputs ─▶
+rulebook ─▶ broker ─▶ topics ─▶ names ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input ─▶ outputs ─▶
 rejected messages
 """
 
@@ -25,6 +25,7 @@ from vigil.app.runtime.doctor.check import Check, counted
 from vigil.app.runtime.doctor.group import check_group, check_transactions, read_offsets
 from vigil.app.runtime.doctor.input import check_input, newest_events
 from vigil.app.runtime.doctor.outputs import check_outputs
+from vigil.app.runtime.doctor.ownership import check_names
 from vigil.app.runtime.doctor.refused import check_refused
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks, check_state, read_states
 from vigil.topics.catalog import TOPICS, SubjectName
@@ -59,6 +60,7 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
     at = round(now() * 1000)
     cluster = _Cluster(settings, found)
     looks: list[tuple[str, Coroutine[Any, Any, list[Check]]]] = [
+        ("names", check_names(settings)),
         ("group", check_group(settings, cluster.source_partitions)),
         ("transactions", check_transactions(settings, cluster.source_partitions, at)),
         ("state", cluster.state(book, at)),

@@ -1,15 +1,12 @@
 """The consumer group: its workers, what waits for them, what is lost to them, and what holds their input back."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import TopicPartition
 
-from vigil.app.kafka.clients import new_admin, new_consumer
+from vigil.app.kafka.clients import new_admin, new_consumer, once_there
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import records
 from vigil.app.kafka.transactions import OpenTransaction, open_transactions
@@ -28,15 +25,6 @@ class Offsets(NamedTuple):
     committed: int
     begin: int
     end: int
-
-
-async def once_there(ask: Callable[[], Awaitable[Any]], tries: int = 20, wait_s: float = 0.5) -> Any:
-    """An answer about groups. A new Kafka creates its topic of groups when it is first asked, and none before."""
-    for _ in range(tries - 1):
-        with suppress(GroupCoordinatorNotAvailableError):
-            return await ask()
-        await asyncio.sleep(wait_s)
-    return await ask()
 
 
 async def check_group(settings: Settings, tps: Sequence[TopicPartition]) -> list[Check]:

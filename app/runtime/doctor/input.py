@@ -8,6 +8,7 @@ import msgspec
 from aiokafka.structs import TopicPartition
 
 from vigil.app.kafka.clients import new_consumer
+from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import records
 from vigil.app.runtime.doctor.check import Check, first_few, span
@@ -61,7 +62,8 @@ async def newest_events(settings: Settings, topics: Iterable[str]) -> dict[Topic
 
 
 async def _ends(settings: Settings, topics: Mapping[str, int]) -> dict[TopicPartition, int]:
-    names = {settings.topic_prefix + topic: topic for topic in topics}
+    on_cluster = TopicNames.of(settings).on_cluster
+    names = {on_cluster(topic): topic for topic in topics}
     consumer = new_consumer(settings, "doctor")
     try:
         await consumer.start()
