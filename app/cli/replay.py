@@ -7,7 +7,7 @@ import itertools
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -22,13 +22,18 @@ from vigil.app.cli.common import lateness_option, rulebook_option
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rooms.emitter import shown
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.runtime.recorded_lines import LineFile, bounded_lines
 from vigil.app.runtime.replay import Outputs, Replay, written
 from vigil.app.runtime.replay_clocks import AllowedLateness
+from vigil.app.runtime.replay_warnings import accepted, warnings
 
 _LINES_PER_UPDATE: Final = 5000
 """Lines between two updates of the progress bar."""
 
-_UNPACK_BYTES: Final = 256 * 1024
+_UNPACK_BYTES: Final = 512
+"""Bytes that are unpacked at once: zstd packs up to 128 KiB of one character in four bytes."""
+
+_BUFFER_BYTES: Final = 256 * 1024
 
 
 class UnreadableError(click.ClickException):
@@ -69,7 +74,7 @@ class _ZstdFrames(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def open_events(name: str) -> Iterator[tuple[Iterable[bytes], IO[bytes] | None]]:
+def open_events(name: str) -> Iterator[tuple[LineFile, IO[bytes] | None]]:
     """Open a recording: its lines, and the underlying file whose position is the progress (None if unknown)."""
     try:
         if name == "-":
@@ -79,7 +84,7 @@ def open_events(name: str) -> Iterator[tuple[Iterable[bytes], IO[bytes] | None]]
             if name.endswith(".gz"):
                 yield gzip.GzipFile(fileobj=raw), raw
             elif name.endswith(".zst"):
-                yield io.BufferedReader(_ZstdFrames(raw), _UNPACK_BYTES), raw
+                yield io.BufferedReader(_ZstdFrames(raw), _BUFFER_BYTES), raw
             else:
                 yield raw, raw
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
@@ -90,14 +95,14 @@ def lines_with_progress(name: str, what: str) -> Iterator[bytes]:
     """Yield the lines of a recording, with a progress bar on standard error if that is a terminal."""
     with open_events(name) as (lines, raw):
         if raw is None or not sys.stderr.isatty():
-            yield from lines
+            yield from bounded_lines(lines)
             return
         bar = Progress(
             TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True)
         )
         with bar:
             task = bar.add_task(what, total=Path(name).stat().st_size)
-            for number, line in enumerate(lines):
+            for number, line in enumerate(bounded_lines(lines)):
                 if number % _LINES_PER_UPDATE == 0:
                     bar.update(task, completed=raw.tell())
                 yield line
@@ -129,6 +134,7 @@ def summary(outputs: Outputs) -> Table:
     table.add_column()
     table.add_column(justify="right")
     _add_inputs(table, outputs.counts)
+    _add_ignored(table, outputs.counts)
     table.add_section()
     _add_outputs(table, outputs)
     table.add_section()
@@ -158,6 +164,13 @@ def _add_outputs(table: Table, outputs: Outputs) -> None:
         table.add_row(output.summary or output.topic, f"{len(outputs[output.topic]):,}")
 
 
+def _add_ignored(table: Table, counts: Mapping[str, int]) -> None:
+    for name, number in sorted(counts.items()):
+        if name.startswith("fields_ignored:"):
+            _, topic, field = name.split(":", 2)
+            table.add_row(f"not readable, {topic} {field}", f"{number:,}", style="yellow")
+
+
 @click.command(short_help="Judge recorded events from a file.")
 @click.argument("events")
 @rulebook_option
@@ -174,7 +187,8 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness
 
     EVENTS is a JSON Lines file, or "-" for standard input; .gz and .zst are decompressed. Each line is
     {"topic": …, "value": {…}}, with optional "key", "partition" and "offset", in order of arrival. The same
-    file gives the same outputs, byte for byte. Rejected lines are counted and written to dead-letter.jsonl.
+    file gives the same outputs, byte for byte. Rejected lines are counted and written to dead-letter.jsonl; the exit
+    status is 1 if no line is accepted.
     """
     lines = lines_with_progress(events, "replaying")
     first = next(lines, b"")  # an unreadable file is reported before anything is created
@@ -189,3 +203,7 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness
     were = "line was" if number == 1 else "lines were"
     result = f"{number:,} {were} rejected: see {out / 'dead-letter.jsonl'}"
     console.print(result if outputs.rejected else f"written to {out}", markup=False, highlight=False)
+    for warning in warnings(outputs, rulebook):
+        console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow", soft_wrap=True)
+    if not accepted(outputs):
+        raise UnreadableError(f"no line of {events} was accepted")

@@ -9,12 +9,13 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from vigil.app.runtime.recorded_lines import MAX_LINE_BYTES, CutLine
 from vigil.topics.decoder import why_no_json
-from vigil.topics.diagnosis import envelope
+from vigil.topics.diagnosis import BYTE_ORDER_MARK, envelope
 from vigil.topics.fields import MAX_MESSAGE_BYTES, UNKEYED
 from vigil.topics.repair import NoJsonError, parsed
 
-Offset = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """As Kafka counts."""
 
 Partition = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -32,6 +33,21 @@ class RecordedLine(Struct):
     key: str | UnsetType | None = UNSET
     partition: Partition | None = None
     offset: Offset | None = None
+
+
+class _Message(Struct):
+    """A line without its place."""
+
+    topic: str
+    value: msgspec.Raw
+    key: str | UnsetType | None = UNSET
+
+
+class _WrittenPlace(Struct):
+    """The numbers of a line, as they may be written."""
+
+    partition: int | float | None = None
+    offset: int | float | None = None
 
 
 class PartialLine(Struct):
@@ -69,11 +85,32 @@ class RejectedLine(NamedTuple):
 decode_line: Final = msgspec.json.Decoder(RecordedLine).decode
 """Raises msgspec.DecodeError, UnicodeError or RecursionError."""
 
+_decode_message: Final = msgspec.json.Decoder(_Message).decode
+_decode_place: Final = msgspec.json.Decoder(_WrittenPlace).decode
 _decode_partial: Final = msgspec.json.Decoder(PartialLine).decode
 
 _SURROGATE: Final = re.compile(rb"\\u[dD][89A-Fa-f][0-9A-Fa-f]{2}")
 _NO_SURROGATE: Final = rb"\u0000"
 """Has the length of the escape that it replaces, so that positions in the line stay."""
+
+
+def read_again(raw: bytes) -> RecordedLine | None:
+    """A line that decodes without its byte order mark, or with 12.0 for 12; None where it does not."""
+    bare = raw.removeprefix(BYTE_ORDER_MARK)
+    try:
+        if bare is not raw:
+            return decode_line(bare)
+        place = _decode_place(raw)
+        message = _decode_message(raw)
+        partition: int | None = msgspec.convert(_whole(place.partition), Partition | None)
+        offset: int | None = msgspec.convert(_whole(place.offset), Offset | None)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return RecordedLine(message.topic, message.value, message.key, partition, offset)
+
+
+def _whole(number: int | float | None) -> int | float | None:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def unknown_topic(line: RecordedLine, number: int, inputs: Collection[str]) -> RejectedLine:
@@ -85,6 +122,9 @@ def unknown_topic(line: RecordedLine, number: int, inputs: Collection[str]) -> R
 
 def unreadable(raw: bytes, number: int, error: Exception, inputs: Collection[str]) -> RejectedLine:
     """A line that cannot be decoded; where it names an input, as much of the message as can be read."""
+    if isinstance(raw, CutLine):
+        detail = f"not a line of a recording: it has {raw.size:,} bytes, more than {MAX_LINE_BYTES:,}"
+        return RejectedLine(None, None, number, detail, None, None)
     detail = f"not a line of a recording: {_why(raw, error)}"
     partial = _partial(raw)
     topic: str | None = _as(str, partial.topic)

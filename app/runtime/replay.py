@@ -23,12 +23,15 @@ from vigil.app.domain.subject import OutputTopic
 from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.subject import AnyStateMachine, EventTime
-from vigil.app.engine.watermark import MIN_TIME
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
+from vigil.app.runtime.recorded_lines import CutLine
 from vigil.app.runtime.recording import (
     Line,
+    RecordedLine,
     RejectedLine,
     decode_line,
     key_bytes,
+    read_again,
     unknown_topic,
     unreadable,
     value_bytes,
@@ -42,6 +45,7 @@ from vigil.app.runtime.replay_clocks import (
     new_shard,
 )
 from vigil.topics.catalog import SubjectName, inputs
+from vigil.topics.diagnosis import BYTE_ORDER_MARK
 from vigil.topics.envelope import Output
 
 BATCH: Final = 2000
@@ -61,6 +65,8 @@ class Outputs:
     """The largest event time of the input; 0 where it had none."""
     furthest: Jump = Jump(0, 0)  # noqa: RUF009 - a value
     """The line that moved a clock furthest ahead of all events before it."""
+    rooms_begin: int | None = None
+    """The event time at which the events of rooms begin; None where there are none."""
 
     def __getitem__(self, topic: str) -> list[Output]:
         return self.by_topic[topic]
@@ -142,13 +148,13 @@ class Replay:
         for raw in lines:
             self._number += 1
             try:
-                line = decode_line(raw)
-                place = line.partition, self._number if line.offset is None else line.offset
-                message = Line(self._number, key_bytes(line.key), value_bytes(line.value), place)
+                line: RecordedLine | None = decode_line(raw)
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                if raw.strip():
-                    self._reject(unreadable(raw.rstrip(b"\r\n"), self._number, error, self._inputs))
+                line = self._read_again(raw, error)
+            if line is None:
                 continue
+            place = line.partition, self._number if line.offset is None else line.offset
+            message = Line(self._number, key_bytes(line.key), value_bytes(line.value), place)
             topic = line.topic
             if topic not in is_input:
                 self._reject(unknown_topic(line, self._number, self._inputs))
@@ -165,6 +171,14 @@ class Replay:
             self._since_advance += 1
             if self._since_advance >= BATCH:
                 self._advance()
+
+    def _read_again(self, raw: bytes, error: Exception) -> RecordedLine | None:
+        """A line that did not decode at once; None if it is blank, or rejected."""
+        line = read_again(raw)
+        if line is None and raw.removeprefix(BYTE_ORDER_MARK).strip():
+            whole = raw if isinstance(raw, CutLine) else raw.rstrip(b"\r\n")
+            self._reject(unreadable(whole, self._number, error, self._inputs))
+        return line
 
     def end(self) -> Outputs:
         """The input has ended: judge what is at or before its largest `at`, and return all outputs."""
@@ -185,7 +199,9 @@ class Replay:
         by_topic = {output.topic: self._written(output) for output in self._registry.replayed}
         by_topic[DEAD_LETTER] = self._published.get(DEAD_LETTER, [])
         furthest = max([self._file.furthest, *(partitioned.furthest() for partitioned in self._partitioned)])
-        return Outputs(by_topic, dict(self._collector.counts), max(until, 0), furthest)
+        begin = min((partitioned.begin for partitioned in self._partitioned), default=MAX_TIME)
+        rooms_begin = None if begin == MAX_TIME else begin
+        return Outputs(by_topic, dict(self._collector.counts), max(until, 0), furthest, rooms_begin)
 
     def _written(self, topic: OutputTopic) -> list[Output]:
         if topic.kind == "event":

@@ -12,7 +12,7 @@ from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
 from vigil.app.engine.subject import AnyStateMachine, EventTime
-from vigil.app.engine.watermark import MIN_TIME, SourcePosition
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
 from vigil.app.runtime.recording import Line
 from vigil.topics.envelope import Output
 
@@ -101,19 +101,25 @@ class PartitionedShards:
         self._unnumbered = make(file)
         self._by_partition: dict[int, tuple[RecordingClock, AnyShard]] = {}
         self._ended = MIN_TIME
+        self.begin = MAX_TIME
+        """The event time at which the events begin, MAX_TIME before the first."""
 
     def ingest(self, source_index: int, records: Sequence[Line]) -> None:
         """Ingest one line in the shard of its partition; it moves the clock of the file, too."""
         line = records[0]
         partition = line.place[0]
         if partition is None:
-            self._unnumbered.ingest(source_index, records)
+            self._begins(self._file, self._unnumbered.ingest(source_index, records))
             return
         clock, shard = self._by_partition.get(partition) or self._add(partition)
         before = clock.position.max_event_time
-        shard.ingest(source_index, records)
+        self._begins(clock, shard.ingest(source_index, records))
         clock.moved(before, line.offset)
         self._file.position.max_event_time = max(self._file.position.max_event_time, clock.position.max_event_time)
+
+    def _begins(self, clock: RecordingClock, any_event: bool) -> None:
+        if any_event and clock.position.max_event_time < self.begin:
+            self.begin = clock.position.max_event_time
 
     def input_ended(self, until: int) -> None:
         """Let every clock move to the largest event time of the input."""

@@ -34,8 +34,9 @@ def asyncapi(readers: Mapping[str, SubjectName], topics: Iterable[Topic] = TOPIC
             "version": VERSION,
             "description": (
                 "Judges live rooms and suppliers by the marketplace's published rules. Values are JSON objects (UTF-8, "
-                "at most 64 KiB coming in). An integer is a JSON number without fraction or exponent; unknown fields "
-                "are ignored. Everything that goes out is sent at least once: repeats carry the same identity "
+                "at most 64 KiB coming in). An integer is a JSON number equal to a whole number; unknown fields "
+                "are ignored, and so are optional ones that cannot be read. "
+                "Everything that goes out is sent at least once: repeats carry the same identity "
                 "(`ce_id`) and content, but for `published_at`."
             ),
             "license": {"name": "Apache-2.0"},
