@@ -9,6 +9,7 @@ from vigil.app.console.ingest.model import ConsoleModel
 from vigil.app.console.ingest.topic_ingest import TopicIngest
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.console.views.canvas import clock, length
+from vigil.app.console.views.outside import OutsideLinks
 from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.wall import Wall
 from vigil.app.domain.rooms.limits import EffectiveLimits
@@ -48,6 +49,7 @@ class ConsoleState:
     def __init__(self, settings: Settings, console: ConsoleSettings, rulebook: Rulebook) -> None:
         self.console = console
         self.rulebook = rulebook
+        self.outside = OutsideLinks(settings)
         self.zone = console.zone
         rooms: RoomLimits = rulebook.versions("rooms")[-1].limits
         limits = EffectiveLimits(rulebook)

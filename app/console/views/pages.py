@@ -18,6 +18,7 @@ from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import cents, dollars, outlook
 from vigil.app.console.views.canvas import Window, length
 from vigil.app.console.views.ladders import banned_until, ladders
+from vigil.app.console.views.outside import is_web_address
 from vigil.app.console.views.reader import Reader, offset
 from vigil.app.console.views.timeline import draw
 from vigil.app.console.views.urgency import stands
@@ -97,7 +98,8 @@ class Pages:
             "thousands": lambda number: f"{number:,}",
         }
         self._templates.filters.update(filters)
-        self._templates.globals |= {"link": link, "spans": SPANS, "offset": offset}
+        self._templates.globals |= {"link": link, "spans": SPANS, "offset": offset, "outside": state.outside}
+        self._templates.tests["web_address"] = is_web_address
         self._views: dict[str, Callable[[str, Reader, Mapping[str, str]], View | None]] = {
             "room": self._room,
             "host": self._host,
