@@ -1,6 +1,7 @@
 """Recordings: lines of JSON, each a message with its topic, in order of arrival; and what is wrong with those that
 are none."""
 
+import json
 import re
 from collections.abc import Collection
 from typing import Annotated, Any, Final, NamedTuple
@@ -89,6 +90,11 @@ _decode_message: Final = msgspec.json.Decoder(_Message).decode
 _decode_place: Final = msgspec.json.Decoder(_WrittenPlace).decode
 _decode_partial: Final = msgspec.json.Decoder(PartialLine).decode
 
+_BEGIN: Final = re.compile(r"\s*\{")
+_NAME: Final = re.compile(r'\s*"([^"\\]*)"\s*:\s*')
+_NEXT: Final = re.compile(r"\s*,")
+_value_at: Final = json.JSONDecoder().raw_decode
+
 _SURROGATE: Final = re.compile(rb"\\u[dD][89A-Fa-f][0-9A-Fa-f]{2}")
 _NO_SURROGATE: Final = rb"\u0000"
 """Has the length of the escape that it replaces, so that positions in the line stay."""
@@ -98,10 +104,8 @@ def read_again(raw: bytes) -> RecordedLine | None:
     """A line that decodes without its byte order mark, or with 12.0 for 12; None where it does not."""
     bare = raw.removeprefix(BYTE_ORDER_MARK)
     try:
-        if bare is not raw:
-            return decode_line(bare)
-        place = _decode_place(raw)
-        message = _decode_message(raw)
+        place = _decode_place(bare)
+        message = _decode_message(bare)
         partition: int | None = msgspec.convert(_whole(place.partition), Partition | None)
         offset: int | None = msgspec.convert(_whole(place.offset), Offset | None)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -158,13 +162,28 @@ def _partial(raw: bytes) -> PartialLine:
         whole = _SURROGATE.sub(lambda _: _NO_SURROGATE, raw)
         partial = _decode_partial(whole)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return PartialLine()
+        return PartialLine(topic=msgspec.Raw(msgspec.json.encode(_topic_of_broken(raw))))
     if _NO_SURROGATE in bytes(partial.key):
         partial.key = msgspec.Raw(b"null")
     if partial.value is not UNSET:
         begin = whole.find(bytes(partial.value))
         partial.value = msgspec.Raw(raw[begin : begin + len(bytes(partial.value))])
     return partial
+
+
+def _topic_of_broken(raw: bytes) -> str | None:
+    """The topic of a line that is no JSON as a whole, if it stands before the place where it breaks."""
+    text = raw.decode(errors="replace")
+    before = _BEGIN.match(text)
+    while before is not None and (name := _NAME.match(text, before.end())) is not None:
+        try:
+            value, end = _value_at(text, name.end())
+        except (ValueError, RecursionError):
+            return None
+        if name[1] == "topic":
+            return value if isinstance(value, str) and value.isprintable() else None
+        before = _NEXT.match(text, end)
+    return None
 
 
 def _as(kind: Any, written: msgspec.Raw) -> Any:

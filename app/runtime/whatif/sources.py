@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct
 
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import deleted_before, records
-from vigil.app.runtime.recording import RecordedLine
+from vigil.app.runtime.recording import RecordedLine, decode_line, read_again
 from vigil.app.runtime.whatif.story import BEFORE_MS, Raw
 from vigil.topics.envelope import DeadLetter
 from vigil.topics.fields import UNKEYED, Reason
@@ -78,7 +78,11 @@ def _read(file: Path, kind: type[S]) -> Iterator[S]:
         raise UnreadableOutput(f"{file}, line {done + 1}: not what `vigil replay` writes: {error}") from error
 
 
-_line: Final = msgspec.json.Decoder(RecordedLine).decode
+def _line(raw: bytes) -> RecordedLine | None:
+    try:
+        return decode_line(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return read_again(raw)
 
 
 def raws_of(lines: Iterable[bytes], room_id: str, rejected: Mapping[Place, Reason]) -> Iterator[Raw]:
@@ -87,11 +91,10 @@ def raws_of(lines: Iterable[bytes], room_id: str, rejected: Mapping[Place, Reaso
     for number, raw in enumerate(lines, start=1):
         if may_name not in raw and b"\\u" not in raw:
             continue  # a line that cannot name the room is not decoded
-        try:
-            line = _line(raw)
-            key = _key_of(line)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        line = _line(raw)
+        if line is None:
             continue
+        key = _key_of(line)
         place = number if line.offset is None else line.offset
         yield Raw(line.topic, key, bytes(line.value), number, rejected.get((line.topic, line.partition, place)))
 

@@ -224,14 +224,12 @@ def test_the_last_line_needs_no_end(tmp_path: Path) -> None:
         (b"nonsense", "not a line of a recording: "),
         (b"[1]", "not a line of a recording: Expected `object`, got `array`"),
         (b"{}", "not a line of a recording: Object missing required field `topic`"),
+        (b'{"value":{"topic":"comment"}', "not a line of a recording: "),
+        (b'{"value":nonsense,"topic":"comment"}', "not a line of a recording: "),
+        (b'{"topic":"comments","value":', "not a line of a recording: "),
         (b'{"topic":1,"value":{}}', "not a line of a recording: Expected `str`, got `int` - at `$.topic`"),
         (b'{"topic":"comments"}', "not a line of a recording: Object missing required field `value`"),
         (b'{"topic":"\\ud800","value":{}}', "not a line of a recording: a lone surrogate "),
-        (b'{"topic":"comment","value":{"a":' + b"[" * 100_000, "not a line of a recording: it is nested too deeply"),
-        (
-            b'{"topic":"comment","value":{}',
-            "not a line of a recording: Expecting ',' delimiter",
-        ),
         (b"\xff", "not a line of a recording: "),
     ],
 )
@@ -255,6 +253,10 @@ def test_what_is_no_line_of_a_recording_is_malformed_and_kept_whole(tmp_path: Pa
     ("raw", "words", "offset", "key", "value"),
     [
         (b'{"topic":"comment"}', "missing required field `value`", 1, None, None),
+        (b'{"topic":"comment","value":{}', "Expecting ',' delimiter", 1, None, None),
+        (b'{"key":"r","topic" : "comment" ,"value":nonsense}', "Expecting value", 1, None, None),
+        (b'{"topic":"comment","value":{"a":' + b"[" * 100_000, "it is nested too deeply", 1, None, None),
+        (b'{"topic":"comment","value":"\xff",}', "not UTF-8", 1, None, None),
         (b'{"value":{},"topic":"comment","key":"r","offset":"9"}', "Expected `int | null`, got `str`", 1, b"r", b"{}"),
         (b'{"topic":"comment","value":{},"offset":true}', "Expected `int | null`, got `bool`", 1, None, b"{}"),
         (b'{"topic":"comment","value":{},"offset":9223372036854775808}', "Expected `int", 1, None, b"{}"),

@@ -13,6 +13,7 @@ import zstandard
 from tests.runtime.replay.test_cli import line, lines, missed, quote, refused, run
 from tests.support.stories import MIN, START, S, comment, frame, frames
 from vigil.app.runtime.recorded_lines import MAX_LINE_BYTES, CutLine, bounded_lines
+from vigil.app.runtime.whatif.sources import raws_of
 
 BYTE_ORDER_MARK = "\ufeff".encode()
 
@@ -221,3 +222,9 @@ def test_a_line_that_moves_the_clock_far_ahead_is_named(tmp_path: Path) -> None:
 def test_more_than_one_line_in_a_hundred_must_be_late(tmp_path: Path, late: int, warns: int) -> None:
     story = [frame(number * S) for number in range(100 - late)] + [frame(number * S) for number in range(late)]
     assert len(warned(tmp_path, lines(story))) == warns
+
+
+def test_an_explanation_reads_the_lines_that_the_replay_reads(tmp_path: Path) -> None:
+    raw = BYTE_ORDER_MARK + line(frame(0), partition=3.0, offset=12.0)
+    (read,) = raws_of([raw, b"nonsense room-1"], "room-1", {("frame-status", 3, 12): "late"})
+    assert (read.topic, read.rejected) == ("frame-status", "late")
