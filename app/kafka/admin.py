@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from vigil.app.kafka.clients import new_admin
+from vigil.app.kafka.clients import new_admin, words_of
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.topics.catalog import DAY_MS, TOPICS, SubjectName, Topic
@@ -29,8 +29,8 @@ class Cluster:
         except (KafkaError, OSError) as error:
             await self._admin.close()
             raise SettingsError(
-                f"broker: cannot reach Kafka at {self._settings.broker}: {error}; is it running, and is the "
-                "address right (VIGIL_BROKER, --broker, or broker in the settings file)?"
+                f"broker: cannot reach Kafka at {words_of(self._settings, error)}; is it running, and is the address "
+                "right (VIGIL_BROKER, --broker, or broker in the settings file)?"
             ) from error
         return self
 

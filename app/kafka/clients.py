@@ -5,13 +5,14 @@ the caller starts and stops them.
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError
 
 from vigil.app.kafka.partitioners import producer_partitioner
 from vigil.app.kafka.settings import Settings
@@ -39,6 +40,29 @@ def new_producer(settings: Settings, role: str, **options: object) -> AIOKafkaPr
         **options,
         **settings.kafka(),
     )
+
+
+def words_of(settings: Settings, error: Exception) -> str:
+    """What went wrong with the brokers, for an operator; where none answers, each server is tried once more for why.
+
+    Blocks for up to two seconds a server.
+    """
+    if not isinstance(error, KafkaConnectionError):
+        return str(error) or type(error).__name__
+    return "; ".join(f"{server}: {_answer(server)}" for server in map(str.strip, settings.broker.split(",")))
+
+
+def _answer(server: str) -> str:
+    host, _, port = server.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+    except socket.gaierror:
+        return "there is no host of this name"
+    except TimeoutError:
+        return "does not answer in time"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "answers, but not as Kafka with these settings does (security_protocol, TLS, user and password)"
 
 
 async def once_there(ask: Callable[[], Awaitable[Any]], tries: int = 20, wait_s: float = 0.5) -> Any:

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from vigil.app.kafka.admin import Cluster
-from vigil.app.kafka.clients import new_consumer
+from vigil.app.kafka.clients import new_consumer, words_of
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 
@@ -125,7 +125,7 @@ async def records(
                     yield record
             await reader.update()
     except (KafkaError, OSError) as error:
-        raise SettingsError(f"topic {topic}: cannot be read: {error}") from error
+        raise SettingsError(f"topic {topic}: cannot be read: {words_of(settings, error)}") from error
     finally:
         await consumer.stop()
 
@@ -139,7 +139,7 @@ async def written_since(settings: Settings, topic: str, since: int) -> int:
         await consumer.start()
         return await TopicReader(consumer).add(tps, dict.fromkeys(tps, since))
     except (KafkaError, OSError) as error:
-        raise SettingsError(f"topic {topic}: cannot be read: {error}") from error
+        raise SettingsError(f"topic {topic}: cannot be read: {words_of(settings, error)}") from error
     finally:
         await consumer.stop()
 
@@ -157,7 +157,7 @@ async def deleted_before(settings: Settings, topic: str) -> int | None:
         begins = await consumer.beginning_offsets(tps)
         oldest = await consumer.offsets_for_times(dict.fromkeys(tps, 0))
     except (KafkaError, OSError) as error:
-        raise SettingsError(f"topic {topic}: cannot be read: {error}") from error
+        raise SettingsError(f"topic {topic}: cannot be read: {words_of(settings, error)}") from error
     finally:
         await consumer.stop()
     times = [each.timestamp for tp in tps if begins[tp] > 0 and (each := oldest.get(tp)) is not None]

@@ -11,7 +11,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Pr
 
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.kafka.acls import check_rights
-from vigil.app.kafka.clients import new_consumer
+from vigil.app.kafka.clients import new_consumer, words_of
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
@@ -48,7 +48,7 @@ class NotifyService:
         from_beginning: bool = False,
     ) -> None:
         """`rulebook` is that of the workers. With `from_beginning`, a new group reads what is in the topics now."""
-        self._settings = settings
+        self.settings = settings
         self._names = TopicNames.of(settings)
         self._routing = routing
         self._secrets = secrets
@@ -97,10 +97,10 @@ class NotifyService:
                 name: make_sender(name, target, self._secrets, http, wall_ms)
                 for name, target in self._routing.targets.items()
             }
-            await ensure_topics(self._settings, SOURCE_TOPICS)
+            await ensure_topics(self.settings, SOURCE_TOPICS)
             await check_rights(
-                self._settings,
-                required_acls(self._settings.app_id, SOURCE_TOPICS, self._settings.topic_prefix),
+                self.settings,
+                required_acls(self.settings.app_id, SOURCE_TOPICS, self.settings.topic_prefix),
                 "vigil notify",
             )
             await self.web.start()
@@ -114,20 +114,20 @@ class NotifyService:
                         if not stop.is_set():
                             await self._notify(consumer, senders, stop)
                     except RebalancedError:
-                        log.info("rebalanced")
+                        log.info("group rebalanced")
             finally:
                 await consumer.stop()
                 await self.web.stop()
 
     def _consumer(self) -> AIOKafkaConsumer:
         return new_consumer(
-            self._settings,
+            self.settings,
             "notify",
-            group_id=NotifyNames.of(self._settings.app_id).group,
+            group_id=NotifyNames.of(self.settings.app_id).group,
             auto_offset_reset="earliest",
             partition_assignment_strategy=(SingleActiveAssignor,),
-            session_timeout_ms=self._settings.session_timeout_ms,
-            heartbeat_interval_ms=max(self._settings.session_timeout_ms // 5, 200),
+            session_timeout_ms=self.settings.session_timeout_ms,
+            heartbeat_interval_ms=max(self.settings.session_timeout_ms // 5, 200),
             fetch_max_wait_ms=100,
         )
 
@@ -140,14 +140,14 @@ class NotifyService:
     async def _notify(self, consumer: AIOKafkaConsumer, senders: Mapping[str, AnySender], stop: asyncio.Event) -> None:
         """Be the active process until `stop` or a rebalance."""
         rebalances = self._watch.rebalances
-        store = IncidentStore(self._settings)
+        store = IncidentStore(self.settings)
         bounds = IncidentBounds(signal_hold_ms=self._routing.signal_hold_s * 1000)
         context = NotifyContext(consumer, self._watch, store, self._routing, senders, self.metrics, self._names)
         try:
             session = ActiveSession(context, Incidents(self._rulebook, bounds), await store.open())
             await session.begin(from_beginning=self._from_beginning)
             self._session = session
-            log.info("active", incidents=len(session.incidents), pending=len(session.outbox))
+            log.info("this process is active now", incidents=len(session.incidents), pending=len(session.outbox))
             await session.run(rebalances, stop)
         except (CommitFailedError, IllegalStateError) as error:
             raise RebalancedError from error  # the group has rebalanced, and the listener was not called yet
@@ -165,4 +165,4 @@ async def run_notify(service: NotifyService, stop: asyncio.Event) -> None:
             "another vigil notify of this app_id became active while this process was suspended"
         ) from error
     except (KafkaError, OSError) as error:
-        raise SettingsError(f"broker: {error}") from error
+        raise SettingsError(f"broker: {words_of(service.settings, error)}") from error

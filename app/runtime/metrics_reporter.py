@@ -214,5 +214,5 @@ class MetricsReporter:
         total = sum(self._refused.values())
         by_place = {f"{topic} {reason}": number for (topic, reason), number in sorted(self._refused.items())}
         write = log.error if total >= self._settings.refused_per_minute_alarm else log.warning
-        write("refused", messages=total, by=by_place, hint="see the topic dead-letter")
+        write("messages rejected", messages=total, by=by_place, hint="see the topic dead-letter")
         self._refused.clear()

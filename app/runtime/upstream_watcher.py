@@ -68,7 +68,7 @@ class UpstreamWatcher:
             ends = await self._feed.all_ends(topics)
             committed = await self._committed(admin, ends)
         except KafkaError as error:  # the broker is away: asked again when it is back
-            log.debug("upstream", why=str(error))
+            log.debug("cannot ask for committed offsets", why=str(error))
             ends = {}
         if not topics <= {tp.topic for tp in ends}:
             self._reset()

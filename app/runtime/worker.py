@@ -17,6 +17,7 @@ from vigil.agents.faust.shutdown import CRASH_GRACE_S, ShutdownGuard
 from vigil.agents.ports import TopicPartition
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, SourceChanged
+from vigil.agents.wall_clock import wall_ms
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.changelog import StoredStateError
@@ -34,6 +35,7 @@ from vigil.app.observability.logs import silence_libraries
 from vigil.app.runtime.broker_checks import BrokerChecks
 from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.app.runtime.rulebook_check import check_rulebook
+from vigil.app.runtime.start_line import log_renamed_sources, log_start
 from vigil.app.runtime.upstream_watcher import UpstreamWatcher
 from vigil.app.runtime.watchdog import EventLoopWatchdog
 from vigil.app.runtime.worker_health import WorkerHealth
@@ -159,7 +161,7 @@ class Worker:
             text = str(error) or repr(error)
             if isinstance(error, FORBIDDEN):
                 text = f"the broker does not permit it any more: {text}; docs/security.md has the rights of a worker"
-            log.critical("stopped", error=text, exc_info=None if explained else error)
+            log.critical("stopped by an error", error=text, exc_info=None if explained else error)
             if explained:
                 silence_libraries()
         self._shutdown_guard.within(CRASH_GRACE_S)
@@ -181,9 +183,11 @@ class Worker:
         store.finalize_restore()
         check_rulebook(store, self.rulebook, self.settings.rulebook_changed)
         options = shard_options(self.settings, self._partitions[subject])
-        options |= {"partition": partition, "store": store, "rulebook": self.rulebook.digest}
-        options["topics"] = self._sources[subject]
-        return make_shard(self.machines[subject], self.settings.allowed_lateness_ms, **options)
+        machine, topics = self.machines[subject], self._sources[subject]
+        options |= {"partition": partition, "store": store, "rulebook": self.rulebook.digest, "topics": topics}
+        if store.marker is not None:
+            log_renamed_sources(subject, partition, store.marker.topics or machine.topics, topics)
+        return make_shard(machine, self.settings.allowed_lateness_ms, **options)
 
     async def on_revoked(self) -> None:
         self.health.ready = False
@@ -191,7 +195,7 @@ class Worker:
         if self.health.error is None:
             await in_time(self.checkpoints.write_last(), LAST_CHECKPOINT_S, "the last checkpoint")
         self._release()
-        log.info("revoked")
+        log.info("partitions revoked")
 
     async def on_assigned(self) -> None:
         if self.health.error is not None:
@@ -202,7 +206,7 @@ class Worker:
         missing = await self._missing_topics()
         if missing:
             # A broker that was restarted: the leader assigned partitions by its reply, and left some to nobody.
-            log.warning("waiting", why="the broker does not report all topics yet", missing=sorted(missing))
+            log.warning("waiting for topics", why="the broker does not report all of them yet", missing=sorted(missing))
             return
         await self._broker_checks.partitions()
         await self.manager.assign()
@@ -225,7 +229,9 @@ class Worker:
         for (subject, _), runner in self.manager.shards.items():
             owned[subject] += 1
             keys += len(runner.shard.states)
-        log.info("assigned", shards=owned, keys=keys, seconds=round(seconds, 3), backlog=self.manager.backlog())
+        log.info(
+            "partitions assigned", shards=owned, keys=keys, seconds=round(seconds, 3), backlog=self.manager.backlog()
+        )
 
     async def on_shutdown(self) -> None:
         self.health.ready = False
@@ -233,7 +239,7 @@ class Worker:
             await in_time(self.checkpoints.write_last(), SHUTDOWN_CHECKPOINT_S, "the last checkpoint")
             self.manager.release()
             self.health.finished = True
-            log.info("stopping")
+            log.info("stopping in order")
         await self._web.stop()
 
     # ---- background tasks -------------------------------------------------------------------------------------
@@ -284,7 +290,7 @@ class Worker:
 
     async def _run_web(self) -> None:
         await self._web.start()
-        log.info("web", host=self.settings.web_host, port=self._web.port)
+        log.info("serving metrics and health", host=self.settings.web_host, port=self._web.port)
 
 
 def tick_s(shards: int) -> float:
@@ -317,6 +323,7 @@ def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | Non
     `candidate`: a rulebook that judges rooms in shadow.
     """
     _tune_process()
+    log_start(settings, rulebook, wall_ms())
     review_wait_ms = settings.largest_lateness_ms() if settings.clock == "live" else None
     machines = REGISTRY.machines(rulebook, review_wait_ms, candidate)
     partitions = asyncio.run(_prepare(settings))

@@ -83,7 +83,7 @@ def log_lines(log: Path) -> list[dict[str, Any]]:
 def stopped(log: Path) -> str:
     """Why a worker stopped: logged once, in words, without a traceback, and as the last line."""
     lines = log_lines(log)
-    (line,) = [line for line in lines if line["event"] == "stopped"]
+    (line,) = [line for line in lines if line["event"] == "stopped by an error"]
     assert line["level"] == "critical"
     assert not [other for other in lines if "exception" in other]
     assert lines[-1] is line
@@ -166,7 +166,9 @@ async def test_a_worker_reports_its_health_and_ends_without_an_error(stored: str
         assert running.stop() == 0
         assert time.monotonic() - began < SHUTDOWN_S
         events = [line["event"] for line in log_lines(log)]
-        assert {"assigned", "stopping"} <= set(events)
+        assert {"worker starts", "partitions assigned", "serving metrics and health", "stopping in order"} <= set(
+            events
+        )
         assert not [line for line in log_lines(log) if line["level"] in ("error", "critical")]
 
         other = tmp_path / "other.toml"
@@ -268,7 +270,7 @@ async def test_a_bug_in_a_rule_ends_the_worker_with_nothing_lost_and_nothing_hal
         stored, log, command=command, session_timeout_ms=3000, idempotent_producer=False, **recorded(expected)
     )
     assert await ended(broken) == 1
-    (line,) = [line for line in log_lines(log) if line["event"] == "stopped"]
+    (line,) = [line for line in log_lines(log) if line["event"] == "stopped by an error"]
     assert line["error"] == "a bug in a rule"
     assert "ZeroDivisionError" in line["exception"]
     before = await committed(stored)

@@ -54,7 +54,7 @@ def assigned(log: Path) -> list[int]:
     return [
         round(datetime.fromisoformat(line["timestamp"]).timestamp() * 1000)
         for line in lines
-        if line["event"] == "assigned"
+        if line["event"] == "partitions assigned"
     ]
 
 

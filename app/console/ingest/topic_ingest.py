@@ -20,7 +20,7 @@ from vigil.app.console.settings import ConsoleSettings
 from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.kafka.acls import Acl
 from vigil.app.kafka.admin import Cluster
-from vigil.app.kafka.clients import new_consumer, new_producer
+from vigil.app.kafka.clients import new_consumer, new_producer, words_of
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import TopicReader
@@ -129,7 +129,7 @@ class TopicIngest:
             await consumer.start()
         except (KafkaError, OSError) as error:
             await consumer.stop()
-            raise SettingsError(f"cannot reach Kafka at {self._settings.broker}: {error}") from error
+            raise SettingsError(f"cannot reach Kafka at {words_of(self._settings, error)}") from error
         try:
             reader, refresh_at = TopicReader(consumer), 0.0
             while True:

@@ -106,6 +106,11 @@ class Rulebook:
         """SHA-256 of everything that can change a judgement. Comments, layout, descriptions and citations do not
         count: two files with the same digest judge alike."""
 
+    def newest_date(self, when: int) -> str | None:
+        """The newest effective date of all versions that have begun by the event time `when`; None before the first."""
+        versions = (section.at(when) for section in self._sections.values())
+        return max((version.effective_date for version in versions if version is not None), default=None)
+
     def section(self, name: str, kind: type[L]) -> DatedSection[L]:
         """A section with the type of its limits; raise TypeError where its limits have another type."""
         section = self._sections[name]

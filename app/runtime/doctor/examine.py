@@ -1,7 +1,7 @@
 """Every check in turn; each that is not ok names a remedy.
 
-rulebook ─▶ broker ─▶ topics ─▶ names ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input ─▶ outputs ─▶
-rejected messages
+rulebook ─▶ broker ─▶ topics ─▶ names ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input
+─▶ outputs ─▶ rejected messages
 """
 
 import asyncio
