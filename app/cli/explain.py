@@ -15,6 +15,7 @@ from vigil.app.cli.common import settings_options, shared_rulebook_option
 from vigil.app.cli.replay import UnreadableError, lines_with_progress
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.messages import published_sentence
 from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs, table
 from vigil.app.runtime.whatif.explain import Clock, Explanation, chosen
 from vigil.app.runtime.whatif.explain import explain as explained
@@ -139,7 +140,7 @@ def _print(out: Console, explanation: Explanation, rulebook: Rulebook, with_time
     _print_limits(line, explanation)
     title("Evidence")
     for each in explanation.evidence:
-        line(f"{clock(each.at)}  {each.topic}  {each.note}")
+        line(f"{clock(each.at)}  {each.topic}  {published_sentence(each, 'en')}")
     if with_timeline and explanation.timeline:
         title("Timeline")
         _print_timeline(out, explanation, clock)

@@ -4,6 +4,24 @@ The engine and the machines speak in codes with parameters; the command line, `v
 them from one catalogue a language (en.toml, zh.toml).
 """
 
-from vigil.app.messages.catalogue import CATALOGUES, LANGUAGES, Catalogue, Language, Message, render
+from vigil.app.messages.catalogue import (
+    CATALOGUES,
+    LANGUAGES,
+    Catalogue,
+    Language,
+    Message,
+    message_of,
+    published_sentence,
+    render,
+)
 
-__all__ = ["CATALOGUES", "LANGUAGES", "Catalogue", "Language", "Message", "render"]
+__all__ = [
+    "CATALOGUES",
+    "LANGUAGES",
+    "Catalogue",
+    "Language",
+    "Message",
+    "message_of",
+    "published_sentence",
+    "render",
+]

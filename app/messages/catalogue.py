@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from string import Formatter
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[dict[Language, str]] = {"en": "English", "zh": "中文"}
@@ -172,6 +172,38 @@ def _built_in(language: Language) -> Catalogue:
 
 
 CATALOGUES: Final[dict[Language, Catalogue]] = {language: _built_in(language) for language in LANGUAGES}
+
+
+class PublishedSentence(Protocol):
+    """A sentence as a message carries it: in English, and as data where its writer knew codes."""
+
+    @property
+    def note(self) -> str: ...
+
+    @property
+    def code(self) -> str | None: ...
+
+    @property
+    def params(self) -> Mapping[str, object]: ...
+
+
+def message_of(sentence: PublishedSentence) -> Message | None:
+    """What a published sentence says, as data; None when no template of the catalogue has it."""
+    code = sentence.code
+    if code is not None and code.startswith(READABLE):
+        message = Message(code, sentence.params)
+        try:
+            CATALOGUES["en"].render(*message)
+        except KeyError:  # of a later version
+            return None
+        return message
+    return CATALOGUES["en"].read(sentence.note)
+
+
+def published_sentence(sentence: PublishedSentence, language: Language) -> str:
+    """A published sentence in a language; as it came where the catalogue does not know what it says."""
+    message = message_of(sentence)
+    return sentence.note if message is None else CATALOGUES[language].render(*message)
 
 
 def render(message: Message, language: Language = "en") -> str:

@@ -11,7 +11,7 @@ import orjson
 from msgspec import Struct
 
 from vigil.app.domain.rooms.rules.table import GREETING
-from vigil.app.messages import CATALOGUES
+from vigil.app.messages import message_of
 from vigil.topics.fields import Instant, Tier
 from vigil.topics.verdicts import Action, Evidence, Priority, Verdict
 
@@ -123,8 +123,7 @@ def tiers_of(verdict: Verdict) -> tuple[str, ...]:
     """Return the tiers of the buyers whom a verdict about receptions names in its evidence."""
     if verdict.rule != GREETING:
         return ()
-    read = CATALOGUES["en"].read
-    entries = [read(one.note) for one in verdict.evidence if one.topic == "buyer-entry"]
+    entries = [message_of(one) for one in verdict.evidence if one.topic == "buyer-entry"]
     tiers = {entry.params.get("tier") for entry in entries if entry is not None}
     return tuple(sorted(tier for tier in get_args(Tier) if tier in tiers))
 

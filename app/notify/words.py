@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from vigil.app.messages import CATALOGUES, Language, Message
+from vigil.app.messages import CATALOGUES, Language, Message, published_sentence
 from vigil.app.notify.changes import Incident, IncidentChange
 
 _MARKUP: Final = frozenset("<>&@*`~|[](){}#!\\$^\"'=+/")
@@ -66,7 +66,7 @@ def summary(incident: Incident, language: Language = "en") -> str:
 
 def body(change: IncidentChange, console_url: str | None = None, language: Language = "en") -> str:
     """What one needs to know, a line each."""
-    lines = [CATALOGUES[language].render(*message) for message in _facts(change.incident)]
+    lines = [CATALOGUES[language].render(*message) for message in _facts(change.incident, language)]
     return "\n".join(lines if console_url is None else [*lines, console_url])
 
 
@@ -76,12 +76,13 @@ def steps(incident: Incident, language: Language = "en") -> str:
     return "" if message is None else CATALOGUES[language].render(*message)
 
 
-def _facts(incident: Incident) -> Iterator[Message]:
+def _facts(incident: Incident, language: Language) -> Iterator[Message]:
     yield Message("alert.host", {"host": escape_control_chars(incident.host_id, 80), "since": _time(incident.since)})
     yield from _concerned(incident)
     yield from _violation(incident)
     for one in incident.evidence[:SHOWN_EVIDENCE]:
-        yield Message("alert.evidence", {"at": _time(one.at), "note": escape_control_chars(one.note)})
+        note = escape_control_chars(published_sentence(one, language))
+        yield Message("alert.evidence", {"at": _time(one.at), "note": note})
     if (recommendation := _recommendation(incident)) is not None:
         yield recommendation
     if incident.losses > 1:

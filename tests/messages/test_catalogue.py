@@ -1,6 +1,8 @@
 """The catalogue: both languages say everything, and a published English sentence is read back and shown in Chinese."""
 
 import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.harness import replayed
 from vigil.app.domain.rooms.emitter import shown
 from vigil.app.domain.rulebook.hosts import FAMILIES
-from vigil.app.messages import CATALOGUES, LANGUAGES, Catalogue, Message, render
+from vigil.app.messages import CATALOGUES, LANGUAGES, Catalogue, Message, published_sentence, render
 from vigil.app.messages.catalogue import READABLE
 from vigil.app.simulate import Simulation
 from vigil.topics.verdicts import Verdict
@@ -138,3 +140,36 @@ def test_what_every_verdict_of_a_busy_day_says_has_chinese_words() -> None:
     assert len(notes) > 100
     for note in notes:
         assert in_chinese(note) != note, "a sentence that the catalogue does not know"
+
+
+# ---- evidence with a code
+
+
+class Sentence(NamedTuple):
+    note: str
+    code: str | None = None
+    params: Mapping[str, object] = {}
+
+
+def test_a_sentence_with_a_code_is_shown_by_it() -> None:
+    sentence = Sentence("in other words", "evidence.comment-repeated", {"comment_id": "c", "text": "'x'"})
+    assert published_sentence(sentence, "en") == "comment c: 'x'"
+    assert published_sentence(sentence, "zh") == "评论 c：'x'"
+
+
+def test_a_sentence_without_a_code_is_read_from_its_english() -> None:
+    assert published_sentence(Sentence("comment c: 'x'"), "zh") == "评论 c：'x'"
+
+
+@pytest.mark.parametrize(
+    ("code", "params"),
+    [
+        ("evidence.of-a-later-version", {}),
+        ("evidence.comment-repeated", {}),
+        ("evidence.frames-first", {"frames": 3, "rule": "a-new-one"}),
+        ("console", {}),
+    ],
+)
+def test_a_code_that_the_catalogue_does_not_know_shows_the_note(code: str, params: dict[str, object]) -> None:
+    for language in LANGUAGES:
+        assert published_sentence(Sentence("as it came", code, params), language) == "as it came"

@@ -109,11 +109,14 @@ def by_commands(folder: Path, recording: Path) -> dict[str, Any]:
 
 def by_console(folder: Path, recording: Path) -> dict[str, Any]:
     """The console, which has read the recording's frames and Vigil's outputs up to the notice."""
+    import msgspec
+
     from tests.support.console_stories import ConsoleStage
     from tests.support.stories import ROOM, START, S
     from vigil.app.console.views.canvas import Window
     from vigil.app.console.views.text import WORDS as PAGES
     from vigil.app.console.views.timeline import draw
+    from vigil.topics.verdicts import Evidence
 
     stage = ConsoleStage()
     model = stage.state.model
@@ -135,7 +138,7 @@ def by_console(folder: Path, recording: Path) -> dict[str, Any]:
         "wall": row["o"],
         "lanes": [lane.name for lane in timeline.lanes],
         "hints": [shape.hint for shape in timeline.shapes],
-        "note": words.note(verdict["evidence"][0]["note"]),
+        "note": words.note(msgspec.convert(verdict["evidence"][0], Evidence)),
         "search": sorted(words.rules_called("打电话")),
         "script": words.script()["rule.phone-call"],
     }

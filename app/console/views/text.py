@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from vigil.app.domain.rulebook.hosts import DayRange, Rung
-from vigil.app.messages import CATALOGUES, LANGUAGES, Language
+from vigil.app.messages import CATALOGUES, LANGUAGES, Language, published_sentence
+from vigil.topics.verdicts import Evidence
 
 SCRIPT_WORDS: Final = (
     "live.on",
@@ -52,15 +53,9 @@ class Words:
         """All activities of a host that have a name."""
         return [code.removeprefix("activity.") for code in CATALOGUES[self.language].codes("activity.")]
 
-    def note(self, note: str) -> str:
-        """The note of a piece of evidence in this language.
-
-        Verdicts carry it in English; a note that no template of the catalogue fits is shown as it came.
-        """
-        if self.language == "en":
-            return note
-        message = CATALOGUES["en"].read(note)
-        return note if message is None else CATALOGUES[self.language].render(*message)
+    def note(self, evidence: Evidence) -> str:
+        """What a piece of evidence says, in this language; where the catalogue does not know it, as it came."""
+        return published_sentence(evidence, self.language)
 
     def steps(
         self,

@@ -71,7 +71,7 @@ def draw(
     for verdict in verdicts:
         chosen = verdict.verdict_id == selected
         for one in verdict.evidence:
-            hint = f"{canvas.clock(one.at)} {canvas.words.note(one.note)[:LONGEST_NOTE]}"
+            hint = f"{canvas.clock(one.at)} {canvas.words.note(one)[:LONGEST_NOTE]}"
             look = "evidence chosen" if chosen else "evidence"
             canvas.point("tick", rules[verdict.rule], one.at, look, hint)
             if chosen:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook.formatting import format_value
 from vigil.app.domain.rulebook.rooms import GreetingLimits, HarassmentLimits
-from vigil.app.messages import CATALOGUES, Message
+from vigil.app.messages import Message, message_of
 from vigil.topics.fields import HIGH_QUALITY
 from vigil.topics.verdicts import Verdict
 
@@ -36,13 +36,17 @@ def remedies(verdict: Verdict, limits: Struct, clock: Clock) -> list[Message]:
 
 
 def _greeting(verdict: Verdict, limits: GreetingLimits, clock: Clock) -> list[Message]:
+    early_ms = limits.early_s * 1000
     windows = tuple(
-        Message("remedy.window", {"since": clock(entry.at), "until": clock(entry.at + limits.within_s * 1000)})
+        Message(
+            "remedy.window", {"since": clock(entry.at - early_ms), "until": clock(entry.at + limits.within_s * 1000)}
+        )
         for entry in verdict.evidence
     )
     within = format_value("within_s", limits.within_s)
-    found = [Message("remedy.greeting", {"within": within, "entries": len(windows), "windows": windows})]
-    entries = [CATALOGUES["en"].read(entry.note) for entry in verdict.evidence]
+    code = "remedy.greeting-alone" if limits.greeting_alone_counts else "remedy.greeting"
+    found = [Message(code, {"within": within, "entries": len(windows), "windows": windows})]
+    entries = [message_of(entry) for entry in verdict.evidence]
     if any(entry is not None and entry.params.get("tier") in HIGH_QUALITY for entry in entries):
         found.append(Message("remedy.high-tier"))
     return found

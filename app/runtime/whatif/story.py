@@ -221,6 +221,13 @@ def _measures(frames: list[FrameStatus], rule: str) -> str:
     return ""
 
 
+_RECEPTION: Final = {
+    "greet": "a greeting: with a question a reception",
+    "ask": "a question: with a greeting a reception",
+}
+"""What half of a reception is called, by its intent."""
+
+
 def _said(event: BuyerEntry | Comment) -> str:
     if isinstance(event, BuyerEntry):
         return f"buyer {event.buyer_id} ({event.buyer_tier or 'no tier'}) entered"
@@ -228,5 +235,5 @@ def _said(event: BuyerEntry | Comment) -> str:
     text = event.text if len(event.text) <= SHOWN else event.text[: SHOWN - 1] + "…"
     rest = [str(event.intent)] if event.intent else []
     rest += [f"label {label!r}" for label in event.labels]
-    rest.append("a reception" if shows_reception(event) else "no reception")
+    rest.append(_RECEPTION.get(event.intent or "", "a reception") if shows_reception(event) else "no reception")
     return f"the host {how} {text!r} ({', '.join(rest)})"

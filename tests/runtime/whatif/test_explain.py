@@ -72,7 +72,7 @@ class TestPrevention:
         answer = explained(*MISSED, rule="greeting-miss")
         assert "within 10 s of any one of the 3 entries" in answer.prevented[0]
         assert (
-            "from 16:06:50 to 16:07:00; or from 16:07:00 to 16:07:10; or from 16:07:10 to 16:07:20"
+            "from 16:06:49 to 16:07:00; or from 16:06:59 to 16:07:10; or from 16:07:09 to 16:07:20"
             in answer.prevented[0]
         )
         assert "L1 and above" in answer.prevented[1]
@@ -114,7 +114,7 @@ class TestPrevention:
     def test_repeated_comments_have_four_remedies(self) -> None:
         said = [comment(at * S, "buy this red machine now") for at in range(1, 6)]
         (words,) = explained(frame(0), said, rule="harassment").prevented
-        assert "more than 1 min apart, less than 90 % alike, shorter than 12 characters" in words
+        assert "more than 1 min apart, less than 90 % alike, narrower than 12 columns" in words
 
 
 class TestLimits:
