@@ -29,6 +29,12 @@ class ConsoleBounds(Struct, frozen=True, kw_only=True):
     hosts: Annotated[int, Meta(ge=10)] = 100_000
     actions_of_host: Annotated[int, Meta(ge=10)] = 2_000
     suppliers: Annotated[int, Meta(ge=10)] = 200_000
+    connections_of_address: Annotated[int, Meta(ge=1)] = 500
+    """Open connections from one address; those of `trusted_proxies` are not limited."""
+    streams_of_user: Annotated[int, Meta(ge=1)] = 50
+    """Open event streams (pages that follow what happens) of one person."""
+    streams_of_address: Annotated[int, Meta(ge=1)] = 200
+    """Open event streams from one address; those of `trusted_proxies` are not limited."""
     timeline_ms: Annotated[int, Meta(ge=60_000)] = 60 * 60_000
     """How far back a room's timeline goes, in a console that has run for as long."""
 

@@ -1,13 +1,15 @@
 """Who may view and who may review: by tokens, by a signing-in proxy, on this machine alone; and who may not."""
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 
-from tests.support.console_stories import ConsoleStage, simulated_console
+from tests.support.console_stories import ConsoleStage, simulated, simulated_console
 from vigil.app.cli.main import main
 from vigil.app.console.auth.authenticator import SESSION_COOKIE, Authenticator, Person, is_local
 from vigil.app.console.auth.tokens import new_token, read_tokens
@@ -130,6 +132,29 @@ def test_a_token_signs_in_and_signing_out_ends_it():
     assert browser.get("/").status_code == 303
 
 
+@pytest.mark.parametrize("copy", [lambda sealed: sealed, lambda sealed: sealed[:5] + "!" + sealed[5:]])
+def test_a_copy_of_the_cookie_is_worth_nothing_after_signing_out(copy: Callable[[str], str]) -> None:
+    console = ConsoleStage(tokens=LINE)
+    browser, elsewhere = signed_in(console, TOKEN), signed_in(console, TOKEN)
+    stolen = client(console)
+    stolen.cookies.set(SESSION_COOKIE, copy(browser.cookies[SESSION_COOKIE]))
+    assert stolen.get("/").status_code == 200
+    browser.post("/sign-out", data={"form_token": form_token(browser.get("/").text)})
+    assert stolen.get("/").status_code == 303
+    assert elsewhere.get("/").status_code == 200, "the same person in another browser"
+
+
+def test_a_sign_in_of_an_earlier_version_is_still_known_and_can_be_ended() -> None:
+    auth = Authenticator(ConsoleSettings(tokens=LINE))
+    digest = read_tokens(LINE, "x")[0].digest
+    cookie = auth._seal(f"{digest} {int(time.time()) + 60}")
+    assert auth.person(None, {}, {SESSION_COOKIE: cookie}) == Person("mei", "review")
+    auth.sign_out(cookie)
+    assert auth.person(None, {}, {SESSION_COOKIE: cookie}) is None
+    for content in (f"{digest} ²", f"{digest} -1", digest, f"{digest} {'9' * 5000}"):
+        assert auth.person(None, {}, {SESSION_COOKIE: auth._seal(content)}) is None
+
+
 def test_a_wrong_token_and_a_form_of_somebody_else_do_not_sign_in():
     console = ConsoleStage(tokens=LINE)
     browser = client(console)
@@ -200,7 +225,34 @@ def test_members_of_the_review_group_may_review(groups: str, role: str):
     assert f"mei</bdi> · {role}" in page
 
 
+def test_a_name_in_utf_8_is_the_name_also_in_a_review() -> None:
+    console = behind_proxy(proxy_role="review", proxy_groups_header="X-Groups", review_group="审核")
+    for message in simulated()[1].by_topic["verdict"][:1]:
+        console.take("verdict", message.body)
+    [verdict_id] = console.state.model.verdicts
+    headers = {"X-User": "梅 Müller".encode(), "X-Groups": "staff,审核".encode()}
+    browser = client(console, "10.0.0.1")
+    page = browser.get(f"/verdict?id={verdict_id}", headers=headers).text
+    assert "梅 Müller</bdi> · reviewing" in page
+    form = {"form_token": form_token(page), "verdict_id": verdict_id, "decision": "upheld", "reason": ""}
+    assert browser.post("/review", data=form, headers=headers).status_code == 303
+    assert [review.by for review in console.sent] == ["梅 Müller"]
+    latin = browser.get("/", headers={"X-User": "Müller".encode("latin-1"), "X-Groups": b""}).text
+    assert "Müller</bdi> · viewing" in latin
+
+
 # ---- this machine
+
+
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "x-forwarded", "Via", "X-Real-IP"]
+)
+def test_where_nobody_signs_in_nothing_that_a_proxy_forwards_is_answered(header: str) -> None:
+    for path in ("/", "/live/wall", "/health/live"):
+        answer = client(ConsoleStage()).get(path, headers={header: "192.0.2.1"})
+        assert (answer.status_code, header.lower() in answer.text) == (403, True)
+    signed = signed_in(ConsoleStage(tokens=LINE), TOKEN)
+    assert signed.get("/", headers={header: "192.0.2.1"}).status_code == 200
 
 
 def test_where_nobody_signs_in_only_the_names_of_this_machine_are_answered():

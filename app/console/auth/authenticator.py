@@ -29,8 +29,9 @@ from vigil.app.kafka.settings import SettingsError
 SESSION_COOKIE: Final = "vigil_session"
 VISITOR_COOKIE: Final = "vigil_visitor"
 SESSION_S: Final = 12 * 3600
-"""A sign-in lasts for a working day. A cookie cannot be revoked alone, so it should not live longer than it is
-needed."""
+"""A sign-in lasts for a working day."""
+MAX_ENDED: Final = 100_000
+"""Sign-ins that were ended before their time and are remembered until then."""
 MIN_SECRET_BYTES: Final = 32
 MAX_NAME_CHARS: Final = 256
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -70,6 +71,8 @@ class Authenticator:
         self._tokens = load_tokens(settings)
         self._proxies = _networks(settings.trusted_proxies)
         self._secret = _secret(settings)
+        self._ended: dict[str, int] = {}
+        """Sign-ins that were ended by signing out, by content, and when each would have ended anyway (s)."""
         self._local = Person(_user_name(), "review")
         self.mode: Mode = "local"
         if settings.proxy_header is not None:
@@ -111,16 +114,20 @@ class Authenticator:
             return self._person_by_proxy(peer, headers)
         return self._person_by_cookie(cookies.get(SESSION_COOKIE))
 
-    def _person_by_proxy(self, peer: str | None, headers: Mapping[str, str]) -> Person | None:
+    def is_proxy(self, peer: str) -> bool:
+        """Return whether this is the address of a trusted proxy."""
         try:
-            address = ipaddress.ip_address(peer or "")
+            address = ipaddress.ip_address(peer)
         except ValueError:
-            return None
+            return False
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        if not any(address in network for network in self._proxies):
+        return any(address in network for network in self._proxies)
+
+    def _person_by_proxy(self, peer: str | None, headers: Mapping[str, str]) -> Person | None:
+        if not self.is_proxy(peer or ""):
             return None
-        name = headers.get(self._settings.proxy_header or "", "").strip()
+        name = _header_text(headers.get(self._settings.proxy_header or "", "")).strip()
         if not name or len(name) > MAX_NAME_CHARS:
             return None
         return Person(name, self._role_by_proxy(headers))
@@ -128,15 +135,15 @@ class Authenticator:
     def _role_by_proxy(self, headers: Mapping[str, str]) -> Role:
         if self._settings.review_group is None:
             return self._settings.proxy_role
-        groups = headers.get(self._settings.proxy_groups_header or "", "").split(",")
+        groups = _header_text(headers.get(self._settings.proxy_groups_header or "", "")).split(",")
         return "review" if self._settings.review_group in {group.strip() for group in groups} else "view"
 
     def _person_by_cookie(self, cookie: str | None) -> Person | None:
         content = self._unseal(cookie)
-        if content is None:
+        if content is None or content in self._ended:
             return None
-        digest, _, until = content.partition(" ")
-        if not until.isdigit() or int(until) < time.time():
+        digest, until = _session(content)
+        if until < time.time():
             return None
         return next((Person(token.name, token.role) for token in self._tokens if token.digest == digest), None)
 
@@ -144,7 +151,18 @@ class Authenticator:
         """Return the session cookie of the person with this token; None where nobody has it."""
         digest = digest_of(token.strip())
         known = [one for one in self._tokens if hmac.compare_digest(one.digest, digest)]
-        return self._seal(f"{digest} {int(time.time()) + SESSION_S}") if known else None
+        # The last part distinguishes sign-ins, so that signing out ends only one.
+        return self._seal(f"{digest} {int(time.time()) + SESSION_S} {secrets.token_hex(8)}") if known else None
+
+    def sign_out(self, cookie: str | None) -> None:
+        """End a sign-in: its cookie is worth nothing from now on, whoever has a copy."""
+        content = self._unseal(cookie)
+        if content is None:
+            return
+        now = time.time()
+        if len(self._ended) >= MAX_ENDED:
+            self._ended = {content: until for content, until in self._ended.items() if until >= now}
+        self._ended[content] = _session(content)[1]
 
     # ---- forms ------------------------------------------------------------------------------------------------
 
@@ -176,6 +194,21 @@ class Authenticator:
         except (binascii.Error, UnicodeError, ValueError):
             return None
         return text if text and hmac.compare_digest(mac.encode(), self._mac("seal|" + text).encode()) else None
+
+
+def _header_text(value: str) -> str:
+    """Return a header as text. On the wire it has bytes, which the server gives as Latin-1; proxies send UTF-8."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _session(content: str) -> tuple[str, int]:
+    """Return the token's digest and the end (s) of a sign-in; 0 where it has none."""
+    digest, _, rest = content.partition(" ")
+    until = rest.partition(" ")[0]
+    return digest, int(until) if until.isascii() and until.isdigit() and len(until) < 20 else 0
 
 
 def _networks(text: str) -> list[Network]:

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import orjson
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from vigil.app.console.console_state import ConsoleState, DataStatus
-from vigil.app.console.http.request_context import RequestContext
+from vigil.app.console.http.limits import CountedStream
+from vigil.app.console.http.request_context import RequestContext, signed_in
 from vigil.app.console.views.changes import array
 from vigil.app.console.views.reader import Reader
 
@@ -121,7 +122,15 @@ class EventStreams:
                 if (event := stream.next_event()) is not None:
                     yield event
 
-        return EventSourceResponse(events(), ping=PING_S)
+        return self._stream(request, events)
+
+    def _stream(self, request: Request, events: Callable[[], AsyncIterator[ServerSentEvent]]) -> Response:
+        """Return the response that sends events; 429 where who asks has too many streams already."""
+        address = request.client.host if request.client else None
+        place = self._context.limits.stream(signed_in(request), address)
+        if place is None:
+            return PlainTextResponse("Too many pages are open: close some.\n", 429, {"retry-after": "10"})
+        return CountedStream(place, events(), PING_S)
 
     def page(self, kind: str) -> Handler:
         """Return the handler that streams pages of a kind."""
@@ -137,7 +146,7 @@ class EventStreams:
                     if event is not None:
                         yield event
 
-            return EventSourceResponse(events(), ping=PING_S)
+            return self._stream(request, events)
 
         return live
 

@@ -115,6 +115,7 @@ class Forms:
         form = await read_form(request)
         response = RedirectResponse("/", 303)
         if self._context.is_own_form(request, form, self._context.auth.identify(request)):
+            self._context.auth.sign_out(request.cookies.get(SESSION_COOKIE))
             response.delete_cookie(SESSION_COOKIE)
         return response
 

@@ -1,5 +1,6 @@
 """What every response shares: language, signed-in person, the page around the content, and the tokens of forms."""
 
+import asyncio
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from vigil.app.console.auth.authenticator import VISITOR_COOKIE, Authenticator, Person
 from vigil.app.console.console_state import ConsoleState
+from vigil.app.console.http.limits import ConsoleLimits
 from vigil.app.console.views.pages import Pages, safe_json
 from vigil.app.console.views.reader import Reader, zone_called
 from vigil.app.console.views.text import WORDS, Words, choose
@@ -18,6 +20,8 @@ from vigil.app.messages import LANGUAGES
 
 MAX_FORM_BYTES: Final = 64 * 1024
 """The largest form is a review, whose reason has at most 4,096 characters: encoded, 48 KiB."""
+FORM_S: Final = 20.0
+"""How long a form may take to arrive."""
 YEAR_S: Final = 365 * 24 * 3600
 ZONE_COOKIE: Final = "vigil_zone"
 """The time zone that a browser has, or that its person has chosen."""
@@ -29,6 +33,7 @@ class RequestContext:
     def __init__(self, state: ConsoleState, auth: Authenticator) -> None:
         self.state = state
         self.auth = auth
+        self.limits = ConsoleLimits(state.console.bounds, auth)
         self.pages = Pages(state)
         self.secure_cookies = state.console.secure_cookies or state.console.tls_cert_file is not None
 
@@ -104,10 +109,14 @@ def signed_in(request: Request) -> Person:
 async def read_form(request: Request) -> dict[str, str]:
     """Return a form's fields, the first value of each; raise HTTPException where it is too large or no form."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise HTTPException(413, "the form is too large")
+    try:
+        async with asyncio.timeout(FORM_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_FORM_BYTES:
+                    raise HTTPException(413, "the form is too large")
+    except TimeoutError as error:
+        raise HTTPException(408, "the form did not arrive in time") from error
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise HTTPException(415, "not a form")
     try:

@@ -23,6 +23,8 @@ HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip"})
+"""Headers that proxies add, besides those that begin with `x-forwarded`."""
 PUBLIC_PATHS: Final = ("/sign-in", "/static/", "/health/", "/set")
 """Paths that need no sign-in."""
 
@@ -66,6 +68,13 @@ class SecurityMiddleware:
         headers = Headers(scope=scope)
         if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
             return PlainTextResponse("This console does not answer to that host name.\n", 421)
+        if self._auth.mode == "local" and (forwarded := _forwarded_by(scope)) is not None:
+            return PlainTextResponse(
+                f"This request came through a proxy (it has the header {forwarded}). Here nobody signs in, "
+                "so everybody behind that proxy would be a reviewer. Set up tokens or a signing-in proxy: "
+                "see docs/console.md.\n",
+                403,
+            )
         if self._has_repeated_proxy_header(scope):
             return PlainTextResponse("A header that names the person was sent twice.\n", 400)
         person = self._auth.identify(Request(scope))
@@ -77,6 +86,12 @@ class SecurityMiddleware:
     def _has_repeated_proxy_header(self, scope: Scope) -> bool:
         names = [name for name, _ in scope["headers"]]
         return any(names.count(name) > 1 for name in self._proxy_headers)
+
+
+def _forwarded_by(scope: Scope) -> str | None:
+    """Return the header by which a request shows that a proxy has forwarded it; None where it has none."""
+    names = (name.decode("latin-1").lower() for name, _ in scope["headers"])
+    return next((name for name in names if name in FORWARDED or name.startswith("x-forwarded")), None)
 
 
 def _sign_in(scope: Scope) -> Response:

@@ -10,6 +10,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from vigil.app.console.auth.authenticator import Authenticator
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.event_streams import EventStreams
 from vigil.app.console.http.forms import Forms
+from vigil.app.console.http.limits import HEAD_S, LimitedProtocol, throttle_logs
 from vigil.app.console.http.request_context import RequestContext
 from vigil.app.console.http.security import SecurityMiddleware
 from vigil.app.console.settings import ConsoleSettings
@@ -157,7 +159,9 @@ async def serve(
     """
     auth = Authenticator(console)
     state = ConsoleState(settings, console, rulebook)
-    config = _uvicorn_config(ConsoleServer(state, auth).app(), console)
+    server = ConsoleServer(state, auth)
+    throttle_logs()
+    config = uvicorn_config(server, console)
     listener = _listen(console)
     web = WebServer(config)
     serving = asyncio.create_task(web.serve(sockets=[listener]))
@@ -182,9 +186,11 @@ async def serve(
         listener.close()
 
 
-def _uvicorn_config(app: Starlette, console: ConsoleSettings) -> uvicorn.Config:
+def uvicorn_config(server: ConsoleServer, console: ConsoleSettings, head_s: float = HEAD_S) -> uvicorn.Config:
+    """Return the configuration of the web server; `head_s`: how long a request's head may take."""
     config = uvicorn.Config(
-        app,
+        server.app(),
+        http=partial(LimitedProtocol, limits=server.context.limits, head_s=head_s),  # type: ignore[arg-type]  # it is only called
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -70,7 +70,7 @@ def link(kind: str, name: str) -> str:
 
 def span_of(value: str | None) -> int:
     """Return the minutes of a timeline: `value` where it is one of the choices, else the default."""
-    return int(value) if value is not None and value.isdigit() and int(value) in SPANS else SPANS[1]
+    return {str(span): span for span in SPANS}.get(value or "", SPANS[1])
 
 
 class Pages:
