@@ -87,6 +87,12 @@ def test_messages_that_retention_took_first_are_counted(world: World):
     assert world.value("vigil_skipped_total", topic="comment") == 7
 
 
+def test_optional_fields_that_were_left_out_are_counted(world: World):
+    world.runner.shard.collector.counts["fields_ignored:frame-status:layout.videos"] = 3
+    world.report.refresh()
+    assert world.value("vigil_fields_ignored_total", topic="frame-status", field="layout.videos") == 3
+
+
 def test_receptions_are_counted_by_tenths_of_seconds(world: World):
     world.runner.shard.collector.counts |= {"reception:31": 2, "reception:100": 1}
     world.report.refresh()
