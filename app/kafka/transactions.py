@@ -156,6 +156,8 @@ class _ListTransactions(Request[_ListTransactionsRequestV0]):  # type: ignore[mi
 async def open_transactions(settings: Settings, partitions: Iterable[TopicPartition]) -> list[OpenTransaction]:
     """Return the partitions that an open transaction holds back; raise KafkaError or OSError."""
     tps = list(partitions)
+    if not tps:
+        return []
     committed = new_consumer(settings, "doctor")
     everything = new_consumer(settings, "doctor", isolation_level="read_uncommitted")
     try:

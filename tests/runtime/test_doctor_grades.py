@@ -10,15 +10,18 @@ from aiokafka.structs import TopicPartition
 
 from tests.runtime.test_foreign_messages import BYTES, Record
 from tests.support.harness import make_topics
+from vigil.agents.ports import TopicPartition as SourcePartition
+from vigil.agents.source_check import Kind, SourceFinding
 from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePosition
 from vigil.app.kafka.clients import new_producer
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.transactions import OpenTransaction
 from vigil.app.runtime.doctor.broker_clock import ClockDifference, clock_check
 from vigil.app.runtime.doctor.check import Check
-from vigil.app.runtime.doctor.group import Offsets, check_transactions, lost, transactions
+from vigil.app.runtime.doctor.group import Offsets, check_transactions, transactions
 from vigil.app.runtime.doctor.input import NewestEvent, input_checks
 from vigil.app.runtime.doctor.refused import Rejections, check_refused, graded
+from vigil.app.runtime.doctor.sources import lost, source_checks, state_is_lost, stored_sources
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks
 from vigil.topics.contracts.examples import EXAMPLES
 
@@ -131,6 +134,30 @@ def test_a_log_that_does_not_go_on_where_the_group_stopped_fails(offsets: Offset
     checks = lost({TopicPartition("comment", 1): offsets})
     assert [check.level for check in checks] == ([] if words is None else ["fail"])
     assert words is None or f"comment, partition 1: {words}" in checks[0].words
+
+
+def test_each_kind_of_change_of_a_source_is_named_with_a_remedy() -> None:
+    kinds: list[Kind] = ["recreated", "truncated", "expired"]
+    findings = [SourceFinding(SourcePartition("comment", 2), kind, 5, 4) for kind in kinds]
+    checks = source_checks(findings)
+    assert [check.level for check in checks] == ["fail"] * 3
+    assert "comment, partition 2: the topic was created again" in checks[0].words
+    assert "lost the last 4 records" in checks[1].words
+
+
+def test_sources_are_stored_by_their_names_on_the_cluster() -> None:
+    offsets = {TopicPartition(topic, 2): Offsets(10, 0, 10) for topic in SOURCES["rooms"]}
+    assert len(stored_sources([shard(NOW)], SOURCES, offsets)) == 3
+    renamed = {"rooms": tuple(f"eu.{topic}" for topic in SOURCES["rooms"])}
+    assert stored_sources([shard(NOW)], renamed, offsets) == {}
+
+
+@pytest.mark.parametrize(("partition", "committed", "gone"), [(2, 10, False), (1, 10, True), (1, -1, False)])
+def test_a_shard_without_state_whose_input_was_judged_fails(partition: int, committed: int, gone: bool) -> None:
+    offsets = {TopicPartition("comment", partition): Offsets(committed, 0, 10)}
+    checks = state_is_lost([shard(NOW)], SOURCES, offsets)
+    assert [check.level for check in checks] == (["fail"] if gone else [])
+    assert not gone or "rooms, partition 1" in checks[0].words
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from tests.support.harness import WorkerProcess, make_topics, read
 from tests.support.kafka import KafkaBroker
 from tests.support.run_command import run
 from vigil.app.console.ingest.topic_ingest import TopicIngest
+from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.partitioners import by_crc32, by_murmur2
-from vigil.app.kafka.settings import Settings
+from vigil.app.kafka.settings import Settings, SettingsError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -131,6 +132,23 @@ async def test_doctor_names_partitioner_future_events_and_open_transactions(
         assert worker.stop() == 0
 
 
+async def _create_again(broker: str, topic: str) -> None:
+    async with Cluster(Settings(broker=broker)) as cluster:
+        await cluster._admin.delete_topics([topic])
+
+        async def gone() -> bool:
+            return not await cluster.partitions([topic])
+
+        async def there() -> bool:
+            with suppress(SettingsError):  # a broker deletes and creates in the background
+                await cluster.create({topic: (PARTITIONS, {})})
+            return bool(await cluster.partitions([topic]))
+
+        await until(gone)
+        await until(there)
+    await asyncio.sleep(1)  # leaders are elected
+
+
 async def test_aborted_and_foreign_messages_are_shown_by_no_reader(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     broker = own_kafka.address
     await make_topics(broker, PARTITIONS)
@@ -183,3 +201,7 @@ async def test_aborted_and_foreign_messages_are_shown_by_no_reader(own_kafka: Ka
         assert model.foreign == {"verdict": 1, "notice": 1}
     finally:
         assert worker.stop() == 0
+    await _create_again(broker, "frame-status")
+    status, checks = await doctor(broker)
+    assert (status, checks["sources"]["level"]) == (1, "fail")
+    assert f"frame-status, partition {place}: the topic was created again" in checks["sources"]["words"]

@@ -22,11 +22,12 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_audit import Finding, Found, judge, survey
 from vigil.app.runtime.doctor.broker_clock import check_broker_clock
 from vigil.app.runtime.doctor.check import Check, counted
-from vigil.app.runtime.doctor.group import check_group, check_transactions, read_offsets
+from vigil.app.runtime.doctor.group import check_group, check_transactions, read_offsets, with_last_records
 from vigil.app.runtime.doctor.input import check_input, newest_events
 from vigil.app.runtime.doctor.outputs import check_outputs
 from vigil.app.runtime.doctor.ownership import check_names
 from vigil.app.runtime.doctor.refused import check_refused
+from vigil.app.runtime.doctor.sources import check_sources
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks, check_state, read_states
 from vigil.topics.catalog import TOPICS, SubjectName
 
@@ -59,19 +60,19 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
         yield check
     at = round(now() * 1000)
     cluster = _Cluster(settings, found)
-    looks: list[tuple[str, Coroutine[Any, Any, list[Check]]]] = [
-        ("names", check_names(settings)),
-        ("group", check_group(settings, cluster.source_partitions)),
-        ("transactions", check_transactions(settings, cluster.source_partitions, at)),
-        ("state", cluster.state(book, at)),
-        ("broker clock", check_broker_clock(settings, cluster.changelog_partitions)),
-        ("input", check_input(settings, cluster.inputs, at)),
-        ("outputs", check_outputs(settings, cluster.outputs)),
+    looks: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Check]]]]] = [
+        ("names", lambda: check_names(settings)),
+        ("group", lambda: check_group(settings, cluster.source_partitions)),
+        ("transactions", lambda: check_transactions(settings, cluster.source_partitions, at)),
+        ("state", lambda: cluster.state(book, at)),
+        ("broker clock", lambda: check_broker_clock(settings, cluster.changelog_partitions)),
+        ("input", lambda: check_input(settings, cluster.inputs, at)),
+        ("outputs", lambda: check_outputs(settings, cluster.outputs)),
     ]
     if cluster.has(DEAD_LETTER):
-        looks.append(("refused", check_refused(settings, at)))
+        looks.append(("refused", lambda: check_refused(settings, at)))
     for name, look in looks:
-        for check in await _guarded(name, look):
+        for check in await _guarded(name, look()):
             yield check
 
 
@@ -124,15 +125,23 @@ class _Cluster:
             states += read
         shards = sum(self._found[changelog].partitions for changelog in self._changelogs.values())
         checks = [check_state(self._settings, shards, states, book)]
+        read_to = {
+            TopicPartition(topic, state.partition): position.read_offset
+            for state in states
+            for topic, position in zip(self._sources[state.subject], state.marker.sources, strict=False)
+        }
+        offsets = await read_offsets(self._settings, self.source_partitions)
+        offsets = await with_last_records(self._settings, offsets, read_to)
+        checks += await check_sources(self._settings, states, self._sources, offsets)
         if states and self._settings.clock == "live":
-            offsets = await read_offsets(self._settings, self.source_partitions)
-            newest = {
-                TopicPartition(self._names.on_cluster(tp.topic), tp.partition): at
-                for tp, at in (await newest_events(self._settings, self.inputs)).items()
-            }
-            sources = SourcesView(self._sources, offsets, newest)
+            sources = SourcesView(self._sources, offsets, await self._newest())
             checks += check_clocks(states, sources, now, self._settings.max_ahead_ms)
         return checks
+
+    async def _newest(self) -> dict[TopicPartition, int]:
+        """The time of the last event of each input's partitions, by their names on the cluster."""
+        newest = await newest_events(self._settings, self.inputs)
+        return {TopicPartition(self._names.on_cluster(tp.topic), tp.partition): at for tp, at in newest.items()}
 
 
 def _broker(settings: Settings, brokers: int, took_ms: float) -> Check:

@@ -1,4 +1,4 @@
-"""The consumer group: its workers, what waits for them, what is lost to them, and what holds their input back."""
+"""The consumer group: its workers, what waits for them, and what holds their input back."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Offsets(NamedTuple):
 
 
 async def check_group(settings: Settings, tps: Sequence[TopicPartition]) -> list[Check]:
-    """Check the workers, the lag, and that offsets fit the logs; `tps`: all partitions of the sources."""
+    """Check the workers and the lag; `tps`: all partitions of the sources."""
     admin = new_admin(settings, "doctor")
     try:
         await admin.start()
@@ -36,12 +36,14 @@ async def check_group(settings: Settings, tps: Sequence[TopicPartition]) -> list
     finally:
         await admin.close()
     members = len(described[5])
-    offsets = await _with_last_records(settings, await read_offsets(settings, tps))
-    return [members_of(settings.app_id, described[2], members), lag(offsets, members), *lost(offsets)]
+    offsets = await read_offsets(settings, tps)
+    return [members_of(settings.app_id, described[2], members), lag(offsets, members)]
 
 
 async def read_offsets(settings: Settings, tps: Sequence[TopicPartition]) -> dict[TopicPartition, Offsets]:
     """What the group has committed of each partition, and where each begins and ends."""
+    if not tps:
+        return {}
     admin = new_admin(settings, "doctor")
     consumer = new_consumer(settings, "doctor")
     try:
@@ -57,17 +59,21 @@ async def read_offsets(settings: Settings, tps: Sequence[TopicPartition]) -> dic
     return {tp: Offsets(committed[tp].offset if tp in committed else -1, begins[tp], ends[tp]) for tp in tps}
 
 
-async def _with_last_records(
-    settings: Settings, offsets: dict[TopicPartition, Offsets]
+async def with_last_records(
+    settings: Settings, offsets: Mapping[TopicPartition, Offsets], read: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, Offsets]:
-    """Look again where a log seems to be too short: the embedded broker reports ends that are too low."""
-    short = {tp.topic for tp, each in offsets.items() if each.committed > each.end}
-    for topic in short:
+    """Look again where a log seems to be too short: the embedded broker reports ends that are too low.
+
+    `read`: the offsets to which the partitions were read.
+    """
+    exact = dict(offsets)
+    short = {tp.topic for tp, each in offsets.items() if max(each.committed, read.get(tp, 0)) > each.end}
+    for topic in sorted(short):
         async for record in records(settings, topic, 1):
             tp = TopicPartition(topic, record.partition)
-            if tp in offsets and record.offset >= offsets[tp].end:
-                offsets[tp] = offsets[tp]._replace(end=record.offset + 1)
-    return offsets
+            if tp in exact and record.offset >= exact[tp].end:
+                exact[tp] = exact[tp]._replace(end=record.offset + 1)
+    return exact
 
 
 def members_of(app_id: str, state: str, members: int) -> Check:
@@ -94,42 +100,6 @@ def lag(offsets: Mapping[TopicPartition, Offsets], members: int) -> Check:
         return Check("lag", "ok", words)
     remedy = "more workers, up to the number of partitions; see docs/operations.md" if members else "vigil worker"
     return Check("lag", "warn", words, remedy)
-
-
-def lost(offsets: Mapping[TopicPartition, Offsets]) -> list[Check]:
-    """Logs that do not continue where the group stopped reading: created again, truncated, or deleted by retention."""
-    shorter = [
-        f"{tp.topic}, partition {tp.partition}: read to offset {each.committed:,}, the log ends at {each.end:,}"
-        for tp, each in sorted(offsets.items())
-        if each.committed > each.end
-    ]
-    deleted = [
-        f"{tp.topic}, partition {tp.partition}: {counted(each.begin - each.committed, 'message')}"
-        for tp, each in sorted(offsets.items())
-        if 0 <= each.committed < each.begin
-    ]
-    checks = []
-    if shorter:
-        checks.append(
-            Check(
-                "sources",
-                "fail",
-                f"logs are shorter than what was read of them: the topics were created again or truncated\n"
-                f"{first_few(shorter)}",
-                "start the workers: they read a topic that was created again from its beginning, and a truncated one "
-                "from its end; judge what is missing from a recording",
-            )
-        )
-    if deleted:
-        checks.append(
-            Check(
-                "sources",
-                "fail",
-                f"Kafka deleted messages before they were read\n{first_few(deleted)}",
-                "raise retention.ms and retention.bytes of the topics; judge what is missing from a recording",
-            )
-        )
-    return checks
 
 
 async def check_transactions(settings: Settings, tps: Sequence[TopicPartition], now: int) -> list[Check]:
