@@ -70,7 +70,9 @@ class BrokerChecks:
             for name in topics.sources
             for number in range(topics.partitions)
         ]
-        committed = await self._membership.committed(everywhere)
+        # The offset 0 says that nothing was read: a migration commits it.
+        reported = await self._membership.committed(everywhere)
+        committed = {tp: offset for tp, offset in reported.items() if offset > 0}
         # The group's offsets may have expired. Then the state of other shards shows that this is no new application.
         known = bool(committed) or not any(_has_read(runner) for runner in runners)
         for runner in runners:
