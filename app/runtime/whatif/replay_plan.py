@@ -19,6 +19,7 @@ ROOMS: Final[SubjectName] = "rooms"
 
 _SIGNALS: Final = ("max_frame_gap_s",)
 _RISKS: Final = ("at_risk_from_s", "at_risk_share")
+_CONTESTS: Final = ("contested_s",)
 _MEMORY: Final = ("comment_memory_s", "forget_ended_s", "forget_silent_s")
 """Numbers of [rooms] that decide which comments are duplicates, and so what is judged at all."""
 
@@ -64,6 +65,8 @@ def plan(base: Rulebook, candidate: Rulebook, registry: Registry = REGISTRY) -> 
     signals = changed(_SIGNALS)
     if signals or changed(_RISKS):
         rules = frozenset(RULES)
+    if changed(_CONTESTS):
+        rules |= {rule.id for rule in RULES.values() if rule.contestable}
     apart = base.time_zone != candidate.time_zone or changed(_MEMORY)
     subjects = affected(sections, registry, rooms=bool(rules))
     return ReplayPlan(sections, rules, signals, frozenset(subjects - {ROOMS}), apart)

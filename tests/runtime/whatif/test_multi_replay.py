@@ -81,7 +81,10 @@ CHANGES = [
     "greeting-miss.within_s=14",
     "greeting-miss.in_a_row=2",
     "greeting-miss.in_a_row=5",
+    "greeting-miss.early_s=9",
+    "greeting-miss.greeting_alone_counts=true",
     "absence.lasts_s=150",
+    "black-screen.tolerate_s=9",
     "black-screen.lasts_s=30",
     "av-desync.latest_ms=100",
     "dead-air.lasts_s=100",
@@ -143,6 +146,16 @@ CANDIDATES = st.lists(st.sampled_from(CHANGES), max_size=4, unique_by=lambda cha
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.generate]
 )
 @given(st.lists(CANDIDATES, min_size=1, max_size=4))
+@example(
+    [
+        [
+            "absence.tolerate_s=14",
+            "absence.tolerate_share=0.9",
+            "no-content.tolerate_s=9",
+            "no-content.tolerate_share=1.0",
+        ]
+    ]
+)
 @example([[], ["absence.lasts_s=150"], ["rooms.forget_silent_s=30"], ["greeting-miss.in_a_row=2", "pins.places=1"]])
 def test_any_candidates_together_are_judged_as_their_replays_judge_them(chosen: list[list[str]]) -> None:
     base, *outcomes = together([patched(RULEBOOK, changes) if changes else RULEBOOK for changes in chosen])
@@ -216,6 +229,10 @@ class TestPlan:
         planned = plan(RULEBOOK, patched(RULEBOOK, ["rooms.max_frame_gap_s=2"]))
         assert planned.rules == set(RULES)
         assert planned.signals
+
+    def test_how_long_a_verdict_may_be_contested_needs_the_rules_about_receptions(self) -> None:
+        planned = plan(RULEBOOK, patched(RULEBOOK, ["rooms.contested_s=0"]))
+        assert planned.rules == {"greeting-miss", "absence"}
 
     def test_what_is_only_shown_needs_nothing(self) -> None:
         planned = plan(RULEBOOK, patched(RULEBOOK, ["rooms.status_every_s=9"]))

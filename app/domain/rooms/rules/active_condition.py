@@ -157,7 +157,8 @@ class ActiveCondition:
         """Note that a frame satisfies it again; return False if it has ended nevertheless."""
         assert self.satisfied_at is not None  # noqa: S101 - it is interrupted
         missing = at - self.satisfied_at
-        if missing > self.rule.tolerate_ms or self.bridged + missing > self.rule.tolerate_share * (at - self.since):
+        # It is within `tolerate_ms`: otherwise the timer has ended the condition before.
+        if self.bridged + missing > self.rule.tolerate_share * (at - self.since):
             return False
         self.bridged += missing
         self.satisfied_at = None
