@@ -79,14 +79,24 @@ async def test_a_page_that_is_followed_has_no_time_out() -> None:
 
 async def test_an_address_has_so_many_connections_and_no_more() -> None:
     async with serving(bounds=ConsoleBounds(connections_of_address=3)) as (_, port):
-        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-        await asyncio.sleep(0.1)
-        assert await closed_after(port) < 1
-        held[0][1].close()
-        await asyncio.sleep(0.1)
+        address = f"http://127.0.0.1:{port}/live/wall"
+        async with aiohttp.ClientSession() as session, AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(session.get(address))
+            assert await closed_after(port) < 1
+        async with aiohttp.ClientSession() as session, session.get(address) as answer:
+            assert answer.status == 200
+
+
+async def test_half_open_requests_keep_out_no_whole_one() -> None:
+    async with serving(bounds=ConsoleBounds(connections_of_address=3)) as (console, port):
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        for _, writer in held:
+            writer.write(b"GET / HT")
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/health/live") as answer:
             assert answer.status == 200
-        for _, writer in held[1:]:
+        assert len(console.server.context.limits.waiting) <= 3
+        for _, writer in held:
             writer.close()
 
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -69,6 +69,26 @@ class ConsoleLimits:
         self.streams_of_address = OpenCounts(bounds.streams_of_address)
         self.most_connections = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_FILES, 64)
         """Beyond it the process could not accept a connection, nor open a file."""
+        self.waiting: dict[LimitedProtocol, None] = {}
+        """Connections without a request in progress, the longest first."""
+
+    def make_room(self, address: str | None, connections: int) -> bool:
+        """Return whether one more connection may be accepted.
+
+        Where there are too many, the one that has been waiting for longest is closed: half-open requests must not keep
+        out whole ones. `connections`: how many are open.
+        """
+        if address is not None and self.connections.is_full(address):
+            return self._close_first(one for one in self.waiting if one.address == address)
+        return connections < self.most_connections or self._close_first(self.waiting)
+
+    def _close_first(self, waiting: Iterable["LimitedProtocol"]) -> bool:
+        oldest = next(iter(waiting), None)
+        if oldest is None:
+            return False
+        del self.waiting[oldest]
+        oldest.transport.abort()
+        return True
 
     def counted(self, address: str | None) -> str | None:
         """Return the address by which a client is limited; None for a trusted proxy, behind which are many clients."""
@@ -118,21 +138,21 @@ class LimitedProtocol(H11Protocol):
         self._limits = limits
         self._head_s = head_s
         self._head_timer: asyncio.TimerHandle | None = None
-        self._address: str | None = None
+        self.address: str | None = None
+        """The address by which the connection is limited."""
         self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or close it at once where there are too many."""
         peer = transport.get_extra_info("peername")
-        self._address = self._limits.counted(str(peer[0]) if peer else None)
-        full = self._address is not None and self._limits.connections.is_full(self._address)
-        if full or len(self.connections) >= self._limits.most_connections:
+        self.address = self._limits.counted(str(peer[0]) if peer else None)
+        if not self._limits.make_room(self.address, len(self.connections)):
             self._refused = True
             self.logger.warning("connection refused: too many are open")
             transport.abort()
             return
-        if self._address is not None:
-            self._limits.connections.enter(self._address)
+        if self.address is not None:
+            self._limits.connections.enter(self.address)
         super().connection_made(transport)
         self._watch_head()
 
@@ -141,8 +161,8 @@ class LimitedProtocol(H11Protocol):
         if self._refused:
             return
         self._stop_watching()
-        if self._address is not None:
-            self._limits.connections.leave(self._address)
+        if self.address is not None:
+            self._limits.connections.leave(self.address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -161,11 +181,13 @@ class LimitedProtocol(H11Protocol):
             self._stop_watching()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(self._head_s, self.transport.close)
+            self._limits.waiting[self] = None
 
     def _stop_watching(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+            self._limits.waiting.pop(self, None)
 
 
 class LogThrottle(logging.Filter):
