@@ -6,8 +6,7 @@
 
 An entry's span is from `early_s` before it to `within_s` after it: the services that stamp entries and comments have
 clocks of their own. It is received by one comment that introduces, answers, or is not classified, or by a greeting and
-a question, in either order. All undecided entries are in the span of a comment that is made now or was made since, so
-the latest comment of each kind decides.
+a question, in either order. The spans of all undecided entries include now: the latest comment of each kind decides.
 
 Events with `at` ≤ t come before the timer of time t: a reception at the last millisecond is in time. State: an entry
 until it is decided and counted, a miss until the count starts at 0 again, and the latest comment of each kind.
@@ -103,12 +102,13 @@ class Greeting:
         """A buyer entered while the room is live; `rule` has the limits of that time."""
         if not rule.in_force or entry.buyer_id in self._buyers:
             return
-        at = entry.at
+        at, snapshot = entry.at, self._snapshot
         queued: QueuedEntry = (at, entry.buyer_id, entry.buyer_tier)
         self._stats.entered()
-        if self._receives(at, rule):
+        since = at - rule.early_ms
+        if (snapshot.hosted_at >= since or snapshot.greeted_at >= since) and self._receives(at, rule):
             self._received(queued, at)
-            self._snapshot.received.append(len(self._queue.items))
+            snapshot.received.append(len(self._queue.items))
             self._queue.append(queued)
             self._settle(at)
             return
@@ -126,6 +126,11 @@ class Greeting:
         else:
             snapshot.hosted_at = at
         if not self._buyers:
+            return
+        if snapshot.hosted_at == at and not snapshot.early and not snapshot.received:
+            for entry in self._clear():  # the common case: it receives everybody who waits
+                self._received(entry, at)
+            self._start_again(at)
             return
         decided = self._decided()
         mixed = self._mixed()
@@ -277,7 +282,7 @@ class Greeting:
     def _mixed(self) -> bool:
         """True if entries are judged by different limits: then one may be decided before one that came earlier."""
         items = self._queue.items
-        return bool(items) and self._rule_at(items[-1][0]) != self._rule_at(items[0][0])
+        return len(items) > 1 and self._rule_at(items[-1][0]) != self._rule_at(items[0][0])
 
     def _reschedule(self) -> None:
         """Set `due`."""

@@ -3,6 +3,7 @@
 The order is that of the announcement; conditions that begin with one frame are judged in it.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from vigil.app.domain.rooms.rules.frame_conditions import black, misplaced, no_face, off_air, out_of_sync, showing
@@ -46,6 +47,7 @@ def comment_labels() -> dict[str, str]:
     return {label: rule.id for rule in RULES.values() for label in rule.comment_labels}
 
 
+@lru_cache(maxsize=4096)
 def judged_label(label: str) -> bool:
     """True if a rule knows the label, on frames or on comments; any other has no effect."""
     return of_label(_JUDGED_LABELS, label) is not None
