@@ -5,6 +5,7 @@ import secrets
 from typing import Final, TypedDict
 
 from vigil.app.console.ingest.bounded import Bounded
+from vigil.app.console.ingest.group_rulebook import GroupRulebook
 from vigil.app.console.ingest.model import ConsoleModel
 from vigil.app.console.ingest.topic_ingest import TopicIngest
 from vigil.app.console.settings import ConsoleSettings
@@ -61,6 +62,7 @@ class ConsoleState:
         self.model.max_ahead_ms = settings.max_ahead_ms
         self.wall = Wall(self.model, rulebook)
         self.ingest = TopicIngest(settings, console, self.model)
+        self.group_rulebook = GroupRulebook(settings, rulebook.digest)
         self.boot_id = secrets.token_hex(4)
         """Identifies this process: versions of its rows cannot be compared with those of another."""
         self.tick_number = 0
@@ -122,6 +124,8 @@ class ConsoleState:
             level, text = "bad", words("trouble", why=ingest.trouble[:200])
         elif ingest.missing:
             level, text = "wait", words("no-topics", topics=", ".join(ingest.missing[:3]))
+        elif (other := self.group_rulebook.other) is not None:
+            level, text = "bad", words("rulebook-differs", ours=self.rulebook.digest[:12], theirs=other[:12])
         elif not ingest.caught_up:
             level, text = "wait", words("catching-up", percent=int(ingest.progress * 100))
         elif self.recorded:

@@ -165,7 +165,8 @@ async def serve(
     listener = _listen(console)
     web = WebServer(config)
     serving = asyncio.create_task(web.serve(sockets=[listener]))
-    tasks = [asyncio.create_task(state.ingest.run()), asyncio.create_task(state.run_ticks()), serving]
+    background = (state.ingest.run(), state.run_ticks(), state.group_rulebook.run())
+    tasks = [*map(asyncio.create_task, background), serving]
     stopping = asyncio.create_task(stop.wait())
     log.info("listening", host=console.host, port=listener.getsockname()[1])
     if on_listening is not None:

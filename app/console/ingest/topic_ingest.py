@@ -43,9 +43,9 @@ HOUR_MS: Final = 60 * MINUTE_MS
 
 def needed(reviews: bool = True, names: TopicNames | None = None) -> list[Acl]:
     """All rights of a console; `reviews`: it may publish them, too; `names`: by default those without a prefix."""
-    on_cluster = (names or TopicNames("vigil")).on_cluster
-    rights = [Acl("topic", on_cluster(topic), "Read") for topic in READ]
-    return [*rights, Acl("topic", on_cluster("review"), "Write")] if reviews else rights
+    names = names or TopicNames("vigil")
+    rights = [Acl("topic", name, "Read") for name in (*names.all_on_cluster(READ), names.changelog("rooms"))]
+    return [*rights, Acl("topic", names.on_cluster("review"), "Write")] if reviews else rights
 
 
 def backs(console: ConsoleSettings, registry: Registry = REGISTRY) -> Mapping[str, int]:
