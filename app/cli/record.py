@@ -108,10 +108,15 @@ def _summarise(recorder: Recorder, file: str) -> None:
     console = Console(stderr=True)
     by_topic = ", ".join(f"{topic} {number:,}" for topic, number in sorted(recorder.written.items()))
     number = recorder.written.total()
-    console.print(f"{number:,} messages in {file}{': ' + by_topic if by_topic else ''}", markup=False, highlight=False)
+    console.print(
+        f"{number:,} messages in {file}{': ' + by_topic if by_topic else ''}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     if recorder.left_out:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(recorder.left_out.items()))
         words = f"left out, because workers rejected them and a replay would not: {reasons} (--all records them)"
-        console.print(words, markup=False, highlight=False, style="yellow")
+        console.print(words, markup=False, highlight=False, soft_wrap=True, style="yellow")
     if not number:
         raise click.ClickException("there was nothing to record")

@@ -20,7 +20,7 @@ from vigil.app.runtime.doctor.broker_clock import ClockDifference, clock_check
 from vigil.app.runtime.doctor.check import Check
 from vigil.app.runtime.doctor.group import Offsets, check_transactions, transactions
 from vigil.app.runtime.doctor.input import NewestEvent, input_checks
-from vigil.app.runtime.doctor.refused import Rejections, check_refused, graded
+from vigil.app.runtime.doctor.refused import NeededLateness, Rejections, check_refused, graded
 from vigil.app.runtime.doctor.sources import lost, source_checks, state_is_lost, stored_sources
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks
 from vigil.topics.contracts.examples import EXAMPLES
@@ -171,10 +171,19 @@ def test_a_shard_without_state_whose_input_was_judged_fails(partition: int, comm
     ],
 )
 def test_rejections_are_graded_by_their_reason(reason: str, number: int, total: int, level: str) -> None:
-    check = graded(Rejections("comment", reason, number, "detail"), {"comment": total}, {"comment": 3201})
+    check = graded(
+        Rejections("comment", reason, number, "detail"), {"comment": total}, {"comment": NeededLateness(3201, False)}
+    )
     assert check.level == level
     assert check.words.startswith(f"comment: {number} message")
     assert ("comment = 3500" in check.remedy) == (reason == "late")
+
+
+def test_a_slow_kind_of_comments_fails_however_few_they_are() -> None:
+    check = graded(
+        Rejections("comment", "late", 1, "detail"), {"comment": 1000}, {"comment": NeededLateness(4503, True)}
+    )
+    assert (check.level, "comment = 5000" in check.remedy) == ("fail", True)
 
 
 def test_misrouted_messages_name_the_setting_of_the_producer() -> None:

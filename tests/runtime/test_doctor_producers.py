@@ -102,6 +102,18 @@ def test_clocks_are_compared_with_the_time_of_writing(delay_ms: int, level: str,
     assert words in check.words
 
 
+def test_one_event_of_the_future_makes_no_other_late() -> None:
+    ahead = {**frame(30), "at": NOW + 8 * H}
+    measures = TopicMeasures("frame-status", PARTITIONS)
+    for message in [*(frame(number) for number in range(30)), ahead, *(frame(number) for number in range(31, 60))]:
+        at = NOW + 30 * S if message is ahead else message["at"]
+        measures.add(Sampled(by_murmur2("room-1"), at, b"room-1", json.dumps(message).encode()))
+    checks = grade(measures, Expected("murmur2", 2000, 5000, True))
+    assert [check.level for check in checks if check.name in ("clock", "lateness")] == ["fail", "ok", "ok"]
+    assert "1 of 60 events are 8 h ahead" in checks[1].words
+    assert "local time sent as UTC" in checks[1].words
+
+
 def test_a_recorded_clock_is_compared_with_nothing() -> None:
     assert "clock" not in graded("comment", [comment(0)], -8 * H, live=False)
 

@@ -58,19 +58,22 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
     yield _broker(settings, brokers, took_ms=(time.monotonic() - began) * 1000)
     for check in _topics(found, settings, sources):
         yield check
-    at = round(now() * 1000)
+
+    def clock() -> int:
+        return round(now() * 1000)
+
     cluster = _Cluster(settings, found)
     looks: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Check]]]]] = [
         ("names", lambda: check_names(settings)),
         ("group", lambda: check_group(settings, cluster.source_partitions)),
-        ("transactions", lambda: check_transactions(settings, cluster.source_partitions, at)),
-        ("state", lambda: cluster.state(book, at)),
+        ("transactions", lambda: check_transactions(settings, cluster.source_partitions, clock())),
+        ("state", lambda: cluster.state(book, clock)),
         ("broker clock", lambda: check_broker_clock(settings, cluster.changelog_partitions)),
-        ("input", lambda: check_input(settings, cluster.inputs, at)),
+        ("input", lambda: check_input(settings, cluster.inputs, clock)),
         ("outputs", lambda: check_outputs(settings, cluster.outputs)),
     ]
     if cluster.has(DEAD_LETTER):
-        looks.append(("refused", lambda: check_refused(settings, at)))
+        looks.append(("refused", lambda: check_refused(settings, clock())))
     for name, look in looks:
         for check in await _guarded(name, look()):
             yield check
@@ -115,8 +118,8 @@ class _Cluster:
         there = sorted(name for name in names if name in self._found)
         return [TopicPartition(name, number) for name in there for number in range(self._found[name].partitions)]
 
-    async def state(self, book: Rulebook | None, now: int) -> list[Check]:
-        """The checks of the stored state."""
+    async def state(self, book: Rulebook | None, clock: Callable[[], int]) -> list[Check]:
+        """The checks of the stored state. `clock`: in ms."""
         states: list[ShardState] = []
         for subject, changelog in self._changelogs.items():
             read = await read_states(self._settings, subject, changelog)
@@ -135,7 +138,7 @@ class _Cluster:
         checks += await check_sources(self._settings, states, self._sources, offsets)
         if states and self._settings.clock == "live":
             sources = SourcesView(self._sources, offsets, await self._newest())
-            checks += check_clocks(states, sources, now, self._settings.max_ahead_ms)
+            checks += check_clocks(states, sources, clock(), self._settings.max_ahead_ms)
         return checks
 
     async def _newest(self) -> dict[TopicPartition, int]:

@@ -1,7 +1,7 @@
 """What producers write: how far the times of their newest events are from this machine's clock."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -36,11 +36,12 @@ class NewestEvent(NamedTuple):
     """True if the partition was written to while it was watched."""
 
 
-async def check_input(settings: Settings, topics: Mapping[str, int], now: int) -> list[Check]:
-    """Check the newest events. `topics`: input topics by catalogue name, with their partitions; `now`: ms."""
+async def check_input(settings: Settings, topics: Mapping[str, int], clock: Callable[[], int]) -> list[Check]:
+    """Check the newest events. `topics`: input topics by catalogue name, with their partitions; `clock`: in ms."""
     if settings.clock != "live":
         return [Check("input", "ok", "recorded: no clock to compare with")]
     newest = await newest_events(settings, topics)
+    now = clock()
     written: frozenset[TopicPartition] = frozenset()
     if any(now - at > BEHIND_MS for at in newest.values()):
         before = await _ends(settings, topics)

@@ -83,18 +83,32 @@ async def _written(settings: Settings, topic: str, since: int) -> int:
     return 0
 
 
-async def _needed_lateness(settings: Settings, topic: str) -> int:
-    """The allowed lateness (ms) that 99.9 % of the last events of a topic need."""
+class NeededLateness(NamedTuple):
+    """How late the events of a topic come, by its last ones."""
+
+    ms: int
+    """What 99.9 % of them need; of comments, those of the slowest `via`."""
+    usual: bool
+    """True if more than one in a hundred of some `via` needs more than is allowed."""
+
+
+async def _needed_lateness(settings: Settings, topic: str) -> NeededLateness:
     with suppress(SettingsError, ValueError, LookupError):  # what stands in a dead letter may be no topic
         measures = await measure(settings, topic, await partitions_of(settings, topic))
-        return max((times.lateness(999) for times in measures.times.values()), default=0)
-    return 0
+        allowed = settings.lateness_ms(topic)
+        times = measures.times.values()
+        needed = max((each.lateness(999) for each in times), default=0)
+        return NeededLateness(needed, any(each.lateness(990) > allowed for each in times))
+    return UNKNOWN_LATENESS
 
 
-def graded(each: Rejections, written: Mapping[str, int], needed: Mapping[str, int]) -> Check:
+UNKNOWN_LATENESS: Final = NeededLateness(0, False)
+
+
+def graded(each: Rejections, written: Mapping[str, int], needed: Mapping[str, NeededLateness]) -> Check:
     """One kind of rejection as a check.
 
-    By topic: `written`, how many messages were written in the same time, and `needed`, the lateness (ms) to allow.
+    By topic: `written`, how many messages were written in the same time, and `needed`, the lateness to allow.
     """
     total = written.get(each.topic, 0)
     of = f" of {total:,}" if total >= each.number else ""
@@ -110,8 +124,9 @@ def graded(each: Rejections, written: Mapping[str, int], needed: Mapping[str, in
         )
         return Check("future", "fail", words, remedy)
     if each.reason == "late":
-        much = total > 0 and each.number / total > LATE_SHARE
-        setting = allowance(each.topic, needed.get(each.topic, 0))
+        lateness = needed.get(each.topic, UNKNOWN_LATENESS)
+        much = lateness.usual or (total > 0 and each.number / total > LATE_SHARE)
+        setting = allowance(each.topic, lateness.ms)
         remedy = f"{setting} would do for 99.9 % of its last events; or have its producer send earlier"
         return Check("late", "fail" if much else "warn", words, remedy)
     return Check("refused", "warn", words, f"vigil dead-letter list --topic {each.topic} --reason {each.reason}")

@@ -36,6 +36,9 @@ MURMUR2_REMEDY: Final = (
 )
 
 
+CLOCK_REMEDY: Final = "send event time in UTC, from a clock that NTP keeps"
+
+
 class Expected(NamedTuple):
     """What the settings ask of the producers of a topic."""
 
@@ -45,8 +48,6 @@ class Expected(NamedTuple):
     max_frame_gap_ms: int
     live: bool
     """True if event times are compared with the clock."""
-    max_ahead_ms: int = 60_000
-    """By how much an event may be ahead before it is rejected."""
 
 
 def grade(measures: TopicMeasures, expected: Expected) -> list[Check]:
@@ -56,6 +57,7 @@ def grade(measures: TopicMeasures, expected: Expected) -> list[Check]:
     return [
         *_placement(measures, expected),
         *_rejected(measures),
+        *_ahead(measures, expected),
         *(check for via, times in sorted(measures.times.items()) for check in _times(measures, via, times, expected)),
         *_frames(measures, expected),
         *_labels(measures),
@@ -96,6 +98,18 @@ def _rejected(measures: TopicMeasures) -> Iterator[Check]:
         yield Check("fields", "warn", words + _listed(measures.fields_ignored), remedy)
 
 
+def _ahead(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
+    """Events that are so far ahead of their time of writing that workers reject them."""
+    if measures.ahead and expected.live:
+        usual = rank(measures.ahead, 500)
+        zone = "; it looks like local time sent as UTC" if _like_a_zone(usual) else ""
+        words = (
+            f"{measures.topic}: {len(measures.ahead):,} of {counted(measures.messages, 'event')} are {span(usual)} "
+            f"ahead of the time of writing, usually; such events are rejected{zone}"
+        )
+        yield Check("clock", "fail", words, CLOCK_REMEDY)
+
+
 def _times(measures: TopicMeasures, via: str, times: Times, expected: Expected) -> Iterator[Check]:
     if not expected.live:
         return
@@ -106,25 +120,21 @@ def _times(measures: TopicMeasures, via: str, times: Times, expected: Expected) 
             "clock", "ok", f"{name}: written {span(usual)} after `at`, usually; only rooms are judged by the clock"
         )
         return
-    yield _clock(name, usual, expected.max_ahead_ms)
+    yield _clock(name, usual)
     if measures.topic in ROOM_TOPICS and -AHEAD_MS <= usual <= BEHIND_MS:
         yield _lateness(name, times, expected)
 
 
-def _clock(name: str, usual_ms: int, max_ahead_ms: int) -> Check:
+def _clock(name: str, usual_ms: int) -> Check:
     """Grade the usual time of writing minus event time."""
     if -AHEAD_MS <= usual_ms <= BEHIND_MS:
         return Check("clock", "ok", f"{name}: written {span(usual_ms)} after `at`, usually")
-    side = "ahead of" if usual_ms < 0 else "behind"
-    level: CheckLevel = "fail" if usual_ms > 0 or -usual_ms > max_ahead_ms else "warn"
     zone = "; it looks like local time sent as UTC" if _like_a_zone(usual_ms) else ""
-    effect = ""
-    if usual_ms < -max_ahead_ms:
-        effect = "; such events are rejected"
-    elif usual_ms > 0:
-        effect = "; rooms are judged as late as that"
-    words = f"{name}: `at` is {span(abs(usual_ms))} {side} the time of writing, usually{effect}{zone}"
-    return Check("clock", level, words, "send event time in UTC, from a clock that NTP keeps")
+    if usual_ms < 0:
+        words = f"{name}: `at` is {span(-usual_ms)} ahead of the time of writing, usually; others are late by as much"
+        return Check("clock", "warn", words + zone, CLOCK_REMEDY)
+    words = f"{name}: `at` is {span(usual_ms)} behind the time of writing, usually; rooms are judged as late as that"
+    return Check("clock", "fail", words + zone, CLOCK_REMEDY)
 
 
 def _like_a_zone(offset_ms: int) -> bool:

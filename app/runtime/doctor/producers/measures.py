@@ -9,7 +9,7 @@ from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.kafka.partitioners import by_crc32, by_murmur2
 from vigil.topics.catalog import BY_NAME
-from vigil.topics.fields import InvalidEvent
+from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
 from vigil.topics.rooms import Comment, FrameStatus
 from vigil.topics.topic import Decode
 
@@ -98,8 +98,10 @@ def rank(numbers: Sequence[int], per_mille: int) -> int:
 class TopicMeasures:
     """What the records of one topic's sample say."""
 
-    def __init__(self, topic: str, partitions: int) -> None:
+    def __init__(self, topic: str, partitions: int, max_ahead_ms: int = MAX_AHEAD_MS) -> None:
+        """`max_ahead_ms`: by how much an event may be ahead of its time of writing to be judged."""
         self.topic = topic
+        self._max_ahead_ms = max_ahead_ms
         self.partitions = partitions
         self.messages = 0
         self.rejected = Names()
@@ -107,6 +109,8 @@ class TopicMeasures:
         self.placement = Placement(partitions)
         self.times: dict[str, Times] = {}
         """By `via` of comments; under the empty name for other topics."""
+        self.ahead = array("q")
+        """By how much events are ahead that a worker would reject as such, ms; they count for nothing else."""
         self.gaps = array("q")
         """Between the frames of one room, ms."""
         self.labels = Names()
@@ -132,6 +136,9 @@ class TopicMeasures:
             event = self._decode(record.key, record.value, record.timestamp, self._ignore)
         except InvalidEvent as error:
             self.rejected.add(error.detail)
+            return
+        if event.at > record.timestamp + self._max_ahead_ms:
+            self.ahead.append(event.at - record.timestamp)
             return
         self._time(event, record)
         if isinstance(event, FrameStatus):

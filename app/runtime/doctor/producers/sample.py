@@ -41,7 +41,7 @@ async def examine_producers(settings: Settings, last: int = LAST) -> AsyncIterat
 
 async def measure(settings: Settings, topic: str, partitions: int, last: int = LAST) -> TopicMeasures:
     """Measure the last messages of each partition of a topic; raise SettingsError where it cannot be read."""
-    measures = TopicMeasures(topic, partitions)
+    measures = TopicMeasures(topic, partitions, settings.max_ahead_ms)
     async for record in records(settings, topic, last):
         measures.add(Sampled(record.partition, record.timestamp, record.key, record.value))
     return measures
@@ -52,7 +52,6 @@ def _expected(settings: Settings, topic: str) -> Expected:
     return Expected(
         partitioner=settings.partitioner,
         allowed_ms=settings.lateness_ms(topic),
-        max_ahead_ms=settings.max_ahead_ms,
         max_frame_gap_ms=round(rooms.max_frame_gap_s * 1000),
         live=settings.clock == "live",
     )
