@@ -8,34 +8,25 @@ remembered for `comment_memory_s`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
-
-import msgspec
-from msgspec import Struct, field
+from typing import Protocol
 
 from vigil.app.domain.rooms.contestable import ContestableVerdicts
 from vigil.app.domain.rooms.emitter import VerdictEmitter
 from vigil.app.domain.rooms.limits import EffectiveLimits
-from vigil.app.domain.rooms.rules.active_condition import StoredCondition
 from vigil.app.domain.rooms.rules.conditions import ConditionTracker
-from vigil.app.domain.rooms.rules.greeting import Greeting, GreetingSnapshot
-from vigil.app.domain.rooms.rules.speech import Speech, SpeechSnapshot
+from vigil.app.domain.rooms.rules.greeting import Greeting
+from vigil.app.domain.rooms.rules.speech import Speech
 from vigil.app.domain.rooms.rules.text import says_something
-from vigil.app.domain.rooms.stats import RoomStats, RoomStatsSnapshot
+from vigil.app.domain.rooms.stats import RoomStats
+from vigil.app.domain.rooms.stored import VERSION, RoomSnapshot, decode_main, encode_main
 from vigil.app.engine.output_collector import OutputCollector
-from vigil.app.engine.storage.chunked_log import LogSnapshot
-from vigil.app.engine.storage.chunked_queue import QueueSnapshot
 from vigil.app.engine.storage.chunked_record import hash64
 from vigil.app.engine.storage.expiring_map import ExpiringMap
 from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
-from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent, Stream
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
 from vigil.topics.verdicts import RoomStatus
-
-VERSION: Final = 1
-"""The version of the stored state. Structs are stored by position: a new field goes to the end of its struct and has a
-default. Any other change needs a new version, or a worker reads its own state wrongly."""
 
 
 class ChunkedPart(Protocol):
@@ -44,44 +35,6 @@ class ChunkedPart(Protocol):
     def dump(self, into: ChangedChunks) -> None: ...
 
     def chunk_names(self) -> list[bytes]: ...
-
-
-class RoomSnapshot(Struct, array_like=True):
-    """A room's main record: everything but what is stored in chunks."""
-
-    version: int = VERSION
-    host_id: str = ""
-    """Of the first event; empty before it."""
-    last_at: int = 0
-    """The event time of the latest event."""
-    stream: Stream | None = None
-    """What the latest frame showed, as do the next three."""
-    frame_at: int = 0
-    face: bool = False
-    black: bool = False
-    frames: int = 0
-    """How many frames the room has had."""
-    lost: bool = False
-    """True after `signal-lost` was published, until `signal-back` is."""
-    ended_at: int | None = None
-    """The first `ended` frame of the unbroken series that the latest frame belongs to."""
-    verdicts: int = 0
-    status_at: int | None = None
-    """The time of the latest published status."""
-    status_pending: bool = False
-    """True if anything has changed since."""
-    conditions: list[StoredCondition] = []
-    greeting: GreetingSnapshot = field(default_factory=GreetingSnapshot)
-    speech: SpeechSnapshot = field(default_factory=SpeechSnapshot)
-    stats: RoomStatsSnapshot = field(default_factory=RoomStatsSnapshot)
-    comments: LogSnapshot = field(default_factory=LogSnapshot)
-    """The hashes of recent `comment_id`s."""
-    contestable: QueueSnapshot = field(default_factory=QueueSnapshot)
-    """Recent verdicts that a late reception may speak against."""
-
-
-_MAIN: Final = msgspec.msgpack.Decoder(RoomSnapshot)
-_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class RoomState(KeyStateDefaults[RoomEvent]):
@@ -120,7 +73,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
 
     def _load(self, chunks: StateChunks) -> None:
         limits = self._limits
-        main = _MAIN.decode(chunks[b""]) if b"" in chunks else RoomSnapshot()
+        main = decode_main(chunks[b""]) if b"" in chunks else RoomSnapshot()
         if main.version != VERSION:
             raise ValueError(f"room {self._room_id!r} is stored in version {main.version}; this is for {VERSION}")
         self._main = main
@@ -240,7 +193,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         records, self._pending_deletes = self._pending_deletes, {}
         for part in self._chunked_parts():
             part.dump(records)
-        records[b""] = _encode(main) if main.host_id else None
+        records[b""] = encode_main(main) if main.host_id else None
         return records
 
     def _status_is_due(self, at: int) -> bool:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.room_strategies import stories
-from tests.support.stories import HOUR, MIN, ROOMS, START, Stage, comment, frame
+from tests.support.stories import HOUR, MIN, ROOMS, START, Stage, comment, frame, rulebook_changed
+from vigil.app.domain.rooms import RoomMachine
 from vigil.app.engine.shards import make_shard
 from vigil.topics.envelope import Output
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
@@ -32,9 +33,24 @@ def in_room(event: RoomEvent, room: str, number: int) -> RoomEvent:
     return msgspec.structs.replace(event, **changes)
 
 
-def arrive(events: list[RoomEvent], sizes: list[int]) -> tuple[list[Output], dict[str, Any]]:
+TOLERANT = RoomMachine(
+    rulebook_changed(
+        {
+            "black-screen": {"lasts_s": 20, "tolerate_s": 5, "tolerate_share": 0.5},
+            "absence": {"lasts_s": 30, "tolerate_s": 9, "tolerate_share": 0.5},
+            "minor": {"tolerate_s": 3, "tolerate_share": 1.0},
+            "rooms": {"at_risk_from_s": 20},
+        },
+        "2022-08-01",
+    )
+)
+
+
+def arrive(
+    events: list[RoomEvent], sizes: list[int], machine: RoomMachine = ROOMS
+) -> tuple[list[Output], dict[str, Any]]:
     """What a shard says of events in order of arrival, fed in batches of these sizes; and the rooms' last figures."""
-    shard = make_shard(ROOMS, LATENESS)
+    shard = make_shard(machine, LATENESS)
     offsets = [0, 0, 0]
     said: list[Output] = []
     left, turn = list(events), 0
@@ -60,27 +76,28 @@ def arrive(events: list[RoomEvent], sizes: list[int]) -> tuple[list[Output], dic
     st.lists(stories(most=25), min_size=1, max_size=3),
     st.lists(st.integers(0, LATENESS), min_size=1, max_size=30),
     st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    st.sampled_from([ROOMS, TOLERANT]),
 )
 def test_arrival_and_batches_change_nothing(
-    stories: list[list[RoomEvent]], delays: list[int], sizes: list[int]
+    stories: list[list[RoomEvent]], delays: list[int], sizes: list[int], machine: RoomMachine
 ) -> None:
     events = [in_room(event, f"room-{n}", k) for n, story in enumerate(stories) for k, event in enumerate(story)]
     late = [delays[number % len(delays)] for number in range(len(events))]
     arrived = [event for _, event in sorted(zip(late, events, strict=True), key=lambda pair: pair[1].at + pair[0])]
-    said, figures = arrive(arrived, sizes)
+    said, figures = arrive(arrived, sizes, machine)
     until = max(event.at for event in events) - START
     expected: list[Output] = []
     for room in {event.room_id for event in events}:
         # Of one time and topic, what arrived first is judged first.
         own = sorted((e for e in arrived if e.room_id == room), key=lambda e: (e.at, RANKS.index(type(e))))
-        stage = Stage(ROOMS, key=room).play(own).until(until)
+        stage = Stage(machine, key=room).play(own).until(until)
         expected += stage.outputs
         if stage.state.expired():
             assert room not in figures
         else:
             assert figures[room] == stage.status(until)
     assert sorted(said, key=repr) == sorted(expected, key=repr)
-    assert arrive(arrived, [1])[0] == said
+    assert arrive(arrived, [1], machine)[0] == said
 
 
 @pytest.mark.parametrize("sizes", [[1], [9]], ids=["one by one", "all at once"])
