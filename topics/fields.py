@@ -81,6 +81,6 @@ def check_key(key: bytes | None, field: str, expected: str) -> None:
         return
     if key is None:
         raise InvalidEvent(f"the message has no key; it must be the {field}, {expected!r}")
-    if key == f'"{expected}"'.encode():
-        raise InvalidEvent(f"the key is the {field} in quotes, as a JSON serializer writes it: keys are plain text")
-    raise InvalidEvent(f"the key {key.decode(errors='backslashreplace')[:128]!r} is not the {field} {expected!r}")
+    quoted = ": it is in quotes, as a JSON serializer writes it" if key == f'"{expected}"'.encode() else ""
+    shown = key.decode(errors="backslashreplace")[:128]
+    raise InvalidEvent(f"the key {shown!r} is not the {field} {expected!r}{quoted}")

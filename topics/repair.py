@@ -25,6 +25,9 @@ NEARLY: Final = 1e-6
 _MOST_DIGITS: Final = 40
 """A number of more digits is in no range, and is not computed with."""
 
+_LONG: Final = re.compile(rf"\d{{{_MOST_DIGITS + 1}}}", re.ASCII)
+"""Numbers that Python may refuse to make an int of."""
+
 _SURROGATE: Final = re.compile(r"\\u[dD][89A-Fa-f]")
 _PLACE: Final = re.compile(r"`\$\.(\w+)`")
 
@@ -40,7 +43,8 @@ class NoJsonError(Exception):
 def parsed(text: str) -> Any:
     """The content of a JSON text, its numbers with a fraction or an exponent as exact Decimals; raise NoJsonError."""
     try:
-        content = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_no_constant)
+        parse_int = _number if _LONG.search(text) else None
+        content = json.loads(text, parse_float=_number, parse_int=parse_int, parse_constant=_no_constant)
         if _SURROGATE.search(text):
             json.dumps(content, ensure_ascii=False, default=str).encode()
     except RecursionError as error:
