@@ -56,30 +56,33 @@ class KnownPast:
         added later is read from its beginning: it did not exist when the group began.
         """
         partitions = sorted(consumer.assignment())
-        fresh = [each for each in partitions if await consumer.committed(each) is None]
+        committed = {each: offset for each in partitions if (offset := await consumer.committed(each)) is not None}
+        fresh = [each for each in partitions if each not in committed]
         stored = {each: self._positions[each] for each in fresh if each in self._positions}
         if stored:
-            await self._go_on(consumer, stored)
+            log.warning("the group's offsets have expired: it goes on from its stored state", partitions=len(stored))
+        if known := committed | stored:
+            await self._go_on(consumer, known)
         elif len(fresh) == len(partitions) and self._covered_ms is not None:
             await self._read_again(consumer, fresh, self._covered_ms)
         elif len(fresh) == len(partitions) and not from_beginning:
             await consumer.seek_to_end(*fresh)
         return {partition: await consumer.position(partition) for partition in fresh}
 
-    async def _go_on(self, consumer: AIOKafkaConsumer, stored: Mapping[TopicPartition, int]) -> None:
-        """Go on from stored positions, or from the beginning of what is left of a topic since then."""
-        log.warning("the group's offsets have expired: it goes on from its stored state", partitions=len(stored))
-        begins = await consumer.beginning_offsets(list(stored))
-        ends = await consumer.end_offsets(list(stored))
-        for partition, offset in stored.items():
-            if not begins[partition] <= offset <= ends[partition]:
+    async def _go_on(self, consumer: AIOKafkaConsumer, known: Mapping[TopicPartition, int]) -> None:
+        """Go on from known positions, or from the beginning of what retention has left.
+
+        Where the topic ends before the position, it is another topic of that name: the consumer begins at its beginning
+        by itself (auto_offset_reset).
+        """
+        begins = await consumer.beginning_offsets(list(known))
+        for partition, offset in known.items():
+            if lost := max(begins[partition] - offset, 0):
                 log.error(
-                    "records may be missing: the topic does not reach to where it was read",
-                    topic=partition.topic, partition=partition.partition, read_to=offset,
-                    begins=begins[partition], ends=ends[partition],
+                    "records were deleted before they were read",
+                    topic=partition.topic, partition=partition.partition, records=lost,
                 )  # fmt: skip
-                offset = begins[partition]
-            consumer.seek(partition, offset)
+            consumer.seek(partition, max(offset, begins[partition]))
 
     async def _read_again(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition], since: int) -> None:
         """Read again, by the broker's times, what a state without positions may not cover."""

@@ -135,12 +135,16 @@ def test_what_is_left_is_forgotten() -> None:
 
 def test_lines_that_a_client_causes_again_and_again_are_written_a_few_times(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("test-throttle")
+    logger.setLevel(logging.INFO)
     throttle = LogThrottle()
     logger.addFilter(throttle)
     for _ in range(1000):
         logger.warning("Invalid HTTP request received.")
     logger.warning("another")
     assert len(caplog.records) == LOG_LINES + 1
+    for number in range(100):  # what the console reports of its own work, as structlog hands it over
+        logger.info({"event": "review published", "verdict_id": number})
+    assert len(caplog.records) == LOG_LINES + 101
     throttle._since -= 100
     logger.warning("Invalid HTTP request received.")
     assert "990 more lines: Invalid HTTP request received." in caplog.text

@@ -1,6 +1,7 @@
 """Where `vigil notify` goes on: expired offsets are not a new group, and nothing that it did not deliver is skipped."""
 
 import asyncio
+from unittest.mock import Mock
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,7 +13,7 @@ from tests.support.harness import make_topics
 from tests.support.notify_stories import notice, verdict
 from tests.support.webhook_receiver import Receiver
 from vigil.app.kafka.settings import Settings
-from vigil.app.notify.positions import position_records, read_positions
+from vigil.app.notify.positions import KnownPast, position_records, read_positions
 from vigil.app.notify.state_topic import NotifyNames
 from vigil.app.notify.store import IncidentStore
 
@@ -101,6 +102,65 @@ async def test_a_group_with_neither_offsets_nor_state_is_new(any_broker_of_its_o
         await publish(broker, [message(verdict(room_id="after"))])
         await until(lambda: len(receiver.taken) == 1)
     assert receiver.taken[0]["incident"]["room_id"] == "after"
+
+
+class Group:
+    """A consumer of two partitions, of which one has a committed offset."""
+
+    def __init__(self, committed: dict[TopicPartition, int], begins: int = 0) -> None:
+        self._committed = committed
+        self._begins = begins
+        self.at: dict[TopicPartition, int | str] = {}
+
+    def assignment(self) -> set[TopicPartition]:
+        return {ONE, TWO}
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        return self._committed.get(partition)
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, self._begins)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.at[partition] = offset
+
+    async def seek_to_end(self, *partitions: TopicPartition) -> None:
+        self.at |= dict.fromkeys(partitions, "end")
+
+    async def position(self, partition: TopicPartition) -> int | str:
+        return self.at.get(partition, "beginning")
+
+
+ONE, TWO = TopicPartition("notice", 0), TopicPartition("verdict", 0)
+
+
+@pytest.mark.parametrize(
+    ("committed", "stored", "from_beginning", "expected"),
+    [
+        ({}, {}, False, {ONE: "end", TWO: "end"}),
+        ({}, {}, True, {ONE: "beginning", TWO: "beginning"}),
+        ({}, {ONE: 5, TWO: 7}, False, {ONE: 5, TWO: 7}),
+        ({}, {ONE: 5, TWO: 7}, True, {ONE: 5, TWO: 7}),
+        ({ONE: 3}, {ONE: 5, TWO: 7}, False, {TWO: 7}),  # an operator may have set the offset of the first
+        ({ONE: 3}, {}, False, {TWO: "beginning"}),  # the second was added later
+        ({}, {ONE: 5}, False, {ONE: 5, TWO: "beginning"}),
+    ],
+)
+async def test_where_a_group_goes_on(
+    committed: dict[TopicPartition, int], stored: dict[TopicPartition, int], from_beginning: bool, expected: object
+) -> None:
+    group = Group(committed)
+    assert await KnownPast(stored, None).seek(group, from_beginning=from_beginning) == expected
+    assert group.at.get(ONE) == committed.get(ONE, group.at.get(ONE))
+
+
+async def test_what_retention_has_deleted_before_it_was_read_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Mock()
+    monkeypatch.setattr("vigil.app.notify.positions.log", log)
+    group = Group({ONE: 3}, begins=10)
+    await KnownPast({TWO: 9}, None).seek(group, from_beginning=False)
+    assert group.at == {ONE: 10, TWO: 10}
+    assert [call.kwargs["records"] for call in log.error.call_args_list] == [7, 1]
 
 
 def test_positions_are_read_back_and_nothing_else_is() -> None:
