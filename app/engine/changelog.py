@@ -56,6 +56,13 @@ MARKER_KEY: Final = b"\0\0m"
 OUTBOX_KEY: Final = b"\0\0o"
 
 
+GIVE_UP: Final = (
+    "restore the topic from a backup; or, to give up what it holds, delete this topic and no other, and start the "
+    'workers with `state_lost` (docs/operations.md, "Lost state")'
+)
+"""The remedy where a changelog cannot be used."""
+
+
 class StoredStateError(Exception):
     """The stored state cannot be used by this version of Vigil; the text names a remedy."""
 
@@ -68,7 +75,7 @@ def unreadable(what: str, error: Exception) -> StoredStateError:
     """Return what to raise if stored bytes are not what they should be."""
     return StoredStateError(
         f"{what} cannot be read: {error}; another version of Vigil stored it (run that one), or somebody else wrote "
-        "it: restore the topic, or delete it (what the input topics still have is judged again)"
+        f"it: {GIVE_UP}"
     )
 
 

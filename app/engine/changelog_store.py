@@ -31,6 +31,7 @@ from typing import Final, TypeAlias
 
 from vigil.app.engine.changelog import (
     EPOCHS,
+    GIVE_UP,
     HEADER,
     MARKER_KEY,
     NO_CHECKPOINT,
@@ -276,8 +277,5 @@ def _key_and_id(record: ReadRecord) -> tuple[bytes, CheckpointId]:
         id_ = (EPOCHS, 0)
     short = value is not None and len(value) < HEADER.size
     if key is None or len(key) < 3 or id_[0] >= EPOCHS or short:
-        raise StoredStateError(
-            "a record in the changelog is not Vigil's: no other program may write there; "
-            "delete the topic (the state is lost) or restore it"
-        )
+        raise StoredStateError(f"a record in the changelog is not Vigil's: no other program may write there; {GIVE_UP}")
     return key, id_

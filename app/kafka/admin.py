@@ -156,5 +156,5 @@ def check_equal(subject: SubjectName, partitions: Mapping[str, int]) -> None:
         listed = ", ".join(f"{name} has {count}" for name, count in sorted(partitions.items()))
         raise SettingsError(
             f"topics: the topics of the {subject} shards must have the same number of partitions, but {listed}; "
-            "create them anew with one number, or correct the one that differs"
+            "create them again with one number, or correct the one that differs"
         )

@@ -53,7 +53,7 @@ class BrokerChecks:
                 if count != topics.partitions:
                     raise SettingsError(
                         f"topics: the topics of the {subject} shards had {topics.partitions} partitions when this "
-                        f"worker started, but {name} has {count}; create them anew with one number, or correct the "
+                        f"worker started, but {name} has {count}; create them again with one number, or correct the "
                         "one that differs"
                     )
 
@@ -88,9 +88,8 @@ class BrokerChecks:
         if offsets:
             read = ", ".join(f"{offset} of {tp.topic}" for tp, offset in sorted(offsets.items()))
             evidence = f"although this application has judged its input up to the offsets {read}"
-        words = (
-            f"the state of {runner.subject}, partition {runner.partition}, is lost: {changelog} is empty, {evidence}"
-        )
+        shard = f"{runner.subject}, partition {runner.partition}"
+        words = f"the state of {shard}, is lost: {changelog} is empty there, {evidence}"
         if not self._state_lost:
             raise StoredStateError(
                 f"{words}. Restore the topic from a backup; or set `state_lost` (VIGIL_STATE_LOST=true) until all "

@@ -179,8 +179,11 @@ class Worker:
         changelog = TopicPartition(self._changelogs[subject], partition)
         if changelog not in self._ports.membership.assigned({changelog.topic}):
             raise RuntimeError(f"partition {partition} of {changelog.topic}, the state of the shard, was not assigned")
-        store = self.adapter.restored(subject, partition)
-        store.finalize_restore()
+        try:
+            store = self.adapter.restored(subject, partition)
+            store.finalize_restore()
+        except StoredStateError as error:
+            raise StoredStateError(f"{changelog.topic}, partition {partition}: {error}") from error
         check_rulebook(store, self.rulebook, self.settings.rulebook_changed)
         options = shard_options(self.settings, self._partitions[subject])
         machine, topics = self.machines[subject], self._sources[subject]

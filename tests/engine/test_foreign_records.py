@@ -43,7 +43,7 @@ KEY = b"\0\x06room-1"
     ids=["text", "json", "list", "blanks", "bytes", "tombstone", "short header", "short key", "no key", "late epoch"],
 )
 def test_what_no_worker_wrote_is_refused_with_a_remedy(record: Any) -> None:
-    with pytest.raises(StoredStateError, match="is not Vigil's: no other program may write there; delete the topic"):
+    with pytest.raises(StoredStateError, match="is not Vigil's: no other program may write there; restore the topic"):
         ChangelogStore().read([record])
 
 
@@ -82,14 +82,16 @@ def poisoned(group: SubjectName, payload: bytes, outbox: bytes | None = None) ->
 def test_a_poisoned_state_is_refused_with_a_remedy_that_names_its_key(group: SubjectName, payload: bytes) -> None:
     shard = poisoned(group, payload)
     with pytest.raises(
-        StoredStateError, match=r"the stored state of 'room-1' cannot be read: .*restore the topic, or delete"
+        StoredStateError,
+        match=r"the stored state of 'room-1' cannot be read: .*restore the topic from a backup; or, to give up",
     ):
         shard.advance_watermark(1_700_000_000_000)
 
 
 def test_a_poisoned_outbox_is_refused_with_a_remedy() -> None:
     with pytest.raises(
-        StoredStateError, match=r"the outbox of the last checkpoint cannot be read: .*restore the topic, or"
+        StoredStateError,
+        match=r"the outbox of the last checkpoint cannot be read: .*restore the topic from a backup; or",
     ):
         poisoned("rooms", b"\x90", outbox=b"\x91\x01")
 
@@ -98,7 +100,8 @@ def test_a_poisoned_outbox_is_refused_with_a_remedy() -> None:
 def test_a_poisoned_marker_is_refused_with_a_remedy(payload: bytes) -> None:
     key = marker_record(CheckpointMarker(FORMAT, 1, 1, 0, 0, 0, 0, 0, 0, (), 0, "")).key
     with pytest.raises(
-        StoredStateError, match=r"a checkpoint's marker cannot be read: .*restore the topic, or delete it"
+        StoredStateError,
+        match=r"a checkpoint's marker cannot be read: .*restore the topic from a backup; or",
     ):
         ChangelogStore().read([record_of(key, payload, (1, 1), 0)])
 

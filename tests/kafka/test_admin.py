@@ -127,7 +127,7 @@ async def test_different_numbers_of_partitions_of_a_subject_are_rejected_and_not
     await make(embedded, exist)
     with pytest.raises(SettingsError, match=words) as rejected:
         await ensure_topics(settings(embedded), SOURCES)
-    assert "create them anew with one number, or correct the one that differs" in str(rejected.value)
+    assert "create them again with one number, or correct the one that differs" in str(rejected.value)
     assert await found(embedded) == exist
 
 

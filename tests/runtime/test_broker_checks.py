@@ -1,0 +1,139 @@
+"""Is the stored state complete, and are the topics as they were? What stops a worker, and what does not."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.fakes import FakeKafka
+from vigil.agents.faust.adapter import SubjectTopics
+from vigil.agents.ports import TopicPartition
+from vigil.app.engine.changelog import CheckpointMarker, StoredSourcePosition, StoredStateError
+from vigil.app.engine.watermark import SourcePosition
+from vigil.app.kafka.settings import SettingsError
+from vigil.app.runtime import broker_checks
+from vigil.app.runtime.broker_checks import BrokerChecks
+
+ENTRY, REMARK = TopicPartition("entry", 0), TopicPartition("remark", 0)
+TOPICS: Final = {"rooms": SubjectTopics(("entry", "remark"), "state", 1)}
+
+
+def shard(read_offset: int | None, committed: int = 0) -> Any:
+    """A shard as it was restored; `read_offset` of its first source, None without any stored state."""
+    marker = None
+    if read_offset is not None:
+        sources = (StoredSourcePosition(committed, read_offset, 0, 0), StoredSourcePosition(0, 0, 0, 0))
+        marker = CheckpointMarker(1, 1, 1, 0, 0, 0, 0, 0, 0, sources, 0, "")
+    return SimpleNamespace(
+        subject="rooms",
+        partition=0,
+        shard=SimpleNamespace(store=SimpleNamespace(marker=marker)),
+        sources=[
+            SimpleNamespace(tp=ENTRY, position=SourcePosition(committed_offset=committed)),
+            SimpleNamespace(tp=REMARK, position=SourcePosition()),
+        ],
+    )
+
+
+def checks(state_lost: bool = False, **committed: int) -> BrokerChecks:
+    """The checks of a worker whose group has committed these offsets."""
+    membership = FakeKafka("entry", "remark").membership
+    membership.commits.append({TopicPartition(topic, 0): offset for topic, offset in committed.items()})
+    return BrokerChecks(membership, TOPICS, state_lost)
+
+
+# ---- stored state -----------------------------------------------------------------------------------------------
+
+
+async def test_a_new_application_has_lost_nothing() -> None:
+    await checks().stored_state([shard(None), shard(None)])
+    await checks().stored_state([shard(None), shard(0)])
+
+
+async def test_a_shard_without_state_whose_group_has_committed_has_lost_it() -> None:
+    with pytest.raises(StoredStateError) as raised:
+        await checks(entry=7, remark=3).stored_state([shard(None)])
+    words = str(raised.value)
+    assert words.startswith(
+        "the state of rooms, partition 0, is lost: state is empty there, although this application has judged its "
+        "input up to the offsets 7 of entry, 3 of remark. Restore the topic from a backup; or set `state_lost`"
+    )
+
+
+async def test_where_the_offsets_have_expired_the_state_of_others_is_the_evidence() -> None:
+    with pytest.raises(StoredStateError, match="is empty there, although the state of other shards is there"):
+        await checks().stored_state([shard(None), shard(9, 9)])
+
+
+async def test_a_shard_that_nobody_had_acquired_yet_has_lost_nothing() -> None:
+    """Its group has committed offsets of others only: a worker was killed before it wrote a first checkpoint."""
+    other = TopicPartition("other", 0)
+    membership = FakeKafka("entry", "remark").membership
+    membership.commits.append({other: 5})
+    known = BrokerChecks(membership, {**TOPICS, "hosts": SubjectTopics(("other",), "hosts-state", 1)}, False)
+    await known.stored_state([shard(None), shard(9, 9)])
+
+
+async def test_an_operator_may_accept_that_state_is_lost_and_the_log_says_so() -> None:
+    with capture_logs() as logs:
+        await checks(state_lost=True, entry=7).stored_state([shard(None)])
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("state lost", "warning")
+    assert line["what"].startswith("the state of rooms, partition 0, is lost")
+
+
+@pytest.mark.parametrize(("committed", "older"), [(7, {}), (8, {"entry": 1})])
+async def test_state_that_is_older_than_what_was_committed_is_brought_up_to_date_and_the_log_says_so(
+    committed: int, older: dict[str, int]
+) -> None:
+    with capture_logs() as logs:
+        await checks(entry=committed).stored_state([shard(9, 7)])
+    assert [line["older_by"] for line in logs if line["event"] == "changelog lost its end"] == (
+        [older] if older else []
+    )
+
+
+# ---- partitions -------------------------------------------------------------------------------------------------
+
+
+async def test_partitions_as_they_were_are_nothing_to_report() -> None:
+    membership = FakeKafka("entry", "remark").membership
+    await BrokerChecks(membership, TOPICS, False).partitions()
+
+
+async def test_a_topic_that_does_not_exist_now_is_waited_for() -> None:
+    await BrokerChecks(FakeKafka("entry").membership, TOPICS, False).partitions()
+
+
+async def test_topics_that_differ_are_refused_in_the_words_of_the_start() -> None:
+    membership = FakeKafka("entry", "remark").membership
+    membership.counts["remark"] = 6
+    with pytest.raises(SettingsError) as raised:
+        await BrokerChecks(membership, TOPICS, False).partitions()
+    assert str(raised.value).startswith(
+        "topics: the topics of the rooms shards must have the same number of partitions, but entry has 1, remark has 6"
+    )
+
+
+async def test_topics_that_have_all_grown_are_refused_too() -> None:
+    membership = FakeKafka("entry", "remark").membership
+    membership.counts = dict.fromkeys(("entry", "remark", "state"), 6)
+    with pytest.raises(SettingsError, match="had 1 partitions when this worker started, but entry has 6"):
+        await BrokerChecks(membership, TOPICS, False).partitions()
+
+
+async def test_they_are_looked_at_again_and_again_until_the_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_checks, "PARTITIONS_EVERY_S", 0.01)
+    membership = FakeKafka("entry", "remark").membership
+    known = BrokerChecks(membership, TOPICS, False)
+    stopping = False
+    watch = asyncio.create_task(known.watch(lambda: stopping))
+    await asyncio.sleep(0.05)
+    assert not watch.done()
+    membership.counts["remark"] = 6
+    with pytest.raises(SettingsError):
+        await watch
+    stopping = True
+    await known.watch(lambda: stopping)
