@@ -66,6 +66,7 @@ FOREIGN = {
     "process_cpu_seconds_total",  # from the Prometheus client
     "runbook_url",  # an annotation of alerts
     "key_base64",  # a field of exported dead letters
+    "ce_source",  # a header of CloudEvents
     "deploy/notify/secrets.env",  # created by operators
 }
 

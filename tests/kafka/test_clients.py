@@ -1,4 +1,4 @@
-"""Errors of brokers are told in words."""
+"""Errors of brokers are reported in words."""
 
 import socket
 
