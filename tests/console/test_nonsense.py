@@ -45,7 +45,7 @@ def query_of(pairs: list[tuple[str, bytes]]) -> str:
     return "&".join(f"{name}={quote_from_bytes(value)}" for name, value in pairs)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(PATHS),
     st.sampled_from(["GET", "POST", "HEAD", "PUT"]),

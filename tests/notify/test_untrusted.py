@@ -1,6 +1,5 @@
 """Whatever others write into the topics and into the state: it is counted and left out, and never stops anything."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,6 +114,7 @@ def test_a_state_record_of_others_is_left_out_and_named() -> None:
     assert outbox.load({key: value for key, value in good.items() if key.startswith("o:")}) == {}
 
 
+@pytest.mark.slow
 async def test_foreign_messages_and_state_stop_no_process(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
     await make_topics(broker, 1)
@@ -140,4 +140,3 @@ async def test_foreign_messages_and_state_stop_no_process(any_broker_of_its_own:
             assert (refused("vigil_notify_refused_total", {"topic": "notify-state"}) or 0) > len(BYTES)
     assert [one["incident"]["room_id"] for one in receiver.taken] == ["room-1", "room-9"]
     assert sorted(one["topic"] for one in await dead_letters(broker)) == ["notice", "verdict"]
-    await asyncio.sleep(0)
