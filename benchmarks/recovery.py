@@ -172,7 +172,13 @@ async def start(broker: str, app_id: str, kafka: bool, load_all: bool = False) -
     # At the end of recorded data every key is loaded for its final outputs.
     clock = "recorded" if load_all else "live"
     worker = WorkerProcess(
-        broker, log, app_id=app_id, clock=clock, session_timeout_ms=SESSION_MS, idempotent_producer=kafka
+        broker,
+        log,
+        app_id=app_id,
+        clock=clock,
+        session_timeout_ms=SESSION_MS,
+        idempotent_producer=kafka,
+        take_outputs=True,
     )
     try:
         while worker.get("/health/ready")[0] != 200:
@@ -215,7 +221,7 @@ async def fail_over(broker: str, app_id: str, kafka: bool, standbys: int, stored
     killed, successor = pair = [
         WorkerProcess(
             broker, folder / f"{n}.log", app_id=app_id, standbys=standbys, session_timeout_ms=SESSION_MS,
-            idempotent_producer=kafka,
+            idempotent_producer=kafka, take_outputs=True,
         )
         for n in range(2)
     ]  # fmt: skip

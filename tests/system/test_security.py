@@ -172,7 +172,8 @@ async def test_a_worker_with_exactly_the_documented_rights_gives_the_outputs_of_
     allow(secure, rights_of(app_id))
     worker = WorkerProcess(
         secure.address_of(listener), tmp_path / "worker.log", app_id=app_id, clock="recorded",
-        recorded_until=expected.until, session_timeout_ms=3000, partitions=2, log_level="debug", **settings,
+        recorded_until=expected.until, session_timeout_ms=3000, partitions=2, log_level="debug", take_outputs=True,
+        **settings,
     )  # fmt: skip
     try:
         await worker.ready()
@@ -314,7 +315,9 @@ async def test_a_worker_that_loses_a_right_stops_and_names_it(secure: KafkaBroke
     app_id = "deprived"
     await make_topics(secure.address, 2, app_id)
     allow(secure, rights_of(app_id))
-    settings = {"app_id": app_id, "security_protocol": "SASL_PLAINTEXT", "log_format": "text", **GOOD}
+    settings = {
+        "app_id": app_id, "security_protocol": "SASL_PLAINTEXT", "log_format": "text", "take_outputs": True, **GOOD,
+    }  # fmt: skip
     for lack in (Acl("topic", "comment", "Read"), Acl("topic", "dead-letter", "Write")):
         log = tmp_path / f"{lack.name}.log"
         worker = await WorkerProcess(secure.address_of("NAMED"), log, session_timeout_ms=3000, **settings).ready()
