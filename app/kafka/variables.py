@@ -39,6 +39,9 @@ CONSOLE: Final = [
     "MAX_ACTIONS_OF_HOST",
     "MAX_SUPPLIERS",
     "MAX_TIMELINE_MS",
+    "MAX_CONNECTIONS_OF_ADDRESS",
+    "MAX_STREAMS_OF_ADDRESS",
+    "MAX_STREAMS_OF_USER",
 ]
 """Settings of the console, each after VIGIL_CONSOLE_."""
 
