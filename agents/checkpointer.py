@@ -17,6 +17,7 @@ from vigil.agents.ports import OutputRecord, Ports, TopicPartition
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardRunner
 from vigil.agents.wall_clock import wall_ms
+from vigil.agents.worker_clock import WorkerClock
 from vigil.app.engine.changelog import OutboxMessage
 from vigil.app.engine.snapshot import Snapshot
 from vigil.topics.catalog import TOPICS
@@ -90,12 +91,19 @@ class Checkpointer:
     """Writes the snapshots of all shards of a worker, one checkpoint at a time."""
 
     def __init__(
-        self, manager: ShardManager, ports: Ports, settings: CheckpointSettings, observer: CheckpointObserver
+        self,
+        manager: ShardManager,
+        ports: Ports,
+        settings: CheckpointSettings,
+        observer: CheckpointObserver,
+        clock: WorkerClock | None = None,
     ) -> None:
+        """`clock`: learns the broker's time with every checkpoint."""
         self._manager = manager
         self._ports = ports
         self._settings = settings
         self._observer = observer
+        self._clock = clock or WorkerClock()
         self._lock = asyncio.Lock()
         self._offsets: dict[TopicPartition, int] = {}
         """To commit."""
@@ -188,14 +196,17 @@ class Checkpointer:
             self._offsets[source.tp] = offset if commits_all else min(offset, source.end - 1)
 
     async def _write_state(self, taken: Sequence[_Taken]) -> None:
-        changelog = self._ports.changelog
+        changelog, clock = self._ports.changelog, self._clock
         pending = []
+        began = clock.now()
         for runner, snapshot, _ in taken:
             records = snapshot.changelog()
             append = await changelog.append(runner.subject, runner.partition, records)
             pending.append((runner, snapshot, len(records), append))
         for runner, snapshot, count, append in pending:
             end = await append.acknowledged()
+            if append.appended_at is not None:
+                clock.compare(began, append.appended_at, clock.now())
             added = end - changelog.known_end(runner.subject, runner.partition)
             if added != count:
                 # Records of another writer, or ours twice: the log does not contain what this worker believes.

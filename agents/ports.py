@@ -196,6 +196,10 @@ class PendingAppend(Protocol):
         Raises what the client raises if the broker refuses them.
         """
 
+    @property
+    def appended_at(self) -> int | None:
+        """When the broker appended the last of them, by its own clock (ms); None if it does not say so."""
+
 
 class ChangelogWriter(Protocol):
     """Writes the changelogs of the shards, and remembers where each of them ends."""

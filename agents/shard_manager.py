@@ -40,6 +40,8 @@ class ShardManager:
         self.findings: list[SourceFinding] = []
         """What was not as the stored state had left it, at the last assignment."""
         self.shards: dict[tuple[SubjectName, int], ShardRunner] = {}
+        self.held = False
+        """Nothing is ingested, nothing is judged: the worker does not know the time."""
         self._next = self._next_behind = 0
         """The shard with which the next tick starts, of those that keep up and of those that are behind."""
 
@@ -114,6 +116,8 @@ class ShardManager:
         runner = self.shards.get((subject, partition))
         if runner is None:  # revoked meanwhile
             return None
+        if self.held:
+            return batch
         return runner.ingest(source_index, batch, time.monotonic() + TIME_SLICE_S)
 
     def tick(self) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from vigil.agents.faust.app import BatchApp
 from vigil.agents.ports import Batch
 from vigil.topics.catalog import SubjectName
+
+HELD_S: Final = 0.1
+"""How long to wait before a batch is passed again of which nothing was accepted."""
 
 
 def add_agent(
@@ -26,8 +29,8 @@ def add_agent(
             try:
                 rest = ingest(batch)
                 while rest is not None:
-                    await asyncio.sleep(0)
-                    rest = ingest(rest)
+                    await asyncio.sleep(HELD_S if rest is batch else 0)
+                    batch, rest = rest, ingest(rest)
             except Exception as bug:  # ours: Faust would acknowledge the batch and go on without it
                 await fail_fast(bug)
                 return

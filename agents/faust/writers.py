@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiokafka.errors import MessageSizeTooLargeError
 
@@ -12,6 +12,9 @@ from vigil.agents.ports import OutputRecord
 from vigil.app.engine.changelog import ChangelogRecord
 from vigil.topics.catalog import SubjectName
 
+LOG_APPEND_TIME: Final = 1
+"""The timestamp type of a topic whose records bear the broker's time."""
+
 
 class FaustPendingAppend:
     """Batches on their way to a changelog. Implements `PendingAppend`."""
@@ -19,11 +22,14 @@ class FaustPendingAppend:
     def __init__(self, batches: Sequence[tuple["asyncio.Future[Any]", int]]) -> None:
         """`batches`: the acknowledgement of each, with its number of records."""
         self._batches = batches
+        self.appended_at: int | None = None
 
     async def acknowledged(self) -> int:
         end = 0
         for acknowledgement, records in self._batches:
-            end = (await acknowledgement).offset + records
+            metadata = await acknowledgement
+            end = metadata.offset + records
+            self.appended_at = metadata.timestamp if metadata.timestamp_type == LOG_APPEND_TIME else None
         return end
 
 

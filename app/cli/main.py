@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "schema": "vigil.app.cli.schema",
     "topics": "vigil.app.cli.topics",
     "doctor": "vigil.app.cli.doctor",
+    "repair": "vigil.app.cli.repair",
     "dead-letter": "vigil.app.cli.dead_letter",
     "notify": "vigil.app.cli.notify",
 }

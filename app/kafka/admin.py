@@ -78,10 +78,11 @@ def changelog_config() -> dict[str, str]:
 
     Superseded records stay for GRACE_MS: the next owner repairs from them what a crash cut short (a checkpoint of more
     than one batch). They are what a restart reads beyond the keys themselves: minutes, not days. Tombstones stay for a
-    day.
+    day. Records bear the broker's time, from which a worker learns whether its own clock is right.
     """
     return {
         "cleanup.policy": "compact",
+        "message.timestamp.type": "LogAppendTime",
         "min.compaction.lag.ms": str(GRACE_MS),
         "segment.ms": str(GRACE_MS),
         "segment.bytes": str(128 * 1024 * 1024),

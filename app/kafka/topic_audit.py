@@ -200,7 +200,7 @@ def _findings(found: Found | None, wanted: _Wanted, differing: Finding | None) -
             )
         )
     if wanted.config and found.config is not None:
-        for check in (_clean_up, _too_small, _unlimited):
+        for check in (_clean_up, _timestamps, _too_small, _unlimited):
             findings += check(found.config, wanted)
     return findings
 
@@ -220,6 +220,13 @@ def _clean_up(config: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
         f"cleanup.policy is {policy}, not {must}: {why}",
         wanted.alter("cleanup.policy"),
     )
+
+
+def _timestamps(config: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
+    key = "message.timestamp.type"
+    if key in wanted.config and config.get(key, wanted.config[key]) != wanted.config[key]:
+        words = f"{key} is {config[key]}, not {wanted.config[key]}: workers do not notice that their clocks are wrong"
+        yield Finding("warn", words, wanted.alter(key))
 
 
 _TOO_SMALL: Final = (

@@ -126,6 +126,12 @@ class WorkerMetrics:
             ["shards", "partition"],
             registry=registry,
         )
+        self.clock_ahead = Gauge(
+            "vigil_clock_ahead_seconds",
+            "How far the worker's clock is ahead of the broker's (below 0: behind), at least. Beyond 5 s the worker "
+            "judges nothing.",
+            registry=registry,
+        )
         self.loop_gap = Histogram(
             "vigil_loop_gap_seconds",
             "How long the event loop was busy with one thing: a time slice of work, or a process that was stopped.",

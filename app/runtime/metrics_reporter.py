@@ -56,6 +56,8 @@ class WorkerView:
     """Why the worker does not judge; None where it does."""
     standby_lag: Callable[[], Mapping[SubjectName, int]] = dict
     """Changelog records that standbys have not read yet, by subject."""
+    ahead_of_broker: Callable[[], int | None] = lambda: None
+    """By how much the worker's clock is ahead of the broker's, ms; None: not known."""
 
 
 class MetricsReporter:
@@ -176,6 +178,7 @@ class MetricsReporter:
             metrics.shards.labels(subject).set(owned[subject])
             metrics.standby_lag.labels(subject).set(standby_lag.get(subject, 0))
             metrics.held_back.labels(subject).set(paused[subject])
+        metrics.clock_ahead.set((self._worker.ahead_of_broker() or 0) / 1000)
         metrics.ready.set(1 if self._worker.not_ready() is None else 0)
         self._refresh_gauges(now)
 

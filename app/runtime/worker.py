@@ -18,6 +18,7 @@ from vigil.agents.ports import TopicPartition
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, SourceChanged
 from vigil.agents.wall_clock import wall_ms
+from vigil.agents.worker_clock import ClockChangedError, WorkerClock
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.changelog import StoredStateError
@@ -33,6 +34,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.health import HealthServer
 from vigil.app.observability.logs import silence_libraries
 from vigil.app.runtime.broker_checks import BrokerChecks
+from vigil.app.runtime.clock_guard import ClockGuard, StoredClockError
 from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.app.runtime.rulebook_check import check_rulebook
 from vigil.app.runtime.start_line import log_renamed_sources, log_start
@@ -47,7 +49,7 @@ log: Final = structlog.get_logger("vigil.worker")
 FORBIDDEN: Final = TopicAuthorizationFailedError | GroupAuthorizationFailedError
 """What a worker meets whose rights were taken away while it ran."""
 
-EXPLAINED: Final = StoredStateError | SettingsError | SourceChanged | FORBIDDEN
+EXPLAINED: Final = ClockChangedError | StoredClockError | StoredStateError | SettingsError | SourceChanged | FORBIDDEN
 """Errors whose text says what to do: a traceback would hide it."""
 
 TICK_S: Final = 0.01
@@ -65,6 +67,9 @@ LAST_CHECKPOINT_S: Final = 10.0
 
 SHUTDOWN_CHECKPOINT_S: Final = 2.5
 """The same before the worker ends, which has 5 s in all."""
+
+ASK_FOR_TIME_S: Final = 1.0
+"""How often a worker whose clock differs from the broker's looks whether they agree by now."""
 
 TOPIC_POLL_S: Final = 0.5
 """How often missing topics are asked for. Kafka's client would ask within five minutes; until then the partitions of
@@ -87,6 +92,7 @@ class Worker:
         self._partitions = partitions
         self.metrics = worker_metrics()
         self.health = health = WorkerHealth()
+        self._clock = WorkerClock()
         live = settings.clock == "live"
         self.machines = dict(machines or REGISTRY.machines(rulebook, settings.largest_lateness_ms() if live else None))
         names = TopicNames.of(settings)
@@ -108,13 +114,15 @@ class Worker:
                 watermark_policy(settings),
                 self._upstream.written_at,
                 REGISTRY.latency_promised,
+                self._clock.now,
             ),
             self._sources,
             self._new_shard,
         )
-        view = WorkerView(self.manager, health.not_ready, self.adapter.standby_lag)
+        self._clock_guard = ClockGuard(self._clock, self.manager, health, settings.max_ahead_ms) if live else None
+        view = WorkerView(self.manager, health.not_ready, self.adapter.standby_lag, lambda: self._clock.ahead_of_broker)
         self._reporter = MetricsReporter(self.metrics, view, settings, rulebook)
-        self.checkpoints = Checkpointer(self.manager, ports, checkpoint_settings(settings), self._reporter)
+        self.checkpoints = Checkpointer(self.manager, ports, checkpoint_settings(settings), self._reporter, self._clock)
         self._watchdog = EventLoopWatchdog(
             settings.session_timeout_ms, self.metrics.loop_gap.observe, lambda: health.ready
         )
@@ -219,6 +227,8 @@ class Worker:
         if assignment != self.checkpoints.assignment:  # another rebalance began: this is called again for it
             self.manager.release()
             return
+        if self._clock_guard is not None:
+            self._clock_guard.assigned()
         self.health.ready = True
         for finding in self.manager.findings:
             log.warning("source changed", what=finding.words)
@@ -255,11 +265,21 @@ class Worker:
             await asyncio.sleep(pause)
             self._watchdog.check(time.monotonic() - asleep - pause)
             self.adapter.apply_pending()
-            if self.health.ready:
+            if self._clock_guard is not None:
+                self._clock_guard.look()
+            if self.health.ready and self.health.held:
+                await self._ask_for_time()
+            elif self.health.ready:
                 self.manager.tick()
                 await self.checkpoints.write_if_due()
                 for runner in self.manager.shards.values():
                     runner.shard.evict(self.settings.max_loaded_keys)
+
+    async def _ask_for_time(self) -> None:
+        """Write a checkpoint, from which the worker learns the broker's time; nothing else is written meanwhile."""
+        await asyncio.sleep(ASK_FOR_TIME_S)
+        if self.health.ready:
+            await self.checkpoints.write(list(self.manager.shards.values())[:1], commit=False)
 
     async def _run_watchdog(self) -> None:
         await self._watchdog.run(self._stopping)

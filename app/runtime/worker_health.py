@@ -16,6 +16,8 @@ class WorkerHealth:
         """Why the worker stops, if it stops for an error."""
         self.ready = False
         """Its shards are acquired."""
+        self.held: str | None = None
+        """Why it judges nothing although its shards are acquired."""
         self.finished = False
         """The last checkpoint before the end is written: nothing is left to do."""
         self.last_tick = time.monotonic()
@@ -33,4 +35,4 @@ class WorkerHealth:
 
     def not_ready(self) -> str | None:
         """Why the worker does not judge; None if it does."""
-        return self.not_live() or (None if self.ready else "recovering, or waiting for the group")
+        return self.not_live() or (self.held if self.ready else "recovering, or waiting for the group")

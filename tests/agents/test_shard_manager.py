@@ -91,6 +91,12 @@ class Stage:
         self.feed.reported_ends[tp] = max(self.feed.reported_ends[tp], offset + len(ats))
         self.ingest(fetched(tp.topic, offset, *ats))
 
+    def records(self, tp: TopicPartition, *ats: int) -> list[Any]:
+        """The next records of a source, which the broker has from now on."""
+        offset = self.runner.sources[TOPICS.index(tp.topic)].position.read_offset
+        self.feed.reported_ends[tp] = max(self.feed.reported_ends[tp], offset + len(ats))
+        return list(fetched(tp.topic, offset, *ats))
+
     def waits(self, ms: int, answers: bool = True) -> None:
         """Time passes in ticks of 10 ms, the broker answering fetches or not."""
         for _ in range(0, ms, 10):

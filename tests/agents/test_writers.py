@@ -32,6 +32,8 @@ class Batch:
 
 class Ack(NamedTuple):
     offset: int
+    timestamp: int = 0
+    timestamp_type: int = 0
 
 
 class Producer:

@@ -140,6 +140,8 @@ class Acknowledgements:
 
     def __init__(self, diary: list[str]) -> None:
         self.diary = diary
+        self.appended_at: int | None = None
+        """The broker's time, if it says it."""
         self.fails: Callable[[str], BaseException | None] = lambda topic: None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -158,6 +160,7 @@ class FakePendingAppend:
         self._acknowledgements = acknowledgements
         self._topic = topic
         self._end = end
+        self.appended_at = acknowledgements.appended_at
 
     async def acknowledged(self) -> int:
         await self._acknowledgements.wait(self._topic, "state")

@@ -94,6 +94,11 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             self._ended_until = main.ended_at + limits.at(main.ended_at).forget_ended_ms
         self._reschedule()
 
+    @property
+    def last_at(self) -> int:
+        """The time of the room's latest event, ms."""
+        return self._main.last_at
+
     def is_duplicate(self, event: RoomEvent) -> bool:
         """True for a comment whose id was applied before, or that is too old for its id to be remembered."""
         if type(event) is not Comment:

@@ -63,6 +63,11 @@ class ShadowedRoom(KeyStateDefaults[RoomEvent]):
         self._new = snapshot is None
         self._pending_deletes = list(deletes)
 
+    @property
+    def last_at(self) -> int:
+        """The time of the room's latest event, ms."""
+        return self._room.last_at
+
     def is_duplicate(self, event: RoomEvent) -> bool:
         return self._room.is_duplicate(event)
 
