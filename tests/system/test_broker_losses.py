@@ -220,7 +220,7 @@ async def test_a_log_that_was_cut_short_is_read_on(own_kafka: KafkaBroker, tmp_p
         await say(broker, "after", 10)
         await all_judged(broker, ("before", 20), ("after", 10), *([("between", 10)] if grown else []))
         assert loop.said("source changed", words)
-        assert not loop.said("stopped", "")
+        assert not loop.said("stopped by an error", "")
         assert await read(broker, ["dead-letter"]) == {"dead-letter": []}, "nothing was read twice"
 
 
@@ -236,7 +236,7 @@ async def test_partitions_that_are_added_stop_the_worker_in_the_words_of_the_sta
             await admin.create_partitions({"comment": NewPartitions(PARTITIONS + 2)})
         assert await asyncio.to_thread(worker.process.wait, 40) == 1
         lines = [json.loads(line) for line in log.read_text().splitlines()]
-        (stopped,) = [line["error"] for line in lines if line["event"] == "stopped"]
+        (stopped,) = [line["error"] for line in lines if line["event"] == "stopped by an error"]
         again = WorkerProcess(broker, tmp_path / "again.log", session_timeout_ms=3000, partitions=PARTITIONS)
         assert await asyncio.to_thread(again.process.wait, 40) != 0
         words = "topics: the topics of the rooms shards must have the same number of partitions, but buyer-entry has 2"
@@ -262,7 +262,7 @@ async def test_a_worker_whose_state_is_gone_starts_when_the_operator_says_so(
     refused = WorkerProcess(broker, log, session_timeout_ms=3000, partitions=PARTITIONS)
     assert await asyncio.to_thread(refused.process.wait, 60) == 1
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    (stopped,) = [line["error"] for line in lines if line["event"] == "stopped"]
+    (stopped,) = [line["error"] for line in lines if line["event"] == "stopped by an error"]
     assert stopped.startswith("the state of hosts, partition ")
     assert "is lost: vigil-hosts-state is empty there, although this application has judged its input up to" in stopped
     assert "state_lost" in stopped
