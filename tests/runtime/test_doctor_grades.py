@@ -186,6 +186,25 @@ def test_a_slow_kind_of_comments_fails_however_few_they_are() -> None:
     assert (check.level, "comment = 5000" in check.remedy) == ("fail", True)
 
 
+@pytest.mark.parametrize(
+    ("needed", "words"),
+    [
+        (0, "would not be late"),
+        (500, "would not be late"),
+        (2000, "would not be late"),
+        (2001, "comment = "),
+        (60_000, "comment = 60000 would do"),
+        (60_001, "old or replayed data"),
+        (28_800_000, "up to 28800 s late"),
+    ],
+)
+def test_no_lateness_is_recommended_that_helps_nobody(needed: int, words: str) -> None:
+    check = graded(
+        Rejections("comment", "late", 1, "detail"), {"comment": 1000}, {"comment": NeededLateness(needed, True)}
+    )
+    assert words in check.remedy
+
+
 def test_misrouted_messages_name_the_setting_of_the_producer() -> None:
     check = graded(Rejections("comment", "misrouted", 3, "detail"), {}, {})
     assert "partitioner=murmur2_random" in check.remedy

@@ -104,6 +104,26 @@ async def _needed_lateness(settings: Settings, topic: str) -> NeededLateness:
 
 UNKNOWN_LATENESS: Final = NeededLateness(0, False)
 
+LEAST_SUGGESTED_MS: Final = Settings().allowed_lateness_ms
+"""Events that need no more than the default are not late in any usual deployment."""
+
+MOST_SUGGESTED_MS: Final = 60_000
+"""Verdicts wait for the allowed lateness: more than this is no setting for rules of seconds. What is later than this is
+old data, for example a recording or a backfill that was sent into a live topic."""
+
+
+def lateness_remedy(topic: str, lateness: NeededLateness) -> str:
+    """Return what to do about late events of a topic."""
+    if lateness.ms > MOST_SUGGESTED_MS:
+        return (
+            f"its last events are up to {lateness.ms // 1000} s late: old or replayed data, or a producer with a slow "
+            "clock; correct the clock, and judge recordings with vigil replay or an application with clock = recorded"
+        )
+    if lateness.ms <= LEAST_SUGGESTED_MS:
+        return "its last events would not be late: see vigil dead-letter list --reason late for those that were"
+    setting = allowance(topic, lateness.ms)
+    return f"{setting} would do for 99.9 % of its last events; or have its producer send earlier"
+
 
 def graded(each: Rejections, written: Mapping[str, int], needed: Mapping[str, NeededLateness]) -> Check:
     """One kind of rejection as a check.
@@ -126,7 +146,5 @@ def graded(each: Rejections, written: Mapping[str, int], needed: Mapping[str, Ne
     if each.reason == "late":
         lateness = needed.get(each.topic, UNKNOWN_LATENESS)
         much = lateness.usual or (total > 0 and each.number / total > LATE_SHARE)
-        setting = allowance(each.topic, lateness.ms)
-        remedy = f"{setting} would do for 99.9 % of its last events; or have its producer send earlier"
-        return Check("late", "fail" if much else "warn", words, remedy)
+        return Check("late", "fail" if much else "warn", words, lateness_remedy(each.topic, lateness))
     return Check("refused", "warn", words, f"vigil dead-letter list --topic {each.topic} --reason {each.reason}")
