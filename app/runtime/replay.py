@@ -166,7 +166,7 @@ class Replay:
                 shard.advance_watermark(self.watermark)
             before = file.position.max_event_time
             shard.ingest(source_index, (message,))
-            if line.partition is None:
+            if file.position.max_event_time - before > file.furthest.ms and line.partition is None:
                 file.moved(before, self._number)
             self._since_advance += 1
             if self._since_advance >= BATCH:
