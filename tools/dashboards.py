@@ -150,11 +150,20 @@ def operations() -> Dashboard:
             [(rate("vigil_refused_total", "topic, reason"), "{{topic}}: {{reason}}"),
              (rate("vigil_duplicates_total", "topic"), "{{topic}}: duplicate (no effect)"),
              (rate("vigil_skipped_total", "topic"), "{{topic}}: gone")], "reqps")  # fmt: skip
+    d.lines("Optional fields that cannot be read", "The event is judged without them.",
+            [(rate("vigil_fields_ignored_total", "topic, field"), "{{topic}}: {{field}}")], "reqps")  # fmt: skip
+    d.lines("What the broker has lost", "Records that were gone before they were read, and topics that were created again.",
+            [("sum by (topic) (vigil_source_lost_total)", "{{topic}}: records lost"),
+             ("sum by (topic) (vigil_source_recreated_total)", "{{topic}}: created again")], "short")  # fmt: skip
+    d.lines("Labels that no rule knows", "Spelled otherwise than the rules have them, or of a detector that is new. They "
+            "have no effect.", [(rate("vigil_unknown_labels_total", "label"), "{{label}}")], "reqps")  # fmt: skip
     d.row("Time")
     d.lines("Clock behind the wall clock", "How far each kind of shard's slowest and fastest clock is behind. About the "
             "allowed lateness is usual; more means that a partition holds its shard back, or a backlog is worked off.",
             [("max by (shards) (vigil_clock_delay_seconds)", "{{shards}}, slowest"),
              ("min by (shards) (vigil_clock_delay_seconds)", "{{shards}}, fastest")], "s")  # fmt: skip
+    d.lines("Workers' clocks", "By how much each worker's clock is ahead of the broker's. More than five seconds, either "
+            "way, and the worker is not ready.", [("vigil_clock_ahead_seconds", "{{instance}}")], "s")  # fmt: skip
     d.lines("Delay that Vigil adds", "From the moment at which a verdict is permitted to its publication.",
             quantiles("vigil_judgement_delay_seconds", VERDICTS), "s")  # fmt: skip
     d.lines("From violation to publication", "What the rules, the lateness and silent partitions demand, and what Vigil "
