@@ -107,6 +107,7 @@ class ShardInput(ABC, Generic[E]):
         on_ignored = self._on_ignored[source_index]
         latest = MAX_TIME if wall is None else wall + rule.max_ahead
         newest = max(source.max_event_time, watermark + rule.lateness)
+        late_from = rule.lateness if reader.drop_late else MAX_TIME
         for record in records:
             try:
                 event = decode(source_index, record, now, origin_of, on_ignored)
@@ -121,7 +122,9 @@ class ShardInput(ABC, Generic[E]):
             before = source.max_event_time
             if at >= newest:
                 source.max_event_time = newest = at
-            elif self._came_late(source_index, record, event, newest - at, wall):
+            elif (at > before or newest - at > late_from) and self._came_late(  # the first part spares most a call
+                source_index, record, event, newest - at, wall
+            ):
                 buffered_from = self._note_late(key, event)
                 continue
             dedup_key = dedup_key_of(event)

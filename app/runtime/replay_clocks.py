@@ -109,17 +109,16 @@ class PartitionedShards:
         line = records[0]
         partition = line.place[0]
         if partition is None:
-            self._begins(self._file, self._unnumbered.ingest(source_index, records))
+            any_event = self._unnumbered.ingest(source_index, records)
+            if any_event and self._file.position.max_event_time < self.begin:
+                self.begin = self._file.position.max_event_time
             return
         clock, shard = self._by_partition.get(partition) or self._add(partition)
         before = clock.position.max_event_time
-        self._begins(clock, shard.ingest(source_index, records))
+        if shard.ingest(source_index, records) and clock.position.max_event_time < self.begin:
+            self.begin = clock.position.max_event_time
         clock.moved(before, line.offset)
         self._file.position.max_event_time = max(self._file.position.max_event_time, clock.position.max_event_time)
-
-    def _begins(self, clock: RecordingClock, any_event: bool) -> None:
-        if any_event and clock.position.max_event_time < self.begin:
-            self.begin = clock.position.max_event_time
 
     def input_ended(self, until: int) -> None:
         """Let every clock move to the largest event time of the input."""
