@@ -1,12 +1,12 @@
 """`vigil demo`: a complete Vigil on this machine, with nothing else to install."""
 
 import asyncio
+from pathlib import Path
 
 import click
 from rich.console import Console
 
-from vigil.app.cli.common import OperatorError, on_shutdown_signal, rulebook_option
-from vigil.app.domain.rulebook import Rulebook
+from vigil.app.cli.common import OperatorError, on_shutdown_signal, read_rulebook
 from vigil.app.kafka.embedded_broker import BrokerError
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.observability.logs import configure_logging
@@ -24,9 +24,15 @@ from vigil.app.simulate.kafka import CannotProduceError
 @click.option("--broker", metavar="HOST:PORT", help="Run on this Apache Kafka. [default: an embedded broker]")
 @click.option("--no-console", is_flag=True, help="Do not start the web console.")
 @click.option("--plain", is_flag=True, help="Print lines instead of the live view.")
-@rulebook_option
+@click.option(
+    "--rulebook",
+    "rulebook_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Rulebook to use. [default: the built-in one]",
+)
 def demo(
-    rulebook: Rulebook,
+    rulebook_file: Path | None,
     rooms: int,
     suppliers: int,
     seed: int,
@@ -46,8 +52,11 @@ def demo(
     configure_logging("error", "text")  # the screen shows the progress
     console = Console(force_terminal=False if plain else None)
 
+    rulebook = read_rulebook(rulebook_file)
+    options = DemoOptions(rooms, suppliers, seed, for_s, not no_console, broker, rulebook_file)
+
     async def run() -> None:
-        running = Demo(console, rulebook, DemoOptions(rooms, suppliers, seed, for_s, not no_console, broker))
+        running = Demo(console, rulebook, options)
         on_shutdown_signal(running.stop)
         await running.run()
 

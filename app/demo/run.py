@@ -54,6 +54,8 @@ class DemoOptions(NamedTuple):
     """Whether to start the web console."""
     broker: str | None = None
     """An Apache Kafka to run on, without Vigil's topics; None: the embedded broker."""
+    rulebook_file: Path | None = None
+    """The rulebook of the worker; None: the built-in one."""
 
 
 class DemoParts(NamedTuple):
@@ -77,9 +79,10 @@ class DemoParts(NamedTuple):
         return restarted
 
 
-def worker_settings(broker: str, embedded: bool) -> dict[str, str]:
+def worker_settings(broker: str, embedded: bool, rulebook_file: Path | None) -> dict[str, str]:
     """Return the settings of the demo's worker. The embedded broker has no idempotent producers."""
-    return {
+    rulebook = {} if rulebook_file is None else {"VIGIL_RULEBOOK": str(rulebook_file.absolute())}
+    return rulebook | {
         "VIGIL_BROKER": broker,
         "VIGIL_SESSION_TIMEOUT_MS": str(SESSION_MS if embedded else KAFKA_SESSION_MS),
         "VIGIL_IDEMPOTENT_PRODUCER": str(not embedded).lower(),
@@ -138,7 +141,8 @@ class Demo:
         async with _ending(sending):
             await _first_of(self._sent.wait(), sending)
             worker = self._worker = SupervisedWorker(
-                Path(tempfile.mkdtemp(prefix="vigil-demo-")) / "worker.log", worker_settings(broker, embedded)
+                Path(tempfile.mkdtemp(prefix="vigil-demo-")) / "worker.log",
+                worker_settings(broker, embedded, self._options.rulebook_file),
             )
             serving = asyncio.create_task(self._serve(broker)) if self._options.web else None
             try:

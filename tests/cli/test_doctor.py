@@ -189,6 +189,7 @@ def test_output_and_exit_status_of_the_command(judged: str):
     assert run("doctor", "--broker", "nonsense").exit_code == 2
 
 
+@pytest.mark.slow
 async def test_beside_a_worker_on_real_kafka(own_kafka: Any, tmp_path: Path):
     broker = own_kafka.address
     await make_topics(broker, 2)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.support.harness import make_topics
 from vigil.app.demo.picture import picture
-from vigil.app.demo.run import Demo, DemoOptions, DemoParts
+from vigil.app.demo.run import Demo, DemoOptions, DemoParts, worker_settings
 from vigil.app.demo.supervised_worker import RESTARTS, DemoError, SupervisedWorker
 from vigil.app.demo.view import DemoView, plain
 from vigil.app.domain.rulebook.reader import load_rulebook
@@ -194,3 +194,9 @@ async def test_the_demo_does_not_mix_its_events_with_those_of_a_broker_in_use() 
         demo = Demo(Console(), load_rulebook(), DemoOptions(2, 1, 1, 5, web=False, broker=broker.address))
         with pytest.raises(DemoError, match=r"already has topics of Vigil \(.*comment"):
             await demo.run()
+
+
+def test_the_worker_judges_by_the_demos_rulebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "VIGIL_RULEBOOK" not in worker_settings("b:1", True, None)
+    assert worker_settings("b:1", True, Path("own.toml"))["VIGIL_RULEBOOK"] == str(tmp_path / "own.toml")
