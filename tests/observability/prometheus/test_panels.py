@@ -15,12 +15,13 @@ import yaml
 
 from tests.deploy.test_compose import DASHBOARDS, panels
 from tests.observability.prometheus.test_rules import RULES
-from tests.support.harness import WorkerProcess, make_topics
+from tests.support.harness import WorkerProcess, make_topics, send
 from tests.support.needs import program
 from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port, start_child, stop_child
 from vigil.app.kafka.settings import Settings
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.kafka import SendCallbacks, SendOptions, produce
+from vigil.app.simulate.message import SimulatedMessage
 
 ROUTES = """
 [targets.away]
@@ -57,6 +58,12 @@ def all_queries() -> list[tuple[str, str]]:
     ]
 
 
+def frame_with_an_unreadable_field() -> SimulatedMessage:
+    at = time.time_ns() // 1_000_000
+    frame = {"room_id": "odd", "host_id": "h", "at": at, "stream": "live", "face": True, "black": False, "activity": 5}
+    return SimulatedMessage("frame-status", b"odd", json.dumps(frame).encode(), at, at)
+
+
 @pytest.mark.slow
 async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
     simulation = Simulation(
@@ -77,6 +84,7 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
             )
         )
         await asyncio.wait_for(sent.wait(), 60)
+        await send(broker.address, [frame_with_an_unreadable_field()])
         worker = WorkerProcess(
             broker.address, tmp_path / "worker.log", session_timeout_ms=3000, idempotent_producer=False
         )
