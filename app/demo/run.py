@@ -134,7 +134,10 @@ class Demo:
         await ensure_topics(Settings(broker=broker), REGISTRY.sources)
         rooms, suppliers, seed, *_ = self._options
         self._say(f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}; starts with the last ten minutes")
-        options, callbacks = SendOptions(backlog_s=BACKLOG_S), SendCallbacks(on_backlog_sent=self._sent.set)
+        options, callbacks = (
+            SendOptions(backlog_s=BACKLOG_S, stamped=True),
+            SendCallbacks(on_backlog_sent=self._sent.set),
+        )
         sending = asyncio.create_task(
             produce(self._simulation(), Settings(broker=broker), options, callbacks, self._stop)
         )

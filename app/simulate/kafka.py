@@ -47,6 +47,9 @@ class SendOptions(NamedTuple):
     """
     rate: float | None = None
     """Maximum number of messages per second."""
+    stamped: bool = False
+    """Give the messages of the backlog the timestamps at which they would have been sent. Otherwise a worker takes the
+    age of the backlog for the usual delay of its producers, and waits for them for a minute."""
 
     def check(self) -> None:
         """Raise InvalidSimulationError for values that make no sense."""
@@ -98,8 +101,10 @@ async def produce(
         producer = new_producer(settings, "simulate", max_batch_size=BATCH_BYTES, max_request_size=4 * BATCH_BYTES)
         await producer.start()
         try:
-            batches = _PendingBatches(producer, partitions, TopicNames.of(settings))
-            schedule = _SendSchedule(began, simulation.start_ms + round(options.backlog_s * 1000), options)
+            backlog_end = simulation.start_ms + round(options.backlog_s * 1000)
+            stamped = range(simulation.start_ms, backlog_end) if options.stamped else range(0)
+            batches = _PendingBatches(producer, partitions, TopicNames.of(settings), stamped)
+            schedule = _SendSchedule(began, backlog_end, options)
             await _send_all(simulation, batches, schedule, callbacks, stop)
         finally:
             await producer.stop()
@@ -183,8 +188,12 @@ class _SendSchedule:
 class _PendingBatches:
     """Messages that are being sent, in batches by partition: several times faster than singly, in the same order."""
 
-    def __init__(self, producer: AIOKafkaProducer, partitions: dict[str, int], names: TopicNames) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, partitions: dict[str, int], names: TopicNames, stamped: range
+    ) -> None:
+        """`stamped`: the times (ms) of messages whose timestamp is when they would have been sent."""
         self.sent = 0
+        self._stamped = stamped
         self._names = names
         self._producer = producer
         self._counts = partitions
@@ -202,10 +211,11 @@ class _PendingBatches:
         batch = self._batches.get(place)
         if batch is None:
             batch = self._batches[place] = self._producer.create_batch()
-        if batch.append(key=message.key, value=message.value, timestamp=None) is None:
+        timestamp = message.sent_at if message.sent_at in self._stamped else None
+        if batch.append(key=message.key, value=message.value, timestamp=timestamp) is None:
             await self._send(place)
             batch = self._batches[place] = self._producer.create_batch()
-            batch.append(key=message.key, value=message.value, timestamp=None)
+            batch.append(key=message.key, value=message.value, timestamp=timestamp)
         self.sent += 1
 
     async def flush(self) -> None:

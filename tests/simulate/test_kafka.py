@@ -102,6 +102,24 @@ async def test_after_the_backlog_simulated_time_passes_at_the_chosen_speed(own_b
     assert all(START <= at <= START + 66_000 for _, at in progress)
 
 
+@pytest.mark.parametrize("stamped", [True, False])
+async def test_the_backlogs_timestamps_are_those_of_its_sending_if_asked_for(own_broker, stamped: bool):
+    simulation = story(rooms=2, suppliers=0)
+    await make_topics(own_broker, topics_of(simulation))
+    await produce(simulation, Settings(broker=own_broker), SendOptions(speed=None, backlog_s=60, stamped=stamped))
+    consumer = AIOKafkaConsumer("frame-status", bootstrap_servers=own_broker, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        found = [record for batch in (await consumer.getmany(timeout_ms=5000)).values() for record in batch]
+    finally:
+        await consumer.stop()
+    old = {record.timestamp < START + 60_000 for record in found if orjson.loads(record.value)["at"] < START + 50_000}
+    assert old == {stamped}
+    assert all(
+        record.timestamp > START + 60_000 for record in found if orjson.loads(record.value)["at"] > START + 60_000
+    )
+
+
 async def test_the_rate_is_not_exceeded(own_broker):
     simulation = story(duration_s=30, suppliers=0)
     await make_topics(own_broker, topics_of(simulation))
