@@ -86,7 +86,7 @@ class ShardManager:
 
     @staticmethod
     def _position_sources(shard: AnyShard, findings: Sequence[SourceFinding | None]) -> None:
-        """Read each source from where it is to be read now, and count what is lost."""
+        """Set each source to the offset at which reading continues, and count the records that were lost."""
         for source, finding in zip(shard.sources, findings, strict=True):
             if finding is None:
                 continue

@@ -47,7 +47,7 @@ class SourceFinding(NamedTuple):
     tp: TopicPartition
     kind: Kind
     resume: int
-    """From where the source is to be read; for a log that has lost its end, where what was read before ends."""
+    """The offset at which reading continues; for a log that was truncated, the end of what was read before."""
     lost: int
     """The number of offsets whose records are gone: for a log that was created again those that it has lost already."""
 
@@ -149,7 +149,7 @@ class SourceCheck:
 
 
 def lost_counts(findings: Collection[SourceFinding]) -> Iterator[tuple[str, int]]:
-    """Yield what is to be counted of findings: names as shards count them, and numbers."""
+    """Yield the counter increments of findings: names of the shards' counters, and numbers."""
     for finding in findings:
         topic = finding.tp.topic
         if finding.kind == "recreated":

@@ -18,7 +18,7 @@ knew better. An owner whose `last_seen` is below a marker that stands before its
 its first checkpoint does not count, and its worker noticed the gap and stopped.
 
 Invariant: after `finalize_restore` the store holds exactly the last checkpoint that counts, and every key whose last
-record in the log is another one is to be repaired (I-8).
+record in the log is not that of this checkpoint is marked for repair (I-8).
 
 One condition: compaction leaves a foreign or unfinished checkpoint alone until the next owner has acquired the shard
 (`min.compaction.lag.ms` of the topic), because the values that count stand below it.

@@ -270,7 +270,7 @@ class Recorder:
 
 
 async def _read_to_their_ends(consumer: AIOKafkaConsumer, sources: Iterable[Source]) -> set[TopicPartition]:
-    """Those of the partitions of which nothing more is to be read."""
+    """Those of the partitions that were read to their end."""
     return {source.tp for source in sources if await consumer.position(source.tp) >= source.end}
 
 

@@ -1,4 +1,4 @@
-"""Records in the wrong partition, and events ahead of the clock: what is rejected, in which order, and for good."""
+"""Records in the wrong partition and events from the future: what is rejected, in which order, and after a restart."""
 
 from typing import Any
 

@@ -100,7 +100,7 @@ class LadderCounts:
         return self.conclude_from(violation)
 
     def insert(self, violation: Violation) -> None:
-        """Count a violation. What it changes is to be concluded next, from it or from an earlier one on."""
+        """Count a violation. The next evaluation begins at it, or at an earlier violation that is still pending."""
         index = bisect.bisect_left(self._order, violation)
         self._order.insert(index, violation)
         self._banned_until.insert(index, 0)
