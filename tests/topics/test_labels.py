@@ -42,6 +42,21 @@ def canonical(label: str) -> str:
         ("cafe\u0301", "caf\u00e9"),
         ("违禁品", "违禁品"),
         ("", ""),
+        ("minor\u200b", "minor"),
+        ("\ufeffmi\u00adnor\u2060", "minor"),
+        ("abuse\x00", "abuse"),
+        ("abuse\ufe0f", "abuse"),
+        ("abuse\u3164", "abuse"),
+        ("abuse\U000e0041", "abuse"),
+        ("\u202eabuse\u202c", "abuse"),
+        ("prohibited:medicine\u200b", "prohibited:medicine"),
+        ("prohibited\u200d: \u200bmedicine", "prohibited:medicine"),
+        ("prohibited:\u200b", "prohibited:unspecified"),
+        ("prohibited: \u200b \u2060", "prohibited:unspecified"),
+        ("theme\u200b \u200bmismatch", "theme-mismatch"),
+        ("theme\x0bmismatch", "theme-mismatch"),
+        ("cafe\u200b\u0301", "caf\u00e9"),
+        ("\u200b", ""),
     ],
 )
 def test_the_canonical_form(label: str, form: str):
@@ -49,7 +64,10 @@ def test_the_canonical_form(label: str, form: str):
 
 
 def test_equal_labels_are_one_in_the_order_of_the_first():
-    assert canonical_labels(("minor", "Abuse", "abuse ", "MINOR", "ａbuse"), nobody) == ("minor", "abuse")
+    assert canonical_labels(("minor", "Abuse", "abuse ", "MINOR", "ａbuse", "minor\u200b"), nobody) == (
+        "minor",
+        "abuse",
+    )
 
 
 def test_the_length_of_a_label_counts_as_it_was_sent():
