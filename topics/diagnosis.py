@@ -1,10 +1,10 @@
-"""Names what a message is that is no event: its encoding, its envelope, or the unit of its times."""
+"""Names what a message is that is no event: its encoding, or the unit of its times."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from vigil.topics.fields import LAST_TIME, LEAST_TIME
+from vigil.topics.wrapping import is_base64_of_json
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -18,8 +18,16 @@ _BEGINNINGS: Final = (
     (b"\x04\x22\x4d\x18", "compressed with LZ4"),
     (b"\x82SNAPPY\x00", "compressed with Snappy"),
     (b"\xff\x06\x00\x00sNaPpY", "compressed with Snappy"),
+    (b"\xfd7zXZ\x00", "compressed with xz"),
+    (b"BZh", "compressed with bzip2"),
     (b"PK\x03\x04", "a zip archive"),
     (b"Obj\x01", "an Avro file"),
+    (b"\xac\xed\x00\x05", "a serialized Java object"),
+    (b":)\n", "Smile (binary JSON)"),
+    (b"\x03\x00", "in the format of the AWS Glue Schema Registry"),
+    (b"\x03\x05", "in the format of the AWS Glue Schema Registry, compressed"),
+    (b"<", "XML or HTML"),
+    (b"{'", "in single quotes, as Python's str() writes it"),
 )
 """How what is no JSON begins."""
 
@@ -53,25 +61,9 @@ def not_text(value: bytes) -> str | None:
             f"it begins like Confluent's wire format (schema {schema}) and no JSON object follows: Avro and Protobuf "
             "are not read"
         )
+    if is_base64_of_json(value):
+        return "it is JSON in base64, not JSON"
     return None
-
-
-def envelope(fields: Mapping[str, Any]) -> str | None:
-    """In what an event seems to be wrapped, and what to set; None for an object that is no envelope we know."""
-    inner = fields.get("payload")
-    if "schema" in fields and "payload" in fields and not _is_change(inner):
-        return "a Kafka Connect envelope of schema and payload: set schemas.enable=false in its JSON converter"
-    if _is_change(fields) or _is_change(inner):
-        return "a Debezium change event: unwrap it (transform ExtractNewRecordState)"
-    if "specversion" in fields and ("data" in fields or "data_base64" in fields):
-        return "a structured CloudEvent: send its data as the value (binary mode)"
-    if "payload" in fields and ("tstype" in fields or {"topic", "partition", "offset"} <= fields.keys()):
-        return "a line of kcat -J: its payload is the value"
-    return None
-
-
-def _is_change(fields: object) -> bool:
-    return isinstance(fields, dict) and "op" in fields and ("before" in fields or "after" in fields)
 
 
 def why_no_time(value: object) -> str | None:
@@ -80,7 +72,9 @@ def why_no_time(value: object) -> str | None:
         return _text_for_a_time(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if 0 <= value < LEAST_TIME:
+    if value == 0:
+        return f"{_short(value)} stands for no time: it seems that nothing set it"
+    if 0 < value < LEAST_TIME:
         return f"{_short(value)} seems to be seconds, not milliseconds, since the Unix epoch"
     for name, in_a_ms in (("microseconds", 1000), ("nanoseconds", 1_000_000)):
         if LEAST_TIME * in_a_ms <= value <= LAST_TIME * in_a_ms:

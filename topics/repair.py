@@ -7,14 +7,15 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct, inspect
 
-from vigil.topics.diagnosis import envelope, why_no_time
+from vigil.topics.diagnosis import why_no_time
 from vigil.topics.fields import LEAST_TIME, InvalidEvent
 from vigil.topics.labels import MAX_LABELS
+from vigil.topics.wrapping import wrapping
 
 Ignored = dict[str, int]
 """How many values of each optional field cannot be read."""
@@ -40,17 +41,33 @@ class NoJsonError(Exception):
     """A text that is no JSON, and why."""
 
 
+class NotANumber:
+    """NaN or an infinity, which JSON has not but many libraries write: it fits no type."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """`NaN`, `Infinity` or `-Infinity`."""
+
+
 def parsed(text: str) -> Any:
-    """The content of a JSON text, its numbers with a fraction or an exponent as exact Decimals; raise NoJsonError."""
+    """The content of a JSON text; raise NoJsonError.
+
+    Numbers with a fraction or an exponent are exact Decimals; NaN and infinities, which JSON has not, are `NotANumber`.
+    """
     try:
         parse_int = _number if _LONG.search(text) else None
-        content = json.loads(text, parse_float=_number, parse_int=parse_int, parse_constant=_no_constant)
+        content = json.loads(text, parse_float=_number, parse_int=parse_int, parse_constant=NotANumber)
         if _SURROGATE.search(text):
             json.dumps(content, ensure_ascii=False, default=str).encode()
     except RecursionError as error:
         raise NoJsonError("it is nested too deeply") from error
     except UnicodeEncodeError as error:
         raise NoJsonError(LONE_SURROGATE) from error
+    except json.JSONDecodeError as error:
+        several = error.msg == "Extra data" and text[error.pos] == "{"
+        raise NoJsonError(
+            f"{error}: it is several JSON texts (send one event a message)" if several else str(error)
+        ) from error
     except ValueError as error:
         raise NoJsonError(str(error)) from error
     return content
@@ -61,10 +78,6 @@ def _number(written: str) -> int | float | Decimal:
         return int(written) if len(written) <= _MOST_DIGITS and written.lstrip("-").isdigit() else Decimal(written)
     except InvalidOperation:  # an exponent beyond what a Decimal has
         return float(written)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 class _Field(NamedTuple):
@@ -93,6 +106,7 @@ class Repair:
             _Field(one.encode_name, one.type, one.required, _reader(inspect.type_info(one.type), one.encode_name))
             for one in msgspec.structs.fields(kind)
         ]
+        self._needed = frozenset(one.name for one in self._fields if one.required)
         self._times = {one.name for one in self._fields if _is_time(inspect.type_info(one.type))}
 
     def event(self, content: Any, ignored: Ignored, needed: frozenset[str] = frozenset()) -> Any:
@@ -118,17 +132,28 @@ class Repair:
 
     def _explained(self, content: Any, fault: str) -> str:
         """The fault that msgspec found, with what the message seems to be."""
-        if isinstance(content, str) and content.lstrip()[:1] == "{":
-            return f"{fault}: it is a JSON text in a JSON text (encoded twice)"
-        if not isinstance(content, dict):
-            return fault
-        wrapped = envelope(content)
-        if wrapped is not None:
-            return f"{fault}: it is {wrapped}"
+        if (constant := _constant_in(content)) is not None:
+            fault = f"not valid JSON: {constant} is not JSON; {fault}"
+        what = wrapping(content, self._needed) or self._why_no_time(content, fault)
+        return fault if what is None else f"{fault}: {what}"
+
+    def _why_no_time(self, content: Any, fault: str) -> str | None:
         place = _PLACE.search(fault)
-        time = content.get(place[1]) if place and place[1] in self._times else None
-        why = why_no_time(_plain(time))
-        return fault if why is None else f"{fault}: {why}"
+        if place is None or place[1] not in self._times:
+            return None
+        return why_no_time(_plain(content.get(place[1])))
+
+
+def _constant_in(content: Any) -> str | None:
+    """The name of a NaN or an infinity somewhere in a content."""
+    left = [content]
+    while left:
+        one = left.pop()
+        if isinstance(one, NotANumber):
+            return one.name
+        if isinstance(one, dict | list):
+            left += one.values() if isinstance(one, dict) else one
+    return None
 
 
 def _count(ignored: Ignored, name: str, by: int = 1) -> None:

@@ -12,9 +12,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from vigil.app.runtime.recorded_lines import MAX_LINE_BYTES, CutLine
 from vigil.topics.decoder import why_no_json
-from vigil.topics.diagnosis import BYTE_ORDER_MARK, envelope
+from vigil.topics.diagnosis import BYTE_ORDER_MARK
 from vigil.topics.fields import MAX_MESSAGE_BYTES, UNKEYED
 from vigil.topics.repair import NoJsonError, parsed
+from vigil.topics.wrapping import wrapping
 
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """As Kafka counts."""
@@ -100,12 +101,29 @@ _NO_SURROGATE: Final = rb"\u0000"
 """Has the length of the escape that it replaces, so that positions in the line stay."""
 
 
+_STRING_OR_CONSTANT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|NaN|-?Infinity', re.DOTALL)
+
+
+def _without_constant(found: re.Match[bytes]) -> bytes:
+    """A string as it is; in place of NaN and infinities an array of the same length, which no part of a line may be."""
+    return found[0] if found[0].startswith(b'"') else b"[%b]" % b"0".rjust(len(found[0]) - 2)
+
+
+def _as_written(value: msgspec.Raw, whole: bytes, raw: bytes) -> msgspec.Raw:
+    """The part of a line that stands where `value` stands in a line of the same length."""
+    begin = whole.find(bytes(value))
+    return msgspec.Raw(raw[begin : begin + len(bytes(value))])
+
+
 def read_again(raw: bytes) -> RecordedLine | None:
-    """A line that decodes without its byte order mark, or with 12.0 for 12; None where it does not."""
+    """A line that decodes without its byte order mark, with 12.0 for 12, or with NaN in its value; else None."""
     bare = raw.removeprefix(BYTE_ORDER_MARK)
+    whole = _STRING_OR_CONSTANT.sub(_without_constant, bare)
     try:
-        place = _decode_place(bare)
-        message = _decode_message(bare)
+        place = _decode_place(whole)
+        message = _decode_message(whole)
+        if whole != bare:
+            message.value = _as_written(message.value, whole, bare)
         partition: int | None = msgspec.convert(_whole(place.partition), Partition | None)
         offset: int | None = msgspec.convert(_whole(place.offset), Offset | None)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -152,8 +170,8 @@ def _why(raw: bytes, error: Exception) -> str:
         content = parsed(raw.decode())
     except (UnicodeDecodeError, NoJsonError) as fault:
         return why_no_json(raw, fault)
-    wrapped = envelope(content) if isinstance(content, dict) else None
-    return str(error) if wrapped is None else f"{error}: it is {wrapped}"
+    what = wrapping(content, ("topic", "value"))
+    return str(error) if what is None else f"{error}: {what}"
 
 
 def _partial(raw: bytes) -> PartialLine:
@@ -166,8 +184,7 @@ def _partial(raw: bytes) -> PartialLine:
     if _NO_SURROGATE in bytes(partial.key):
         partial.key = msgspec.Raw(b"null")
     if partial.value is not UNSET:
-        begin = whole.find(bytes(partial.value))
-        partial.value = msgspec.Raw(raw[begin : begin + len(bytes(partial.value))])
+        partial.value = _as_written(partial.value, whole, raw)
     return partial
 
 

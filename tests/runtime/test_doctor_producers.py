@@ -114,6 +114,16 @@ def test_one_event_of_the_future_makes_no_other_late() -> None:
     assert "local time sent as UTC" in checks[1].words
 
 
+def test_a_field_that_stands_twice_in_a_message_is_named() -> None:
+    measures = TopicMeasures("comment", PARTITIONS)
+    for raw in (b"", b',"at":%d' % (NOW + S), b',"extra":{"x":1,"x":2}'):
+        value = json.dumps(comment(0)).encode()[:-1] + raw + b"}"
+        measures.add(Sampled(by_murmur2("room-1"), NOW + 2 * S, b"room-1", value))
+    (check,) = [one for one in grade(measures, Expected("murmur2", 2000, 5000, True)) if one.name == "fields"]
+    assert check.level == "warn"
+    assert "more than once: 'at' (1), 'x' (1)" in check.words
+
+
 def test_a_recorded_clock_is_compared_with_nothing() -> None:
     assert "clock" not in graded("comment", [comment(0)], -8 * H, live=False)
 

@@ -246,7 +246,9 @@ def test_a_time_is_from_september_2001_to_the_end_of_the_year_9999(topic: str, f
     [
         (b"1662048000", "1662048000 seems to be seconds, not milliseconds"),
         (b"1662048000.25", "1662048000.25 seems to be seconds, not milliseconds"),
-        (b"0", "0 seems to be seconds"),
+        (b"0", "0 stands for no time"),
+        (b"0.0", "0.0 stands for no time"),
+        (b"1000", "1000 seems to be seconds"),
         (b"999999999999", "999999999999 seems to be seconds"),
         (b"1662048000000000", "1662048000000000 seems to be microseconds"),
         (b"1662048000000000000", "1662048000000000000 seems to be nanoseconds"),

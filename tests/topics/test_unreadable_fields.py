@@ -7,7 +7,7 @@ import orjson
 import pytest
 from msgspec import UNSET
 
-from tests.support.messages import accepted, good, key_of, put, rejection, written
+from tests.support.messages import INPUTS, accepted, good, key_of, put, rejection, written
 from vigil.topics.contracts.decoding import decode
 from vigil.topics.rooms import Layout
 
@@ -58,6 +58,48 @@ def test_an_unreadable_optional_field_is_absent_and_counted(topic: str, field: s
 def test_a_number_beyond_all_numbers_is_unreadable_too(raw: bytes):
     event, ignored = read("frame-status", written("frame-status", "av_offset_ms", raw))
     assert (event.av_offset_ms, ignored) == (None, {"av_offset_ms": 1})
+
+
+CONSTANTS = [b"NaN", b"Infinity", b"-Infinity"]
+every_constant = pytest.mark.parametrize("constant", CONSTANTS, ids=bytes.decode)
+
+
+@every_constant
+@pytest.mark.parametrize("topic, field, default", [(topic, field, default) for topic, field, default, _ in ABSENT])
+def test_nan_in_an_optional_field_is_unreadable_although_it_is_no_json(
+    topic: str, field: str, default: Any, constant: bytes
+):
+    event, ignored = read(topic, written(topic, field, constant))
+    assert event == msgspec.structs.replace(accepted(topic, put(topic)), **{field: default})
+    assert ignored == {field: 1}
+
+
+@every_constant
+def test_nan_in_a_part_of_an_optional_field_is_an_unreadable_part(constant: bytes):
+    def layout(**fields: bytes) -> tuple[Any, dict[str, int]]:
+        raw = orjson.dumps(LAYOUT | dict.fromkeys(fields, "@@")).replace(b'"@@"', constant)
+        event, ignored = read("frame-status", written("frame-status", "layout", raw))
+        return event.layout, ignored
+
+    assert layout(camera_share=constant) == (None, {"layout": 1})
+    without = accepted("frame-status", put("frame-status", layout=LAYOUT)).layout
+    assert layout(videos=constant) == (without, {"layout.videos": 1})
+    event, ignored = read("frame-status", written("frame-status", "labels", b'[%b, "minor"]' % constant))
+    assert (event.labels, ignored) == (("minor",), {"labels": 1})
+
+
+@every_constant
+def test_nan_in_a_field_that_nobody_reads_is_ignored(constant: bytes):
+    event, ignored = read("comment", put("comment")[:-1] + b',"confidence":%b}' % constant)
+    assert (event, ignored) == (accepted("comment", put("comment")), {})
+
+
+@every_constant
+@pytest.mark.parametrize("topic", INPUTS)
+def test_nan_in_a_required_field_is_malformed_and_named(topic: str, constant: bytes):
+    assert rejection(topic, written(topic, "at", constant)).startswith(
+        f"not valid JSON: {constant.decode()} is not JSON; "
+    )
 
 
 @pytest.mark.parametrize("topic, field, longest", [("comment", "media_uri", 2048), ("frame-status", "detector", 128)])

@@ -1,5 +1,6 @@
 """What is no event of ours is named for what it is; a byte order mark and Confluent's five bytes are skipped."""
 
+import base64
 import gzip
 from typing import Any
 
@@ -59,13 +60,19 @@ ENCODINGS = [
     (SCHEMA_42 + b"\x0croom-1", "Confluent's wire format (schema 42)"),
     (SCHEMA_42 + put("comment")[1:], "Confluent's wire format (schema 42)"),
     (SCHEMA_42 + b"[]", "Confluent's wire format (schema 42)"),
+    (b"\x03\x00" + b"\x07" * 16 + b"\x0croom-1", "AWS Glue Schema Registry"),
+    (b":)\n\x00", "Smile"),
+    (b"<comment/>", "XML"),
+    (str(good("comment")).encode(), "in single quotes"),
+    (base64.b64encode(put("comment")), "JSON in base64"),
+    (put("comment") + b"\n" + put("comment"), "several JSON texts"),
 ]
 
 
 @pytest.mark.parametrize("value, name", ENCODINGS, ids=[name for _, name in ENCODINGS])
 def test_what_is_no_json_in_utf_8_is_named(value: bytes, name: str):
     words = rejection("comment", value)
-    assert words.startswith("not valid JSON: it ")
+    assert words.startswith("not valid JSON: ")
     assert name in words
 
 
@@ -81,12 +88,37 @@ ENVELOPES = [
     (wrapped(specversion="1.0", id="1", source="/x", type="comment", data=good("comment")), "structured CloudEvent"),
     (wrapped(topic="comment", partition=0, offset=1, tstype="create", payload="{}"), "kcat -J"),
     (orjson.dumps(put("comment").decode()), "encoded twice"),
+    (orjson.dumps("[" + put("comment").decode() + "]"), "encoded twice"),
+    (orjson.dumps(base64.b64encode(put("comment")).decode()), "JSON in base64"),
+    (orjson.dumps([good("comment")] * 3), "an array of 3"),
+    (put("comment", room_id={"string": "room-1"}), "Avro's JSON encoding"),
+    (put("comment", at={"long": 1662048000500}), "Avro's JSON encoding"),
+    (put("comment", room_id={"S": "room-1"}), "DynamoDB's JSON"),
+    (put("comment", at={"$numberLong": "1662048000500"}), "MongoDB's extended JSON"),
+    (wrapped(data=good("comment")), "`$.data`"),
+    (wrapped(value=good("comment")), "`$.value`"),
+    (wrapped(payload=good("comment"), type="comment"), "`$.payload`"),
+    (wrapped(message=put("comment").decode()), "`$.message`"),
+    (wrapped(meta={}, event={"body": good("comment")}), "`$.event.body`"),
+    (wrapped(records=[{"value": good("comment")}]), "`$.records[0].value`"),
+    (put("comment").replace(b"room_id", b"roomId"), "`roomId` must be spelt `room_id`"),
 ]
 
 
 @pytest.mark.parametrize("value, name", ENVELOPES)
 def test_an_envelope_is_named(value: bytes, name: str):
     assert name in rejection("comment", value)
+
+
+def test_what_is_no_envelope_is_not_named_as_one():
+    for fields in (
+        {"at": "soon", "data": good("comment")},
+        {"text": '{"a": 1}'},
+        {"extra": {"string": "x"}, "at": 1.5},
+    ):
+        assert "`$.data`" not in (words := rejection("comment", put("comment", **({"at": "soon"} | fields))))
+        assert "Avro" not in words
+    assert rejection("comment", b'{"data": {"a": 1}}') == "Object missing required field `room_id`"
 
 
 def test_an_event_with_fields_of_an_envelope_is_an_event():

@@ -98,6 +98,23 @@ def test_lines_of_kcat_are_named(tmp_path: Path) -> None:
     assert "it is a line of kcat -J: its payload is the value" in files["dead-letter.jsonl"][0]["detail"]
 
 
+def test_nan_in_a_value_of_a_line_voids_its_optional_field_alone(tmp_path: Path) -> None:
+    story = lines(missed())
+    _, plain = run(tmp_path, story)
+    noted = story.replace(b'"face":', b'"av_offset_ms":NaN,"extra":"NaN \\" -Infinity","face":')
+    assert noted != story
+    result, files = run(tmp_path, noted)
+    assert result.exit_code == 0
+    assert files == plain
+
+
+@pytest.mark.parametrize("place", ['"offset":NaN', '"partition":Infinity', '"offset":-Infinity'])
+def test_nan_for_the_place_of_a_line_is_malformed(tmp_path: Path, place: str) -> None:
+    result, files = run(tmp_path, line(frame(0))[:-1] + b"," + place.encode() + b"}")
+    assert result.exit_code == 1
+    assert [letter["reason"] for letter in files["dead-letter.jsonl"]] == ["malformed"]
+
+
 # ---- lines
 
 

@@ -96,6 +96,9 @@ def _rejected(measures: TopicMeasures) -> Iterator[Check]:
         words = f"{measures.topic}: optional fields that cannot be read, in {counted(measures.messages, 'message')}: "
         remedy = "correct the producer (docs/contracts.md): events are judged as if these fields were not there"
         yield Check("fields", "warn", words + _listed(measures.fields_ignored), remedy)
+    if measures.repeated.counts:
+        words = f"{measures.topic}: fields that stand in an object more than once: {_listed(measures.repeated.counts)}"
+        yield Check("fields", "warn", words, "send each field once: of several the last counts, whichever was meant")
 
 
 def _ahead(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:

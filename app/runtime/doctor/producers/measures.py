@@ -1,14 +1,17 @@
 """What a sample of one topic's records says about its producers. Pure; bounded by the size of the sample."""
 
+import json
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.kafka.partitioners import by_crc32, by_murmur2
 from vigil.topics.catalog import BY_NAME
+from vigil.topics.diagnosis import unframed
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
 from vigil.topics.rooms import Comment, FrameStatus
 from vigil.topics.topic import Decode
@@ -117,6 +120,8 @@ class TopicMeasures:
         """Those that no rule knows."""
         self.fields_ignored: Counter[str] = Counter()
         """Optional fields that cannot be read: a worker judges the event without them."""
+        self.repeated = Names()
+        """Fields that an object has more than once: the last value counts."""
         self._newest: dict[int, int] = {}
         self._frames: dict[str, int] = {}
         decode = BY_NAME[topic].decode
@@ -140,6 +145,8 @@ class TopicMeasures:
         if event.at > record.timestamp + self._max_ahead_ms:
             self.ahead.append(event.at - record.timestamp)
             return
+        for name in repeated_names(record.value):
+            self.repeated.add(name)
         self._time(event, record)
         if isinstance(event, FrameStatus):
             self._frame(event)
@@ -166,6 +173,19 @@ class TopicMeasures:
         for label in event.labels:
             if of_label(known, label) is None:
                 self.labels.add(label)
+
+
+def repeated_names(value: bytes) -> set[str]:
+    """The names of fields that an object in a JSON text has more than once; none of what is no JSON."""
+    found: set[str] = set()
+
+    def note(fields: list[tuple[str, object]]) -> None:
+        counts = Counter(name for name, _ in fields)
+        found.update(name for name, number in counts.items() if number > 1)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(unframed(value), object_pairs_hook=note)
+    return found
 
 
 _FRAME_LABELS: Final = {label: True for rule in RULES.values() for label in rule.frame_labels}
