@@ -113,9 +113,16 @@ class IncidentTable:
             self._leave_room(incident)
         if incident.sort == "signal":
             self._put_signal(incident)
-        elif incident.verdict_id is not None and incident.sort != "contested":
-            self._of_verdict[incident.verdict_id] = id_
+        elif incident.verdict_id is not None:
+            self._put_verdict(incident, incident.verdict_id)
         self._dirty[f"i:{id_}"] = None
+
+    def _put_verdict(self, incident: Incident, verdict_id: str) -> None:
+        """Actions of a verdict belong to its condition; until the verdict is read, to what was published alone."""
+        known = self.of_verdict(verdict_id)
+        alone = incident.sort == "action" and (known is None or known.sort == "action")
+        if incident.sort == "condition" or alone:
+            self._of_verdict[verdict_id] = incident.id
 
     def _put_signal(self, incident: Incident) -> None:
         self.returned.pop(incident.id, None)

@@ -167,6 +167,19 @@ def test_an_action_whose_verdict_does_not_come_is_published_alone_and_the_verdic
     assert changes(found, found, incidents=incidents) == [("violation", "opened")]
 
 
+@pytest.mark.parametrize("since", range(6))  # ids are hashes: of some, the orphan's comes first
+def test_a_revision_goes_to_the_verdicts_incident_also_after_a_restart_in_the_same_millisecond(since: int) -> None:
+    """What was published without its verdict, and the verdict's own incident, were heard of last at the same time."""
+    found, now = verdict(since), T0 + 61 * S
+    incidents = machine()
+    take(incidents, action(found))
+    assert [one.kind for one in incidents.tick(now)] == ["action"]
+    (opened,) = take(incidents, found, now)
+    again = restarted(incidents, {})
+    (withdrawn,) = take(again, action(found, status="withdrawn", revision=2), now)
+    assert (withdrawn.event, withdrawn.incident.id) == ("resolved", opened.incident.id)
+
+
 def test_a_verdict_that_is_read_after_the_rooms_end_is_published_and_resolved() -> None:
     assert changes(End(130), verdict(at=120)) == [("violation", "opened"), RESOLVED]
     assert changes(End(130), notice("at-risk", at=60)) == []
