@@ -10,13 +10,14 @@ import structlog
 
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardRunner
-from vigil.app.domain.registry import REGISTRY, Registry
+from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import Body, Sample, ShardGauges
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.observability.metrics import WorkerMetrics
+from vigil.app.runtime.first_rejections import FirstRejections
 from vigil.topics.catalog import SubjectName, inputs, written
 from vigil.topics.fields import Reason
 
@@ -81,6 +82,7 @@ class MetricsReporter:
         self._registry = registry
         self._refused: Counter[tuple[str, str]] = Counter()
         """In this minute, by topic and reason."""
+        self._first = FirstRejections()
         self._gauges: dict[tuple[SubjectName, int], tuple[ShardRunner, ShardGauges]] = {}
         """By shard: what its published states add up to."""
         subjects = registry.subjects.values()
@@ -107,6 +109,8 @@ class MetricsReporter:
                 self._shard_gauges(runner).update(output.topic, output.key.decode(), output.payload)
             if output.payload is None:
                 continue
+            if output.topic == DEAD_LETTER:
+                self._first.sent(output.payload)
             if (read := self._of_outputs.get(output.topic)) is not None:
                 body: Body = orjson.loads(output.payload)
                 self._add(read(body))
@@ -152,6 +156,7 @@ class MetricsReporter:
                 topic, _, reason = rest.partition(":")
                 metrics.refused.labels(topic, reason).inc(number)
                 self._refused[topic, reason] += number
+                self._first.count(topic, reason)
             elif kind == "fields_ignored":
                 topic, _, field = rest.partition(":")
                 metrics.fields_ignored.labels(topic, field).inc(number)

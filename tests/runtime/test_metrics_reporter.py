@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.changelog import OutboxMessage
@@ -91,6 +93,43 @@ def test_optional_fields_that_were_left_out_are_counted(world: World):
     world.runner.shard.collector.counts["fields_ignored:frame-status:layout.videos"] = 3
     world.report.refresh()
     assert world.value("vigil_fields_ignored_total", topic="frame-status", field="layout.videos") == 3
+
+
+def rejected(world: World, topic: str, reason: str, offset: int, detail: str = "wrong") -> None:
+    """A message that was rejected, and its dead letter sent."""
+    world.runner.shard.collector.count(f"refused:{topic}:{reason}")
+    letter = {"topic": topic, "partition": 3, "offset": offset, "reason": reason, "detail": detail, "at": T}
+    world.sent("dead-letter", orjson.dumps(letter).decode())
+
+
+def test_the_first_message_that_is_rejected_of_a_topic_and_reason_is_logged_at_once(world: World):
+    with capture_logs() as logged:
+        for offset in range(3):
+            rejected(world, "comment", "malformed", offset, "key '\x1b[2J\u202e' " + "x" * 1000)
+        rejected(world, "comment", "late", 7)
+        rejected(world, "frame-status", "malformed", 8)
+    assert [(line["event"], line["topic"], line["reason"], line["partition"], line["offset"]) for line in logged] == [
+        ("first message rejected", "comment", "malformed", 3, 0),
+        ("first message rejected", "comment", "late", 3, 7),
+        ("first message rejected", "frame-status", "malformed", 3, 8),
+    ]
+    assert logged[0]["detail"].startswith(r"key '\x1b[2J\u202e' xxx")
+    assert len(logged[0]["detail"]) == 300
+    with capture_logs() as logged:
+        world.report.minute()
+        world.report.minute()
+    assert [(line["event"], line["messages"]) for line in logged] == [("messages rejected", 5)]
+
+
+def test_a_rejection_that_is_counted_before_its_dead_letter_is_sent_is_logged_then(world: World):
+    world.runner.shard.collector.count("refused:comment:late")
+    with capture_logs() as logged:
+        world.report.refresh()
+        world.sent("verdict", '{"rule":"absence"}')
+        assert logged == []
+        letter = {"topic": "comment", "partition": None, "offset": 5, "reason": "late", "detail": "late", "at": T}
+        world.sent("dead-letter", orjson.dumps(letter).decode())
+    assert [line["offset"] for line in logged] == [5]
 
 
 def test_receptions_are_counted_by_tenths_of_seconds(world: World):
