@@ -34,6 +34,8 @@ class KeyedStates(Generic[E]):
         self._collector = collector
         self._states: dict[str, KeyState[E] | None] = dict.fromkeys(store.main)
         """None for a state that is stored and not loaded."""
+        self.find: Final = self._states.get
+        """Return the state of a key, None if it is not loaded or the key does not exist."""
         self.loaded: dict[str, None] = {}
         """Keys whose state is loaded, the longest unchanged first."""
         self.changed: set[str] = set()
@@ -86,9 +88,7 @@ class KeyedStates(Generic[E]):
         collector.now = event.at
         state.apply(event, watermark, collector)
         self.changed.add(key)
-        time = state.next_timer()
-        if time < self.timers.times.get(key, MAX_TIME):
-            self.timers.schedule(key, time)
+        self.schedule(key, state.earliest_timer)
 
     def on_late(self, key: str, event: E, watermark: int) -> None:
         """Report an event that was rejected as late to the state of its key, if it exists."""

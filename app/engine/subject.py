@@ -114,8 +114,15 @@ class KeyState(Protocol[E_contra]):
     def next_timer(self) -> int:
         """Return when `on_timer` is to be called next, MAX_TIME if never.
 
-        Called after every `apply`, `on_late`, `on_timer` and `dump_changes`, so it must be cheap. A time that has
-        passed already fires at once. Must not change the state.
+        Called after every `on_late`, `on_timer` and `dump_changes`. A time that has passed already fires at once. Must
+        not change the state.
+        """
+
+    @property
+    def earliest_timer(self) -> int:
+        """A time that `next_timer` is not before, and may well be after: then nothing happens at it.
+
+        Read after every `apply`, so it must be cheap: most events only put a timer off.
         """
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
@@ -228,6 +235,10 @@ class KeyStateDefaults(Generic[E]):
 
     def next_timer(self) -> int:
         return MAX_TIME
+
+    @property
+    def earliest_timer(self) -> int:
+        return self.next_timer()
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         return

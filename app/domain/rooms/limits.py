@@ -137,6 +137,8 @@ class EffectiveLimits:
             disconnected=_checks(rule for rule in conditions if rule.spans_disconnect),
             by_id={rule.id: rule for rule in conditions} | labelled,
             labels={label: labelled[rule] for label, rule in frame_labels().items() if rule in labelled},
+            by_sound=tuple(condition for condition in conditions if RULES[condition.id].by_sound),
+            sounds={},
         )
 
     def _judged_rules(self) -> list[Rule]:

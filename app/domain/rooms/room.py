@@ -13,6 +13,7 @@ from typing import Protocol
 from vigil.app.domain.rooms.contestable import ContestableVerdicts
 from vigil.app.domain.rooms.emitter import VerdictEmitter
 from vigil.app.domain.rooms.limits import EffectiveLimits
+from vigil.app.domain.rooms.rules.active_condition import SILENCE
 from vigil.app.domain.rooms.rules.conditions import ConditionTracker
 from vigil.app.domain.rooms.rules.greeting import Greeting
 from vigil.app.domain.rooms.rules.speech import Speech
@@ -23,10 +24,13 @@ from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.storage.chunked_record import hash64
 from vigil.app.engine.storage.expiring_map import ExpiringMap
 from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
-from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output
-from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
+from vigil.topics.rooms import Activity, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent, Stream
 from vigil.topics.verdicts import RoomStatus
+
+Picture = tuple[Stream | None, bool, bool, Activity | None, Layout | None, tuple[str, ...]]
+"""What a frame shows: all that conditions depend on, but the sound. Stream, face, black, activity, layout, labels."""
 
 
 class ChunkedPart(Protocol):
@@ -41,26 +45,38 @@ class RoomState(KeyStateDefaults[RoomEvent]):
     """The state of one room. All times are event times in milliseconds."""
 
     __slots__ = (
+        "_awaits_frame",
         "_changed",
         "_comments",
         "_conditions",
         "_contestable",
-        "_due",
+        "_counted_to",
         "_effective",
         "_emitter",
         "_ended_until",
         "_expire_at",
+        "_frame_at",
+        "_frames",
         "_gap_at",
         "_gap_ms",
         "_greeting",
+        "_last_at",
         "_limits",
         "_main",
         "_pending_deletes",
+        "_picture",
         "_room_id",
+        "_same_until",
         "_shadow",
+        "_sound",
+        "_sounds",
         "_speech",
         "_stats",
+        "_status_pending",
+        "earliest_timer",
     )
+
+    earliest_timer: int
 
     def __init__(self, room_id: str, limits: EffectiveLimits, shadow: bool, chunks: StateChunks) -> None:
         self._room_id = room_id
@@ -77,6 +93,14 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         if main.version != VERSION:
             raise ValueError(f"room {self._room_id!r} is stored in version {main.version}; this is for {VERSION}")
         self._main = main
+        self._last_at, self._status_pending = main.last_at, main.status_pending
+        self._frame_at, self._frames = main.frame_at, main.frames
+        self._picture: Picture = (main.stream, main.face, main.black, None, None, ())
+        """What the latest frame showed: after a restart, only what is counted of it."""
+        self._counted_to = main.frame_at
+        """The frame up to which the seconds on air are counted: since then all frames have shown the same picture."""
+        self._same_until = MIN_TIME
+        """Before this time a frame that shows the same as the latest one changes nothing but when the latest was."""
         self._contestable = ContestableVerdicts(main.contestable, chunks, limits.longest_contested_ms)
         self._emitter = VerdictEmitter(self._room_id, main.host_id, main.verdicts, self._contestable, self._shadow)
         self._stats = RoomStats(main.stats, limits.longest_presence_ms, limits.most_engaged_comments, chunks)
@@ -85,10 +109,12 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         self._speech = Speech(self._emitter, main.speech, chunks, limits.longest_again_ms, limits.repeats)
         self._comments = ExpiringMap(b"c", main.comments, chunks)
         self._effective = limits.at(main.last_at)
+        self._sounds, self._sound = self._effective.conditions.sounds, SILENCE
         # The gap after a frame, and how long an ended room is kept, are those that were effective at that frame.
         self._gap_ms = limits.at(main.frame_at).gap_ms
-        awaited = main.frames and not main.lost and (main.stream == "live" or self._conditions)
-        self._gap_at = main.frame_at + self._gap_ms if awaited else MAX_TIME
+        live_or_running = main.stream == "live" or bool(self._conditions)
+        self._awaits_frame = main.frames > 0 and not main.lost and live_or_running
+        """True until the time without frames has been acted on."""
         self._ended_until = MAX_TIME
         if main.ended_at is not None:
             self._ended_until = main.ended_at + limits.at(main.ended_at).forget_ended_ms
@@ -97,7 +123,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
     @property
     def last_at(self) -> int:
         """The time of the room's latest event, ms."""
-        return self._main.last_at
+        return self._last_at
 
     def is_duplicate(self, event: RoomEvent) -> bool:
         """True for a comment whose id was applied before, or that is too old for its id to be remembered."""
@@ -107,30 +133,40 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         seen_at = self._comments.latest.get(hash64(event.comment_id))
         if seen_at is not None and seen_at >= remembered_from:
             return True
-        return event.at < self._main.last_at - self._effective.comment_memory_ms
+        return event.at < self._last_at - self._effective.comment_memory_ms
 
     def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
-        """Apply an event. Events and timers of earlier times were applied before."""
-        main = self._main
+        """Apply an event. Events and timers of earlier times were applied before.
+
+        Nearly all frames show what the one before has shown: those take the short way.
+        """
         at = event.at
-        if not self._effective.start <= at < self._effective.until:
-            self._effective = self._limits.at(at)
-        if not main.host_id:
-            main.host_id = self._emitter.host_id = event.host_id
-        main.last_at = at
-        self._changed = main.status_pending = True
+        if at >= self._effective.until or not self._main.host_id:
+            self._enter_limits(at, event.host_id)
+        self._last_at = at
+        self._changed = self._status_pending = True
         self._emitter.collector = collector
         if type(event) is FrameStatus:
-            self._frame(event)
+            picture = (event.stream, event.face, event.black, event.activity, event.layout, event.labels)
+            if (
+                at < self._same_until
+                and picture == self._picture
+                and at - self._frame_at <= self._gap_ms
+                and self._sounds.get(event.av_offset_ms) == self._sound
+            ):
+                self._frame_at = at
+                self._frames += 1
+            else:
+                self._frame(event, picture)
             if event.labels:
                 self._emitter.count_labels(event.labels)
         elif type(event) is BuyerEntry:
             self._stats.present(event.buyer_id, at)
-            if main.stream == "live":
+            if self._picture[0] == "live":
                 self._greeting.entered(event, self._effective.greeting)
+                self.earliest_timer = min(self.earliest_timer, self._greeting.due)
         elif type(event) is Comment:
             self._comment(event)
-        self._reschedule()
 
     def on_late(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
         """A reception that came too late to be judged speaks against the verdicts that it would have prevented."""
@@ -142,14 +178,14 @@ class RoomState(KeyStateDefaults[RoomEvent]):
 
     def next_timer(self) -> int:
         """When the next entry is missed, frames have been missing for too long, or the room expires."""
-        return self._due
+        self._reschedule()
+        return self.earliest_timer
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Fire every timer up to `at`. All events up to that time were applied before."""
-        while self._due <= at:
-            due = self._due
+        while (due := self.next_timer()) <= at:
             self._emitter.collector = collector
-            self._changed = self._main.status_pending = True
+            self._changed = self._status_pending = True
             if self._greeting.due == due:
                 self._greeting.on_timer(due)
             if self._gap_at == due:
@@ -158,14 +194,13 @@ class RoomState(KeyStateDefaults[RoomEvent]):
                 self._conditions.on_timer(due)
             if self._expire_at == due:
                 self._expire(due, collector)
-            self._reschedule()
 
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         """The status as of the watermark, at most once in `status_every_s` of event time; always when `final`."""
         main = self._main
         if self._shadow or not main.host_id:
             return ()
-        at = watermark if final else max(watermark, main.last_at)
+        at = watermark if final else max(watermark, self._last_at)
         if not (final or self._status_is_due(at)):
             return ()
         return (Output("room-status", self._room_id.encode(), f"{self._room_id}@{at}", at, self._status_at(at)),)
@@ -176,12 +211,12 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             return
         if not final:
             main.status_at = outputs[0].at
-        if main.status_pending:
-            main.status_pending = False
+        if self._status_pending:
+            self._status_pending = False
             self._changed = True
 
     def has_deferred_output(self) -> bool:
-        return self._main.status_pending and not self._shadow and bool(self._main.host_id)
+        return self._status_pending and not self._shadow and bool(self._main.host_id)
 
     def expired(self) -> bool:
         return not self._main.host_id
@@ -192,7 +227,11 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         if not self._changed:
             return {}
         self._changed = False
+        self._count_seconds(self._frame_at)
         main = self._main
+        main.last_at, main.status_pending = self._last_at, self._status_pending
+        main.frame_at, main.frames = self._frame_at, self._frames
+        main.stream, main.face, main.black = self._picture[:3]
         main.verdicts = self._emitter.verdicts
         main.conditions = self._conditions.store()
         records, self._pending_deletes = self._pending_deletes, {}
@@ -203,37 +242,52 @@ class RoomState(KeyStateDefaults[RoomEvent]):
 
     def _status_is_due(self, at: int) -> bool:
         main = self._main
-        if not main.status_pending:
+        if not self._status_pending:
             return False
         return main.status_at is None or at >= main.status_at + self._effective.status_every_ms
 
-    def _frame(self, frame: FrameStatus) -> None:
+    def _enter_limits(self, at: int, host_id: str) -> None:
+        """The room's first event, or its first one under other limits."""
         main = self._main
-        at = frame.at
-        stream = frame.stream
-        if main.stream == "live":
-            interval = at - main.frame_at
-            if interval <= self._gap_ms:
-                self._stats.add_interval(interval, main.face, main.black)
-            if main.lost:
-                main.lost = False
-                self._emitter.signal(False, main.frame_at, at)
-        main.frames += 1
-        self._conditions.frame(frame, main.frames, main.frame_at, self._effective.conditions)
-        if stream != "live" and main.stream == "live":
+        if not main.host_id:
+            main.host_id = self._emitter.host_id = host_id
+        effective = self._effective = self._limits.at(at)
+        self._sounds = effective.conditions.sounds
+        self._same_until = MIN_TIME
+        self.earliest_timer = min(self.earliest_timer, at + effective.forget_silent_ms)
+
+    def _frame(self, frame: FrameStatus, picture: Picture) -> None:
+        """A frame that shows something else than the one before, or at whose time something is due."""
+        main, effective = self._main, self._effective
+        at, before, stream = frame.at, self._frame_at, frame.stream
+        was_live = self._picture[0] == "live"
+        self._count_seconds(at if at - before <= self._gap_ms else before)
+        if was_live and main.lost:
+            main.lost = False
+            self._emitter.signal(False, before, at)
+        self._frames += 1
+        self._conditions.frame(frame, self._frames, before, effective.conditions)
+        if stream != "live" and was_live:
             self._greeting.cancel(at)
         if stream != "ended":
             main.ended_at = None
             self._ended_until = MAX_TIME
         elif main.ended_at is None:
             main.ended_at = at
-            self._ended_until = at + self._effective.forget_ended_ms
-        main.stream = stream
-        main.frame_at = at
-        main.face = frame.face
-        main.black = frame.black
-        self._gap_ms = self._effective.gap_ms
-        self._gap_at = at + self._gap_ms if stream == "live" or self._conditions else MAX_TIME
+            self._ended_until = at + effective.forget_ended_ms
+        self._picture, self._frame_at, self._counted_to = picture, at, at
+        self._sound = effective.conditions.sound(frame)
+        self._gap_ms = effective.gap_ms
+        self._awaits_frame = stream == "live" or bool(self._conditions)
+        self._same_until = min(self._conditions.same_until(effective.start), effective.until)
+        self._reschedule()
+
+    def _count_seconds(self, until: int) -> None:
+        """Count the time in which all frames have shown the same picture, up to a frame at `until`."""
+        stream, face, black, *_ = self._picture
+        if stream == "live":
+            self._stats.add_interval(until - self._counted_to, face, black)
+        self._counted_to = until
 
     def _comment(self, comment: Comment) -> None:
         main = self._main
@@ -245,20 +299,24 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             self._stats.commented(comment.author_id, at)
             return
         main.stats.host_comments += 1
-        if main.frames:  # before its first frame nothing is judged: nobody knows that the room is live
+        if self._frames:  # before its first frame nothing is judged: nobody knows that the room is live
             self._speech.comment(comment, self._effective.spoken)
         if shows_reception(comment):
             self._greeting.reception(at, comment.intent)
-            self._conditions.reception(at, self._effective.conditions)
+            self._reception(at)
+
+    def _reception(self, at: int) -> None:
+        """Conditions that a reception restarts begin again."""
+        if self._conditions.reception(at, self._effective.conditions):
+            self._same_until = MIN_TIME
 
     def _gap(self, at: int) -> None:
         """No frame has come for `max_frame_gap_s`."""
-        main = self._main
-        if main.stream == "live":
-            main.lost = True
-            self._emitter.signal(True, main.frame_at, at)
+        if self._picture[0] == "live":
+            self._main.lost = True
+            self._emitter.signal(True, self._frame_at, at)
         self._conditions.gap(at)
-        self._gap_at = MAX_TIME
+        self._awaits_frame = False
 
     def _expire(self, at: int, collector: OutputCollector) -> None:
         """Become a room without any event."""
@@ -270,18 +328,20 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         self._load({})
 
     def _reschedule(self) -> None:
-        main = self._main
-        if not main.host_id:
-            self._expire_at = self._due = MAX_TIME
+        """Set `earliest_timer` to the next timer exactly."""
+        self._gap_at = self._frame_at + self._gap_ms if self._awaits_frame else MAX_TIME
+        if not self._main.host_id:
+            self._expire_at = self.earliest_timer = MAX_TIME
             return
-        self._expire_at = min(main.last_at + self._effective.forget_silent_ms, self._ended_until)
-        self._due = min(self._gap_at, self._expire_at, self._greeting.due, self._conditions.due)
+        self._expire_at = min(self._last_at + self._effective.forget_silent_ms, self._ended_until)
+        self.earliest_timer = min(self._gap_at, self._expire_at, self._greeting.due, self._conditions.due)
 
     def _chunked_parts(self) -> tuple[ChunkedPart, ...]:
         """The parts that are stored in records of their own."""
         return (self._comments, self._stats, self._greeting, self._speech, self._contestable)
 
     def _status_at(self, at: int) -> RoomStatus:
+        self._count_seconds(self._frame_at)
         main = self._main
         stats = main.stats
         limits = self._effective
@@ -289,7 +349,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             room_id=self._room_id,
             host_id=main.host_id,
             at=at,
-            stream=main.stream,
+            stream=self._picture[0],
             entries=stats.entries,
             received=stats.received,
             missed=stats.missed,

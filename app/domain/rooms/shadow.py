@@ -85,6 +85,10 @@ class ShadowedRoom(KeyStateDefaults[RoomEvent]):
     def next_timer(self) -> int:
         return min(self._room.next_timer(), self._shadow.next_timer())
 
+    @property
+    def earliest_timer(self) -> int:
+        return min(self._room.earliest_timer, self._shadow.earliest_timer)
+
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         before = len(collector.outputs)
         if self._room.next_timer() <= at:

@@ -54,18 +54,19 @@ class CandidateRoom(RoomState):
     def _comment(self, comment: Comment) -> None:
         at = comment.at
         if comment.author_role == "host":
-            if self._main.frames:
+            if self._frames:
                 self._speech.comment(comment, self._effective.spoken)
             if shows_reception(comment):
                 self._greeting.reception(at, comment.intent)
-                self._conditions.reception(at, self._effective.conditions)
+                self._reception(at)
 
     def _reschedule(self) -> None:
-        runs, main = bool(self._conditions), self._main
+        runs = bool(self._conditions)
         self._expire_at = MAX_TIME
-        gap_at = self._gap_at if runs or self._signals else MAX_TIME
-        self._due = min(gap_at, self._greeting.due, self._conditions.due)
-        calm = main.stream == "live" and not runs and not self._signals
+        expected = self._awaits_frame and (runs or self._signals)
+        self._gap_at = self._frame_at + self._gap_ms if expected else MAX_TIME
+        self.earliest_timer = min(self._gap_at, self._greeting.due, self._conditions.due)
+        calm = self._picture[0] == "live" and not runs and not self._signals
         self.calm_until = self._effective.until if calm else 0
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -10,6 +10,13 @@ from vigil.app.domain.rooms.emitter import RuleVersion
 from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.rule import Holds
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
+from vigil.topics.rooms import FrameStatus
+
+SILENCE: Final = -1
+"""No set of conditions: what a frame has sounded like is not known."""
+
+MAX_SOUNDS: Final = 4096
+"""Offsets of the sound whose conditions are remembered: nearly all are within a second."""
 
 
 class ConditionRule(NamedTuple):
@@ -42,10 +49,24 @@ class ConditionRules(NamedTuple):
     by_id: dict[str, ConditionRule]
     labels: dict[str, ConditionRule]
     """By label or by what labels begin with."""
+    by_sound: tuple[ConditionRule, ...]
+    """Those that the sound decides, which differs a little from frame to frame."""
+    sounds: dict[int | None, int]
+    """What `sound` has found, by `av_offset_ms`."""
 
     def of_label(self, label: str) -> ConditionRule | None:
         """The rule that a label on a frame decides, if any."""
         return of_label(self.labels, label)
+
+    def sound(self, frame: FrameStatus) -> int:
+        """The conditions `by_sound` that a frame satisfies, a bit each."""
+        found = self.sounds.get(frame.av_offset_ms)
+        if found is None:
+            found = sum(rule.holds(frame, rule.limits) << bit for bit, rule in enumerate(self.by_sound))
+            if len(self.sounds) >= MAX_SOUNDS:
+                self.sounds.clear()
+            self.sounds[frame.av_offset_ms] = found
+        return found
 
 
 RulesAt = Callable[[int], ConditionRules]

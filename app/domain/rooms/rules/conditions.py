@@ -23,7 +23,7 @@ from vigil.app.domain.rooms.rules.active_condition import (
     RulesAt,
     StoredCondition,
 )
-from vigil.app.engine.watermark import MAX_TIME
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.app.messages import Message
 from vigil.topics.rooms import FrameStatus, Stream
 from vigil.topics.verdicts import OpenCondition
@@ -97,14 +97,32 @@ class ConditionTracker:
         self._end_over(at)
         self._reschedule()
 
-    def reception(self, at: int, rules: ConditionRules) -> None:
-        """The host showed reception: conditions that it restarts count from `at`, with the limits of that time."""
+    def reception(self, at: int, rules: ConditionRules) -> bool:
+        """The host showed reception: conditions that it restarts count from `at`, with the limits of that time.
+
+        Return True if there was one.
+        """
+        restarted = False
         for name, active in self._by_rule.items():
             if active.rule.restarted_by_reception:
                 self._end(active, at)
                 self._by_rule[name] = active.restarted(rules.by_id[name], at)
+                restarted = True
         if self.due < MAX_TIME:
             self._reschedule()
+        return restarted
+
+    def same_until(self, start: int) -> int:
+        """Before this time nothing follows from frames that show the same as the latest one.
+
+        `start`: from when on the present limits are effective. Conditions that began before are judged by others.
+        """
+        if self._over:
+            return MIN_TIME
+        until = MAX_TIME
+        for active in (*self._by_rule.values(), *self._by_label.values()):
+            until = min(until, active.next if active.since >= start else MIN_TIME)
+        return until
 
     def open(self) -> tuple[OpenCondition, ...]:
         """The conditions without a violation yet, the next due first."""

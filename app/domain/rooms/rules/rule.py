@@ -37,6 +37,8 @@ class Rule(Struct, frozen=True, kw_only=True):
     limits: type[Struct] = DurationLimits
     """The type of its dated tables in the rulebook."""
     holds: Holds | None = None
+    by_sound: bool = False
+    """`holds` looks at `av_offset_ms`, and at nothing else. It may look at no other field with numbers of its own."""
     frame_labels: tuple[str, ...] = ()
     """A whole label, or with a colon at its end what labels begin with (`rights:`)."""
     comment_labels: tuple[str, ...] = ()

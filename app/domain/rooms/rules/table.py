@@ -15,7 +15,7 @@ _RULES: Final = (
     Rule(id="greeting-miss", limits=GreetingLimits, machine="greeting"),
     Rule(id="absence", holds=no_face, restarted_by_reception=True),
     Rule(id="black-screen", holds=black),
-    Rule(id="av-desync", limits=AvLimits, holds=out_of_sync),
+    Rule(id="av-desync", limits=AvLimits, holds=out_of_sync, by_sound=True),
     Rule(id="dead-air", holds=off_air, spans_disconnect=True),
     Rule(id="sleeping", holds=showing("sleeping")),
     Rule(id="no-content", holds=showing("equipment", "eating", "chatting", "driving", "none")),
