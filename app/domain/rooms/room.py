@@ -60,6 +60,8 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         "_gap_at",
         "_gap_ms",
         "_greeting",
+        "_hash",
+        "_hashed_id",
         "_last_at",
         "_limits",
         "_main",
@@ -108,6 +110,8 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         self._conditions = ConditionTracker(self._emitter, main.conditions, limits.conditions_at)
         self._speech = Speech(self._emitter, main.speech, chunks, limits.longest_again_ms, limits.repeats)
         self._comments = ExpiringMap(b"c", main.comments, chunks)
+        self._hashed_id, self._hash = "", 0
+        """The latest `comment_id` that was looked up, and its hash; no id is empty."""
         self._effective = limits.at(main.last_at)
         self._sounds, self._sound = self._effective.conditions.sounds, SILENCE
         # The gap after a frame, and how long an ended room is kept, are those that were effective at that frame.
@@ -129,11 +133,15 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         """True for a comment whose id was applied before, or that is too old for its id to be remembered."""
         if type(event) is not Comment:
             return False
-        remembered_from = event.at - self._limits.at(event.at).comment_memory_ms
-        seen_at = self._comments.latest.get(hash64(event.comment_id))
+        at, limits = event.at, self._effective
+        if not limits.start <= at < limits.until:
+            limits = self._limits.at(at)
+        remembered_from = at - limits.comment_memory_ms
+        self._hashed_id, self._hash = event.comment_id, hash64(event.comment_id)
+        seen_at = self._comments.latest.get(self._hash)
         if seen_at is not None and seen_at >= remembered_from:
             return True
-        return event.at < self._last_at - self._effective.comment_memory_ms
+        return at < self._last_at - self._effective.comment_memory_ms
 
     def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
         """Apply an event. Events and timers of earlier times were applied before.
@@ -294,7 +302,9 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         at = comment.at
         if comment.labels:
             self._emitter.count_labels(comment.labels)
-        self._comments.add(hash64(comment.comment_id), at, at - self._limits.longest_comment_memory_ms - 1)
+        # Whether it is a duplicate has just been asked, nearly always.
+        id_ = self._hash if comment.comment_id == self._hashed_id else hash64(comment.comment_id)
+        self._comments.add(id_, at, at - self._limits.longest_comment_memory_ms - 1)
         if comment.author_role == "buyer":
             self._stats.commented(comment.author_id, at)
             return

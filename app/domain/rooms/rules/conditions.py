@@ -102,6 +102,8 @@ class ConditionTracker:
 
         Return True if there was one.
         """
+        if not self._by_rule:
+            return False
         restarted = False
         for name, active in self._by_rule.items():
             if active.rule.restarted_by_reception:

@@ -81,7 +81,7 @@ class Speech:
 
     def comment(self, comment: Comment, spoken: dict[str, SpokenRule]) -> None:
         """The host said something; `spoken`: the labels' rules with the limits of that time."""
-        for label in dict.fromkeys(comment.labels):
+        for label in dict.fromkeys(comment.labels) if comment.labels else ():
             rule = of_label(spoken, label)
             if rule is not None and rule.in_force:
                 self._labelled(comment, label, rule)

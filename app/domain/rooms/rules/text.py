@@ -21,6 +21,9 @@ _INVISIBLE: Final = frozenset(("Cc", "Cf", "Mn", "Me"))
 
 _SPACES: Final = frozenset(("Zs", "Zl", "Zp"))
 
+_SEEN: Final = frozenset(map(chr, range(0x21, 0x7F)))
+"""The ASCII characters that can be seen."""
+
 _ASCII_DROPPED: Final = {
     code: None for code in range(128) if not chr(code).isalnum() and not chr(code).isspace()
 }  # fmt: skip
@@ -28,7 +31,9 @@ _ASCII_DROPPED: Final = {
 
 
 def says_something(text: str) -> bool:
-    """True if a character of the text can be seen."""
+    """True if a character of the text can be seen: nearly always the first one."""
+    if text[:1] in _SEEN:
+        return True
     return any(not _is_blank(sign) for sign in text)
 
 
