@@ -78,7 +78,9 @@ class ShardRunner:
             for tp, position, lateness in zip(tps, shard.sources, shard.lateness, strict=True)
         )
         """By source index."""
-        self._largest_lateness = max(shard.lateness)
+        for source, awaited in zip(self.sources, shard.awaited, strict=True):
+            source.awaited = awaited
+        self._largest_lateness = max(source.lateness for source in self.sources if source.awaited)
         self._environment = environment
         self._feed = environment.feed
         self._policy = environment.policy
@@ -234,7 +236,7 @@ class ShardRunner:
         silent = [
             time_ + source.lateness + source.delay.ms
             for source in self.sources
-            if source.idle and source.clock <= time_
+            if source.idle and source.awaited and source.clock <= time_
         ]
         return max(time_ + self._largest_lateness, arrived_at, *silent)
 

@@ -157,6 +157,10 @@ def operations() -> Dashboard:
              ("sum by (topic) (vigil_source_recreated_total)", "{{topic}}: created again")], "short")  # fmt: skip
     d.lines("Labels that no rule knows", "Spelled otherwise than the rules have them, or of a detector that is new. They "
             "have no effect.", [(rate("vigil_unknown_labels_total", "label"), "{{label}}")], "reqps")  # fmt: skip
+    d.lines("What rooms do not see", "Seconds of rooms in which records of the topic lie in another partition, and entries "
+            "that are not judged for it. The producer has another partitioner.",
+            [(rate("vigil_unobserved_seconds_total", "topic"), "{{topic}}: seconds"),
+             (rate("vigil_entries_voided_total"), "entries voided")], "reqps")  # fmt: skip
     d.row("Time")
     d.lines("Clock behind the wall clock", "How far each kind of shard's slowest and fastest clock is behind. About the "
             "allowed lateness is usual; more means that a partition holds its shard back, or a backlog is worked off.",

@@ -1,13 +1,16 @@
 """Messages between Vigil's own shards. They may change with any version; nobody else should read these topics."""
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from vigil.topics.rooms import RoomEvent
 from vigil.topics.scores import Membership
 from vigil.topics.suppliers import Quote
 from vigil.topics.topic import Topic
 from vigil.topics.verdicts import Verdict
+
+SECOND_MS: Final = 1000
 
 
 class SupplierTotals(Struct, frozen=True):
@@ -60,6 +63,30 @@ class RankingEntry(Struct, frozen=True, kw_only=True):
     """The latest assessed score; the current entry carries it to an industry to which the supplier moves."""
 
 
+UnobservedTopic = Literal["buyer-entry", "comment", "frame-status"]
+
+
+class UnobservedSecond(Struct, frozen=True, kw_only=True):
+    """A second of a room of which its shard does not see everything: a record lies in another partition."""
+
+    room_id: str
+    topic: UnobservedTopic
+    """Of the record; `comment` stands for a host's comment that shows reception."""
+    at: int
+    """When the second begins: a whole second of event time, ms."""
+
+    @property
+    def last(self) -> int:
+        """The last ms of the second."""
+        return self.at + SECOND_MS - 1
+
+
+RoomInput = RoomEvent | UnobservedSecond
+"""What a room's shard reads."""
+
+
+MISROUTED_BY_ROOM: Final = "misrouted-by-room"
+
 TOPICS: Final = (
     Topic("verdict-by-host", "internal", "host_id", Verdict, "verdicts on their way to the ladders", retention_days=7),
     Topic(
@@ -77,6 +104,14 @@ TOPICS: Final = (
         "supplier_id",
         AssessedScore,
         "assessed scores on their way back",
+        retention_days=7,
+    ),
+    Topic(
+        MISROUTED_BY_ROOM,
+        "internal",
+        "room_id",
+        UnobservedSecond,
+        "what lies in a wrong partition, on its way to the room that it belongs to",
         retention_days=7,
     ),
 )

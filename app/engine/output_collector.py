@@ -8,6 +8,9 @@ from msgspec import Struct
 from vigil.topics.envelope import DeadLetter, Output, base64_or_none, carried
 from vigil.topics.fields import Reason
 
+MAX_REMEMBERED: Final = 10_000
+"""Identities that `emit_once` remembers; then it forgets all of them, and some messages may be repeated."""
+
 MAX_NAMES: Final = 50
 """Names from events that one counter distinguishes: events must not multiply counters without a bound."""
 
@@ -26,7 +29,7 @@ class RejectedRecord(NamedTuple):
 class OutputCollector:
     """Collects the outputs and counts of a shard until the next checkpoint."""
 
-    __slots__ = ("_deferred", "_names", "counts", "now", "outputs")
+    __slots__ = ("_deferred", "_emitted_once", "_names", "counts", "now", "outputs")
 
     def __init__(self) -> None:
         self.outputs: list[Output] = []
@@ -34,12 +37,22 @@ class OutputCollector:
         self._names: dict[str, set[str]] = {}
         """By counter: the names from events that are counted by themselves."""
         self._deferred: list[Callable[[OutputCollector], None]] = []
+        self._emitted_once: set[str] = set()
         self.now = 0
         """The event time of the event or timer that is being handled, in milliseconds. Set before each call."""
 
     def emit(self, topic: str, key: str, id_: str, at: int, body: Struct | None) -> None:
         """Publish one message; `id_` is its identity and `at` its event time. A body of None is a tombstone."""
         self.outputs.append(Output(topic, key.encode(), id_, at, body, self.now))
+
+    def emit_once(self, topic: str, key: str, id_: str, at: int, body: Struct) -> None:
+        """Publish one message, unless one of this identity was published lately: many causes give one message."""
+        if id_ in self._emitted_once:
+            return
+        if len(self._emitted_once) >= MAX_REMEMBERED:
+            self._emitted_once.clear()
+        self._emitted_once.add(id_)
+        self.emit(topic, key, id_, at, body)
 
     def defer(self, publish: "Callable[[OutputCollector], None]") -> None:
         """Call `publish` before the next checkpoint is taken, which is due at once.

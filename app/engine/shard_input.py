@@ -17,7 +17,7 @@ from vigil.app.engine.keyed_states import KeyedStates
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.reorder_buffer import ReorderBuffer
 from vigil.app.engine.source_reader import SourceReader
-from vigil.app.engine.subject import Event, Origin, OriginOf, SourceRecord, StateMachine
+from vigil.app.engine.subject import Event, EventTime, Origin, OriginOf, SourceRecord, StateMachine
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
 from vigil.topics.labels import OnIgnored
@@ -70,6 +70,10 @@ class ShardInput(ABC, Generic[E]):
         self.collector = options.get("collector") or OutputCollector()
         self.sources = options.get("sources") or [SourcePosition() for _ in machine.topics]
         self.store = options.get("store") or ChangelogStore()
+        order = machine.order
+        unawaited = order.unawaited if isinstance(order, EventTime) else ()
+        self.awaited = tuple(topic not in unawaited for topic in machine.topics)
+        """By source index: the watermark waits for the source; see EventTime."""
         self._origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
         self._clock = options.get("clock")
         self._decode, self._key_of, self._dedup_key_of = machine.decode, machine.key_of, machine.dedup_key
@@ -107,13 +111,13 @@ class ShardInput(ABC, Generic[E]):
         on_ignored = self._on_ignored[source_index]
         latest = MAX_TIME if wall is None else wall + rule.max_ahead
         newest = max(source.max_event_time, watermark + rule.lateness)
-        late_from = rule.lateness if reader.drop_late else MAX_TIME
+        late_from = rule.lateness if reader.drops_late[source_index] else MAX_TIME
         for record in records:
             try:
                 event = decode(source_index, record, now, origin_of, on_ignored)
                 at = event.at
                 if at > latest or (own_keys is not None and record.key not in own_keys):
-                    rule.check(record.key, at, wall)
+                    self._check(rule, record, event, wall)
             except InvalidEvent as invalid:
                 reader.reject(source_index, record, invalid, watermark, wall)
                 continue
@@ -139,6 +143,16 @@ class ShardInput(ABC, Generic[E]):
         self.collector.count(self._events_counter[source_index], len(records))
         return any_event
 
+    def _check(self, rule: SourceRule, record: SourceRecord, event: E, wall: int | None) -> None:
+        """Raise InvalidEvent if a valid record lies in the wrong partition, which the machine notes when live, or is
+        ahead of the clock, `wall` (ms)."""
+        try:
+            rule.check(record.key, event.at, wall)
+        except InvalidEvent as invalid:
+            if invalid.reason == "misrouted" and wall is not None and event.at <= wall + rule.max_ahead:
+                self.machine.on_misrouted(event, self.collector)
+            raise
+
     def _came_late(self, source_index: int, record: SourceRecord, event: E, behind: int, wall: int | None) -> bool:
         """Note an event that is `behind` (ms) the newest of its source; if it is late, reject it and return True."""
         source, at = self.sources[source_index], event.at
@@ -146,7 +160,7 @@ class ShardInput(ABC, Generic[E]):
             source.max_event_time = at
             source.late_mover = min(source.late_mover, at)
         lateness = self.reader.rules[source_index].lateness
-        if behind <= lateness or not self.reader.drop_late:
+        if behind <= lateness or not self.reader.drops_late[source_index]:
             return False
         why = InvalidEvent(f"at {at} is {behind - lateness} ms below the clock", "late")
         self.reader.reject(source_index, record, why, self.watermark, wall)

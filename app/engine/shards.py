@@ -69,9 +69,8 @@ class EventTimeShard(Shard[E]):
         Where late events are dropped, none of them can be: they were accepted above the watermark that was stored. It
         is different where late events are applied, or if the allowed lateness was larger before the restart.
         """
-        order, reader = self.machine.order, self.reader
-        drop_late = isinstance(order, EventTime) and order.drop_late
-        return (not drop_late or reader.lateness_was_reduced) and reader.reads_again
+        reader = self.reader
+        return reader.reads_late_again or (reader.lateness_was_reduced and reader.reads_again)
 
 
 class ArrivalShard(Shard[E]):

@@ -39,7 +39,8 @@ class SourceReader(Generic[E]):
         self.sources = sources
         self._machine = machine
         self.rules = rules
-        self.drop_late = isinstance(machine.order, EventTime) and machine.order.drop_late
+        self.drops_late = _drops_late(machine)
+        """By source index: late events are rejected."""
         self._collector = collector
         self._origin_of = origin_of
         self._stored_rules = rules
@@ -50,20 +51,22 @@ class SourceReader(Generic[E]):
     def restore(self, marker: CheckpointMarker, topics: Sequence[str]) -> None:
         """Continue from a checkpoint; a source that had another topic then is read from the beginning.
 
+        So are the last sources where the checkpoint has fewer: an earlier version stored it, which did not read them.
         `topics`: the names of the source topics on the cluster. A marker without names stands for the catalogue's.
         """
+        known = len(marker.sources)
         self._stored_rules = [
             SourceRule(
                 marker.lateness if stored.lateness is None else stored.lateness,
                 rule.placement.with_partitioner(stored.partitioner),
             )
-            for rule, stored in zip(self.rules, marker.sources, strict=True)
-        ]
+            for rule, stored in zip(self.rules[:known], marker.sources, strict=True)
+        ] + list(self.rules[known:])
         if isinstance(self._machine.order, EventTime):
             self._applied_before = marker.watermark
-        stored_topics = marker.topics or self._machine.topics
+        stored_topics = marker.topics or self._machine.topics[:known]
         for source, stored, stored_topic, topic in zip(
-            self.sources, marker.sources, stored_topics, topics, strict=True
+            self.sources[:known], marker.sources, stored_topics, topics[:known], strict=True
         ):
             if topic != stored_topic:
                 continue
@@ -89,6 +92,15 @@ class SourceReader(Generic[E]):
         """True if anything was read since the last snapshot."""
         return any(
             source.read_offset != offset for source, offset in zip(self.sources, self._read_at_snapshot, strict=True)
+        )
+
+    @property
+    def reads_late_again(self) -> bool:
+        """True until what was read before the restart has been read again of every source whose late events are
+        applied: what waited may lie below the watermark by now."""
+        return any(
+            source.read_offset < source.stored_read_offset and not drops_late
+            for source, drops_late in zip(self.sources, self.drops_late, strict=True)
         )
 
     def end_of_input(self) -> None:
@@ -135,7 +147,7 @@ class SourceReader(Generic[E]):
             any_event = True
             before = source.max_event_time
             source.max_event_time = max(before, at)
-            was_late = self.drop_late and at < before - lateness
+            was_late = self.drops_late[source_index] and at < before - lateness
             if not was_late and at >= self._applied_before:
                 waited.append((record, event, before))
         return waited, any_event
@@ -164,3 +176,11 @@ class SourceReader(Generic[E]):
             )
         self._read_at_snapshot = [source.read_offset for source in self.sources]
         return Position(watermark, max(position.lateness or 0 for position in stored), tuple(stored))
+
+
+def _drops_late(machine: StateMachine[E]) -> tuple[bool, ...]:
+    """By source index: late events are rejected."""
+    order = machine.order
+    if not isinstance(order, EventTime) or not order.drop_late:
+        return (False,) * len(machine.topics)
+    return tuple(topic not in order.unawaited for topic in machine.topics)

@@ -68,6 +68,9 @@ class EventTime:
 
     drop_late: bool
     """Send a late event to `dead-letter`. Otherwise it is applied on arrival."""
+    unawaited: frozenset[str] = frozenset()
+    """Source topics that the watermark does not wait for, once they were read to their end. Their late events are
+    applied on arrival in any case."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,12 @@ class StateMachine(Protocol[E]):
         counts, even if a later one has an earlier event time.
         """
 
+    def on_misrouted(self, event: E, collector: OutputCollector) -> None:
+        """Take note of an event whose record was rejected, because it lies in another partition than its key.
+
+        It is not judged; an output may take word of it to the shard of its key. Called live only, once for each record.
+        """
+
     def load(self, key: str, chunks: StateChunks) -> KeyState[E]:
         """Return the state of a key from its stored chunks, which are empty for a new key.
 
@@ -264,3 +273,6 @@ class StateMachineDefaults(Generic[E]):
 
     def dedup_key(self, event: E) -> str | None:
         return None
+
+    def on_misrouted(self, event: E, collector: OutputCollector) -> None:
+        return

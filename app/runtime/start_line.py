@@ -35,8 +35,11 @@ def start_facts(settings: Settings, rulebook: Rulebook, now: int) -> dict[str, o
 
 
 def log_renamed_sources(subject: str, partition: int, stored: Sequence[str], topics: Sequence[str]) -> None:
-    """Log source topics that have other names than those that the stored state was read from."""
-    renamed = {old: new for old, new in zip(stored, topics, strict=True) if old != new}
+    """Log source topics that have other names than those that the stored state was read from.
+
+    An earlier version may have had fewer of them.
+    """
+    renamed = {old: new for old, new in zip(stored, topics, strict=False) if old != new}
     if renamed:
         structlog.get_logger("vigil.worker").warning(
             "source topics have other names now", subject=subject, partition=partition, renamed=renamed,

@@ -25,6 +25,7 @@ class Recorder:
         self.collector = OutputCollector()
         self.reorder_buffer: list[object] = []
         self.lateness = (2000, 2000)
+        self.awaited = (True, True)
         self.sources = [SourcePosition(max_event_time=T0) for _ in TPS]
 
     def advance_watermark(self, watermark: int, limit: int) -> bool:

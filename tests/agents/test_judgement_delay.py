@@ -39,6 +39,7 @@ class Shard:
         self.collector = OutputCollector()
         self.reorder_buffer: list[Any] = []
         self.lateness = (LATENESS,) * sources
+        self.awaited = (True,) * sources
         self._judged = judged
 
     def ingest(self, source_index: int, records: list[Record], wall: int | None) -> bool:

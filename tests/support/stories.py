@@ -17,6 +17,7 @@ from vigil.app.domain.rulebook.reader import BUILT_IN, RULES, load_rulebook, par
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import AnyStateMachine
 from vigil.topics.envelope import Output
+from vigil.topics.internal import RoomInput, UnobservedSecond, UnobservedTopic
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent
 from vigil.topics.verdicts import Notice, RoomStatus, Verdict
 
@@ -68,6 +69,11 @@ def frame(at: int, stream: str = "live", *, room: str = ROOM, **rest: Any) -> Fr
 def frames(first: int, last: int, stream: str = "live", *, every: int = 1 * S, **rest: Any) -> list[FrameStatus]:
     """Frames from `first` to `last`, both included where the steps meet it."""
     return [frame(at, stream, **rest) for at in range(first, last + 1, every)]
+
+
+def unobserved(topic: UnobservedTopic, second: int, room: str = ROOM) -> UnobservedSecond:
+    """A record of the room within a second (number of it after START) that lies in another partition."""
+    return UnobservedSecond(room_id=room, topic=topic, at=START + second * S)
 
 
 def layout(**rest: Any) -> Layout:
@@ -185,17 +191,17 @@ class Stage:
 ROOMS = RoomMachine(RULEBOOK)
 
 
-def in_order(*story: RoomEvent | Iterable[RoomEvent]) -> list[RoomEvent]:
+def in_order(*story: RoomInput | Iterable[RoomInput]) -> list[Any]:
     """The events of a story in the order in which a shard judges them: by time, rank of the topic, place."""
-    events: list[RoomEvent] = []
+    events: list[RoomInput] = []
     for part in story:
         events += [part] if isinstance(part, Struct) else part
-    ranks = {BuyerEntry: 0, Comment: 1, FrameStatus: 2}
+    ranks = {BuyerEntry: 0, Comment: 1, FrameStatus: 2, UnobservedSecond: 3}
     return sorted(events, key=lambda event: (event.at, ranks[type(event)]))
 
 
 def played(
-    *story: RoomEvent | Iterable[RoomEvent], machine: AnyStateMachine = ROOMS, until: int | None = None
+    *story: RoomInput | Iterable[RoomInput], machine: AnyStateMachine = ROOMS, until: int | None = None
 ) -> Stage:
     """A room's story from beginning to end, with a crash after every event; then time goes on `until`."""
     stage = Stage(machine, crashes=lambda: True).play(in_order(*story))

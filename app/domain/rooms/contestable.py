@@ -45,10 +45,11 @@ class ContestableVerdicts:
             self._queue.drop(old)
         self._queue.append(verdict)
 
-    def covering(self, at: int, since: int) -> Iterator[ContestableVerdict]:
-        """The verdicts of violations after `since` that a reception at `at` would have prevented."""
+    def covering(self, made: Span, since: int) -> Iterator[ContestableVerdict]:
+        """The verdicts of violations after `since` that a reception made within a span may have prevented."""
+        earliest, latest = made
         for verdict_id, rule, violated_at, spans in self._queue.items:
-            if violated_at > since and any(first <= at <= last for first, last in spans):
+            if violated_at > since and any(first <= latest and earliest <= last for first, last in spans):
                 yield ContestableVerdict(verdict_id, rule, violated_at, spans)
 
     def dump(self, into: ChangedChunks) -> None:

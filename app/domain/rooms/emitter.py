@@ -136,14 +136,14 @@ class VerdictEmitter:
         """Publish that a buyer who entered at `since` was not received by `at`."""
         self._notice("entry-missed", rule, EventTimes(since, at), entry)
 
-    def contested(self, comment_at: int, now: int, since: int) -> None:
+    def contested(self, first: int, last: int, now: int, contested_ms: int) -> None:
         """Publish, at the clock's time `now`, that a reception which came too late speaks against verdicts.
 
-        `since`: only verdicts of a later violation.
+        It was made between `first` and `last`. A verdict is contested for `contested_ms` after its violation.
         """
-        for verdict in self.contestable.covering(comment_at, since):
+        for verdict in self.contestable.covering((first, last), now - contested_ms):
             about = NoticeSubject(verdict_id=verdict.verdict_id)
-            self._notice("verdict-contested", verdict.rule, EventTimes(comment_at, now), about)
+            self._notice("verdict-contested", verdict.rule, EventTimes(first, now), about)
 
     def signal(self, lost: bool, since: int, at: int) -> None:
         """Publish that frames have stopped, or come again; the last one before was at `since`."""
@@ -153,6 +153,16 @@ class VerdictEmitter:
         """Count, for the metrics, a reception this long after the entry: in tenths of a second, rounded up."""
         if not self.shadow:
             self.collector.count(f"reception:{min(-(-delay_ms // 100), LONGEST_RECEPTION)}")
+
+    def count_unobserved(self, topic: str) -> None:
+        """Count, for the metrics, a second in which a record of a topic lies in another partition."""
+        if not self.shadow:
+            self.collector.count(f"unobserved:{topic}")
+
+    def count_voided(self) -> None:
+        """Count, for the metrics, an entry that is not judged because a reception may not have been observed."""
+        if not self.shadow:
+            self.collector.count("voided:entry")
 
     def count_labels(self, labels: tuple[str, ...]) -> None:
         """Count, for the metrics, the labels of an event that no rule knows."""

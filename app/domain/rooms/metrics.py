@@ -7,6 +7,7 @@ from vigil.app.domain.rooms.live_rooms import LiveRoomGauges
 from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.domain.subject import Body, Metric, Sample, SubjectMetrics
+from vigil.topics.rooms import ROOM_TOPICS
 from vigil.topics.verdicts import NoticeKind, Priority
 
 FOUND_BY: Final = ("both", "only_shadow", "only_in_force")
@@ -44,6 +45,18 @@ METRICS: Final = (
         "Labels on frames and comments that no rule knows, and that have no effect, by name: at most 50 names, all "
         "others as other.",
         ("label",),
+    ),
+    Metric(
+        "counter",
+        "vigil_unobserved_seconds",
+        "Seconds of rooms of which a record of the topic lies in another partition: they are judged without it.",
+        ("topic",),
+        initial=tuple((topic,) for topic in ROOM_TOPICS),
+    ),
+    Metric(
+        "counter",
+        "vigil_entries_voided",
+        "Entries that are neither received nor missed, because a reception may lie in another partition.",
     ),
     Metric("gauge", "vigil_rooms_on_air", "Rooms whose latest published status says live."),
     Metric("gauge", "vigil_rooms_with_open_conditions", "Rooms with a condition that runs."),
@@ -111,10 +124,24 @@ def _unknown_label(name: str, number: int) -> Iterable[Sample]:
     yield Sample("vigil_unknown_labels", number, (name,))
 
 
+def _unobserved(name: str, number: int) -> Iterable[Sample]:
+    yield Sample("vigil_unobserved_seconds", number, (name,))
+
+
+def _voided(name: str, number: int) -> Iterable[Sample]:
+    yield Sample("vigil_entries_voided", number)
+
+
 ROOM_METRICS: Final = SubjectMetrics(
     METRICS,
     of_outputs={"verdict": _verdict, "notice": _notice},
-    of_counts={"shadow": _shadow, "reception": _reception, "unknown_label": _unknown_label},
+    of_counts={
+        "shadow": _shadow,
+        "reception": _reception,
+        "unknown_label": _unknown_label,
+        "unobserved": _unobserved,
+        "voided": _voided,
+    },
     gauges=RoomGauges,
     gauge_topics=frozenset({"room-status"}),
 )

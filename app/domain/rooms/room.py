@@ -2,6 +2,7 @@
 
     buyer-entry ──▶ greeting            frame-status ──▶ conditions, signal, end, greeting (cancelled when not live)
     comment ──▶ statistics, and of the host: speech, greeting and conditions (reception)
+    misrouted-by-room ──▶ greeting, conditions: what they do not see, they do not judge
 
 State: a room expires `forget_ended_s` after it ended, or `forget_silent_s` after its last event; a `comment_id` is
 remembered for `comment_memory_s`.
@@ -26,7 +27,8 @@ from vigil.app.engine.storage.expiring_map import ExpiringMap
 from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output
-from vigil.topics.rooms import Activity, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent, Stream
+from vigil.topics.internal import RoomInput, UnobservedSecond
+from vigil.topics.rooms import Activity, BuyerEntry, Comment, FrameStatus, Layout, Stream
 from vigil.topics.verdicts import RoomStatus
 
 Picture = tuple[Stream | None, bool, bool, Activity | None, Layout | None, tuple[str, ...]]
@@ -41,7 +43,7 @@ class ChunkedPart(Protocol):
     def chunk_names(self) -> list[bytes]: ...
 
 
-class RoomState(KeyStateDefaults[RoomEvent]):
+class RoomState(KeyStateDefaults[RoomInput]):
     """The state of one room. All times are event times in milliseconds."""
 
     __slots__ = (
@@ -107,7 +109,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         self._emitter = VerdictEmitter(self._room_id, main.host_id, main.verdicts, self._contestable, self._shadow)
         self._stats = RoomStats(main.stats, limits.longest_presence_ms, limits.most_engaged_comments, chunks)
         self._greeting = Greeting(self._emitter, self._stats, main.greeting, chunks, limits.greeting_at)
-        self._conditions = ConditionTracker(self._emitter, main.conditions, limits.conditions_at)
+        self._conditions = ConditionTracker(self._emitter, main.conditions, limits.conditions_at, main.unseen_until)
         self._speech = Speech(self._emitter, main.speech, chunks, limits.longest_again_ms, limits.repeats)
         self._comments = ExpiringMap(b"c", main.comments, chunks)
         self._hashed_id, self._hash = "", 0
@@ -129,7 +131,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         """The time of the room's latest event, ms."""
         return self._last_at
 
-    def is_duplicate(self, event: RoomEvent) -> bool:
+    def is_duplicate(self, event: RoomInput) -> bool:
         """True for a comment whose id was applied before, or that is too old for its id to be remembered."""
         if type(event) is not Comment:
             return False
@@ -143,14 +145,15 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             return True
         return at < self._last_at - self._effective.comment_memory_ms
 
-    def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+    def apply(self, event: RoomInput, watermark: int, collector: OutputCollector) -> None:
         """Apply an event. Events and timers of earlier times were applied before.
 
-        Nearly all frames show what the one before has shown: those take the short way.
+        Nearly all frames show what the one before has shown: those take the short way. `watermark` is the event's time,
+        and later than that where it is known late that something was not observed.
         """
-        at = event.at
-        if at >= self._effective.until or not self._main.host_id:
-            self._enter_limits(at, event.host_id)
+        at = watermark
+        if (at >= self._effective.until or not self._main.host_id) and not self._enter_limits(at, event):
+            return
         self._last_at = at
         self._changed = self._status_pending = True
         self._emitter.collector = collector
@@ -175,14 +178,16 @@ class RoomState(KeyStateDefaults[RoomEvent]):
                 self.earliest_timer = min(self.earliest_timer, self._greeting.due)
         elif type(event) is Comment:
             self._comment(event)
+        elif type(event) is UnobservedSecond:
+            self._unobserved(event, at)
 
-    def on_late(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+    def on_late(self, event: RoomInput, watermark: int, collector: OutputCollector) -> None:
         """A reception that came too late to be judged speaks against the verdicts that it would have prevented."""
         if type(event) is not Comment or event.author_role != "host" or self.is_duplicate(event):
             return
         if shows_reception(event):
             self._emitter.collector = collector
-            self._emitter.contested(event.at, watermark, watermark - self._limits.at(watermark).contested_ms)
+            self._emitter.contested(event.at, event.at, watermark, self._limits.at(watermark).contested_ms)
 
     def next_timer(self) -> int:
         """When the next entry is missed, frames have been missing for too long, or the room expires."""
@@ -242,6 +247,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         main.stream, main.face, main.black = self._picture[:3]
         main.verdicts = self._emitter.verdicts
         main.conditions = self._conditions.store()
+        main.unseen_until = self._conditions.unseen_until
         records, self._pending_deletes = self._pending_deletes, {}
         for part in self._chunked_parts():
             part.dump(records)
@@ -254,15 +260,18 @@ class RoomState(KeyStateDefaults[RoomEvent]):
             return False
         return main.status_at is None or at >= main.status_at + self._effective.status_every_ms
 
-    def _enter_limits(self, at: int, host_id: str) -> None:
-        """The room's first event, or its first one under other limits."""
+    def _enter_limits(self, at: int, event: RoomInput) -> bool:
+        """The room's first event, or its first one under other limits; return False where there is no room yet."""
         main = self._main
         if not main.host_id:
-            main.host_id = self._emitter.host_id = host_id
+            if isinstance(event, UnobservedSecond):
+                return False  # a room begins with what is observed
+            main.host_id = self._emitter.host_id = event.host_id
         effective = self._effective = self._limits.at(at)
         self._sounds = effective.conditions.sounds
         self._same_until = MIN_TIME
         self.earliest_timer = min(self.earliest_timer, at + effective.forget_silent_ms)
+        return True
 
     def _frame(self, frame: FrameStatus, picture: Picture) -> None:
         """A frame that shows something else than the one before, or at whose time something is due."""
@@ -287,7 +296,7 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         self._sound = effective.conditions.sound(frame)
         self._gap_ms = effective.gap_ms
         self._awaits_frame = stream == "live" or bool(self._conditions)
-        self._same_until = min(self._conditions.same_until(effective.start), effective.until)
+        self._same_until = min(self._conditions.same_until(at, effective.start), effective.until)
         self._reschedule()
 
     def _count_seconds(self, until: int) -> None:
@@ -319,6 +328,34 @@ class RoomState(KeyStateDefaults[RoomEvent]):
         """Conditions that a reception restarts begin again."""
         if self._conditions.reception(at, self._effective.conditions):
             self._same_until = MIN_TIME
+
+    def _unobserved(self, second: UnobservedSecond, at: int) -> None:
+        """At `at` it is known that a record of this room lies in another partition: nobody knows what it said."""
+        topic, last = second.topic, second.last
+        self._emitter.count_unobserved(topic)
+        if topic == "comment":
+            self._greeting.unobserved_reception(last)
+            self._conditions.unobserved_reception(last, at, self._effective.conditions)
+            self._emitter.contested(second.at, last, at, self._effective.contested_ms)
+        elif topic == "buyer-entry":
+            self._greeting.unobserved_entry(last, at)
+        else:
+            self._unobserved_frame(last, at)
+        self._same_until = MIN_TIME
+        self._reschedule()
+
+    def _unobserved_frame(self, last: int, at: int) -> None:
+        """A frame up to `last` may have shown anything: until the next one nobody knows if the room is live."""
+        self._conditions.unobserved_frame(last, at)
+        self._greeting.unobserved_reception(last)
+        self._greeting.unobserved_entry(last, at)
+        if self._picture[0] == "live" and self._frame_at <= last:
+            self._count_seconds(self._frame_at)
+            self._picture = (None, *self._picture[1:])
+            if self._main.lost:
+                self._main.lost = False
+                self._emitter.signal(False, self._frame_at, at)
+        self._awaits_frame = self._awaits_frame and (self._picture[0] == "live" or bool(self._conditions))
 
     def _gap(self, at: int) -> None:
         """No frame has come for `max_frame_gap_s`."""

@@ -24,7 +24,7 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.topics.envelope import Output
-from vigil.topics.rooms import RoomEvent
+from vigil.topics.internal import RoomInput
 from vigil.topics.verdicts import Verdict
 
 PREFIX: Final = b"s"
@@ -46,7 +46,7 @@ _SNAPSHOT: Final = msgspec.msgpack.Decoder(ShadowSnapshot)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class ShadowedRoom(KeyStateDefaults[RoomEvent]):
+class ShadowedRoom(KeyStateDefaults[RoomInput]):
     """One room and its shadow."""
 
     __slots__ = ("_digest", "_main", "_new", "_pending_deletes", "_room", "_shadow", "_whole")
@@ -68,10 +68,10 @@ class ShadowedRoom(KeyStateDefaults[RoomEvent]):
         """The time of the room's latest event, ms."""
         return self._room.last_at
 
-    def is_duplicate(self, event: RoomEvent) -> bool:
+    def is_duplicate(self, event: RoomInput) -> bool:
         return self._room.is_duplicate(event)
 
-    def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+    def apply(self, event: RoomInput, watermark: int, collector: OutputCollector) -> None:
         before = len(collector.outputs)
         self._room.apply(event, watermark, collector)
         own = len(collector.outputs)
@@ -79,7 +79,7 @@ class ShadowedRoom(KeyStateDefaults[RoomEvent]):
         if len(collector.outputs) > before:
             self._compare(collector, before, own)
 
-    def on_late(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+    def on_late(self, event: RoomInput, watermark: int, collector: OutputCollector) -> None:
         self._room.on_late(event, watermark, collector)
 
     def next_timer(self) -> int:

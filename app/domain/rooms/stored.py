@@ -50,6 +50,8 @@ class RoomSnapshot(Struct, array_like=True):
     """The hashes of recent `comment_id`s."""
     contestable: QueueSnapshot = field(default_factory=QueueSnapshot)
     """Recent verdicts that a late reception may speak against."""
+    unseen_until: int = 0
+    """Up to here a frame may lie in another partition: no condition begins before."""
 
 
 decode_main: Final = msgspec.msgpack.Decoder(RoomSnapshot).decode

@@ -2,22 +2,23 @@
 
 from typing import Final
 
+from vigil.app.domain.rooms.machine import ROOM_SOURCES
 from vigil.app.domain.rooms.metrics import ROOM_METRICS
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rooms.shadow import ShadowedRoomMachine
 from vigil.app.domain.rulebook.rooms import DurationLimits, RoomLimits
 from vigil.app.domain.subject import OutputTopic, Subject
-from vigil.topics.rooms import ROOM_TOPICS
 
 SUBJECT: Final = Subject(
     name="rooms",
-    sources=ROOM_TOPICS,
+    sources=ROOM_SOURCES,
     outputs=(
         OutputTopic("verdict", identity="verdict_id", summary="verdicts", latency_promised=True),
         OutputTopic("notice", identity="notice_id", summary="notices", latency_promised=True),
         OutputTopic("room-status", "state", identity="room_id", summary="rooms at the end", in_backtest=False),
         OutputTopic("verdict-shadow", "shadow"),
         OutputTopic("verdict-by-host", "internal"),
+        OutputTopic("misrouted-by-room", "internal", sections=()),
     ),
     machine=lambda context: ShadowedRoomMachine(context.rulebook, context.candidate),
     sections={

@@ -19,7 +19,8 @@ from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
-from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
+from vigil.topics.internal import RoomInput
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus
 
 
 class CandidateRoom(RoomState):
@@ -85,7 +86,7 @@ class Member:
         return CandidateRoom(room_id, self._limits, self._greets, self._signals)
 
 
-class CandidatePanel(KeyStateDefaults[RoomEvent]):
+class CandidatePanel(KeyStateDefaults[RoomInput]):
     """One room, judged by the base and by every member."""
 
     __slots__ = ("_base", "_judges", "_theirs")
@@ -96,10 +97,10 @@ class CandidatePanel(KeyStateDefaults[RoomEvent]):
         self._theirs = MAX_TIME
         """The earliest timer of a candidate's room."""
 
-    def is_duplicate(self, event: RoomEvent) -> bool:
+    def is_duplicate(self, event: RoomInput) -> bool:
         return self._base.is_duplicate(event)
 
-    def apply(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+    def apply(self, event: RoomInput, watermark: int, collector: OutputCollector) -> None:
         new = self._base.expired()
         self._base.apply(event, watermark, collector)
         judges = self._judges if new else self._concerned(event)
@@ -109,14 +110,14 @@ class CandidatePanel(KeyStateDefaults[RoomEvent]):
         if judges:
             self._reschedule()
 
-    def on_late(self, event: RoomEvent, watermark: int, collector: OutputCollector) -> None:
+    def on_late(self, event: RoomInput, watermark: int, collector: OutputCollector) -> None:
         if self._base.is_duplicate(event):
             return
         self._base.on_late(event, watermark, collector)
         for judge, own in self._judges:
             judge.on_late(event, watermark, own)
 
-    def _concerned(self, event: RoomEvent) -> Sequence[tuple[CandidateRoom, OutputCollector]]:
+    def _concerned(self, event: RoomInput) -> Sequence[tuple[CandidateRoom, OutputCollector]]:
         """The candidates' rooms that an event of a known room may change."""
         judges = self._judges
         if isinstance(event, FrameStatus):
@@ -126,7 +127,7 @@ class CandidatePanel(KeyStateDefaults[RoomEvent]):
             return [(judge, own) for judge, own in judges if at >= judge.calm_until or judge.begins(event)]
         if isinstance(event, BuyerEntry):
             return [(judge, own) for judge, own in judges if judge.greets]
-        return () if event.author_role == "buyer" else judges
+        return () if isinstance(event, Comment) and event.author_role == "buyer" else judges
 
     def next_timer(self) -> int:
         due = self._base.next_timer()

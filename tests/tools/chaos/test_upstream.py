@@ -13,6 +13,7 @@ from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, ShardId, ShardRunner
 from vigil.agents.source_tracker import WatermarkPolicy
 from vigil.app.domain.rooms import RoomMachine
+from vigil.app.domain.rooms.machine import ROOM_SOURCES
 from vigil.app.engine.shards import make_shard
 from vigil.app.kafka.settings import Settings
 from vigil.topics.envelope import DeadLetter
@@ -20,7 +21,7 @@ from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, RoomEvent
 from vigil.topics.verdicts import Notice, Verdict
 
 HOUR = 60 * MIN
-TPS = tuple(TopicPartition(topic, 0) for topic in ROOM_TOPICS)
+TPS = tuple(TopicPartition(topic, 0) for topic in ROOM_SOURCES)
 
 
 class Live:
@@ -28,11 +29,11 @@ class Live:
 
     def __init__(self) -> None:
         self.now = START
-        self.feed = FakeSourceFeed(*ROOM_TOPICS)
+        self.feed = FakeSourceFeed(*ROOM_SOURCES)
         self.shard = make_shard(RoomMachine(RULEBOOK), Settings().allowed_lateness_ms, partition=0)
         environment = ShardEnvironment(self.feed, WatermarkPolicy(), wall_ms=lambda: self.now)
         self.manager = ShardManager(
-            FakeMembership(TPS, []), environment, {"rooms": ROOM_TOPICS}, lambda subject, partition: self.shard
+            FakeMembership(TPS, []), environment, {"rooms": ROOM_SOURCES}, lambda subject, partition: self.shard
         )
         self.manager.shards["rooms", 0] = ShardRunner(
             ShardId("rooms", 0), self.shard, TPS, dict.fromkeys(TPS, 0), environment

@@ -32,10 +32,14 @@ from vigil.topics.verdicts import OpenCondition
 class ConditionTracker:
     """The active conditions of a room."""
 
-    __slots__ = ("_by_label", "_by_rule", "_emitter", "_over", "due")
+    __slots__ = ("_by_label", "_by_rule", "_emitter", "_over", "due", "unseen_until")
 
-    def __init__(self, emitter: VerdictEmitter, stored: list[StoredCondition], rules_at: RulesAt) -> None:
+    def __init__(
+        self, emitter: VerdictEmitter, stored: list[StoredCondition], rules_at: RulesAt, unseen_until: int
+    ) -> None:
         self._emitter = emitter
+        self.unseen_until = unseen_until
+        """Up to here a frame may not have been observed: no condition begins before."""
         self._by_rule: dict[str, ActiveCondition] = {}
         self._by_label: dict[str, ActiveCondition] = {}
         self._over: list[ActiveCondition] = []
@@ -71,7 +75,7 @@ class ConditionTracker:
         else:
             begin, labels = rules.disconnected if frame.stream == "disconnected" else (), ()
         for holds, limits, rule in begin:
-            if holds(frame, limits) and rule.id not in active:
+            if holds(frame, limits) and rule.id not in active and frame.at > self.unseen_until:
                 active[rule.id] = _begun(rule, None, frame, number)
         if labels or self._by_label:
             if self._by_label:
@@ -114,17 +118,37 @@ class ConditionTracker:
             self._reschedule()
         return restarted
 
-    def same_until(self, start: int) -> int:
-        """Before this time nothing follows from frames that show the same as the latest one.
+    def same_until(self, at: int, start: int) -> int:
+        """Before this time nothing follows from frames that show the same as the latest one, which was at `at`.
 
         `start`: from when on the present limits are effective. Conditions that began before are judged by others.
         """
-        if self._over:
+        if self._over or at <= self.unseen_until:
             return MIN_TIME
         until = MAX_TIME
         for active in (*self._by_rule.values(), *self._by_label.values()):
             until = min(until, active.next if active.since >= start else MIN_TIME)
         return until
+
+    def unobserved_reception(self, last: int, at: int, rules: ConditionRules) -> None:
+        """The host may have shown reception up to `last`: conditions that it restarts count from then on."""
+        for name, active in self._by_rule.items():
+            if active.rule.restarted_by_reception and active.since <= last:
+                self._end(active, at)
+                self._by_rule[name] = active.restarted(rules.by_id[name], last)
+        if self.due < MAX_TIME:
+            self._reschedule()
+
+    def unobserved_frame(self, last: int, at: int) -> None:
+        """A frame up to `last` may have shown anything: no condition runs through it, and none begins before."""
+        self.unseen_until = max(self.unseen_until, last)
+        for conditions in (self._by_rule, self._by_label):
+            for name in [name for name, active in conditions.items() if active.first.at <= last]:
+                self._end(conditions.pop(name), at)
+        for active in [active for active in self._over if active.first.at <= last]:
+            self._over.remove(active)
+            self._end(active, at)
+        self._reschedule()
 
     def open(self) -> tuple[OpenCondition, ...]:
         """The conditions without a violation yet, the next due first."""
@@ -184,7 +208,7 @@ class ConditionTracker:
 
     def _begin_labels(self, labels: tuple[str, ...], frame: FrameStatus, number: int, rules: ConditionRules) -> None:
         for label in labels:
-            if label not in self._by_label and (rule := rules.of_label(label)):
+            if label not in self._by_label and (rule := rules.of_label(label)) and frame.at > self.unseen_until:
                 self._by_label[label] = _begun(rule, label, frame, number)
 
     def _satisfied(self, active: ActiveCondition, frame: FrameStatus, number: int) -> bool:

@@ -2,6 +2,7 @@
 
     entry ──reception in time──▶ received: the count of misses starts at 0 again
       ├─────its time is up─────▶ missed: `entry-missed`; one more; at `in_a_row` it is a violation
+      │       └─ a host's comment of its span lies in another partition ──▶ voided: neither; the count starts at 0 again
       └─────not live any more──▶ cancelled: neither; the count starts at 0 again
 
 An entry's span is from `early_s` before it to `within_s` after it: the services that stamp entries and comments have
@@ -65,14 +66,18 @@ class GreetingSnapshot(Struct, array_like=True):
     violated: tuple[int, int] | None = None
     """`since` and `at` of the last violation: violations of one identity are one."""
     received: list[int] = []
-    """Positions in the queue of entries that are received already but stand behind an undecided one. That takes other
-    limits from a midnight between the two."""
+    """Positions in the queue of entries that are received or voided already but stand behind an undecided one. That
+    takes other limits from a midnight between the two."""
     greeted_at: int = MIN_TIME
     """The latest greeting without a question; MIN_TIME: none."""
     asked_at: int = MIN_TIME
     """The latest question without a greeting."""
     hosted_at: int = MIN_TIME
     """The latest comment that receives by itself."""
+    unobserved_until: int = 0
+    """Up to here a reception may not have been observed: an entry whose span begins by then is not missed."""
+    uncounted_until: int = 0
+    """Up to here an entry may not have been observed: which misses are consecutive is known from then on."""
 
 
 class Greeting:
@@ -155,6 +160,17 @@ class Greeting:
                 self._start_again(at)
         self._start_again(at)
 
+    def unobserved_reception(self, last: int) -> None:
+        """The host may have shown reception up to `last`: no entry with such a time in its span is missed."""
+        snapshot = self._snapshot
+        snapshot.unobserved_until = max(snapshot.unobserved_until, last)
+
+    def unobserved_entry(self, last: int, at: int) -> None:
+        """Buyers may have entered up to `last`: what was missed before does not count with what is missed after it."""
+        snapshot = self._snapshot
+        snapshot.uncounted_until = max(snapshot.uncounted_until, last)
+        self._start_again(at)
+
     def on_timer(self, at: int) -> None:
         """Entries that are due by `at` are missed."""
         decided = self._decided()
@@ -162,8 +178,13 @@ class Greeting:
         for position, entry in enumerate(self._queue.items):
             if position in decided:
                 continue
-            due = entry[0] + self._rule_at(entry[0]).within_ms
-            if due <= at:
+            rule = self._rule_at(entry[0])
+            due = entry[0] + rule.within_ms
+            if due <= at and entry[0] - rule.early_ms <= self._snapshot.unobserved_until:
+                self._buyers.discard(entry[1])
+                self._emitter.count_voided()
+                self._snapshot.received.append(position)
+            elif due <= at:
                 self._missed(entry, due)
                 self._snapshot.early.append(position)
             elif not mixed:
@@ -209,6 +230,8 @@ class Greeting:
     def _count(self, entry: QueuedEntry) -> None:
         """One more miss, in the order of entry."""
         snapshot = self._snapshot
+        if entry[0] <= snapshot.uncounted_until:
+            return
         snapshot.missed.append(entry)
         rule = self._rule_at(entry[0])
         due = entry[0] + rule.within_ms
