@@ -12,8 +12,10 @@ group.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from typing import Final, NamedTuple
 
+from vigil.agents.acquisition_hold import AcquisitionHold
 from vigil.agents.ports import Batch, SourceFeed, TopicPartition
 from vigil.agents.source_tracker import SourceTracker, WatermarkPolicy
 from vigil.agents.wall_clock import wall_ms
@@ -78,9 +80,12 @@ class ShardRunner:
             for tp, position, lateness in zip(tps, shard.sources, shard.lateness, strict=True)
         )
         """By source index."""
-        for source, awaited in zip(self.sources, shard.awaited, strict=True):
-            source.awaited = awaited
-        self._largest_lateness = max(source.lateness for source in self.sources if source.awaited)
+        self._awaited = tuple(compress(self.sources, shard.awaited))
+        """The sources that the watermark waits for."""
+        others = [source for source in self.sources if source not in self._awaited]
+        self._hold = AcquisitionHold(others[0], now) if others and environment.policy.live else None
+        """Until the owner may go on without the other ones."""
+        self._largest_lateness = max(source.lateness for source in self._awaited)
         self._environment = environment
         self._feed = environment.feed
         self._policy = environment.policy
@@ -182,14 +187,22 @@ class ShardRunner:
 
     def _advance_to(self, answered_at: int, now: int, slice_end: float) -> None:
         if self._policy.live:
-            self.behind = self._advance_in_steps(min(source.limit(now) for source in self.sources), slice_end)
+            if self._hold is None or self._may_go_on(self._hold):
+                self.behind = self._advance_in_steps(min(source.limit(now) for source in self._awaited), slice_end)
             return
-        if slowest := [source.clock for source in self.sources if not source.idle]:
+        if slowest := [source.clock for source in self._awaited if not source.idle]:
             # What other subjects write arrives in no order of time: recorded data waits until all of it is there.
             if self.subject not in self._environment.upstream_written_at:
                 self.behind = self._advance_in_steps(min(slowest), slice_end)
         elif self._all_is_written(answered_at):
             self._end_input()
+
+    def _may_go_on(self, hold: AcquisitionHold) -> bool:
+        """Live: True once this owner need not wait any more for what others find in their partitions."""
+        if not hold.is_over(self.backlog(), len(self.shard.reorder_buffer) > self._policy.max_buffered):
+            return False
+        self._hold = None
+        return True
 
     def _all_is_written(self, answered_at: int) -> bool:
         """Recorded data: True if what other subjects write for this one was there before the broker's last answers."""
@@ -235,8 +248,8 @@ class ShardRunner:
         time_ = output.triggered_at
         silent = [
             time_ + source.lateness + source.delay.ms
-            for source in self.sources
-            if source.idle and source.awaited and source.clock <= time_
+            for source in self._awaited
+            if source.idle and source.clock <= time_
         ]
         return max(time_ + self._largest_lateness, arrived_at, *silent)
 

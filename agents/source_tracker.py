@@ -6,9 +6,6 @@ its last answer to a fetch: a worker that was stopped and wakes up must not take
 sources. A worker that has just taken over believes an end after `idle_after_ms` of silence. After the broker was away
 for longer than `OUTAGE_MS` it begins like that again, and only after a grace period: producers could not write either,
 and have to reconnect first.
-
-A source that is not awaited is one whose events only take back what others would lead to. Once its end was believed it
-does not hold the clock at all, so that it costs no latency; what it brings late is applied late.
 """
 
 from dataclasses import dataclass
@@ -16,16 +13,12 @@ from typing import Final
 
 from vigil.agents.ports import SourceFeed, TopicPartition
 from vigil.agents.usual_delay import UsualDelay
-from vigil.app.engine.watermark import MAX_TIME, SourcePosition
+from vigil.app.engine.watermark import SourcePosition
 
 OUTAGE_MS: Final = 1000
 """A broker that answers no fetch for longer than this was away, perhaps for the producers, too. Far above the wait of a
 fetch and an ordinary pause of either process. An outage that is not noticed lets idle sources release the watermark,
 and what producers held back meanwhile is late."""
-
-UNAWAITED_WAIT_MS: Final = 500
-"""How long a new owner waits, live, for silence of a source that is not awaited afterwards. The other shards of its
-group may have begun later, and find only then what they have to say about what lies there."""
 
 MAX_GRACE_MS: Final = 5000
 """After an outage silence counts only after as long again, but not longer than this."""
@@ -54,8 +47,8 @@ class SourceTracker:
     """The live state of one source of an owned shard."""
 
     __slots__ = (
-        "_believed", "answered_at", "awaited", "delay", "end", "gap", "idle", "lateness", "paused", "position",
-        "read_to_end_at", "silent_since", "tp",
+        "_believed", "answered_at", "delay", "end", "gap", "idle", "lateness", "paused", "position", "read_to_end_at",
+        "silent_since", "tp",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - what the shard, the broker and the clock say at the beginning
@@ -79,8 +72,6 @@ class SourceTracker:
         """It is read to its end now, and silence counts."""
         self._believed = False
         """Live: the source was silent for long enough since the worker took it over, or since the broker was away."""
-        self.awaited = True
-        """False: live, it holds the shard's clock until its end is believed, and never afterwards."""
         self.paused = False
         """Not fetched, because it is ahead of the other sources."""
         self.gap: tuple[int, int] | None = None
@@ -93,8 +84,6 @@ class SourceTracker:
 
     def limit(self, now: int) -> int:
         """Return the time up to which the source lets the shard's clock go; `now`: the worker's clock (ms)."""
-        if self._believed and not self.awaited:
-            return MAX_TIME
         if not self.idle:
             return self.clock
         return max(self.clock, min(self.read_to_end_at, now) - self.lateness - self.delay.ms)
@@ -124,8 +113,7 @@ class SourceTracker:
             self.idle = False
             return answered_at
         self.read_to_end_at = answered_at
-        wait = policy.idle_after_ms if self.awaited or not policy.live else UNAWAITED_WAIT_MS
-        silent = answered_at - self.silent_since >= wait
+        silent = answered_at - self.silent_since >= policy.idle_after_ms
         self._believed = self._believed or silent
         self.idle = self._believed if policy.live else silent
         return answered_at

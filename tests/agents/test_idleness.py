@@ -20,12 +20,12 @@ TPS = (TopicPartition("buyer-entry", 0), TopicPartition("frame-status", 0))
 class Recorder:
     """A shard that keeps only its watermark."""
 
-    def __init__(self) -> None:
+    def __init__(self, awaited: tuple[bool, bool] = (True, True)) -> None:
         self.watermark = 0
         self.collector = OutputCollector()
         self.reorder_buffer: list[object] = []
         self.lateness = (2000, 2000)
-        self.awaited = (True, True)
+        self.awaited = awaited
         self.sources = [SourcePosition(max_event_time=T0) for _ in TPS]
 
     def advance_watermark(self, watermark: int, limit: int) -> bool:
@@ -36,13 +36,14 @@ class Recorder:
 class Stage:
     """One shard whose sources were read to their ends, a broker that answers when it is asked to, and a wall clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: WatermarkPolicy | None = None, awaited: tuple[bool, bool] = (True, True)) -> None:
         self.now = T0
+        policy = policy or WatermarkPolicy()
         self.feed = FakeSourceFeed(*(tp.topic for tp in TPS))
         self.feed.answer_all(T0)
-        self.shard = Recorder()
+        self.shard = Recorder(awaited)
         shard: Any = self.shard
-        environment = ShardEnvironment(self.feed, WatermarkPolicy(), wall_ms=lambda: self.now)
+        environment = ShardEnvironment(self.feed, policy, wall_ms=lambda: self.now)
         self.manager = ShardManager(FakeMembership(TPS, []), environment, {}, lambda subject, partition: shard)
         self.manager.shards["rooms", 0] = ShardRunner(
             ShardId("rooms", 0), shard, TPS, dict.fromkeys(TPS, 0), environment

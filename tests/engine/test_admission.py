@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.lives import ENTRY, LOOK, Life, Recording, at
-from tests.support.toys import message
+from tests.support.toys import Event, message
 from vigil.app.engine.admission import MAX_KNOWN_KEYS, KeyPlacement
+from vigil.app.engine.output_collector import MAX_REMEMBERED, OutputCollector
 from vigil.app.engine.watermark import MAX_AHEAD_RUNS, SourcePosition
 from vigil.topics.event_time import check_ahead
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
@@ -187,6 +188,50 @@ def test_of_several_faults_the_first_in_order_gives_the_reason() -> None:
     )
     life.checkpoint()
     assert [reason for _, reason, _ in letters(life)] == ["malformed", "misrouted", "misrouted", "future", "late"]
+
+
+class Noting(Recording):
+    """Publishes what it notes of misrouted events."""
+
+    def on_misrouted(self, event: Event, collector: OutputCollector) -> None:
+        collector.emit_once("noted", event.key, event.id, event.at, None)
+
+
+def test_the_machine_notes_a_misrouted_event_that_could_be_judged_elsewhere() -> None:
+    life = Life(Noting(), **CHECKED)
+    records = [*at(NOW, key="AB"), *at(NOW + MAX_AHEAD_MS, key="AB", first=1), *at(NOW + 1, first=2)]
+    life.shard.ingest(ENTRY, [*records, message(3, None), *at(NOW + MAX_AHEAD_MS + 1, key="AB", first=4)], NOW)
+    life.checkpoint()
+    assert life.published("noted") == [f"{NOW}", f"{NOW + MAX_AHEAD_MS}"]
+    assert [offset for offset, reason, _ in letters(life) if reason == "misrouted"] == [0, 1, 4]
+
+
+def test_of_recorded_data_nothing_is_noted() -> None:
+    life = Life(Noting(), **CHECKED)
+    life.shard.ingest(ENTRY, at(NOW, key="AB"))
+    life.checkpoint()
+    assert life.published("noted") == []
+
+
+def test_what_was_noted_is_in_the_outbox_and_not_noted_again() -> None:
+    """The dead letter and what is published of it are stored together, and sent again together."""
+    life = Life(Noting(), **CHECKED)
+    records = [*at(NOW), *at(NOW, key="AB", first=1)]
+    life.shard.ingest(ENTRY, records, NOW)
+    life.checkpoint()
+    life.restart()
+    life.shard.ingest(ENTRY, records, NOW)
+    life.checkpoint()
+    assert life.published("noted") == [f"{NOW}", f"{NOW}"]
+    assert life.published("dead-letter") == ["entry/1/1", "entry/1/1"]
+
+
+def test_many_messages_of_one_identity_are_published_once() -> None:
+    collector = OutputCollector()
+    for number in range(3 * MAX_REMEMBERED):
+        collector.emit_once("noted", "k", f"{number // 2}", 0, None)
+    assert len(collector.outputs) == 3 * MAX_REMEMBERED // 2
+    assert len(collector._emitted_once) <= MAX_REMEMBERED
 
 
 @pytest.mark.parametrize("then", ["murmur2", "crc32", "unchecked"])

@@ -5,6 +5,7 @@ import pytest
 from tests.support.lives import ENTRY, LATENESS, LOOK, Life, Recording, at
 from tests.support.toys import ArrivalToy, Event, PatientToy, Toy, message
 from vigil.app.engine.shards import make_shard
+from vigil.app.engine.subject import EventTime
 from vigil.topics.fields import MAX_AHEAD_MS
 
 
@@ -109,3 +110,37 @@ def test_a_timer_that_has_passed_when_its_event_arrives_fires_at_once(toy: Toy) 
     life.shard.ingest(ENTRY, at(500))
     life.checkpoint()
     assert life.published("alarm") == ["alarm|500"]
+
+
+# ---- sources that the watermark does not wait for --------------------------------------------------------------------
+
+
+class Unawaiting(Recording):
+    order = EventTime(drop_late=True, unawaited=frozenset({"look"}))
+
+
+def test_a_late_event_of_a_source_that_is_not_awaited_is_applied_on_arrival() -> None:
+    life = Life(toy := Unawaiting())
+    life.shard.ingest(ENTRY, at(1000))
+    life.shard.advance_watermark(900)
+    life.shard.ingest(LOOK, at(500, 950, 300))
+    assert [call[0] for call in toy.calls] == [500, 300]
+    life.shard.advance_watermark(2000)
+    assert [call[0] for call in toy.calls] == [500, 300, 950, 1000]
+    life.checkpoint()
+    assert life.rejected() == []
+
+
+def test_what_waited_of_it_is_in_order_after_a_restart() -> None:
+    life = Life(toy := Unawaiting())
+    records = {ENTRY: at(1000, 1400), LOOK: at(950, 500)}
+    for source, read in records.items():
+        life.shard.ingest(source, read)
+    life.checkpoint()
+    life.restart()
+    life.shard.ingest(ENTRY, records[ENTRY])
+    assert not life.shard.advance_watermark(1300)
+    assert toy.calls == []  # it waits for what was read before
+    life.shard.ingest(LOOK, records[LOOK])
+    life.shard.advance_watermark(1300)
+    assert [call[0] for call in toy.calls] == [500, 950, 1000]

@@ -3,12 +3,16 @@
 import json
 from base64 import b64decode
 from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.support.room_strategies import stories
 from tests.support.stories import (
     HOST,
     MIN,
@@ -34,12 +38,16 @@ from vigil.app.engine.changelog import ChangelogRecord
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.shards import make_shard
+from vigil.app.engine.snapshot import Snapshot
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.internal import UnobservedSecond
-from vigil.topics.rooms import RoomEvent
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, RoomEvent
 from vigil.topics.verdicts import Notice
 
 CHECKPOINT = Path(__file__).with_name("checkpoint_of_three_sources.json")
+
+TOPICS = ("buyer-entry", "comment", "frame-status")
+PUBLISHED = ("verdict", "notice", "verdict-by-host")
 
 MISSED = [entry(at * S) for at in (5, 16, 27)]
 """Without reception a violation at 37 s."""
@@ -182,10 +190,18 @@ def test_the_end_of_a_warned_condition_is_published() -> None:
     assert notices(stage, "at-risk", "risk-cleared")[-1][:4] == ("risk-cleared", "black-screen", 0, 100 * S)
 
 
-def test_no_condition_begins_within_the_second() -> None:
-    labelled = [frame(at, labels=("minor",)) for at in range(0, 10 * S, 250)]
-    stage = played(labelled, unobserved("frame-status", 0), unobserved("frame-status", 1), until=20 * S)
-    assert violations(stage) == [("minor", 2 * S, 5 * S)]
+@pytest.mark.parametrize("crashes", [True, False])
+def test_no_condition_begins_within_the_second(crashes: bool) -> None:
+    labelled = [frame(0), *(frame(at, labels=("minor",), black=True) for at in range(1100, 200 * S, 250))]
+    stage = Stage(ROOMS, crashes=lambda: crashes).play(in_order(labelled, unobserved("frame-status", 1)))
+    assert violations(stage) == [("minor", 2100, 5100), ("black-screen", 2100, 122_100)]
+
+
+def test_what_was_violated_before_a_lost_frame_is_not_violated_again_after_it() -> None:
+    """Nobody knows whether it has ended: it may be one and the same."""
+    black = frames(0, 400 * S, black=True, labels=("minor",))
+    once = [("minor", 0, 3 * S), ("black-screen", 0, 120 * S)]
+    assert violations(played(black, unobserved("frame-status", 150))) == once
 
 
 @pytest.mark.parametrize("label", [None, "minor"])
@@ -195,6 +211,14 @@ def test_what_began_behind_a_frame_that_is_known_late_goes_on(label: str | None)
     late(stage, unobserved("frame-status", 4), 7 * S)
     stage.play(frames(8 * S, 30 * S, **shown))
     assert [since for _, since, _ in violations(stage)] == [5 * S]
+
+
+def test_one_that_is_known_late_ends_what_began_before_it() -> None:
+    stage = Stage(ROOMS).play(frames(0, 7 * S, activity="sleeping"))
+    stage.state.apply(unobserved("frame-status", 4), START + 7 * S, stage.collector)
+    assert stage.status(7 * S).stream == "live"  # by a later frame
+    stage.play(frames(8 * S, 30 * S, activity="sleeping"))
+    assert violations(stage) == [("sleeping", 8 * S, 18 * S)]
 
 
 def test_until_the_next_frame_nobody_knows_whether_the_room_is_live() -> None:
@@ -227,7 +251,7 @@ def test_an_ended_room_is_forgotten_at_its_time() -> None:
 # ---- any -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("topic", ["buyer-entry", "comment", "frame-status"])
+@pytest.mark.parametrize("topic", TOPICS)
 def test_a_room_begins_with_what_is_observed(topic: Any) -> None:
     stage = Stage(ROOMS).play([unobserved(topic, 1)])
     assert stage.state.expired()
@@ -235,11 +259,115 @@ def test_a_room_begins_with_what_is_observed(topic: Any) -> None:
     assert len(violations(stage)) == 1
 
 
-@pytest.mark.parametrize("topic", ["buyer-entry", "comment", "frame-status"])
+@pytest.mark.parametrize("topic", TOPICS)
+def test_one_that_is_known_late_does_not_set_the_room_back(topic: Any) -> None:
+    stage = Stage(ROOMS).play(frames(0, 10 * S))
+    late(stage, unobserved(topic, 1), 12 * S)
+    assert stage.state.last_at == START + 12 * S  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("topic", TOPICS)
 def test_a_second_counts_once_however_often_it_is_published(topic: Any) -> None:
     story: Iterable[Any] = [frames(0, 400 * S, black=True, face=False), MISSED, unobserved(topic, 20)]
     once, twice = played(*story), played(*story, unobserved(topic, 20))
     assert twice.outputs == once.outputs
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    stories(most=25),
+    st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(0, 400)), max_size=6),
+    st.lists(st.booleans(), min_size=1, max_size=10),
+)
+def test_restarts_and_the_short_way_change_nothing(
+    story: list[RoomEvent], lost: list[tuple[Any, int]], crashes: list[bool]
+) -> None:
+    events = in_order(story, [unobserved(topic, second) for topic, second in lost])
+    turns = cycle(crashes)
+    plain = Stage(ROOMS).play(events)
+    restarted = Stage(ROOMS, crashes=lambda: next(turns)).play(events)
+    assert restarted.outputs == plain.outputs
+    until = (events[-1].at if events else START) - START
+    assert restarted.until(until).status(until) == plain.until(until).status(until)
+
+
+@settings(max_examples=60, deadline=None)
+@given(stories(most=25), st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(0, 400)), min_size=1, max_size=6))
+def test_no_verdict_rests_on_what_was_not_observed(story: list[RoomEvent], lost: list[tuple[Any, int]]) -> None:
+    seconds = [unobserved(topic, second) for topic, second in lost]
+    for verdict in Stage(ROOMS).play(in_order(story, seconds)).until(60 * MIN).verdicts:
+        times = [item.at for item in verdict.evidence]
+        for second in seconds:
+            entries = verdict.rule == "greeting-miss"
+            frames_ = verdict.evidence[0].topic == "frame-status"
+            if second.topic == "frame-status" and frames_:
+                assert not overlap(second, verdict.since, verdict.at)
+            if second.topic == "comment" and verdict.rule == "absence":
+                assert not overlap(second, verdict.since + 1, verdict.at)
+            if second.topic != "buyer-entry" and entries:
+                assert not any(overlap(second, at - 1 * S, at + 10 * S) for at in times)
+            if second.topic != "comment" and entries:
+                assert not overlap(second, times[0], times[-1])
+
+
+def overlap(second: UnobservedSecond, first: int, last: int) -> bool:
+    return first <= second.last and second.at <= last
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    stories(most=25),
+    st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(0, 400)), min_size=1, max_size=6),
+    st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    st.integers(0, 30),
+)
+def test_batches_and_restarts_of_the_shard_change_nothing(
+    story: list[RoomEvent], lost: list[tuple[Any, int]], sizes: list[int], crash: int
+) -> None:
+    events = in_order(story, [unobserved(topic, second) for topic, second in lost])
+    expected = [(output.topic, output.id) for output in Stage(ROOMS).play(events).until(60 * MIN).outputs]
+    assert shard_says(events, sizes, crash) == sorted(expected)
+
+
+def shard_says(events: list[Any], sizes: list[int], crash: int) -> list[tuple[str, str]]:
+    """What a shard publishes of events in order, in batches, that is killed after batch number `crash`."""
+    log: list[ChangelogRecord] = []
+    said: list[tuple[str, str]] = []
+
+    def write(snapshot: Snapshot) -> None:
+        log.extend(snapshot.changelog())
+        shard.confirm(snapshot)
+        said.extend((output.topic, output.id) for output in snapshot.outputs if output.topic in PUBLISHED)
+
+    def restarted() -> Any:
+        store = ChangelogStore()
+        store.read(log)
+        store.finalize_restore()
+        return make_shard(ROOMS, 2000, partition=0, store=store)
+
+    shard = restarted()
+    write(shard.acquire())
+    sources: list[list[Record]] = [[], [], [], []]
+    left, turn = list(events), 0
+    while left:
+        size = sizes[turn % len(sizes)]
+        batch, left = left[:size], left[size:]
+        for event in batch:
+            index = (BuyerEntry, Comment, FrameStatus, UnobservedSecond).index(type(event))
+            record = Record(event.room_id.encode(), msgspec.json.encode(event), len(sources[index]))
+            sources[index].append(record)
+            shard.ingest(index, [record])
+        shard.advance_watermark(batch[-1].at - 1000)
+        write(shard.snapshot())
+        if turn == crash:
+            shard = restarted()
+            write(shard.acquire())
+            for index, source in enumerate(shard.sources):
+                shard.ingest(index, sources[index][source.committed_offset :])
+        turn += 1
+    shard.advance_watermark(START + 60 * MIN + 1)
+    write(shard.snapshot())
+    return sorted(set(said))
 
 
 # ---- what is published about it --------------------------------------------------------------------------------------

@@ -140,10 +140,14 @@ class ConditionTracker:
             self._reschedule()
 
     def unobserved_frame(self, last: int, at: int) -> None:
-        """A frame up to `last` may have shown anything: no condition runs through it, and none begins before."""
+        """A frame up to `last` may have shown anything: no condition runs through it, and none begins before.
+
+        One that was violated stays, as it may have gone on: it would be violated again.
+        """
         self.unseen_until = max(self.unseen_until, last)
         for conditions in (self._by_rule, self._by_label):
-            for name in [name for name, active in conditions.items() if active.first.at <= last]:
+            unseen = [name for name, one in conditions.items() if one.first.at <= last and not one.violated]
+            for name in unseen:
                 self._end(conditions.pop(name), at)
         for active in [active for active in self._over if active.first.at <= last]:
             self._over.remove(active)
