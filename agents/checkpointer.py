@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 from vigil.agents.ports import OutputRecord, Ports, TopicPartition
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardRunner
+from vigil.agents.steps import Step
 from vigil.agents.wall_clock import wall_ms
 from vigil.agents.worker_clock import WorkerClock
 from vigil.app.engine.changelog import OutboxMessage
@@ -76,6 +77,9 @@ class CheckpointObserver(Protocol):
 
     def sent(self, runner: ShardRunner, outputs: Sequence[OutboxMessage], now: int) -> None:
         """The broker has these outputs of a shard; `now`: when they were sent (wall clock, ms)."""
+
+    def step(self, step: Step, seconds: float) -> None:
+        """A step of a checkpoint with outputs took so long."""
 
 
 class _Taken(NamedTuple):
@@ -168,14 +172,28 @@ class Checkpointer:
         started = time.monotonic()
         taken = self._take_snapshots(due, acquire)
         if taken:
+            awaited = self._end_waits(taken, started)
             await in_time(self._write_state(taken), TIMEOUT_S, "a checkpoint's state")
+            stored = time.monotonic()
             await in_time(self._send_outputs(taken), TIMEOUT_S, "a checkpoint's outputs")
+            ended = time.monotonic()
+            if awaited:
+                self._observer.step("checkpoint", stored - started)
+                self._observer.step("send", ended - stored)
             records = sum(len(each.snapshot.records) for each in taken)
-            self._observer.written(time.monotonic() - started, records)
+            self._observer.written(ended - started, records)
         for each in taken:
             self._note_written(each)
         if commit and assignment == self.assignment:  # otherwise an error has stopped the worker meanwhile
             await self._commit_offsets(assignment)
+
+    def _end_waits(self, taken: Sequence[_Taken], started: float) -> bool:
+        """Note how long verdicts and notices waited for this checkpoint; False if none did."""
+        runners = [each.runner for each in taken if each.runner.waits_since]
+        for runner in runners:
+            self._observer.step("wait", max(0.0, started - runner.waits_since))
+            runner.waits_since = 0.0
+        return bool(runners)
 
     def _take_snapshots(self, due: Iterable[ShardRunner], acquire: bool) -> list[_Taken]:
         cpu = time.process_time()

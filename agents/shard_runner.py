@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from vigil.agents.acquisition_hold import AcquisitionHold
 from vigil.agents.ports import Batch, SourceFeed, TopicPartition
 from vigil.agents.source_tracker import SourceTracker, WatermarkPolicy
+from vigil.agents.steps import StepTimer, not_measured
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.source_identity import note_read
@@ -58,6 +59,7 @@ class ShardEnvironment(NamedTuple):
     measured: frozenset[str] = frozenset()
     """Outputs whose delay is measured."""
     wall_ms: Callable[[], int] = wall_ms
+    step: StepTimer = not_measured
 
 
 class ShardRunner:
@@ -100,6 +102,8 @@ class ShardRunner:
         self.eligible_at: dict[str, int] = {}
         """By identity of a verdict or notice that is not published yet: the earliest time at which it could be judged
         (wall clock, ms)."""
+        self.waits_since = 0.0
+        """Since when a verdict or notice waits for a checkpoint (`time.monotonic`); 0.0 if none does."""
 
     @property
     def subject(self) -> SubjectName:
@@ -140,6 +144,8 @@ class ShardRunner:
             )
         if first.offset > read_offset:
             source.gap = (read_offset, first.offset)
+        if self._policy.live:
+            self._environment.step("fetch", max(0, now - first.timestamp) / 1000)
         rest = self._ingest_slices(source_index, batch, now, slice_end)
         last = batch.records[-1 if rest is None else -1 - len(rest.records)]
         source.position.identities = note_read(source.position.identities, last)
@@ -172,13 +178,23 @@ class ShardRunner:
         """
         outputs = self.shard.collector.outputs
         known = len(outputs)
+        began = time.monotonic()
         answered_at = self._observe_sources()
         self._advance_to(answered_at, now, slice_end)
-        if self._policy.live:
-            measured = self._environment.measured
-            for output in outputs[known:]:
-                if output.topic in measured:
-                    self.eligible_at[output.id] = min(now, self._eligible_at(output, arrived_at))
+        if self._policy.live and len(outputs) > known:
+            self._measure(outputs[known:], now, arrived_at, began)
+
+    def _measure(self, outputs: Sequence[Output], now: int, arrived_at: int, began: float) -> None:
+        """Note when each new verdict or notice could be judged, and how long it took; `began`: `time.monotonic`."""
+        measured = [output for output in outputs if output.topic in self._environment.measured]
+        for output in measured:
+            self.eligible_at[output.id] = min(now, self._eligible_at(output, arrived_at))
+            permitted = output.triggered_at + self._largest_lateness
+            self._environment.step("watermark", max(0, now - permitted) / 1000)
+        if measured:
+            ended = time.monotonic()
+            self._environment.step("judge", ended - began)
+            self.waits_since = self.waits_since or ended
 
     def _observe_sources(self) -> int:
         """Update the sources; return the oldest of the last answers of the broker."""

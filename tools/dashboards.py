@@ -170,6 +170,9 @@ def operations() -> Dashboard:
             "way, and the worker is not ready.", [("vigil_clock_ahead_seconds", "{{instance}}")], "s")  # fmt: skip
     d.lines("Delay that Vigil adds", "From the moment at which a verdict is permitted to its publication.",
             quantiles("vigil_judgement_delay_seconds", VERDICTS), "s")  # fmt: skip
+    d.lines("Where the delay arises", "99th percentile of each step: fetch, then watermark, judge, wait for a checkpoint, "
+            "checkpoint, send. docs/performance.md explains them.",
+            [(quantile(0.99, "vigil_step_seconds", "step"), "{{step}}")], "s")  # fmt: skip
     d.lines("From violation to publication", "What the rules, the lateness and silent partitions demand, and what Vigil "
             "adds.", quantiles("vigil_publish_delay_seconds"), "s")  # fmt: skip
     d.lines("Budget of the promise", "Share of slow verdicts over one hour, six hours and three days; 1 % is the budget.",

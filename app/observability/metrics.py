@@ -16,6 +16,11 @@ from prometheus_client.metrics import MetricWrapperBase
 DELAYS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60)
 """Upper bounds in seconds. The latency promise is half a second: it must stay the bound of a bucket."""
 
+STEP_TIMES: Final = (
+    0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.5, 1, 5,
+)  # fmt: skip
+"""Upper bounds in seconds for the steps of the delay."""
+
 MAX_LABEL_VALUES: Final = 50
 """Values of a label that come from events: further ones are `other`, so that events cannot multiply series."""
 
@@ -120,6 +125,15 @@ class WorkerMetrics:
             buckets=DELAYS,
             registry=registry,
         )
+        self.steps = Histogram(
+            "vigil_step_seconds",
+            "How long each step takes on the way of verdicts and notices: fetch (a batch's first record from its "
+            "timestamp to the shard), watermark (from the judged time plus the allowed lateness until the shard's "
+            "clock has passed it), judge, wait (for a checkpoint), checkpoint (state and outbox), send (the outputs).",
+            ["step"],
+            buckets=STEP_TIMES,
+            registry=registry,
+        )
         self.clock_delay = Gauge(
             "vigil_clock_delay_seconds",
             "How far a shard's clock is behind the wall clock (the allowed lateness included).",
@@ -209,6 +223,10 @@ class WorkerMetrics:
                 yield value
             elif value is self.declared:
                 yield from self.declared.values()
+
+    def observe_step(self, step: str, seconds: float) -> None:
+        """Note how long a step took."""
+        self.steps.labels(step).observe(seconds)
 
     def add(self, name: str, value: float, labels: Sequence[str]) -> None:
         """Add a value to a subject's counter, or observe it in its histogram."""

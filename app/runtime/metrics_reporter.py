@@ -10,6 +10,7 @@ import structlog
 
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardRunner
+from vigil.agents.steps import STEPS, Step
 from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import Body, Sample, ShardGauges
@@ -39,13 +40,16 @@ def worker_metrics(registry: Registry = REGISTRY) -> WorkerMetrics:
     rejections = [(topic, reason) for topic in registry.readers for reason in EVERYWHERE]
     rejections += [(topic, reason) for topic in inputs(registry.topics.values()) for reason in OF_INPUTS]
     rejections += [rejection for subject in subjects for rejection in subject.metrics.rejections]
-    return WorkerMetrics(
+    metrics = WorkerMetrics(
         registry.sources,
         written(registry.topics.values()),
         rejections,
         registry.latency_promised,
         [metric for subject in subjects for metric in subject.metrics.metrics],
     )
+    for step in STEPS:
+        metrics.steps.labels(step)  # begins at 0
+    return metrics
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,10 @@ class MetricsReporter:
         """A checkpoint of so many records took so many seconds to write."""
         self._metrics.checkpoint.observe(seconds)
         self._metrics.checkpoint_records.inc(records)
+
+    def step(self, step: Step, seconds: float) -> None:
+        """A step took so many seconds."""
+        self._metrics.observe_step(step, seconds)
 
     def sent(self, runner: ShardRunner, outputs: Sequence[Any], now: int) -> None:
         """The broker has these outputs."""

@@ -115,6 +115,7 @@ class Worker:
                 self._upstream.written_at,
                 REGISTRY.latency_promised,
                 self._clock.now,
+                self.metrics.observe_step,
             ),
             self._sources,
             self._new_shard,

@@ -1,6 +1,7 @@
 """Checkpoints: what is written before what, what is put off, and what stops the worker (I-6, I-17)."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from vigil.agents.ports import OutputRecord, TopicPartition
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, ShardRunner
 from vigil.agents.source_tracker import WatermarkPolicy
+from vigil.agents.steps import Step
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.shard import AnyShard
@@ -49,6 +51,7 @@ class Stage:
             self.store = restored(log)
         kafka.changelog.logs[CHANGELOG, 0] = self.log
         self.checkpoints_written: list[tuple[float, int]] = []
+        self.steps: list[tuple[Step, float]] = []
         self.observed: list[str] = []
         """The topics of the outputs that were sent."""
         environment = ShardEnvironment(self.feed, WatermarkPolicy(idle_after_ms=0, live=False))
@@ -60,6 +63,9 @@ class Stage:
 
     def written(self, seconds: float, records: int) -> None:
         self.checkpoints_written.append((seconds, records))
+
+    def step(self, step: Step, seconds: float) -> None:
+        self.steps.append((step, seconds))
 
     def sent(self, runner: ShardRunner, outputs: Sequence[Any], now: int) -> None:
         self.observed.extend(output.topic for output in outputs)
@@ -111,6 +117,19 @@ async def test_state_is_acknowledged_before_outputs_are_sent_and_these_before_of
     assert steps == ["state", "state acked", "output", "output acked", "commit"]
     assert stage.membership.commits == [{ENTRY: 1}]
     assert "said" in stage.observed
+
+
+async def test_the_steps_of_a_checkpoint_are_measured_if_a_verdict_waited_for_it() -> None:
+    stage = await Stage().begin()
+    stage.says(1000)
+    stage.runner.waits_since = time.monotonic() - 3
+    await stage.due()
+    assert [step for step, _ in stage.steps] == ["wait", "checkpoint", "send"]
+    assert 3 <= stage.steps[0][1] < 20
+    assert stage.runner.waits_since == 0
+    stage.says(2000)
+    await stage.due()
+    assert len(stage.steps) == 3  # nothing that is measured waited
 
 
 @pytest.mark.parametrize("stuck", ["state", "output"])

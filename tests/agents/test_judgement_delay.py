@@ -11,6 +11,7 @@ from vigil.agents.ports import TopicPartition
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, ShardId, ShardRunner
 from vigil.agents.source_tracker import WatermarkPolicy
+from vigil.agents.steps import Step
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.watermark import SourcePosition
 from vigil.topics.envelope import Output
@@ -63,11 +64,13 @@ class Stage:
         self.now = T + LATENESS - 100
         self.topics = ("buyer-entry", "comment")[:sources]
         self.feed = FakeSourceFeed(*self.topics)
+        self.steps: list[tuple[Step, float]] = []
         self.environment = ShardEnvironment(
             self.feed,
             WatermarkPolicy(IDLE, live=live),
             measured=frozenset({"verdict"}),
             wall_ms=lambda: self.now,
+            step=lambda step, seconds: self.steps.append((step, seconds)),
         )
         self.shard: Any = Shard(T, sources)
         self.manager = ShardManager(
@@ -105,6 +108,19 @@ def test_a_record_that_is_fetched_late_is_our_delay() -> None:
     stage.now = T + LATENESS + 340
     stage.arrives(0, T + LATENESS + 1, came=T + LATENESS + 40)
     assert stage.runner.eligible_at == {"id": T + LATENESS + 40}
+
+
+def test_the_steps_to_a_verdict_are_measured_once_each() -> None:
+    stage = Stage(1)
+    stage.now = T + LATENESS + 340
+    stage.arrives(0, T + LATENESS + 1, came=T + LATENESS + 40)
+    assert [step for step, _ in stage.steps] == ["fetch", "watermark", "judge"]
+    (_, fetch), (_, watermark), (_, judge) = stage.steps
+    assert (fetch, watermark) == (0.3, 0.34)
+    assert 0 <= judge < 10
+    assert stage.runner.waits_since > 0
+    stage.tick()
+    assert len(stage.steps) == 3  # a tick that judges nothing is no step
 
 
 def test_a_record_that_came_late_is_not() -> None:
