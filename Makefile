@@ -92,8 +92,16 @@ $(LINTERS)/.vigil-installed: deploy/linters.lock
 	@$(LINTERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/linters.lock
 	@touch $@
 
-bench: install ## run the benchmarks
-	$(BIN)/python -m benchmarks
+# `make bench latency growth` runs the named ones: words after `bench` are names of benchmarks, not targets.
+ifeq (bench,$(firstword $(MAKECMDGOALS)))
+BENCHMARKS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+.PHONY: $(BENCHMARKS)
+$(BENCHMARKS):
+	@:
+endif
+
+bench: install ## run the benchmarks, or those named after it: make bench peers latency
+	$(BIN)/python -m benchmarks $(BENCHMARKS)
 
 chaos: install ## run seeded chaos tests: workers and broker are killed, frozen and disconnected
 	$(BIN)/python -m tools.chaos
@@ -105,6 +113,7 @@ lock: install ## renew the locks from pyproject.toml; keeps versions that still 
 	$(LOCK) -c requirements.lock --extra demo pyproject.toml deploy/build.in -o deploy/demo.lock
 	$(LOCK) -c requirements.lock deploy/build.in -o deploy/build.lock
 	$(LOCK) $(LOCK_OPTIONS) deploy/linters.in -o deploy/linters.lock
+	$(LOCK) --python-version 3.11 benchmarks/peers/requirements.in -o benchmarks/peers/requirements.lock
 	$(BIN)/python tools/locks.py
 
 clean: ## delete .venv and the caches of tools

@@ -179,6 +179,7 @@ async def start(broker: str, app_id: str, kafka: bool, load_all: bool = False) -
         session_timeout_ms=SESSION_MS,
         idempotent_producer=kafka,
         take_outputs=True,
+        max_ahead_ms=2 * AHEAD_MS,
     )
     try:
         while worker.get("/health/ready")[0] != 200:
@@ -221,7 +222,7 @@ async def fail_over(broker: str, app_id: str, kafka: bool, standbys: int, stored
     killed, successor = pair = [
         WorkerProcess(
             broker, folder / f"{n}.log", app_id=app_id, standbys=standbys, session_timeout_ms=SESSION_MS,
-            idempotent_producer=kafka, take_outputs=True,
+            idempotent_producer=kafka, take_outputs=True, max_ahead_ms=2 * AHEAD_MS,
         )
         for n in range(2)
     ]  # fmt: skip

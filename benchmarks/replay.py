@@ -4,7 +4,8 @@ import time
 
 import msgspec
 
-from benchmarks.common import machine
+from benchmarks.page import record
+from benchmarks.quiet import Quiet
 from tests.support.harness import recorded
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.runtime.replay import Replay
@@ -15,7 +16,7 @@ EVENTS = 1_000_000
 
 def main() -> None:
     """Run the benchmark."""
-    print(machine())
+    quiet = Quiet()
     simulation = Simulation(
         seed=3, rooms=700, suppliers=400, start_ms=1_662_048_000_000, duration_s=1200, history_days=60, rfq_every_s=60
     )
@@ -31,6 +32,10 @@ def main() -> None:
     run.feed(lines)
     outputs = run.end()
     spent = time.process_time() - began
-    outcome = f"{len(outputs['verdict']):,} verdicts, {len(outputs['supplier-score']):,} suppliers"
-    print(f"{len(lines):,} events: {spent:.1f} CPU s, {len(lines) / spent:,.0f} per CPU second; {outcome}")
-    print(f"ratio: {spent / floor:.1f} times decoding each line as untyped JSON ({floor:.1f} CPU s)")
+    table = [
+        "| events | CPU s | events per CPU second | verdicts | suppliers | times decoding as untyped JSON |",
+        "| --- " * 6 + "|",
+        f"| {len(lines):,} | {spent:.1f} | {len(lines) / spent:,.0f} | {len(outputs['verdict']):,} | "
+        f"{len(outputs['supplier-score']):,} | {spent / floor:.1f} |",
+    ]
+    record("replay", table, {"replay": len(lines) / spent / 1000}, quiet)

@@ -5,6 +5,7 @@ deploy/requirements.lock    what the image needs, in the same versions
 deploy/demo.lock            what `make demo` needs, in the same versions
 deploy/build.lock           what builds Vigil, from deploy/build.in, in the same version
 deploy/linters.lock         what `make deploy-check` runs, from deploy/linters.in
+benchmarks/peers/…lock      what `make bench peers` compares Vigil with, from benchmarks/peers/requirements.in
 """
 
 import re
@@ -69,8 +70,9 @@ def check(root: Path) -> list[str]:
         for package, versions in locked.items():
             if not versions <= every.get(package, set()):
                 problems.append(f"{name}: {package} differs from requirements.lock")
-    linters = pins((root / "deploy/linters.lock").read_text(), "deploy/linters.lock", problems)
-    problems += unmet(listed(root, "deploy/linters.in"), linters, "deploy/linters.lock", "deploy/linters.in")
+    for name in ("deploy/linters", "benchmarks/peers/requirements"):
+        locked = pins((root / f"{name}.lock").read_text(), f"{name}.lock", problems)
+        problems += unmet(listed(root, f"{name}.in"), locked, f"{name}.lock", f"{name}.in")
     return problems
 
 

@@ -164,6 +164,7 @@ async def finished(
     within_s: float = 120,
     still_s: float = 2.0,
     names: TopicNames | None = None,
+    poll_s: float = 0.2,
 ) -> None:
     """Wait until the group has read, judged and committed everything, including its internal topics."""
     topics = (names or TopicNames(app_id)).all_on_cluster(REGISTRY.readers)
@@ -194,7 +195,7 @@ async def finished(
                     if end and (tp not in committed or committed[tp].offset < end)
                 }
                 raise AssertionError(f"not finished: {behind}")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(poll_s)
     finally:
         await consumer.stop()
         await admin.close()

