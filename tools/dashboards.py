@@ -168,6 +168,9 @@ def operations() -> Dashboard:
              ("min by (shards) (vigil_clock_delay_seconds)", "{{shards}}, fastest")], "s")  # fmt: skip
     d.lines("Workers' clocks", "By how much each worker's clock is ahead of the broker's. More than five seconds, either "
             "way, and the worker is not ready.", [("vigil_clock_ahead_seconds", "{{instance}}")], "s")  # fmt: skip
+    d.lines("How late events come, p99.9", "Behind the clock of their partition, by topic and, of comments, what they came "
+            "by. The allowed lateness must be above it; vigil doctor recommends a value.",
+            [(quantile(0.999, "vigil_lateness_seconds", "topic, via"), "{{topic}} {{via}}")], "s")  # fmt: skip
     d.lines("Delay that Vigil adds", "From the moment at which a verdict is permitted to its publication.",
             quantiles("vigil_judgement_delay_seconds", VERDICTS), "s")  # fmt: skip
     d.lines("Where the delay arises", "99th percentile of each step: fetch, then watermark, judge, wait for a checkpoint, "

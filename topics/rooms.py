@@ -29,6 +29,9 @@ class BuyerEntry(Struct, frozen=True, kw_only=True):
     buyer_tier: Tier | None = None
 
 
+Via = Literal["text", "speech", "auto"]
+
+
 class Comment(Struct, frozen=True, kw_only=True):
     """The host or a buyer said something, typed or (host only) transcribed from speech; `at` is a segment's end."""
 
@@ -43,7 +46,7 @@ class Comment(Struct, frozen=True, kw_only=True):
     """The author's role in the room."""
     text: Text
     """What was said, at most 4,096 code points."""
-    via: Literal["text", "speech", "auto"] = "text"
+    via: Via = "text"
     """Typed, transcribed from the host's speech in segments of at most 5 s, or a canned reply."""
     intent: Intent | None = None
     """The class that an upstream classifier gave it; null: not classified."""

@@ -34,8 +34,14 @@ _LINES: Final = 4
     metavar="N",
     help="With --producers: how many messages of each partition are read.",
 )
-def doctor(settings: Settings, as_json: bool, producers: bool, last: int) -> None:
-    """Check what workers need: rulebook, broker, topics, consumer group, lag, state, clocks, dead letters.
+@click.option(
+    "--metrics",
+    multiple=True,
+    metavar="URL",
+    help="Metrics of a worker, for how late events come; may be repeated. Default: web_host and web_port.",
+)
+def doctor(settings: Settings, as_json: bool, producers: bool, last: int, metrics: tuple[str, ...]) -> None:
+    """Check what workers need: rulebook, broker, topics, consumer group, lag, state, clocks, lateness, dead letters.
 
     With --producers, check what producers write: partitions, clocks, order and lateness, frames, labels, fields.
 
@@ -47,7 +53,8 @@ def doctor(settings: Settings, as_json: bool, producers: bool, last: int) -> Non
     Exits with status 1 if a check failed.
     """
     silence_kafka_logs()
-    checks = asyncio.run(_all(examine_producers(settings, last) if producers else examine(settings), as_json))
+    found = examine_producers(settings, last) if producers else examine(settings, metrics=metrics)
+    checks = asyncio.run(_all(found, as_json))
     if as_json:
         click.echo(json.dumps([check._asdict() for check in checks], indent=2))
     if any(check.level == "fail" for check in checks):

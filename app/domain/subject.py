@@ -116,6 +116,9 @@ class SubjectMetrics:
     of_counts: Mapping[str, Callable[[str, int], Iterable[Sample]]] = field(default_factory=dict)
     """By the first part of a count's name (`OutputCollector.count`, separated by colons): the samples of the rest of
     its name and its number."""
+    lateness: tuple[tuple[str, str], ...] = ()
+    """Topic and kind of the events whose lateness is measured (`StateMachine.kind_of`); those of a machine that drops
+    late ones."""
     rejections: tuple[tuple[str, Reason], ...] = ()
     """Topic and reason of what only this subject rejects."""
     gauges: Callable[[Rulebook], ShardGauges] | None = None

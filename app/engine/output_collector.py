@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from vigil.app.engine.lateness import LatenessCounts
 from vigil.topics.envelope import DeadLetter, Output, base64_or_none, carried
 from vigil.topics.fields import Reason
 
@@ -29,11 +30,12 @@ class RejectedRecord(NamedTuple):
 class OutputCollector:
     """Collects the outputs and counts of a shard until the next checkpoint."""
 
-    __slots__ = ("_deferred", "_emitted_once", "_names", "counts", "now", "outputs")
+    __slots__ = ("_deferred", "_emitted_once", "_names", "counts", "lateness", "now", "outputs")
 
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
+        self.lateness = LatenessCounts()
         self._names: dict[str, set[str]] = {}
         """By counter: the names from events that are counted by themselves."""
         self._deferred: list[Callable[[OutputCollector], None]] = []

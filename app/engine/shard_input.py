@@ -14,6 +14,7 @@ from typing import ClassVar, Generic, TypedDict, TypeVar
 from vigil.app.engine.admission import UNCHECKED, KeyPlacement, PartitionOf, SourceRule
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.keyed_states import KeyedStates
+from vigil.app.engine.lateness import IN_ORDER_MS
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.reorder_buffer import ReorderBuffer
 from vigil.app.engine.source_reader import SourceReader
@@ -111,7 +112,8 @@ class ShardInput(ABC, Generic[E]):
         on_ignored = self._on_ignored[source_index]
         latest = MAX_TIME if wall is None else wall + rule.max_ahead
         newest = max(source.max_event_time, watermark + rule.lateness)
-        late_from = rule.lateness if reader.drops_late[source_index] else MAX_TIME
+        noted_from = min(rule.lateness, IN_ORDER_MS) if reader.drops_late[source_index] else MAX_TIME
+        event: E | None = None
         for record in records:
             try:
                 event = decode(source_index, record, now, origin_of, on_ignored)
@@ -126,7 +128,7 @@ class ShardInput(ABC, Generic[E]):
             before = source.max_event_time
             if at >= newest:
                 source.max_event_time = newest = at
-            elif (at > before or newest - at > late_from) and self._came_late(  # the first part spares most a call
+            elif (at > before or newest - at > noted_from) and self._came_late(  # the first part spares most a call
                 source_index, record, event, newest - at, wall
             ):
                 buffered_from = self._note_late(key, event)
@@ -138,8 +140,9 @@ class ShardInput(ABC, Generic[E]):
                 buffer_event((at, source_index, record.offset, key, event, before, dedup_key))
             else:
                 self._apply_on_arrival(key, event)
-        if records:
-            source.read_offset = records[-1].offset + 1
+        source.read_offset = records[-1].offset + 1 if records else source.read_offset
+        if wall is not None and event is not None:
+            self._count_lateness(source_index, event, len(records))
         self.collector.count(self._events_counter[source_index], len(records))
         return any_event
 
@@ -159,12 +162,20 @@ class ShardInput(ABC, Generic[E]):
         if at > source.max_event_time:  # after idleness: below the watermark, and yet the newest
             source.max_event_time = at
             source.late_mover = min(source.late_mover, at)
+        if not self.reader.drops_late[source_index]:
+            return False
+        self.collector.lateness.note((self.machine.topics[source_index], self.machine.kind_of(event)), behind)
         lateness = self.reader.rules[source_index].lateness
-        if behind <= lateness or not self.reader.drops_late[source_index]:
+        if behind <= lateness:
             return False
         why = InvalidEvent(f"at {at} is {behind - lateness} ms below the clock", "late")
         self.reader.reject(source_index, record, why, self.watermark, wall)
         return True
+
+    def _count_lateness(self, source_index: int, last: E, number: int) -> None:
+        """Count a batch of `number` records, of which `last` is the last event, where lateness matters."""
+        if self.reader.drops_late[source_index]:
+            self.collector.lateness.arrived((self.machine.topics[source_index], self.machine.kind_of(last)), number)
 
     def _note_late(self, key: str, event: E) -> int:
         """Judge what is due by now, and let the key of a late event take note of it; return the watermark."""

@@ -217,6 +217,12 @@ class StateMachine(Protocol[E]):
         It is not judged; an output may take word of it to the shard of its key. Called live only, once for each record.
         """
 
+    def kind_of(self, event: E) -> str:
+        """Return the kind of an event within its topic, by which lateness is counted; empty where there is one kind.
+
+        A bounded number of values. Called for few events.
+        """
+
     def load(self, key: str, chunks: StateChunks) -> KeyState[E]:
         """Return the state of a key from its stored chunks, which are empty for a new key.
 
@@ -276,3 +282,6 @@ class StateMachineDefaults(Generic[E]):
 
     def on_misrouted(self, event: E, collector: OutputCollector) -> None:
         return
+
+    def kind_of(self, event: E) -> str:
+        return ""

@@ -13,6 +13,8 @@ from typing import Final, Literal, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 
+from vigil.app.observability.counted_histogram import CountedHistogram
+
 DELAYS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60)
 """Upper bounds in seconds. The latency promise is half a second: it must stay the bound of a bucket."""
 
@@ -20,6 +22,9 @@ STEP_TIMES: Final = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.5, 1, 5,
 )  # fmt: skip
 """Upper bounds in seconds for the steps of the delay."""
+
+LATENESS: Final = "vigil_lateness_seconds"
+"""The metric from which `vigil doctor` recommends an allowed lateness."""
 
 MAX_LABEL_VALUES: Final = 50
 """Values of a label that come from events: further ones are `other`, so that events cannot multiply series."""
@@ -134,6 +139,13 @@ class WorkerMetrics:
             buckets=STEP_TIMES,
             registry=registry,
         )
+        self.lateness = CountedHistogram(
+            LATENESS,
+            "How far room events come behind the clock of their partition, the allowed lateness not subtracted: what "
+            "it must cover. Of comments by via; the share of each via among those in order is an estimate.",
+            ("topic", "via"),
+            registry,
+        )
         self.clock_delay = Gauge(
             "vigil_clock_delay_seconds",
             "How far a shard's clock is behind the wall clock (the allowed lateness included).",
@@ -216,10 +228,10 @@ class WorkerMetrics:
             "recreated": self.recreated,
         }
 
-    def all(self) -> Iterator[MetricWrapperBase]:
+    def all(self) -> Iterator[MetricWrapperBase | CountedHistogram]:
         """Every metric, in the order in which the documentation lists them."""
         for value in vars(self).values():
-            if isinstance(value, MetricWrapperBase):
+            if isinstance(value, MetricWrapperBase | CountedHistogram):
                 yield value
             elif value is self.declared:
                 yield from self.declared.values()

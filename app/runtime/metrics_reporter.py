@@ -14,6 +14,7 @@ from vigil.agents.steps import STEPS, Step
 from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import Body, Sample, ShardGauges
+from vigil.app.engine.lateness import BOUNDS_MS, LatenessCounts
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
@@ -49,6 +50,8 @@ def worker_metrics(registry: Registry = REGISTRY) -> WorkerMetrics:
     )
     for step in STEPS:
         metrics.steps.labels(step)  # begins at 0
+    measured = [key for subject in subjects for key in subject.metrics.lateness]
+    metrics.lateness.begin((bound / 1000 for bound in BOUNDS_MS), measured)
     return metrics
 
 
@@ -173,6 +176,14 @@ class MetricsReporter:
             elif kind in self._of_counts:
                 self._add(self._of_counts[kind](rest, number))
         counts.clear()
+        self._count_lateness(runner.shard.collector.lateness)
+
+    def _count_lateness(self, counted: LatenessCounts) -> None:
+        """Recorded data has no lateness: its events come as they were recorded."""
+        if self._live:
+            for key, counts in counted.by_bucket.items():
+                self._metrics.lateness.add(key, counts, counted.total_ms[key] / 1000)
+        counted.clear()
 
     def refresh(self) -> None:
         """Bring the gauges up to date: called when the metrics are read."""

@@ -1,9 +1,12 @@
 """Which events are late or too far ahead, boundary by boundary (I-3)."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.lives import ENTRY, LATENESS, LOOK, Life, Recording, at
-from tests.support.toys import ArrivalToy, Event, PatientToy, Toy, message
+from tests.support.toys import ArrivalToy, Event, OrderedToy, PatientToy, Toy, message
+from vigil.app.engine.lateness import BOUNDS_MS
 from vigil.app.engine.shards import make_shard
 from vigil.app.engine.subject import EventTime
 from vigil.topics.fields import MAX_AHEAD_MS
@@ -144,3 +147,82 @@ def test_what_waited_of_it_is_in_order_after_a_restart() -> None:
     life.shard.ingest(LOOK, records[LOOK])
     life.shard.advance_watermark(1300)
     assert [call[0] for call in toy.calls] == [500, 950, 1000]
+
+
+# ---- how late events come ----
+
+
+class Kinds(OrderedToy):
+    """Its events are of the kind of their key."""
+
+    def kind_of(self, event: Event) -> str:
+        return event.key
+
+
+def buckets(shard: Any, kind: str = "") -> dict[int | None, int]:
+    """The number of entries by the upper bound of their bucket, without empty ones; None: above all bounds."""
+    counted = shard.collector.lateness.by_bucket.get(("entry", kind), [])
+    return {bound: number for bound, number in zip((*BOUNDS_MS, None), counted, strict=False) if number}
+
+
+@pytest.mark.parametrize(
+    ("behind", "expected"),
+    [
+        (0, {100: 3}),
+        (100, {100: 3}),
+        (101, {100: 2, 250: 1}),
+        (250, {100: 2, 250: 1}),
+        (60_000, {100: 2, 60_000: 1}),
+        (60_001, {100: 2, None: 1}),
+    ],
+)
+def test_events_are_counted_by_how_far_they_are_behind_late_ones_included(
+    behind: int, expected: dict[int | None, int]
+) -> None:
+    shard = make_shard(OrderedToy(), 2000)
+    shard.ingest(ENTRY, at(90_000, 100_000, 100_000 - behind), wall=100_000)
+    assert buckets(shard) == expected
+    assert shard.collector.lateness.total_ms[("entry", "")] == (behind if behind > 100 else 0)
+
+
+def test_after_idleness_an_event_is_as_late_as_the_allowance_that_it_needs() -> None:
+    """An allowance of 3 s would have held the clock back as far as its time."""
+    shard = make_shard(OrderedToy(), 2000)
+    shard.ingest(ENTRY, at(100_000), wall=100_000)
+    shard.advance_watermark(105_000)
+    shard.ingest(ENTRY, at(104_000, 104_001, first=1), wall=107_000)
+    assert buckets(shard) == {100: 1, 3000: 2}
+
+
+def test_lateness_is_counted_the_same_however_events_are_batched() -> None:
+    whole, single = make_shard(OrderedToy(), 2000), make_shard(OrderedToy(), 2000)
+    story = at(100_000, 99_000, 98_000, 101_000, 97_000, 102_000, 101_950)
+    whole.ingest(ENTRY, story, wall=102_000)
+    for one in story:
+        single.ingest(ENTRY, [one], wall=102_000)
+    assert buckets(whole) == buckets(single) == {100: 4, 1000: 1, 2000: 1, 4000: 1}
+
+
+def test_the_kinds_of_a_topic_are_counted_apart() -> None:
+    shard = make_shard(Kinds(), 2000)
+    story = [Event("text", 100_000), Event("speech", 97_000), Event("text", 101_000)]
+    shard.ingest(ENTRY, [message(number, event) for number, event in enumerate(story)], wall=101_000)
+    assert buckets(shard, "speech") == {3000: 1}
+    assert buckets(shard, "text") == {100: 2}
+
+
+@pytest.mark.parametrize("toy", [PatientToy(), ArrivalToy()])
+def test_where_no_event_is_dropped_none_is_counted(toy: Toy) -> None:
+    shard = make_shard(toy, 2000)
+    shard.ingest(ENTRY, at(100_000, 90_000), wall=100_000)
+    assert shard.collector.lateness.by_bucket == {}
+
+
+def test_what_is_read_again_after_a_restart_is_not_counted_again() -> None:
+    life = Life(OrderedToy(), 2000)
+    story = at(100_000, 99_000)
+    life.shard.ingest(ENTRY, story, wall=100_000)
+    life.checkpoint()
+    life.restart(2000)
+    life.shard.ingest(ENTRY, story, wall=100_000)
+    assert buckets(life.shard) == {}

@@ -20,7 +20,8 @@ from vigil.app.runtime.doctor.broker_clock import ClockDifference, clock_check
 from vigil.app.runtime.doctor.check import Check
 from vigil.app.runtime.doctor.group import Offsets, check_transactions, transactions
 from vigil.app.runtime.doctor.input import NewestEvent, input_checks
-from vigil.app.runtime.doctor.refused import NeededLateness, Rejections, check_refused, graded
+from vigil.app.runtime.doctor.lateness import MeasuredLateness, NeededLateness
+from vigil.app.runtime.doctor.refused import Rejections, check_refused, graded
 from vigil.app.runtime.doctor.sources import lost, source_checks, state_is_lost, stored_sources
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks
 from vigil.topics.contracts.examples import EXAMPLES
@@ -223,8 +224,7 @@ def test_foreign_dead_letters_are_reported(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("vigil.app.runtime.doctor.refused.records", records)
     monkeypatch.setattr("vigil.app.runtime.doctor.refused.written_since", written)
-    monkeypatch.setattr("vigil.app.runtime.doctor.refused.partitions_of", written)
-    one, late, foreign = asyncio.run(check_refused(Settings(), NOW))
+    one, late, foreign = asyncio.run(check_refused(Settings(), NOW, MeasuredLateness("", ())))
     assert one.words.startswith("buyer-entry: 1 message malformed")
     assert late.name == "late"
     assert f"{len(BYTES)} messages in dead-letter that Vigil did not write" in foreign.words

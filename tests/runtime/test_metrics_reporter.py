@@ -168,3 +168,26 @@ def test_what_standbys_have_to_read_is_reported_and_goes_with_them(world: World)
     world.standby_lag = {}
     world.report.refresh()
     assert world.value("vigil_standby_lag", shards="rooms") == 0
+
+
+def test_how_late_events_come_is_a_histogram_that_begins_at_0(world: World):
+    assert world.value("vigil_lateness_seconds_count", topic="comment", via="speech") == 0
+    counts = world.runner.shard.collector.lateness
+    counts.note(("comment", "speech"), 2900)
+    counts.note(("comment", "speech"), 70_000)
+    counts.arrived(("comment", "speech"), 12)
+    world.report.refresh()
+    world.report.refresh()
+    found = {
+        bound: world.value("vigil_lateness_seconds_bucket", topic="comment", via="speech", le=bound)
+        for bound in ("0.1", "2.5", "3.0", "60.0", "+Inf")
+    }
+    assert found == {"0.1": 10, "2.5": 10, "3.0": 11, "60.0": 11, "+Inf": 12}
+    assert world.value("vigil_lateness_seconds_sum", topic="comment", via="speech") == 72.9
+
+
+def test_recorded_events_are_not_late(monkeypatch: pytest.MonkeyPatch):
+    world = World(monkeypatch, clock="recorded")
+    world.runner.shard.collector.lateness.note(("comment", "text"), 2900)
+    world.report.refresh()
+    assert world.value("vigil_lateness_seconds_count", topic="comment", via="text") == 0

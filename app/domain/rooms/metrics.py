@@ -7,7 +7,7 @@ from vigil.app.domain.rooms.live_rooms import LiveRoomGauges
 from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.domain.subject import Body, Metric, Sample, SubjectMetrics
-from vigil.topics.rooms import ROOM_TOPICS
+from vigil.topics.rooms import ROOM_TOPICS, Via
 from vigil.topics.verdicts import NoticeKind, Priority
 
 FOUND_BY: Final = ("both", "only_shadow", "only_in_force")
@@ -26,6 +26,12 @@ def _notice_labels() -> Iterator[tuple[str, str]]:
             yield from ((kind, rule) for rule in sorted(RULES) if RULES[rule].contestable)
         else:
             yield from ((kind, rule) for rule in sorted(RULES))
+
+
+def _lateness() -> Iterator[tuple[str, str]]:
+    """The room topics; comments by what they came by."""
+    for topic in ROOM_TOPICS:
+        yield from ((topic, kind) for kind in (get_args(Via) if topic == "comment" else ("",)))
 
 
 METRICS: Final = (
@@ -135,6 +141,7 @@ def _voided(name: str, number: int) -> Iterable[Sample]:
 ROOM_METRICS: Final = SubjectMetrics(
     METRICS,
     of_outputs={"verdict": _verdict, "notice": _notice},
+    lateness=tuple(_lateness()),
     of_counts={
         "shadow": _shadow,
         "reception": _reception,

@@ -1,12 +1,12 @@
 """Every check in turn; each that is not ok names a remedy.
 
 rulebook ─▶ broker ─▶ topics ─▶ names ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input
-─▶ outputs ─▶ rejected messages
+─▶ outputs ─▶ lateness ─▶ rejected messages
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from vigil.app.runtime.doctor.broker_clock import check_broker_clock
 from vigil.app.runtime.doctor.check import Check, counted
 from vigil.app.runtime.doctor.group import check_group, check_transactions, read_offsets, with_last_records
 from vigil.app.runtime.doctor.input import check_input, newest_events
+from vigil.app.runtime.doctor.lateness import MeasuredLateness, lateness_checks, measure_lateness, worker_url
 from vigil.app.runtime.doctor.outputs import check_outputs
 from vigil.app.runtime.doctor.ownership import check_names
 from vigil.app.runtime.doctor.refused import check_refused
@@ -37,8 +38,13 @@ TIMEOUT_S: Final = 60
 Sources = Mapping[SubjectName, tuple[str, ...]]
 
 
-async def examine(settings: Settings, now: Callable[[], float] = time.time) -> AsyncIterator[Check]:
-    """Every check in turn; if the broker cannot be reached, those that need it are left out. `now`: in seconds."""
+async def examine(
+    settings: Settings, now: Callable[[], float] = time.time, metrics: Sequence[str] = ()
+) -> AsyncIterator[Check]:
+    """Every check in turn; if the broker cannot be reached, those that need it are left out.
+
+    `now`: in seconds; `metrics`: addresses of workers' metrics; none: that of a worker with these settings.
+    """
     book: Rulebook | None = None
     for check, loaded in _rulebooks(settings):
         book = book or loaded
@@ -62,7 +68,7 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
     def clock() -> int:
         return round(now() * 1000)
 
-    cluster = _Cluster(settings, found)
+    cluster = _Cluster(settings, found, metrics or [worker_url(settings)])
     looks: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Check]]]]] = [
         ("names", lambda: check_names(settings)),
         ("group", lambda: check_group(settings, cluster.source_partitions)),
@@ -71,9 +77,10 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
         ("broker clock", lambda: check_broker_clock(settings, cluster.changelog_partitions)),
         ("input", lambda: check_input(settings, cluster.inputs, clock)),
         ("outputs", lambda: check_outputs(settings, cluster.outputs)),
+        ("lateness", cluster.check_lateness),
     ]
     if cluster.has(DEAD_LETTER):
-        looks.append(("refused", lambda: check_refused(settings, clock())))
+        looks.append(("refused", lambda: check_refused(settings, clock(), cluster.lateness)))
     for name, look in looks:
         for check in await _guarded(name, look()):
             yield check
@@ -82,8 +89,11 @@ async def examine(settings: Settings, now: Callable[[], float] = time.time) -> A
 class _Cluster:
     """What exists of Vigil's topics, by the names that each check uses."""
 
-    def __init__(self, settings: Settings, found: Mapping[str, Found]) -> None:
+    def __init__(self, settings: Settings, found: Mapping[str, Found], metrics: Sequence[str]) -> None:
         self._settings = settings
+        self._metrics = metrics
+        self.lateness = MeasuredLateness("not measured", ())
+        """How late events come; `check_lateness` measures it."""
         self._names = names = TopicNames.of(settings)
         self._found = found
         self._sources = {subject: tuple(map(names.on_cluster, topics)) for subject, topics in REGISTRY.sources.items()}
@@ -140,6 +150,11 @@ class _Cluster:
             sources = SourcesView(self._sources, offsets, await self._newest())
             checks += check_clocks(states, sources, clock(), self._settings.max_ahead_ms)
         return checks
+
+    async def check_lateness(self) -> list[Check]:
+        """Check how late room events come."""
+        self.lateness = await measure_lateness(self._settings, self.inputs, self._metrics)
+        return lateness_checks(self.lateness, self._settings) if self._settings.clock == "live" else []
 
     async def _newest(self) -> dict[TopicPartition, int]:
         """The time of the last event of each input's partitions, by their names on the cluster."""
