@@ -81,15 +81,16 @@ class ShardManager:
         self.findings = await check.findings()
         by_tp = {finding.tp: finding for finding in self.findings}
         for id_, (shard, own) in shards.items():
-            self._position_sources(shard, [by_tp.get(tp) for tp in own])
+            self._position_sources(shard, [by_tp.get(tp) for tp in own], self._environment.wall_ms())
             self.shards[id_] = ShardRunner(id_, shard, own, ends, self._environment)
 
     @staticmethod
-    def _position_sources(shard: AnyShard, findings: Sequence[SourceFinding | None]) -> None:
+    def _position_sources(shard: AnyShard, findings: Sequence[SourceFinding | None], now: int) -> None:
         """Set each source to the offset at which reading continues, and count the records that were lost."""
         for source, finding in zip(shard.sources, findings, strict=True):
             if finding is None:
                 continue
+            source.change = finding.change(now)
             if finding.kind == "recreated":
                 source.restart(finding.resume)
             elif finding.kind == "truncated":

@@ -12,12 +12,10 @@ No state is thrown away in any case, and nothing is skipped without being counte
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from vigil.agents.ports import FetchedRecord, TopicPartition
-from vigil.app.engine.source_identity import Identities, RecordIdentity, identity_of
-
-Kind = Literal["recreated", "truncated", "expired"]
+from vigil.app.engine.source_identity import ChangeKind, Identities, RecordIdentity, SourceChange, identity_of
 
 
 class Logs(Protocol):
@@ -45,11 +43,15 @@ class SourceFinding(NamedTuple):
     """What is not as the stored state has left it."""
 
     tp: TopicPartition
-    kind: Kind
+    kind: ChangeKind
     resume: int
     """The offset at which reading continues; for a log that was truncated, the end of what was read before."""
     lost: int
     """The number of offsets whose records are gone: for a log that was created again those that it has lost already."""
+
+    def change(self, now: int) -> SourceChange:
+        """What the next checkpoint keeps of it; `now`: when it was found, ms."""
+        return SourceChange(self.kind, now, self.resume, self.lost)
 
     @property
     def words(self) -> str:
@@ -57,7 +59,7 @@ class SourceFinding(NamedTuple):
         return f"{self.tp.topic}, partition {self.tp.partition}: " + _WORDS[self.kind].format(self)
 
 
-_WORDS: Final[Mapping[Kind, str]] = {
+_WORDS: Final[Mapping[ChangeKind, str]] = {
     "recreated": "the topic was created again; it is read from its beginning, offset {0.resume}",
     "truncated": "the broker has lost the last {0.lost} records that were read; reading goes on at offset {0.resume}",
     "expired": "{0.lost} records were deleted before they were read; reading goes on at offset {0.resume}",

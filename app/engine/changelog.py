@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from vigil.app.engine.admission import UNCHECKED
-from vigil.app.engine.source_identity import Identities
+from vigil.app.engine.source_identity import Identities, SourceChange
 from vigil.app.engine.watermark import MAX_TIME, AheadRun
 from vigil.topics.envelope import Output, encode_body
 
@@ -96,6 +96,8 @@ class StoredSourcePosition(Struct, array_like=True, frozen=True):
     """The partitioner by which its records below `read_offset` were found to be in the wrong partition."""
     identities: Identities = ()
     """The records by which a restart recognises the source."""
+    change: SourceChange | None = None
+    """The last time that the log was not as the stored state had left it."""
 
 
 class CheckpointMarker(Struct, array_like=True, frozen=True):
@@ -119,6 +121,8 @@ class CheckpointMarker(Struct, array_like=True, frozen=True):
     topics: tuple[str, ...] = ()
     """The names of the source topics on the cluster; empty if they are those of the catalogue, as in every marker of
     earlier versions."""
+    log_begin: int = 0
+    """The offset at which its log began when its owner acquired the shard: what was below it is known to be gone."""
 
     @property
     def checkpoint_id(self) -> CheckpointId:

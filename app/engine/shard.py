@@ -88,6 +88,10 @@ class Shard(ShardInput[E]):
         self.collector.outputs.clear()
         return snapshot
 
+    def accept_log_begin(self, offset: int) -> None:
+        """Go on although the log of the state begins at this offset, and note that in every checkpoint."""
+        self._snapshotter.log_begin = offset
+
     def confirm(self, snapshot: Snapshot) -> None:
         """Note that a snapshot is in the log: a restart finds what it says."""
         self.store.confirm(snapshot.records, snapshot.marker)

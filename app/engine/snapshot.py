@@ -88,6 +88,8 @@ class Snapshotter(Generic[E]):
         self._last_committed = (0, 0) if store.marker is None else store.marker.checkpoint_id
         self._last_seen = store.last_seen
         self._pending_resend = store.pending_resend()
+        self.log_begin = 0 if store.marker is None else store.marker.log_begin
+        """The offset at which the log begins, as far as that is accepted."""
         self.more_outputs = False
         """A key's outputs were too many for the last snapshot: the next one is due at once."""
         self._resend_state_outputs(watermark)
@@ -190,6 +192,7 @@ class Snapshotter(Generic[E]):
             outbox,
             self._origin.rulebook,
             self._origin.topics,
+            self.log_begin,
         )
 
     def _resend_state_outputs(self, watermark: int) -> None:

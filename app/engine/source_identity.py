@@ -7,7 +7,7 @@ earlier ones distinguish a log that has lost its end and has grown again from on
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -40,6 +40,22 @@ class RecordIdentity(Struct, array_like=True, frozen=True):
     offset: int
     timestamp: int
     digest: bytes
+
+
+ChangeKind: TypeAlias = Literal["recreated", "truncated", "expired"]
+"""The log was created again, has lost its end, or its beginning before that was read."""
+
+
+class SourceChange(Struct, array_like=True, frozen=True):
+    """How a log was not as the stored state had left it, for whoever looks later. Stored: see RecordIdentity."""
+
+    kind: ChangeKind
+    at: int
+    """When that was found, by the worker's clock (ms)."""
+    resume: int
+    """The offset at which reading went on."""
+    lost: int
+    """The number of offsets whose records were gone."""
 
 
 Identities: TypeAlias = tuple[RecordIdentity, ...]

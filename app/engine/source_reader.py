@@ -76,6 +76,7 @@ class SourceReader(Generic[E]):
             source.max_event_time = stored.max_event_time
             source.ahead = list(stored.ahead)
             source.identities = stored.identities
+            source.change = stored.change
 
     @property
     def lateness_was_reduced(self) -> bool:
@@ -172,6 +173,7 @@ class SourceReader(Generic[E]):
                     tuple(source.ahead),
                     rule.placement.partitioner,
                     source.identities,
+                    source.change,
                 )
             )
         self._read_at_snapshot = [source.read_offset for source in self.sources]

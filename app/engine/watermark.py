@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct, field
 
-from vigil.app.engine.source_identity import Identities
+from vigil.app.engine.source_identity import Identities, SourceChange
 
 MAX_TIME: Final = 1 << 62
 """A time that never comes: no timer is set, no later version begins. Fits a signed 64-bit integer of the changelog."""
@@ -58,6 +58,8 @@ class SourcePosition(Struct):
     """Where events ahead of the clock were rejected: which these are depends on when they were read."""
     identities: Identities = ()
     """The records by which a restart recognises the source."""
+    change: SourceChange | None = None
+    """The last time that the log was not as the stored state had left it."""
 
     def note_ahead(self, offset: int, latest: int) -> None:
         """Note that a record was rejected whose event time is above `latest` (ms), which holds for one read."""

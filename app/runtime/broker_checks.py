@@ -4,7 +4,7 @@ Both are the operator's to decide: a worker that finds something stops, and its 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 import structlog
@@ -15,7 +15,10 @@ from vigil.agents.shard_runner import ShardRunner
 from vigil.app.engine.changelog import StoredStateError
 from vigil.app.kafka.admin import check_equal
 from vigil.app.kafka.settings import SettingsError
+from vigil.app.runtime.cut_logs import CUT_REMEDY, CutLog, cut_words
 from vigil.topics.catalog import SubjectName
+
+Beginnings = Callable[[Collection[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 
 log: Final = structlog.get_logger("vigil.worker")
 
@@ -26,12 +29,19 @@ PARTITIONS_EVERY_S: Final = 30.0
 class BrokerChecks:
     """The checks of one worker."""
 
-    def __init__(self, membership: Membership, topics: Mapping[SubjectName, SubjectTopics], state_lost: bool) -> None:
-        """`topics`: as they were when the worker started.
+    def __init__(
+        self,
+        membership: Membership,
+        beginnings: Beginnings,
+        topics: Mapping[SubjectName, SubjectTopics],
+        state_lost: bool,
+    ) -> None:
+        """`beginnings`: where logs begin (`SourceFeed.beginnings`); `topics`: as they were when the worker started.
 
         `state_lost`: the setting of this name, by which an operator accepts that stored state is gone.
         """
         self._membership = membership
+        self._beginnings = beginnings
         self._topics = topics
         self._state_lost = state_lost
 
@@ -61,9 +71,10 @@ class BrokerChecks:
         """Compare the stored state of shards that were just restored with the offsets that the group has committed.
 
         An offset is committed after the state that belongs to it was stored. Raise StoredStateError where a shard that
-        has judged something has no state; a warning is logged where it has an older one, which the worker brings up to
-        date from the input.
+        has judged something has no state, or where the log of its state has lost its beginning; a warning is logged
+        where it has an older one, which the worker brings up to date from the input.
         """
+        await self._whole_logs(runners)
         everywhere = [
             TopicPartition(name, number)
             for topics in self._topics.values()
@@ -81,6 +92,23 @@ class BrokerChecks:
                 self._warn_of_lost_end(runner, offsets)
             elif offsets or not known:
                 self._state_is_gone(runner, offsets)
+
+    async def _whole_logs(self, runners: Collection[ShardRunner]) -> None:
+        """Compare the beginnings of the changelogs with those that the state knows: compaction never moves them."""
+        begins = await self._beginnings([self._changelog_of(runner) for runner in runners])
+        cut = []
+        for runner in runners:
+            marker, begin = runner.shard.store.marker, begins[self._changelog_of(runner)]
+            if marker is not None and begin > marker.log_begin:
+                cut.append(CutLog(self._changelog_of(runner), begin, marker.log_begin))
+            runner.shard.accept_log_begin(begin)
+        if cut and not self._state_lost:
+            raise StoredStateError(f"{cut_words(cut)}. {CUT_REMEDY}")
+        if cut:
+            log.warning("state lost", what=cut_words(cut), then="state_lost is set: what is left is kept")
+
+    def _changelog_of(self, runner: ShardRunner) -> TopicPartition:
+        return TopicPartition(self._topics[runner.subject].changelog, runner.partition)
 
     def _state_is_gone(self, runner: ShardRunner, offsets: Mapping[TopicPartition, int]) -> None:
         changelog = self._topics[runner.subject].changelog

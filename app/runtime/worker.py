@@ -104,7 +104,7 @@ class Worker:
         }
         self.adapter = FaustAdapter(app_settings(settings), topics, names.on_cluster)
         self._ports = ports = self.adapter.ports
-        self._broker_checks = BrokerChecks(ports.membership, topics, settings.state_lost)
+        self._broker_checks = BrokerChecks(ports.membership, ports.feed.beginnings, topics, settings.state_lost)
         upstream = {subject: names.all_on_cluster(topics) for subject, topics in REGISTRY.upstream.items()}
         self._upstream = UpstreamWatcher(settings, ports.feed, upstream, lambda: health.ready)
         self.manager = ShardManager(

@@ -23,6 +23,7 @@ from vigil.agents.source_tracker import WatermarkPolicy
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
+from vigil.app.engine.source_identity import SourceChange
 from vigil.topics.catalog import SubjectName
 
 TOPICS = ("entry", "remark", "look")
@@ -313,6 +314,14 @@ async def test_a_topic_that_was_created_again_is_read_from_its_beginning_and_its
         "entry, partition 0: the topic was created again; it is read from its beginning, offset 0"
     ]
     assert again.runner.shard.collector.counts["recreated:entry"] == 1
+    snapshot = again.runner.shard.snapshot()
+    assert snapshot.marker.sources[0].change == SourceChange("recreated", again.now, 0, 0)
+    third = Stage(store=restored([(r.key, r.value, r.headers) for r in snapshot.changelog()]))
+    third.feed.logs[ENTRY] = again.feed.logs[ENTRY]
+    third.feed.reported_ends[ENTRY] = 3
+    await third.assign()
+    assert third.manager.findings == []
+    assert third.runner.shard.snapshot().marker.sources[0].change == snapshot.marker.sources[0].change, "it stays known"
     again.ingest(again.feed.logs[ENTRY])
     assert len(again.runner.shard.reorder_buffer) == 3, "no event is skipped, and none is late"
     assert again.runner.shard.watermark == store.marker.watermark, "what was judged stays judged"

@@ -131,6 +131,16 @@ def test_format_1_is_read() -> None:
     assert sorted(output.topic for output in shard.acquire().outputs) == ["alarm", "said", "status", "status"]
 
 
+def test_where_the_log_begins_is_noted_by_every_owner() -> None:
+    shard = make_shard(OrderedToy(), 100, partition=0)
+    shard.accept_log_begin(7)
+    snapshot = shard.acquire()
+    assert snapshot.marker.log_begin == 7
+    again = make_shard(OrderedToy(), 100, partition=0, store=restored(snapshot.changelog()))
+    assert again.acquire().marker.log_begin == 7
+    assert again.snapshot().marker.log_begin == 7
+
+
 def test_a_newer_format_is_refused_with_a_remedy() -> None:
     marker = CheckpointMarker(FORMAT + 1, 1, 1, 0, 0, 0, 0, 0, 0, (), 0, "")
     with pytest.raises(

@@ -1,6 +1,7 @@
 """Is the stored state complete, and are the topics as they were? What stops a worker, and what does not."""
 
 import asyncio
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -15,21 +16,24 @@ from vigil.app.engine.watermark import SourcePosition
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.runtime import broker_checks
 from vigil.app.runtime.broker_checks import BrokerChecks
+from vigil.app.runtime.cut_logs import CutLog, cut_words
 
 ENTRY, REMARK = TopicPartition("entry", 0), TopicPartition("remark", 0)
 TOPICS: Final = {"rooms": SubjectTopics(("entry", "remark"), "state", 1)}
 
 
-def shard(read_offset: int | None, committed: int = 0) -> Any:
+def shard(read_offset: int | None, committed: int = 0, log_begin: int = 0) -> Any:
     """A shard as it was restored; `read_offset` of its first source, None without any stored state."""
     marker = None
     if read_offset is not None:
         sources = (StoredSourcePosition(committed, read_offset, 0, 0), StoredSourcePosition(0, 0, 0, 0))
-        marker = CheckpointMarker(1, 1, 1, 0, 0, 0, 0, 0, 0, sources, 0, "")
+        marker = CheckpointMarker(1, 1, 1, 0, 0, 0, 0, 0, 0, sources, 0, "", log_begin=log_begin)
+    accepted: list[int] = []
     return SimpleNamespace(
         subject="rooms",
         partition=0,
-        shard=SimpleNamespace(store=SimpleNamespace(marker=marker)),
+        accepted=accepted,
+        shard=SimpleNamespace(store=SimpleNamespace(marker=marker), accept_log_begin=accepted.append),
         sources=[
             SimpleNamespace(tp=ENTRY, position=SourcePosition(committed_offset=committed)),
             SimpleNamespace(tp=REMARK, position=SourcePosition()),
@@ -37,11 +41,20 @@ def shard(read_offset: int | None, committed: int = 0) -> Any:
     )
 
 
-def checks(state_lost: bool = False, **committed: int) -> BrokerChecks:
-    """The checks of a worker whose group has committed these offsets."""
+async def whole(tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """Logs that have their beginning."""
+    return dict.fromkeys(tps, 0)
+
+
+def checks(state_lost: bool = False, begin: int = 0, **committed: int) -> BrokerChecks:
+    """The checks of a worker whose group has committed these offsets. `begin`: of the changelog."""
     membership = FakeKafka("entry", "remark").membership
     membership.commits.append({TopicPartition(topic, 0): offset for topic, offset in committed.items()})
-    return BrokerChecks(membership, TOPICS, state_lost)
+
+    async def beginnings(tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, begin)
+
+    return BrokerChecks(membership, beginnings, TOPICS, state_lost)
 
 
 # ---- stored state -----------------------------------------------------------------------------------------------
@@ -72,7 +85,7 @@ async def test_a_shard_that_nobody_had_acquired_yet_has_lost_nothing() -> None:
     other = TopicPartition("other", 0)
     membership = FakeKafka("entry", "remark").membership
     membership.commits.append({other: 5})
-    known = BrokerChecks(membership, {**TOPICS, "hosts": SubjectTopics(("other",), "hosts-state", 1)}, False)
+    known = BrokerChecks(membership, whole, {**TOPICS, "hosts": SubjectTopics(("other",), "hosts-state", 1)}, False)
     await known.stored_state([shard(None), shard(9, 9)])
 
 
@@ -95,23 +108,65 @@ async def test_state_that_is_older_than_what_was_committed_is_brought_up_to_date
     )
 
 
+# ---- the beginning of the state's log ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("begin", "known"), [(0, 0), (7, 7), (0, 7)])
+async def test_state_whose_log_begins_where_it_did_is_whole(begin: int, known: int) -> None:
+    runner = shard(9, 9, known)
+    await checks(begin=begin, entry=9).stored_state([runner])
+    assert runner.accepted == [begin]
+
+
+async def test_state_whose_log_has_lost_its_beginning_is_refused() -> None:
+    with pytest.raises(StoredStateError) as raised:
+        await checks(begin=1200, entry=9).stored_state([shard(9, 9, 200)])
+    words = str(raised.value)
+    assert words.startswith(
+        "stored state has lost its beginning (by retention, or because records were deleted): state, partition 0, "
+        "where up to 1,000 records below offset 1200 are gone. Set its cleanup.policy to compact if `vigil topics` says"
+    )
+    assert "`state_lost`" in words
+
+
+async def test_an_operator_may_go_on_with_what_is_left_and_later_starts_know_it() -> None:
+    runner = shard(9, 9)
+    with capture_logs() as logs:
+        await checks(state_lost=True, begin=5, entry=9).stored_state([runner])
+    assert [(line["event"], line["then"]) for line in logs] == [
+        ("state lost", "state_lost is set: what is left is kept")
+    ]
+    assert runner.accepted == [5]
+
+
+async def test_a_new_application_may_begin_with_topics_that_were_emptied() -> None:
+    runner = shard(None)
+    await checks(begin=5).stored_state([runner])
+    assert runner.accepted == [5]
+
+
+async def test_the_first_four_of_many_logs_are_named() -> None:
+    cut = [CutLog(TopicPartition("state", number), 3) for number in range(6)]
+    assert "partition 3, where up to 3 records below offset 3 are gone; and 2 more" in cut_words(cut)
+
+
 # ---- partitions -------------------------------------------------------------------------------------------------
 
 
 async def test_partitions_as_they_were_are_nothing_to_report() -> None:
     membership = FakeKafka("entry", "remark").membership
-    await BrokerChecks(membership, TOPICS, False).partitions()
+    await BrokerChecks(membership, whole, TOPICS, False).partitions()
 
 
 async def test_a_topic_that_does_not_exist_now_is_waited_for() -> None:
-    await BrokerChecks(FakeKafka("entry").membership, TOPICS, False).partitions()
+    await BrokerChecks(FakeKafka("entry").membership, whole, TOPICS, False).partitions()
 
 
 async def test_topics_that_differ_are_refused_in_the_words_of_the_start() -> None:
     membership = FakeKafka("entry", "remark").membership
     membership.counts["remark"] = 6
     with pytest.raises(SettingsError) as raised:
-        await BrokerChecks(membership, TOPICS, False).partitions()
+        await BrokerChecks(membership, whole, TOPICS, False).partitions()
     assert str(raised.value).startswith(
         "topics: the topics of the rooms shards must have the same number of partitions, but entry has 1, remark has 6"
     )
@@ -121,13 +176,13 @@ async def test_topics_that_have_all_grown_are_refused_too() -> None:
     membership = FakeKafka("entry", "remark").membership
     membership.counts = dict.fromkeys(("entry", "remark", "state"), 6)
     with pytest.raises(SettingsError, match="had 1 partitions when this worker started, but entry has 6"):
-        await BrokerChecks(membership, TOPICS, False).partitions()
+        await BrokerChecks(membership, whole, TOPICS, False).partitions()
 
 
 async def test_they_are_looked_at_again_and_again_until_the_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker_checks, "PARTITIONS_EVERY_S", 0.01)
     membership = FakeKafka("entry", "remark").membership
-    known = BrokerChecks(membership, TOPICS, False)
+    known = BrokerChecks(membership, whole, TOPICS, False)
     stopping = False
     watch = asyncio.create_task(known.watch(lambda: stopping))
     await asyncio.sleep(0.05)

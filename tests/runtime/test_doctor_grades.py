@@ -5,14 +5,16 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka.structs import TopicPartition
 
 from tests.runtime.test_foreign_messages import BYTES, Record
 from tests.support.harness import make_topics
 from vigil.agents.ports import TopicPartition as SourcePartition
-from vigil.agents.source_check import Kind, SourceFinding
+from vigil.agents.source_check import SourceFinding
 from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePosition
+from vigil.app.engine.source_identity import ChangeKind, SourceChange
 from vigil.app.kafka.clients import new_producer
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.transactions import OpenTransaction
@@ -22,7 +24,14 @@ from vigil.app.runtime.doctor.group import Offsets, check_transactions, transact
 from vigil.app.runtime.doctor.input import NewestEvent, input_checks
 from vigil.app.runtime.doctor.lateness import MeasuredLateness, NeededLateness
 from vigil.app.runtime.doctor.refused import Rejections, check_refused, graded
-from vigil.app.runtime.doctor.sources import lost, source_checks, state_is_lost, stored_sources
+from vigil.app.runtime.doctor.sources import (
+    changed_lately,
+    cut_logs,
+    lost,
+    source_checks,
+    state_is_lost,
+    stored_sources,
+)
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks
 from vigil.topics.contracts.examples import EXAMPLES
 
@@ -138,7 +147,7 @@ def test_a_log_that_does_not_go_on_where_the_group_stopped_fails(offsets: Offset
 
 
 def test_each_kind_of_change_of_a_source_is_named_with_a_remedy() -> None:
-    kinds: list[Kind] = ["recreated", "truncated", "expired"]
+    kinds: list[ChangeKind] = ["recreated", "truncated", "expired"]
     findings = [SourceFinding(SourcePartition("comment", 2), kind, 5, 4) for kind in kinds]
     checks = source_checks(findings)
     assert [check.level for check in checks] == ["fail"] * 3
@@ -146,11 +155,45 @@ def test_each_kind_of_change_of_a_source_is_named_with_a_remedy() -> None:
     assert "lost the last 4 records" in checks[1].words
 
 
+def changed(kind: ChangeKind, ago: int) -> ShardState:
+    state = shard(NOW)
+    first, second, third = state.marker.sources
+    second = msgspec.structs.replace(second, change=SourceChange(kind, NOW - ago, 5, 4))
+    return state._replace(marker=msgspec.structs.replace(state.marker, sources=(first, second, third)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("recreated", "the topic was created again; it is read from its beginning, offset 5"),
+        ("truncated", "the broker has lost the last 4 records that were read; reading goes on at offset 5"),
+        ("expired", "4 records were deleted before they were read; reading goes on at offset 5"),
+    ],
+)
+def test_what_workers_found_at_a_start_is_a_warning_for_a_day(kind: ChangeKind, words: str) -> None:
+    (check,) = changed_lately([changed(kind, 2 * H)], SOURCES, NOW)
+    assert (check.name, check.level) == ("sources", "warn")
+    assert check.words == f"comment, partition 2: {words} (2 h ago)"
+    assert check.remedy
+    assert len(changed_lately([changed(kind, 24 * H - 1)], SOURCES, NOW)) == 1
+    assert changed_lately([changed(kind, 24 * H), shard(NOW)], SOURCES, NOW) == []
+
+
 def test_sources_are_stored_by_their_names_on_the_cluster() -> None:
     offsets = {TopicPartition(topic, 2): Offsets(10, 0, 10) for topic in SOURCES["rooms"]}
     assert len(stored_sources([shard(NOW)], SOURCES, offsets)) == 3
     renamed = {"rooms": tuple(f"eu.{topic}" for topic in SOURCES["rooms"])}
     assert stored_sources([shard(NOW)], renamed, offsets) == {}
+
+
+@pytest.mark.parametrize(("begin", "known", "gone"), [(0, 0, False), (7, 7, False), (8, 7, True)])
+def test_state_whose_log_has_lost_its_beginning_fails(begin: int, known: int, gone: bool) -> None:
+    state = shard(NOW)
+    state = state._replace(marker=msgspec.structs.replace(state.marker, log_begin=known))
+    offsets = {TopicPartition("vigil-rooms-state", 2): Offsets(-1, begin, 90)}
+    checks = cut_logs([state], {"rooms": "vigil-rooms-state"}, offsets)
+    assert [check.level for check in checks] == (["fail"] if gone else [])
+    assert not gone or "vigil-rooms-state, partition 2, where up to 1 records below offset 8" in checks[0].words
 
 
 @pytest.mark.parametrize(("partition", "committed", "gone"), [(2, 10, False), (1, 10, True), (1, -1, False)])

@@ -12,10 +12,12 @@ from typing import Any, Final
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
 from tests.support.harness import WorkerProcess, make_topics, read
 from tests.support.kafka import KafkaBroker
+from vigil.app.kafka.admin import changelog_config
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.doctor.examine import examine
 
@@ -143,8 +145,13 @@ async def all_judged(broker: str, *said: tuple[str, int]) -> None:
 
 async def failures(broker: str) -> str:
     """What doctor fails with."""
+    return await reported(broker, "fail")
+
+
+async def reported(broker: str, level: str) -> str:
+    """What doctor says on this level."""
     checks = [check async for check in examine(Settings(broker=broker))]
-    return "\n".join(check.words for check in checks if check.level == "fail")
+    return "\n".join(check.words for check in checks if check.level == level)
 
 
 async def test_of_a_topic_that_was_created_again_no_comment_is_missing(own_kafka: KafkaBroker, tmp_path: Path) -> None:
@@ -159,6 +166,9 @@ async def test_of_a_topic_that_was_created_again_no_comment_is_missing(own_kafka
         await all_judged(broker, ("before", 40), ("after", 100))
         assert loop.said("source changed", "the topic was created again; it is read from its beginning, offset 0")
         assert 'vigil_source_recreated_total{topic="comment"}' in loop.worker.get("/metrics")[1]
+        await asyncio.sleep(2)  # for a checkpoint
+        words = "comment, partition 0: the topic was created again; it is read from its beginning, offset 0 ("
+        assert words in await reported(broker, "warn")
 
 
 async def test_a_topic_that_was_created_again_while_no_worker_ran_is_read_from_its_beginning(
@@ -220,6 +230,7 @@ async def test_a_log_that_was_cut_short_is_read_on(own_kafka: KafkaBroker, tmp_p
         await say(broker, "after", 10)
         await all_judged(broker, ("before", 20), ("after", 10), *([("between", 10)] if grown else []))
         assert loop.said("source changed", words)
+        assert f"comment, partition 0: {words}" in await reported(broker, "warn")
         assert not loop.said("stopped by an error", "")
         assert await read(broker, ["dead-letter"]) == {"dead-letter": []}, "nothing was read twice"
 
@@ -280,6 +291,40 @@ async def test_a_worker_whose_state_is_gone_starts_when_the_operator_says_so(
         found = [action for _, action in (await read(broker, ["enforcement"]))["enforcement"]]
         last = {action["host_id"]: action["count"] for action in found}
         assert set(last.values()) == {4}, "the ladder was built again from what the topics have"
+
+
+async def test_state_whose_log_has_lost_its_beginning_is_refused_until_the_operator_goes_on_with_what_is_left(
+    own_kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    """Retention and whoever deletes records move the beginning of a log; compaction never does."""
+    broker, state = own_kafka.address, TopicPartition("vigil-hosts-state", 0)
+    await make_topics(broker, 1)
+    async with looped(broker, tmp_path):
+        await say(broker, "before", 3)
+        await all_judged(broker, ("before", 3))
+        await asyncio.sleep(2)  # for the offsets of the hosts to be committed
+    async with administrator(broker) as admin:  # Kafka deletes no records of a topic that is compacted only
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, state.topic, {"cleanup.policy": "delete"})])
+        await admin.delete_records({state: RecordsToDelete(before_offset=4)})
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, state.topic, changelog_config())])
+    words = "vigil-hosts-state, partition 0, where up to 4 records below offset 4 are gone"
+    assert words in await failures(broker)
+    log = tmp_path / "refused.log"
+    refused = WorkerProcess(broker, log, session_timeout_ms=3000, partitions=1)
+    assert await asyncio.to_thread(refused.process.wait, 60) == 1
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (stopped,) = [line["error"] for line in lines if line["event"] == "stopped by an error"]
+    assert stopped.startswith("stored state has lost its beginning")
+    assert words in stopped and "state_lost" in stopped
+    for name, accepted in (("accepted", "true"), ("afterwards", "false")):
+        folder = tmp_path / name
+        folder.mkdir()
+        async with looped(broker, folder, state_lost=accepted) as loop:
+            assert loop.said("state lost", words) == (accepted == "true")
+            await say(broker, name, 1)
+            await all_judged(broker, (name, 1))
+            assert len(loop.logs) == 1, "nothing has stopped it"
+    assert words not in await failures(broker)
 
 
 async def test_records_that_are_deleted_before_the_first_checkpoint_are_counted(

@@ -28,7 +28,7 @@ from vigil.app.runtime.doctor.lateness import MeasuredLateness, lateness_checks,
 from vigil.app.runtime.doctor.outputs import check_outputs
 from vigil.app.runtime.doctor.ownership import check_names
 from vigil.app.runtime.doctor.refused import check_refused
-from vigil.app.runtime.doctor.sources import check_sources
+from vigil.app.runtime.doctor.sources import changed_lately, check_sources, cut_logs
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks, check_state, read_states
 from vigil.topics.catalog import TOPICS, SubjectName
 
@@ -138,6 +138,8 @@ class _Cluster:
             states += read
         shards = sum(self._found[changelog].partitions for changelog in self._changelogs.values())
         checks = [check_state(self._settings, shards, states, book)]
+        logs = await read_offsets(self._settings, self.changelog_partitions)
+        checks += cut_logs(states, self._changelogs, logs)
         read_to = {
             TopicPartition(topic, state.partition): position.read_offset
             for state in states
@@ -146,6 +148,7 @@ class _Cluster:
         offsets = await read_offsets(self._settings, self.source_partitions)
         offsets = await with_last_records(self._settings, offsets, read_to)
         checks += await check_sources(self._settings, states, self._sources, offsets)
+        checks += changed_lately(states, self._sources, clock())
         if states and self._settings.clock == "live":
             sources = SourcesView(self._sources, offsets, await self._newest())
             checks += check_clocks(states, sources, clock(), self._settings.max_ahead_ms)

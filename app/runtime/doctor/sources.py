@@ -8,18 +8,29 @@ from aiokafka.structs import TopicPartition
 from vigil.agents.faust.probe import RecordProbe
 from vigil.agents.ports import TopicPartition as SourcePartition
 from vigil.agents.source_check import SourceCheck, SourceFinding, StoredSource
+from vigil.app.engine.source_identity import ChangeKind
 from vigil.app.kafka.clients import new_consumer
 from vigil.app.kafka.settings import Settings
-from vigil.app.runtime.doctor.check import Check, counted, first_few
+from vigil.app.runtime.cut_logs import CUT_REMEDY, CutLog, cut_words
+from vigil.app.runtime.doctor.check import Check, counted, first_few, span
 from vigil.app.runtime.doctor.group import Offsets
 from vigil.app.runtime.doctor.state import ShardState
 from vigil.topics.catalog import SubjectName
+
+LATELY_MS: Final = 24 * 3_600_000
+"""How long a change is reported after workers have gone on."""
 
 _REMEDIES: Final = {
     "recreated": "restart the workers: they read the topic from its beginning, and keep all state",
     "truncated": "restart the workers: they go on from where the log was cut; judge what is missing from a recording, "
     "and see why the broker lost it (replicas, unclean leader election)",
     "expired": "raise retention.ms and retention.bytes of the topics; judge what is missing from a recording",
+}
+
+_AFTERWARDS: Final[Mapping[ChangeKind, str]] = {
+    "recreated": "find out who deleted the topic; what was sent meanwhile is gone: send it again (docs/runbook.md)",
+    "truncated": "see why the broker lost it (replicas, unclean leader election); what had been judged stays judged",
+    "expired": "raise retention.ms and retention.bytes of the topic; judge what is missing from a recording",
 }
 
 
@@ -102,6 +113,45 @@ def lost(offsets: Mapping[TopicPartition, Offsets]) -> list[Check]:
         words = "Kafka deleted messages before they were read\n"
         checks.append(Check("sources", "fail", words + first_few(deleted), _REMEDIES["expired"]))
     return checks
+
+
+def changed_lately(
+    states: Collection[ShardState], topics: Mapping[SubjectName, Sequence[str]], now: int
+) -> list[Check]:
+    """What workers have found at a start of the last day, by the stored state; they went on. `now`: ms."""
+    changes = sorted(
+        (
+            (change, SourcePartition(name, state.partition))
+            for state in states
+            for name, position in zip(topics[state.subject], state.marker.sources, strict=False)
+            if (change := position.change) is not None and now - change.at < LATELY_MS
+        ),
+        key=lambda found: -found[0].at,
+    )
+    checks = []
+    for kind, remedy in _AFTERWARDS.items():
+        lines = [
+            f"{SourceFinding(tp, kind, change.resume, change.lost).words} ({span(now - change.at)} ago)"
+            for change, tp in changes
+            if change.kind == kind
+        ]
+        if lines:
+            checks.append(Check("sources", "warn", first_few(lines), remedy))
+    return checks
+
+
+def cut_logs(
+    states: Collection[ShardState],
+    changelogs: Mapping[SubjectName, str],
+    offsets: Mapping[TopicPartition, Offsets],
+) -> list[Check]:
+    """Stored states whose log has lost its beginning. `offsets`: of the changelogs."""
+    cut = [
+        CutLog(SourcePartition(*tp), offsets[tp].begin, state.marker.log_begin)
+        for state in states
+        if offsets[tp := TopicPartition(changelogs[state.subject], state.partition)].begin > state.marker.log_begin
+    ]
+    return [Check("state", "fail", cut_words(cut), CUT_REMEDY)] if cut else []
 
 
 def state_is_lost(
