@@ -68,11 +68,14 @@ class Shard(ShardInput[E]):
         """True if a snapshot would save anything."""
         return self.collector.has_outputs or self.states.has_unsaved_state or self.reader.has_unsaved_position
 
-    def acquire(self) -> Snapshot:
-        """Take the first snapshot of a new owner: it fences the former one, repairs keys and sends its outbox again."""
+    def acquire(self, *, sends: bool = True) -> Snapshot:
+        """Take the first snapshot of a new owner: it fences the former one, repairs keys and sends its outbox again.
+
+        `sends`: False for an owner who sends nothing; what it should send stays in the outbox of all its snapshots.
+        """
         self.collector.publish_deferred()
         position = self.reader.position(self.watermark, self.reorder_buffer)
-        snapshot = self._snapshotter.acquire(position, self.collector.outputs)
+        snapshot = self._snapshotter.acquire(position, self.collector.outputs, sends=sends)
         self.collector.outputs.clear()
         return snapshot
 

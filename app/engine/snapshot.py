@@ -94,11 +94,15 @@ class Snapshotter(Generic[E]):
         """A key's outputs were too many for the last snapshot: the next one is due at once."""
         self._resend_state_outputs(watermark)
 
-    def acquire(self, position: Position, outputs: Sequence[Output]) -> Snapshot:
-        """Take the first snapshot of the owner: it fences the former one, repairs keys and sends its outbox again."""
+    def acquire(self, position: Position, outputs: Sequence[Output], *, sends: bool = True) -> Snapshot:
+        """Take the first snapshot of the owner: it fences the former one, repairs keys and sends its outbox again.
+
+        `sends`: see `Shard.acquire`.
+        """
         snapshot = self.take(position, outputs, position.watermark, acquires=True)
-        resend, self._pending_resend = self._pending_resend, []
-        return snapshot._replace(outputs=[*resend, *snapshot.outputs])
+        snapshot = snapshot._replace(outputs=[*self._pending_resend, *snapshot.outputs])
+        self._pending_resend = [] if sends else snapshot.outputs
+        return snapshot
 
     def take(
         self,

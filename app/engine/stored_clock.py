@@ -28,10 +28,17 @@ def set_back(shard: AnyShard, to: int, now: int, latest_of: LatestOf | None = No
 
     `to`: the largest event time that its sources may have had (ms); `latest_of`: when the latest event of a key was,
     one after `now` lies in the future; None: no key is forgotten.
+
+    A watermark that is not above `to` stays. Below one that is, everything up to `to` was applied: it is not read
+    again, which would apply it twice.
     """
-    shard.watermark = min(shard.watermark, to - max(shard.lateness))
+    everything_applied = shard.watermark > to
+    if everything_applied:
+        shard.watermark = to - max(shard.lateness)
     for source in shard.sources:
         _set_source_back(source, to)
+        if everything_applied:
+            source.committed_offset = source.read_offset = max(source.read_offset, source.stored_read_offset)
     forgotten = []
     if latest_of is not None:
         forgotten = [key for key in sorted(shard.states) if latest_of(shard.states.get(key)) > now]

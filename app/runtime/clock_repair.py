@@ -17,10 +17,12 @@ from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
 from vigil.app.engine.stored_clock import set_back, stored_clock
+from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.kafka.clients import new_admin, new_producer
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.kafka.topic_reader import records
+from vigil.app.kafka.topic_reader import partitions_of, records
+from vigil.app.runtime.worker_settings import shard_options
 from vigil.topics.catalog import SubjectName
 
 ROOMS: Final = "rooms"
@@ -68,32 +70,45 @@ async def repair_clocks(settings: Settings, rulebook: Rulebook) -> AsyncIterator
     try:
         for subject, machine in machines.items():
             topic = TopicNames.of(settings).changelog(subject)
+            partitions = await partitions_of(settings, topic)
             for partition, stored in sorted((await _read(settings, topic)).items()):
-                digest = "" if stored.store.marker is None else stored.store.marker.rulebook
-                shard = make_shard(
-                    machine,
-                    settings.allowed_lateness_ms,
-                    lateness_by_topic=settings.allowed_lateness_ms_by_topic,
-                    store=stored.store,
-                    partition=partition,
-                    rulebook=digest,
-                )
+                shard = restored_shard(settings, machine, partition, partitions, stored.store)
                 was = stored_clock(shard)
                 if was <= clock.now() + settings.max_ahead_ms:
                     continue
                 log = _Changelog(producer, topic, partition, clock)
-                await log.write(shard, shard.acquire())
+                await log.write(shard, shard.acquire(sends=False))
                 if why := clock.differs():
                     raise SettingsError(f"{why}; nothing was repaired")
-                forgotten = _set_back(shard, subject, stored.written_at, clock.now())
+                forgotten = repair_shard(shard, subject, stored.written_at, clock.now())
                 await log.write(shard, shard.snapshot())
                 yield RepairedShard(subject, partition, was, stored_clock(shard), forgotten)
     finally:
         await producer.stop()
 
 
-def _set_back(shard: AnyShard, subject: SubjectName, written_at: int, now: int) -> list[str]:
-    """Set a shard back to when its last worker wrote; what that had not read yet is then not late."""
+def restored_shard(
+    settings: Settings, machine: AnyStateMachine, partition: int, partitions: int, store: ChangelogStore
+) -> AnyShard:
+    """Restore a shard as a worker with these settings does, under the rulebook of its state.
+
+    `partitions`: their number. Raise StoredStateError.
+    """
+    options = shard_options(settings, partitions)
+    options |= {
+        "partition": partition,
+        "store": store,
+        "rulebook": "" if store.marker is None else store.marker.rulebook,
+        "topics": TopicNames.of(settings).all_on_cluster(machine.topics),
+    }
+    return make_shard(machine, settings.allowed_lateness_ms, **options)
+
+
+def repair_shard(shard: AnyShard, subject: SubjectName, written_at: int, now: int) -> list[str]:
+    """Set a shard back to when its last worker wrote; what that had not read yet is then not late.
+
+    Return the rooms that are forgotten; tombstones of their statuses are collected.
+    """
     latest_of = (lambda room: room.last_at) if subject == ROOMS else None
     forgotten = set_back(shard, min(written_at, now), now, latest_of)
     for room in forgotten:

@@ -40,19 +40,33 @@ class Live:
             for second in range(seconds):
                 for number in range(ROOMS):
                     room, at = f"room-{number}", round(time.time() * 1000)
-                    label = f"prohibited:{room}-{next(self._numbers)}-{second}"
                     await self._frame(producer, room, at)
-                    comment = {
-                        "room_id": room,
-                        "host_id": f"host-{room}",
-                        "at": at + 1,
-                        "comment_id": label,
-                        "text": "buy this",
-                    }
-                    comment |= {"author_id": "host", "author_role": "host", "labels": [label]}
-                    await producer.send_and_wait("comment", orjson.dumps(comment), key=room.encode())
-                    self.sent.append(label)
+                    await self._violation(producer, room, at + 1, f"{second}")
                 await asyncio.sleep(1)
+
+    async def talk_ahead(self, room: str, hours: int) -> None:
+        """Let a room send with a clock that is hours ahead, in all topics."""
+        async with AIOKafkaProducer(bootstrap_servers=self.address) as producer:
+            for second in range(5):
+                at = round(time.time() * 1000) + hours * HOUR * 1000 + second * 1000
+                await self._frame(producer, room, at)
+                await self._violation(producer, room, at + 1, "ahead")
+                entry = {"room_id": room, "host_id": f"host-{room}", "at": at, "buyer_id": f"buyer-{second}"}
+                await producer.send_and_wait("buyer-entry", orjson.dumps(entry), key=room.encode())
+
+    async def violation(self, room: str) -> None:
+        """Let one room be on air and violate a rule now."""
+        async with AIOKafkaProducer(bootstrap_servers=self.address) as producer:
+            at = round(time.time() * 1000)
+            await self._frame(producer, room, at)
+            await self._violation(producer, room, at + 1, "one")
+
+    async def _violation(self, producer: AIOKafkaProducer, room: str, at: int, name: str) -> None:
+        label = f"prohibited:{room}-{next(self._numbers)}-{name}"
+        comment = {"room_id": room, "host_id": f"host-{room}", "at": at, "comment_id": label, "text": "buy this"}
+        comment |= {"author_id": "host", "author_role": "host", "labels": [label]}
+        await producer.send_and_wait("comment", orjson.dumps(comment), key=room.encode())
+        self.sent.append(label)
 
     async def _frame(self, producer: AIOKafkaProducer, room: str, at: int) -> None:
         frame = {"room_id": room, "host_id": f"host-{room}", "at": at, "stream": "live", "face": True, "black": False}
@@ -130,6 +144,22 @@ async def test_a_clock_that_is_set_an_hour_ahead_and_back_harms_nothing(live: Li
     assert worker.stop() == 0
 
 
+async def test_a_clock_that_is_set_by_three_seconds_stops_the_worker_and_harms_nothing(live: Live) -> None:
+    """Less than would keep a worker from being ready: it is the step that stops it, either way."""
+    worker = await live.worker().ready()
+    await live.talk(3)
+    for skew, words in ((3, "the wall clock was set ahead by 3.0 s"), (0, "the wall clock was set back by 3.0 s")):
+        live.set_clock(skew)
+        assert await exited(worker) == 1
+        assert words in live.log.read_text()
+        await live.talk(2)
+        worker = await live.worker(skew).ready()
+        await live.talk(3)
+        assert await live.judged() >= set(live.sent)
+    assert await live.letters() == []
+    assert worker.stop() == 0
+
+
 async def test_a_clock_that_is_days_slow_from_the_start_refuses_nothing(live: Live) -> None:
     await live.talk(1)
     worker = live.worker(-48 * HOUR)
@@ -164,6 +194,35 @@ async def test_a_stored_clock_that_is_ahead_is_refused_in_words_and_repaired(liv
     assert await live.judged() >= set(live.sent)
     assert worker.stop() == 0
     assert "no stored clock is ahead" in (await asyncio.to_thread(repair, live.address)).stderr
+
+
+async def test_rooms_of_the_future_are_forgotten_listed_and_judged_again_in_the_present(live: Live) -> None:
+    worker = await live.worker(max_ahead_ms=86_400_000).ready()
+    await live.talk(3)
+    assert await live.judged() >= set(live.sent)
+    await live.talk_ahead("room-ahead", 8)
+    await asyncio.sleep(3)
+    assert worker.stop() == 0
+    assert (await status(live, "room-ahead")) is not None
+    result = await asyncio.to_thread(repair, live.address)
+    assert result.returncode == 0, result.stderr
+    forgotten = [line.partition(": ")[2] for line in result.stdout.splitlines() if line.endswith("forgotten")]
+    assert forgotten == ["room room-ahead forgotten"]
+    live.sent.clear()
+    worker = await live.worker().ready()
+    await asyncio.sleep(1)
+    assert (await status(live, "room-ahead")) is None
+    assert (await status(live, "room-0")) is not None
+    await live.talk(2)
+    await live.violation("room-ahead")
+    assert await live.judged() >= set(live.sent)
+    assert await live.letters() == []
+    assert worker.stop() == 0
+
+
+async def status(live: Live, room: str) -> Any:
+    """The last status of a room."""
+    return dict((await read(live.address, ["room-status"]))["room-status"])[room.encode()]
 
 
 def repair(address: str) -> subprocess.CompletedProcess[str]:
