@@ -185,7 +185,7 @@ async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(brows
         assert await page.evaluate(narrow) == 0, "a column is too narrow for its words"
         await page.goto(address)
         await expect(page.locator("#latest li").first).to_be_in_viewport()
-        await expect(page.locator(".zone")).to_contain_text("UTC+00:00")
+        await expect(page.locator(".zone summary")).to_have_text("UTC")
         await expect(page.locator(".rows .row:visible").first.locator(".c-open .chip")).to_be_in_viewport(ratio=1)
         console.state.ingest.trouble = "no broker " * 20
         await expect(page.locator("#state")).to_contain_text("no broker", timeout=3000)
@@ -200,10 +200,10 @@ async def test_each_browser_shows_its_own_time_zone_until_its_person_chooses_ano
         await expect(page.locator(".facts")).to_contain_text("2022-09-02 00:05:00")
         await page.locator(".zone summary").click()
         await page.get_by_role("link", name="UTC", exact=True).click()
-        await expect(page.locator(".zone summary")).to_have_text("UTC UTC+00:00")
+        await expect(page.locator(".zone summary")).to_have_text("UTC")
         await expect(page.locator(".facts")).to_contain_text("2022-09-01 16:05:00")
         await page.goto(f"{address}/")
-        await expect(page.locator(".zone summary")).to_have_text("UTC UTC+00:00")
+        await expect(page.locator(".zone summary")).to_have_text("UTC")
         await page.locator(".zone summary").click()
         await page.get_by_role("link", name="This browser's (Asia/Shanghai)").click()
         await expect(page.locator(".zone summary")).to_contain_text("UTC+08:00")
@@ -214,7 +214,7 @@ async def test_at_a_thousand_pixels_the_latest_verdicts_and_the_time_zone_are_sh
     async with served(console) as address, page_of(browser, viewport={"width": 1000, "height": 700}) as page:
         await page.goto(address)
         await expect(page.locator("#latest li a.rule")).to_be_in_viewport()
-        await expect(page.locator(".zone summary")).to_contain_text("UTC+00:00")
+        await expect(page.locator(".zone summary")).to_have_text("UTC")
 
 
 async def test_a_rooms_page_follows_and_keeps_what_is_focused(browser: Browser):

@@ -16,7 +16,9 @@ NOON_UTC = 1_662_033_600_000
 @pytest.mark.parametrize(
     "zone, expected",
     [
-        ("UTC", "UTC+00:00"),
+        ("UTC", "UTC"),
+        ("Etc/UTC", "UTC"),
+        ("Africa/Abidjan", "UTC+00:00"),
         ("Asia/Shanghai", "UTC+08:00"),
         ("America/Los_Angeles", "UTC-07:00"),
         ("Asia/Kolkata", "UTC+05:30"),
