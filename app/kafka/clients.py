@@ -6,8 +6,8 @@ the caller starts and stops them.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -40,6 +40,18 @@ def new_producer(settings: Settings, role: str, **options: object) -> AIOKafkaPr
         **options,
         **settings.kafka(),
     )
+
+
+@asynccontextmanager
+async def started(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
+    """Start a consumer, and stop it at the end."""
+    try:
+        await consumer.start()
+        # A consumer that is stopped before its tasks have begun raises their CancelledError to whoever stops it.
+        await asyncio.sleep(0)
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 def words_of(settings: Settings, error: Exception) -> str:

@@ -12,7 +12,7 @@ import structlog
 from vigil.agents.faust.adapter import SubjectTopics
 from vigil.agents.ports import Membership, TopicPartition
 from vigil.agents.shard_runner import ShardRunner
-from vigil.app.engine.changelog import StoredStateError
+from vigil.app.engine.changelog import CheckpointMarker, StoredStateError
 from vigil.app.kafka.admin import check_equal
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.runtime.cut_logs import CUT_REMEDY, CutLog, cut_words
@@ -88,8 +88,8 @@ class BrokerChecks:
         known = bool(committed) or not any(_has_read(runner) for runner in runners)
         for runner in runners:
             offsets = {source.tp: committed[source.tp] for source in runner.sources if source.tp in committed}
-            if runner.shard.store.marker is not None:
-                self._warn_of_lost_end(runner, offsets)
+            if (marker := runner.shard.store.marker) is not None:
+                self._warn_of_lost_end(runner, marker, offsets)
             elif offsets or not known:
                 self._state_is_gone(runner, offsets)
 
@@ -126,11 +126,14 @@ class BrokerChecks:
             )
         log.warning("state lost", what=words, then="state_lost is set: judged again from what the input topics have")
 
-    def _warn_of_lost_end(self, runner: ShardRunner, offsets: Mapping[TopicPartition, int]) -> None:
+    def _warn_of_lost_end(
+        self, runner: ShardRunner, marker: CheckpointMarker, offsets: Mapping[TopicPartition, int]
+    ) -> None:
+        """Compare what was stored, not where reading goes on: a source that has lost records has its own words."""
         behind = {
-            source.tp: offsets[source.tp] - source.position.committed_offset
-            for source in runner.sources
-            if offsets.get(source.tp, 0) > source.position.committed_offset
+            source.tp: offsets[source.tp] - stored.committed_offset
+            for source, stored in zip(runner.sources, marker.sources, strict=False)
+            if offsets.get(source.tp, 0) > stored.committed_offset
         }
         if behind:
             log.warning(

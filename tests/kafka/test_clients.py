@@ -6,7 +6,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from vigil.app.kafka.admin import Cluster
-from vigil.app.kafka.clients import words_of
+from vigil.app.kafka.clients import new_consumer, started, words_of
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings, SettingsError
 
 
@@ -30,3 +31,9 @@ def test_a_server_that_answers_is_not_what_the_settings_say() -> None:
 def test_other_errors_keep_their_text() -> None:
     assert words_of(Settings(), KafkaError("no such group")) == "KafkaError: no such group"
     assert words_of(Settings(), OSError()) == "OSError"
+
+
+async def test_a_consumer_that_is_asked_nothing_can_be_stopped() -> None:
+    with EmbeddedBroker() as broker:
+        async with started(new_consumer(Settings(broker=broker.address), "doctor")):
+            pass

@@ -108,6 +108,15 @@ async def test_state_that_is_older_than_what_was_committed_is_brought_up_to_date
     )
 
 
+@pytest.mark.parametrize("change", ["restart", "cut"])
+async def test_a_source_that_has_lost_records_is_no_state_that_is_too_old(change: str) -> None:
+    changed = shard(9, 7)
+    getattr(changed.sources[0].position, change)(0)
+    with capture_logs() as logs:
+        await checks(entry=7).stored_state([changed])
+    assert logs == []
+
+
 # ---- the beginning of the state's log ----------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from vigil.app.kafka.clients import new_consumer
+from vigil.app.kafka.clients import new_consumer, started
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.doctor.check import Check, span
 
@@ -32,12 +32,8 @@ async def check_broker_clock(settings: Settings, changelogs: Sequence[TopicParti
     """Compare the clocks by the next checkpoint that any worker writes; return nothing where none comes."""
     if settings.clock != "live" or not changelogs:
         return []
-    consumer = new_consumer(settings, "doctor", fetch_max_wait_ms=50)
-    try:
-        await consumer.start()
+    async with started(new_consumer(settings, "doctor", fetch_max_wait_ms=50)) as consumer:
         apart = await _apart(consumer, changelogs)
-    finally:
-        await consumer.stop()
     return [] if apart is None else [clock_check(apart)]
 
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 from aiokafka.structs import TopicPartition
 
-from vigil.app.kafka.clients import new_consumer
+from vigil.app.kafka.clients import new_consumer, started
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import records
@@ -65,13 +65,9 @@ async def newest_events(settings: Settings, topics: Iterable[str]) -> dict[Topic
 async def _ends(settings: Settings, topics: Mapping[str, int]) -> dict[TopicPartition, int]:
     on_cluster = TopicNames.of(settings).on_cluster
     names = {on_cluster(topic): topic for topic in topics}
-    consumer = new_consumer(settings, "doctor")
-    try:
-        await consumer.start()
-        tps = [TopicPartition(name, number) for name, topic in names.items() for number in range(topics[topic])]
+    tps = [TopicPartition(name, number) for name, topic in names.items() for number in range(topics[topic])]
+    async with started(new_consumer(settings, "doctor")) as consumer:
         ends = await consumer.end_offsets(tps) if tps else {}
-    finally:
-        await consumer.stop()
     return {TopicPartition(names[tp.topic], tp.partition): end for tp, end in ends.items()}
 
 

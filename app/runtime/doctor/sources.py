@@ -9,7 +9,7 @@ from vigil.agents.faust.probe import RecordProbe
 from vigil.agents.ports import TopicPartition as SourcePartition
 from vigil.agents.source_check import SourceCheck, SourceFinding, StoredSource
 from vigil.app.engine.source_identity import ChangeKind
-from vigil.app.kafka.clients import new_consumer
+from vigil.app.kafka.clients import new_consumer, started
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.cut_logs import CUT_REMEDY, CutLog, cut_words
 from vigil.app.runtime.doctor.check import Check, counted, first_few, span
@@ -53,15 +53,11 @@ async def check_sources(
 async def _findings(
     settings: Settings, stored: Mapping[SourcePartition, StoredSource], offsets: Mapping[TopicPartition, Offsets]
 ) -> list[SourceFinding]:
-    consumer = new_consumer(settings, "doctor")
-    logs: Any = RecordProbe(consumer)  # ends and beginnings are known already
-    try:
-        await consumer.start()
-        ends = {tp: offsets[TopicPartition(*tp)].end for tp in stored}
-        begins = {tp: offsets[TopicPartition(*tp)].begin for tp in stored}
+    ends = {tp: offsets[TopicPartition(*tp)].end for tp in stored}
+    begins = {tp: offsets[TopicPartition(*tp)].begin for tp in stored}
+    async with started(new_consumer(settings, "doctor")) as consumer:
+        logs: Any = RecordProbe(consumer)  # ends and beginnings are known already
         return await SourceCheck(logs, stored, ends, begins).findings()
-    finally:
-        await consumer.stop()
 
 
 def stored_sources(

@@ -175,6 +175,14 @@ def test_a_standing_warning_is_cleared_by_a_lost_entry() -> None:
     assert notices(stage, "at-risk", "risk-cleared")[-1][:4] == ("risk-cleared", "greeting-miss", 5 * S, 30 * S)
 
 
+@pytest.mark.parametrize("topic", ["buyer-entry", "frame-status"])
+@pytest.mark.parametrize("second, verdicts", [(4, 1), (5, 0)])
+def test_one_that_is_known_late_takes_back_misses_of_entries_up_to_it(topic: Any, second: int, verdicts: int) -> None:
+    stage = Stage(ROOMS).play(in_order(frames(0, 28 * S), MISSED))
+    late(stage, unobserved(topic, second), 28 * S)
+    assert len(violations(stage.play(frames(29 * S, 60 * S)))) == verdicts
+
+
 # ---- a frame ---------------------------------------------------------------------------------------------------------
 
 

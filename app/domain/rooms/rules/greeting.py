@@ -169,7 +169,8 @@ class Greeting:
         """Buyers may have entered up to `last`: what was missed before does not count with what is missed after it."""
         snapshot = self._snapshot
         snapshot.uncounted_until = max(snapshot.uncounted_until, last)
-        self._start_again(at)
+        if snapshot.missed and snapshot.missed[0][0] <= last:  # it may be known late: all may have entered after it
+            self._start_again(at)
 
     def on_timer(self, at: int) -> None:
         """Entries that are due by `at` are missed."""
