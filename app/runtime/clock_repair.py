@@ -4,7 +4,7 @@ changelog ──read──▶ shard ──acquired: the broker's time is known�
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -16,6 +16,7 @@ from vigil.app.engine.changelog import ChangelogRecord
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
+from vigil.app.engine.snapshot import Snapshot
 from vigil.app.engine.stored_clock import set_back, stored_clock
 from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.kafka.clients import new_admin, new_producer
@@ -77,11 +78,7 @@ async def repair_clocks(settings: Settings, rulebook: Rulebook) -> AsyncIterator
                 if was <= clock.now() + settings.max_ahead_ms:
                     continue
                 log = _Changelog(producer, topic, partition, clock)
-                await log.write(shard, shard.acquire(sends=False))
-                if why := clock.differs():
-                    raise SettingsError(f"{why}; nothing was repaired")
-                forgotten = repair_shard(shard, subject, stored.written_at, clock.now())
-                await log.write(shard, shard.snapshot())
+                forgotten = await repair_shard(shard, subject, stored.written_at, log)
                 yield RepairedShard(subject, partition, was, stored_clock(shard), forgotten)
     finally:
         await producer.stop()
@@ -104,20 +101,34 @@ def restored_shard(
     return make_shard(machine, settings.allowed_lateness_ms, **options)
 
 
-def repair_shard(shard: AnyShard, subject: SubjectName, written_at: int, now: int) -> list[str]:
+class RepairLog(Protocol):
+    """Where the snapshots of a repaired shard are written."""
+
+    async def write(self, shard: AnyShard, snapshot: Snapshot) -> None:
+        """Write a snapshot as a whole."""
+
+    def now(self) -> int:
+        """This machine's time (ms); raise SettingsError if the broker's differs, as the snapshots written show."""
+
+
+async def repair_shard(shard: AnyShard, subject: SubjectName, written_at: int, log: RepairLog) -> list[str]:
     """Set a shard back to when its last worker wrote; what that had not read yet is then not late.
 
-    Return the rooms that are forgotten; tombstones of their statuses are collected.
+    The first snapshot fences the former owner. Both keep its outbox, which the next worker sends, with the tombstones
+    of the rooms that are forgotten. Return those.
     """
+    await log.write(shard, shard.acquire(sends=False))
+    now = log.now()
     latest_of = (lambda room: room.last_at) if subject == ROOMS else None
     forgotten = set_back(shard, min(written_at, now), now, latest_of)
     for room in forgotten:
         shard.collector.emit("room-status", room, f"{room}@{now}", now, None)
+    await log.write(shard, shard.snapshot())
     return forgotten
 
 
 class _Changelog:
-    """Writes snapshots to one changelog partition."""
+    """One changelog partition."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, clock: WorkerClock) -> None:
         self._producer = producer
@@ -125,7 +136,12 @@ class _Changelog:
         self._partition = partition
         self._clock = clock
 
-    async def write(self, shard: AnyShard, snapshot: Any) -> None:
+    def now(self) -> int:
+        if why := self._clock.differs():
+            raise SettingsError(f"{why}; nothing was repaired")
+        return self._clock.now()
+
+    async def write(self, shard: AnyShard, snapshot: Snapshot) -> None:
         """Write a snapshot as a whole, and learn the broker's time from it."""
         began = self._clock.now()
         sent = [await self._send(record) for record in snapshot.changelog()]

@@ -123,6 +123,15 @@ def test_the_steps_to_a_verdict_are_measured_once_each() -> None:
     assert len(stage.steps) == 3  # a tick that judges nothing is no step
 
 
+def test_the_wait_for_a_checkpoint_is_that_of_the_first_verdict() -> None:
+    stage = Stage(1)
+    stage.now = T + LATENESS + 340
+    stage.runner.waits_since = 5.0
+    stage.arrives(0, T + LATENESS + 1, came=T + LATENESS + 40)
+    assert len(stage.steps) == 3
+    assert stage.runner.waits_since == 5.0
+
+
 def test_a_record_that_came_late_is_not() -> None:
     stage = Stage(1)
     stage.now = T + LATENESS + 9000

@@ -1,5 +1,6 @@
 """`vigil repair clock`: rooms from the future are forgotten; of the rest nothing is lost, and nothing counts twice."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -57,16 +58,25 @@ class Application:
             shard.ingest(index, records[shard.sources[index].read_offset :], wall)
 
     def repair(self) -> list[str]:
-        shard = self.owner()
-        self.write(shard, shard.acquire(sends=False))
-        forgotten = repair_shard(shard, "rooms", WRITTEN_AT, NOW)
-        self.write(shard, shard.snapshot())
-        return forgotten
+        return asyncio.run(repair_shard(self.owner(), "rooms", WRITTEN_AT, Log(self)))
 
     def states(self) -> dict[str, dict[bytes, bytes]]:
         """What is stored of each room."""
         store = restored(self.log)
         return {key: dict(store.payloads(key)) for key in store.main}
+
+
+class Log:
+    """The changelog of an application, to a repair."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    def now(self) -> int:
+        return NOW
+
+    async def write(self, shard: AnyShard, snapshot: Snapshot) -> None:
+        self._app.write(shard, snapshot)
 
 
 def second(number: int, room: str, at: int, **rest: Any) -> list[RoomEvent]:

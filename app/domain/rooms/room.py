@@ -269,7 +269,6 @@ class RoomState(KeyStateDefaults[RoomInput]):
             main.host_id = self._emitter.host_id = event.host_id
         effective = self._effective = self._limits.at(at)
         self._sounds = effective.conditions.sounds
-        self._same_until = MIN_TIME
         self.earliest_timer = min(self.earliest_timer, at + effective.forget_silent_ms)
         return True
 
