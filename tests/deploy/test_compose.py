@@ -25,6 +25,7 @@ from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.routing_file import load_routing, parse_routing
 from vigil.app.notify.secrets import load_secrets, variable
 from vigil.app.notify.targets import Alertmanager
+from vigil.app.observability.counted_histogram import CountedHistogram
 from vigil.app.runtime.metrics_reporter import worker_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -372,7 +373,7 @@ def labels_by_name() -> dict[str, set[str]]:
     """Return every series of a worker or `vigil notify`, with its labels."""
     series: dict[str, set[str]] = {}
     for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values()):
-        if isinstance(metric, MetricWrapperBase):
+        if isinstance(metric, MetricWrapperBase | CountedHistogram):
             (family,) = metric.describe()
             suffixes, more = SUFFIXES[family.type]
             for suffix in suffixes:

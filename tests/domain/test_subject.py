@@ -19,6 +19,7 @@ from vigil.app.domain.registry import SUBJECTS, Registry
 from vigil.app.domain.rulebook import Rulebook, RulebookError, reader
 from vigil.app.domain.subject import OutputTopic, Subject
 from vigil.app.engine.changelog import OutboxMessage
+from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.kafka.acls import Acl, needed
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
@@ -122,7 +123,7 @@ def test_its_metrics_begin_at_0_and_rise_with_what_is_published() -> None:
     assert value("vigil_restored_records_total", {"shards": "shelves"}) == 0
     manager: Any = SimpleNamespace(shards={})
     reporter = MetricsReporter(metrics, WorkerView(manager, lambda: None), Settings(), rulebook(), TOY_REGISTRY)
-    shard = SimpleNamespace(collector=SimpleNamespace(counts={}))
+    shard = SimpleNamespace(collector=OutputCollector())
     runner: Any = SimpleNamespace(subject="shelves", partition=0, shard=shard, eligible_at={})
     sent = [
         OutboxMessage(each.topic, each.key, each.id, each.at, msgspec.json.encode(each.body), each.triggered_at)

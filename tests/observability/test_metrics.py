@@ -9,18 +9,19 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from tests.support.needs import program
 from vigil.app.notify.metrics import NotifyMetrics
+from vigil.app.observability.counted_histogram import CountedHistogram
 from vigil.app.observability.metrics import DELAYS, WorkerMetrics
 from vigil.app.runtime.metrics_reporter import worker_metrics
 
 EVERY = [
     metric
     for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values())
-    if isinstance(metric, MetricWrapperBase)
+    if isinstance(metric, MetricWrapperBase | CountedHistogram)
 ]
 
 
-@pytest.mark.parametrize("metric", EVERY, ids=str)
-def test_names_labels_and_help_follow_the_conventions(metric: MetricWrapperBase):
+@pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric._name)
+def test_names_labels_and_help_follow_the_conventions(metric: MetricWrapperBase | CountedHistogram):
     (family,) = metric.describe()
     assert re.fullmatch(r"vigil_[a-z0-9_]+", family.name)
     assert family.documentation.endswith(".")
