@@ -123,6 +123,9 @@ class VerdictEmitter:
         emit("verdict-by-host", self.host_id, verdict.verdict_id, at, verdict)
         if spans:
             self.contestable.add(ContestableVerdict(verdict.verdict_id, version.rule, at, tuple(spans)))
+            if self.contestable.late and (made := self.contestable.late_within(spans)) is not None:
+                about = NoticeSubject(verdict_id=verdict.verdict_id)
+                self._notice("verdict-contested", version.rule, EventTimes(made, at), about)
 
     def at_risk(self, rule: str, since: int, at: int, due: int | None = None) -> None:
         """Publish that a condition is near its violation, at `due` where it has such a time."""

@@ -58,6 +58,7 @@ class EffectiveLimits:
         rooms = [version.limits for version in rulebook.section("rooms", RoomLimits).versions]
         self.longest_comment_memory_ms = 1000 * max(limits.comment_memory_s for limits in rooms)
         self.longest_contested_ms = 1000 * max(limits.contested_s for limits in rooms)
+        self.longest_early_ms = max(limits.greeting.early_ms for limits in self._limits)
         self.longest_presence_ms = 1000 * max(limits.presence_s for limits in rooms)
         self.most_engaged_comments = max(limits.engaged_comments for limits in rooms)
         self.longest_again_ms = _longest_again_ms(self._limits)

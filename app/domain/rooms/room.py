@@ -182,12 +182,17 @@ class RoomState(KeyStateDefaults[RoomInput]):
             self._unobserved(event, at)
 
     def on_late(self, event: RoomInput, watermark: int, collector: OutputCollector) -> None:
-        """A reception that came too late to be judged speaks against the verdicts that it would have prevented."""
+        """A reception that came too late to be judged speaks against the verdicts that it would have prevented: those
+        that are published, and those that are not yet."""
         if type(event) is not Comment or event.author_role != "host" or self.is_duplicate(event):
             return
-        if shows_reception(event):
+        contested_ms = self._limits.at(watermark).contested_ms
+        if contested_ms and shows_reception(event):
             self._emitter.collector = collector
-            self._emitter.contested(event.at, event.at, watermark, self._limits.at(watermark).contested_ms)
+            self._emitter.contested(event.at, event.at, watermark, contested_ms)
+            if not self._shadow:
+                self._contestable.note_late(event.at, self._hash)
+                self._changed = True
 
     def next_timer(self) -> int:
         """When the next entry is missed, frames have been missing for too long, or the room expires."""
@@ -248,11 +253,18 @@ class RoomState(KeyStateDefaults[RoomInput]):
         main.verdicts = self._emitter.verdicts
         main.conditions = self._conditions.store()
         main.unseen_until = self._conditions.unseen_until
+        if self._contestable.late:
+            self._contestable.forget_late(self._judged_from())
         records, self._pending_deletes = self._pending_deletes, {}
         for part in self._chunked_parts():
             part.dump(records)
         records[b""] = encode_main(main) if main.host_id else None
         return records
+
+    def _judged_from(self) -> int:
+        """No verdict to come rests on an earlier time: the start of what is open, or of what may begin."""
+        to_come = self._last_at - self._limits.longest_early_ms
+        return min(to_come, self._greeting.open_from(), self._conditions.open_from())
 
     def _status_is_due(self, at: int) -> bool:
         main = self._main
@@ -313,6 +325,8 @@ class RoomState(KeyStateDefaults[RoomInput]):
         # Whether it is a duplicate has just been asked, nearly always.
         id_ = self._hash if comment.comment_id == self._hashed_id else hash64(comment.comment_id)
         self._comments.add(id_, at, at - self._limits.longest_comment_memory_ms - 1)
+        if self._contestable.late:
+            self._contestable.forget_late(MIN_TIME, judged=id_)
         if comment.author_role == "buyer":
             self._stats.commented(comment.author_id, at)
             return

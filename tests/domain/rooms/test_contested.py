@@ -14,6 +14,7 @@ from tests.support.stories import (
     entry,
     frames,
     in_order,
+    notices,
     rulebook_changed,
 )
 from vigil.app.domain.rooms import RoomMachine
@@ -32,6 +33,19 @@ def contested(stage: Stage, late: Comment, now: int) -> list[Notice]:
     stage.crash()
     stage.state.on_late(late, START + now, stage.collector)
     return stage.notices[before:]
+
+
+def with_late(stage: Stage, *late: Comment) -> Stage:
+    """The stage after comments that came too late to be judged, and a restart."""
+    for comment_ in late:
+        stage.state.on_late(comment_, comment_.at + 3 * S, stage.collector)
+    stage.crash()
+    return stage
+
+
+def contested_at(stage: Stage) -> list[tuple[str, int, int]]:
+    """Rule, `since` and `at` of the notices about contested verdicts."""
+    return [(rule or "", since, at) for _, rule, since, at, _ in notices(stage, "verdict-contested")]
 
 
 def missed() -> Stage:
@@ -128,3 +142,83 @@ def test_a_rulebook_without_the_number_contests_nothing() -> None:
 def test_a_candidate_contests_nothing() -> None:
     stage = Stage(RoomMachine(rulebook_changed({}), shadow=True)).play(MISSED)
     assert contested(stage, comment(17 * S), 40 * S) == []
+
+
+SPLIT = MISSED.index(entry(27 * S))
+"""Up to here two entries of MISSED are made, and no verdict is published."""
+
+
+@pytest.mark.parametrize("intent", ["greet-ask", "greet", None])
+def test_a_reception_that_comes_late_before_the_verdict_contests_it_with_its_publication(intent: str | None) -> None:
+    stage = with_late(Stage(ROOMS).play(MISSED[:SPLIT]), comment(17 * S, via="speech", intent=intent))
+    assert stage.notices[-1].kind != "verdict-contested"
+    stage.play(MISSED[SPLIT:])
+    (verdict,) = stage.verdicts
+    assert contested_at(stage) == [("greeting-miss", 17 * S, 37 * S)]
+    assert stage.notices[-1].verdict_id == verdict.verdict_id
+    topics = [output.topic for output in stage.outputs[-3:]]
+    assert topics == ["verdict", "verdict-by-host", "notice"]
+
+
+@pytest.mark.parametrize(("at", "expected"), [(4 * S - 1, 0), (4 * S, 1), (15 * S, 1), (16 * S - 1, 0), (16 * S, 1)])
+def test_before_the_verdict_too_it_must_fall_into_the_span_of_a_counted_entry(at: int, expected: int) -> None:
+    story = in_order(frames(0, 60 * S), [entry(5 * S), entry(17 * S), entry(28 * S)])
+    stage = with_late(Stage(ROOMS).play(story[:25]), comment(at)).play(story[25:])
+    assert len(stage.verdicts) == 1
+    assert len(contested_at(stage)) == expected
+
+
+def test_one_verdict_is_contested_once_by_what_came_before_it() -> None:
+    late = [comment(at * S, via="speech") for at in (12, 6, 17, 6)]
+    stage = with_late(Stage(ROOMS).play(MISSED[:SPLIT]), *late).play(MISSED[SPLIT:])
+    assert contested_at(stage) == [("greeting-miss", 6 * S, 37 * S)]
+
+
+@pytest.mark.parametrize(("at", "expected"), [(-1, 0), (0, 1), (140 * S, 1)])
+def test_an_absence_too_is_contested_by_what_came_before_its_verdict(at: int, expected: int) -> None:
+    stage = with_late(Stage(ROOMS).play(GONE[:150]), comment(at)).play(GONE[150:])
+    assert len(stage.verdicts) == 1
+    assert contested_at(stage) == [("absence", at, 300 * S)] * expected
+
+
+def test_a_reception_that_was_judged_after_all_contests_nothing() -> None:
+    """Its first copy waits for its order while a second one comes too late; half of a reception prevents nothing."""
+    half = comment(17 * S, via="speech", intent="greet", id_="c")
+    stage = Stage(ROOMS).play(MISSED[: MISSED.index(entry(16 * S)) + 1])
+    with_late(stage, half, comment(17 * S, via="speech", id_="d"), half)
+    stage.play([half, comment(17 * S, intent="greet", id_="d"), *MISSED[SPLIT:]])
+    assert len(stage.verdicts) == 1
+    assert contested_at(stage) == []
+
+
+def test_a_late_reception_is_remembered_for_a_slow_room_as_long_as_a_miss_counts() -> None:
+    story = in_order(frames(0, 3600 * S), [entry(at * S) for at in (5, 1800, 3500)])
+    stage = Stage(ROOMS, crashes=lambda: True).play(story[:30])
+    with_late(stage, comment(8 * S)).play(story[30:])
+    assert contested_at(stage) == [("greeting-miss", 8 * S, 3510 * S)]
+
+
+def test_late_receptions_are_bounded_and_forgotten_and_cost_a_room_without_them_nothing() -> None:
+    stage = with_late(Stage(ROOMS).play(MISSED[:SPLIT]), *(comment(at) for at in range(5 * S, 10 * S)))
+    assert len(stage.stored[b"u"]) < 64 * 20
+    stage.play(MISSED[SPLIT:])
+    stage.play(frames(61 * S, 62 * S)).crash()
+    assert b"u" not in stage.stored
+    without = Stage(ROOMS).play([*MISSED, *frames(61 * S, 62 * S)])
+    without.crash()
+    assert set(stage.stored) == set(without.stored)
+
+
+def test_a_room_that_expires_forgets_its_late_receptions() -> None:
+    stage = with_late(Stage(ROOMS).play(MISSED[:SPLIT]), comment(17 * S))
+    assert b"u" in stage.stored
+    while not stage.state.expired():
+        stage.state.on_timer(stage.state.next_timer(), stage.collector)
+    assert dict.fromkeys(stage.stored) == stage.state.dump_changes()
+
+
+def test_a_rulebook_without_the_number_remembers_no_late_reception() -> None:
+    machine = RoomMachine(rulebook_changed({"rooms": {"contested_s": 0}}, "2022-08-01"))
+    stage = with_late(Stage(machine).play(MISSED[:SPLIT]), comment(17 * S))
+    assert b"u" not in stage.stored
+    assert contested_at(stage.play(MISSED[SPLIT:])) == []

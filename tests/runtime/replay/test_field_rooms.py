@@ -103,19 +103,36 @@ def transcribed(delay_ms: int, intent: str) -> list[dict[str, Any]]:
     return [as_message(event) for _, event in sorted(events, key=lambda arrival: arrival[0])]
 
 
+def contested(outputs: Outputs) -> list[tuple[int, int]]:
+    """`since` and `at` of the notices that contest the only verdict."""
+    notices = [output.body for output in outputs["notice"] if isinstance(output.body, Notice)]
+    verdict_ids = {output.id for output in outputs["verdict"]}
+    found = [notice for notice in notices if notice.kind == "verdict-contested"]
+    assert {notice.verdict_id for notice in found} <= verdict_ids
+    return [(notice.since - START, notice.at - START) for notice in found]
+
+
 def test_slow_transcripts_are_judged_where_comments_are_given_the_time() -> None:
     assert verdicts(replayed(transcribed(5000, "greet-ask"), comment=7000)) == []
 
 
 @pytest.mark.parametrize("intent", ["greet-ask", "greet"])
+@pytest.mark.parametrize(("delay_ms", "expected"), [(1000, []), (3000, [(2500, 33_000)]), (5000, [(2500, 33_000)])])
+def test_transcripts_that_come_too_late_contest_the_verdict_with_its_publication(
+    delay_ms: int, expected: list[tuple[int, int]], intent: str
+) -> None:
+    """All of them arrive before the deadlines of their entries."""
+    outputs = replayed(transcribed(delay_ms, intent))
+    assert outputs.counts.get("refused:comment:late", 0) == (5 if expected else 0)
+    assert contested(outputs) == expected
+
+
+@pytest.mark.parametrize("intent", ["greet-ask", "greet"])
 def test_a_transcript_that_comes_after_the_verdict_contests_it(intent: str) -> None:
-    """Also a bare greeting: it may be half of what was said. What came before the verdict contests nothing."""
+    """Also a bare greeting: it may be half of what was said. One that came before has contested the verdict already."""
     outputs = replayed(transcribed(15_000, intent))
     (verdict,) = (output.body for output in outputs["verdict"])
     assert isinstance(verdict, Verdict)
     assert (verdict.since - START, verdict.at - START) == (1 * S, 33 * S)
-    notices = [output.body for output in outputs["notice"] if isinstance(output.body, Notice)]
-    (contested,) = [notice for notice in notices if notice.kind == "verdict-contested"]
-    assert contested.verdict_id == verdict.verdict_id
-    assert (contested.since - START, contested.at - START) == (24_500, 37 * S)
+    assert contested(outputs) == [(2500, 33 * S), (24_500, 37 * S)]
     assert len(outputs.rejected) == 5

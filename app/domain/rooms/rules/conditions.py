@@ -154,6 +154,11 @@ class ConditionTracker:
             self._end(active, at)
         self._reschedule()
 
+    def open_from(self) -> int:
+        """When the first condition began that a reception restarts and that may still be violated; MAX_TIME: none."""
+        restarted = (one for one in self._by_rule.values() if one.rule.restarted_by_reception and not one.violated)
+        return min((one.since for one in restarted), default=MAX_TIME)
+
     def open(self) -> tuple[OpenCondition, ...]:
         """The conditions without a violation yet, the next due first."""
         found = [active for by in (self._by_rule, self._by_label) for active in by.values() if active.open]

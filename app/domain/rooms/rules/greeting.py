@@ -192,6 +192,11 @@ class Greeting:
                 break
         self._settle(at)
 
+    def open_from(self) -> int:
+        """The first time at which a reception would have prevented a violation that may still come; MAX_TIME: none."""
+        entries = [*self._snapshot.missed[:1], *self._queue.items]
+        return min((self._span(entry[0])[0] for entry in entries), default=MAX_TIME)
+
     def waiting(self, most: int) -> tuple[WaitingEntry, ...]:
         """The undecided entries in the order of entry, at most so many."""
         return tuple(
