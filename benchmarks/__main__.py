@@ -11,13 +11,20 @@ PAGE: Final = ("backlog", "peers", "latency", "growth", "replay", "footprint", "
 MORE: Final = ("live", "backtest", "recovery", "group", "page")
 """Those that are run by name only: they take long, or measure what changes rarely."""
 
+COUNTS: Final = "counts"
+"""It counts and does not measure time, has options, and is run alone."""
+
 
 def main() -> int:
     """Run the benchmarks; return 2 if one does not exist."""
+    if sys.argv[1:2] == [COUNTS]:
+        status: int = importlib.import_module("benchmarks.counts").main(sys.argv[2:])
+        return status
     names = sys.argv[1:] or list(PAGE)
     unknown = [name for name in names if name not in (*PAGE, *MORE)]
     if unknown:
-        print(f"unknown benchmark: {', '.join(unknown)}; known are {', '.join((*PAGE, *MORE))}", file=sys.stderr)
+        known = ", ".join((*PAGE, *MORE, COUNTS))
+        print(f"unknown benchmark: {', '.join(unknown)}; known are {known}", file=sys.stderr)
         return 2
     for name in names:
         began = time.monotonic()

@@ -1,0 +1,1 @@
+"""What an event costs, counted and not timed: `python -m benchmarks counts`."""
