@@ -90,11 +90,13 @@ class SourceCheck:
         Raises what the client raises if the broker does not answer.
         """
         last = {tp: source.identities[0] for tp, source in self._stored.items() if source.identities}
-        differing = await self._differing(last)
+        differing, gone = await self._differing(last)
         found = []
         for tp, source in self._stored.items():
             if tp in differing or self._is_shorter(tp, source):
                 found.append(await self._changed(tp, source))
+            elif tp in gone and await self._is_another(tp, source.identities):
+                found.append(self._recreated(tp))
             elif source.committed_offset < self._beginnings[tp]:
                 begin = self._beginnings[tp]
                 found.append(SourceFinding(tp, "expired", begin, begin - source.committed_offset))
@@ -103,18 +105,31 @@ class SourceCheck:
     def _is_shorter(self, tp: TopicPartition, source: StoredSource) -> bool:
         return self._exact_ends and self._ends[tp] < source.read_offset
 
-    async def _differing(self, known: Mapping[TopicPartition, RecordIdentity]) -> set[TopicPartition]:
-        """The partitions that have another record than the known one at its offset.
-
-        Where the record has gone (compaction, retention), nothing is known.
-        """
+    async def _differing(
+        self, known: Mapping[TopicPartition, RecordIdentity]
+    ) -> tuple[set[TopicPartition], set[TopicPartition]]:
+        """The partitions that have another record than the known one at its offset, and those that have none there."""
         asked = {tp: record.offset for tp, record in known.items() if self._has(tp, record.offset)}
         records = await self._logs.records_at(asked)
-        return {
-            tp
-            for tp, record in records.items()
-            if record.offset == known[tp].offset and identity_of(record) != known[tp]
-        }
+        there = {tp: record for tp, record in records.items() if record.offset == asked[tp]}
+        return {tp for tp, record in there.items() if identity_of(record) != known[tp]}, asked.keys() - there.keys()
+
+    async def _is_another(self, tp: TopicPartition, known: Identities) -> bool:
+        """Return whether a log that has no record at the known offset was created again.
+
+        Compaction takes records away, and in another log the marker of a transaction may stand there. An earlier record
+        decides; where all have gone, the first one does: that of the log that was read is no younger than the last.
+        """
+        for earlier in known[1:]:
+            record = await self._record_at(tp, earlier.offset)
+            if record is not None and record.offset == earlier.offset:
+                return identity_of(record) != earlier
+        first = await self._record_at(tp, self._beginnings[tp])
+        return first is not None and first.timestamp > known[0].timestamp
+
+    def _recreated(self, tp: TopicPartition) -> SourceFinding:
+        begin = self._beginnings[tp]
+        return SourceFinding(tp, "recreated", begin, begin)
 
     def _has(self, tp: TopicPartition, offset: int) -> bool:
         return self._beginnings[tp] <= offset < self._ends[tp]
@@ -124,8 +139,7 @@ class SourceCheck:
         last_time = source.identities[0].timestamp if source.identities else source.max_event_time
         same_below = await self._same_below(tp, source, last_time)
         if same_below is None:
-            begin = self._beginnings[tp]
-            return SourceFinding(tp, "recreated", begin, begin)
+            return self._recreated(tp)
         # What was written since may stand where lost records stood: it begins with the first younger record.
         end = self._ends[tp]
         after = (await self._logs.offsets_after({tp: last_time})).get(tp, end)

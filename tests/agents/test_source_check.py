@@ -68,6 +68,16 @@ async def test_a_log_that_was_created_again_is_read_from_its_beginning(length: i
     assert await check(remade, KNOWN, 5000) == (ENTRY, "recreated", 0, 0)
 
 
+@pytest.mark.parametrize("identities", [KNOWN, KNOWN[:1]])
+@pytest.mark.parametrize("markers", [range(4999, 9000, 2), range(4999, 5000), range(1, 9000, 2), range(4000, 5000)])
+async def test_a_log_that_was_created_again_by_a_producer_with_transactions_is_another_log(
+    markers: range, identities: Identities
+) -> None:
+    """Where the known record stood there is none now, but the marker of a transaction."""
+    remade = [record for record in log(range(9000), since=T + 10_000_000, tag=b"b") if record.offset not in markers]
+    assert await check(remade, identities, 5000) == (ENTRY, "recreated", 0, 0)
+
+
 async def test_a_copy_that_keeps_the_times_of_other_records_is_another_log() -> None:
     assert await check(log(range(4999), since=T - 9_000_000, tag=b"b"), KNOWN, 5000) == (ENTRY, "recreated", 0, 0)
 
