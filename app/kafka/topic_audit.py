@@ -13,8 +13,15 @@ from vigil.app.kafka.admin import Cluster, changelog_config
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings
 from vigil.topics.catalog import TOPICS, SubjectName, Topic
+from vigil.topics.topic import DAY_MS
 
 Level = Literal["ok", "warn", "fail", "missing"]
+
+SHORT_RETENTION_MS: Final = DAY_MS
+"""A shorter retention of events ends before an outage over night does."""
+
+_OF_EVENTS: Final[Mapping[str, str]] = {"cleanup.policy": "delete", "retention.ms": str(3 * DAY_MS)}
+"""What is recommended for inputs."""
 
 
 class Found(NamedTuple):
@@ -124,13 +131,14 @@ def judge(
     for topic in topics:
         name = known.on_cluster(topic.name)
         here, reader = found.get(name), readers.get(topic.name)
-        wanted = _Wanted(name, topic.config, settings.replication)
+        kind: Literal["events", "other"] = "events" if topic.direction == "in" and not topic.compacted else "other"
+        wanted = _Wanted(name, topic.config, settings.replication, kind)
         findings = _findings(here, wanted, differing.get(reader) if reader else None)
         lines.append(TopicLine(name, topic.direction, reader, clean_up(topic.config), here, findings))
     for subject in sources:
         name = known.changelog(subject)
         config = changelog_config()
-        wanted = _Wanted(name, config, settings.replication, state=True)
+        wanted = _Wanted(name, config, settings.replication, "state")
         findings = _findings(found.get(name), wanted, differing[subject])
         lines.append(TopicLine(name, "state", subject, clean_up(config), found.get(name), findings))
     return lines
@@ -167,14 +175,14 @@ class _Wanted(NamedTuple):
     name: str
     config: Mapping[str, str]
     replication: int
-    state: bool = False
-    """True for a changelog."""
+    kind: Literal["events", "state", "other"] = "other"
+    """`events`: an input that is not compacted, whose producers decide its configuration; `state`: a changelog."""
 
     def alter(self, key: str) -> str:
         """The command that corrects one key of the configuration."""
         return (
             f"kafka-configs --alter --entity-type topics --entity-name {self.name} "
-            f"--add-config {key}={self.config[key]}"
+            f"--add-config {key}={self.config.get(key) or _OF_EVENTS[key]}"
         )
 
 
@@ -199,10 +207,29 @@ def _findings(found: Found | None, wanted: _Wanted, differing: Finding | None) -
                 "reassign its partitions with kafka-reassign-partitions",
             )
         )
-    if wanted.config and found.config is not None:
+    if wanted.kind == "events" and found.config is not None:
+        findings += _events(found.config, wanted)
+    elif wanted.config and found.config is not None:
         for check in (_clean_up, _timestamps, _too_small, _unlimited):
             findings += check(found.config, wanted)
     return findings
+
+
+def _events(config: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
+    """What makes events disappear before they are judged.
+
+    Compaction leaves no trace: it never moves the beginning of a log, and its gaps look like a transaction's markers.
+    """
+    if "compact" in config.get("cleanup.policy", ""):
+        yield Finding(
+            "fail",
+            f"cleanup.policy is {config['cleanup.policy']}: of each key only the last event is kept, and a worker that "
+            "was away judges without the others and cannot count them",
+            wanted.alter("cleanup.policy"),
+        )
+    if -1 < int(config.get("retention.ms", -1)) < SHORT_RETENTION_MS:
+        words = f"retention.ms is {config['retention.ms']}: what workers do not read for that long is not judged"
+        yield Finding("warn", words, wanted.alter("retention.ms"))
 
 
 def _clean_up(config: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
@@ -216,7 +243,7 @@ def _clean_up(config: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
         else "of each key only the last message is kept, and consumers that come later miss the others"
     )
     yield Finding(
-        "fail" if wanted.state else "warn",
+        "fail" if wanted.kind == "state" else "warn",
         f"cleanup.policy is {policy}, not {must}: {why}",
         wanted.alter("cleanup.policy"),
     )

@@ -91,7 +91,12 @@ def test_topics_of_other_subjects_may_have_other_numbers_of_partitions():
             "may not be stored",
         ),
         ("vigil-rooms-state", {"cleanup.policy": "compact", "min.compaction.lag.ms": "0"}, "warn", "after a crash"),
-        ("comment", {"cleanup.policy": "delete", "retention.ms": "1000"}, "ok", ""),
+        ("comment", {"cleanup.policy": "delete", "retention.ms": "1000"}, "warn", "do not read for that long"),
+        ("comment", {"cleanup.policy": "delete", "retention.ms": "259200000"}, "ok", ""),
+        ("comment", {"cleanup.policy": "delete", "retention.ms": "-1"}, "ok", ""),
+        ("frame-status", {"cleanup.policy": "compact"}, "fail", "of each key only the last event is kept"),
+        ("quote", {"cleanup.policy": "compact,delete"}, "fail", "cannot count them"),
+        ("supplier-profile", {"cleanup.policy": "compact"}, "ok", ""),
         ("verdict", None, "ok", ""),
     ],
 )

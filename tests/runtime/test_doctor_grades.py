@@ -211,7 +211,11 @@ def test_a_shard_without_state_whose_input_was_judged_fails(partition: int, comm
         ("future", 1, 1000, "fail"),
         ("late", 10, 1000, "warn"),
         ("late", 11, 1000, "fail"),
-        ("malformed", 500, 1000, "warn"),
+        ("malformed", 50, 1000, "warn"),
+        ("malformed", 51, 1000, "fail"),
+        ("malformed", 19, 19, "warn"),
+        ("malformed", 20, 20, "fail"),
+        ("unknown-verdict", 500, 0, "warn"),
     ],
 )
 def test_rejections_are_graded_by_their_reason(reason: str, number: int, total: int, level: str) -> None:

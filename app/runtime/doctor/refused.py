@@ -11,6 +11,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import records, written_since
 from vigil.app.runtime.doctor.check import Check, counted
 from vigil.app.runtime.doctor.lateness import UNKNOWN_LATENESS, MeasuredLateness, NeededLateness, lateness_remedy
+from vigil.app.runtime.doctor.producers.grades import FEW
 from vigil.topics.read_back import ForeignMessageError, ForeignMessages
 
 HOURS: Final = 3
@@ -21,6 +22,9 @@ MOST: Final = 20_000
 
 LATE_SHARE: Final = 0.01
 """Share of a topic's messages that may be late."""
+
+REFUSED_SHARE: Final = 0.05
+"""Share of a topic's messages that may be malformed: with more, rooms are judged without what their producers say."""
 
 PARTITIONER: Final = (
     "have the producer place keys by murmur2 (librdkafka and its bindings: partitioner=murmur2_random; "
@@ -103,4 +107,8 @@ def graded(each: Rejections, written: Mapping[str, int], needed: Mapping[str, Ne
         lateness = needed.get(each.topic, UNKNOWN_LATENESS)
         much = lateness.usual or (total > 0 and each.number / total > LATE_SHARE)
         return Check("late", "fail" if much else "warn", words, lateness_remedy(each.topic, lateness))
-    return Check("refused", "warn", words, f"vigil dead-letter list --topic {each.topic} --reason {each.reason}")
+    remedy = f"vigil dead-letter list --topic {each.topic} --reason {each.reason}"
+    if each.number >= FEW and total > 0 and each.number / total > REFUSED_SHARE:
+        remedy = f"correct the producer: rooms are judged as if it had sent nothing. {remedy} has the messages"
+        return Check("refused", "fail", words, remedy)
+    return Check("refused", "warn", words, remedy)
