@@ -33,10 +33,6 @@ class FetchedRecord(SourceRecord, Protocol):
     """One record of a source as it was fetched."""
 
     @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
     def timestamp(self) -> int:
         """When the broker received it, or when its producer says that it sent it (ms since the epoch)."""
 

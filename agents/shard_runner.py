@@ -130,15 +130,15 @@ class ShardRunner:
         now = self._environment.wall_ms()
         source = self.sources[source_index]
         read_offset = source.position.read_offset
-        first = batch.records[0]
+        first, (topic, partition) = batch.records[0], batch.tp
         if read_offset < batch.expected_offset:
             raise RuntimeError(
-                f"{first.topic}, partition {first.partition}: the records from offset {read_offset} to "
+                f"{topic}, partition {partition}: the records from offset {read_offset} to "
                 f"{batch.expected_offset} were delivered and did not arrive; a restart reads them again"
             )
         if first.offset < batch.expected_offset:
             raise SourceChanged(
-                f"{first.topic}, partition {first.partition}: the records from offset {batch.expected_offset} on are "
+                f"{topic}, partition {partition}: the records from offset {batch.expected_offset} on are "
                 "gone: the topic was created again, or the broker has lost the end of it; a restart finds out which, "
                 "and reads what is there"
             )

@@ -5,6 +5,7 @@ value ──strictly──▶ event                          nearly all messages
            └──▶ parsed ──▶ repaired ──▶ event, and the optional fields that were left out
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
@@ -18,7 +19,7 @@ from vigil.topics.repair import Ignored, NoJsonError, Repair, parsed
 
 S = TypeVar("S", bound=Struct)
 
-_FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def nobody(field: str, number: int) -> None:
@@ -29,7 +30,8 @@ class EventDecoder(Generic[S]):
     """Decodes the messages of one input topic."""
 
     def __init__(self, kind: type[S]) -> None:
-        self._strictly = msgspec.json.Decoder(kind).decode
+        self.strictly: Final[Callable[[str], S]] = msgspec.json.Decoder(kind).decode
+        """The first step: the event of a text that needs no second look; raises one of FAILURES."""
         self._repair = Repair(kind)
 
     def decode(self, value: bytes | None, on_ignored: OnIgnored = nobody) -> S:
@@ -42,15 +44,15 @@ class EventDecoder(Generic[S]):
         if len(value) > MAX_MESSAGE_BYTES:
             raise InvalidEvent(f"the message has {len(value)} bytes, more than {MAX_MESSAGE_BYTES}")
         try:
-            return self._strictly(value.decode())
-        except _FAILURES:
+            return self.strictly(value.decode())
+        except FAILURES:
             return self._otherwise(value, on_ignored)
 
     def _otherwise(self, value: bytes, on_ignored: OnIgnored) -> S:
         bare = unframed(value)
         if bare is not value:
-            with suppress(*_FAILURES):
-                return self._strictly(bare.decode())
+            with suppress(*FAILURES):
+                return self.strictly(bare.decode())
         content = content_of(bare)
         ignored: Ignored = {}
         event: S = self._repair.event(content, ignored, self.needed(content))

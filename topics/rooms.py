@@ -1,12 +1,13 @@
 """Input events of live rooms: `buyer-entry`, `comment` and `frame-status`, keyed by `room_id`."""
 
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from vigil.topics.decoder import EventDecoder, nobody
-from vigil.topics.fields import At, Detector, Id, MediaUri, Tier, check_key
+from vigil.topics.decoder import FAILURES, EventDecoder, nobody
+from vigil.topics.fields import MAX_MESSAGE_BYTES, At, Detector, Id, MediaUri, Tier, check_key
 from vigil.topics.labels import OnIgnored, canonical_labels
 from vigil.topics.topic import Decode, Example, Topic
 
@@ -19,7 +20,7 @@ Intent = Literal["greet", "ask", "greet-ask", "introduce", "answer", "chat"]
 Stream = Literal["live", "disconnected", "ended"]
 
 
-class BuyerEntry(Struct, frozen=True, kw_only=True):
+class BuyerEntry(Struct, frozen=True, kw_only=True, gc=False):
     """A buyer entered the room."""
 
     room_id: Id
@@ -32,7 +33,7 @@ class BuyerEntry(Struct, frozen=True, kw_only=True):
 Via = Literal["text", "speech", "auto"]
 
 
-class Comment(Struct, frozen=True, kw_only=True):
+class Comment(Struct, frozen=True, kw_only=True, gc=False):
     """The host or a buyer said something, typed or (host only) transcribed from speech; `at` is a segment's end."""
 
     room_id: Id
@@ -58,7 +59,7 @@ class Comment(Struct, frozen=True, kw_only=True):
     """What observed it, with its version, at most 128 code points; null: not said."""
 
 
-class Layout(Struct, frozen=True, kw_only=True):
+class Layout(Struct, frozen=True, kw_only=True, gc=False):
     """What the broadcast canvas shows; shares are 0–1 of the canvas."""
 
     camera_share: Share
@@ -73,7 +74,7 @@ class Layout(Struct, frozen=True, kw_only=True):
     """Number of demonstration videos among the materials."""
 
 
-class FrameStatus(Struct, frozen=True, kw_only=True):
+class FrameStatus(Struct, frozen=True, kw_only=True, gc=False):
     """The state of the picture at one time; sent about once a second."""
 
     room_id: Id
@@ -104,29 +105,54 @@ RoomEvent = BuyerEntry | Comment | FrameStatus
 ROOM_TOPICS: Final = ("buyer-entry", "comment", "frame-status")
 """The room topics in the order of their source index: of events with one event time, entries are judged first."""
 
-_TYPES: Final[tuple[Any, ...]] = (BuyerEntry, Comment, FrameStatus)
-_DECODE: Final = tuple(EventDecoder(kind).decode for kind in _TYPES)
+R = TypeVar("R", BuyerEntry, Comment, FrameStatus)
+
+RoomDecoder = Callable[[bytes | None, bytes | None, OnIgnored], R]
+"""Decodes key and value of a message; its labels are in canonical form.
+
+Raises InvalidEvent if it is malformed or its key is not the `room_id`. The last argument receives each optional field
+that cannot be read."""
+
+
+def _decoder(kind: type[R]) -> RoomDecoder[R]:
+    decoder = EventDecoder(kind)
+    strictly = decoder.strictly
+    labelled = "labels" in kind.__struct_fields__
+
+    def decode(key: bytes | None, value: bytes | None, on_ignored: OnIgnored) -> R:
+        """Shards call it for each record: nearly all go the first way, without a call that can be done without."""
+        if value is None or len(value) > MAX_MESSAGE_BYTES:
+            return decoder.decode(value, on_ignored)
+        try:
+            event: Any = strictly(value.decode())
+        except FAILURES:
+            event = decoder.decode(value, on_ignored)
+        if key != event.room_id.encode():
+            check_key(key, "room_id", event.room_id)
+        if labelled and (found := event.labels):
+            labels = canonical_labels(found, on_ignored)
+            event = event if labels == found else msgspec.structs.replace(event, labels=labels)
+        return event  # type: ignore[no-any-return]
+
+    return decode
+
+
+decode_entry: Final = _decoder(BuyerEntry)
+decode_comment: Final = _decoder(Comment)
+decode_frame: Final = _decoder(FrameStatus)
+
+_DECODERS: Final[tuple[RoomDecoder[Any], ...]] = (decode_entry, decode_comment, decode_frame)
 
 
 def decode_room_event(
     source_index: int, key: bytes | None, value: bytes | None, on_ignored: OnIgnored = nobody
 ) -> RoomEvent:
-    """Decode a message of ROOM_TOPICS[source_index]; its labels are in canonical form.
-
-    Raise InvalidEvent if it is malformed or its key is not the `room_id`. `on_ignored` receives each optional field
-    that cannot be read.
-    """
-    event: RoomEvent = _DECODE[source_index](value, on_ignored)
-    if key != event.room_id.encode():
-        check_key(key, "room_id", event.room_id)
-    if not isinstance(event, BuyerEntry) and event.labels:
-        labels = canonical_labels(event.labels, on_ignored)
-        if labels != event.labels:
-            return msgspec.structs.replace(event, labels=labels)
+    """Decode a message of ROOM_TOPICS[source_index], as the decoder of its kind does."""
+    event: RoomEvent = _DECODERS[source_index](key, value, on_ignored)
     return event
 
 
-def _decoder(source_index: int) -> Decode:
+def _decode(source_index: int) -> Decode:
     return lambda key, value, now, on_ignored: decode_room_event(source_index, key, value, on_ignored)
 
 
@@ -137,7 +163,7 @@ TOPICS: Final = (
         "room_id",
         BuyerEntry,
         "a buyer entered a room",
-        decode=_decoder(0),
+        decode=_decode(0),
         examples=(
             Example(
                 "room-1",
@@ -174,7 +200,7 @@ TOPICS: Final = (
         "room_id",
         Comment,
         "the host or a buyer said something",
-        decode=_decoder(1),
+        decode=_decode(1),
         examples=(
             Example(
                 "room-1",
@@ -199,7 +225,7 @@ TOPICS: Final = (
         "room_id",
         FrameStatus,
         "the analysis of a video frame",
-        decode=_decoder(2),
+        decode=_decode(2),
         examples=(
             Example(
                 "room-1",

@@ -21,7 +21,7 @@ _CENT: Final = Decimal("0.01")
 _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
 
 
-class Quote(Struct, frozen=True, kw_only=True):
+class Quote(Struct, frozen=True, kw_only=True, gc=False):
     """A supplier quoted, the buyer replied to or rejected the quote, or the supplier asked for it to be pinned."""
 
     supplier_id: Id
@@ -36,7 +36,7 @@ class Quote(Struct, frozen=True, kw_only=True):
     buyer_tier: Tier | None = None
 
 
-class Payment(Struct, frozen=True, kw_only=True):
+class Payment(Struct, frozen=True, kw_only=True, gc=False):
     """The buyer paid, the money was credited, or money went back."""
 
     supplier_id: Id

@@ -9,6 +9,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from vigil.agents.faust.raw_records import deliver_raw
 from vigil.agents.ports import Batch, TopicPartition
 
 POLL_S: Final = 0.2
@@ -33,6 +34,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             assigned = frozenset(TP(tp.topic, tp.partition) for tp in current)
             self._assigned = (current, assigned)
         return assigned
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        deliver_raw(self._ensure_consumer()._fetcher, self.app.adapter_state.batch_topics)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)

@@ -8,7 +8,7 @@ changes nothing else (I-13).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Generic, TypedDict, TypeVar
 
 from vigil.app.engine.admission import UNCHECKED, KeyPlacement, PartitionOf, SourceRule
@@ -77,7 +77,7 @@ class ShardInput(ABC, Generic[E]):
         """By source index: the watermark waits for the source; see EventTime."""
         self._origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
         self._clock = options.get("clock")
-        self._decode, self._key_of, self._dedup_key_of = machine.decode, machine.key_of, machine.dedup_key
+        self._readers = [machine.reader(source_index) for source_index in range(len(machine.topics))]
         rules = _source_rules(machine.topics, lateness, options)
         self.lateness = tuple(rule.lateness for rule in rules)
         """The allowed lateness of each source, ms."""
@@ -101,22 +101,23 @@ class ShardInput(ABC, Generic[E]):
         read before are skipped. The loop runs for each event: it makes no call that it can do without.
         """
         source, reader, watermark = self.sources[source_index], self.reader, self.watermark
-        any_event = False
-        if records and ((first := records[0].offset) < source.read_offset or first < source.stored_read_offset):
-            records, any_event = self._ingest_again(source_index, records)
-        decode, key_of, dedup_key_of, origin_of = self._decode, self._key_of, self._dedup_key_of, self._origin_of
+        records, any_event = self._not_read_before(source_index, records)
+        read, origin_of = self._readers[source_index], self._origin_of
         buffer_event, rule = self.reorder_buffer.add, reader.rules[source_index]
         own_keys = rule.placement.own_keys
         buffered_from = watermark if self.event_time_order else MAX_TIME
         now = max(watermark, 0)
         on_ignored = self._on_ignored[source_index]
         latest = MAX_TIME if wall is None else wall + rule.max_ahead
-        newest = max(source.max_event_time, watermark + rule.lateness)
-        noted_from = min(rule.lateness, IN_ORDER_MS) if reader.drops_late[source_index] else MAX_TIME
+        before = source.max_event_time
+        newest = max(before, watermark + rule.lateness)
+        late_from = rule.lateness if reader.drops_late[source_index] else MAX_TIME
+        noted_from = MAX_TIME if wall is None else min(late_from, IN_ORDER_MS)
+        behind: list[tuple[int, E]] = []
         event: E | None = None
         for record in records:
             try:
-                event = decode(source_index, record, now, origin_of, on_ignored)
+                event, key, dedup_key = read(record, now, origin_of, on_ignored)
                 at = event.at
                 if at > latest or (own_keys is not None and record.key not in own_keys):
                     self._check(rule, record, event, wall)
@@ -124,25 +125,24 @@ class ShardInput(ABC, Generic[E]):
                 reader.reject(source_index, record, invalid, watermark, wall)
                 continue
             any_event = True
-            key = key_of(event)
-            before = source.max_event_time
+            max_event_time_before = before
             if at >= newest:
-                source.max_event_time = newest = at
-            elif (at > before or newest - at > noted_from) and self._came_late(  # the first part spares most a call
-                source_index, record, event, newest - at, wall
-            ):
-                buffered_from = self._note_late(key, event)
-                continue
-            dedup_key = dedup_key_of(event)
+                source.max_event_time = before = newest = at
+            elif at > before or newest - at > late_from:
+                if self._came_late(source_index, record, event, newest - at, wall):
+                    before, buffered_from = source.max_event_time, self._note_late(key, event)
+                    continue
+                before = source.max_event_time
+            elif newest - at > noted_from:
+                behind.append((newest - at, event))
             if dedup_key is not None and not self._register(dedup_key, key, event):
                 self.collector.count(self._duplicates_counter[source_index])
             elif at >= buffered_from:
-                buffer_event((at, source_index, record.offset, key, event, before, dedup_key))
+                buffer_event((at, source_index, record.offset, key, event, max_event_time_before, dedup_key))
             else:
                 self._apply_on_arrival(key, event)
         source.read_offset = records[-1].offset + 1 if records else source.read_offset
-        if wall is not None and event is not None:
-            self._count_lateness(source_index, event, len(records))
+        self._count_lateness(source_index, behind, None if wall is None else event, len(records))
         self.collector.count(self._events_counter[source_index], len(records))
         return any_event
 
@@ -164,7 +164,8 @@ class ShardInput(ABC, Generic[E]):
             source.late_mover = min(source.late_mover, at)
         if not self.reader.drops_late[source_index]:
             return False
-        self.collector.lateness.note((self.machine.topics[source_index], self.machine.kind_of(event)), behind)
+        if wall is not None:
+            self.collector.lateness.note((self.machine.topics[source_index], self.machine.kind_of(event)), behind)
         lateness = self.reader.rules[source_index].lateness
         if behind <= lateness:
             return False
@@ -172,10 +173,16 @@ class ShardInput(ABC, Generic[E]):
         self.reader.reject(source_index, record, why, self.watermark, wall)
         return True
 
-    def _count_lateness(self, source_index: int, last: E, number: int) -> None:
-        """Count a batch of `number` records, of which `last` is the last event, where lateness matters."""
-        if self.reader.drops_late[source_index]:
-            self.collector.lateness.arrived((self.machine.topics[source_index], self.machine.kind_of(last)), number)
+    def _count_lateness(self, source_index: int, behind: Iterable[tuple[int, E]], last: E | None, number: int) -> None:
+        """Count a batch of `number` records, of which `last` is the last event, where lateness matters.
+
+        `behind`: events that are out of order and not late, and by how much (ms). Not live, there is no `last`.
+        """
+        if last is not None and self.reader.drops_late[source_index]:
+            topic, kind_of, lateness = self.machine.topics[source_index], self.machine.kind_of, self.collector.lateness
+            for delay, event in behind:
+                lateness.note((topic, kind_of(event)), delay)
+            lateness.arrived((topic, kind_of(last)), number)
 
     def _note_late(self, key: str, event: E) -> int:
         """Judge what is due by now, and let the key of a late event take note of it; return the watermark."""
@@ -196,12 +203,21 @@ class ShardInput(ABC, Generic[E]):
     def _own_origin_of(self, record: SourceRecord) -> Origin:
         return self.partition, record.offset
 
+    def _not_read_before(
+        self, source_index: int, records: Sequence[SourceRecord]
+    ) -> tuple[Sequence[SourceRecord], bool]:
+        """Return the records that were never read, and if any of the others was an event; ingest those that waited."""
+        source = self.sources[source_index]
+        if records and ((first := records[0].offset) < source.read_offset or first < source.stored_read_offset):
+            return self._ingest_again(source_index, records)
+        return records, False
+
     def _ingest_again(self, source_index: int, records: Sequence[SourceRecord]) -> tuple[Sequence[SourceRecord], bool]:
         """Ingest what was read before a restart and not applied; return the records that were never read."""
         source = self.sources[source_index]
         waited, any_event = self.reader.read_again(source_index, records, self.watermark)
         for record, event, max_event_time_before in waited:
-            key, dedup_key = self._key_of(event), self._dedup_key_of(event)
+            key, dedup_key = self.machine.key_of(event), self.machine.dedup_key(event)
             if dedup_key is not None and not self._register(dedup_key, key, event):
                 continue
             if self.event_time_order and event.at >= self.watermark:

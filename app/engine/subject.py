@@ -56,6 +56,7 @@ OriginOf = Callable[[Any], Origin]
 """Reads the origin of a record, whose type is the caller's."""
 
 E = TypeVar("E", bound=Event)
+E_co = TypeVar("E_co", bound=Event, covariant=True)
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 
 
@@ -217,6 +218,12 @@ class StateMachine(Protocol[E]):
         It is not judged; an output may take word of it to the shard of its key. Called live only, once for each record.
         """
 
+    def reader(self, source_index: int) -> "ReadEvent[E]":
+        """Return the function that reads the records of a source: in one call `decode`, `key_of` and `dedup_key`.
+
+        Asked for once a shard; the function is called for each record.
+        """
+
     def kind_of(self, event: E) -> str:
         """Return the kind of an event within its topic, by which lateness is counted; empty where there is one kind.
 
@@ -228,6 +235,15 @@ class StateMachine(Protocol[E]):
 
         Raises ValueError or a msgspec error where the chunks cannot be read, for example of an unknown version.
         """
+
+
+class ReadEvent(Protocol[E_co]):
+    """Reads the records of one source; see `StateMachine.reader`."""
+
+    def __call__(
+        self, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored, /
+    ) -> tuple[E_co, str, str | None]:
+        """Return the event of a record, its key and its dedup key; raise InvalidEvent."""
 
 
 AnyStateMachine: TypeAlias = StateMachine[Any]
@@ -276,6 +292,17 @@ class KeyStateDefaults(Generic[E]):
 
 class StateMachineDefaults(Generic[E]):
     """A machine whose events have no identity: for machines to extend."""
+
+    def reader(self: StateMachine[E], source_index: int) -> ReadEvent[E]:
+        decode, key_of, dedup_key = self.decode, self.key_of, self.dedup_key
+
+        def read(
+            record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
+        ) -> tuple[E, str, str | None]:
+            event = decode(source_index, record, watermark, origin_of, on_ignored)
+            return event, key_of(event), dedup_key(event)
+
+        return read
 
     def dedup_key(self, event: E) -> str | None:
         return None

@@ -70,7 +70,7 @@ ADAPTER: Final = (
 """Its modules, but for the assignor (test_assignor.py) and those that do not touch Faust."""
 
 OVERRIDES: Final[dict[type, set[str]]] = {
-    BatchConsumerThread: {"_create_worker_consumer", "assignment"},
+    BatchConsumerThread: {"_create_worker_consumer", "assignment", "on_start"},
     BatchConsumer: {
         "_new_consumer_thread",
         "seek",
@@ -134,6 +134,7 @@ def test_the_versions_are_pinned_exactly_and_are_those_installed() -> None:
         (App, "_new_producer_transport", []),
         (App, "_create_directories", []),
         (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["transport"]),
+        (driver.AIOKafkaConsumerThread, "on_start", []),
         (driver.Consumer, "_new_consumer_thread", []),
         (transport.Consumer, "seek", ["partition", "offset"]),
         (driver.Consumer, "seek_wait", ["partitions"]),

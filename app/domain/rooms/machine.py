@@ -7,15 +7,53 @@ from vigil.app.domain.rooms.room import RoomState
 from vigil.app.domain.rooms.unobserved import decode_unobserved, emit_unobserved
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.output_collector import OutputCollector
-from vigil.app.engine.subject import EventTime, Order, OriginOf, SourceRecord, StateChunks, StateMachineDefaults
+from vigil.app.engine.subject import (
+    EventTime,
+    Order,
+    OriginOf,
+    ReadEvent,
+    SourceRecord,
+    StateChunks,
+    StateMachineDefaults,
+)
 from vigil.topics.internal import MISROUTED_BY_ROOM, RoomInput, UnobservedSecond
 from vigil.topics.labels import OnIgnored
-from vigil.topics.rooms import ROOM_TOPICS, Comment, decode_room_event
+from vigil.topics.rooms import ROOM_TOPICS, Comment, decode_comment, decode_entry, decode_frame
 
 ROOM_SOURCES: Final = (*ROOM_TOPICS, MISROUTED_BY_ROOM)
 """What a room's shard reads, by source index."""
 
-_UNOBSERVED: Final = ROOM_SOURCES.index(MISROUTED_BY_ROOM)
+RoomRead = tuple[RoomInput, str, str | None]
+"""An event with its room and its dedup key."""
+
+
+def _read_entry(record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored) -> RoomRead:
+    event = decode_entry(record.key, record.value, on_ignored)
+    return event, event.room_id, None
+
+
+def _read_comment(record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored) -> RoomRead:
+    event = decode_comment(record.key, record.value, on_ignored)
+    return event, event.room_id, _identity(event)
+
+
+def _read_frame(record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored) -> RoomRead:
+    event = decode_frame(record.key, record.value, on_ignored)
+    return event, event.room_id, None
+
+
+def _read_unobserved(record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored) -> RoomRead:
+    event = decode_unobserved(record.key, record.value)
+    return event, event.room_id, None
+
+
+def _identity(comment: Comment) -> str:
+    """The identity of a comment within all rooms."""
+    return f"{len(comment.room_id)}:{comment.room_id}{comment.comment_id}"
+
+
+_READERS: Final[tuple[ReadEvent[RoomInput], ...]] = (_read_entry, _read_comment, _read_frame, _read_unobserved)
+"""By source index: one function for each kind, because it is called for each record."""
 
 
 class RoomEventMachine(StateMachineDefaults[RoomInput]):
@@ -28,16 +66,17 @@ class RoomEventMachine(StateMachineDefaults[RoomInput]):
         self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
     ) -> RoomInput:
         """The event of a record; raise InvalidEvent."""
-        if source_index == _UNOBSERVED:
-            return decode_unobserved(record.key, record.value)
-        return decode_room_event(source_index, record.key, record.value, on_ignored)
+        return _READERS[source_index](record, watermark, origin_of, on_ignored)[0]
+
+    def reader(self, source_index: int) -> ReadEvent[RoomInput]:
+        return _READERS[source_index]
 
     def key_of(self, event: RoomInput) -> str:
         return event.room_id
 
     def dedup_key(self, event: RoomInput) -> str | None:
         """Comments have one: their id within their room."""
-        return f"{len(event.room_id)}:{event.room_id}{event.comment_id}" if type(event) is Comment else None
+        return _identity(event) if type(event) is Comment else None
 
     def on_misrouted(self, event: RoomInput, collector: OutputCollector) -> None:
         """Publish to the room's own shard that it does not see this event."""
