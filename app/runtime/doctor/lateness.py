@@ -5,7 +5,8 @@ else a sample        the last messages of each partition, also against the time 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import aiohttp
@@ -14,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from vigil.app.kafka.settings import Settings
 from vigil.app.observability.metrics import LATENESS
 from vigil.app.runtime.doctor.check import Check, counted, span
-from vigil.app.runtime.doctor.producers.grades import BEHIND_MS, FEW, allowance
+from vigil.app.runtime.doctor.producers.grades import AHEAD_REMEDY, BEHIND_MS, allowance, clocks_ahead
 from vigil.app.runtime.doctor.producers.sample import measure
+from vigil.app.runtime.doctor.producers.timing import FEW, Timing
 from vigil.topics.rooms import ROOM_TOPICS
 
 LAST: Final = 1_000
@@ -58,6 +60,8 @@ class NeededLateness(NamedTuple):
     """What 99.9 % of its events need."""
     usual: bool
     """True if more than one in a hundred of some `via` needs more than is allowed."""
+    ahead: str = ""
+    """The clocks that are ahead, and make others late, for people."""
 
 
 UNKNOWN_LATENESS: Final = NeededLateness(0, False)
@@ -68,12 +72,16 @@ class MeasuredLateness(NamedTuple):
 
     measured_by: str
     kinds: Sequence[Lateness]
+    ahead: Mapping[str, str] = MappingProxyType({})
+    """By topic: the rooms whose clocks are ahead, and make others late, for people."""
 
     def needed(self, topic: str, allowed_ms: int) -> NeededLateness:
         """What a topic needs."""
         kinds = [kind for kind in self.kinds if kind.topic == topic]
         return NeededLateness(
-            max((kind.needed_ms for kind in kinds), default=0), any(kind.usual_ms > allowed_ms for kind in kinds)
+            max((kind.needed_ms for kind in kinds), default=0),
+            any(kind.usual_ms > allowed_ms for kind in kinds),
+            self.ahead.get(topic, ""),
         )
 
 
@@ -90,17 +98,31 @@ async def measure_lateness(settings: Settings, topics: Mapping[str, int], urls: 
     """
     pages = {url: page for url in urls if (page := await _page(url))}
     if kinds := of_pages(pages.values()):
-        return MeasuredLateness(f"by the metrics of {', '.join(pages)}, since the start", kinds)
-    kinds = []
-    for topic in ROOM_TOPICS:
-        if topic in topics:
-            measured = (await measure(settings, topic, topics[topic], LAST)).times
-            kinds += [
-                Lateness(topic, via, len(times.delays), times.lateness(999), times.lateness(990))
-                for via, times in sorted(measured.items())
-            ]
+        late = {kind.topic for kind in kinds if kind.needed_ms > settings.lateness_ms(kind.topic)}
+        ahead = _ahead(await _sampled(settings, topics, late))
+        return MeasuredLateness(f"by the metrics of {', '.join(pages)}, since the start", kinds, ahead)
+    samples = await _sampled(settings, topics, ROOM_TOPICS)
+    kinds = [
+        Lateness(topic, via, len(times.needed), times.lateness(999), times.lateness(990))
+        for topic, sample in samples.items()
+        for via, times in sorted(sample.times.items())
+    ]
     by = f"by the last {LAST:,} messages of each partition: no worker's metrics at {', '.join(urls)}"
-    return MeasuredLateness(by, kinds)
+    return MeasuredLateness(by, kinds, _ahead(samples))
+
+
+async def _sampled(settings: Settings, topics: Mapping[str, int], names: Collection[str]) -> dict[str, Timing]:
+    """What the last messages of those topics say that exist."""
+    return {
+        topic: (await measure(settings, topic, topics[topic], LAST)).timing()
+        for topic in ROOM_TOPICS
+        if topic in names and topic in topics
+    }
+
+
+def _ahead(samples: Mapping[str, Timing]) -> dict[str, str]:
+    """The rooms whose clocks are ahead, for people, by topic."""
+    return {topic: clocks_ahead(sample.ahead) for topic, sample in samples.items() if sample.ahead}
 
 
 async def _page(url: str) -> str:
@@ -144,29 +166,39 @@ def _bound(below: Mapping[float, float], share: float) -> int:
 
 
 def lateness_checks(measured: MeasuredLateness, settings: Settings) -> list[Check]:
-    """Grade how late events come against what is allowed."""
+    """Grade how late events come against what is allowed, and the clocks that are ahead."""
+    clocks = [
+        Check("clock", "warn", f"{topic}: {ahead}; other rooms of the partition are late by as much", AHEAD_REMEDY)
+        for topic, ahead in measured.ahead.items()
+    ]
+    return clocks + _lateness_checks(measured, settings)
+
+
+def _lateness_checks(measured: MeasuredLateness, settings: Settings) -> list[Check]:
     live = [kind for kind in measured.kinds if kind.usual_ms <= BEHIND_MS]  # what is older is no live input
     over = [kind for kind in live if kind.needed_ms > settings.lateness_ms(kind.topic)]
     if over:
-        return [_over(kind, settings.lateness_ms(kind.topic), measured.measured_by) for kind in over]
+        return [_over(kind, settings.lateness_ms(kind.topic), measured) for kind in over]
     listed = ", ".join(f"{kind.name} {span(kind.needed_ms)}" for kind in live if kind.needed_ms)
     needs = f"99.9 % of the room events need at most {listed}; that is allowed" if listed else "no room event was late"
     return [Check("lateness", "ok", f"{needs} ({measured.measured_by})")]
 
 
-def _over(kind: Lateness, allowed_ms: int, measured_by: str) -> Check:
+def _over(kind: Lateness, allowed_ms: int, measured: MeasuredLateness) -> Check:
     late = f"at most {span(kind.needed_ms)}" if kind.needed_ms <= MOST_SUGGESTED_MS else "some more than 60 s"
     words = (
         f"{kind.name}: 99.9 % of {counted(kind.number, 'event')} are {late} late; allowed are {span(allowed_ms)}\n"
-        f"{measured_by}"
+        f"{measured.measured_by}"
     )
     often = kind.number >= FEW and kind.usual_ms > allowed_ms
-    remedy = lateness_remedy(kind.topic, NeededLateness(kind.needed_ms, often))
+    remedy = lateness_remedy(kind.topic, NeededLateness(kind.needed_ms, often, measured.ahead.get(kind.topic, "")))
     return Check("lateness", "fail" if often else "warn", words, remedy)
 
 
 def lateness_remedy(topic: str, lateness: NeededLateness) -> str:
     """Return what to do about late events of a topic."""
+    if lateness.ahead:
+        return f"{lateness.ahead}; {AHEAD_REMEDY}"
     if lateness.ms > MOST_SUGGESTED_MS:
         return (
             f"its events are up to {lateness.ms // 1000} s late or more: old or replayed data, or a producer with a "

@@ -1,15 +1,14 @@
 """Grades the measures of one topic: what its producers must change, with the recommended numbers."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from vigil.app.runtime.doctor.check import Check, CheckLevel, counted, span
-from vigil.app.runtime.doctor.producers.measures import Times, TopicMeasures, rank
+from vigil.app.runtime.doctor.producers.measures import TopicMeasures
+from vigil.app.runtime.doctor.producers.timing import AHEAD_MS, FEW, Times, rank
+from vigil.topics.fields import MAX_AHEAD_MS
 from vigil.topics.rooms import ROOM_TOPICS
-
-AHEAD_MS: Final = 1_000
-"""By how much the usual event may be ahead of its time of writing: two clocks never agree."""
 
 BEHIND_MS: Final = 60_000
 """By how much the usual event may be behind its time of writing."""
@@ -24,8 +23,8 @@ FARTHEST_ZONE_MS: Final = 14 * 3_600_000
 ROUNDED_MS: Final = 500
 """Recommended allowances are multiples of it."""
 
-FEW: Final = 20
-"""With fewer events than this, a recommendation is no more than a hint."""
+MOST_ROOMS: Final = 3
+"""Rooms that are named."""
 
 FRAME_MS: Final = (500, 2000)
 """Usual times between two frames of a room: one a second is asked for."""
@@ -37,6 +36,7 @@ MURMUR2_REMEDY: Final = (
 
 
 CLOCK_REMEDY: Final = "send event time in UTC, from a clock that NTP keeps"
+AHEAD_REMEDY: Final = "correct the clock of what sends these rooms (NTP); no allowed lateness makes up for it"
 
 
 class Expected(NamedTuple):
@@ -48,6 +48,7 @@ class Expected(NamedTuple):
     max_frame_gap_ms: int
     live: bool
     """True if event times are compared with the clock."""
+    max_ahead_ms: int = MAX_AHEAD_MS
 
 
 def grade(measures: TopicMeasures, expected: Expected) -> list[Check]:
@@ -58,7 +59,7 @@ def grade(measures: TopicMeasures, expected: Expected) -> list[Check]:
         *_placement(measures, expected),
         *_rejected(measures),
         *_ahead(measures, expected),
-        *(check for via, times in sorted(measures.times.items()) for check in _times(measures, via, times, expected)),
+        *_timing(measures, expected),
         *_frames(measures, expected),
         *_labels(measures),
     ]
@@ -108,15 +109,48 @@ def _ahead(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
         zone = "; it looks like local time sent as UTC" if _like_a_zone(usual) else ""
         words = (
             f"{measures.topic}: {len(measures.ahead):,} of {counted(measures.messages, 'event')} are {span(usual)} "
-            f"ahead of the time of writing, usually; such events are rejected{zone}"
+            f"ahead of the time of writing, usually; such events are rejected{zone}; by room: "
+            f"{_listed(measures.ahead_rooms.counts)}"
         )
         yield Check("clock", "fail", words, CLOCK_REMEDY)
 
 
-def _times(measures: TopicMeasures, via: str, times: Times, expected: Expected) -> Iterator[Check]:
+def _timing(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
+    """Event times against the times of writing and against each other, where the clock plays a part."""
     if not expected.live:
         return
+    found = measures.timing()
+    if found.ahead and measures.topic in ROOM_TOPICS:
+        rejected = min(found.ahead.values()) > expected.max_ahead_ms
+        most = max(found.ahead.values())
+        level: CheckLevel = "fail" if rejected or most > expected.allowed_ms else "warn"
+        effect = "workers reject them as `future`" if rejected else "other rooms of the partition are late by as much"
+        yield Check("clock", level, f"{measures.topic}: {clocks_ahead(found.ahead)}; {effect}", AHEAD_REMEDY)
+    if found.backlog.events:
+        covers, took = span(found.backlog.lasts_ms), span(found.backlog.took_ms)
+        words = (
+            f"{measures.topic}: {counted(found.backlog.events, 'event')} are a backlog: {covers} of events, written in "
+            f"{took}; it does not show how late events come live"
+        )
+        yield Check("clock", "ok", words)
+    for via, times in sorted(found.times.items()):
+        yield from _times(measures, via, times, expected)
+
+
+def clocks_ahead(ahead: Mapping[str, int]) -> str:
+    """The rooms whose clocks are ahead, for people: those that are furthest first."""
+    rooms = sorted(ahead.items(), key=lambda room: (-room[1], room[0]))
+    shown = ", ".join(f"{room!r} by {span(ms)}" for room, ms in rooms[:MOST_ROOMS])
+    more = f" and {len(rooms) - MOST_ROOMS} more" if len(rooms) > MOST_ROOMS else ""
+    return f"the clock{'s' if len(rooms) > 1 else ''} of {counted(len(rooms), 'room')} ahead: {shown}{more}"
+
+
+def _times(measures: TopicMeasures, via: str, times: Times, expected: Expected) -> Iterator[Check]:
     name = f"{measures.topic} by {via}" if via else measures.topic
+    if not times.delays:  # all of it is a backlog
+        if measures.topic in ROOM_TOPICS:
+            yield _lateness(name, times, expected)
+        return
     usual = rank(times.delays, 500)
     if usual > BEHIND_MS and measures.topic not in ROOM_TOPICS:
         yield Check(
@@ -147,7 +181,7 @@ def _like_a_zone(offset_ms: int) -> bool:
 
 
 def _lateness(name: str, times: Times, expected: Expected) -> Check:
-    number = len(times.delays)
+    number = len(times.needed)
     needed = times.lateness(999)
     words = (
         f"{name}: 99.9 % of {counted(number, 'event')} are at most {span(needed)} late; "

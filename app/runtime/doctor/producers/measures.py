@@ -2,14 +2,14 @@
 
 import json
 from array import array
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.kafka.partitioners import by_crc32, by_murmur2
+from vigil.app.runtime.doctor.producers.timing import Stamped, Timing, timing
 from vigil.topics.catalog import BY_NAME
 from vigil.topics.diagnosis import unframed
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
@@ -70,34 +70,6 @@ class Placement:
         self.crc32 += partition == crc32
 
 
-class Times:
-    """Event times of one topic, or of one `via` of comments, against the times of writing."""
-
-    def __init__(self) -> None:
-        self.delays = array("q")
-        """Time of writing minus event time, ms."""
-        self.disorder = array("q")
-        """By how much an event is below the largest event time before it in its partition, ms; 0 for most."""
-
-    def add(self, delay: int, disorder: int) -> None:
-        """Add one event."""
-        self.delays.append(delay)
-        self.disorder.append(disorder)
-
-    def lateness(self, per_mille: int) -> int:
-        """The allowance (ms) with which so many of a thousand events would have been in time.
-
-        An event is late against the others of its partition, or against the wall clock if its partition was silent.
-        """
-        return rank([max(0, *pair) for pair in zip(self.delays, self.disorder, strict=True)], per_mille)
-
-
-def rank(numbers: Sequence[int], per_mille: int) -> int:
-    """The smallest number that at least `per_mille` of a thousand are not above; 0 of none."""
-    ordered = sorted(numbers)
-    return ordered[max(0, -(-len(ordered) * per_mille // 1000) - 1)] if ordered else 0
-
-
 class TopicMeasures:
     """What the records of one topic's sample say."""
 
@@ -110,10 +82,12 @@ class TopicMeasures:
         self.rejected = Names()
         """Messages that a worker would reject, by what is wrong with them."""
         self.placement = Placement(partitions)
-        self.times: dict[str, Times] = {}
-        """By `via` of comments; under the empty name for other topics."""
+        self.read_at: int | None = None
+        """When the sample was read, ms."""
         self.ahead = array("q")
         """By how much events are ahead that a worker would reject as such, ms; they count for nothing else."""
+        self.ahead_rooms = Names()
+        """How many of them each room has, or whatever the topic is keyed by."""
         self.gaps = array("q")
         """Between the frames of one room, ms."""
         self.labels = Names()
@@ -122,7 +96,7 @@ class TopicMeasures:
         """Optional fields that cannot be read: a worker judges the event without them."""
         self.repeated = Names()
         """Fields that an object has more than once: the last value counts."""
-        self._newest: dict[int, int] = {}
+        self._stamped: dict[int, list[Stamped]] = defaultdict(list)
         self._frames: dict[str, int] = {}
         decode = BY_NAME[topic].decode
         if decode is None:
@@ -144,6 +118,7 @@ class TopicMeasures:
             return
         if event.at > record.timestamp + self._max_ahead_ms:
             self.ahead.append(event.at - record.timestamp)
+            self.ahead_rooms.add(_text(record.key))
             return
         for name in repeated_names(record.value):
             self.repeated.add(name)
@@ -153,14 +128,16 @@ class TopicMeasures:
         if isinstance(event, FrameStatus | Comment):
             self._label(event)
 
+    def timing(self) -> Timing:
+        """What the times of all events so far say."""
+        return timing(self._stamped.values(), self.read_at)
+
     def _ignore(self, field: str, number: int) -> None:
         self.fields_ignored[field] += number
 
     def _time(self, event: Any, record: Sampled) -> None:
-        newest = self._newest.get(record.partition, event.at)
-        self._newest[record.partition] = max(newest, event.at)
         via = event.via if isinstance(event, Comment) else ""
-        self.times.setdefault(via, Times()).add(record.timestamp - event.at, max(0, newest - event.at))
+        self._stamped[record.partition].append(Stamped(_text(record.key), via, event.at, record.timestamp))
 
     def _frame(self, frame: FrameStatus) -> None:
         before = self._frames.get(frame.room_id)
@@ -173,6 +150,10 @@ class TopicMeasures:
         for label in event.labels:
             if of_label(known, label) is None:
                 self.labels.add(label)
+
+
+def _text(key: bytes | None) -> str:
+    return (key or b"").decode(errors="replace")
 
 
 def repeated_names(value: bytes) -> set[str]:

@@ -1,5 +1,6 @@
 """Reads the ends of the input topics and grades what their producers do."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -44,6 +45,7 @@ async def measure(settings: Settings, topic: str, partitions: int, last: int = L
     measures = TopicMeasures(topic, partitions, settings.max_ahead_ms)
     async for record in records(settings, topic, last):
         measures.add(Sampled(record.partition, record.timestamp, record.key, record.value))
+    measures.read_at = round(time.time() * 1000)
     return measures
 
 
@@ -54,4 +56,5 @@ def _expected(settings: Settings, topic: str) -> Expected:
         allowed_ms=settings.lateness_ms(topic),
         max_frame_gap_ms=round(rooms.max_frame_gap_s * 1000),
         live=settings.clock == "live",
+        max_ahead_ms=settings.max_ahead_ms,
     )
