@@ -278,6 +278,29 @@ def test_foreign_dead_letters_are_reported(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
+    ("entered", "said", "seen", "missing"),
+    [
+        (0, 0, 0, []),
+        (0, 5 * MIN, 5 * MIN, []),
+        (0, 5 * MIN + 1, 0, ["comment"]),
+        (0, 0, 5 * MIN + 1, ["frame-status"]),
+        (0, None, 0, ["comment"]),
+        (0, -2 * MIN, None, ["comment", "frame-status"]),
+        (5 * MIN + 1, None, 0, []),
+        (None, None, 0, []),
+    ],
+)
+def test_a_topic_that_is_silent_while_buyers_enter_fails(
+    entered: int | None, said: int | None, seen: int | None, missing: list[str]
+) -> None:
+    """Ages of the newest messages; None: there is none."""
+    ages = {"buyer-entry": entered, "comment": said, "frame-status": seen, "quote": 0}
+    newest = {TopicPartition(topic, 1): NewestEvent(NOW - age, False) for topic, age in ages.items() if age is not None}
+    checks = [check for check in input_checks(newest, NOW) if "although buyers enter" in check.words]
+    assert [(check.level, check.words.partition(":")[0]) for check in checks] == [("fail", one) for one in missing]
+
+
+@pytest.mark.parametrize(
     ("at", "arriving", "level"),
     [
         (NOW + 5 * S, True, "ok"),

@@ -18,6 +18,12 @@ from vigil.topics.rooms import ROOM_TOPICS
 SILENT_MS: Final = 5 * 60 * 1000
 """Age of the newest room event above which the input counts as silent: rooms send a frame a second."""
 
+NEEDED: Final = {
+    "comment": "their hosts are judged as if they said nothing",
+    "frame-status": "no room is judged without frames",
+}
+"""What follows where a topic is silent while buyers enter rooms."""
+
 AHEAD_MS: Final = 5_000
 """By how much a producer's clock may be ahead of this machine's before it is reported."""
 
@@ -77,7 +83,7 @@ def input_checks(
     """Grade the newest events of all partitions. `max_ahead_ms`: by how much an event may be ahead to be judged."""
     if not newest:
         return [Check("input", "warn", "no events yet", "do producers write to this broker? vigil simulate would")]
-    checks = _ahead(newest, now, max_ahead_ms) + _behind(newest, now)
+    checks = _ahead(newest, now, max_ahead_ms) + _behind(newest, now) + _absent(newest, now, max_ahead_ms)
     rooms = [event.at for tp, event in newest.items() if tp.topic in ROOM_TOPICS]
     if rooms and now - max(rooms) > SILENT_MS and not any(check.level == "fail" for check in checks):
         words = f"the newest room event is {span(now - max(rooms))} old"
@@ -111,6 +117,25 @@ def _behind(newest: Mapping[TopicPartition, NewestEvent], now: int) -> list[Chec
     lines = _oldest_first(old, now)
     words = f"messages arrive with times of the past; their rooms are judged as late as that\n{lines}"
     return [Check("input", "fail", words, "set the producers' clocks (NTP), or send without such a delay")]
+
+
+def _absent(newest: Mapping[TopicPartition, NewestEvent], now: int, max_ahead_ms: int) -> list[Check]:
+    """Topics without which rooms are judged wrongly or not at all: nothing comes, although buyers enter."""
+    latest: dict[str, int] = {}
+    for tp, event in newest.items():
+        if event.at <= now + max_ahead_ms:
+            latest[tp.topic] = max(event.at, latest.get(tp.topic, 0))
+    if now - latest.get("buyer-entry", 0) > SILENT_MS:
+        return []
+    checks = []
+    for topic, then in NEEDED.items():
+        at = latest.get(topic)
+        if at is None or now - at > SILENT_MS:
+            since = "no message at all" if at is None else f"the newest message is {span(now - at)} old"
+            words = f"{topic}: {since}, although buyers enter rooms: {then}"
+            remedy = "does its producer run, and does it write to this topic (topic_prefix, input_prefix)?"
+            checks.append(Check("input", "fail", words, remedy))
+    return checks
 
 
 def _oldest_first(events: Mapping[TopicPartition, NewestEvent], now: int) -> str:
