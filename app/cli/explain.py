@@ -17,8 +17,9 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.messages import published_sentence
 from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs, table
-from vigil.app.runtime.whatif.explain import Clock, Explanation, chosen
+from vigil.app.runtime.whatif.explain import Explanation, chosen
 from vigil.app.runtime.whatif.explain import explain as explained
+from vigil.app.runtime.whatif.local_time import Clock
 from vigil.app.runtime.whatif.sources import Published, UnreadableOutput, published_in, published_on, raws_of, raws_on
 from vigil.app.runtime.whatif.story import Raw
 from vigil.topics.verdicts import Verdict

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.messages import message_of
-from vigil.topics.fields import Instant, Tier
-from vigil.topics.verdicts import Action, Evidence, Priority, Verdict
+from vigil.topics.fields import HIGH_QUALITY, Instant, Tier
+from vigil.topics.verdicts import Action, Evidence, Notice, Priority, Verdict
 
 IncidentSort = Literal["condition", "signal", "entry", "action", "contested"]
 """A rule's condition; a lost signal; one missed entry; an action whose verdict is no longer known; a verdict that a
@@ -177,4 +177,59 @@ def of_verdict(id_: str, verdict: Verdict, warning: Incident | None, action: Act
         evidence=shown_evidence(verdict),
         action=action,
         end_targets=warning.end_targets if warning else (),
+    )
+
+
+def of_notice(sort: IncidentSort, notice: Notice, family: str | None, now: int) -> Incident:
+    """The incident of a notice; `family`: that of its rule, which notices do not name."""
+    return Incident(
+        id=id_of(sort, notice.room_id, notice.rule, notice.buyer_id, notice.since),
+        sort=sort,
+        room_id=notice.room_id,
+        host_id=notice.host_id,
+        rule=notice.rule,
+        family=family,
+        since=notice.since,
+        at=notice.at,
+        heard=now,
+        due=notice.due,
+        priority=notice.priority,
+        tiers=HIGH_QUALITY if notice.priority == "high" else ("L0",) if notice.kind == "entry-missed" else (),
+        buyer_id=notice.buyer_id,
+    )
+
+
+def of_orphan(verdict_id: str, action: Action, now: int) -> Incident:
+    """The incident of an action whose verdict has not come: it begins and ends with the action."""
+    return Incident(
+        id=key_of("action", verdict_id),
+        sort="action",
+        room_id=action.room_id,
+        host_id=action.host_id,
+        rule=action.rule,
+        family=action.family,
+        since=action.at,
+        at=action.at,
+        heard=now,
+        opened_at=action.at,
+        verdict_id=verdict_id,
+        action=action,
+        resolved_at=action.at,
+    )
+
+
+def of_unread_warning(id_: str, verdict: Verdict, now: int) -> Incident:
+    """A warning that became the violation of a label's verdict before it was read: it is resolved."""
+    return Incident(
+        id=id_,
+        sort="condition",
+        room_id=verdict.room_id,
+        host_id=verdict.host_id,
+        rule=verdict.rule,
+        family=verdict.family,
+        since=verdict.since,
+        at=verdict.at,
+        heard=now,
+        resolved_at=verdict.at,
+        why="violation",
     )

@@ -32,10 +32,12 @@ from vigil.app.notify.changes import (
     id_of,
     key_of,
     make_change,
+    of_notice,
+    of_orphan,
+    of_unread_warning,
     of_verdict,
 )
 from vigil.app.notify.incident_table import IncidentTable, older
-from vigil.topics.fields import HIGH_QUALITY
 from vigil.topics.verdicts import Action, Notice, Verdict
 
 HOUR_MS: Final = 60 * 60 * 1000
@@ -185,21 +187,7 @@ class Incidents:
     # ---- parts
 
     def _of_notice(self, sort: IncidentSort, notice: Notice, now: int) -> Incident:
-        return Incident(
-            id=id_of(sort, notice.room_id, notice.rule, notice.buyer_id, notice.since),
-            sort=sort,
-            room_id=notice.room_id,
-            host_id=notice.host_id,
-            rule=notice.rule,
-            family=self._rulebook.families.get(notice.rule or ""),
-            since=notice.since,
-            at=notice.at,
-            heard=now,
-            due=notice.due,
-            priority=notice.priority,
-            tiers=HIGH_QUALITY if notice.priority == "high" else ("L0",) if notice.kind == "entry-missed" else (),
-            buyer_id=notice.buyer_id,
-        )
+        return of_notice(sort, notice, self._rulebook.families.get(notice.rule or ""), now)
 
     def _signal(self, notice: Notice, now: int) -> list[IncidentChange]:
         incident = self._of_notice("signal", notice, now)
@@ -255,42 +243,14 @@ class Incidents:
         warning = self.get(id_)
         if warning is not None:
             return [self._resolve(warning, "violation", verdict.at, now)] if warning.open else []
-        self._table.put(
-            Incident(
-                id=id_,
-                sort="condition",
-                room_id=verdict.room_id,
-                host_id=verdict.host_id,
-                rule=verdict.rule,
-                family=verdict.family,
-                since=verdict.since,
-                at=verdict.at,
-                heard=now,
-                resolved_at=verdict.at,
-                why="violation",
-            )
-        )
+        self._table.put(of_unread_warning(id_, verdict, now))
         return []
 
     def _orphan(self, verdict_id: str, now: int) -> IncidentChange:
         """Publish an action whose verdict has not come."""
         action = self._table.parked[verdict_id].action
         self._table.unpark(verdict_id)
-        incident = Incident(
-            id=key_of("action", verdict_id),
-            sort="action",
-            room_id=action.room_id,
-            host_id=action.host_id,
-            rule=action.rule,
-            family=action.family,
-            since=action.at,
-            at=action.at,
-            heard=now,
-            opened_at=action.at,
-            verdict_id=verdict_id,
-            action=action,
-            resolved_at=action.at,
-        )
+        incident = of_orphan(verdict_id, action, now)
         self._table.put(incident)
         return make_change(incident, "action", action.at, action.revision)
 

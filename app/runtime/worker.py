@@ -1,56 +1,39 @@
 """The worker: the one place that connects settings, shards, the Faust adapter, metrics and health, and runs them."""
 
 import asyncio
-import faulthandler
-import gc
-import sys
 import time
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
 import structlog
-from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 
 from vigil.agents.checkpointer import Checkpointer, in_time
 from vigil.agents.faust.adapter import FaustAdapter, SubjectTopics
 from vigil.agents.faust.shutdown import CRASH_GRACE_S, ShutdownGuard
-from vigil.agents.ports import TopicPartition
 from vigil.agents.shard_manager import ShardManager
-from vigil.agents.shard_runner import ShardEnvironment, SourceChanged
+from vigil.agents.shard_runner import ShardEnvironment
 from vigil.agents.wall_clock import wall_ms
-from vigil.agents.worker_clock import ClockChangedError, WorkerClock
+from vigil.agents.worker_clock import WorkerClock
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.engine.changelog import StoredStateError
-from vigil.app.engine.shard import AnyShard
-from vigil.app.engine.shards import make_shard
 from vigil.app.engine.subject import AnyStateMachine
-from vigil.app.kafka.acls import check_rights, needed
-from vigil.app.kafka.admin import ensure_topics
-from vigil.app.kafka.migration import check_migrated
 from vigil.app.kafka.names import TopicNames
-from vigil.app.kafka.ownership import check_outputs
-from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.kafka.settings import Settings
 from vigil.app.observability.health import HealthServer
-from vigil.app.observability.logs import silence_libraries
 from vigil.app.runtime.broker_checks import BrokerChecks
-from vigil.app.runtime.clock_guard import ClockGuard, StoredClockError
+from vigil.app.runtime.clock_guard import ClockGuard
 from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
-from vigil.app.runtime.rulebook_check import check_rulebook
-from vigil.app.runtime.start_line import log_renamed_sources, log_start
+from vigil.app.runtime.preparations import prepare_cluster, tune_process
+from vigil.app.runtime.shard_restorer import ShardRestorer
+from vigil.app.runtime.start_line import log_start
+from vigil.app.runtime.stop_reasons import log_stop
 from vigil.app.runtime.upstream_watcher import UpstreamWatcher
 from vigil.app.runtime.watchdog import EventLoopWatchdog
 from vigil.app.runtime.worker_health import WorkerHealth
-from vigil.app.runtime.worker_settings import app_settings, checkpoint_settings, shard_options, watermark_policy
+from vigil.app.runtime.worker_settings import app_settings, checkpoint_settings, watermark_policy
 from vigil.topics.catalog import SubjectName
 
 log: Final = structlog.get_logger("vigil.worker")
-
-FORBIDDEN: Final = TopicAuthorizationFailedError | GroupAuthorizationFailedError
-"""What a worker meets whose rights were taken away while it ran."""
-
-EXPLAINED: Final = ClockChangedError | StoredClockError | StoredStateError | SettingsError | SourceChanged | FORBIDDEN
-"""Errors whose text says what to do: a traceback would hide it."""
 
 TICK_S: Final = 0.01
 """How often watermarks and due checkpoints are looked at. It delays a judgement by as much at most."""
@@ -88,8 +71,6 @@ class Worker:
     ) -> None:
         """`partitions` of each subject, as `ensure_topics` returns them; `machines` replace Vigil's own in tests."""
         self.settings = settings
-        self.rulebook = rulebook
-        self._partitions = partitions
         self.metrics = worker_metrics()
         self.health = health = WorkerHealth()
         self._clock = WorkerClock()
@@ -118,7 +99,7 @@ class Worker:
                 self.metrics.observe_step,
             ),
             self._sources,
-            self._new_shard,
+            ShardRestorer(settings, rulebook, self.adapter, self.machines, partitions, self._sources, self._changelogs),
         )
         self._clock_guard = ClockGuard(self._clock, self.manager, health, settings.max_ahead_ms) if live else None
         view = WorkerView(self.manager, health.not_ready, self.adapter.standby_lag, lambda: self._clock.ahead_of_broker)
@@ -166,13 +147,7 @@ class Worker:
         """Stop the worker, so that a restart replays: nothing that it holds in memory is written any more."""
         if self.health.error is None:
             self.health.error = error
-            explained = isinstance(error, EXPLAINED)
-            text = str(error) or repr(error)
-            if isinstance(error, FORBIDDEN):
-                text = f"the broker does not permit it any more: {text}; docs/security.md has the rights of a worker"
-            log.critical("stopped by an error", error=text, exc_info=None if explained else error)
-            if explained:
-                silence_libraries()
+            log_stop(error)
         self._shutdown_guard.within(CRASH_GRACE_S)
         self._release()
         await self.adapter.crash(error)
@@ -183,23 +158,6 @@ class Worker:
         self.manager.release()
 
     # ---- ownership --------------------------------------------------------------------------------------------
-
-    def _new_shard(self, subject: SubjectName, partition: int) -> AnyShard:
-        changelog = TopicPartition(self._changelogs[subject], partition)
-        if changelog not in self._ports.membership.assigned({changelog.topic}):
-            raise RuntimeError(f"partition {partition} of {changelog.topic}, the state of the shard, was not assigned")
-        try:
-            store = self.adapter.restored(subject, partition)
-            store.finalize_restore()
-        except StoredStateError as error:
-            raise StoredStateError(f"{changelog.topic}, partition {partition}: {error}") from error
-        check_rulebook(store, self.rulebook, self.settings.rulebook_changed)
-        options = shard_options(self.settings, self._partitions[subject])
-        machine, topics = self.machines[subject], self._sources[subject]
-        options |= {"partition": partition, "store": store, "rulebook": self.rulebook.digest, "topics": topics}
-        if store.marker is not None:
-            log_renamed_sources(subject, partition, store.marker.topics or machine.topics, topics)
-        return make_shard(machine, self.settings.allowed_lateness_ms, **options)
 
     async def on_revoked(self) -> None:
         self.health.ready = False
@@ -322,33 +280,14 @@ def tick_s(shards: int) -> float:
     return min(TICK_S * max(1.0, shards / SHARDS_PER_TICK), MAX_TICK_S)
 
 
-def _tune_process() -> None:
-    """Prepare the interpreter for many long-lived objects and few reference cycles."""
-    if sys.platform != "win32":
-        import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    faulthandler.enable()  # a crash in a library's C code shows where
-    gc.freeze()  # what is imported stays
-    gc.set_threshold(100_000, 50, 100)  # states would be scanned again and again without effect
-
-
-async def _prepare(settings: Settings) -> dict[SubjectName, int]:
-    partitions = await ensure_topics(settings, REGISTRY.sources)
-    await check_rights(settings, needed(TopicNames.of(settings), REGISTRY.sources))
-    await check_migrated(settings)
-    await check_outputs(settings)
-    return partitions
-
-
 def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | None = None) -> NoReturn:
     """Create missing topics, then run a worker until it ends; raise SettingsError if it cannot start.
 
     `candidate`: a rulebook that judges rooms in shadow.
     """
-    _tune_process()
+    tune_process()
     log_start(settings, rulebook, wall_ms())
     review_wait_ms = settings.largest_lateness_ms() if settings.clock == "live" else None
     machines = REGISTRY.machines(rulebook, review_wait_ms, candidate)
-    partitions = asyncio.run(_prepare(settings))
+    partitions = asyncio.run(prepare_cluster(settings))
     Worker(settings, rulebook, partitions, machines).run()

@@ -6,6 +6,7 @@ import pytest
 from tests.support.console_stories import HOSTILE, START, ConsoleStage, simulated, simulated_console
 from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.model import ConsoleModel
+from vigil.app.console.ingest.search import search
 from vigil.app.console.settings import ConsoleBounds
 from vigil.app.console.views.text import WORDS
 from vigil.topics.reviews import Review
@@ -192,23 +193,23 @@ def test_search_by_rule_finds_its_latest_verdicts_in_either_language():
     console.take("verdict", verdict("black-screen", at=99 * S, name="w"))
     model = console.state.model
     for words, language in (("absence", "en"), ("ABSENCE ", "en"), ("absence", "zh"), ("主播离开", "zh")):
-        found = model.search(words, WORDS[language].rules_called(words))  # type: ignore[index]
+        found = search(model, words, WORDS[language].rules_called(words))  # type: ignore[index]
         assert [one.verdict_id for one in found.verdicts] == [f"v{number:02}" for number in range(59, 9, -1)]
         assert found.more
-    assert [one.verdict_id for one in model.search("w", WORDS["en"].rules_called("black-scr")).verdicts] == ["w"]
+    assert [one.verdict_id for one in search(model, "w", WORDS["en"].rules_called("black-scr")).verdicts] == ["w"]
     assert WORDS["en"].rules_called(" ") == set()
 
 
 def test_search_finds_parts_of_ids_those_that_begin_so_first():
     model = simulated_console().state.model
-    found = model.search("00003")
+    found = search(model, "00003")
     assert "room-00003-001" in found.rooms and "merchant-00003" in found.hosts
     assert found.suppliers == ["merchant-00003"]
-    assert model.search("ROOM-00003").rooms[0].startswith("room-00003")
-    assert model.search("   ").rooms == []
+    assert search(model, "ROOM-00003").rooms[0].startswith("room-00003")
+    assert search(model, "   ").rooms == []
     some = next(iter(model.verdicts))
-    assert [one.verdict_id for one in model.search(some).verdicts] == [some]
-    assert not model.search(HOSTILE).rooms
+    assert [one.verdict_id for one in search(model, some).verdicts] == [some]
+    assert not search(model, HOSTILE).rooms
 
 
 def test_a_review_that_is_read_again_is_one():

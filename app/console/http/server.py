@@ -30,6 +30,7 @@ from vigil.app.console.http.forms import Forms
 from vigil.app.console.http.limits import HEAD_S, LimitedProtocol, throttle_logs
 from vigil.app.console.http.request_context import RequestContext
 from vigil.app.console.http.security import SecurityMiddleware
+from vigil.app.console.ingest.search import search
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.console.views.pages import HERE, PARTS, link
 from vigil.app.console.views.reader import Reader
@@ -106,7 +107,7 @@ class ConsoleServer:
     async def search(self, request: Request) -> Response:
         """Show what a search finds; an id that is found alone and exactly leads to its page."""
         words = request.query_params.get("q", "")[:MAX_SEARCH_CHARS]
-        found = self.context.state.model.search(words, self.context.words(request).rules_called(words))
+        found = search(self.context.state.model, words, self.context.words(request).rules_called(words))
         exact = [(kind, names) for kind, names in (("room", found.rooms), ("host", found.hosts)) if names == [words]]
         if exact and not (found.suppliers or found.verdicts) and len(exact) == 1:
             return RedirectResponse(link(exact[0][0], words), 303)

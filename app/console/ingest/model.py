@@ -8,14 +8,14 @@ It has no state of its own: any number of models that read the same topics show 
 order relative to each other, and a message may come again.
 """
 
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from vigil.app.console.ingest.bounded import Bounded
+from vigil.app.console.ingest.subject_views import HostView, RoomView, SupplierView
 from vigil.app.console.ingest.track import Track, no_conditions
 from vigil.app.console.settings import ConsoleBounds
 from vigil.app.domain.registry import REGISTRY, Registry
@@ -32,75 +32,6 @@ OUTPUTS: Final = tuple(output.topic for output in REGISTRY.replayed)
 """The outputs that the console reads: all of every subject. Beside them reviews, and the room topics for timelines."""
 
 _SOURCE_INDEX: Final = {topic: index for index, topic in enumerate(ROOM_TOPICS)}
-
-
-class RoomView:
-    """What is known of a room."""
-
-    __slots__ = (
-        "ended",
-        "host_id",
-        "latest_at",
-        "lost_since",
-        "missed",
-        "notices",
-        "risks",
-        "room_id",
-        "status",
-        "verdicts",
-        "violated",
-    )
-
-    def __init__(self, room_id: str, host_id: str) -> None:
-        self.room_id = room_id
-        self.host_id = host_id
-        self.status: RoomStatus | None = None
-        self.ended = False
-        self.latest_at = 0
-        """The largest `at` of the outputs about it."""
-        self.lost_since: int | None = None
-        """The last frame before the signal was lost, while it is."""
-        self.risks: dict[tuple[str, int], Notice] = {}
-        """The `at-risk` notices that are valid, by rule and `since`."""
-        self.missed: deque[tuple[str, int]] = deque(maxlen=500)
-        """Missed entries: buyer and `at`."""
-        self.notices: deque[Notice] = deque(maxlen=200)
-        self.verdicts: deque[str] = deque(maxlen=200)
-        self.violated: deque[tuple[str, int]] = deque(maxlen=200)
-        """Rule and `since` of each verdict: an `at-risk` notice of the same that is read later is not valid."""
-
-
-class HostView:
-    """What is known of a host: its actions by verdict, and its rooms."""
-
-    __slots__ = ("actions", "rooms")
-
-    def __init__(self, most_actions: int) -> None:
-        self.actions: Bounded[str, Action] = Bounded(most_actions)
-        self.rooms: deque[str] = deque(maxlen=50)
-
-
-class SupplierView:
-    """What is known of a supplier."""
-
-    __slots__ = ("pins", "score", "trail")
-
-    def __init__(self) -> None:
-        self.score: bytes | None = None
-        """Its JSON: decoded for its page only."""
-        self.pins: deque[PinDecision] = deque(maxlen=200)
-        self.trail: deque[tuple[int, int]] = deque(maxlen=240)
-        """Predicted scores as they changed: `at`, score."""
-
-
-class SearchResult(NamedTuple):
-    """What a search found, by kind; at most `most` of each."""
-
-    rooms: list[str]
-    hosts: list[str]
-    suppliers: list[str]
-    verdicts: list[Verdict]
-    more: bool
 
 
 class ConsoleModel:
@@ -331,27 +262,3 @@ class ConsoleModel:
             if lag >= least_ms:
                 rooms, longest = rooms + 1, max(longest, lag)
         return rooms, longest
-
-    def search(self, words: str, rules: Container[str] = (), most: int = 50) -> SearchResult:
-        """Rooms, hosts, suppliers and verdicts whose id contains the words, in upper or lower case.
-
-        Also the verdicts of `rules`, those that were read last first.
-        """
-        wanted = words.strip().casefold()
-        if not wanted:
-            return SearchResult([], [], [], [], False)
-        rooms = _matching(self.rooms, wanted, most)
-        hosts = _matching(self.hosts, wanted, most)
-        suppliers = _matching(self.suppliers, wanted, most)
-        verdicts = _matching(self.verdicts, wanted, most)
-        by_rule = [name for name, verdict in self.verdicts.items() if verdict.rule in rules]
-        verdicts = list(dict.fromkeys([*verdicts, *by_rule[: -most - 2 : -1]]))
-        more = any(len(names) > most for names in (rooms, hosts, suppliers, verdicts))
-        return SearchResult(rooms[:most], hosts[:most], suppliers[:most], self.verdicts_of(verdicts[:most]), more)
-
-
-def _matching(names: Iterable[str], wanted: str, most: int) -> list[str]:
-    """At most `most` + 1 of the names; those that start with the words come first."""
-    found = [name for name in names if wanted in name.casefold()]
-    found.sort(key=lambda name: (not name.casefold().startswith(wanted), name))
-    return found[: most + 1]

@@ -13,7 +13,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from vigil.app.console.console_state import ConsoleState
-from vigil.app.console.ingest.model import RoomView
+from vigil.app.console.ingest.subject_views import RoomView
 from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import cents, dollars, outlook
 from vigil.app.console.views.canvas import Window, length

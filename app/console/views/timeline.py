@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from vigil.app.console.ingest.model import RoomView
+from vigil.app.console.ingest.subject_views import RoomView
 from vigil.app.console.ingest.track import Entered, FrameView, Track
 from vigil.app.console.views.canvas import AXIS, LEFT, WIDTH, Canvas, Lane, Mark, Shape, Window
 from vigil.app.console.views.urgency import stands

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from vigil.app.console.ingest.model import RoomView
+from vigil.app.console.ingest.subject_views import RoomView
 from vigil.app.domain.rooms.risk import (
     AT_RISK,
     CALM,

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import orjson
 
-from vigil.app.console.ingest.model import ConsoleModel, RoomView
+from vigil.app.console.ingest.model import ConsoleModel
+from vigil.app.console.ingest.subject_views import RoomView
 from vigil.app.console.views.changes import Changes
 from vigil.app.console.views.urgency import BANDS, NO_DEADLINE, OpenViolation, Urgency
 from vigil.app.domain.rulebook.book import Rulebook
