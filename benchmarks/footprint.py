@@ -9,7 +9,6 @@ from benchmarks.quiet import Quiet
 from benchmarks.recovery import _SimulatedRecord as SimulatedRecord
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.engine.changelog import split_key
 from vigil.app.engine.shards import make_shard
 from vigil.app.simulate import Simulation
 
@@ -28,7 +27,6 @@ def main() -> None:
     tracemalloc.start()
     shard = make_shard(machine, 2000, partition=0)
     offsets = dict.fromkeys(machine.topics, 0)
-    stored: dict[tuple[str, bytes], int] = {}
     for number, message in enumerate(messages):
         offset = offsets[message.topic]
         offsets[message.topic] += 1
@@ -37,17 +35,17 @@ def main() -> None:
         if number % 2000 == 1999 or number == len(messages) - 1:
             shard.advance_watermark(max(source.max_event_time for source in shard.sources) - 2000)
             snapshot = shard.snapshot()
-            for each in snapshot.records:
-                if each.value is not None and each.key[:2] != b"\0\0":
-                    stored[split_key(each.key)] = len(each.value)
             shard.confirm(snapshot)
             shard.collector.outputs.clear()
+            del snapshot
     gc.collect()
     # The stored form, which the shard keeps beside the objects, is listed apart.
-    packed = sum(stored.values())
+    store = shard.store
+    packed = sum(map(len, store.main.values()))
+    packed += sum(len(chunk) for chunks in store.chunks.values() for chunk in chunks.values())
     loaded = tracemalloc.get_traced_memory()[0] - packed
     tracemalloc.stop()
-    rooms = len({key for key, _ in stored})
+    rooms = len(store.main)
     lines = [
         "| rooms | events | objects, KB a room | stored, KB a room |",
         "| --- " * 4 + "|",

@@ -9,7 +9,7 @@ remembered for `comment_memory_s`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from vigil.app.domain.rooms.contestable import ContestableVerdicts
 from vigil.app.domain.rooms.emitter import VerdictEmitter
@@ -20,10 +20,10 @@ from vigil.app.domain.rooms.rules.greeting import Greeting
 from vigil.app.domain.rooms.rules.speech import Speech
 from vigil.app.domain.rooms.rules.text import says_something
 from vigil.app.domain.rooms.stats import RoomStats
-from vigil.app.domain.rooms.stored import VERSION, RoomSnapshot, decode_main, encode_main
+from vigil.app.domain.rooms.stored import READ_VERSIONS, VERSION, RoomSnapshot, decode_main, encode_main
 from vigil.app.engine.output_collector import OutputCollector
-from vigil.app.engine.storage.chunked_record import hash64
 from vigil.app.engine.storage.expiring_map import ExpiringMap
+from vigil.app.engine.storage.keys import KEYS_BY, remainder64
 from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.envelope import Output
@@ -33,6 +33,10 @@ from vigil.topics.verdicts import RoomStatus
 
 Picture = tuple[Stream | None, bool, bool, Activity | None, Layout | None, tuple[str, ...]]
 """What a frame shows: all that conditions depend on, but the sound. Stream, face, black, activity, layout, labels."""
+
+
+NEW_KEYS: Final = KEYS_BY.index(remainder64)
+"""How the keys of a new room are made."""
 
 
 class ChunkedPart(Protocol):
@@ -64,6 +68,7 @@ class RoomState(KeyStateDefaults[RoomInput]):
         "_greeting",
         "_hash",
         "_hashed_id",
+        "_key_of",
         "_last_at",
         "_limits",
         "_main",
@@ -93,9 +98,11 @@ class RoomState(KeyStateDefaults[RoomInput]):
 
     def _load(self, chunks: StateChunks) -> None:
         limits = self._limits
-        main = decode_main(chunks[b""]) if b"" in chunks else RoomSnapshot()
-        if main.version != VERSION:
+        main = decode_main(chunks[b""]) if b"" in chunks else RoomSnapshot(keys_by=NEW_KEYS)
+        if main.version not in READ_VERSIONS:
             raise ValueError(f"room {self._room_id!r} is stored in version {main.version}; this is for {VERSION}")
+        main.version = VERSION
+        key_of = self._key_of = KEYS_BY[main.keys_by]
         self._main = main
         self._last_at, self._status_pending = main.last_at, main.status_pending
         self._frame_at, self._frames = main.frame_at, main.frames
@@ -107,7 +114,7 @@ class RoomState(KeyStateDefaults[RoomInput]):
         """Before this time a frame that shows the same as the latest one changes nothing but when the latest was."""
         self._contestable = ContestableVerdicts(main.contestable, chunks, limits.longest_contested_ms)
         self._emitter = VerdictEmitter(self._room_id, main.host_id, main.verdicts, self._contestable, self._shadow)
-        self._stats = RoomStats(main.stats, limits.longest_presence_ms, limits.most_engaged_comments, chunks)
+        self._stats = RoomStats(main.stats, limits.longest_presence_ms, limits.most_engaged_comments, chunks, key_of)
         self._greeting = Greeting(self._emitter, self._stats, main.greeting, chunks, limits.greeting_at)
         self._conditions = ConditionTracker(self._emitter, main.conditions, limits.conditions_at, main.unseen_until)
         self._speech = Speech(self._emitter, main.speech, chunks, limits.longest_again_ms, limits.repeats)
@@ -139,8 +146,8 @@ class RoomState(KeyStateDefaults[RoomInput]):
         if not limits.start <= at < limits.until:
             limits = self._limits.at(at)
         remembered_from = at - limits.comment_memory_ms
-        self._hashed_id, self._hash = event.comment_id, hash64(event.comment_id)
-        seen_at = self._comments.latest.get(self._hash)
+        self._hashed_id, self._hash = event.comment_id, self._key_of(event.comment_id)
+        seen_at = self._comments.get(self._hash)
         if seen_at is not None and seen_at >= remembered_from:
             return True
         return at < self._last_at - self._effective.comment_memory_ms
@@ -323,7 +330,7 @@ class RoomState(KeyStateDefaults[RoomInput]):
         if comment.labels:
             self._emitter.count_labels(comment.labels)
         # Whether it is a duplicate has just been asked, nearly always.
-        id_ = self._hash if comment.comment_id == self._hashed_id else hash64(comment.comment_id)
+        id_ = self._hash if comment.comment_id == self._hashed_id else self._key_of(comment.comment_id)
         self._comments.add(id_, at, at - self._limits.longest_comment_memory_ms - 1)
         if self._contestable.late:
             self._contestable.forget_late(MIN_TIME, judged=id_)

@@ -3,15 +3,20 @@
 State: a buyer's presence for `presence_s`; everything else as long as the room.
 """
 
+from typing import Final
+
 from msgspec import Struct, field
 
 from vigil.app.engine.storage.capped_counter import CappedCounter
 from vigil.app.engine.storage.chunked_log import LogSnapshot
-from vigil.app.engine.storage.chunked_record import hash64
-from vigil.app.engine.storage.expiring_map import ExpiringMap
-from vigil.app.engine.storage.histogram import Histogram
+from vigil.app.engine.storage.expiring_map import RecentKeys
+from vigil.app.engine.storage.histogram import Histogram, StoredNumbers
+from vigil.app.engine.storage.keys import KeyOf
 from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.topics.verdicts import CommentCounts, ReceptionSeconds
+
+PRESENT_ROWS: Final = 72
+"""Rows of a chunk of buyers present: they are remembered for minutes, and a chunk until all of it has expired."""
 
 
 class RoomStatsSnapshot(Struct, array_like=True):
@@ -25,7 +30,7 @@ class RoomStatsSnapshot(Struct, array_like=True):
     on_air: int = 0
     absent: int = 0
     black: int = 0
-    reception: list[int] = []
+    reception: StoredNumbers = field(default_factory=bytearray)
     reception_buckets: list[int] = []
     present: LogSnapshot = field(default_factory=LogSnapshot)
     commented: LogSnapshot = field(default_factory=LogSnapshot)
@@ -34,16 +39,23 @@ class RoomStatsSnapshot(Struct, array_like=True):
 class RoomStats:
     """The statistics of one room."""
 
-    __slots__ = ("_commented", "_presence_ms", "_present", "_reception", "_seconds", "_snapshot")
+    __slots__ = ("_commented", "_key_of", "_presence_ms", "_present", "_reception", "_seconds", "_snapshot")
 
     def __init__(
-        self, snapshot: RoomStatsSnapshot, longest_presence_ms: int, most_comments: int, chunks: StateChunks
+        self,
+        snapshot: RoomStatsSnapshot,
+        longest_presence_ms: int,
+        most_comments: int,
+        chunks: StateChunks,
+        key_of: KeyOf,
     ) -> None:
         """`longest_presence_ms`, and how many comments of a buyer are distinguished, of all versions of the limits."""
         self._snapshot = snapshot
         self._presence_ms = longest_presence_ms
+        self._key_of = key_of
         self._reception = Histogram(b"r", snapshot.reception, snapshot.reception_buckets, chunks)
-        self._present = ExpiringMap(b"p", snapshot.present, chunks)
+        snapshot.reception = self._reception.open
+        self._present = RecentKeys(b"p", snapshot.present, chunks, PRESENT_ROWS)
         self._commented = CappedCounter(b"e", most_comments, snapshot.commented, chunks)
         self._seconds: ReceptionSeconds | None = None
 
@@ -63,12 +75,12 @@ class RoomStats:
 
     def present(self, buyer_id: str, at: int) -> None:
         """A buyer entered; the entry may be judged or not."""
-        self._present.add(hash64(buyer_id), at, at - self._presence_ms)
+        self._present.add(self._key_of(buyer_id), at, at - self._presence_ms)
 
     def commented(self, buyer_id: str, at: int) -> None:
         """A buyer commented."""
         self._snapshot.buyer_comments += 1
-        buyer = hash64(buyer_id)
+        buyer = self._key_of(buyer_id)
         self._present.add(buyer, at, at - self._presence_ms)
         self._commented.add(buyer)
 
@@ -92,10 +104,7 @@ class RoomStats:
     def buyers_now(self, now: int, presence_ms: int) -> int:
         """How many buyers had an entry or comment in (now − presence, now]."""
         self._present.expire(now - self._presence_ms)
-        latest = self._present.latest
-        if presence_ms == self._presence_ms:
-            return len(latest)
-        return sum(at > now - presence_ms for at in latest.values())
+        return self._present.count(now - presence_ms)
 
     def engaged_buyers(self, comments: int) -> int:
         """How many buyers have that many comments or more."""

@@ -13,9 +13,13 @@ from vigil.app.engine.storage.chunked_log import LogSnapshot
 from vigil.app.engine.storage.chunked_queue import QueueSnapshot
 from vigil.topics.rooms import Stream
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the stored state. Structs are stored by position: a new field goes to the end of its struct and has a
-default. Any other change needs a new version, or a worker reads its own state wrongly."""
+default. Any other change needs a new version, or a worker reads its own state wrongly.
+
+Version 1 has lists of numbers where 2 has packed rows. It is read, and written as version 2."""
+
+READ_VERSIONS: Final = (1, VERSION)
 
 
 class RoomSnapshot(Struct, array_like=True):
@@ -52,6 +56,8 @@ class RoomSnapshot(Struct, array_like=True):
     """Recent verdicts that a late reception may speak against."""
     unseen_until: int = 0
     """Up to here a frame may lie in another partition: no condition begins before."""
+    keys_by: int = 0
+    """How the keys of its comments and buyers are made, by the position in KEYS_BY; version 1 knew one way."""
 
 
 decode_main: Final = msgspec.msgpack.Decoder(RoomSnapshot).decode

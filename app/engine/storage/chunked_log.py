@@ -1,17 +1,34 @@
-"""Rows of numbers in order, expired one chunk at a time."""
+"""Packed rows in order, expired one chunk at a time.
 
-from collections import deque
-from collections.abc import Iterable
+    KeyLog     key: 8 bytes                                      what is counted
+    TimeLog    key: 8 bytes, ms since the row before: 2 bytes    what is remembered for a while
+
+A chunk can be read alone: it begins with the time that its first row follows. Numbers are little-endian. Rooms of
+version 1 have lists of numbers instead: they are packed when they are read.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from vigil.app.engine.storage.chunked_record import ChunkedRecord
 from vigil.app.engine.subject import StateChunks
 
+StoredRows = bytearray | list[int]
+"""Packed rows; in version 1, all their numbers."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
-_numbers: Final = msgspec.msgpack.Decoder(list[int]).decode
+_decode: Final = msgspec.msgpack.Decoder(StoredRows).decode
+
+_KEY: Final = struct.Struct("<Q")
+_TIMED: Final = struct.Struct("<QH")
+
+_SET_TIME: Final = 0xFFFF
+"""Instead of the ms since the row before: the key is a time, which the next row follows."""
 
 
 class LogSnapshot(Struct, array_like=True):
@@ -21,17 +38,20 @@ class LogSnapshot(Struct, array_like=True):
     """Number of the oldest chunk."""
     next: int = 0
     """Number of the next chunk."""
-    tail: list[int] = []
+    tail: StoredRows = field(default_factory=bytearray)
     """The open end."""
 
 
 class ChunkedLog(ChunkedRecord):
-    """Rows of numbers. Where chunks expire by time, the last number of a row is its time.
+    """Rows of one size.
 
     A full open end is added to the newest chunk, which is written again, until that chunk is full itself.
     """
 
-    __slots__ = ("_ends", "_newest", "_snapshot", "_width")
+    __slots__ = ("_chunk_bytes", "_ends", "_last", "_newest", "_snapshot", "_tail")
+
+    ROW: int
+    """Bytes of a row."""
 
     OPEN_ROWS: Final = 24
     """Rows of the open end: the main chunk has them in every checkpoint, so more cost space there, and fewer cost more
@@ -40,59 +60,142 @@ class ChunkedLog(ChunkedRecord):
     CHUNK_ROWS: Final = 10 * OPEN_ROWS
     """Rows of a chunk: each row is written up to ten times, and as many rows are kept beyond their time at most."""
 
-    def __init__(self, name: bytes, width: int, snapshot: LogSnapshot) -> None:
-        """`width`: numbers of a row. The log keeps `snapshot` up to date. Call `load` next."""
+    def __init__(self, name: bytes, snapshot: LogSnapshot, chunk_rows: int = CHUNK_ROWS) -> None:
+        """The log keeps `snapshot` up to date. Call `load` next."""
         super().__init__(name)
-        self._width = width
+        self._chunk_bytes = chunk_rows * self.ROW
         self._snapshot = snapshot
-        self._newest: list[int] = []
-        self._ends: deque[int] | None = None
-        """The last number of each chunk (None for no chunks: most rooms never need one)."""
-
-    def load(self, chunks: StateChunks) -> list[int]:
-        """Return everything that is stored as one flat list."""
-        snapshot = self._snapshot
-        numbers: list[int] = []
-        for number in range(snapshot.oldest, snapshot.next):
-            self._newest = _numbers(chunks[self._chunk_name(number)])
-            self._add_end(self._newest[-1])
-            numbers += self._newest
-        if len(self._newest) >= self.CHUNK_ROWS * self._width:
-            self._newest = []
-        return numbers + snapshot.tail
-
-    def append(self, row: tuple[int, ...]) -> bool:
-        """Add a row; return True if the open end moved into a chunk, which is a good time to call `expire`."""
-        snapshot = self._snapshot
-        snapshot.tail += row
-        if len(snapshot.tail) < self.OPEN_ROWS * self._width:
-            return False
-        if not self._newest:
-            snapshot.next += 1
-            self._add_end(snapshot.tail[-1])
-        assert self._ends is not None  # noqa: S101 - there is a chunk
-        self._newest += snapshot.tail
-        self._ends[-1] = snapshot.tail[-1]
-        snapshot.tail.clear()
-        self._changed[self._chunk_name(snapshot.next - 1)] = _encode(self._newest)
-        if len(self._newest) >= self.CHUNK_ROWS * self._width:
-            self._newest = []
-        return True
+        self._tail = bytearray()
+        """The open end. Without any chunk it begins with a time."""
+        self._newest = bytearray()
+        """The newest chunk while it is not full."""
+        self._ends: array[int] | None = None
+        """The last time of each chunk (None for no chunks: many rooms never need one)."""
+        self._last = 0
+        """The time of the latest row; 0 if the next one follows none."""
 
     def expire(self, until: int) -> None:
         """Delete the chunks whose last time is not after `until`."""
+        ends = self._ends
+        while ends and (end := ends[0]) <= until:
+            del ends[0]
+            self._changed[self._chunk_name(self._snapshot.oldest)] = None
+            self._snapshot.oldest += 1
+            if not ends:
+                self._newest = bytearray()
+                if self._tail:
+                    self._tail[:0] = self._time(end)
+                else:
+                    self._last = 0
+
+    def _blocks(self, chunks: StateChunks) -> Iterator[bytearray]:
+        """Yield the rows of each chunk and of the open end. After each, the caller sets `_last` to the last time."""
         snapshot = self._snapshot
-        while self._ends and self._ends[0] <= until:
-            self._ends.popleft()
-            self._changed[self._chunk_name(snapshot.oldest)] = None
-            snapshot.oldest += 1
-            if snapshot.oldest == snapshot.next:
-                self._newest = []
+        for number in range(snapshot.oldest, snapshot.next):
+            stored = _decode(chunks[self._chunk_name(number)])
+            self._newest = stored if isinstance(stored, bytearray) else self._packed(stored, 0)
+            yield self._newest
+            self._add_end(self._last)
+        if len(self._newest) >= self._chunk_bytes:
+            self._newest = bytearray()
+        tail = snapshot.tail
+        self._tail = tail if isinstance(tail, bytearray) else self._packed(tail, self._last)
+        snapshot.tail = self._tail
+        yield self._tail
+
+    def _append(self, row: bytes) -> bool:
+        """Add a row of the time `_last`; return True if the open end moved into a chunk."""
+        tail = self._tail
+        tail += row
+        if len(tail) < self.OPEN_ROWS * self.ROW:
+            return False
+        newest, ends = self._newest, self._ends
+        if not newest:
+            self._snapshot.next += 1
+            newest += self._time(ends[-1]) if ends else b""
+            self._add_end(0)
+        newest += tail
+        tail.clear()
+        self._ends[-1] = self._last  # type: ignore[index] # there is a chunk
+        self._changed[self._chunk_name(self._snapshot.next - 1)] = _encode(newest)
+        if len(newest) >= self._chunk_bytes:
+            self._newest = bytearray()
+        return True
+
+    def _time(self, at: int) -> bytes:
+        """Return what says that the next row follows one of the time `at`."""
+        raise NotImplementedError
+
+    def _packed(self, numbers: list[int], last: int) -> bytearray:
+        """Return rows of version 1, which follow one of the time `last`."""
+        raise NotImplementedError
 
     def _stored(self) -> Iterable[int]:
         return range(self._snapshot.oldest, self._snapshot.next)
 
     def _add_end(self, at: int) -> None:
         if self._ends is None:
-            self._ends = deque()
+            self._ends = array("Q")
         self._ends.append(at)
+
+
+class KeyLog(ChunkedLog):
+    """Keys of 64 bits. It does not expire."""
+
+    __slots__ = ()
+
+    ROW = _KEY.size
+
+    def load(self, chunks: StateChunks) -> Iterator[int]:
+        """Yield everything that is stored; it must be read to its end before the log is used."""
+        for block in self._blocks(chunks):
+            for (key,) in _KEY.iter_unpack(block):
+                yield key
+
+    def append(self, key: int) -> None:
+        """Add a key."""
+        self._append(_KEY.pack(key))
+
+    def _time(self, at: int) -> bytes:
+        return b""
+
+    def _packed(self, numbers: list[int], last: int) -> bytearray:
+        return bytearray(b"".join(map(_KEY.pack, numbers)))
+
+
+class TimeLog(ChunkedLog):
+    """Keys of 64 bits with times that do not decrease."""
+
+    __slots__ = ()
+
+    ROW = _TIMED.size
+
+    def load(self, chunks: StateChunks) -> Iterator[tuple[int, int]]:
+        """Yield everything that is stored; it must be read to its end before the log is used."""
+        for block in self._blocks(chunks):
+            at = self._last
+            for key, step in _TIMED.iter_unpack(block):
+                if step == _SET_TIME:
+                    at = key
+                else:
+                    at += step
+                    yield key, at
+            self._last = at
+
+    def append(self, key: int, at: int) -> bool:
+        """Add a key at a time; return True if the open end moved into a chunk: a good time to call `expire`."""
+        step = at - self._last
+        row = _TIMED.pack(key, step) if step < _SET_TIME else self._time(at) + _TIMED.pack(key, 0)
+        self._last = at
+        return self._append(row)
+
+    def _time(self, at: int) -> bytes:
+        return _TIMED.pack(at, _SET_TIME)
+
+    def _packed(self, numbers: list[int], last: int) -> bytearray:
+        rows = bytearray()
+        for key, at in zip(numbers[::2], numbers[1::2], strict=True):
+            step = at - last
+            rows += _TIMED.pack(key, step) if step < _SET_TIME else self._time(at) + _TIMED.pack(key, 0)
+            last = at
+        return rows

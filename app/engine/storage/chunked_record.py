@@ -1,8 +1,9 @@
 """How a state stores what grows: as numbered records of its own, so that a checkpoint writes only what is new.
 
     ChunkedQueue     items in order, dropped from the front           what waits
-    ChunkedLog       rows in order, expired one chunk at a time       what is remembered
-    ExpiringMap      the last time of each key, for a while           ids, labels that counted, buyers present
+    KeyLog, TimeLog  packed keys in order, expired one chunk a time   what is counted or remembered
+    ExpiringMap      the last time of each key, for a while           ids, labels that counted
+    RecentKeys       how many keys were added lately                  buyers present
     CappedCounter    how many keys occurred how often                 buyers who speak
     Histogram        how often each number occurred                   times whose percentiles are published
     Buckets          entries that change, in small groups             quotes, payments
@@ -13,17 +14,8 @@ how much the state remembers. The order of the fields of what is stored is fixed
 """
 
 from collections.abc import Iterable
-from hashlib import blake2b
 
 from vigil.app.engine.subject import ChangedChunks
-
-
-def hash64(text: str) -> int:
-    """Return 64 bits that stand for an identifier or a label.
-
-    Two of a million texts share them with a probability of 3 in 10^8.
-    """
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 class ChunkedRecord:

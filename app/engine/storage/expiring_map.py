@@ -1,47 +1,99 @@
 """Keys with the last time each was added, kept for a while."""
 
-from vigil.app.engine.storage.chunked_log import ChunkedLog, LogSnapshot
+from array import array
+from bisect import bisect_left, bisect_right
+from typing import Final
+
+from vigil.app.engine.storage.chunked_log import LogSnapshot, TimeLog
+from vigil.app.engine.storage.packed_map import PackedMap
 from vigil.app.engine.subject import ChangedChunks, StateChunks
+
+SPARE: Final = 64
+"""Expired entries, besides a quarter of the others, that are kept until they are dropped together."""
 
 
 class ExpiringMap:
-    """The last time of each key, in order of time."""
+    """The last time of each key. Expired keys are forgotten now and then, so what is found may have expired."""
 
-    __slots__ = ("latest", "log")
+    __slots__ = ("_base", "_full", "_log", "_times")
 
-    def __init__(self, name: bytes, snapshot: LogSnapshot, chunks: StateChunks) -> None:
-        self.log = ChunkedLog(name, 2, snapshot)
-        self.latest: dict[int, int] = {}
-        """In order of time: to read only."""
-        numbers = iter(self.log.load(chunks))
-        for key in numbers:
-            self._put(key, next(numbers))
+    def __init__(
+        self, name: bytes, snapshot: LogSnapshot, chunks: StateChunks, chunk_rows: int = TimeLog.CHUNK_ROWS
+    ) -> None:
+        self._log = TimeLog(name, snapshot, chunk_rows)
+        self._base = -1
+        """The times are stored less this, so that they fit in four bytes for 49 days; -1 before the first one."""
+        self._times = PackedMap("I")
+        self._full = SPARE
+        """With more entries than this, those that have expired are dropped."""
+        for key, at in self._log.load(chunks):
+            self._put(key, at)
+
+    def get(self, key: int) -> int | None:
+        """Return when a key was added last; None if it never was, or was forgotten."""
+        time = self._times.get(key)
+        return None if time is None else self._base + time
 
     def add(self, key: int, at: int, until: int) -> None:
         """Add a key at `at`, which is not before any other time; what is not after `until` need not be remembered."""
         self._put(key, at)
-        if self.log.append((key, at)):
+        if self._log.append(key, at):
             self.expire(until)
 
     def expire(self, until: int) -> None:
-        """Delete the keys that were not added after `until`."""
-        expired = []
-        for key, at in self.latest.items():
-            if at > until:
-                break
-            expired.append(key)
-        for key in expired:
-            del self.latest[key]
-        self.log.expire(until)
+        """Delete the stored chunks in which nothing was added after `until`."""
+        self._log.expire(until)
+        if len(self._times) > self._full:
+            age = until - self._base
+            if age > 0:
+                self._times = self._times.above(age)
+                self._base = until
+            self._full = len(self._times) * 5 // 4 + SPARE
 
     def dump(self, into: ChangedChunks) -> None:
         """Move the chunks that changed since the last call to `into`."""
-        self.log.dump(into)
+        self._log.dump(into)
 
     def chunk_names(self) -> list[bytes]:
         """Return the names of all chunks that are stored or were about to be."""
-        return self.log.chunk_names()
+        return self._log.chunk_names()
 
-    def _put(self, key: int, at: int) -> None:
-        self.latest.pop(key, None)
-        self.latest[key] = at
+    def _put(self, key: int, at: int) -> int | None:
+        """Set the time of a key; return the former one, less `_base`."""
+        if self._base < 0:
+            self._base = at
+        return self._times.put(key, at - self._base)
+
+
+class RecentKeys(ExpiringMap):
+    """How many different keys were added lately."""
+
+    __slots__ = ("_order",)
+
+    def __init__(
+        self, name: bytes, snapshot: LogSnapshot, chunks: StateChunks, chunk_rows: int = TimeLog.CHUNK_ROWS
+    ) -> None:
+        self._order = array("Q")
+        """The last time of each key that has not expired, in order."""
+        super().__init__(name, snapshot, chunks, chunk_rows)
+
+    def count(self, until: int) -> int:
+        """Return how many keys were added after `until`."""
+        return len(self._order) - bisect_right(self._order, until)
+
+    def expire(self, until: int) -> None:
+        """Forget the keys that were not added after `until`."""
+        super().expire(until)
+        expired = bisect_right(self._order, until)
+        if expired:
+            del self._order[:expired]
+
+    def _put(self, key: int, at: int) -> int | None:
+        before = super()._put(key, at)
+        order = self._order
+        if before is not None:
+            place = bisect_left(order, self._base + before)
+            if place < len(order) and order[place] == self._base + before:
+                del order[place]
+        order.append(at)
+        return before

@@ -1,72 +1,106 @@
 """How often each number came."""
 
+import struct
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from vigil.app.engine.storage.chunked_record import ChunkedRecord
+from vigil.app.engine.storage.packed_map import PackedMap
 from vigil.app.engine.subject import StateChunks
 
+StoredNumbers = bytearray | list[int]
+"""Numbers of the open end: packed; in version 1 of rooms, as they are."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
-_counts: Final = msgspec.msgpack.Decoder(dict[int, int]).decode
+_decode: Final = msgspec.msgpack.Decoder(bytes | dict[int, int]).decode
+
+_NUMBER: Final = struct.Struct("<I")
+_COUNTED: Final = struct.Struct("<HH")
+"""A number less the first one of its chunk, and how often it came: in several rows if that is more than fits in one."""
+
+_MAX_COUNT: Final = 0xFFFF
 
 
 class Histogram(ChunkedRecord):
-    """Exact counts of numbers. Its size is bounded by how many different numbers there are, not by how many came."""
+    """Exact counts of numbers below 2^32. Its size is bounded by how many different ones there are.
 
-    __slots__ = ("_buckets", "_open", "_stored_buckets", "total")
+    Version 1 of rooms has counts by number, 1,024 numbers a chunk. They are read, and written in the present form as
+    soon as the open end is full.
+    """
+
+    __slots__ = ("_counts", "_repack", "_stored_chunks", "open", "total")
 
     OPEN: Final = 48
-    """Numbers of the open end: more cost space in every checkpoint, fewer cost more writes of buckets."""
+    """Numbers of the open end: more cost space in every checkpoint, fewer cost more writes of chunks."""
 
-    WIDTH: Final = 1024
-    """Different numbers of one chunk: a full one has about 5 kB."""
+    WIDTH: Final = 8192
+    """Different numbers of one chunk: a full one has 32 kB."""
 
-    def __init__(self, name: bytes, open_end: list[int], stored_buckets: list[int], chunks: StateChunks) -> None:
-        """Both lists are in the state's main chunk, and kept up to date: the numbers of the open end, and which buckets
-        have a chunk of their own."""
+    def __init__(self, name: bytes, open_end: StoredNumbers, stored_chunks: list[int], chunks: StateChunks) -> None:
+        """`stored_chunks`: which chunks exist; the list is kept up to date. The main chunk has it, and `open`."""
         super().__init__(name)
-        self._open = open_end
-        self._stored_buckets = stored_buckets
-        self._buckets: dict[int, dict[int, int]] = {
-            number: _counts(chunks[self._chunk_name(number)]) for number in stored_buckets
-        }
-        self.total = sum(sum(bucket.values()) for bucket in self._buckets.values())
+        self._stored_chunks = stored_chunks
+        self._counts = PackedMap("B")
+        self._repack = False
+        """True if there are chunks of version 1."""
+        self.total = 0
         """How many numbers came."""
-        for number in open_end:
-            self._count(number)
+        for index in stored_chunks:
+            self._load(index, _decode(chunks[self._chunk_name(index)]))
+        self.open = open_end if isinstance(open_end, bytearray) else bytearray(b"".join(map(_NUMBER.pack, open_end)))
+        """The open end."""
+        for (number,) in _NUMBER.iter_unpack(self.open):
+            self._count(number, 1)
 
     def add(self, number: int) -> None:
         """Count a number of 0 or more."""
-        self._count(number)
-        self._open.append(number)
-        if len(self._open) >= self.OPEN:
-            for index in {number // self.WIDTH for number in self._open}:
-                self._changed[self._chunk_name(index)] = _encode(self._buckets[index])
-                if index not in self._stored_buckets:
-                    self._stored_buckets.append(index)
-            self._open.clear()
+        self._count(number, 1)
+        self.open += _NUMBER.pack(number)
+        if len(self.open) >= self.OPEN * _NUMBER.size:
+            self._write({number // self.WIDTH for (number,) in _NUMBER.iter_unpack(self.open)})
+            self.open.clear()
 
     def nearest_rank(self, percent: int) -> int:
         """Return the smallest number that at least `percent` of all are not above. Raise ValueError if none came."""
         rank = -(-self.total * percent // 100)
-        for index in sorted(self._buckets):
-            bucket = self._buckets[index]
-            inside = sum(bucket.values())
-            if rank > inside:
-                rank -= inside
-                continue
-            for number in sorted(bucket):
-                rank -= bucket[number]
-                if rank <= 0:
-                    return number
+        for number, count in sorted(self._counts.items()):
+            rank -= count
+            if rank <= 0:
+                return number
         raise ValueError("no number came yet")
 
-    def _stored(self) -> Iterable[int]:
-        return self._stored_buckets
+    def _load(self, index: int, stored: bytes | dict[int, int]) -> None:
+        if isinstance(stored, dict):
+            self._repack = True
+            for number, count in stored.items():
+                self._count(number, count)
+        else:
+            for offset, count in _COUNTED.iter_unpack(stored):
+                self._count(index * self.WIDTH + offset, count)
 
-    def _count(self, number: int) -> None:
-        bucket = self._buckets.setdefault(number // self.WIDTH, {})
-        bucket[number] = bucket.get(number, 0) + 1
-        self.total += 1
+    def _write(self, changed: set[int]) -> None:
+        """Write the chunks that changed; instead of those of version 1, all."""
+        rows: dict[int, bytearray] = {}
+        for number, count in sorted(self._counts.items()):
+            index, offset = divmod(number, self.WIDTH)
+            if self._repack or index in changed:
+                row = rows.setdefault(index, bytearray())
+                for left in range(count, 0, -_MAX_COUNT):
+                    row += _COUNTED.pack(offset, min(left, _MAX_COUNT))
+        if self._repack:
+            self._changed.update(dict.fromkeys(map(self._chunk_name, self._stored_chunks)))
+            self._stored_chunks.clear()
+            self._repack = False
+        for index, row in rows.items():
+            self._changed[self._chunk_name(index)] = _encode(row)
+            if index not in self._stored_chunks:
+                self._stored_chunks.append(index)
+
+    def _stored(self) -> Iterable[int]:
+        return self._stored_chunks
+
+    def _count(self, number: int, times: int) -> None:
+        self._counts.put(number, (self._counts.get(number) or 0) + times)
+        self.total += times

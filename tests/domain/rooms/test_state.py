@@ -29,11 +29,13 @@ from tests.support.stories import (
     violations,
 )
 from vigil.app.domain.rooms import RoomMachine
+from vigil.app.domain.rooms.stored import READ_VERSIONS, VERSION
 from vigil.topics.rooms import RoomEvent
 from vigil.topics.verdicts import Notice
 
 END = 451 * S
-GOLDEN = Path(__file__).with_name("stored_v1.json")
+GOLDEN = {name: Path(__file__).with_name(f"stored_{name}.json") for name in ("v1", "v1_last", "v2")}
+"""States as versions of Vigil stored them: version 1 when it was new and when it was last written, and version 2."""
 
 STORY: list[RoomEvent] = in_order(
     frames(0, 100 * S, black=True, face=False, activity="none", labels=("rights:a", "minor"), layout=layout()),
@@ -60,16 +62,31 @@ def whole() -> Stage:
     return Stage(ROOMS).play([*STORY, *REST]).until(END)
 
 
-def test_what_version_1_stored_is_read() -> None:
-    """The file was written by `python -m tests.domain.rooms.test_state`; it stays while version 1 may be stored."""
-    golden = json.loads(GOLDEN.read_text())
-    stage = Stage(ROOMS)
+@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("every", [1, 50, 1000])
+def test_what_each_version_stored_is_read(name: str, every: int) -> None:
+    """The files were written by `python -m tests.domain.rooms.test_state`; they stay while they may be stored."""
+    golden = json.loads(GOLDEN[name].read_text())
+    counter = iter(range(1, 10**9))
+    stage = Stage(ROOMS, crashes=lambda: next(counter) % every == 0)
     stage.stored = {name.encode(): base64.b64decode(record) for name, record in golden["stored"].items()}
-    assert msgspec.msgpack.decode(stage.stored[b""])[0] == 1
+    assert msgspec.msgpack.decode(stage.stored[b""])[0] == int(name[1])
     stage.state = ROOMS.load(ROOM, stage.stored)
     stage.play(REST).until(END)
     assert [[out.topic, out.id] for out in stage.outputs] == golden["outputs"]
     assert json.loads(msgspec.json.encode(stage.status(END))) == golden["status"]
+    stage.store()
+    assert msgspec.msgpack.decode(stage.stored[b""])[0] == VERSION
+
+
+def test_a_new_version_comes_to_the_results_of_the_one_before() -> None:
+    before, after = (json.loads(GOLDEN[name].read_text()) for name in ("v1_last", "v2"))
+    assert after["outputs"] == before["outputs"]
+    assert after["status"] == before["status"]
+
+
+def test_every_version_that_is_read_has_a_golden_state() -> None:
+    assert {int(name[1]) for name in GOLDEN} == set(READ_VERSIONS)
 
 
 def test_the_stored_room_has_something_in_every_part() -> None:
@@ -79,8 +96,8 @@ def test_the_stored_room_has_something_in_every_part() -> None:
 
 def test_another_version_is_refused() -> None:
     stage = played(frame(0))
-    stage.stored[b""] = msgspec.msgpack.encode([2, *msgspec.msgpack.decode(stage.stored[b""])[1:]])
-    with pytest.raises(ValueError, match="stored in version 2; this is for 1"):
+    stage.stored[b""] = msgspec.msgpack.encode([3, *msgspec.msgpack.decode(stage.stored[b""])[1:]])
+    with pytest.raises(ValueError, match="stored in version 3; this is for 2"):
         ROOMS.load(ROOM, stage.stored)
 
 
@@ -183,7 +200,7 @@ def _write_golden() -> None:
         "outputs": [[out.topic, out.id] for out in stage.outputs[before:]],
         "status": json.loads(msgspec.json.encode(stage.status(END))),
     }
-    GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
+    GOLDEN[f"v{VERSION}"].write_text(json.dumps(golden, indent=1) + "\n")
 
 
 if __name__ == "__main__":

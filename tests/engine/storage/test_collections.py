@@ -13,9 +13,10 @@ from vigil.app.engine.storage.buckets import BUCKET_ENTRIES, Buckets
 from vigil.app.engine.storage.capped_counter import CappedCounter
 from vigil.app.engine.storage.chunked_log import ChunkedLog, LogSnapshot
 from vigil.app.engine.storage.chunked_queue import ChunkedQueue, QueueSnapshot
-from vigil.app.engine.storage.chunked_record import hash64
-from vigil.app.engine.storage.expiring_map import ExpiringMap
+from vigil.app.engine.storage.expiring_map import ExpiringMap, RecentKeys
 from vigil.app.engine.storage.histogram import Histogram
+from vigil.app.engine.storage.keys import hash64, remainder64
+from vigil.app.engine.storage.packed_map import FAN_OUT, MAX_PART, PackedMap
 
 Holder = Any
 
@@ -75,67 +76,135 @@ def test_a_queue_has_what_was_added_and_not_dropped(actions: list[int], size: in
     assert stored.chunks == {}
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0, 0, 1, 5, 200])), max_size=700), st.integers(1, 60))
-def test_a_map_has_what_came_within_its_time(added: list[tuple[int, int]], every: int) -> None:
-    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
-        return ExpiringMap(b"w", snapshot, chunks)
+KEYS = st.one_of(st.integers(0, 40), st.integers(0, 2**64 - 1))
 
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(KEYS, st.one_of(st.integers(0, 300), st.integers(0, 2**64 - 1))), max_size=300))
+def test_a_packed_map_is_a_dictionary(entries: list[tuple[int, int]]) -> None:
+    packed, expected = PackedMap("B"), dict[int, int]()
+    for key, value in entries:
+        assert packed.get(key) == expected.get(key)
+        assert packed.put(key, value) == expected.get(key)
+        expected[key] = value
+        assert packed.get(key) == value
+        assert len(packed) == len(expected)
+    assert dict(packed.items()) == expected
+    limit = sorted(expected.values())[len(expected) // 2] if expected else 0
+    assert dict(packed.above(limit).items()) == {k: v - limit for k, v in expected.items() if v > limit}
+
+
+@pytest.mark.parametrize("step", [1, 2, FAN_OUT, FAN_OUT**2, 2**40])
+def test_a_large_packed_map_is_a_dictionary(step: int) -> None:
+    number = FAN_OUT * MAX_PART // 4
+    packed = PackedMap("I")
+    for key in range(0, number * step, step):
+        assert packed.put(key, key % 1000) is None
+    assert len(packed) == number
+    assert dict(packed.items()) == {key: key % 1000 for key in range(0, number * step, step)}
+    assert all(packed.get(key) == key % 1000 for key in range(0, number * step, step))
+    assert packed.get(number * step) is None
+
+
+STEPS = st.sampled_from([0, 0, 1, 5, 200, 0xFFFE, 0xFFFF, 0x10000, 2**33])
+"""Between two rows: below and above what is stored in a row, and what is stored in the array of times."""
+
+ADDED = st.lists(st.tuples(KEYS, STEPS), max_size=700)
+WITHIN = st.sampled_from([1, 1000, 2**34])
+
+
+def _expiring(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
+    return ExpiringMap(b"w", snapshot, chunks)
+
+
+def _recent(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> RecentKeys:
+    return RecentKeys(b"w", snapshot, chunks, 48)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ADDED, st.integers(1, 60), WITHIN)
+def test_a_map_has_what_came_within_its_time(added: list[tuple[int, int]], every: int, within: int) -> None:
     stored, snapshot, now, seen = Stored(), LogSnapshot(), 0, dict[int, int]()
-    expiring = make(snapshot, {})
+    expiring = _expiring(snapshot, {})
     for number, (key, step) in enumerate(added):
         now += step
-        expiring.add(key, now, now - 1000)
+        expiring.add(key, now, now - within)
         seen[key] = now
         if number % every == 0:
-            expiring, snapshot = stored.restart(expiring, snapshot, make)
-        recent = {key: at for key, at in seen.items() if at > now - 1000}
-        assert {key: at for key, at in expiring.latest.items() if at > now - 1000} == recent
-    expiring.expire(now - 1000)
-    assert expiring.latest == {key: at for key, at in seen.items() if at > now - 1000}
-    assert list(expiring.latest.values()) == sorted(expiring.latest.values())
+            expiring, snapshot = stored.restart(expiring, snapshot, _expiring)
+            if number % 2:
+                expiring.expire(now - within)
+        if number % 20 == 0:
+            for key, at in seen.items():
+                if at > now - within:
+                    assert expiring.get(key) == at
+                else:
+                    assert expiring.get(key) in (None, at)
+    assert all(expiring.get(key) is None for key in range(41, 80) if key not in seen)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ADDED, st.integers(1, 60), WITHIN, st.booleans())
+def test_recent_keys_are_counted_once(added: list[tuple[int, int]], every: int, within: int, expires: bool) -> None:
+    stored, snapshot, now, seen = Stored(), LogSnapshot(), 0, dict[int, int]()
+    recent = _recent(snapshot, {})
+    for number, (key, step) in enumerate(added):
+        now += step
+        recent.add(key, now, now - within)
+        seen[key] = now
+        if number % every == 0:
+            recent, snapshot = stored.restart(recent, snapshot, _recent)
+        if expires:
+            recent.expire(now - within)
+        assert recent.count(now - within) == sum(at > now - within for at in seen.values())
+        assert recent.count(now - within // 2) == sum(at > now - within // 2 for at in seen.values())
 
 
 def test_a_map_deletes_the_chunks_that_have_expired() -> None:
-    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
-        return ExpiringMap(b"w", snapshot, chunks)
-
     stored, snapshot = Stored(), LogSnapshot()
-    expiring = make(snapshot, {})
+    expiring = _expiring(snapshot, {})
     for at in range(10_000):
         expiring.add(at, at, at - 1000)
         if at % 10 == 0:
-            expiring, snapshot = stored.restart(expiring, snapshot, make)
+            expiring, snapshot = stored.restart(expiring, snapshot, _expiring)
     assert len(stored.chunks) <= 1000 // ChunkedLog.CHUNK_ROWS + 2
-    assert stored.written < 10_000 * 15 * (ChunkedLog.CHUNK_ROWS // ChunkedLog.OPEN_ROWS)
+    assert stored.written < 10_000 * 10 * (ChunkedLog.CHUNK_ROWS // ChunkedLog.OPEN_ROWS)
+
+
+def test_a_map_forgets_what_has_expired() -> None:
+    expiring = _expiring(LogSnapshot(), {})
+    for at in range(10_000):
+        expiring.add(at, at, at - 1000)
+    assert expiring.get(9999) == 9999
+    assert [at for at in range(7000) if expiring.get(at) is not None] == []
 
 
 def test_a_chunk_that_grows_is_kept_for_its_last_row() -> None:
-    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
-        return ExpiringMap(b"w", snapshot, chunks)
-
     snapshot = LogSnapshot()
-    expiring = make(snapshot, {})
+    expiring = _expiring(snapshot, {})
     for at in range(0, 3000, 10):
         expiring.add(at, at, at - 1000)
-    expiring, _ = Stored().restart(expiring, snapshot, make)
-    assert set(range(2000, 3000, 10)) <= set(expiring.latest)
+    expiring, _ = Stored().restart(expiring, snapshot, _expiring)
+    assert all(expiring.get(at) == at for at in range(2000, 3000, 10))
 
 
-def test_a_map_in_which_everything_expired_starts_again() -> None:
-    def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> ExpiringMap:
-        return ExpiringMap(b"w", snapshot, chunks)
-
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_map_in_which_everything_stored_expired_starts_again(more: int) -> None:
+    """`more`: rows that have not expired, in the open end."""
     stored, snapshot = Stored(), LogSnapshot()
-    expiring = make(snapshot, {})
+    expiring = _expiring(snapshot, {})
     for at in range(2 * ChunkedLog.OPEN_ROWS):
         expiring.add(at, at, at - 1000)
+    for at in range(5001, 5001 + more):
+        expiring.add(at, at, at - 5001)
     expiring.expire(5000)
-    assert expiring.latest == {}
     for at in range(6000, 6000 + 2 * ChunkedLog.OPEN_ROWS):
         expiring.add(at, at, at - 1000)
-    expiring, _ = stored.restart(expiring, snapshot, make)
-    assert set(expiring.latest) == set(range(6000, 6000 + 2 * ChunkedLog.OPEN_ROWS))
+    expiring, _ = stored.restart(expiring, snapshot, _expiring)
+    assert [at for at in range(9000) if expiring.get(at) == at] == [
+        *range(5001, 5001 + more),
+        *range(6000, 6000 + 2 * ChunkedLog.OPEN_ROWS),
+    ]
     assert len(stored.chunks) == 1
 
 
@@ -150,22 +219,24 @@ def test_a_counter_counts_up_to_its_cap(keys: list[int], limit: int, every: int)
     for number, key in enumerate(keys):
         counter.add(key)
         if number % every == 0:
-            counter, snapshot = stored.restart(counter.log, snapshot, make)
+            counter, snapshot = stored.restart(counter, snapshot, make)
     for times in range(1, limit + 1):
         assert counter.at_least(times) == sum(count >= times for count in Counter(keys).values())
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, 5000), min_size=1, max_size=400), st.integers(1, 90))
+@given(st.lists(st.integers(0, 40_000), min_size=1, max_size=400), st.integers(1, 90))
 def test_a_histogram_gives_the_nearest_rank(numbers: list[int], every: int) -> None:
     class HistogramSnapshot(msgspec.Struct):
-        tail: list[int]
+        tail: bytearray
         buckets: list[int]
 
     def make(snapshot: HistogramSnapshot, chunks: dict[bytes, bytes]) -> Histogram:
-        return Histogram(b"c", snapshot.tail, snapshot.buckets, chunks)
+        histogram = Histogram(b"c", snapshot.tail, snapshot.buckets, chunks)
+        snapshot.tail = histogram.open
+        return histogram
 
-    stored, snapshot = Stored(), HistogramSnapshot([], [])
+    stored, snapshot = Stored(), HistogramSnapshot(bytearray(), [])
     histogram = make(snapshot, {})
     for number, value in enumerate(numbers):
         histogram.add(value)
@@ -182,12 +253,24 @@ def test_a_histogram_gives_the_nearest_rank(numbers: list[int], every: int) -> N
 
 def test_a_histogram_without_a_number_has_no_rank() -> None:
     with pytest.raises(ValueError, match="no number"):
-        Histogram(b"c", [], [], {}).nearest_rank(50)
+        Histogram(b"c", bytearray(), [], {}).nearest_rank(50)
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:
     assert hash64("abc") == 0xD8BB14D833D59559
     assert hash64("") == 0xE4A6A0577479B2B4
+    assert remainder64("abc") == 0x01636261
+    assert remainder64("comment-12345678") == 0x805AC45E1921417C
+
+
+def test_running_numbers_have_keys_of_their_own() -> None:
+    for text in ("{}", "c{}", "comment-{:08}", "2026-11-29T{:06}Z", "7d1c9b1e-65a8-4ea1-{:04}-9d2f{:08}"):
+        ids = [text.format(number, number * 7919) for number in range(100_000)]
+        assert len(set(map(remainder64, ids))) == len(set(ids))
+
+
+def test_texts_that_end_with_zero_bytes_have_keys_of_their_own() -> None:
+    assert len({remainder64("a" + zeros) for zeros in ("", "\0", "\0\0")}) == 3
 
 
 class BucketEntry(msgspec.Struct, array_like=True):

@@ -19,8 +19,8 @@ from vigil.app.domain.rulebook.book import EffectiveVersion
 from vigil.app.domain.rulebook.rooms import HarassmentLimits
 from vigil.app.engine.storage.chunked_log import LogSnapshot
 from vigil.app.engine.storage.chunked_queue import ChunkedQueue, QueueSnapshot
-from vigil.app.engine.storage.chunked_record import hash64
 from vigil.app.engine.storage.expiring_map import ExpiringMap
+from vigil.app.engine.storage.keys import hash64
 from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.app.messages import Message
 from vigil.topics.rooms import Comment
@@ -100,7 +100,7 @@ class Speech:
     def _labelled(self, comment: Comment, label: str, rule: SpokenRule) -> None:
         at = comment.at
         key = hash64(label)
-        violated_at = self._labels.latest.get(key)
+        violated_at = self._labels.get(key)
         if violated_at is not None and at - violated_at < rule.again_ms:
             return
         self._labels.add(key, at, at - self._longest_again_ms)
