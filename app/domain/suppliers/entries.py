@@ -4,14 +4,17 @@ Entries are stored by position: new fields go to the end, with a default. `bucke
 """
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from msgspec import Struct
+
+K = TypeVar("K", bound=str)
 
 
 class _TimesByKind(Struct, array_like=True, gc=False):
     """A field for each kind of event, with the time of the event of that kind; None if there was none."""
 
-    def times(self, kinds: Iterable[str]) -> Iterator[tuple[str, int]]:
+    def times(self, kinds: Iterable[K]) -> Iterator[tuple[K, int]]:
         """Those kinds of which there was an event, with its time."""
         for kind in kinds:
             at = getattr(self, kind)
@@ -30,8 +33,7 @@ class QuoteEntry(_TimesByKind, array_like=True, gc=False):
     bucket: int = 0
 
     def latest(self) -> int:
-        times = (self.submitted, self.replied, self.rejected, self.pinned)
-        return max(at for at in times if at is not None)
+        return max(self.submitted or 0, self.replied or 0, self.rejected or 0, self.pinned or 0)
 
 
 class RfqEntry(Struct, array_like=True, gc=False):
@@ -65,4 +67,4 @@ class PaymentEntry(_TimesByKind, array_like=True, gc=False):
     bucket: int = 0
 
     def latest(self) -> int:
-        return max(at for at in (self.paid, self.settled, self.refunded) if at is not None)
+        return max(self.paid or 0, self.settled or 0, self.refunded or 0)

@@ -45,12 +45,14 @@ class SupplierMachine(StateMachineDefaults[SupplierEvent]):
         return event.supplier_id
 
     def dedup_key(self, event: SupplierEvent) -> str | None:
-        """Kind and id within the supplier, of quotes and payments; a repeat of anything else changes nothing."""
+        """Quotes and payments have an identity; a repeat of anything else changes nothing.
+
+        On arrival the state of its supplier says whether an event is a duplicate, so it does not matter here that
+        another supplier's quote may have the same id.
+        """
         if isinstance(event, Quote):
-            return f"{event.kind}:{event.quote_id}:{event.supplier_id}"
-        if isinstance(event, Payment):
-            return f"{event.kind}:{event.payment_id}:{event.supplier_id}"
-        return None
+            return event.quote_id
+        return event.payment_id if isinstance(event, Payment) else None
 
     def load(self, key: str, chunks: StateChunks) -> SupplierState:
         return SupplierState(key, self._rules, chunks)

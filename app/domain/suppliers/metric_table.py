@@ -15,10 +15,11 @@ A new total is a row at the end of TOTALS and a field of SupplierTotals; a new m
 Metrics. docs/architecture.md has the whole list of what to edit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter, itemgetter
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
+from vigil.app.domain.suppliers.rolling_sums import Amounts
 from vigil.topics.internal import SupplierTotals
 from vigil.topics.scores import Counts, Metrics
 
@@ -72,14 +73,11 @@ before the row existed are read with 0 for it."""
 # ---- for counting ------------------------------------------------------------------------------------------------
 
 
-class RfqWindow(NamedTuple):
-    """The totals of RFQs with one rolling window."""
+class WindowAmounts(NamedTuple):
+    """What an event adds to the totals with one rolling window."""
 
     window: int
-    totals: tuple[int, ...]
-    """Those that count every RFQ."""
-    totals_in_time: tuple[int, ...]
-    """Those that count an RFQ that was quoted in time: all."""
+    amounts: Amounts
 
 
 class PaymentEffect(NamedTuple):
@@ -102,40 +100,35 @@ MONTHLY: Final = tuple(number for number, row in enumerate(TOTALS) if row.window
 MONTHLY_RFQS: Final = tuple(number for number in MONTHLY if isinstance(TOTALS[number], RfqTotal))
 
 
-def _rfq_totals(window: str) -> list[tuple[int, RfqTotal]]:
-    return [(n, row) for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal) and row.window == window]
+def _window_amounts(totals: Iterable[int]) -> tuple[WindowAmounts, ...]:
+    """What an event adds that counts as 1 in each of these totals; those by month are left out."""
+    rolling = [(TOTALS[total].window, total) for total in totals]
+    by_window = ((place, [n for window, n in rolling if window == name]) for place, name in enumerate(WINDOWS))
+    return tuple(WindowAmounts(place, tuple((n, 1) for n in counted)) for place, counted in by_window if counted)
 
 
-RFQ_WINDOWS: Final = tuple(
-    RfqWindow(
-        number,
-        tuple(n for n, row in _rfq_totals(window) if not row.in_time),
-        tuple(n for n, row in _rfq_totals(window)),
-    )
-    for number, window in enumerate(WINDOWS)
-    if _rfq_totals(window)
-)
+RFQ_IN_TIME: Final = _window_amounts(n for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal))
+"""What an RFQ adds that was quoted in time."""
 
-QUOTE_TOTALS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
-    kind: tuple(
-        (number, WINDOWS.index(row.window))
-        for number, row in enumerate(TOTALS)
-        if isinstance(row, QuoteTotal) and row.kind == kind
-    )
-    for kind in ("submitted", "replied", "rejected", "pinned")
+RFQ_LATE: Final = _window_amounts(n for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal) and not row.in_time)
+"""What another RFQ adds."""
+
+QUOTE_AMOUNTS: Final[Mapping[QuoteKind, tuple[WindowAmounts, ...]]] = {
+    kind: _window_amounts(n for n, row in enumerate(TOTALS) if isinstance(row, QuoteTotal) and row.kind == kind)
+    for kind in get_args(QuoteKind)
 }
-"""Total and window by the kind of event that counts a quote."""
+"""By the kind of event that counts a quote."""
 
-REACTIONS: Final = tuple(kind for kind, totals in QUOTE_TOTALS.items() if totals and kind != "submitted")
+REACTIONS: Final = tuple(kind for kind, amounts in QUOTE_AMOUNTS.items() if amounts and kind != "submitted")
 """The kinds of event that may come before the submission of their quote and then count from the submission on."""
 
-PAYMENT_EFFECTS: Final[Mapping[str, tuple[PaymentEffect, ...]]] = {
+PAYMENT_EFFECTS: Final[Mapping[PaymentKind, tuple[PaymentEffect, ...]]] = {
     kind: tuple(
         PaymentEffect(number, None if row.window is None else WINDOWS.index(row.window), row.signs[kind])
         for number, row in sorted(enumerate(TOTALS), key=lambda item: item[1].window is not MONTH)
         if isinstance(row, PaymentTotal) and kind in row.signs
     )
-    for kind in ("paid", "settled", "refunded")
+    for kind in get_args(PaymentKind)
 }
 """By the kind of event. Effects on months come first: stored month ends are in the order in which they are made."""
 

@@ -4,21 +4,21 @@ An amount counts in a total from one time (inclusive) to another (exclusive); me
 sum of the amounts whose interval contains now:
 
     amount 1      ├──────────────────┤
-    amount 2             ├──────────────────┤          boundaries: the ends of intervals, and the beginnings of those
-    ──────────────────────────▲─────────────────▶      that begin after now (a reply before its quote), in a heap
+    amount 2             ├──────────────────┤
+    ──────────────────────────▲─────────────────▶
                              now
 
-`now` only advances. Each boundary that it passes adds or subtracts one amount. An event that arrives late counts like
-any other: at once if its interval contains now, and in the totals of the month ends that its interval contains. Sums do
-not depend on the order of their parts, so totals do not depend on the order of arrival.
+`now` only advances, and no event is later than it. rolling_sums.py takes away what leaves a rolling window. At two
+*edges* more happens: at the end of a month its totals are kept, and what counts by month begins again; where other
+limits take effect, everything is counted again by them.
 
-The limits may change while an amount counts, so an interval is cut at the starts of versions of [suppliers], and each
-part has the length of its own version's window.
+An event that arrives late counts like any other: at once if its interval contains now, and in the totals of the month
+ends that its interval contains, by the limits of each. Sums do not depend on the order of their parts, so totals do not
+depend on the order of arrival.
 
 Expiry: entries once they are older than their memory, month-end totals once no assessment needs them.
 """
 
-from heapq import heapify, heappop, heappush
 from typing import Final
 
 from msgspec import UNSET
@@ -31,15 +31,21 @@ from vigil.app.domain.suppliers.metric_table import (
     MONTHLY,
     MONTHLY_RFQS,
     PAYMENT_EFFECTS,
-    QUOTE_TOTALS,
+    QUOTE_AMOUNTS,
     REACTIONS,
-    RFQ_WINDOWS,
+    RFQ_IN_TIME,
+    RFQ_LATE,
     ZERO,
+    PaymentKind,
+    QuoteKind,
+    WindowAmounts,
 )
-from vigil.app.domain.suppliers.rules import SupplierRules
+from vigil.app.domain.suppliers.month_ends import MonthEnds
+from vigil.app.domain.suppliers.rolling_sums import Amounts, RollingSums
+from vigil.app.domain.suppliers.rules import CountingRules, SupplierRules
 from vigil.app.engine.storage.buckets import Buckets
 from vigil.app.engine.subject import StateChunks
-from vigil.app.engine.watermark import MIN_TIME
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.internal import SupplierTotals
 from vigil.topics.suppliers import Payment, Quote
 
@@ -50,6 +56,25 @@ MAX_CENTS: Final = 10**18
 class SupplierMetrics:
     """The quotes and payments of one supplier, and its totals."""
 
+    __slots__ = (
+        "_counting",
+        "_edge",
+        "_late_before",
+        "_month",
+        "_month_start",
+        "_month_until",
+        "_now",
+        "_payment",
+        "_payments",
+        "_quote",
+        "_quotes",
+        "_rfq",
+        "_rfqs",
+        "_rules",
+        "month_ends",
+        "rolling",
+    )
+
     def __init__(
         self,
         rules: SupplierRules,
@@ -59,26 +84,19 @@ class SupplierMetrics:
         kept_from: int,
     ) -> None:
         """As of `now`. `month_end_totals` are kept by month, from the month `kept_from` on."""
-        self.now = now
-        self.month_end_totals = month_end_totals
+        self.month_ends = MonthEnds(rules, month_end_totals, kept_from)
         self._rules = rules
-        self._kept_from = kept_from
+        self._now = now
         self._quotes: Buckets[QuoteEntry] = Buckets(b"q", QuoteEntry, chunks)
         self._rfqs: Buckets[RfqEntry] = Buckets(b"r", RfqEntry, chunks)
         self._payments: Buckets[PaymentEntry] = Buckets(b"p", PaymentEntry, chunks)
         self._quote = {entry.quote_id: entry for entry in self._quotes}
         self._rfq = {entry.rfq_id: entry for entry in self._rfqs}
         self._payment = {entry.payment_id: entry for entry in self._payments}
-        self._current = list(ZERO)
-        self._boundaries: list[tuple[int, int, int]] = []
-        """A heap of time, total, and the amount to be added."""
-        self._month = rules.calendar.month_of(now)
-        self._month_start = rules.calendar.start(self._month)
-        self._month_until = rules.calendar.start(self._month + 1)
-        self._last_month_end = MIN_TIME  # while stored entries are counted: the month-end totals contain them already
-        if chunks:
-            self._count_entries()
-        self._last_month_end = self._month_start - 1
+        self._counting = rules.counting_at(now)
+        self._begin_month(rules.calendar.month_of(now))
+        self._edge = min(self._month_until, self._counting.until)
+        self._count_again(now)
 
     # ---- events -----------------------------------------------------------------------------------------------
 
@@ -95,72 +113,47 @@ class SupplierMetrics:
         return at is not None and at > max(watermark, event.at) - memory
 
     def quote(self, event: Quote) -> None:
-        """Count the event of a quote that is not a duplicate."""
+        """Count the event of a quote that is not a duplicate, and not later than now."""
         at = event.at
-        if at > self.now:
-            self.advance_to(at)
         entry = self._quote.get(event.quote_id)
         if entry is None:
             entry = self._quote[event.quote_id] = QuoteEntry(event.quote_id)
-            setattr(entry, event.kind, at)
             self._quotes.add(entry)
         else:
-            setattr(entry, event.kind, at)
             self._quotes.touch(entry)
+        setattr(entry, event.kind, at)
         if event.kind == "submitted":
             self._quoted(event)
             self._submitted(entry, at)
         elif entry.submitted is not None:
-            for total, window in QUOTE_TOTALS[event.kind]:
-                self._add_window(total, window, 1, entry.submitted, max(at, entry.submitted))
+            self._count_quote(event.kind, entry.submitted, max(at, entry.submitted))
 
     def payment(self, event: Payment) -> None:
-        """Count the event of a payment that is not a duplicate."""
-        at = event.at
-        if at > self.now:
-            self.advance_to(at)
-        cents = event.cents if event.rfq_id is not None else 0
+        """Count the event of a payment that is not a duplicate, and not later than now."""
         entry = self._payment.get(event.payment_id)
-        known = entry is not None
         if entry is None:
             entry = self._payment[event.payment_id] = PaymentEntry(event.payment_id)
-        setattr(entry, event.kind, at)
-        setattr(entry, f"{event.kind}_cents", cents)
-        if known:
-            self._payments.touch(entry)
-        else:
             self._payments.add(entry)
+        else:
+            self._payments.touch(entry)
+        cents = event.cents if event.rfq_id is not None else 0
+        setattr(entry, event.kind, event.at)
+        setattr(entry, f"{event.kind}_cents", cents)
         if cents:
-            self._count_payment(event.kind, at, cents)
+            self._count_payment(event.kind, event.at, cents)
 
     # ---- time -------------------------------------------------------------------------------------------------
 
     def next_change(self) -> int:
-        """When a total changes next if no event arrives; at the latest at the end of the month."""
-        boundaries = self._boundaries
-        return min(boundaries[0][0], self._month_until) if boundaries else self._month_until
+        """When a total changes next if no event arrives; at the latest at the next edge."""
+        self.rolling.advance_to(self._now)
+        return min(self.rolling.changes_at, self._edge)
 
     def advance_to(self, now: int) -> None:
-        """Advance now: amounts leave their windows, and the totals of months that end are kept."""
-        while now >= self._month_until:
-            self._pass_boundaries(self._month_until - 1)
-            if self._month >= self._kept_from and any(self._current):
-                self.month_end_totals[self._month] = list(self._current)
-            for total in MONTHLY:
-                self._current[total] = 0
-            calendar = self._rules.calendar
-            # Without boundaries nothing changes any more, so months can be skipped.
-            self._month = self._month + 1 if self._boundaries else calendar.month_of(now)
-            self._month_start = calendar.start(self._month)
-            self._month_until = calendar.start(self._month + 1)
-            self._last_month_end = self._month_start - 1
-        self._pass_boundaries(now)
-
-    def drop_month_ends_before(self, first: int) -> None:
-        """Drop the month-end totals of months before `first`."""
-        self._kept_from = first
-        for month in [month for month in self.month_end_totals if month < first]:
-            del self.month_end_totals[month]
+        """Advance now; the totals of months that end are kept."""
+        self._now = now
+        if now >= self._edge:
+            self._pass_edges(now)
 
     def expire_entries(self, watermark: int) -> None:
         """Delete the entries that are older than their memory at the watermark."""
@@ -169,15 +162,41 @@ class SupplierMetrics:
         self._rfqs.expire(quotes, lambda entry: self._rfq.pop(entry.rfq_id))
         self._payments.expire(payments, lambda entry: self._payment.pop(entry.payment_id))
 
+    def _pass_edges(self, now: int) -> None:
+        while now >= (edge := self._edge):
+            self.rolling.advance_to(edge - 1)
+            if edge == self._month_until:
+                self._end_month(now)
+            if edge == self._counting.until:
+                self._counting = self._rules.counting_at(edge)
+                self._count_again(edge)
+            self._edge = min(self._month_until, self._counting.until)
+
+    def _end_month(self, now: int) -> None:
+        """Keep the totals of the month, and begin the next one, or that of `now` where nothing changes until then."""
+        rolling, month = self.rolling, self._month
+        self.month_ends.keep(month, rolling.sums)
+        for total in MONTHLY:
+            rolling.sums[total] = 0
+        skips = rolling.changes_at == MAX_TIME and now < self._counting.until
+        self._begin_month(self._rules.calendar.month_of(now) if skips else month + 1)
+
+    def _begin_month(self, month: int) -> None:
+        calendar = self._rules.calendar
+        self._month = month
+        self._month_start = self._late_before = calendar.start(month)
+        self._month_until = calendar.start(month + 1)
+
     # ---- totals -----------------------------------------------------------------------------------------------
 
     def totals(self) -> SupplierTotals:
         """The totals as of now."""
-        return self._totals(self._current, self._month)
+        self.rolling.advance_to(self._now)
+        return self._totals(self.rolling.sums, self._month)
 
     def totals_at_end_of(self, month: int) -> SupplierTotals:
         """The totals as of the end of a month that has ended."""
-        return self._totals(self.month_end_totals.get(month, ZERO), month)
+        return self._totals(self.month_ends.at_end_of(month), month)
 
     def dump(self, into: dict[bytes, bytes | None]) -> None:
         """Put the state chunks that changed since the last call into `into`."""
@@ -186,7 +205,7 @@ class SupplierMetrics:
         self._payments.dump(into)
 
     def _totals(self, sums: "list[int] | tuple[int, ...]", month: int) -> SupplierTotals:
-        values = [*sums, self.month_end_totals.get(month - 1, ZERO)[GMV_90D]]
+        values = [*sums, self.month_ends.at_end_of(month - 1)[GMV_90D]]
         for number in AMOUNTS:
             if not 0 <= values[number] <= MAX_CENTS:
                 values[number] = min(max(values[number], 0), MAX_CENTS)
@@ -196,8 +215,7 @@ class SupplierMetrics:
 
     def _submitted(self, entry: QuoteEntry, at: int) -> None:
         """Count a quote from its submission on, and the events of it that came before that."""
-        for total, window in QUOTE_TOTALS["submitted"]:
-            self._add_window(total, window, 1, at, at)
+        self._count_quote("submitted", at, at)
         for kind in REACTIONS:
             reacted: int | None = getattr(entry, kind)
             if reacted is None:
@@ -205,8 +223,7 @@ class SupplierMetrics:
             if reacted <= at - self._rules.quote_memory:
                 setattr(entry, kind, None)  # it belongs to an expired quote of the same id
                 continue
-            for total, window in QUOTE_TOTALS[kind]:
-                self._add_window(total, window, 1, at, max(at, reacted))
+            self._count_quote(kind, at, max(at, reacted))
 
     def _quoted(self, event: Quote) -> None:
         """The supplier quoted on an RFQ, for the first time or again."""
@@ -216,106 +233,96 @@ class SupplierMetrics:
         month = self._month if self._month_start <= at else self._rules.calendar.month_of(at)
         rfq = self._rfq.get(rfq_id)
         if rfq is None:
-            rfq = self._rfq[rfq_id] = RfqEntry(rfq_id, at, rfq_at, at, (month,))
+            rfq = self._rfq[rfq_id] = RfqEntry(rfq_id, at, rfq_at, at, ())
             self._rfqs.add(rfq)
-            self._count_rfq(rfq, 1)
+            self._count_rfq(rfq)
+        else:
+            self._rfqs.touch(rfq)
+            self._quoted_again(rfq, at, rfq_at)
+        if month not in rfq.months:
+            rfq.months = (*rfq.months, month)
             for total in MONTHLY_RFQS:
-                self._add_to_month(total, at, month, 1)
-            return
-        self._rfqs.touch(rfq)
+                self._add_to_month(total, at, 1)
+
+    def _quoted_again(self, rfq: RfqEntry, at: int, rfq_at: int) -> None:
         memory = self._rules.quote_memory
         if rfq.last_at <= at - memory:
             # It should be deleted already, and its windows are long over: it begins again.
             rfq.first_at, rfq.rfq_at, rfq.last_at, rfq.months = at, rfq_at, at, ()
-            self._count_rfq(rfq, 1)
+            self._count_rfq(rfq)
         elif (at, rfq_at) < (rfq.first_at, rfq.rfq_at) and at > rfq.first_at - memory:
-            self._count_rfq(rfq, -1)
+            self._take_back_rfq(rfq)
             rfq.first_at, rfq.rfq_at = at, rfq_at
-            self._count_rfq(rfq, 1)
+            self._count_rfq(rfq)
         rfq.last_at = max(rfq.last_at, at)
-        if month not in rfq.months:
-            rfq.months = (*rfq.months, month)
-            for total in MONTHLY_RFQS:
-                self._add_to_month(total, at, month, 1)
 
-    def _count_rfq(self, rfq: RfqEntry, by: int) -> None:
-        """Count an RFQ in the rolling windows by its first quote, `by` 1, or −1 to undo that."""
+    def _count_rfq(self, rfq: RfqEntry) -> None:
+        """Count an RFQ in the rolling windows by its first quote."""
+        for window, amounts in _rfq_amounts(rfq, self._counting):
+            self.rolling.add(window, rfq.first_at, amounts)
+        if rfq.first_at < self._late_before:
+            self._add_rfq_to_month_ends(rfq, 1)
+
+    def _take_back_rfq(self, rfq: RfqEntry) -> None:
+        for window, amounts in _rfq_amounts(rfq, self._counting):
+            self.rolling.take_back(window, rfq.first_at, amounts)
+        if rfq.first_at < self._late_before:
+            self._add_rfq_to_month_ends(rfq, -1)
+
+    def _add_rfq_to_month_ends(self, rfq: RfqEntry, sign: int) -> None:
         first = rfq.first_at
-        took = first - rfq.rfq_at
-        for rules in self._rules.counting_from(first):
-            in_time = took <= rules.response_within
-            for window, totals, totals_in_time in RFQ_WINDOWS:
-                start, until = max(first, rules.start), min(first + rules.windows[window], rules.until)
-                if start < until:
-                    for total in totals_in_time if in_time else totals:
-                        self._add_interval(total, by, start, until)
+        for month, end, rules in self.month_ends.between(first, self._month):
+            for window, amounts in _rfq_amounts(rfq, rules):
+                if end < first + rules.windows[window]:
+                    self.month_ends.add(month, amounts, sign)
 
-    def _count_payment(self, kind: str, at: int, cents: int) -> None:
+    def _count_quote(self, kind: QuoteKind, submitted: int, since: int) -> None:
+        """Count an event of a quote from `since` until the window has passed the submission."""
+        for window, amounts in QUOTE_AMOUNTS[kind]:
+            self._count(window, amounts, submitted, since)
+
+    def _count_payment(self, kind: PaymentKind, at: int, cents: int) -> None:
         for total, window, sign in PAYMENT_EFFECTS[kind]:
             if window is None:
-                month = self._month if self._month_start <= at else self._rules.calendar.month_of(at)
-                self._add_to_month(total, at, month, sign * cents)
+                self._add_to_month(total, at, sign * cents)
             else:
-                self._add_window(total, window, sign * cents, at, at)
+                self._count(window, ((total, sign * cents),), at, at)
 
-    def _add_window(self, total: int, window: int, amount: int, at: int, since: int) -> None:
-        """Add an amount from `since` until the rolling window has passed `at`."""
-        for rules in self._rules.counting_from(since):
-            start, until = max(since, rules.start), min(at + rules.windows[window], rules.until)
-            if start < until:
-                self._add_interval(total, amount, start, until)
+    def _count(self, window: int, amounts: Amounts, at: int, since: int) -> None:
+        """Count amounts from `since` until the rolling window has passed `at`."""
+        self.rolling.add(window, at, amounts)
+        if since < self._late_before:
+            for month, end, rules in self.month_ends.between(since, self._month):
+                if end < at + rules.windows[window]:
+                    self.month_ends.add(month, amounts)
 
-    def _add_to_month(self, total: int, at: int, month: int, amount: int) -> None:
-        """Add an amount to a total of the calendar month `month`, in which `at` lies."""
+    def _add_to_month(self, total: int, at: int, amount: int) -> None:
+        """Add an amount to a total of the calendar month in which `at` lies."""
         if at >= self._month_start:
-            self._current[total] += amount
-        elif self._last_month_end != MIN_TIME and month >= self._kept_from:
-            self._month_end(month)[total] += amount
+            self.rolling.sums[total] += amount
+        elif at < self._late_before:
+            self.month_ends.add(self._rules.calendar.month_of(at), ((total, amount),))
 
-    def _add_interval(self, total: int, amount: int, start: int, until: int) -> None:
-        """Add an amount for start ≤ t < until, to the total as of now and to those of the month ends in between."""
-        if until > self.now:
-            if start <= self.now:
-                self._current[total] += amount
-            else:
-                heappush(self._boundaries, (start, total, amount))
-            heappush(self._boundaries, (until, total, -amount))
-        if start <= self._last_month_end:
-            calendar = self._rules.calendar
-            month = max(calendar.month_of(start), self._kept_from)
-            while month < self._month and (end := calendar.end(month)) < until:
-                if start <= end:
-                    self._month_end(month)[total] += amount
-                month += 1
-
-    def _month_end(self, month: int) -> list[int]:
-        totals = self.month_end_totals.get(month)
-        if totals is None:
-            totals = self.month_end_totals[month] = list(ZERO)
-        return totals
-
-    def _pass_boundaries(self, now: int) -> None:
-        boundaries, current = self._boundaries, self._current
-        while boundaries and boundaries[0][0] <= now:
-            _, total, amount = heappop(boundaries)
-            current[total] += amount
-        if now > self.now:
-            self.now = now
-
-    def _count_entries(self) -> None:
-        """Count the stored entries into the totals as of now."""
+    def _count_again(self, now: int) -> None:
+        """Count all entries as of `now`, by the rules of then. The month ends contain them already."""
+        self._late_before = MIN_TIME
+        self.rolling = RollingSums(now, self._counting.windows, list(ZERO))
         for rfq in self._rfqs:
-            self._count_rfq(rfq, 1)
+            self._count_rfq(rfq)
             if self._month in rfq.months:
                 for total in MONTHLY_RFQS:
-                    self._current[total] += 1
+                    self.rolling.sums[total] += 1
         for quote in self._quotes:
-            submitted = quote.submitted
-            if submitted is not None:
-                for kind, at in quote.times(QUOTE_TOTALS):
-                    for total, window in QUOTE_TOTALS[kind]:
-                        self._add_window(total, window, 1, submitted, max(submitted, at))
+            if quote.submitted is not None:
+                for kind, at in quote.times(QUOTE_AMOUNTS):
+                    self._count_quote(kind, quote.submitted, max(quote.submitted, at))
         for payment in self._payments:
-            for kind, at in payment.times(PAYMENT_EFFECTS):
-                self._count_payment(kind, at, getattr(payment, f"{kind}_cents"))
-        heapify(self._boundaries)
+            for effect, at in payment.times(PAYMENT_EFFECTS):
+                if cents := getattr(payment, f"{effect}_cents"):
+                    self._count_payment(effect, at, cents)
+        self._late_before = self._month_start
+
+
+def _rfq_amounts(rfq: RfqEntry, rules: CountingRules) -> tuple[WindowAmounts, ...]:
+    """What an RFQ adds, by its first quote and the rules of the time for which is counted."""
+    return RFQ_IN_TIME if rfq.first_at - rfq.rfq_at <= rules.response_within else RFQ_LATE

@@ -42,18 +42,14 @@ class SupplierRules:
             )
             for limits, start, until in zip(self._limits, self._starts, ends, strict=True)
         ]
-        self._latest = (self._counting[-1],)
         # The longest of all versions: to remember longer than needed is harmless, to forget too early is not.
         self.quote_memory = max(limits.quote_memory_days for limits in self._limits) * DAY_MS
         self.payment_memory = max(limits.payment_memory_days for limits in self._limits) * DAY_MS
         self.expire_silent = max(limits.forget_silent_days for limits in self._limits) * DAY_MS
 
-    def counting_from(self, at: int) -> "tuple[CountingRules, ...] | list[CountingRules]":
-        """How totals are counted at `at` and later, in order of time."""
-        latest = self._latest
-        if at >= latest[0].start:
-            return latest
-        return self._counting[self._index(at) :]
+    def counting_at(self, at: int) -> CountingRules:
+        """How totals are counted at `at`."""
+        return self._counting[self._index(at)]
 
     def limits(self, at: int) -> SupplierLimits:
         """The limits that are effective at `at`."""

@@ -47,6 +47,21 @@ entries, more often would cost a pass over all of them."""
 class SupplierState(KeyStateDefaults[SupplierEvent]):
     """All that is remembered of one supplier."""
 
+    __slots__ = (
+        "_assess_at",
+        "_assessed",
+        "_assessed_end",
+        "_changed",
+        "_main",
+        "_metrics",
+        "_month_changed",
+        "_profiles",
+        "_rules",
+        "_supplier_id",
+        "earliest_timer",
+    )
+    earliest_timer: int
+
     def __init__(self, supplier_id: str, rules: SupplierRules, chunks: StateChunks) -> None:
         self._supplier_id = supplier_id
         self._rules = rules
@@ -61,8 +76,10 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         self._assessed_end = MAX_TIME
         self._month_changed = True
         """True if the entry of the latest assessed month may have changed."""
+        self.earliest_timer = MAX_TIME
         if chunks:
             self._begin(chunks)
+            self._look_ahead()
 
     def _begin(self, chunks: StateChunks) -> SupplierMetrics:
         """Continue from the stored state, or begin at the watermark and time of the first event."""
@@ -82,9 +99,10 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     # ---- events -----------------------------------------------------------------------------------------------
 
     def is_duplicate(self, event: SupplierEvent) -> bool:
-        if self._metrics is None or not isinstance(event, _COUNTED):
+        metrics = self._metrics
+        if metrics is None or not isinstance(event, _COUNTED):
             return False
-        return self._metrics.is_duplicate(event, self._main.watermark)
+        return metrics.is_duplicate(event, self._main.watermark)
 
     def apply(self, event: SupplierEvent, watermark: int, collector: OutputCollector) -> None:
         """Apply one event; a quote or payment must not be a duplicate."""
@@ -94,31 +112,39 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         elif isinstance(event, AssessedScore):
             self._apply_assessed(event, collector)
         else:
-            self._advance(max(event.at, passed), passed)
-            self._note_time(event.at)
-            if isinstance(event, SupplierProfile):
-                self._main.first_at = min(self._main.first_at, event.at)
-            self._profiles.add(event)
-            self._leave_former_industries(collector)
+            self._apply_profile(event, passed, collector)
 
     def _apply_counted(self, event: Quote | Payment, passed: int, collector: OutputCollector) -> None:
-        main, at = self._main, event.at
-        is_payment = isinstance(event, Payment)
-        if at <= passed - (self._rules.payment_memory if is_payment else self._rules.quote_memory):
+        main, rules, at = self._main, self._rules, event.at
+        is_quote = isinstance(event, Quote)
+        if at <= passed - (rules.quote_memory if is_quote else rules.payment_memory):
             collector.count("too_old")
             return
         metrics = self._advance(at if at > passed else passed, passed)
         self._note_time(at)
         if at < main.first_at:
             main.first_at = at
-        main.active = True
+        if not main.active:
+            main.active = True
+            self._look_ahead()
         if isinstance(event, Payment):
             metrics.payment(event)
-            return
-        metrics.quote(event)
-        if event.kind in ("pinned", "rejected"):
-            id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
-            collector.emit("quote-by-rfq", event.rfq_id, id_, at, event)
+        else:
+            metrics.quote(event)
+            if event.kind in ("pinned", "rejected"):
+                id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
+                collector.emit("quote-by-rfq", event.rfq_id, id_, at, event)
+        if metrics.rolling.changes_at < self.earliest_timer:
+            self.earliest_timer = metrics.rolling.changes_at
+
+    def _apply_profile(self, event: SupplierProfile | ProfileDeleted, passed: int, collector: OutputCollector) -> None:
+        self._advance(max(event.at, passed), passed)
+        self._note_time(event.at)
+        if isinstance(event, SupplierProfile):
+            self._main.first_at = min(self._main.first_at, event.at)
+        self._profiles.add(event)
+        self._leave_former_industries(collector)
+        self._look_ahead()
 
     def _note_time(self, at: int) -> None:
         """Note an event of the time `at`."""
@@ -148,9 +174,15 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     # ---- time -------------------------------------------------------------------------------------------------
 
     def next_timer(self) -> int:
-        if self._metrics is None:
-            return MAX_TIME
-        return min(self._metrics.next_change(), self._assess_at, self._expires_at(), self._main.resend_at)
+        self._look_ahead()
+        return self.earliest_timer
+
+    def _look_ahead(self) -> None:
+        """Set `earliest_timer` to the next timer exactly."""
+        if self._metrics is not None:
+            self.earliest_timer = min(
+                self._metrics.next_change(), self._assess_at, self._expires_at(), self._main.resend_at
+            )
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         self._advance(at, at)
@@ -181,11 +213,10 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         if now > main.now:
             main.now = now
         metrics = self._metrics or self._begin({})
-        if now > metrics.now:
-            metrics.advance_to(now)
+        metrics.advance_to(main.now)
         if main.watermark >= self._assess_at:
             self._set_assessed_month()
-            metrics.drop_month_ends_before(self._assessed - 1)
+            metrics.month_ends.drop_before(self._assessed - 1)
             self._profiles.expire(self._assessed_end)
         if main.watermark - main.expired_until >= EXPIRE_EVERY_MS:
             main.expired_until = main.watermark
@@ -314,7 +345,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         chunks: dict[bytes, bytes | None] = {}
         if self._metrics is not None:
             self._metrics.dump(chunks)
-            store_month_ends(main, self._metrics.month_end_totals)
+            store_month_ends(main, self._metrics.month_ends.totals)
         chunks[b""] = encode(main)
         return chunks
 

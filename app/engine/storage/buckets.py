@@ -39,7 +39,7 @@ class Buckets(Generic[E]):
         self._changed: set[int] = set()
         self._buckets: dict[int, list[E]] = {}
         self._latest: dict[int, int] = {}
-        """The largest time in a bucket when it was looked at last; it only grows."""
+        """A time that a bucket is known to have; its largest only grows."""
         if chunks:
             decode = _decoder(entry_type)
             numbers = sorted(int(name[1:]) for name in chunks if name[:1] == letter)
@@ -76,7 +76,9 @@ class Buckets(Generic[E]):
         for number, bucket in list(self._buckets.items()):
             if latest.get(number, until) > until:
                 continue
-            latest[number] = max(entry.latest() for entry in bucket)
+            latest[number] = bucket[-1].latest()  # is enough of nearly all that have not expired
+            if latest[number] <= until:
+                latest[number] = max(entry.latest() for entry in bucket)
             if latest[number] <= until:
                 for entry in bucket:
                     on_expired(entry)
