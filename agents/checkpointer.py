@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeVar
 
+from vigil.agents.checkpoint_schedule import CheckpointSchedule, DueShard
 from vigil.agents.ports import OutputRecord, Ports, TopicPartition
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardRunner
@@ -29,17 +30,9 @@ T = TypeVar("T")
 STAMPED: Final = frozenset(topic.name for topic in TOPICS if topic.stamped)
 """Outputs that carry the time at which they were published."""
 
-CHECKPOINT_DUTY_FACTOR: Final = 4
-"""A checkpoint whose snapshot took some CPU time is followed by this many times as much other work, so that snapshots
-take at most a fifth of a core."""
-
 TIMEOUT_S: Final = 30.0
 """Maximum time for each step of a checkpoint. A broker that takes longer is taken for unavailable: the worker stops,
 and waits for the broker after its restart."""
-
-THROUGHPUT_BACKLOG: Final = 10_000
-"""Backlog above which outputs are batched per interval: while the worker catches up a second sooner or later does not
-matter, and larger checkpoints are cheaper."""
 
 
 class BrokerTimeout(Exception):
@@ -111,38 +104,24 @@ class Checkpointer:
         self._lock = asyncio.Lock()
         self._offsets: dict[TopicPartition, int] = {}
         """To commit."""
-        self._last_full = 0.0
-        self._earliest_next = 0.0
+        self._schedule = CheckpointSchedule(manager, settings.interval_ms, settings.grouping_ms)
         self.assignment = 0
         """Number of the current assignment: a checkpoint that a rebalance has overtaken commits nothing."""
 
     async def write_if_due(self) -> None:
         """Write what is due by now: shards with outputs at once, all of them every interval."""
-        now = time.monotonic()
-        if now < self._earliest_next:
-            return
-        full = now - self._last_full >= self._settings.interval_ms / 1000
-        due = self._due(full)
-        if due and not full and self._manager.backlog() > THROUGHPUT_BACKLOG:
-            return
-        if full:
-            self._last_full = now
-        if due or full:
-            await self.write(due, commit=full)
+        due = self._schedule.next()
+        if due is not None:
+            await self._write(due.shards, due.commit)
 
-    def _due(self, full: bool) -> list[ShardRunner]:
-        """The shards with outputs; if `full`, also those with changed state."""
-        return [
-            runner
-            for runner in self._manager.shards.values()
-            if runner.shard.has_urgent_outputs or (full and runner.shard.has_unsaved_state)
-        ]
-
-    async def write(self, due: Iterable[ShardRunner], *, commit: bool = True, acquire: bool = False) -> None:
+    async def write(self, runners: Iterable[ShardRunner], *, commit: bool = True) -> None:
         """Write a checkpoint of the shards as of this instant; nothing if they were revoked while it waited.
 
         Raises BrokerTimeout, FencedError, RecordTooLarge and what the client raises.
         """
+        await self._write(list(map(DueShard, runners)), commit)
+
+    async def _write(self, due: Sequence[DueShard], commit: bool, acquire: bool = False) -> None:
         assignment = self.assignment
         async with self._lock:
             if assignment == self.assignment:
@@ -151,23 +130,25 @@ class Checkpointer:
     async def acquire(self) -> None:
         """Write the first checkpoint of every assigned shard: it fences the former owners and sends outboxes again."""
         self._offsets.clear()
-        await self.write(list(self._manager.shards.values()), commit=False, acquire=True)
+        self._schedule.clear()
+        await self._write(list(map(DueShard, self._manager.shards.values())), commit=False, acquire=True)
 
     async def write_last(self) -> None:
         """Write the checkpoint before partitions are revoked or the worker ends, and that all its outputs are sent."""
         async with self._lock:
             runners = list(self._manager.shards.values())
             self._manager.release()  # what arrives now is left to the next owner
-            await self._checkpoint([runner for runner in runners if runner.shard.has_unsaved_state], commit=False)
+            await self._checkpoint([DueShard(each) for each in runners if each.shard.has_unsaved_state], commit=False)
             # Without a second checkpoint the next owner would send the outbox of the last one again.
-            await self._checkpoint([runner for runner in runners if runner.has_outbox])
+            await self._checkpoint([DueShard(each) for each in runners if each.has_outbox])
             self.invalidate()  # a checkpoint that waits for the lock must not be written
 
     def invalidate(self) -> None:
         """The partitions are being revoked: a checkpoint that is being written does not commit any more."""
         self.assignment += 1
+        self._schedule.clear()
 
-    async def _checkpoint(self, due: Iterable[ShardRunner], commit: bool = True, acquire: bool = False) -> None:
+    async def _checkpoint(self, due: Iterable[DueShard], commit: bool = True, acquire: bool = False) -> None:
         assignment = self.assignment
         started = time.monotonic()
         taken = self._take_snapshots(due, acquire)
@@ -195,15 +176,14 @@ class Checkpointer:
             runner.waits_since = 0.0
         return bool(runners)
 
-    def _take_snapshots(self, due: Iterable[ShardRunner], acquire: bool) -> list[_Taken]:
-        cpu = time.process_time()
+    def _take_snapshots(self, due: Iterable[DueShard], acquire: bool) -> list[_Taken]:
+        cpu = time.thread_time()
         taken = []
-        for runner in due:
+        for runner, between in due:
             shard = runner.shard
-            snapshot = shard.acquire() if acquire else shard.snapshot(final=runner.ended)
+            snapshot = shard.acquire() if acquire else shard.snapshot(final=runner.ended, between=between)
             taken.append(_Taken(runner, snapshot, runner.ended))
-        pause = max(self._settings.grouping_ms / 1000, CHECKPOINT_DUTY_FACTOR * (time.process_time() - cpu))
-        self._earliest_next = time.monotonic() + pause
+        self._schedule.took(time.thread_time() - cpu)
         return taken
 
     def _note_written(self, taken: _Taken) -> None:

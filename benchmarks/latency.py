@@ -32,11 +32,17 @@ SECONDS: Final = float(os.environ.get("VIGIL_BENCH_LATENCY_S", "45"))
 WARM_UP_S: Final = 18.0
 """The first deadlines come 12 s after the first entries."""
 
+WARM_UP_MESSAGES: Final = 1000
+"""To each topic, before the first event."""
+
 MISSING_ROOMS: Final = 40
 """Rooms in which nobody greets: each entry is an output."""
 
 EVENTS_PER_ROOM: Final = 1.3
 """A frame a second, an entry every ten, a comment every five."""
+
+
+ROOM_TOPICS: Final = ("frame-status", "buyer-entry", "comment")
 
 
 class Load(NamedTuple):
@@ -64,6 +70,19 @@ class ReadDelay(NamedTuple):
 
 StepCounts = Counter[tuple[str, float]]
 """Of a histogram: by step and upper bound, the observations up to that bound."""
+
+
+async def warm_up(producer: AIOKafkaProducer) -> None:
+    """Send messages that cannot be judged until producer and broker are quick.
+
+    A source's usual delay is the largest of a minute: that of the first message, for which a JVM loads its classes, is
+    none of a shop that is open. Rejected messages do not count for it.
+    """
+    for number in range(WARM_UP_MESSAGES):
+        for topic in ROOM_TOPICS:
+            await producer.send(topic, b"warm-up", key=b"warm-up-%d" % number)
+        await asyncio.sleep(0.005)
+    await producer.flush()
 
 
 async def send_rooms(producer: AIOKafkaProducer, rooms: int, until: float) -> None:
@@ -168,6 +187,7 @@ async def measure(load: Load) -> LoadResult:
                 await worker.ready()
             await producer.start()
             await consumer.start()
+            await warm_up(producer)
             sending = asyncio.create_task(send_rooms(producer, load.rooms, time.monotonic() + WARM_UP_S + SECONDS))
             reading = asyncio.create_task(read_delays(consumer, sending, delays))
             await asyncio.sleep(WARM_UP_S)

@@ -40,8 +40,8 @@ class KeyedStates(Generic[E]):
         """Keys whose state is loaded, the longest unchanged first."""
         self.changed: set[str] = set()
         """Keys that changed since the last snapshot."""
-        self.deferred: set[str] = set()
-        """Keys with deferred outputs."""
+        self.deferred: dict[str, int] = {}
+        """Keys with deferred outputs, and the round of snapshots after which each is asked again; see Snapshotter."""
         self.deleted: set[str] = set()
         """Keys that expired since the last snapshot, whose chunks are still stored."""
         self.unconfirmed: list[str] = []
@@ -53,7 +53,7 @@ class KeyedStates(Generic[E]):
             if time < MAX_TIME:
                 times[key] = time
             if flags & FLAG_PENDING:
-                self.deferred.add(key)
+                self.deferred[key] = 0
             if flags & FLAG_PUBLISHED and (epoch, sequence) == last:
                 self.unconfirmed.append(key)
         self.timers: Final = TimerHeap(times)
@@ -120,7 +120,7 @@ class KeyedStates(Generic[E]):
 
     def end_of_input(self, until: int) -> None:
         """Let every key act on the end of the input; each of them has something to publish."""
-        self.deferred.update(self._states)
+        self.deferred.update(dict.fromkeys(self._states, 0))
         for key in sorted(self._states):
             self.get(key).on_end_of_input(until, self._collector)
             self.changed.add(key)
@@ -136,7 +136,7 @@ class KeyedStates(Generic[E]):
         self.loaded.pop(key, None)
         self.timers.cancel(key)
         self.changed.discard(key)
-        self.deferred.discard(key)
+        self.deferred.pop(key, None)
 
     def evict(self, limit: int) -> None:
         """Unload states that have nothing unsaved until at most `limit` are loaded, the longest unchanged first.

@@ -68,6 +68,11 @@ class Shard(ShardInput[E]):
         """True if a snapshot would save anything."""
         return self.collector.has_outputs or self.states.has_unsaved_state or self.reader.has_unsaved_position
 
+    @property
+    def unsaved_keys(self) -> int:
+        """The number of keys that a snapshot would write because they changed."""
+        return len(self.states.changed) + len(self.states.deleted)
+
     def acquire(self, *, sends: bool = True) -> Snapshot:
         """Take the first snapshot of a new owner: it fences the former one, repairs keys and sends its outbox again.
 
@@ -79,15 +84,15 @@ class Shard(ShardInput[E]):
         self.collector.outputs.clear()
         return snapshot
 
-    def snapshot(self, *, final: bool = False) -> Snapshot:
+    def snapshot(self, *, final: bool = False, between: bool = False) -> Snapshot:
         """Take a snapshot; if `final`, the input has ended and no state output is deferred.
 
-        The caller writes it as a whole, and calls `confirm` before it takes another one.
+        `between`: see `Snapshotter.take`. The caller writes it as a whole, and calls `confirm` before it takes another.
         """
         self.collector.publish_deferred()
         position = self.reader.position(self.watermark, self.reorder_buffer)
         as_of = self.watermark if self._end is None or not final else self._end
-        snapshot = self._snapshotter.take(position, self.collector.outputs, as_of, final=final)
+        snapshot = self._snapshotter.take(position, self.collector.outputs, as_of, final=final, between=between)
         self.collector.outputs.clear()
         return snapshot
 

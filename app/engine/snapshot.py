@@ -90,6 +90,8 @@ class Snapshotter(Generic[E]):
         self._pending_resend = store.pending_resend()
         self.log_begin = 0 if store.marker is None else store.marker.log_begin
         """The offset at which the log begins, as far as that is accepted."""
+        self._round = 0
+        """The number of snapshots so far that were not between two rounds."""
         self.more_outputs = False
         """A key's outputs were too many for the last snapshot: the next one is due at once."""
         self._resend_state_outputs(watermark)
@@ -104,7 +106,7 @@ class Snapshotter(Generic[E]):
         self._pending_resend = [] if sends else snapshot.outputs
         return snapshot
 
-    def take(
+    def take(  # noqa: PLR0913 - what was collected, and which of the four kinds of snapshots it is
         self,
         position: Position,
         outputs: Sequence[Output],
@@ -112,11 +114,14 @@ class Snapshotter(Generic[E]):
         *,
         final: bool = False,
         acquires: bool = False,
+        between: bool = False,
     ) -> Snapshot:
         """Take a snapshot of everything that changed. `outputs`: what was collected since the last one.
 
-        `as_of`: the time that state outputs show; `final`: the input has ended, so none of them is deferred. The caller
-        writes the snapshot as a whole before it takes another one.
+        `as_of`: the time that state outputs show; `final`: the input has ended, so none of them is deferred. `between`:
+        between two rounds; keys that have deferred outputs and did not change are not asked for them. Those that were
+        deferred since the last round are asked in the one after the next: most change before, and are asked then. The
+        caller writes the snapshot as a whole before it takes another one.
         """
         self._sequence += 1
         id_ = self._epoch, self._sequence
@@ -127,9 +132,10 @@ class Snapshotter(Generic[E]):
         for key in sorted(states.deleted):
             records += self._tombstones(key, id_)
         states.deleted.clear()
-        deferred: set[str] = set()
+        between = between and not self.more_outputs
+        asked = states.changed if between else states.changed.union(self._begin_round(final))
         self.more_outputs = False
-        for key in sorted(states.changed | states.deferred):
+        for key in sorted(asked):
             state = states.get(key)
             states.touch(key)
             published = self._publish(state, as_of, final)
@@ -141,15 +147,22 @@ class Snapshotter(Generic[E]):
                 continue
             flags = FLAG_PUBLISHED if published else 0
             if state.has_deferred_output():
-                deferred.add(key)
+                more = state.has_more_outputs()
+                states.deferred[key] = 0 if more else self._round + between
                 flags |= FLAG_PENDING
-                self.more_outputs = self.more_outputs or state.has_more_outputs()
+                self.more_outputs = self.more_outputs or more
+            else:
+                states.deferred.pop(key, None)
             self._dump(key, state, id_, flags, records)
         states.changed.clear()
-        states.deferred = deferred
         stored_outbox = outbox_records(outbox, id_)
         records += stored_outbox
         return Snapshot(records, self._marker(position, id_, len(stored_outbox)), messages)
+
+    def _begin_round(self, final: bool) -> list[str]:
+        """Begin a round; return the keys that are asked for their deferred outputs in it: all of them if `final`."""
+        self._round += 1
+        return [key for key, since in self._states.deferred.items() if since < self._round or final]
 
     def _publish(self, state: KeyState[E], as_of: int, final: bool) -> list[OutboxMessage]:
         outputs = state.pending_outputs(as_of, final)
@@ -205,6 +218,6 @@ class Snapshotter(Generic[E]):
         for key in sorted(states.unconfirmed):
             # As of the last instant that was judged: if the input has ended, that is its end.
             self._pending_resend += self._publish(states.get(key), watermark - 1, True)
-            states.deferred.discard(key)
+            states.deferred.pop(key, None)
             states.changed.add(key)
         states.unconfirmed.clear()

@@ -145,16 +145,16 @@ class KeyState(Protocol[E_contra]):
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         """Return the state outputs that show this key as of `watermark`.
 
-        Called once a checkpoint for a key that changed or that has deferred outputs. If `final`, the input has ended:
-        return everything, whatever the rate limit. Must not change the state: `mark_published` follows if the outputs
-        go into the checkpoint, and they may be asked for without.
+        Called once a checkpoint for a key that changed, and in some for one that has deferred outputs. If `final`, the
+        input has ended: return everything, whatever the rate limit. Must not change the state: `mark_published` follows
+        if the outputs go into the checkpoint, and they may be asked for without.
         """
 
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         """Note that what `pending_outputs` has just returned, possibly nothing, goes out with this checkpoint."""
 
     def has_deferred_output(self) -> bool:
-        """Return True if a rate limit holds an output back: `pending_outputs` is called again at the next checkpoint.
+        """Return True if a rate limit holds an output back: `pending_outputs` is called again at a later checkpoint.
 
         Must not change the state.
         """

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 
 from tests.support.fakes import FakeKafka, StoredRecord, batch, fetched, restored
 from tests.support.toys import OrderedToy
+from vigil.agents.checkpoint_schedule import THROUGHPUT_BACKLOG
 from vigil.agents.checkpointer import (
-    THROUGHPUT_BACKLOG,
     Checkpointer,
     CheckpointSettings,
     FencedError,

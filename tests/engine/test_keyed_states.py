@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.lives import ENTRY, LATENESS, Life, Recorder, Recording
-from tests.support.toys import ALARM, ArrivalToy, Event, OrderedState, OrderedToy, Toy, message
+from tests.support.toys import ALARM, THROTTLE, ArrivalToy, Event, OrderedState, OrderedToy, Toy, message
 from vigil.app.engine.changelog import OutboxMessage
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.keyed_states import EVICTED_AT_ONCE, KeyedStates
@@ -82,6 +82,25 @@ def test_only_keys_that_changed_are_written() -> None:
     life.shard.advance_watermark(3001)
     snapshot = life.shard.snapshot()
     assert {record.key for record in snapshot.records if not record.key.startswith(b"\0\0")} == {b"\0\2K7"}
+
+
+def test_between_two_rounds_only_keys_that_changed_are_asked_for_deferred_outputs() -> None:
+    life = Life(OrderedToy())
+    shard = life.shard
+
+    def statuses(*events: tuple[str, int], between: bool) -> list[str]:
+        for number, (key, at) in enumerate(events):
+            shard.ingest(ENTRY, [message(shard.sources[ENTRY].read_offset + number, Event(key, at))])
+        shard.advance_watermark(shard.sources[ENTRY].max_event_time + 1)
+        snapshot = shard.snapshot(between=between)
+        life.write(snapshot)
+        return [output.key.decode() for output in snapshot.outputs if output.key and output.topic == "status"]
+
+    assert statuses(("A", 1000), ("B", 1001), ("C", 1002), between=False) == ["A", "B", "C"]
+    assert statuses(("A", 1010), ("B", 1010), between=True) == [], "the rate limit defers them"
+    assert statuses(("A", 1010 + THROTTLE), between=True) == ["A"]
+    assert statuses(between=False) == [], "B was deferred since the last round, and may change"
+    assert statuses(between=False) == ["B"]
 
 
 def test_a_timer_that_does_not_move_on_stops_the_shard() -> None:

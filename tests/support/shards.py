@@ -196,7 +196,7 @@ class Worker:
             self.move(shard, position)
             yield
             if rng.random() < 0.25:
-                yield from self.checkpoint(shard, shard.snapshot())
+                yield from self.checkpoint(shard, shard.snapshot(between=rng.random() < 0.5))
         if world.live:
             for watermark in (world.last + 1, world.until + 1):
                 shard.advance_watermark(watermark)
