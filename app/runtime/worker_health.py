@@ -7,6 +7,9 @@ MAX_TICK_AGE_S: Final = 30.0
 """A worker whose last tick is older is not alive. The longest tick of a healthy one takes a fraction of a second, and a
 checkpoint may wait 30 s for the broker."""
 
+RECOVERING: Final = "recovering, or waiting for the group"
+"""Why a worker that is about to judge is not ready."""
+
 
 class WorkerHealth:
     """The state of one worker process."""
@@ -35,4 +38,4 @@ class WorkerHealth:
 
     def not_ready(self) -> str | None:
         """Why the worker does not judge; None if it does."""
-        return self.not_live() or (self.held if self.ready else "recovering, or waiting for the group")
+        return self.not_live() or (self.held if self.ready else RECOVERING)

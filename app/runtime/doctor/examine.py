@@ -1,6 +1,6 @@
 """Every check in turn; each that is not ok names a remedy.
 
-rulebook ─▶ broker ─▶ topics ─▶ names ─▶ group ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input
+rulebook ─▶ broker ─▶ topics ─▶ names ─▶ group ─▶ workers ─▶ transactions ─▶ state and clocks ─▶ broker clock ─▶ input
 ─▶ outputs ─▶ lateness ─▶ rejected messages
 """
 
@@ -30,6 +30,7 @@ from vigil.app.runtime.doctor.ownership import check_names
 from vigil.app.runtime.doctor.refused import check_refused
 from vigil.app.runtime.doctor.sources import changed_lately, check_sources, cut_logs
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks, check_state, read_states
+from vigil.app.runtime.doctor.workers import check_workers
 from vigil.topics.catalog import TOPICS, SubjectName
 
 TIMEOUT_S: Final = 60
@@ -43,7 +44,8 @@ async def examine(
 ) -> AsyncIterator[Check]:
     """Every check in turn; if the broker cannot be reached, those that need it are left out.
 
-    `now`: in seconds; `metrics`: addresses of workers' metrics; none: that of a worker with these settings.
+    `now`: in seconds; `metrics`: addresses of workers' metrics, beside which their health is; none: those of a
+    worker with these settings.
     """
     book: Rulebook | None = None
     for check, loaded in _rulebooks(settings):
@@ -68,10 +70,12 @@ async def examine(
     def clock() -> int:
         return round(now() * 1000)
 
-    cluster = _Cluster(settings, found, metrics or [worker_url(settings)])
+    urls = metrics or [worker_url(settings)]
+    cluster = _Cluster(settings, found, urls)
     looks: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Check]]]]] = [
         ("names", lambda: check_names(settings)),
         ("group", lambda: check_group(settings, cluster.source_partitions)),
+        ("workers", lambda: check_workers(urls)),
         ("transactions", lambda: check_transactions(settings, cluster.source_partitions, clock())),
         ("state", lambda: cluster.state(book, clock)),
         ("broker clock", lambda: check_broker_clock(settings, cluster.changelog_partitions)),
