@@ -1,6 +1,6 @@
 """Field types that the events share, and InvalidEvent, with which messages are rejected."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
@@ -69,18 +69,20 @@ has the key None and is rejected."""
 class InvalidEvent(Exception):
     """The message cannot be judged. The text becomes the `detail` of its dead letter, so it must help the producer."""
 
-    def __init__(self, detail: str, reason: Reason = "malformed") -> None:
+    def __init__(self, detail: str, reason: Reason = "malformed", event: Any = None) -> None:
+        """`event`: what the message says, where only its place is wrong: its key or its partition."""
         super().__init__(detail)
         self.detail = detail
         self.reason: Reason = reason
+        self.event = event
 
 
-def check_key(key: bytes | None, field: str, expected: str) -> None:
-    """Raise InvalidEvent if the Kafka key is missing or differs from the field that it must repeat."""
+def check_key(key: bytes | None, field: str, expected: str, event: Any = None) -> None:
+    """Raise InvalidEvent (with `event`) if the Kafka key is missing or differs from the field that it must repeat."""
     if key is UNKEYED or key == expected.encode():
         return
     if key is None:
-        raise InvalidEvent(f"the message has no key; it must be the {field}, {expected!r}")
+        raise InvalidEvent(f"the message has no key; it must be the {field}, {expected!r}", event=event)
     quoted = ": it is in quotes, as a JSON serializer writes it" if key == f'"{expected}"'.encode() else ""
     shown = key.decode(errors="backslashreplace")[:128]
-    raise InvalidEvent(f"the key {shown!r} is not the {field} {expected!r}{quoted}")
+    raise InvalidEvent(f"the key {shown!r} is not the {field} {expected!r}{quoted}", event=event)

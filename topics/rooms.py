@@ -128,7 +128,7 @@ def _decoder(kind: type[R]) -> RoomDecoder[R]:
         except FAILURES:
             event = decoder.decode(value, on_ignored)
         if key != event.room_id.encode():
-            check_key(key, "room_id", event.room_id)
+            check_key(key, "room_id", event.room_id, event)
         if labelled and (found := event.labels):
             labels = canonical_labels(found, on_ignored)
             event = event if labels == found else msgspec.structs.replace(event, labels=labels)

@@ -12,6 +12,7 @@ than the other records of its key would be judged without them: a host's greetin
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from vigil.app.engine.subject import Event
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.event_time import check_ahead
 from vigil.topics.fields import InvalidEvent
@@ -77,13 +78,14 @@ class KeyPlacement:
         self._elsewhere[key] = partition
         return True
 
-    def check(self, key: bytes | None) -> None:
-        """Raise InvalidEvent if a record of this key does not belong to the shard."""
+    def check(self, key: bytes | None, event: Event | None = None) -> None:
+        """Raise InvalidEvent (with `event`) if a record of this key does not belong to the shard."""
         if key is not None and self.misplaced(key):
             raise InvalidEvent(
                 f"in partition {self._partition}, where by {self.partitioner} its key belongs in partition "
                 f"{self._elsewhere[key]}; {self._likely_cause(key)}",
                 "misrouted",
+                event,
             )
 
     def _likely_cause(self, key: bytes) -> str:
@@ -102,8 +104,9 @@ class SourceRule(NamedTuple):
     max_ahead: int = MAX_TIME
     """By how much an event may be ahead of the clock, ms."""
 
-    def check(self, key: bytes | None, at: int, wall: int | None) -> None:
-        """Raise InvalidEvent if a valid record lies in the wrong partition or is ahead of the clock, `wall` (ms)."""
-        self.placement.check(key)
+    def check(self, key: bytes | None, event: Event, wall: int | None) -> None:
+        """Raise InvalidEvent if the record of an event lies in the wrong partition (then with the event) or is ahead of
+        the clock, `wall` (ms)."""
+        self.placement.check(key, event)
         if wall is not None:
-            check_ahead(at, wall, self.max_ahead)
+            check_ahead(event.at, wall, self.max_ahead)

@@ -120,8 +120,9 @@ class ShardInput(ABC, Generic[E]):
                 event, key, dedup_key = read(record, now, origin_of, on_ignored)
                 at = event.at
                 if at > latest or (own_keys is not None and record.key not in own_keys):
-                    self._check(rule, record, event, wall)
+                    rule.check(record.key, event, wall)
             except InvalidEvent as invalid:
+                self._note_misplaced(invalid.event, wall, latest)
                 reader.reject(source_index, record, invalid, watermark, wall)
                 continue
             any_event = True
@@ -146,15 +147,10 @@ class ShardInput(ABC, Generic[E]):
         self.collector.count(self._events_counter[source_index], len(records))
         return any_event
 
-    def _check(self, rule: SourceRule, record: SourceRecord, event: E, wall: int | None) -> None:
-        """Raise InvalidEvent if a valid record lies in the wrong partition, which the machine notes when live, or is
-        ahead of the clock, `wall` (ms)."""
-        try:
-            rule.check(record.key, event.at, wall)
-        except InvalidEvent as invalid:
-            if invalid.reason == "misrouted" and wall is not None and event.at <= wall + rule.max_ahead:
-                self.machine.on_misrouted(event, self.collector)
-            raise
+    def _note_misplaced(self, event: E | None, wall: int | None, latest: int) -> None:
+        """Live, let the machine take note of an event of which only the place is wrong, unless it is after `latest`."""
+        if wall is not None and event is not None and event.at <= latest:
+            self.machine.on_misrouted(event, self.collector)
 
     def _came_late(self, source_index: int, record: SourceRecord, event: E, behind: int, wall: int | None) -> bool:
         """Note an event that is `behind` (ms) the newest of its source; if it is late, reject it and return True."""

@@ -213,7 +213,8 @@ class StateMachine(Protocol[E]):
         """
 
     def on_misrouted(self, event: E, collector: OutputCollector) -> None:
-        """Take note of an event whose record was rejected, because it lies in another partition than its key.
+        """Take note of an event whose record was rejected for its place: it lies in another partition than its key, or
+        its key is not the one that the event says.
 
         It is not judged; an output may take word of it to the shard of its key. Called live only, once for each record.
         """

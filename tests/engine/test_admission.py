@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.lives import ENTRY, LOOK, Life, Recording, at
-from tests.support.toys import Event, message
+from tests.support.toys import Event, SourceRecord, message
 from vigil.app.engine.admission import MAX_KNOWN_KEYS, KeyPlacement
 from vigil.app.engine.output_collector import MAX_REMEMBERED, OutputCollector
 from vigil.app.engine.watermark import MAX_AHEAD_RUNS, SourcePosition
@@ -204,6 +204,25 @@ def test_the_machine_notes_a_misrouted_event_that_could_be_judged_elsewhere() ->
     life.checkpoint()
     assert life.published("noted") == [f"{NOW}", f"{NOW + MAX_AHEAD_MS}"]
     assert [offset for offset, reason, _ in letters(life) if reason == "misrouted"] == [0, 1, 4]
+
+
+class WrongKeys(Noting):
+    """Rejects events whose key is not theirs, with the event."""
+
+    def decode(self, source_index: int, record: SourceRecord, *others: Any) -> Event:
+        event = super().decode(source_index, record, *others)
+        if record.key != b"A":
+            raise InvalidEvent("the key is not its", event=event)
+        return event
+
+
+def test_the_machine_notes_an_event_with_a_wrong_key_as_one_in_the_wrong_partition() -> None:
+    life = Life(WrongKeys())
+    records = [*at(NOW), *at(NOW + 1, NOW + MAX_AHEAD_MS + 1, key="B", first=1), message(3, None)]
+    life.shard.ingest(ENTRY, records, NOW)
+    life.checkpoint()
+    assert life.published("noted") == [f"{NOW + 1}"]
+    assert [(offset, reason) for offset, reason, _ in letters(life)] == [(n, "malformed") for n in (1, 2, 3)]
 
 
 def test_of_recorded_data_nothing_is_noted() -> None:

@@ -406,6 +406,18 @@ def test_comments_that_receive_nobody_are_not() -> None:
     assert published(buyer_comment(0), comment(0, via="auto"), comment(0, intent="chat"), comment(0, "\u200b")) == []
 
 
+@pytest.mark.parametrize("key", [f'"{ROOM}"'.encode(), ROOM.encode("utf-16-le"), HOST.encode(), None])
+@pytest.mark.parametrize("source_index, event", [(0, entry(1000)), (1, comment(1000)), (2, frame(1000))])
+def test_an_event_under_another_key_is_not_judged_and_its_room_knows(
+    source_index: int, event: RoomEvent, key: bytes | None
+) -> None:
+    record = Record(key, msgspec.json.encode(event))
+    with pytest.raises(InvalidEvent) as invalid:
+        ROOMS.decode(source_index, record, 0, lambda record: (0, 0), lambda field, number: None)
+    assert invalid.value.reason == "malformed"
+    assert published(invalid.value.event) == published(event) != []
+
+
 def test_a_room_a_topic_and_a_second_give_one_message() -> None:
     flood = [comment(at, room=room) for at in range(0, 3000, 10) for room in ("a", "b")]
     assert len(published(*flood)) == 6
@@ -431,7 +443,7 @@ def test_the_own_shard_reads_it_by_its_key() -> None:
 class Record(msgspec.Struct):
     """A record of a source."""
 
-    key: bytes
+    key: bytes | None
     value: bytes
     offset: int = 0
 
