@@ -1,5 +1,7 @@
 """How many keys came how often, counted up to a limit."""
 
+from collections import Counter
+
 from vigil.app.engine.storage.chunked_log import KeyLog, LogSnapshot
 from vigil.app.engine.storage.packed_map import PackedMap
 from vigil.app.engine.subject import ChangedChunks, StateChunks
@@ -13,15 +15,19 @@ class CappedCounter:
     def __init__(self, name: bytes, limit: int, snapshot: LogSnapshot, chunks: StateChunks) -> None:
         self._log = KeyLog(name, snapshot)
         self._limit = limit
-        self._counts = PackedMap("B")
+        counts = {key: min(count, limit) for key, count in Counter(self._log.load(chunks)).items()}
+        self._counts = PackedMap("B", counts)
         self._keys_with = [0] * (limit + 1)
-        """By count: how many keys have it."""
-        for key in self._log.load(chunks):
-            self._count(key)
+        """By count: how many keys have it; the first one means nothing."""
+        for count in counts.values():
+            self._keys_with[count] += 1
 
     def add(self, key: int) -> None:
         """Count a key once more."""
-        if self._count(key):
+        before = self._counts.increment(key, self._limit)
+        if before < self._limit:
+            self._keys_with[before] -= 1
+            self._keys_with[before + 1] += 1
             self._log.append(key)
 
     def dump(self, into: ChangedChunks) -> None:
@@ -33,15 +39,5 @@ class CappedCounter:
         return self._log.chunk_names()
 
     def at_least(self, times: int) -> int:
-        """Return how many keys came `times` times or more; `times` is at most the limit."""
+        """Return how many keys came `times` times or more: 1 to the limit."""
         return sum(self._keys_with[times:])
-
-    def _count(self, key: int) -> bool:
-        before = self._counts.get(key) or 0
-        if before >= self._limit:
-            return False
-        self._counts.put(key, before + 1)
-        if before:
-            self._keys_with[before] -= 1
-        self._keys_with[before + 1] += 1
-        return True

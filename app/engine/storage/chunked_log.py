@@ -48,7 +48,7 @@ class ChunkedLog(ChunkedRecord):
     A full open end is added to the newest chunk, which is written again, until that chunk is full itself.
     """
 
-    __slots__ = ("_chunk_bytes", "_ends", "_last", "_newest", "_snapshot", "_tail")
+    __slots__ = ("_chunk_bytes", "_ends", "_last", "_newest", "_open_bytes", "_snapshot", "_tail")
 
     ROW: int
     """Bytes of a row."""
@@ -64,6 +64,7 @@ class ChunkedLog(ChunkedRecord):
         """The log keeps `snapshot` up to date. Call `load` next."""
         super().__init__(name)
         self._chunk_bytes = chunk_rows * self.ROW
+        self._open_bytes = self.OPEN_ROWS * self.ROW
         self._snapshot = snapshot
         self._tail = bytearray()
         """The open end. Without any chunk it begins with a time."""
@@ -103,13 +104,9 @@ class ChunkedLog(ChunkedRecord):
         snapshot.tail = self._tail
         yield self._tail
 
-    def _append(self, row: bytes) -> bool:
-        """Add a row of the time `_last`; return True if the open end moved into a chunk."""
-        tail = self._tail
-        tail += row
-        if len(tail) < self.OPEN_ROWS * self.ROW:
-            return False
-        newest, ends = self._newest, self._ends
+    def _move(self) -> None:
+        """Move the open end, which is full, into a chunk. Its latest row is of the time `_last`."""
+        tail, newest, ends = self._tail, self._newest, self._ends
         if not newest:
             self._snapshot.next += 1
             newest += self._time(ends[-1]) if ends else b""
@@ -120,7 +117,6 @@ class ChunkedLog(ChunkedRecord):
         self._changed[self._chunk_name(self._snapshot.next - 1)] = _encode(newest)
         if len(newest) >= self._chunk_bytes:
             self._newest = bytearray()
-        return True
 
     def _time(self, at: int) -> bytes:
         """Return what says that the next row follows one of the time `at`."""
@@ -146,15 +142,16 @@ class KeyLog(ChunkedLog):
 
     ROW = _KEY.size
 
-    def load(self, chunks: StateChunks) -> Iterator[int]:
-        """Yield everything that is stored; it must be read to its end before the log is used."""
-        for block in self._blocks(chunks):
-            for (key,) in _KEY.iter_unpack(block):
-                yield key
+    def load(self, chunks: StateChunks) -> list[int]:
+        """Return everything that is stored."""
+        return [key for block in self._blocks(chunks) for (key,) in _KEY.iter_unpack(block)]
 
     def append(self, key: int) -> None:
         """Add a key."""
-        self._append(_KEY.pack(key))
+        tail = self._tail
+        tail += _KEY.pack(key)
+        if len(tail) >= self._open_bytes:
+            self._move()
 
     def _time(self, at: int) -> bytes:
         return b""
@@ -170,8 +167,9 @@ class TimeLog(ChunkedLog):
 
     ROW = _TIMED.size
 
-    def load(self, chunks: StateChunks) -> Iterator[tuple[int, int]]:
-        """Yield everything that is stored; it must be read to its end before the log is used."""
+    def load(self, chunks: StateChunks) -> dict[int, int]:
+        """Return the last time of each key that is stored."""
+        latest: dict[int, int] = {}
         for block in self._blocks(chunks):
             at = self._last
             for key, step in _TIMED.iter_unpack(block):
@@ -179,15 +177,21 @@ class TimeLog(ChunkedLog):
                     at = key
                 else:
                     at += step
-                    yield key, at
+                    latest[key] = at
             self._last = at
+        return latest
 
     def append(self, key: int, at: int) -> bool:
         """Add a key at a time; return True if the open end moved into a chunk: a good time to call `expire`."""
         step = at - self._last
         row = _TIMED.pack(key, step) if step < _SET_TIME else self._time(at) + _TIMED.pack(key, 0)
         self._last = at
-        return self._append(row)
+        tail = self._tail
+        tail += row
+        if len(tail) < self._open_bytes:
+            return False
+        self._move()
+        return True
 
     def _time(self, at: int) -> bytes:
         return _TIMED.pack(at, _SET_TIME)

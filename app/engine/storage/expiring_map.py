@@ -21,13 +21,12 @@ class ExpiringMap:
         self, name: bytes, snapshot: LogSnapshot, chunks: StateChunks, chunk_rows: int = TimeLog.CHUNK_ROWS
     ) -> None:
         self._log = TimeLog(name, snapshot, chunk_rows)
-        self._base = -1
-        """The times are stored less this, so that they fit in four bytes for 49 days; -1 before the first one."""
-        self._times = PackedMap("I")
-        self._full = SPARE
+        latest = self._log.load(chunks)
+        self._base = min(latest.values(), default=-1)
+        """All times are kept less this, so that they fit in four bytes for 49 days; -1 before the first one."""
+        self._times = PackedMap("I", {key: at - self._base for key, at in latest.items()})
+        self._full = len(latest) + SPARE
         """With more entries than this, those that have expired are dropped."""
-        for key, at in self._log.load(chunks):
-            self._put(key, at)
 
     def get(self, key: int) -> int | None:
         """Return when a key was added last; None if it never was, or was forgotten."""
@@ -36,7 +35,9 @@ class ExpiringMap:
 
     def add(self, key: int, at: int, until: int) -> None:
         """Add a key at `at`, which is not before any other time; what is not after `until` need not be remembered."""
-        self._put(key, at)
+        if self._base < 0:
+            self._base = at
+        self._times.put(key, at - self._base)
         if self._log.append(key, at):
             self.expire(until)
 
@@ -58,12 +59,6 @@ class ExpiringMap:
         """Return the names of all chunks that are stored or were about to be."""
         return self._log.chunk_names()
 
-    def _put(self, key: int, at: int) -> int | None:
-        """Set the time of a key; return the former one, less `_base`."""
-        if self._base < 0:
-            self._base = at
-        return self._times.put(key, at - self._base)
-
 
 class RecentKeys(ExpiringMap):
     """How many different keys were added lately."""
@@ -73,9 +68,24 @@ class RecentKeys(ExpiringMap):
     def __init__(
         self, name: bytes, snapshot: LogSnapshot, chunks: StateChunks, chunk_rows: int = TimeLog.CHUNK_ROWS
     ) -> None:
-        self._order = array("Q")
-        """The last time of each key that has not expired, in order."""
         super().__init__(name, snapshot, chunks, chunk_rows)
+        self._order = array("Q", sorted(self._base + time for _, time in self._times.items()))
+        """The last time of each key that has not expired, in order."""
+
+    def add(self, key: int, at: int, until: int) -> None:
+        """Add a key at `at`; see ExpiringMap."""
+        base = self._base
+        if base < 0:
+            base = self._base = at
+        before = self._times.put(key, at - base)
+        order = self._order
+        if before is not None:
+            place = bisect_left(order, base + before)
+            if place < len(order) and order[place] == base + before:
+                del order[place]
+        order.append(at)
+        if self._log.append(key, at):
+            self.expire(until)
 
     def count(self, until: int) -> int:
         """Return how many keys were added after `until`."""
@@ -87,13 +97,3 @@ class RecentKeys(ExpiringMap):
         expired = bisect_right(self._order, until)
         if expired:
             del self._order[:expired]
-
-    def _put(self, key: int, at: int) -> int | None:
-        before = super()._put(key, at)
-        order = self._order
-        if before is not None:
-            place = bisect_left(order, self._base + before)
-            if place < len(order) and order[place] == self._base + before:
-                del order[place]
-        order.append(at)
-        return before

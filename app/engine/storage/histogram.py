@@ -1,6 +1,7 @@
 """How often each number came."""
 
 import struct
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -22,6 +23,9 @@ _COUNTED: Final = struct.Struct("<HH")
 
 _MAX_COUNT: Final = 0xFFFF
 
+MAX_TIMES: Final = 1 << 62
+"""No number comes so often."""
+
 
 class Histogram(ChunkedRecord):
     """Exact counts of numbers below 2^32. Its size is bounded by how many different ones there are.
@@ -42,21 +46,22 @@ class Histogram(ChunkedRecord):
         """`stored_chunks`: which chunks exist; the list is kept up to date. The main chunk has it, and `open`."""
         super().__init__(name)
         self._stored_chunks = stored_chunks
-        self._counts = PackedMap("B")
         self._repack = False
         """True if there are chunks of version 1."""
-        self.total = 0
-        """How many numbers came."""
+        counts: Counter[int] = Counter()
         for index in stored_chunks:
-            self._load(index, _decode(chunks[self._chunk_name(index)]))
+            self._load(index, _decode(chunks[self._chunk_name(index)]), counts)
         self.open = open_end if isinstance(open_end, bytearray) else bytearray(b"".join(map(_NUMBER.pack, open_end)))
         """The open end."""
-        for (number,) in _NUMBER.iter_unpack(self.open):
-            self._count(number, 1)
+        counts.update(number for (number,) in _NUMBER.iter_unpack(self.open))
+        self._counts = PackedMap("B", counts)
+        self.total = counts.total()
+        """How many numbers came."""
 
     def add(self, number: int) -> None:
         """Count a number of 0 or more."""
-        self._count(number, 1)
+        self._counts.increment(number, MAX_TIMES)
+        self.total += 1
         self.open += _NUMBER.pack(number)
         if len(self.open) >= self.OPEN * _NUMBER.size:
             self._write({number // self.WIDTH for (number,) in _NUMBER.iter_unpack(self.open)})
@@ -71,14 +76,14 @@ class Histogram(ChunkedRecord):
                 return number
         raise ValueError("no number came yet")
 
-    def _load(self, index: int, stored: bytes | dict[int, int]) -> None:
+    def _load(self, index: int, stored: bytes | dict[int, int], into: Counter[int]) -> None:
+        """Add the counts of a chunk."""
         if isinstance(stored, dict):
             self._repack = True
-            for number, count in stored.items():
-                self._count(number, count)
+            into.update(stored)
         else:
             for offset, count in _COUNTED.iter_unpack(stored):
-                self._count(index * self.WIDTH + offset, count)
+                into[index * self.WIDTH + offset] += count
 
     def _write(self, changed: set[int]) -> None:
         """Write the chunks that changed; instead of those of version 1, all."""
@@ -100,7 +105,3 @@ class Histogram(ChunkedRecord):
 
     def _stored(self) -> Iterable[int]:
         return self._stored_chunks
-
-    def _count(self, number: int, times: int) -> None:
-        self._counts.put(number, (self._counts.get(number) or 0) + times)
-        self.total += times

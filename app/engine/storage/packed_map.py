@@ -9,6 +9,7 @@ adding one moves no more than a part, however many there are.
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Final
 
 MAX_PART: Final = 512
@@ -26,13 +27,15 @@ class PackedMap:
 
     __slots__ = ("_keys", "_parts", "_typecode", "_values")
 
-    def __init__(self, typecode: str) -> None:
+    def __init__(self, typecode: str, entries: Mapping[int, int] | None = None) -> None:
         """`typecode`: of an array that the values fit in, mostly; one that does not widens them all."""
         self._typecode = typecode
-        self._keys = array("Q")
+        self._keys = array("Q", sorted(entries or ()))
         self._values = array(typecode)
         self._parts: tuple[PackedMap, ...] | None = None
         """By the remainder of the key, which its quotient stands for there; None: all is here."""
+        if entries:
+            self._fill([entries[key] for key in self._keys])
 
     def __len__(self) -> int:
         return len(self._keys) if self._parts is None else sum(map(len, self._parts))
@@ -65,13 +68,26 @@ class PackedMap:
             self._split()
         return None
 
+    def increment(self, key: int, limit: int) -> int:
+        """Add 1 to a value below `limit`, at least 1; return what it was, 0 for a new key."""
+        if self._parts is not None:
+            return self._parts[key % FAN_OUT].increment(key // FAN_OUT, limit)
+        keys, values = self._keys, self._values
+        place = bisect_left(keys, key)
+        if place == len(keys) or keys[place] != key:
+            self.put(key, 1)
+            return 0
+        before = values[place]
+        if before < limit:
+            try:
+                values[place] = before + 1
+            except OverflowError:
+                self.put(key, before + 1)
+        return before
+
     def above(self, limit: int) -> "PackedMap":
         """Return a map of the entries whose values are above `limit`, less by so much."""
-        kept = PackedMap(self._typecode)
-        for key, value in self.items():
-            if value > limit:
-                kept.put(key, value - limit)
-        return kept
+        return PackedMap(self._typecode, {key: value - limit for key, value in self.items() if value > limit})
 
     def items(self) -> list[tuple[int, int]]:
         """Return all keys and values."""
@@ -79,9 +95,21 @@ class PackedMap:
             return list(zip(self._keys, self._values, strict=True))
         return [(key * FAN_OUT + rest, value) for rest, part in enumerate(self._parts) for key, value in part.items()]
 
+    def _fill(self, values: list[int]) -> None:
+        """Set the values of all keys."""
+        typecode = self._values.typecode
+        try:
+            self._values = array(typecode, values)
+        except OverflowError:
+            self._values = array(_WIDER[typecode])
+            self._fill(values)
+        else:
+            if len(values) > MAX_PART:
+                self._split()
+
     def _split(self) -> None:
-        parts = tuple(PackedMap(self._typecode) for _ in range(FAN_OUT))
+        parts: list[dict[int, int]] = [{} for _ in range(FAN_OUT)]
         for key, value in zip(self._keys, self._values, strict=True):
-            parts[key % FAN_OUT].put(key // FAN_OUT, value)
-        self._parts = parts
+            parts[key % FAN_OUT][key // FAN_OUT] = value
         self._keys, self._values = array("Q"), array(self._typecode)
+        self._parts = tuple(PackedMap(self._typecode, entries) for entries in parts)

@@ -94,6 +94,16 @@ def test_a_packed_map_is_a_dictionary(entries: list[tuple[int, int]]) -> None:
     assert dict(packed.above(limit).items()) == {k: v - limit for k, v in expected.items() if v > limit}
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=900), st.sampled_from([1, 3, 255, 256, 10**6]))
+def test_a_packed_map_counts_up_to_a_limit(keys: list[int], limit: int) -> None:
+    packed, expected = PackedMap("B"), Counter[int]()
+    for key in keys:
+        assert packed.increment(key, limit) == expected[key]
+        expected[key] = min(expected[key] + 1, limit)
+    assert dict(packed.items()) == expected
+
+
 @pytest.mark.parametrize("step", [1, 2, FAN_OUT, FAN_OUT**2, 2**40])
 def test_a_large_packed_map_is_a_dictionary(step: int) -> None:
     number = FAN_OUT * MAX_PART // 4
@@ -101,6 +111,8 @@ def test_a_large_packed_map_is_a_dictionary(step: int) -> None:
     for key in range(0, number * step, step):
         assert packed.put(key, key % 1000) is None
     assert len(packed) == number
+    assert packed.increment(step, 2) == step % 1000
+    packed.put(step, step % 1000)
     assert dict(packed.items()) == {key: key % 1000 for key in range(0, number * step, step)}
     assert all(packed.get(key) == key % 1000 for key in range(0, number * step, step))
     assert packed.get(number * step) is None
