@@ -15,7 +15,7 @@ def local_broker(verbose: bool = True) -> Iterator[tuple[str, bool]]:
     """Yield a broker's address and whether it is Apache Kafka; without Java and Maven it is the embedded broker."""
     missing = real.why_not()
     if missing is None and os.environ.get("VIGIL_BENCH_BROKER") != "embedded":
-        with real.KafkaBroker() as broker:
+        with real.KafkaBroker(jvm=real.OPTIMIZED) as broker:
             if verbose:
                 print(f"broker: Apache Kafka {real.version()}, one node on this machine")
             yield broker.address, True

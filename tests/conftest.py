@@ -81,6 +81,7 @@ def kafka_here() -> None:
     if lack is None:
         try:
             real.fetch_jars()
+            real.save_class_archive()
         except BrokerError as error:
             lack = str(error)
     if lack is None:

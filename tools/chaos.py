@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.support.faulty_worker import FAULTS
-from tests.support.kafka import KafkaBroker
+from tests.support.kafka import OPTIMIZED, KafkaBroker
 from tools.chaos_plan import plan, zombie
 from tools.chaos_run import ChaosResult, Run, summary
 
@@ -71,7 +71,7 @@ def run_seeds(options: argparse.Namespace) -> tuple[int, int]:
     logs = options.logs or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
     draw = zombie if options.fault == "no-fence" else partial(plan, clock=options.clock)
     ran = bad = 0
-    with KafkaBroker() as broker:
+    with KafkaBroker(jvm=OPTIMIZED) as broker:
         for seed in seeds:
             folder = logs / f"seed-{seed}"
             shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-from tests.support.kafka import KafkaBroker, why_not
+from tests.support.kafka import OPTIMIZED, KafkaBroker
+from tests.support.kafka_files import why_not
 from vigil.app.kafka.embedded_broker import BrokerError
 
 
@@ -15,7 +16,7 @@ def main() -> int:
         return 1
     print("starting Apache Kafka; the first time Maven downloads it", flush=True)
     try:
-        with KafkaBroker() as broker:
+        with KafkaBroker(jvm=OPTIMIZED) as broker:
             demo = subprocess.Popen([sys.executable, "-m", "vigil", "demo", "--broker", broker.address, *sys.argv[1:]])
             while True:
                 try:

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from tests.support import kafka as real
 from tests.support.kafka import KafkaBroker
+from tests.support.kafka_files import class_archive
 from vigil.app.kafka.embedded_broker import PORTS, BrokerError, EmbeddedBroker, free_port
 
 
@@ -255,6 +256,12 @@ def test_kafka_from_the_command_line_runs_until_it_is_interrupted(kafka_here: No
         run.send_signal(signal.SIGINT)
         assert run.wait(20) == 0
     assert not Path(found[1]).exists()
+
+
+def test_kafka_starts_from_the_archive_of_its_classes(own_kafka: KafkaBroker):
+    archive = class_archive()
+    assert archive.exists()
+    assert str(archive) in Path(f"/proc/{own_kafka.pid}/maps").read_text()
 
 
 def test_missing_requirements_of_kafka_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -3,11 +3,9 @@
     python tests/support/kafka.py run --port 9092      a broker to try things on, until Ctrl-C
     python tests/support/kafka.py fetch                only fill the cache
 
-    fetch_jars ── mvn copy-dependencies ──▶ ~/.cache/vigil/kafka-<version>   once, then reused
-    KafkaBroker ── StorageTool format ──▶ kafka.Kafka                        some 3 s
+    KafkaBroker ── StorageTool format ──▶ kafka.Kafka      2 s with the archive of loaded classes, 3 to 5 s without
 
-Maven takes the artefacts from wherever the user's own settings say. VIGIL_KAFKA_CACHE names another cache directory,
-VIGIL_KAFKA_VERSION another version.
+Jars and archive are in ~/.cache/vigil (`kafka_files.py`).
 """
 
 import argparse
@@ -26,28 +24,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.kafka_files import class_archive, fetch_jars, program, version, why_not
 from vigil.app.kafka.embedded_broker import HOST, BrokerError, free_port, start_child, stop_child, wait_until_ready
 
-VERSION = "4.3.1"
-OLDEST_JAVA = 17
+QUICK = ("-XX:TieredStopAtLevel=1",)
+"""Options of Java for a server that runs for seconds: it compiles half as much."""
 
-# Kafka's library has no logging backend, and its command-line tools (ACLs) are a separate artefact, which needs only
-# dependencies that the broker already has.
-_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>vigil</groupId><artifactId>kafka-for-tests</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{version}</version>
-      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
-    </dependency>
-    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
-  </dependencies>
-</project>
-"""
+OPTIMIZED: tuple[str, ...] = ()
+"""For one that runs for minutes or is measured."""
 
 # For a quick start: no replicas, few internal partitions, no wait for further group members, a small log cleaner.
 _PROPERTIES = {
@@ -72,61 +56,13 @@ _PROPERTIES = {
 }
 
 
-def why_not() -> str | None:
-    """Return why this machine cannot run Apache Kafka; None if it can."""
-    if _program("java") is None:
-        return f"there is no Java here (Kafka {version()} needs {OLDEST_JAVA} or later: `java` on PATH or JAVA_HOME)"
-    if (found := _java_version()) < OLDEST_JAVA:
-        return f"the Java here is version {found} (Kafka {version()} needs {OLDEST_JAVA} or later)"
-    if not _cached().is_dir() and _program("mvn") is None:
-        return f"Kafka's jars are not in {_cached()} and there is no Maven (`mvn`) here to fetch them with"
-    return None
-
-
-def version() -> str:
-    """Return the version of Kafka that is used."""
-    return os.environ.get("VIGIL_KAFKA_VERSION", VERSION)
-
-
-def fetch_jars() -> Path:
-    """Return the directory with Kafka's jars, downloaded by Maven if it does not exist. Raises `BrokerError`."""
-    jars = _cached()
-    if jars.is_dir():
-        return jars
-    mvn = _program("mvn")
-    if mvn is None:
-        raise BrokerError(f"{jars} does not exist and there is no Maven (`mvn`) on PATH to fill it with")
-    jars.parent.mkdir(parents=True, exist_ok=True)
-    with (jars.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if jars.is_dir():  # another process has created it meanwhile
-            return jars
-        with tempfile.TemporaryDirectory(dir=jars.parent, prefix=f".{jars.name}-") as work:
-            pom = Path(work, "pom.xml")
-            pom.write_text(_POM.format(version=version()))
-            asked = [mvn, "-B", "-q", "-f", str(pom), "dependency:copy-dependencies"]
-            run = subprocess.run(
-                [*asked, "-DincludeScope=runtime", f"-DoutputDirectory={work}/jars"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if run.returncode != 0:
-                raise BrokerError(
-                    f"Maven could not fetch Kafka {version()} ({' '.join(asked)}):\n{run.stdout[-3_000:]}"
-                )
-            Path(work, "jars").rename(jars)  # atomic: complete or not at all
-    return jars
-
-
 class KafkaBroker:
     """One node that is broker and controller. Its data is kept after `stop` and `kill` until the broker is closed.
 
     `properties` are added to the server's own and win over them. `listeners` adds further listeners on free ports,
     name → security protocol (`{"SECURE": "SASL_SSL"}`); the listener PLAINTEXT is always there, for the broker itself
-    and for whoever waits for it. `format_options` go to `kafka-storage format` (`["--add-scram", …]`).
+    and for whoever waits for it. `format_options` go to `kafka-storage format` (`["--add-scram", …]`). `jvm`: options
+    of Java, such as QUICK and OPTIMIZED.
     """
 
     def __init__(
@@ -138,6 +74,7 @@ class KafkaBroker:
         listeners: Mapping[str, str] | None = None,
         format_options: list[str] | None = None,
         heap_mb: int = 768,
+        jvm: tuple[str, ...] = QUICK,
     ) -> None:
         self._own = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="vigil-kafka-"))
@@ -151,6 +88,7 @@ class KafkaBroker:
         self._more = dict(properties or {})
         self._format_options = format_options or []
         self._heap_mb = heap_mb
+        self._jvm = jvm
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -186,7 +124,7 @@ class KafkaBroker:
             format_it = ["format", f"--cluster-id={cluster}", f"--config={settings}"]
             self.tool("kafka.tools.StorageTool", *format_it, *self._format_options)
         with self.log.open("ab") as output:
-            child = start_child([*self._java(self._heap_mb), "kafka.Kafka", str(settings)], output)
+            child = start_child([*self._java(self._heap_mb), *self._jvm, "kafka.Kafka", str(settings)], output)
         if not wait_until_ready(self.address, self._cluster(), child, within_s):
             ended = child.poll()
             stop_child(child, within_s=5)
@@ -230,7 +168,7 @@ class KafkaBroker:
     def tool(self, main: str, *arguments: str) -> str:
         """Run one of Kafka's command-line tools by its class and return its output. Raises `BrokerError`."""
         run = subprocess.run(
-            [*self._java(heap_mb=256), "-XX:TieredStopAtLevel=1", main, *arguments],
+            [*self._java(heap_mb=256), *QUICK, main, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -244,11 +182,13 @@ class KafkaBroker:
     def _java(self, heap_mb: int) -> list[str]:
         scratch = self.directory / "tmp"
         scratch.mkdir(exist_ok=True)
-        java = _program("java")
+        java = program("java")
         if java is None:
             raise BrokerError("there is no Java here")
+        archive = class_archive()
         return [
             java,
+            *([f"-XX:SharedArchiveFile={archive}"] if archive.exists() else ()),
             f"-Xmx{heap_mb}m",
             "-XX:+UseSerialGC",
             "-XX:-UsePerfData",  # otherwise Java writes to /tmp
@@ -300,24 +240,29 @@ class KafkaBroker:
         self.close()
 
 
-def _cached() -> Path:
-    root = os.environ.get("VIGIL_KAFKA_CACHE")
-    return (Path(root).resolve() if root else Path.home() / ".cache" / "vigil") / f"kafka-{version()}"
+def save_class_archive() -> None:
+    """Let a broker save the classes that it has loaded, if there is no archive yet; some 10 s, once.
 
-
-def _program(name: str) -> str | None:
-    home = os.environ.get("JAVA_HOME")
-    inside = Path(home, "bin", name) if home and name == "java" else None
-    return str(inside) if inside is not None and os.access(inside, os.X_OK) else shutil.which(name)
-
-
-def _java_version() -> int:
-    """Return the feature release: 17 for 17.0.15, 8 for 1.8.0; 0 if `java -version` prints something else."""
-    output = subprocess.run(
-        [_program("java") or "java", "-version"], capture_output=True, text=True, check=False
-    ).stderr
-    found = re.search(r'version "(?:1\.)?(\d+)', output)
-    return int(found[1]) if found else 0
+    A Java that cannot do it leaves no archive: each start takes longer, and nothing else differs.
+    """
+    archive = class_archive()
+    if archive.exists() or not os.access(archive.parent, os.W_OK):
+        return
+    with (fetch_jars().parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if archive.exists():  # another process has saved it meanwhile
+            return
+        with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.stem}-") as work:
+            saved = Path(work, "archive")
+            options = ("-XX:+IgnoreUnrecognizedVMOptions", f"-XX:ArchiveClassesAtExit={saved}")
+            broker = KafkaBroker(jvm=(*QUICK, *options))
+            try:
+                broker.start()
+                broker.stop(within_s=60)
+            finally:
+                broker.close()
+            if saved.exists():
+                saved.rename(archive)  # atomic: complete or not at all
 
 
 def main() -> int:
@@ -334,7 +279,7 @@ def main() -> int:
             print(fetch_jars())
             return 0
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        broker = KafkaBroker(arguments.data, arguments.port)
+        broker = KafkaBroker(arguments.data, arguments.port, jvm=OPTIMIZED)
         try:
             broker.start()
             print(
