@@ -8,6 +8,7 @@ from benchmarks.page import record
 from benchmarks.quiet import Quiet
 from tests.support.harness import recorded
 from vigil.app.domain.rulebook.reader import load_rulebook
+from vigil.app.runtime.interpreter import tune_collector
 from vigil.app.runtime.replay import Replay
 from vigil.app.simulate import Simulation
 
@@ -27,6 +28,7 @@ def main() -> None:
     for line in lines:
         decode(line)
     floor = time.process_time() - began
+    tune_collector()  # as `vigil replay` does
     run = Replay(load_rulebook())
     began = time.process_time()
     run.feed(lines)

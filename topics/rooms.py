@@ -106,6 +106,7 @@ ROOM_TOPICS: Final = ("buyer-entry", "comment", "frame-status")
 """The room topics in the order of their source index: of events with one event time, entries are judged first."""
 
 R = TypeVar("R", BuyerEntry, Comment, FrameStatus)
+L = TypeVar("L", Comment, FrameStatus)
 
 RoomDecoder = Callable[[bytes | None, bytes | None, OnIgnored], R]
 """Decodes key and value of a message; its labels are in canonical form.
@@ -129,12 +130,25 @@ def _decoder(kind: type[R]) -> RoomDecoder[R]:
             event = decoder.decode(value, on_ignored)
         if key != event.room_id.encode():
             check_key(key, "room_id", event.room_id, event)
-        if labelled and (found := event.labels):
-            labels = canonical_labels(found, on_ignored)
-            event = event if labels == found else msgspec.structs.replace(event, labels=labels)
+        if labelled and event.labels:
+            event = _with_canonical_labels(event, on_ignored)
         return event  # type: ignore[no-any-return]
 
     return decode
+
+
+def _with_canonical_labels(event: L, on_ignored: OnIgnored) -> L:
+    """The event with its labels as rules see them."""
+    labels = canonical_labels(event.labels, on_ignored)
+    return event if labels == event.labels else msgspec.structs.replace(event, labels=labels)
+
+
+def _complete_entry(entry: BuyerEntry, on_ignored: OnIgnored) -> BuyerEntry:
+    return entry
+
+
+def _complete_labelled(event: L, on_ignored: OnIgnored) -> L:
+    return _with_canonical_labels(event, on_ignored) if event.labels else event
 
 
 decode_entry: Final = _decoder(BuyerEntry)
@@ -164,6 +178,7 @@ TOPICS: Final = (
         BuyerEntry,
         "a buyer entered a room",
         decode=_decode(0),
+        complete=_complete_entry,
         examples=(
             Example(
                 "room-1",
@@ -201,6 +216,7 @@ TOPICS: Final = (
         Comment,
         "the host or a buyer said something",
         decode=_decode(1),
+        complete=_complete_labelled,
         examples=(
             Example(
                 "room-1",
@@ -226,6 +242,7 @@ TOPICS: Final = (
         FrameStatus,
         "the analysis of a video frame",
         decode=_decode(2),
+        complete=_complete_labelled,
         examples=(
             Example(
                 "room-1",

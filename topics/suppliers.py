@@ -111,6 +111,10 @@ def decode_quote(key: bytes | None, value: bytes | None, on_ignored: OnIgnored =
     quote = _QUOTE.decode(value, on_ignored)
     if key != quote.supplier_id.encode():
         check_key(key, "supplier_id", quote.supplier_id)
+    return _complete_quote(quote, on_ignored) if quote.rfq_at is UNSET else quote
+
+
+def _complete_quote(quote: Quote, on_ignored: OnIgnored) -> Quote:
     if quote.kind == "submitted" and quote.rfq_at is UNSET:
         raise InvalidEvent("Object missing required field `rfq_at`, required when `kind` is `submitted`")
     return quote
@@ -125,6 +129,13 @@ def decode_payment(key: bytes | None, value: bytes | None, on_ignored: OnIgnored
         # A float has lost what was written beyond its precision.
         cents = cents_of(content_of(unframed(value))["amount_usd"])
         return msgspec.structs.replace(payment, amount_usd=f"{cents // 100}.{cents % 100:02}")
+    cents_of(payment.amount_usd)
+    return payment
+
+
+def _complete_payment(payment: Payment, on_ignored: OnIgnored) -> Payment | None:
+    if isinstance(payment.amount_usd, float):
+        return None
     cents_of(payment.amount_usd)
     return payment
 
@@ -155,6 +166,7 @@ TOPICS: Final = (
         Quote,
         "a step of a quote",
         decode=lambda key, value, now, on_ignored: decode_quote(key, value, on_ignored),
+        complete=_complete_quote,
         examples=(
             Example(
                 "merchant-7",
@@ -189,6 +201,7 @@ TOPICS: Final = (
         Payment,
         "a step of a payment",
         decode=lambda key, value, now, on_ignored: decode_payment(key, value, on_ignored),
+        complete=_complete_payment,
         examples=(
             Example(
                 "merchant-7",

@@ -17,6 +17,11 @@ Decode = Callable[[bytes | None, bytes | None, int, OnIgnored], Any]
 optional fields that cannot be read."""
 
 
+Complete = Callable[[Any, OnIgnored], Any]
+"""Returns an event as `decode` does, from one that fits its type and its key; raises InvalidEvent. None: only `decode`
+can, from the message as it was written."""
+
+
 class Example(NamedTuple):
     """A message as it stands in its topic."""
 
@@ -45,6 +50,8 @@ class Topic:
     """What a message without a value means; None where there is none."""
     decode: Decode | None = None
     """Of inputs."""
+    complete: Complete | None = None
+    """Of inputs of which an event can be decoded together with what is around it; what `decode` does besides."""
     examples: tuple[Example, ...] = ()
     """The first one stands in the contract's documents; together they make one story. None of internal topics."""
 

@@ -15,6 +15,7 @@ from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.changes import LimitChange, compare_rulebooks
 from vigil.app.domain.rulebook.formatting import format_leaf
 from vigil.app.observability.terminal import console, escape_control_chars, table
+from vigil.app.runtime.interpreter import tune_collector
 from vigil.app.runtime.replay_clocks import AllowedLateness
 from vigil.app.runtime.whatif.backtest import CURVES, Point, Row, by_host, by_rule, curve, point
 from vigil.app.runtime.whatif.backtest import as_json as comparison_as_json
@@ -75,6 +76,7 @@ def backtest(
     # Without --with, --set and --sweep change the rulebook in force.
     start = read_rulebook(other) if other or not (changes or sweep_spec) else in_force
     candidate, candidates = _candidates(start, changes, sweep_spec)
+    tune_collector()
     run = MultiCandidateReplay(in_force, [book for _, book in candidates], lateness)
     run.feed(lines_with_progress(events, "replaying"))
     was, *outcomes = run.outcomes()

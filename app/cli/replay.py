@@ -22,6 +22,7 @@ from vigil.app.cli.common import lateness_option, rulebook_option
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rooms.emitter import shown
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.runtime.interpreter import tune_collector
 from vigil.app.runtime.recorded_lines import LineFile, bounded_lines
 from vigil.app.runtime.replay import Outputs, Replay, written
 from vigil.app.runtime.replay_clocks import AllowedLateness
@@ -193,6 +194,7 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness
     lines = lines_with_progress(events, "replaying")
     first = next(lines, b"")  # an unreadable file is reported before anything is created
     make_folder(out)  # now rather than at the end: a long replay must not fail then
+    tune_collector()
     run = Replay(rulebook, lateness)
     run.feed(itertools.chain((first,), lines))
     outputs = run.end()

@@ -9,7 +9,7 @@ changes nothing else (I-13).
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import ClassVar, Generic, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, TypedDict, TypeVar
 
 from vigil.app.engine.admission import UNCHECKED, KeyPlacement, PartitionOf, SourceRule
 from vigil.app.engine.changelog_store import ChangelogStore
@@ -18,7 +18,7 @@ from vigil.app.engine.lateness import IN_ORDER_MS
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.reorder_buffer import ReorderBuffer
 from vigil.app.engine.source_reader import SourceReader
-from vigil.app.engine.subject import Event, EventTime, Origin, OriginOf, SourceRecord, StateMachine
+from vigil.app.engine.subject import Event, EventTime, Origin, OriginOf, ReadEvent, SourceRecord, StateMachine
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
 from vigil.topics.labels import OnIgnored
@@ -27,7 +27,7 @@ E = TypeVar("E", bound=Event)
 
 
 class ShardOptions(TypedDict, total=False):
-    """What a shard may be given: a worker gives the first part, a replay the last four."""
+    """What a shard may be given: a worker gives the first part, a replay the last five."""
 
     lateness_by_topic: Mapping[str, int]
     """The allowed lateness (ms) of topics that have their own."""
@@ -54,6 +54,8 @@ class ShardOptions(TypedDict, total=False):
     """Shared with other shards so that their outputs have one order."""
     origin_of: OriginOf
     """Partition and offset of a record for dead letters; by default the shard's partition and the record's offset."""
+    readers: Sequence[ReadEvent[Any]]
+    """What reads the records of each source, in the place of the machine's own."""
     clock: Callable[[], int]
     """What the watermark would be if it advanced with every record; by default the watermark itself."""
 
@@ -77,7 +79,9 @@ class ShardInput(ABC, Generic[E]):
         """By source index: the watermark waits for the source; see EventTime."""
         self._origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
         self._clock = options.get("clock")
-        self._readers = [machine.reader(source_index) for source_index in range(len(machine.topics))]
+        self._readers: Sequence[ReadEvent[E]] = options.get("readers") or [
+            machine.reader(source_index) for source_index in range(len(machine.topics))
+        ]
         rules = _source_rules(machine.topics, lateness, options)
         self.lateness = tuple(rule.lateness for rule in rules)
         """The allowed lateness of each source, ms."""

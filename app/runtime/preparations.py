@@ -2,7 +2,6 @@
 
 import asyncio
 import faulthandler
-import gc
 import sys
 
 from vigil.app.domain.registry import REGISTRY
@@ -12,6 +11,7 @@ from vigil.app.kafka.migration import check_migrated
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.ownership import check_outputs
 from vigil.app.kafka.settings import Settings
+from vigil.app.runtime.interpreter import tune_collector
 from vigil.topics.catalog import SubjectName
 
 
@@ -22,8 +22,7 @@ def tune_process() -> None:
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     faulthandler.enable()  # a crash in a library's C code shows where
-    gc.freeze()  # what is imported stays
-    gc.set_threshold(100_000, 50, 100)  # states would be scanned again and again without effect
+    tune_collector()
 
 
 async def prepare_cluster(settings: Settings) -> dict[SubjectName, int]:

@@ -82,6 +82,7 @@ class RejectedLine(NamedTuple):
     detail: str
     key: bytes | None
     value: bytes | None
+    decoded: bool = False
 
 
 decode_line: Final = msgspec.json.Decoder(RecordedLine).decode

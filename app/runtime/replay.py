@@ -4,14 +4,16 @@
                                                                                ▲    │ internal topics
                                                                                └────┘ until nothing more comes of it
 
-The file is one source: all its topics share one watermark. Room lines that carry a partition go by a watermark of that
+The file is one source: all its topics share one watermark. Consecutive lines of one topic are ingested together where
+events wait for their order anyway. Room lines that carry a partition go by a watermark of that
 partition instead (`replay_clocks.py`). The same lines give the same outputs, byte for byte.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from operator import attrgetter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import orjson
@@ -24,29 +26,22 @@ from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.subject import AnyStateMachine, EventTime
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
-from vigil.app.runtime.recorded_lines import CutLine
-from vigil.app.runtime.recording import (
-    Line,
-    RecordedLine,
-    RejectedLine,
-    decode_line,
-    key_bytes,
-    read_again,
-    unknown_topic,
-    unreadable,
-    value_bytes,
-)
+from vigil.app.runtime.recorded_events import LineReader, Read, RecordedEvent, RecordedMessage
+from vigil.app.runtime.recording import Line, RejectedLine
 from vigil.app.runtime.replay_clocks import (
     AllowedLateness,
     Jump,
     PartitionedShards,
+    PlacedRecord,
     RecordingClock,
     drops_late,
     new_shard,
 )
-from vigil.topics.catalog import SubjectName, inputs
-from vigil.topics.diagnosis import BYTE_ORDER_MARK
+from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import Output
+
+_AT: Final = attrgetter("event.at")
+_RUN: Final = attrgetter("topic", "partition", "decoded")
 
 BATCH: Final = 2000
 """Lines after which all watermarks advance; it changes the speed, never the outcome."""
@@ -80,7 +75,7 @@ class Outputs:
 class ReplayShard(Protocol):
     """What a replay does with a shard."""
 
-    def ingest(self, source_index: int, records: Sequence[Line]) -> object: ...
+    def ingest(self, source_index: int, records: Sequence[PlacedRecord]) -> object: ...
 
     def advance_watermark(self, watermark: int) -> object: ...
 
@@ -101,19 +96,17 @@ class Replay:
     ) -> None:
         """`machines` in the place of the rulebook's."""
         self._registry = registry
-        self._inputs = inputs(registry.topics.values())
+        self._reader = LineReader([topic for topic in registry.topics.values() if topic.direction == "in"])
         self._lateness = lateness
         self._file = RecordingClock(lateness.largest)
-        self._partitioned: list[PartitionedShards] = []
-        """The subjects whose lines may have clocks of their own."""
+        self._partitioned: dict[str, PartitionedShards] = {}
+        """By input: the shards of the subjects whose lines may have clocks of their own."""
         self._collector = OutputCollector()
         self._published: dict[str, list[Output]] = {}
         self._final: list[Output] = []
         self._shards: dict[SubjectName, ReplayShard] = {}
         self._route: dict[str, tuple[ReplayShard, int]] = {}
         self._internal_offsets: dict[str, int] = {}
-        self._number = 0
-        self._since_advance = 0
         machines = machines or registry.machines(rulebook, replay=True)
         for subject, machine in machines.items():
             shard = self._shards[subject] = self._new_shard(machine)
@@ -133,59 +126,57 @@ class Replay:
 
     def _new_shard(self, machine: AnyStateMachine) -> ReplayShard:
         def make(clock: RecordingClock) -> AnyShard:
-            return new_shard(machine, self._lateness, clock, self._collector, self._registry.is_input)
+            return new_shard(machine, self._lateness, clock, self._collector, self._registry.topics)
 
         if not drops_late(machine):
             return make(self._file)
         partitioned = PartitionedShards(self._file, make, self._lateness.largest)
-        self._partitioned.append(partitioned)
+        self._partitioned |= {topic: partitioned for topic in machine.topics if self._registry.is_input(topic)}
         return partitioned
 
     def feed(self, lines: Iterable[bytes]) -> None:
         """Read lines of the recording; blank ones are skipped."""
-        route, ordered, is_input = self._route, self._advanced_with_others, frozenset(self._inputs)
-        file = self._file
-        for raw in lines:
-            self._number += 1
-            try:
-                line: RecordedLine | None = decode_line(raw)
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                line = self._read_again(raw, error)
-            if line is None:
-                continue
-            place = line.partition, self._number if line.offset is None else line.offset
-            message = Line(self._number, key_bytes(line.key), value_bytes(line.value), place)
-            topic = line.topic
-            if topic not in is_input:
-                self._reject(unknown_topic(line, self._number, self._inputs))
-                continue
-            shard, source_index = route[topic]
-            if topic not in ordered:
-                if topic in self._advancing_all:
-                    self._advance()
-                shard.advance_watermark(self.watermark)
-            before = file.position.max_event_time
-            shard.ingest(source_index, (message,))
-            if file.position.max_event_time - before > file.furthest.ms and line.partition is None:
-                file.moved(before, self._number)
-            self._since_advance += 1
-            if self._since_advance >= BATCH:
-                self._advance()
+        self.take(self._reader.read(lines))
 
-    def _read_again(self, raw: bytes, error: Exception) -> RecordedLine | None:
-        """A line that did not decode at once; None if it is blank, or rejected."""
-        line = read_again(raw)
-        if line is None and raw.removeprefix(BYTE_ORDER_MARK).strip():
-            whole = raw if isinstance(raw, CutLine) else raw.rstrip(b"\r\n")
-            self._reject(unreadable(whole, self._number, error, self._inputs))
-        return line
+    def take(self, lines: Iterator[Read]) -> None:
+        """Take further lines as they were read."""
+        while batch := list(islice(lines, BATCH)):
+            for (topic, partition, decoded), run in groupby(batch, _RUN):
+                self._take_run(topic, partition, decoded, list(run))
+            self._advance()
+
+    def _take_run(self, topic: str, partition: int | None, decoded: bool, run: list[Any]) -> None:
+        """Take lines of one topic and partition: together where that comes to the same as one by one."""
+        partitioned = self._partitioned.get(topic) if decoded else None
+        if partitioned is not None and partitioned.moves_little(partition, max(map(_AT, run))):
+            shard, source_index = self._route[topic]
+            shard.ingest(source_index, run)
+            return
+        for line in run:
+            if isinstance(line, RejectedLine):
+                self._reject(line)
+            else:
+                self._take_one(line)
+
+    def _take_one(self, line: RecordedEvent | RecordedMessage) -> None:
+        file, topic = self._file, line.topic
+        shard, source_index = self._route[topic]
+        if topic not in self._advanced_with_others:
+            if topic in self._advancing_all:
+                self._advance()
+            shard.advance_watermark(self.watermark)
+        record = line.record if isinstance(line, RecordedMessage) else line
+        before = file.position.max_event_time
+        shard.ingest(source_index, (record,))
+        if file.position.max_event_time - before > file.furthest.ms and line.partition is None:
+            file.moved(before, record.offset)
 
     def end(self) -> Outputs:
         """The input has ended: judge what is at or before its largest `at`, and return all outputs."""
         self._advance()
         until = self._file.position.max_event_time
         if until > MIN_TIME:
-            for partitioned in self._partitioned:
+            for partitioned in set(self._partitioned.values()):
                 partitioned.input_ended(until)
             for shard in self._shards.values():
                 shard.advance_watermark(until + 1)
@@ -198,8 +189,9 @@ class Replay:
                 self._deliver()
         by_topic = {output.topic: self._written(output) for output in self._registry.replayed}
         by_topic[DEAD_LETTER] = self._published.get(DEAD_LETTER, [])
-        furthest = max([self._file.furthest, *(partitioned.furthest() for partitioned in self._partitioned)])
-        begin = min((partitioned.begin for partitioned in self._partitioned), default=MAX_TIME)
+        partitions = self._partitioned.values()
+        furthest = max([self._file.furthest, *(partitioned.furthest() for partitioned in partitions)])
+        begin = min((partitioned.begin for partitioned in partitions), default=MAX_TIME)
         rooms_begin = None if begin == MAX_TIME else begin
         return Outputs(by_topic, dict(self._collector.counts), max(until, 0), furthest, rooms_begin)
 
@@ -210,7 +202,6 @@ class Replay:
 
     def _advance(self) -> None:
         """Advance every shard to the file's watermark, in the order in which outputs flow."""
-        self._since_advance = 0
         watermark = self.watermark
         for subject, shard in self._shards.items():
             if subject not in self._at_the_end:

@@ -6,15 +6,16 @@ partition go by the clock of the file, which every accepted event moves.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
-from vigil.app.engine.subject import AnyStateMachine, EventTime
+from vigil.app.engine.subject import AnyStateMachine, EventTime, SourceRecord
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
-from vigil.app.runtime.recording import Line
+from vigil.app.runtime.recorded_events import readers
 from vigil.topics.envelope import Output
+from vigil.topics.topic import Topic
 
 LATENESS_MS: Final = 2000
 """The default of `allowed_lateness`."""
@@ -41,6 +42,14 @@ class Jump(NamedTuple):
     """Its number, from 1."""
 
 
+class PlacedRecord(SourceRecord, Protocol):
+    """A record of a recording; its offset is the number of the line."""
+
+    @property
+    def place(self) -> tuple[int | None, int]:
+        """The recorded partition, if any; the recorded offset, or the number of the line."""
+
+
 class RecordingClock:
     """The largest event time of some lines so far."""
 
@@ -59,6 +68,10 @@ class RecordingClock:
         newest = self.position.max_event_time
         return newest - self._lateness if newest > MIN_TIME else MIN_TIME
 
+    def moves_little(self, until: int) -> bool:
+        """True if no event up to `until` can move the clock further ahead than a line has."""
+        return until - self.position.max_event_time <= self.furthest.ms
+
     def moved(self, before: int, line: int) -> None:
         """Note that a line may have moved the clock; `before`: the largest event time without it."""
         ahead = self.position.max_event_time - before
@@ -71,14 +84,15 @@ def new_shard(
     lateness: AllowedLateness,
     clock: RecordingClock,
     collector: OutputCollector,
-    is_input: Callable[[str], bool],
+    topics: Mapping[str, Topic],
 ) -> AnyShard:
     """Return a shard that goes by a clock; its internal topics have positions of their own."""
     return make_shard(
         machine,
         lateness.default,
         lateness_by_topic=lateness.by_topic,
-        sources=[clock.position if is_input(topic) else SourcePosition() for topic in machine.topics],
+        sources=[clock.position if topics[topic].direction == "in" else SourcePosition() for topic in machine.topics],
+        readers=readers(machine, topics),
         origin_of=attrgetter("place"),
         collector=collector,
         clock=lambda: clock.watermark,
@@ -104,10 +118,12 @@ class PartitionedShards:
         self.begin = MAX_TIME
         """The event time at which the events begin, MAX_TIME before the first."""
 
-    def ingest(self, source_index: int, records: Sequence[Line]) -> None:
-        """Ingest one line in the shard of its partition; it moves the clock of the file, too."""
-        line = records[0]
-        partition = line.place[0]
+    def ingest(self, source_index: int, records: Sequence[PlacedRecord]) -> None:
+        """Ingest lines of one partition in its shard; they move the clock of the file, too.
+
+        More than one at a time only if `moves_little`: of a line that moves a clock further it is noted which it was.
+        """
+        partition = records[0].place[0]
         if partition is None:
             any_event = self._unnumbered.ingest(source_index, records)
             if any_event and self._file.position.max_event_time < self.begin:
@@ -117,8 +133,17 @@ class PartitionedShards:
         before = clock.position.max_event_time
         if shard.ingest(source_index, records) and clock.position.max_event_time < self.begin:
             self.begin = clock.position.max_event_time
-        clock.moved(before, line.offset)
+        clock.moved(before, records[0].offset)
         self._file.position.max_event_time = max(self._file.position.max_event_time, clock.position.max_event_time)
+
+    def moves_little(self, partition: int | None, until: int) -> bool:
+        """True if events up to `until` move the clock of a partition less than others have, and begin nothing."""
+        clock = self._file
+        if partition is not None:
+            if partition not in self._by_partition:
+                return False
+            clock, _ = self._by_partition[partition]
+        return clock.position.max_event_time >= self.begin and clock.moves_little(until)
 
     def input_ended(self, until: int) -> None:
         """Let every clock move to the largest event time of the input."""

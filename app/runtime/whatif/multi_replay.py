@@ -10,6 +10,7 @@ Left out are room statuses, and how often an action was revised on the way to it
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 
 from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
@@ -20,8 +21,9 @@ from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
 from vigil.app.engine.watermark import SourcePosition
-from vigil.app.runtime.recording import Line
+from vigil.app.runtime.recorded_events import Read, readers
 from vigil.app.runtime.replay import (
+    BATCH,
     Outputs,
     Replay,
     ReplayShard,
@@ -29,7 +31,7 @@ from vigil.app.runtime.replay import (
     internal_message,
     last_states,
 )
-from vigil.app.runtime.replay_clocks import AllowedLateness
+from vigil.app.runtime.replay_clocks import AllowedLateness, PlacedRecord
 from vigil.app.runtime.whatif.candidate_panel import CandidatePanelMachine, Member
 from vigil.app.runtime.whatif.outcome import Outcome, outcome, outcome_of
 from vigil.app.runtime.whatif.replay_plan import ReplayPlan, plan
@@ -47,7 +49,7 @@ class ForkedShard:
         self._base = base
         self._candidates = candidates
 
-    def ingest(self, source_index: int, records: Sequence[Line]) -> None:
+    def ingest(self, source_index: int, records: Sequence[PlacedRecord]) -> None:
         self._base.ingest(source_index, records)
         for _, shard in self._candidates:
             shard.ingest(source_index, records)
@@ -89,6 +91,7 @@ class CandidateRun:
                     sources=[SourcePosition() for _ in machine.topics],
                     origin_of=attrgetter("place"),
                     collector=self.collector,
+                    readers=readers(machine, registry.topics),
                 )
                 for source_index, topic in enumerate(machine.topics):
                     if not registry.is_input(topic):
@@ -194,9 +197,15 @@ class MultiCandidateReplay(Replay):
             return self._shared[-1]
         return None
 
-    def feed(self, lines: Iterable[bytes]) -> None:
-        """Read lines of the recording; blank ones are skipped."""
-        super().feed(self._for_all(lines) if self._apart else lines)
+    def take(self, lines: Iterator[Read]) -> None:
+        """Take further lines as they were read: once for all candidates."""
+        if not self._apart:
+            super().take(lines)
+            return
+        while batch := list(islice(lines, BATCH)):
+            for replay in self._apart:
+                replay.take(iter(batch))
+            super().take(iter(batch))
 
     def outcomes(self) -> list[Outcome]:
         """The input has ended: the outcome under the base first, and then under each candidate."""
@@ -211,12 +220,6 @@ class MultiCandidateReplay(Replay):
             else:
                 outcomes.append(outcome(run.end(), self._registry))
         return outcomes
-
-    def _for_all(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        for line in lines:
-            for replay in self._apart:
-                replay.feed((line,))
-            yield line
 
     def _deliver_all(self, outputs: list[Output]) -> None:
         super()._deliver_all(outputs)
