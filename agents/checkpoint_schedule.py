@@ -72,11 +72,12 @@ class CheckpointSchedule:
             self._round_began = now
             self._round = dict.fromkeys(runner for runner in runners if runner.shard.has_unsaved_state)
             in_round = True
-        urgent = [runner for runner in runners if _is_urgent(runner)]
-        if (urgent or self._round) and self._manager.backlog() > THROUGHPUT_BACKLOG:
+        urgent = [runner for runner in runners if runner.shard.has_urgent_outputs]
+        large = [runner for runner in runners if runner.shard.unsaved_keys >= KEYS_AT_ONCE]
+        if (urgent or large or self._round) and self._manager.backlog() > THROUGHPUT_BACKLOG:
             due, self._round = [DueShard(runner) for runner in self._round], {}
         else:
-            due = self._portion(urgent)
+            due = self._portion(urgent, large)
         commit = in_round and not self._round
         return Due(due, commit) if due or commit else None
 
@@ -88,24 +89,21 @@ class CheckpointSchedule:
         """The shards are being revoked."""
         self._round.clear()
 
-    def _portion(self, urgent: Sequence[ShardRunner]) -> list[DueShard]:
-        """Return the urgent shards, and as many of the round as there is room for, one at least."""
-        due = [DueShard(runner, between=runner not in self._round) for runner in urgent]
-        for runner in urgent:
-            self._round.pop(runner, None)
-        room = KEYS_AT_ONCE - sum(map(_cost, urgent))
-        for runner in list(self._round):
-            del self._round[runner]
-            if runner.shard.has_unsaved_state:
-                due.append(DueShard(runner))
-                room -= _cost(runner)
+    def _portion(self, urgent: Sequence[ShardRunner], large: Sequence[ShardRunner]) -> list[DueShard]:
+        """Return the urgent shards, one of the round, and of the others as many as there is room for."""
+        taken = dict.fromkeys(urgent)
+        turns = [runner for runner in self._round if runner.shard.has_unsaved_state and runner not in taken]
+        taken.update(dict.fromkeys(turns[:1]))
+        room = KEYS_AT_ONCE - sum(map(_cost, taken))
+        for runner in (*sorted(large, key=_cost, reverse=True), *turns):
             if room <= 0:
                 break
+            if runner not in taken:
+                taken[runner] = None
+                room -= _cost(runner)
+        due = [DueShard(runner, between=runner not in self._round) for runner in taken]
+        self._round = dict.fromkeys(runner for runner in turns if runner not in taken)
         return due
-
-
-def _is_urgent(runner: ShardRunner) -> bool:
-    return runner.shard.has_urgent_outputs or runner.shard.unsaved_keys >= KEYS_AT_ONCE
 
 
 def _cost(runner: ShardRunner) -> int:

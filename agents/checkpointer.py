@@ -30,6 +30,9 @@ T = TypeVar("T")
 STAMPED: Final = frozenset(topic.name for topic in TOPICS if topic.stamped)
 """Outputs that carry the time at which they were published."""
 
+LATEST_VALUES: Final = frozenset(topic.name for topic in TOPICS if topic.compacted)
+"""Outputs that show the latest state of a key. Those that happen once, such as verdicts, are sent before them."""
+
 TIMEOUT_S: Final = 30.0
 """Maximum time for each step of a checkpoint. A broker that takes longer is taken for unavailable: the worker stops,
 and waits for the broker after its restart."""
@@ -223,7 +226,7 @@ class Checkpointer:
             for output in snapshot.outputs
         ]
         if records:
-            await self._send(records)
+            await self._send(sorted(records, key=lambda record: record.topic in LATEST_VALUES))
         for runner, snapshot, _ in taken:
             if snapshot.outputs:
                 self._observer.sent(runner, snapshot.outputs, now)

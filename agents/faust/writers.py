@@ -16,6 +16,10 @@ LOG_APPEND_TIME: Final = 1
 """The timestamp type of a topic whose records bear the broker's time."""
 
 
+ENCODED_AT_ONCE: Final = 100
+"""Outputs that are given to the producer before other tasks run; it encodes one in some 25 µs."""
+
+
 class FaustPendingAppend:
     """Batches on their way to a changelog. Implements `PendingAppend`."""
 
@@ -91,10 +95,12 @@ class FaustOutputSender:
 
     async def send(self, records: Sequence[OutputRecord]) -> list[OutputRecord]:
         producer = self._producer()
-        sent = [
-            await producer.send(self._on_cluster(record.topic), record.value, key=record.key, headers=record.headers)
-            for record in records
-        ]
+        sent = []
+        for number, record in enumerate(records, start=1):
+            topic = self._on_cluster(record.topic)
+            sent.append(await producer.send(topic, record.value, key=record.key, headers=record.headers))
+            if number % ENCODED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # those before are on their way while the next are encoded
         too_large = []
         for record, acknowledgement in zip(records, sent, strict=True):
             try:

@@ -81,6 +81,14 @@ def test_a_shard_with_many_changed_keys_or_with_outputs_is_due_between_two_round
     assert stage.due() == ([], [1, 2], False)
 
 
+def test_of_shards_with_many_changed_keys_the_largest_comes_first_and_the_others_wait() -> None:
+    stage = Stage(1, 1, 1)
+    assert stage.due() == ([0, 1, 2], [], True)
+    for number, more in enumerate((0, 2, 1)):
+        stage.shards[number].unsaved_keys = KEYS_AT_ONCE + more
+    assert [stage.due() for _ in range(4)] == [([], [1], False), ([], [2], False), ([], [0], False), None]
+
+
 def test_a_shard_with_outputs_comes_first_and_that_is_its_turn() -> None:
     stage = Stage(KEYS_AT_ONCE - 1, KEYS_AT_ONCE - 1, 1)
     stage.shards[2].has_urgent_outputs = True
@@ -91,7 +99,7 @@ def test_a_shard_with_outputs_comes_first_and_that_is_its_turn() -> None:
 def test_urgent_shards_do_not_keep_a_round_from_its_end() -> None:
     stage = Stage(KEYS_AT_ONCE, 1, 1)
     for number, commit in ((1, False), (2, True)):
-        stage.shards[0].unsaved_keys = KEYS_AT_ONCE
+        stage.shards[0].unsaved_keys, stage.shards[0].has_urgent_outputs = KEYS_AT_ONCE, True
         rounds, _, committed = stage.due()
         assert (number in rounds, committed) == (True, commit)
 
@@ -108,14 +116,16 @@ def test_an_interval_in_which_nothing_changed_commits_all_the_same() -> None:
     assert Stage(0).due() == ([], [], True)
 
 
-@pytest.mark.parametrize(("waiting", "at_once"), [(THROUGHPUT_BACKLOG, False), (THROUGHPUT_BACKLOG + 1, True)])
-def test_while_catching_up_everything_is_written_once_an_interval(waiting: int, at_once: bool) -> None:
+@pytest.mark.parametrize(("waiting", "catching_up"), [(THROUGHPUT_BACKLOG, False), (THROUGHPUT_BACKLOG + 1, True)])
+def test_while_catching_up_everything_is_written_at_once_and_nothing_between(waiting: int, catching_up: bool) -> None:
     stage = Stage(KEYS_AT_ONCE, KEYS_AT_ONCE, KEYS_AT_ONCE)
-    stage.shards[0].has_urgent_outputs = True
     stage.waiting = waiting
-    assert stage.due() == ([0, 1, 2], [], True)
-    stage.shards[1].has_urgent_outputs = True
-    assert (stage.due() is None) == at_once
+    assert (stage.due() == ([0, 1, 2], [], True)) == catching_up
+    stage = Stage(0)
+    assert stage.due() == ([], [], True)
+    stage.waiting = waiting
+    stage.shards[0].unsaved_keys, stage.shards[0].has_urgent_outputs = KEYS_AT_ONCE, True
+    assert (stage.due() is None) == catching_up
 
 
 def test_a_snapshot_is_followed_by_other_work_for_longer_than_it_took() -> None:

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from tests.support.fakes import FakeKafka, StoredRecord, batch, fetched, restored
 from tests.support.toys import OrderedToy
+from vigil.agents import checkpointer
 from vigil.agents.checkpoint_schedule import THROUGHPUT_BACKLOG
 from vigil.agents.checkpointer import (
     Checkpointer,
@@ -152,6 +153,15 @@ async def test_nothing_is_done_before_what_goes_before_it_is_acknowledged(stuck:
     gate.set()
     await writing
     assert stage.diary[-1] == "commit"
+
+
+async def test_what_happens_once_is_sent_before_the_latest_state_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointer, "LATEST_VALUES", {"said"})
+    stage = await Stage().begin()
+    stage.says(1000, 2000)
+    await stage.write()
+    topics = [record.topic for record in stage.published]
+    assert topics == ["status", "said", "said"]
 
 
 async def test_a_restart_at_any_record_of_the_log_finds_a_whole_checkpoint_and_its_outbox() -> None:
