@@ -28,7 +28,8 @@ FORMAT: Final = 1
 HEADER: Final = struct.Struct(">IQqB")
 """Epoch, sequence, next timer and flags, before every stored value. Big-endian: headers sort as checkpoints do."""
 
-_CHECKPOINT_ID: Final = struct.Struct(">IQ")
+CHECKPOINT_ID: Final = struct.Struct(">IQ")
+"""The beginning of HEADER."""
 
 TOMBSTONE_HEADER: Final = "vigil"
 """A tombstone has no value to begin with: epoch and sequence of its checkpoint are in this Kafka header."""
@@ -51,6 +52,9 @@ CheckpointId: TypeAlias = tuple[int, int]
 
 NO_CHECKPOINT: Final[CheckpointId] = (0, 0)
 """The id before every checkpoint."""
+
+FIRST_KEY: Final = b"\0\1"
+"""Below all keys of states, above those of markers and outboxes."""
 
 MARKER_KEY: Final = b"\0\0m"
 OUTBOX_KEY: Final = b"\0\0o"
@@ -203,16 +207,16 @@ def record_of(
 ) -> ChangelogRecord:
     """Return a chunk's record in a checkpoint; a payload of None deletes the chunk. `timer`: the key's next one."""
     if payload is None:
-        return ChangelogRecord(stored_key, None, ((TOMBSTONE_HEADER, _CHECKPOINT_ID.pack(*checkpoint_id)),))
+        return ChangelogRecord(stored_key, None, ((TOMBSTONE_HEADER, CHECKPOINT_ID.pack(*checkpoint_id)),))
     return ChangelogRecord(stored_key, HEADER.pack(*checkpoint_id, timer, flags) + payload)
 
 
 def checkpoint_id_of(record: ReadRecord) -> CheckpointId:
     """Return the checkpoint that a record says it belongs to. Raise KeyError or struct.error if it says none."""
     if record.value is None:
-        id_: CheckpointId = _CHECKPOINT_ID.unpack(dict(record.headers)[TOMBSTONE_HEADER])
+        id_: CheckpointId = CHECKPOINT_ID.unpack(dict(record.headers)[TOMBSTONE_HEADER])
     else:
-        id_ = _CHECKPOINT_ID.unpack_from(record.value)
+        id_ = CHECKPOINT_ID.unpack_from(record.value)
     return id_
 
 

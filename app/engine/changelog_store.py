@@ -24,14 +24,14 @@ One condition: compaction leaves a foreign or unfinished checkpoint alone until 
 (`min.compaction.lag.ms` of the topic), because the values that count stand below it.
 """
 
-import struct
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Final
 
 from vigil.app.engine.changelog import (
+    CHECKPOINT_ID,
     EPOCHS,
-    GIVE_UP,
+    FIRST_KEY,
     HEADER,
     MARKER_KEY,
     NO_CHECKPOINT,
@@ -41,7 +41,6 @@ from vigil.app.engine.changelog import (
     CheckpointMarker,
     OutboxMessage,
     ReadRecord,
-    StoredStateError,
     checkpoint_id_of,
     payload_of,
     read_marker,
@@ -49,36 +48,13 @@ from vigil.app.engine.changelog import (
     record_of,
     split_key,
 )
+from vigil.app.engine.read_checkpoint import PendingRecords, ReadCheckpoint, RecordRun, key_and_id, waiting_keys
 
 APPLIED_AT_ONCE: Final = 10_000
 """Records that are put in place at a time. In a compacted log one checkpoint may be the whole state, and a worker must
 not be kept from its heartbeats for as long as that takes."""
 
-PendingRecord: TypeAlias = ChangelogRecord | bytes
-"""A record that waits for its marker; the key alone of one that cannot count, whatever follows."""
-
-
-class _ReadCheckpoint:
-    """A checkpoint whose marker was read, and its records that are not in place yet."""
-
-    __slots__ = ("_id", "_last_committed", "_of_owner_after", "acquires", "marker", "outbox", "records")
-
-    def __init__(self, records: deque[PendingRecord], marker: CheckpointMarker | None, acquires: bool) -> None:
-        self.records = records
-        self.marker = marker
-        """None: the checkpoint does not count."""
-        self.acquires = acquires
-        """It is the first of a new owner."""
-        self.outbox: dict[int, bytes] = {}
-        self._id = self._last_committed = self._of_owner_after = NO_CHECKPOINT
-        if marker is not None:
-            self._id = marker.checkpoint_id
-            self._last_committed = marker.last_committed
-            self._of_owner_after = (marker.epoch, marker.last_committed_sequence)
-
-    def counts(self, id_: CheckpointId) -> bool:
-        """Return True if a record with this checkpoint id belongs to the state as of this checkpoint."""
-        return self._of_owner_after < id_ <= self._id or id_ <= self._last_committed
+_EPOCH_LIMIT: Final = CHECKPOINT_ID.pack(EPOCHS, 0)
 
 
 class ChangelogStore:
@@ -101,9 +77,9 @@ class ChangelogStore:
         """Changelog keys whose last record in the log is not the one that counts."""
         self.last_seen = NO_CHECKPOINT
         """The highest marker in the log, whether it counts or not."""
-        self._pending: deque[PendingRecord] = deque()
+        self._pending: deque[PendingRecords] = deque()
         """Records that wait for their marker: of a compacted log nearly all of it."""
-        self._read: deque[_ReadCheckpoint] = deque()
+        self._read: deque[ReadCheckpoint] = deque()
         """Checkpoints that are to be applied, in the order of the log."""
         self._ruled_out: dict[bytes, ChangelogRecord] = {}
         """Records that a marker has ruled out: a later owner, who saw more of the log, may have known better."""
@@ -115,22 +91,51 @@ class ChangelogStore:
     # ---- reading the log ---------------------------------------------------------------------------------------------
 
     def read(self, records: Iterable[ReadRecord]) -> None:
-        """Read records in the order of the log. Raise StoredStateError if one is foreign or of a newer version."""
+        """Read records in the order of the log. Raise StoredStateError if one is foreign or of a newer version.
+
+        The loop runs for each record of the state: it makes no call that it can do without.
+        """
+        run, highest, expected = self._begin_run()
         for record in records:
-            key, id_ = _key_and_id(record)
-            if id_ < self._highest_id or id_ <= self._committed_id:  # a former owner's, or a rival's
-                self._pending.append(key)
-                if key == MARKER_KEY:
-                    self.last_seen = max(self.last_seen, id_)
-                continue
-            self._highest_id = id_
-            value = record.value
-            if key == MARKER_KEY and value is not None:
-                self._read_checkpoint(read_marker(value))
-            else:
-                # Not the consumer's record itself: its other fields take more memory than the value does.
-                self._pending.append(ChangelogRecord(key, value, () if value is not None else tuple(record.headers)))
+            key, value = record.key, record.value
+            if value is not None and key is not None and key > FIRST_KEY and len(key) > 2 and len(value) >= HEADER.size:
+                id_ = value[: CHECKPOINT_ID.size]  # compares as the id itself does
+                if id_ == expected or highest < id_ < _EPOCH_LIMIT:
+                    highest = expected = id_
+                    run.keys.append(key)
+                    run.values.append(value)
+                    continue
+            self._end_run(run)
+            self._read_single(record)
+            run, highest, expected = self._begin_run()
+        self._end_run(run)
         self.apply_pending()
+
+    def _begin_run(self) -> tuple[RecordRun, bytes, bytes | None]:
+        """Return an empty run, the highest checkpoint id, and that of the unfinished checkpoint if there is one."""
+        highest = CHECKPOINT_ID.pack(*self._highest_id)
+        return RecordRun(), highest, None if self._highest_id == self._committed_id else highest
+
+    def _end_run(self, run: RecordRun) -> None:
+        if run.keys:
+            self._pending.append(run)
+            self._highest_id = CHECKPOINT_ID.unpack_from(run.values[-1])
+
+    def _read_single(self, record: ReadRecord) -> None:
+        """Read a record that is no ordinary chunk, or does not belong where it is."""
+        key, id_ = key_and_id(record)
+        value = record.value
+        if id_ < self._highest_id or id_ <= self._committed_id:  # a former owner's, or a rival's
+            self._pending.append(key)
+            if key == MARKER_KEY:
+                self.last_seen = max(self.last_seen, id_)
+            return
+        self._highest_id = id_
+        if key == MARKER_KEY and value is not None:
+            self._read_checkpoint(read_marker(value))
+        else:
+            # Not the consumer's record itself: its other fields take more memory than the value does.
+            self._pending.append(ChangelogRecord(key, value, () if value is not None else tuple(record.headers)))
 
     def apply_pending(self, limit: int = APPLIED_AT_ONCE) -> None:
         """Put up to `limit` records of checkpoints that were read in their place."""
@@ -141,8 +146,7 @@ class ChangelogStore:
                 self._judge_again(checkpoint)
             records = checkpoint.records
             while records and limit > 0:  # each is released once it is in its place
-                limit -= 1
-                self._apply(records.popleft(), checkpoint)
+                limit -= self._apply(checkpoint.take(limit), checkpoint)
             if not records:
                 self._read.popleft()
                 if checkpoint.marker is not None:
@@ -152,7 +156,8 @@ class ChangelogStore:
         """Apply what is left: the log was read to its end by a new owner, and what has no marker by now never will."""
         while self._read:
             self.apply_pending()
-        self.keys_to_repair.update(record if isinstance(record, bytes) else record.key for record in self._pending)
+        for waiting in self._pending:
+            self.keys_to_repair.update(waiting_keys(waiting))
 
     # ---- the owner ---------------------------------------------------------------------------------------------------
 
@@ -212,12 +217,12 @@ class ChangelogStore:
         acquires = self.marker is None or self.marker.epoch < marker.epoch
         counts = not acquires or marker.last_seen >= self.last_seen
         self.last_seen = max(self.last_seen, marker.checkpoint_id)
-        self._read.append(_ReadCheckpoint(pending, marker if counts else None, acquires and counts))
+        self._read.append(ReadCheckpoint(pending, marker if counts else None, acquires and counts))
         if counts:
             self.marker = marker
             self._committed_id = marker.checkpoint_id
 
-    def _judge_again(self, checkpoint: _ReadCheckpoint) -> None:
+    def _judge_again(self, checkpoint: ReadCheckpoint) -> None:
         """Put records in place that were ruled out before, and that the new owner found to be valid."""
         marker = checkpoint.marker
         if marker is None:
@@ -227,11 +232,24 @@ class ChangelogStore:
                 self._put(record)
                 del self._ruled_out[stored_key]
 
-    def _apply(self, record: PendingRecord, checkpoint: _ReadCheckpoint) -> None:
+    def _apply(self, waiting: PendingRecords, checkpoint: ReadCheckpoint) -> int:
+        """Put records in place, or rule them out; return their number."""
+        if isinstance(waiting, bytes):
+            self.keys_to_repair.add(waiting)
+            return 1
+        if isinstance(waiting, ChangelogRecord):
+            self._apply_single(waiting, checkpoint)
+            return 1
+        if checkpoint.counts_all(waiting) and not self.keys_to_repair:
+            self._put_run(waiting)
+        else:
+            for record in waiting.records():
+                self._apply_single(record, checkpoint)
+        return len(waiting.keys)
+
+    def _apply_single(self, record: ChangelogRecord, checkpoint: ReadCheckpoint) -> None:
         marker = checkpoint.marker
-        if isinstance(record, bytes):
-            self.keys_to_repair.add(record)
-        elif marker is None:
+        if marker is None:
             self._rule_out(record)
         elif record.key.startswith(OUTBOX_KEY):
             if checkpoint_id_of(record) == marker.checkpoint_id:
@@ -253,6 +271,20 @@ class ChangelogStore:
         if record.value is not None:
             outbox[int(record.key[len(OUTBOX_KEY) :])] = payload_of(record.value)
 
+    def _put_run(self, run: RecordRun) -> None:
+        """Put chunks in place as `_put` does. Those of one key often follow each other."""
+        main, chunks = self.main, self.chunks
+        raw, of_key = b"", {}
+        for stored_key, value in zip(run.keys, run.values, strict=True):
+            end = 2 + (stored_key[0] << 8) + stored_key[1]
+            if len(stored_key) == end:
+                main[stored_key[2:].decode()] = value
+                continue
+            if stored_key[:end] != raw:
+                raw = stored_key[:end]
+                of_key = chunks.setdefault(raw[2:].decode(), {})
+            of_key[stored_key[end:]] = value
+
     def _put(self, record: ChangelogRecord) -> None:
         key, chunk = split_key(record.key)
         if record.value is not None:
@@ -266,16 +298,3 @@ class ChangelogStore:
             self.chunks[key].pop(chunk, None)
             if not self.chunks[key]:
                 del self.chunks[key]
-
-
-def _key_and_id(record: ReadRecord) -> tuple[bytes, CheckpointId]:
-    """Return a record's key and its checkpoint. Raise StoredStateError if Vigil has not written it."""
-    key, value = record.key, record.value
-    try:
-        id_ = checkpoint_id_of(record)
-    except (KeyError, struct.error):
-        id_ = (EPOCHS, 0)
-    short = value is not None and len(value) < HEADER.size
-    if key is None or len(key) < 3 or id_[0] >= EPOCHS or short:
-        raise StoredStateError(f"a record in the changelog is not Vigil's: no other program may write there; {GIVE_UP}")
-    return key, id_
