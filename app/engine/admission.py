@@ -27,15 +27,15 @@ MAX_KNOWN_KEYS: Final = 50_000
 """Keys that a shard remembers the partition of. Each live room is a new key, so they are forgotten now and then."""
 
 _LIKELY: Final = {
-    "crc32": "librdkafka's default, CRC32, puts it there: set `partitioner=murmur2_random` in the producer",
-    "murmur2": "the default of Kafka's Java client, murmur2, puts it there: set the producer's partitioner to CRC32 "
-    "(`consistent_random` in librdkafka)",
+    "crc32": "librdkafka's default, CRC32, puts it in {partition}: set `partitioner=murmur2_random` in the producer",
+    "murmur2": "the default of Kafka's Java client, murmur2, puts it in {partition}: set the producer's partitioner to "
+    "CRC32 (`consistent_random` in librdkafka)",
 }
-"""By the partitioner that put a record where it lies: what to do about it."""
+"""By the partitioner that put a record where it lies, `{partition}`: what to do about it."""
 
 _NOBODY: Final = (
-    "no usual partitioner puts it there: does the producer choose partitions itself, or has it another number of "
-    "partitions in mind?"
+    "no usual partitioner puts it in {partition}: does the producer choose partitions itself, or has it another "
+    "number of partitions in mind?"
 )
 
 
@@ -82,8 +82,8 @@ class KeyPlacement:
         """Raise InvalidEvent (with `event`) if a record of this key does not belong to the shard."""
         if key is not None and self.misplaced(key):
             raise InvalidEvent(
-                f"in partition {self._partition}, where by {self.partitioner} its key belongs in partition "
-                f"{self._elsewhere[key]}; {self._likely_cause(key)}",
+                f"in partition {self._partition}; by {self.partitioner} its key belongs in partition "
+                f"{self._elsewhere[key]}; {self._likely_cause(key).format(partition=self._partition)}",
                 "misrouted",
                 event,
             )

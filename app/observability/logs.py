@@ -9,6 +9,7 @@ from typing import Any, Final, TextIO
 import orjson
 import structlog
 
+from vigil.app.observability.log_throttle import LibraryThrottle
 from vigil.app.observability.terminal import escape_control_chars
 
 _QUIET: Final = ("vigil.agents.faust", "aiokafka", "kafka", "mode", "faust")
@@ -65,6 +66,8 @@ def configure_logging(level: str, form: str) -> None:
             ],
         )
     )
+    if level != "debug":
+        handler.addFilter(LibraryThrottle(_QUIET))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -164,8 +164,10 @@ class Worker:
         self._recovery_began = time.monotonic()
         if self.health.error is None:
             await in_time(self.checkpoints.write_last(), LAST_CHECKPOINT_S, "the last checkpoint")
+        held = len(self.manager.shards)
         self._release()
-        log.info("partitions revoked")
+        if held:  # a worker that joins the group is asked for its partitions before it has any
+            log.info("partitions revoked", shards=held)
 
     async def on_assigned(self) -> None:
         if self.health.error is not None:

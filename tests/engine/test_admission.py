@@ -153,10 +153,10 @@ def test_a_record_in_the_wrong_partition_is_not_judged_and_moves_no_clock() -> N
 @pytest.mark.parametrize(
     "key, partition, in_force, words",
     [
-        (b"abc", 97, "murmur2", "belongs in partition 3; librdkafka's default, CRC32, puts it there: set "
+        (b"abc", 97, "murmur2", "belongs in partition 3; librdkafka's default, CRC32, puts it in 97: set "
          "`partitioner=murmur2_random` in the producer"),
-        (b"abc", 3, "crc32", "belongs in partition 97; the default of Kafka's Java client, murmur2, puts it there"),
-        (b"abc", 0, "murmur2", "belongs in partition 3; no usual partitioner puts it there"),
+        (b"abc", 3, "crc32", "belongs in partition 97; the default of Kafka's Java client, murmur2, puts it in 3"),
+        (b"abc", 0, "murmur2", "belongs in partition 3; no usual partitioner puts it in 0"),
     ],
 )  # fmt: skip
 def test_the_detail_names_the_right_partition_and_the_likely_cause(
@@ -164,7 +164,7 @@ def test_the_detail_names_the_right_partition_and_the_likely_cause(
 ) -> None:
     with pytest.raises(InvalidEvent) as caught:
         KeyPlacement(in_force, partition, PARTITIONERS).check(key)
-    assert f"in partition {partition}, where by {in_force} its key {words}" in caught.value.detail
+    assert f"in partition {partition}; by {in_force} its key {words}" in caught.value.detail
     assert caught.value.reason == "misrouted"
 
 

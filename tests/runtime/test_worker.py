@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from tests.support.broken_worker import FATAL
 from tests.support.comparison import differences
@@ -169,6 +170,7 @@ async def test_a_worker_reports_its_health_and_ends_without_an_error(stored: str
         assert {"worker starts", "partitions assigned", "serving metrics and health", "stopping in order"} <= set(
             events
         )
+        assert "partitions revoked" not in events, "it had none before"
         assert not [line for line in log_lines(log) if line["level"] in ("error", "critical")]
 
         other = tmp_path / "other.toml"
@@ -223,6 +225,17 @@ async def test_nobody_is_asked_for_topics_after_the_last_checkpoint() -> None:
     ending._assigned_once = ending.health.finished = True
     async with asyncio.timeout(10):
         await ending._watch_topics()
+
+
+@pytest.mark.parametrize("held", [0, 3])
+async def test_a_revocation_is_logged_where_shards_are_revoked(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Worker(Settings(broker="127.0.0.1:1"), load_rulebook(), dict.fromkeys(REGISTRY.subjects, 1))
+    one.health.error = RuntimeError("no last checkpoint")
+    monkeypatch.setattr(one.manager, "shards", dict.fromkeys(range(held)))
+    monkeypatch.setattr(one.manager, "release", lambda: one.manager.shards.clear())
+    with capture_logs() as lines:
+        await one.on_revoked()
+    assert lines == [{"event": "partitions revoked", "shards": held, "log_level": "info"}] * bool(held)
 
 
 # ---- what it refuses to go on with ------------------------------------------------------------------------------
