@@ -20,7 +20,7 @@ from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.transactions import OpenTransaction
 from vigil.app.runtime.doctor.broker_clock import ClockDifference, clock_check
 from vigil.app.runtime.doctor.check import Check
-from vigil.app.runtime.doctor.group import Offsets, check_transactions, transactions
+from vigil.app.runtime.doctor.group import Offsets, check_transactions, is_stalled, transactions
 from vigil.app.runtime.doctor.input import NewestEvent, input_checks
 from vigil.app.runtime.doctor.lateness import MeasuredLateness, NeededLateness
 from vigil.app.runtime.doctor.refused import Rejections, check_refused, graded
@@ -117,6 +117,36 @@ def test_a_backlog_is_no_fault_of_a_clock() -> None:
     waiting = {**READ, TopicPartition("comment", 2): Offsets(10, 0, 11)}
     check = clocks(shard(NOW - 48 * H), waiting)
     assert (check.level, "catching up" in check.words) == ("warn", True)
+
+
+@pytest.mark.parametrize(
+    ("later", "stalled"),
+    [
+        ([Offsets(5, 0, 9)], True),
+        ([Offsets(5, 0, 12)], True),
+        ([Offsets(6, 0, 12)], False),
+        ([Offsets(5, 0, 9), Offsets(6, 0, 12)], False),
+        ([Offsets(9, 0, 9)], False),
+    ],
+)
+async def test_a_group_that_commits_nothing_of_what_waits_is_stalled(
+    monkeypatch: pytest.MonkeyPatch, later: list[Offsets], stalled: bool
+) -> None:
+    """`later`: of the one partition that waits, at each further look."""
+    tp, idle = TopicPartition("comment", 0), TopicPartition("comment", 1)
+    looks = iter(later)
+    last = later[-1]
+
+    async def read_offsets(_: Settings, tps: list[TopicPartition]) -> dict[TopicPartition, Offsets]:
+        assert tps == [tp]
+        return {tp: next(looks, last)}
+
+    monkeypatch.setattr("vigil.app.runtime.doctor.group.read_offsets", read_offsets)
+    monkeypatch.setattr("vigil.app.runtime.doctor.group.POLL_S", 0)
+    monkeypatch.setattr("vigil.app.runtime.doctor.group.STALLED_S", 0.02)
+    settings = Settings(checkpoint_interval_ms=0)
+    assert await is_stalled(settings, {tp: Offsets(5, 0, 9), idle: Offsets(9, 0, 9)}) == stalled
+    assert not await is_stalled(settings, {idle: Offsets(9, 0, 9)})
 
 
 @pytest.mark.parametrize(("age", "level"), [(0, "ok"), (9_999, "ok"), (10_000, "fail"), (None, "fail")])
@@ -306,7 +336,9 @@ def test_a_topic_that_is_silent_while_buyers_enter_fails(
         (NOW + 5 * S, True, "ok"),
         (NOW + 6 * S, True, "warn"),
         (NOW + 61 * S, True, "fail"),
-        (NOW - MIN, True, "ok"),
+        (NOW - 10 * S, True, "ok"),
+        (NOW - 10 * S - 1, True, "warn"),
+        (NOW - MIN, True, "warn"),
         (NOW - MIN - 1, True, "fail"),
         (NOW - MIN - 1, False, "ok"),
         (NOW - 48 * H, False, "warn"),

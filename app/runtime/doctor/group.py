@@ -1,5 +1,7 @@
 """The consumer group: its workers, what waits for them, and what holds their input back."""
 
+import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -15,6 +17,12 @@ from vigil.app.runtime.doctor.check import Check, counted, first_few, span
 BEHIND: Final = 50_000
 """Messages that wait to be read above which the group counts as behind: about a second of one worker's work."""
 
+STALLED_S: Final = 3.0
+"""How long nothing must be committed while messages wait, in a group that is stable, to be a fault; three times
+`checkpoint_interval_ms` where that is longer."""
+
+POLL_S: Final = 0.5
+
 OPEN_MS: Final = 10_000
 """Age of an open transaction from which on it is a fault: rooms are judged late by as much."""
 
@@ -25,6 +33,11 @@ class Offsets(NamedTuple):
     committed: int
     begin: int
     end: int
+
+    @property
+    def waiting(self) -> int:
+        """Offsets that exist and were not committed."""
+        return max(0, self.end - max(self.committed, self.begin))
 
 
 async def check_group(settings: Settings, tps: Sequence[TopicPartition]) -> list[Check]:
@@ -37,7 +50,34 @@ async def check_group(settings: Settings, tps: Sequence[TopicPartition]) -> list
         await admin.close()
     members = len(described[5])
     offsets = await read_offsets(settings, tps)
-    return [members_of(settings.app_id, described[2], members), lag(offsets, members)]
+    group = members_of(settings.app_id, described[2], members)
+    stalled = members and group.level == "ok" and settings.clock == "live" and await is_stalled(settings, offsets)
+    return [group, _stalled(offsets) if stalled else lag(offsets, members)]
+
+
+async def is_stalled(settings: Settings, before: Mapping[TopicPartition, Offsets]) -> bool:
+    """Watch whether anything is committed of what waits; return at once where nothing waits."""
+    waiting = [tp for tp, each in before.items() if each.waiting]
+    until = time.monotonic() + max(STALLED_S, 3 * settings.checkpoint_interval_ms / 1000)
+    while waiting:
+        await asyncio.sleep(POLL_S)
+        now = await read_offsets(settings, waiting)
+        if any(now[tp].committed > before[tp].committed or not now[tp].waiting for tp in waiting):
+            return False
+        if time.monotonic() >= until:
+            return True
+    return False
+
+
+def _stalled(offsets: Mapping[TopicPartition, Offsets]) -> Check:
+    total = sum(each.waiting for each in offsets.values())
+    return Check(
+        "lag",
+        "fail",
+        f"{counted(total, 'message')} wait, and no worker commits anything although the group is stable",
+        "/health/ready of each worker says why, for example that its clock and the broker's differ; an open "
+        "transaction has a line of its own",
+    )
 
 
 async def read_offsets(settings: Settings, tps: Sequence[TopicPartition]) -> dict[TopicPartition, Offsets]:
@@ -90,7 +130,7 @@ def lag(offsets: Mapping[TopicPartition, Offsets], members: int) -> Check:
     """Whether too many messages wait; without a worker, whether any does."""
     waiting: dict[str, int] = defaultdict(int)
     for tp, each in offsets.items():
-        waiting[tp.topic] += max(0, each.end - max(each.committed, each.begin))
+        waiting[tp.topic] += each.waiting
     total = sum(waiting.values())
     longest = sorted(((count, topic) for topic, count in waiting.items() if count), key=lambda pair: -pair[0])[:3]
     words = f"{total:,} messages wait to be judged"

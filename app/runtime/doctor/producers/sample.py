@@ -12,7 +12,9 @@ from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import records
+from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.runtime.doctor.check import Check
+from vigil.app.runtime.doctor.input import check_input
 from vigil.app.runtime.doctor.producers.grades import Expected, grade
 from vigil.app.runtime.doctor.producers.measures import Sampled, TopicMeasures
 from vigil.topics.catalog import inputs
@@ -38,6 +40,14 @@ async def examine_producers(settings: Settings, last: int = LAST) -> AsyncIterat
         measures = await measure(settings, topic, partitions, last)
         for check in grade(measures, _expected(settings, topic)):
             yield check
+    # Times of writing are those of the producers' clocks, and as wrong as these: only what arrives now shows it.
+    there = {
+        topic: count
+        for topic in inputs()
+        if REGISTRY.is_input(topic) and (count := counts.get(names.on_cluster(topic)))
+    }
+    for check in await check_input(settings, there, wall_ms):
+        yield check
 
 
 async def measure(settings: Settings, topic: str, partitions: int, last: int = LAST) -> TopicMeasures:
