@@ -9,9 +9,9 @@ from msgspec import Struct, field
 
 from vigil.app.engine.storage.capped_counter import CappedCounter
 from vigil.app.engine.storage.chunked_log import LogSnapshot
-from vigil.app.engine.storage.expiring_map import RecentKeys
 from vigil.app.engine.storage.histogram import Histogram, StoredNumbers
 from vigil.app.engine.storage.keys import KeyOf
+from vigil.app.engine.storage.recent_keys import RecentKeys
 from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.topics.verdicts import CommentCounts, ReceptionSeconds
 

@@ -16,6 +16,7 @@ class CappedCounter:
         self._log = KeyLog(name, snapshot)
         self._limit = limit
         counts = {key: min(count, limit) for key, count in Counter(self._log.load(chunks)).items()}
+        self._log.release()
         self._counts = PackedMap("B", counts)
         self._keys_with = [0] * (limit + 1)
         """By count: how many keys have it; the first one means nothing."""

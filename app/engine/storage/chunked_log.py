@@ -26,9 +26,12 @@ _decode: Final = msgspec.msgpack.Decoder(StoredRows).decode
 
 _KEY: Final = struct.Struct("<Q")
 _TIMED: Final = struct.Struct("<QH")
+_pack_key, _pack_timed = _KEY.pack, _TIMED.pack
 
 _SET_TIME: Final = 0xFFFF
 """Instead of the ms since the row before: the key is a time, which the next row follows."""
+
+_SET: Final = _SET_TIME.to_bytes(2, "little")
 
 
 class LogSnapshot(Struct, array_like=True):
@@ -48,7 +51,7 @@ class ChunkedLog(ChunkedRecord):
     A full open end is added to the newest chunk, which is written again, until that chunk is full itself.
     """
 
-    __slots__ = ("_chunk_bytes", "_ends", "_last", "_newest", "_open_bytes", "_snapshot", "_tail")
+    __slots__ = ("_chunk_bytes", "_ends", "_full", "_last", "_newest", "_open_bytes", "_snapshot", "_tail")
 
     ROW: int
     """Bytes of a row."""
@@ -70,17 +73,22 @@ class ChunkedLog(ChunkedRecord):
         """The open end. Without any chunk it begins with a time."""
         self._newest = bytearray()
         """The newest chunk while it is not full."""
+        self._full: tuple[bytes, ...] | None = ()
+        """The other chunks, the oldest first; None after `release`: they are stored only."""
         self._ends: array[int] | None = None
         """The last time of each chunk (None for no chunks: many rooms never need one)."""
         self._last = 0
         """The time of the latest row; 0 if the next one follows none."""
 
-    def expire(self, until: int) -> None:
-        """Delete the chunks whose last time is not after `until`."""
+    def expire(self, until: int) -> bool:
+        """Delete the chunks whose last time is not after `until`; return True if there were any."""
         ends = self._ends
+        if not ends or ends[0] > until:
+            return False
         while ends and (end := ends[0]) <= until:
             del ends[0]
-            self._changed[self._chunk_name(self._snapshot.oldest)] = None
+            self._full = self._full and self._full[1:]
+            self._write(self._snapshot.oldest, None)
             self._snapshot.oldest += 1
             if not ends:
                 self._newest = bytearray()
@@ -88,6 +96,20 @@ class ChunkedLog(ChunkedRecord):
                     self._tail[:0] = self._time(end)
                 else:
                     self._last = 0
+        return True
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, some of which may only set the time."""
+        return sum(map(len, self._in_memory())) // self.ROW
+
+    def release(self) -> None:
+        """Keep the rows in memory no longer: from now on they can only be appended."""
+        self._full = None
+
+    def _in_memory(self) -> tuple[bytes | bytearray, ...]:
+        """Return the rows of all chunks and of the open end."""
+        return (*(self._full or ()), self._newest, self._tail)
 
     def _blocks(self, chunks: StateChunks) -> Iterator[bytearray]:
         """Yield the rows of each chunk and of the open end. After each, the caller sets `_last` to the last time."""
@@ -97,8 +119,7 @@ class ChunkedLog(ChunkedRecord):
             self._newest = stored if isinstance(stored, bytearray) else self._packed(stored, 0)
             yield self._newest
             self._add_end(self._last)
-        if len(self._newest) >= self._chunk_bytes:
-            self._newest = bytearray()
+            self._note_full(last=number == snapshot.next - 1)
         tail = snapshot.tail
         self._tail = tail if isinstance(tail, bytearray) else self._packed(tail, self._last)
         snapshot.tail = self._tail
@@ -114,8 +135,14 @@ class ChunkedLog(ChunkedRecord):
         newest += tail
         tail.clear()
         self._ends[-1] = self._last  # type: ignore[index] # there is a chunk
-        self._changed[self._chunk_name(self._snapshot.next - 1)] = _encode(newest)
-        if len(newest) >= self._chunk_bytes:
+        self._write(self._snapshot.next - 1, _encode(newest))
+        self._note_full()
+
+    def _note_full(self, last: bool = True) -> None:
+        """Begin another chunk if the newest one is full, or is not the last."""
+        if len(self._newest) >= self._chunk_bytes or not last:
+            if self._full is not None:
+                self._full = (*self._full, bytes(self._newest))
             self._newest = bytearray()
 
     def _time(self, at: int) -> bytes:
@@ -135,6 +162,18 @@ class ChunkedLog(ChunkedRecord):
         self._ends.append(at)
 
 
+def _read(block: bytes | bytearray, before: int, latest: dict[int, int]) -> int:
+    """Put the last time of each key of a block into `latest`; return its last time. `before`: the time before it."""
+    at = before
+    for key, step in _TIMED.iter_unpack(block):
+        if step == _SET_TIME:
+            at = key
+        else:
+            at += step
+            latest[key] = at
+    return at
+
+
 class KeyLog(ChunkedLog):
     """Keys of 64 bits. It does not expire."""
 
@@ -149,7 +188,7 @@ class KeyLog(ChunkedLog):
     def append(self, key: int) -> None:
         """Add a key."""
         tail = self._tail
-        tail += _KEY.pack(key)
+        tail += _pack_key(key)
         if len(tail) >= self._open_bytes:
             self._move()
 
@@ -157,7 +196,7 @@ class KeyLog(ChunkedLog):
         return b""
 
     def _packed(self, numbers: list[int], last: int) -> bytearray:
-        return bytearray(b"".join(map(_KEY.pack, numbers)))
+        return bytearray(b"".join(map(_pack_key, numbers)))
 
 
 class TimeLog(ChunkedLog):
@@ -171,20 +210,34 @@ class TimeLog(ChunkedLog):
         """Return the last time of each key that is stored."""
         latest: dict[int, int] = {}
         for block in self._blocks(chunks):
-            at = self._last
-            for key, step in _TIMED.iter_unpack(block):
-                if step == _SET_TIME:
-                    at = key
-                else:
-                    at += step
-                    latest[key] = at
-            self._last = at
+            self._last = _read(block, self._last, latest)
         return latest
+
+    def latest(self) -> dict[int, int]:
+        """Return the last time of each key."""
+        latest: dict[int, int] = {}
+        at = 0
+        for block in self._in_memory():
+            at = _read(block, at, latest)
+        return latest
+
+    def find(self, key: int) -> int | None:
+        """Return the last time of a key, None if there is no row of it. It looks at all rows."""
+        wanted = _pack_key(key)
+        for block in reversed(self._in_memory()):
+            end = len(block)
+            while (place := block.rfind(wanted, 0, end)) >= 0:
+                row = block[place : place + self.ROW]
+                if place % self.ROW == 0 and not row.endswith(_SET):
+                    before = self._ends[-1] if block is self._tail and self._ends else 0
+                    return _read(block[: place + self.ROW], before, {})
+                end = place + len(wanted) - 1
+        return None
 
     def append(self, key: int, at: int) -> bool:
         """Add a key at a time; return True if the open end moved into a chunk: a good time to call `expire`."""
         step = at - self._last
-        row = _TIMED.pack(key, step) if step < _SET_TIME else self._time(at) + _TIMED.pack(key, 0)
+        row = _pack_timed(key, step) if step < _SET_TIME else self._time(at) + _pack_timed(key, 0)
         self._last = at
         tail = self._tail
         tail += row
@@ -194,12 +247,12 @@ class TimeLog(ChunkedLog):
         return True
 
     def _time(self, at: int) -> bytes:
-        return _TIMED.pack(at, _SET_TIME)
+        return _pack_timed(at, _SET_TIME)
 
     def _packed(self, numbers: list[int], last: int) -> bytearray:
         rows = bytearray()
         for key, at in zip(numbers[::2], numbers[1::2], strict=True):
             step = at - last
-            rows += _TIMED.pack(key, step) if step < _SET_TIME else self._time(at) + _TIMED.pack(key, 0)
+            rows += _pack_timed(key, step) if step < _SET_TIME else self._time(at) + _pack_timed(key, 0)
             last = at
         return rows

@@ -52,7 +52,7 @@ class ChunkedQueue(ChunkedRecord, Generic[T]):
         self.items.append(item)
         snapshot.tail.append(item)
         if len(snapshot.tail) >= self._size:
-            self._changed[self._chunk_name(snapshot.next)] = _encode(snapshot.tail)
+            self._write(snapshot.next, _encode(snapshot.tail))
             snapshot.next += 1
             snapshot.tail.clear()
 
@@ -65,7 +65,7 @@ class ChunkedQueue(ChunkedRecord, Generic[T]):
             snapshot.gone += here
             count -= here
             if snapshot.gone == self._size:
-                self._changed[self._chunk_name(snapshot.oldest)] = None
+                self._write(snapshot.oldest, None)
                 snapshot.oldest += 1
                 snapshot.gone = 0
         del snapshot.tail[:count]

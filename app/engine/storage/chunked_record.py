@@ -26,17 +26,24 @@ class ChunkedRecord:
     def __init__(self, name: bytes) -> None:
         """`name`: the beginning of the names of its chunks; a number follows."""
         self._name = name
-        self._changed: ChangedChunks = {}
+        self._changed: ChangedChunks | None = None
+        """None for none: nearly always, and there are many records in memory."""
 
     def dump(self, into: ChangedChunks) -> None:
         """Move the chunks that changed since the last call to `into`."""
-        if self._changed:
+        if self._changed is not None:
             into.update(self._changed)
-            self._changed.clear()
+            self._changed = None
 
     def chunk_names(self) -> list[bytes]:
         """Return the names of all chunks that are stored or were about to be."""
-        return [*self._changed, *(self._chunk_name(number) for number in self._stored())]
+        return [*(self._changed or ()), *(self._chunk_name(number) for number in self._stored())]
+
+    def _write(self, number: int, chunk: bytes | None) -> None:
+        """Note what is to be stored of a chunk; None deletes it."""
+        if self._changed is None:
+            self._changed = {}
+        self._changed[self._chunk_name(number)] = chunk
 
     def _stored(self) -> Iterable[int]:
         """Return the numbers of the chunks that are stored."""

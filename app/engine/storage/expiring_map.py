@@ -1,55 +1,64 @@
-"""Keys with the last time each was added, kept for a while."""
+"""Keys with the last time each was added, kept for a while.
 
-from array import array
-from bisect import bisect_left, bisect_right
+Few keys are looked up in the packed rows of the log, and only where a bit map says that they may be there: one bit of a
+key, by its remainder. Nearly all keys are new, because a `comment_id` is hardly ever repeated. Of many keys there is a
+map of the times.
+"""
+
+from collections.abc import Iterable
 from typing import Final
 
 from vigil.app.engine.storage.chunked_log import LogSnapshot, TimeLog
-from vigil.app.engine.storage.packed_map import PackedMap
+from vigil.app.engine.storage.packed_times import PackedTimes
 from vigil.app.engine.subject import ChangedChunks, StateChunks
 
-SPARE: Final = 64
-"""Expired entries, besides a quarter of the others, that are kept until they are dropped together."""
+_PLACES: Final = (253, 1021, 4093)
+"""Sizes of the bit map: odd, so that the keys of similar texts are spread over it."""
+
+_PLACES_A_ROW: Final = 8
+"""With eight bits a row, the rows are searched for one new key of nine, or fewer."""
+
+FEW: Final = _PLACES[-1] // _PLACES_A_ROW
+"""Rows up to which keys are looked up in them: searching so many takes two microseconds."""
 
 
 class ExpiringMap:
     """The last time of each key. Expired keys are forgotten now and then, so what is found may have expired."""
 
-    __slots__ = ("_base", "_full", "_log", "_times")
+    __slots__ = ("_bits", "_log", "_places", "_times")
 
-    def __init__(
-        self, name: bytes, snapshot: LogSnapshot, chunks: StateChunks, chunk_rows: int = TimeLog.CHUNK_ROWS
-    ) -> None:
-        self._log = TimeLog(name, snapshot, chunk_rows)
-        latest = self._log.load(chunks)
-        self._base = min(latest.values(), default=-1)
-        """All times are kept less this, so that they fit in four bytes for 49 days; -1 before the first one."""
-        self._times = PackedMap("I", {key: at - self._base for key, at in latest.items()})
-        self._full = len(latest) + SPARE
-        """With more entries than this, those that have expired are dropped."""
+    def __init__(self, name: bytes, snapshot: LogSnapshot, chunks: StateChunks) -> None:
+        self._log = TimeLog(name, snapshot)
+        self._times: PackedTimes | None = None
+        """None while there are few rows."""
+        self._places = 0
+        self._bits = bytearray()
+        self._index(self._log.load(chunks))
 
     def get(self, key: int) -> int | None:
         """Return when a key was added last; None if it never was, or was forgotten."""
-        time = self._times.get(key)
-        return None if time is None else self._base + time
+        if self._times is not None:
+            return self._times.get(key)
+        place = key % self._places
+        return self._log.find(key) if self._bits[place >> 3] >> (place & 7) & 1 else None
 
     def add(self, key: int, at: int, until: int) -> None:
         """Add a key at `at`, which is not before any other time; what is not after `until` need not be remembered."""
-        if self._base < 0:
-            self._base = at
-        self._times.put(key, at - self._base)
+        if self._times is None:
+            place = key % self._places
+            self._bits[place >> 3] |= 1 << (place & 7)
+        else:
+            self._times.put(key, at)
         if self._log.append(key, at):
             self.expire(until)
 
     def expire(self, until: int) -> None:
         """Delete the stored chunks in which nothing was added after `until`."""
-        self._log.expire(until)
-        if len(self._times) > self._full:
-            age = until - self._base
-            if age > 0:
-                self._times = self._times.above(age)
-                self._base = until
-            self._full = len(self._times) * 5 // 4 + SPARE
+        expired = self._log.expire(until)
+        if self._times is not None:
+            self._times.expire(until)
+        elif expired or self._log.rows * _PLACES_A_ROW > self._places:
+            self._index(self._log.latest())
 
     def dump(self, into: ChangedChunks) -> None:
         """Move the chunks that changed since the last call to `into`."""
@@ -59,41 +68,20 @@ class ExpiringMap:
         """Return the names of all chunks that are stored or were about to be."""
         return self._log.chunk_names()
 
+    def _index(self, latest: dict[int, int]) -> None:
+        """Prepare for looking up the keys of the log."""
+        rows = self._log.rows
+        if rows > FEW:
+            self._log.release()
+            self._times, self._bits = PackedTimes(latest), bytearray()
+        else:
+            self._places = next(places for places in _PLACES if rows * _PLACES_A_ROW <= places)
+            self._bits = _bits_of((key % self._places for key in latest), self._places)
 
-class RecentKeys(ExpiringMap):
-    """How many different keys were added lately."""
 
-    __slots__ = ("_order",)
-
-    def __init__(
-        self, name: bytes, snapshot: LogSnapshot, chunks: StateChunks, chunk_rows: int = TimeLog.CHUNK_ROWS
-    ) -> None:
-        super().__init__(name, snapshot, chunks, chunk_rows)
-        self._order = array("Q", sorted(self._base + time for _, time in self._times.items()))
-        """The last time of each key that has not expired, in order."""
-
-    def add(self, key: int, at: int, until: int) -> None:
-        """Add a key at `at`; see ExpiringMap."""
-        base = self._base
-        if base < 0:
-            base = self._base = at
-        before = self._times.put(key, at - base)
-        order = self._order
-        if before is not None:
-            place = bisect_left(order, base + before)
-            if place < len(order) and order[place] == base + before:
-                del order[place]
-        order.append(at)
-        if self._log.append(key, at):
-            self.expire(until)
-
-    def count(self, until: int) -> int:
-        """Return how many keys were added after `until`."""
-        return len(self._order) - bisect_right(self._order, until)
-
-    def expire(self, until: int) -> None:
-        """Forget the keys that were not added after `until`."""
-        super().expire(until)
-        expired = bisect_right(self._order, until)
-        if expired:
-            del self._order[:expired]
+def _bits_of(places: Iterable[int], size: int) -> bytearray:
+    """Return a bit map with the bits at these places."""
+    bits = bytearray(size // 8 + 1)
+    for place in places:
+        bits[place >> 3] |= 1 << (place & 7)
+    return bits

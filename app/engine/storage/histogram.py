@@ -64,7 +64,7 @@ class Histogram(ChunkedRecord):
         self.total += 1
         self.open += _NUMBER.pack(number)
         if len(self.open) >= self.OPEN * _NUMBER.size:
-            self._write({number // self.WIDTH for (number,) in _NUMBER.iter_unpack(self.open)})
+            self._store({number // self.WIDTH for (number,) in _NUMBER.iter_unpack(self.open)})
             self.open.clear()
 
     def nearest_rank(self, percent: int) -> int:
@@ -85,7 +85,7 @@ class Histogram(ChunkedRecord):
             for offset, count in _COUNTED.iter_unpack(stored):
                 into[index * self.WIDTH + offset] += count
 
-    def _write(self, changed: set[int]) -> None:
+    def _store(self, changed: set[int]) -> None:
         """Write the chunks that changed; instead of those of version 1, all."""
         rows: dict[int, bytearray] = {}
         for number, count in sorted(self._counts.items()):
@@ -95,11 +95,12 @@ class Histogram(ChunkedRecord):
                 for left in range(count, 0, -_MAX_COUNT):
                     row += _COUNTED.pack(offset, min(left, _MAX_COUNT))
         if self._repack:
-            self._changed.update(dict.fromkeys(map(self._chunk_name, self._stored_chunks)))
+            for index in self._stored_chunks:
+                self._write(index, None)
             self._stored_chunks.clear()
             self._repack = False
         for index, row in rows.items():
-            self._changed[self._chunk_name(index)] = _encode(row)
+            self._write(index, _encode(row))
             if index not in self._stored_chunks:
                 self._stored_chunks.append(index)
 

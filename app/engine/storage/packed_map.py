@@ -75,7 +75,10 @@ class PackedMap:
         keys, values = self._keys, self._values
         place = bisect_left(keys, key)
         if place == len(keys) or keys[place] != key:
-            self.put(key, 1)
+            keys.insert(place, key)
+            values.insert(place, 1)
+            if len(keys) > MAX_PART:
+                self._split()
             return 0
         before = values[place]
         if before < limit:

@@ -13,10 +13,11 @@ from vigil.app.engine.storage.buckets import BUCKET_ENTRIES, Buckets
 from vigil.app.engine.storage.capped_counter import CappedCounter
 from vigil.app.engine.storage.chunked_log import ChunkedLog, LogSnapshot
 from vigil.app.engine.storage.chunked_queue import ChunkedQueue, QueueSnapshot
-from vigil.app.engine.storage.expiring_map import ExpiringMap, RecentKeys
+from vigil.app.engine.storage.expiring_map import ExpiringMap
 from vigil.app.engine.storage.histogram import Histogram
 from vigil.app.engine.storage.keys import hash64, remainder64
 from vigil.app.engine.storage.packed_map import FAN_OUT, MAX_PART, PackedMap
+from vigil.app.engine.storage.recent_keys import RecentKeys
 
 Holder = Any
 
