@@ -19,7 +19,9 @@ def identity(*parts: str | int | None) -> str:
 
     A `%` or `|` within a part is written `%25` or `%7C`, so that no two things share an identity.
     """
-    text = "|".join("" if part is None else str(part).replace("%", "%25").replace("|", "%7C") for part in parts)
+    text = "|".join(["" if part is None else str(part) for part in parts])
+    if "%" in text or text.count("|") >= len(parts):
+        text = "|".join("" if part is None else str(part).replace("%", "%25").replace("|", "%7C") for part in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -88,7 +88,8 @@ class KeyedStates(Generic[E]):
         collector.now = event.at
         state.apply(event, watermark, collector)
         self.changed.add(key)
-        self.schedule(key, state.earliest_timer)
+        if state.earliest_timer < self.timers.times.get(key, MAX_TIME):
+            self.timers.schedule(key, state.earliest_timer)
 
     def on_late(self, key: str, event: E, watermark: int) -> None:
         """Report an event that was rejected as late to the state of its key, if it exists."""

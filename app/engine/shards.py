@@ -79,7 +79,8 @@ class ArrivalShard(Shard[E]):
     event_time_order = False
 
     def _register(self, dedup_key: str, key: str, event: E) -> bool:
-        return not self.states.is_duplicate(key, event)
+        state = self.states.find(key)
+        return not (self.states.is_duplicate(key, event) if state is None else state.is_duplicate(event))
 
     def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
         if watermark <= self.watermark:

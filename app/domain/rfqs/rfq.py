@@ -55,6 +55,23 @@ class RfqMainChunk(Struct, array_like=True):
     last_at: int = MIN_TIME
 
 
+class RfqLimits:
+    """The section [pins] by time."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._versions = rulebook.section("pins", PinLimits)
+        self.shortest_keep = min(version.limits.keep_days for version in self._versions.versions) * DAY_MS
+        """How long any RFQ is kept at least, ms."""
+
+    def places(self, at: int) -> int:
+        """How many quotes of an RFQ are pinned, by the limits that are effective at `at`."""
+        return self._versions.at_or_first(at).limits.places
+
+    def keep(self, at: int) -> int:
+        """How long an RFQ is kept after its latest event, which was at `at`, in ms."""
+        return self._versions.at_or_first(at).limits.keep_days * DAY_MS
+
+
 _MAIN: Final = msgspec.msgpack.Decoder(RfqMainChunk)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -62,9 +79,12 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 class RfqState(KeyStateDefaults[Quote]):
     """All that is remembered of one RFQ."""
 
-    def __init__(self, rfq_id: str, rulebook: Rulebook, chunks: StateChunks) -> None:
+    __slots__ = ("_changed", "_entries", "_entry", "_expired", "_limits", "_main", "_rfq_id", "earliest_timer")
+    earliest_timer: int
+
+    def __init__(self, rfq_id: str, limits: RfqLimits, chunks: StateChunks) -> None:
         self._rfq_id = rfq_id
-        self._limits = rulebook.section("pins", PinLimits)
+        self._limits = limits
         self._main = main = _MAIN.decode(chunks[b""]) if chunks else RfqMainChunk()
         if main.version != VERSION:
             raise ValueError(f"the state of RFQ {rfq_id!r} has the unknown version {main.version}")
@@ -73,6 +93,7 @@ class RfqState(KeyStateDefaults[Quote]):
         self._entry = {(entry.supplier_id, entry.quote_id): entry for entry in self._entries}
         self._expired = False
         self._changed = False
+        self.earliest_timer = main.last_at + limits.shortest_keep
 
     def is_duplicate(self, event: Quote) -> bool:
         """True if an event of the same kind and quote was applied before."""
@@ -91,7 +112,9 @@ class RfqState(KeyStateDefaults[Quote]):
             self._entries.touch(entry)
         setattr(entry, event.kind, event.at)
         self._changed = True
-        main.last_at = max(main.last_at, event.at)
+        if event.at > main.last_at:
+            main.last_at = event.at
+            self.earliest_timer = event.at + self._limits.shortest_keep
         if event.kind == "pinned":
             self._decide(event, entry, collector)
 
@@ -101,7 +124,7 @@ class RfqState(KeyStateDefaults[Quote]):
         reason: Literal["rejected", "full"] | None = None
         if entry.rejected is not None and entry.rejected <= event.at:
             reason = "rejected"
-        elif main.granted >= self._limits.at_or_first(event.at).limits.places:
+        elif main.granted >= self._limits.places(event.at):
             reason = "full"
         else:
             main.granted = place = main.granted + 1
@@ -118,7 +141,7 @@ class RfqState(KeyStateDefaults[Quote]):
         collector.emit("pin-decision", self._rfq_id, id_, event.at, decision)
 
     def next_timer(self) -> int:
-        return self._main.last_at + self._limits.at_or_first(self._main.last_at).limits.keep_days * DAY_MS
+        return self._main.last_at + self._limits.keep(self._main.last_at)
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         self._expired = True

@@ -58,12 +58,10 @@ class SupplierMetrics:
 
     __slots__ = (
         "_counting",
-        "_edge",
         "_late_before",
         "_month",
         "_month_start",
         "_month_until",
-        "_now",
         "_payment",
         "_payments",
         "_quote",
@@ -71,6 +69,7 @@ class SupplierMetrics:
         "_rfq",
         "_rfqs",
         "_rules",
+        "edge",
         "month_ends",
         "rolling",
     )
@@ -86,7 +85,6 @@ class SupplierMetrics:
         """As of `now`. `month_end_totals` are kept by month, from the month `kept_from` on."""
         self.month_ends = MonthEnds(rules, month_end_totals, kept_from)
         self._rules = rules
-        self._now = now
         self._quotes: Buckets[QuoteEntry] = Buckets(b"q", QuoteEntry, chunks)
         self._rfqs: Buckets[RfqEntry] = Buckets(b"r", RfqEntry, chunks)
         self._payments: Buckets[PaymentEntry] = Buckets(b"p", PaymentEntry, chunks)
@@ -95,7 +93,8 @@ class SupplierMetrics:
         self._payment = {entry.payment_id: entry for entry in self._payments}
         self._counting = rules.counting_at(now)
         self._begin_month(rules.calendar.month_of(now))
-        self._edge = min(self._month_until, self._counting.until)
+        self.edge = min(self._month_until, self._counting.until)
+        """The time before which `pass_edges` need not be called."""
         self._count_again(now)
 
     # ---- events -----------------------------------------------------------------------------------------------
@@ -114,19 +113,22 @@ class SupplierMetrics:
 
     def quote(self, event: Quote) -> None:
         """Count the event of a quote that is not a duplicate, and not later than now."""
-        at = event.at
+        at, kind = event.at, event.kind
         entry = self._quote.get(event.quote_id)
+        known = entry is not None
         if entry is None:
             entry = self._quote[event.quote_id] = QuoteEntry(event.quote_id)
             self._quotes.add(entry)
         else:
             self._quotes.touch(entry)
-        setattr(entry, event.kind, at)
-        if event.kind == "submitted":
+        setattr(entry, kind, at)
+        if kind == "submitted":
             self._quoted(event)
-            self._submitted(entry, at)
-        elif entry.submitted is not None:
-            self._count_quote(event.kind, entry.submitted, max(at, entry.submitted))
+            self._count_quote("submitted", at, at)
+            if known:
+                self._count_reactions(entry, at)
+        elif kind in REACTIONS and entry.submitted is not None:
+            self._count_quote(kind, entry.submitted, max(at, entry.submitted))
 
     def payment(self, event: Payment) -> None:
         """Count the event of a payment that is not a duplicate, and not later than now."""
@@ -144,16 +146,23 @@ class SupplierMetrics:
 
     # ---- time -------------------------------------------------------------------------------------------------
 
-    def next_change(self) -> int:
-        """When a total changes next if no event arrives; at the latest at the next edge."""
-        self.rolling.advance_to(self._now)
-        return min(self.rolling.changes_at, self._edge)
+    def next_change(self, now: int) -> int:
+        """When a total changes next after `now` if no event arrives; at the latest at the next edge."""
+        rolling = self.rolling
+        if now >= rolling.changes_at:
+            rolling.advance_to(now)
+        return min(rolling.changes_at, self.edge)
 
-    def advance_to(self, now: int) -> None:
-        """Advance now; the totals of months that end are kept."""
-        self._now = now
-        if now >= self._edge:
-            self._pass_edges(now)
+    def pass_edges(self, now: int) -> None:
+        """Advance to `now` where that is at the next edge or later: months end, or other limits take effect."""
+        while now >= (edge := self.edge):
+            self.rolling.advance_to(edge - 1)
+            if edge == self._month_until:
+                self._end_month(now)
+            if edge == self._counting.until:
+                self._counting = self._rules.counting_at(edge)
+                self._count_again(edge)
+            self.edge = min(self._month_until, self._counting.until)
 
     def expire_entries(self, watermark: int) -> None:
         """Delete the entries that are older than their memory at the watermark."""
@@ -161,16 +170,6 @@ class SupplierMetrics:
         self._quotes.expire(quotes, lambda entry: self._quote.pop(entry.quote_id))
         self._rfqs.expire(quotes, lambda entry: self._rfq.pop(entry.rfq_id))
         self._payments.expire(payments, lambda entry: self._payment.pop(entry.payment_id))
-
-    def _pass_edges(self, now: int) -> None:
-        while now >= (edge := self._edge):
-            self.rolling.advance_to(edge - 1)
-            if edge == self._month_until:
-                self._end_month(now)
-            if edge == self._counting.until:
-                self._counting = self._rules.counting_at(edge)
-                self._count_again(edge)
-            self._edge = min(self._month_until, self._counting.until)
 
     def _end_month(self, now: int) -> None:
         """Keep the totals of the month, and begin the next one, or that of `now` where nothing changes until then."""
@@ -189,9 +188,9 @@ class SupplierMetrics:
 
     # ---- totals -----------------------------------------------------------------------------------------------
 
-    def totals(self) -> SupplierTotals:
-        """The totals as of now."""
-        self.rolling.advance_to(self._now)
+    def totals(self, now: int) -> SupplierTotals:
+        """The totals as of `now`, which is before the next edge."""
+        self.rolling.advance_to(now)
         return self._totals(self.rolling.sums, self._month)
 
     def totals_at_end_of(self, month: int) -> SupplierTotals:
@@ -213,17 +212,16 @@ class SupplierMetrics:
 
     # ---- counting ---------------------------------------------------------------------------------------------
 
-    def _submitted(self, entry: QuoteEntry, at: int) -> None:
-        """Count a quote from its submission on, and the events of it that came before that."""
-        self._count_quote("submitted", at, at)
+    def _count_reactions(self, entry: QuoteEntry, submitted: int) -> None:
+        """Count the events of a quote that came before its submission."""
         for kind in REACTIONS:
             reacted: int | None = getattr(entry, kind)
             if reacted is None:
                 continue
-            if reacted <= at - self._rules.quote_memory:
+            if reacted <= submitted - self._rules.quote_memory:
                 setattr(entry, kind, None)  # it belongs to an expired quote of the same id
-                continue
-            self._count_quote(kind, at, max(at, reacted))
+            else:
+                self._count_quote(kind, submitted, max(submitted, reacted))
 
     def _quoted(self, event: Quote) -> None:
         """The supplier quoted on an RFQ, for the first time or again."""
@@ -279,22 +277,25 @@ class SupplierMetrics:
     def _count_quote(self, kind: QuoteKind, submitted: int, since: int) -> None:
         """Count an event of a quote from `since` until the window has passed the submission."""
         for window, amounts in QUOTE_AMOUNTS[kind]:
-            self._count(window, amounts, submitted, since)
+            self.rolling.add(window, submitted, amounts)
+            if since < self._late_before:
+                self._add_to_month_ends(window, amounts, submitted, since)
 
     def _count_payment(self, kind: PaymentKind, at: int, cents: int) -> None:
         for total, window, sign in PAYMENT_EFFECTS[kind]:
             if window is None:
                 self._add_to_month(total, at, sign * cents)
             else:
-                self._count(window, ((total, sign * cents),), at, at)
+                amounts = ((total, sign * cents),)
+                self.rolling.add(window, at, amounts)
+                if at < self._late_before:
+                    self._add_to_month_ends(window, amounts, at, at)
 
-    def _count(self, window: int, amounts: Amounts, at: int, since: int) -> None:
-        """Count amounts from `since` until the rolling window has passed `at`."""
-        self.rolling.add(window, at, amounts)
-        if since < self._late_before:
-            for month, end, rules in self.month_ends.between(since, self._month):
-                if end < at + rules.windows[window]:
-                    self.month_ends.add(month, amounts)
+    def _add_to_month_ends(self, window: int, amounts: Amounts, at: int, since: int) -> None:
+        """Add amounts that count from `since` until the rolling window has passed `at`."""
+        for month, end, rules in self.month_ends.between(since, self._month):
+            if end < at + rules.windows[window]:
+                self.month_ends.add(month, amounts)
 
     def _add_to_month(self, total: int, at: int, amount: int) -> None:
         """Add an amount to a total of the calendar month in which `at` lies."""

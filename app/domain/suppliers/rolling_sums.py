@@ -94,7 +94,7 @@ class RollingSums:
         self._set_next_change()
 
     def _set_next_change(self) -> None:
-        first = [
-            window.log[window.oldest][0] + window.length for window in self._windows if window.oldest < len(window.log)
-        ]
-        self.changes_at = min(first, default=MAX_TIME)
+        self.changes_at = MAX_TIME
+        for window in self._windows:
+            if window.oldest < len(window.log):
+                self.changes_at = min(self.changes_at, window.log[window.oldest][0] + window.length)

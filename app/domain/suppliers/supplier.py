@@ -34,6 +34,9 @@ SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted | AssessedSco
 
 _COUNTED: Final = (Quote, Payment)
 
+PIN_KINDS: Final = ("pinned", "rejected")
+"""What of a quote decides about pins."""
+
 RESEND_MS: Final = 60_000
 """How long after a move to another industry the current entry is sent again. Until it learned of the move, the former
 industry may have published an older score of the supplier after the new one; the repetition makes the new one the last.
@@ -79,7 +82,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         self.earliest_timer = MAX_TIME
         if chunks:
             self._begin(chunks)
-            self._look_ahead()
+            self.next_timer()
 
     def _begin(self, chunks: StateChunks) -> SupplierMetrics:
         """Continue from the stored state, or begin at the watermark and time of the first event."""
@@ -107,52 +110,50 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     def apply(self, event: SupplierEvent, watermark: int, collector: OutputCollector) -> None:
         """Apply one event; a quote or payment must not be a duplicate."""
         passed = watermark - 1  # times below the watermark have passed
-        if isinstance(event, _COUNTED):
-            self._apply_counted(event, passed, collector)
-        elif isinstance(event, AssessedScore):
-            self._apply_assessed(event, collector)
-        else:
-            self._apply_profile(event, passed, collector)
-
-    def _apply_counted(self, event: Quote | Payment, passed: int, collector: OutputCollector) -> None:
-        main, rules, at = self._main, self._rules, event.at
-        is_quote = isinstance(event, Quote)
-        if at <= passed - (rules.quote_memory if is_quote else rules.payment_memory):
+        if not isinstance(event, _COUNTED):
+            if isinstance(event, AssessedScore):
+                self._apply_assessed(event, collector)
+            else:
+                self._apply_profile(event, passed, collector)
+            return
+        memory = self._rules.quote_memory if isinstance(event, Quote) else self._rules.payment_memory
+        if event.at <= passed - memory:
             collector.count("too_old")
             return
-        metrics = self._advance(at if at > passed else passed, passed)
-        self._note_time(at)
-        if at < main.first_at:
-            main.first_at = at
+        main, metrics = self._main, self._advance_to_event(event.at, passed)
+        if event.at < main.first_at:
+            main.first_at = event.at
         if not main.active:
             main.active = True
-            self._look_ahead()
+            self.next_timer()
         if isinstance(event, Payment):
             metrics.payment(event)
         else:
             metrics.quote(event)
-            if event.kind in ("pinned", "rejected"):
+            if event.kind in PIN_KINDS:
                 id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
-                collector.emit("quote-by-rfq", event.rfq_id, id_, at, event)
+                collector.emit("quote-by-rfq", event.rfq_id, id_, event.at, event)
         if metrics.rolling.changes_at < self.earliest_timer:
             self.earliest_timer = metrics.rolling.changes_at
 
     def _apply_profile(self, event: SupplierProfile | ProfileDeleted, passed: int, collector: OutputCollector) -> None:
-        self._advance(max(event.at, passed), passed)
-        self._note_time(event.at)
+        self._advance_to_event(event.at, passed)
         if isinstance(event, SupplierProfile):
             self._main.first_at = min(self._main.first_at, event.at)
         self._profiles.add(event)
         self._leave_former_industries(collector)
-        self._look_ahead()
+        self.next_timer()
 
-    def _note_time(self, at: int) -> None:
-        """Note an event of the time `at`."""
+    def _advance_to_event(self, at: int, passed: int) -> SupplierMetrics:
+        """Advance to an event of the time `at`, and note it."""
+        main = self._main
+        metrics = self._advance(at if at > passed else passed, passed)
         self._changed = True
         if at <= self._assessed_end:
             self._month_changed = True
-        if at > self._main.latest_at:
-            self._main.latest_at = at
+        if at > main.latest_at:
+            main.latest_at = at
+        return metrics
 
     def _apply_assessed(self, assessed: AssessedScore, collector: OutputCollector) -> None:
         """Take the assessed score from the industry; one that is out of date has no effect."""
@@ -174,19 +175,18 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     # ---- time -------------------------------------------------------------------------------------------------
 
     def next_timer(self) -> int:
-        self._look_ahead()
-        return self.earliest_timer
-
-    def _look_ahead(self) -> None:
-        """Set `earliest_timer` to the next timer exactly."""
-        if self._metrics is not None:
+        """See KeyState; sets `earliest_timer` to it."""
+        metrics, main = self._metrics, self._main
+        if metrics is not None:
             self.earliest_timer = min(
-                self._metrics.next_change(), self._assess_at, self._expires_at(), self._main.resend_at
+                metrics.next_change(main.now), self._assess_at, self._expires_at(), main.resend_at
             )
+        return self.earliest_timer
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         self._advance(at, at)
-        self._publish_month(collector)
+        if self._month_changed:
+            self._publish_month(collector)
         if at >= self._expires_at():
             self._main.active = False
             self._profiles.versions.clear()
@@ -213,7 +213,8 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         if now > main.now:
             main.now = now
         metrics = self._metrics or self._begin({})
-        metrics.advance_to(main.now)
+        if main.now >= metrics.edge:
+            metrics.pass_edges(main.now)
         if main.watermark >= self._assess_at:
             self._set_assessed_month()
             metrics.month_ends.drop_before(self._assessed - 1)
@@ -256,7 +257,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         if self._metrics is None or not self._is_ranked():
             return None
         profile = self._profiles.at(main.now)
-        entry = self._entry(profile, main.now, None, self._metrics.totals(), main.assessed)
+        entry = self._entry(profile, main.now, None, self._metrics.totals(main.now), main.assessed)
         return entry if always or not _same_content(entry, main.current_entry) else None
 
     def _changed_month_entry(self, always: bool) -> RankingEntry | None:

@@ -136,7 +136,7 @@ def test_totals_are_those_of_a_naive_recount_at_every_instant(steps: list[Any]) 
         if metrics is None:
             continue
         now = state._main.now
-        totals = metrics.totals()
+        totals = metrics.totals(now)
         expected = recount(player.counted, now)
         assert {name: getattr(totals, name) for name in expected} == expected
         last_month = month_start(month_of(now)) - 1
