@@ -75,10 +75,12 @@ def content_of(value: bytes) -> Any:
 
 def why_no_json(value: bytes, error: Exception) -> str:
     """What a value is that `parsed` does not take."""
-    if (named := not_text(value)) is not None:
+    at = error.at if isinstance(error, NoJsonError) else None
+    if (named := not_text(value, at)) is not None:
         return named
     if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8: {error.reason} at byte {error.start}"
+        other = ": is it Latin-1, GBK or Shift JIS?" if value.lstrip()[:1] == b"{" else ""
+        return f"not UTF-8: {error.reason} at byte {error.start}{other}"
     return str(error)
 
 

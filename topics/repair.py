@@ -40,6 +40,11 @@ LONE_SURROGATE: Final = (
 class NoJsonError(Exception):
     """A text that is no JSON, and why."""
 
+    def __init__(self, why: str, at: int | None = None) -> None:
+        """`at`: the character at which it is none; None where it is for another reason."""
+        super().__init__(why)
+        self.at = at
+
 
 class NotANumber:
     """NaN or an infinity, which JSON has not but many libraries write: it fits no type."""
@@ -64,10 +69,10 @@ def parsed(text: str) -> Any:
     except UnicodeEncodeError as error:
         raise NoJsonError(LONE_SURROGATE) from error
     except json.JSONDecodeError as error:
-        several = error.msg == "Extra data" and text[error.pos] == "{"
-        raise NoJsonError(
-            f"{error}: it is several JSON texts (send one event a message)" if several else str(error)
-        ) from error
+        if error.msg == "Extra data" and text[error.pos] == "{":
+            raise NoJsonError(f"{error}: it is several JSON texts (send one event a message)") from error
+        cut_off = error.msg.startswith("Unterminated")
+        raise NoJsonError(str(error), len(text) if cut_off else error.pos) from error
     except ValueError as error:
         raise NoJsonError(str(error)) from error
     return content

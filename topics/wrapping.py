@@ -6,8 +6,16 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-_DEEPEST: Final = 3
+_DEEPEST: Final = 5
 """How many objects and lists an event is looked for in."""
+
+_FIRST: Final = 3
+"""Elements of a list in which an event is looked for."""
+
+_EVENT_TIMES: Final = frozenset(
+    ("timestamp", "ts", "time", "eventtime", "eventtimestamp", "datetime", "date", "occurredat", "createdat", "timems")
+)
+"""How others call `at`, in small letters and without signs."""
 
 _TAGGED_VALUES: Final = (
     (
@@ -28,16 +36,20 @@ def wrapping(content: object, needed: Collection[str]) -> str | None:
     if isinstance(content, str):
         return _text(content)
     if isinstance(content, list):
-        objects = bool(content) and all(isinstance(one, dict) for one in content)
-        return f"it is an array of {len(content)}: send one event a message" if objects else None
+        if content and all(isinstance(one, dict) for one in content):
+            return f"it is an array of {len(content)}: send one event a message"
+        return _placed(content, needed)
     if not isinstance(content, dict):
         return None
     if (name := _envelope(content) or _tagged(content, needed)) is not None:
         return f"it is {name}"
     missing = [name for name in needed if name not in content]
-    if missing and (place := _place_of_event(content, needed)) is not None:
-        return f"the event seems to stand at `${place}`: send it alone, as the value"
-    return _misspelt(content, missing)
+    return (_placed(content, needed) if missing else None) or _misspelt(content, missing)
+
+
+def _placed(content: object, needed: Collection[str]) -> str | None:
+    place = _place_of_event(content, needed)
+    return None if place is None else f"the event seems to stand at `${place}`: send it alone, as the value"
 
 
 def _envelope(fields: Mapping[str, Any]) -> str | None:
@@ -85,9 +97,10 @@ def is_base64_of_json(text: bytes) -> bool:
 
 def _place_of_event(content: object, needed: Collection[str], depth: int = 0) -> str | None:
     """Where in a content an object stands that has most of the needed fields, as a path from `content`."""
-    if isinstance(content, str) and content.lstrip()[:1] == "{":
+    if isinstance(content, str) and (content.lstrip()[:1] == "{" or is_base64_of_json(content[:16].encode())):
         with suppress(ValueError, RecursionError):
-            content = json.loads(content)
+            text = content if content.lstrip()[:1] == "{" else base64.b64decode(content, validate=True)
+            content = json.loads(text)
     if depth and isinstance(content, dict) and 2 * sum(name in content for name in needed) > len(needed):
         return ""
     if depth < _DEEPEST:
@@ -100,13 +113,15 @@ def _place_of_event(content: object, needed: Collection[str], depth: int = 0) ->
 def _steps(content: object) -> Iterator[tuple[str, object]]:
     if isinstance(content, dict):
         yield from ((f".{name[:64]}", inner) for name, inner in content.items())
-    elif isinstance(content, list) and content:
-        yield "[0]", content[0]
+    elif isinstance(content, list):
+        yield from ((f"[{number}]", inner) for number, inner in enumerate(content[:_FIRST]))
 
 
 def _misspelt(fields: Mapping[str, Any], missing: Collection[str]) -> str | None:
     """Fields that are there in another spelling: `roomId` for `room_id`."""
-    plain = {_plain(name): name for name in fields}
+    plain = {_plain(name.rpartition(".")[2]): name for name in fields}
+    if "at" in missing and "at" not in plain and (others := sorted(_EVENT_TIMES & plain.keys())):
+        return f"the event time must be called `at`, not `{plain[others[0]][:64]}`"
     found = [(plain[_plain(name)], name) for name in sorted(missing) if _plain(name) in plain]
     if not found:
         return None
