@@ -18,6 +18,10 @@ NO_LIVELOCK_CHECK_S: Final = 3600.0 * 24 * 365
 """Faust takes a worker whose offsets Faust does not commit for a hung one. Only checkpoints commit here; the worker's
 own watchdog replaces the check."""
 
+HEARTBEAT_S: Final = 0.5
+"""How often a worker reports to the group, at least. By the answer it learns that another one comes or goes, and until
+all have joined again nothing is judged."""
+
 STREAM_BUFFER: Final = 16
 """Messages that wait in a stream, each a batch of up to `max_poll_records` records."""
 
@@ -130,7 +134,7 @@ def create_app(settings: AppSettings) -> BatchApp:
         broker_credentials=_faust_credentials(settings.credentials),
         broker_max_poll_records=settings.max_poll_records,
         broker_session_timeout=session,
-        broker_heartbeat_interval=session / 4,
+        broker_heartbeat_interval=min(HEARTBEAT_S, session / 4),
         broker_request_timeout=max(40.0, 2 * session),
         broker_commit_livelock_soft_timeout=NO_LIVELOCK_CHECK_S,
         consumer_auto_offset_reset="earliest",  # `latest` would govern the seeks in changelogs, too

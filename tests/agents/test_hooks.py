@@ -703,3 +703,11 @@ def test_the_producer_writes_for_good_and_takes_large_records(app: BatchApp) -> 
     known = parameters(aiokafka.AIOKafkaProducer.__init__)
     assert set(extra) <= set(known)
     assert "**self._settings_extra()" in source(driver.Producer)
+
+
+@pytest.mark.parametrize(("session_s", "heartbeat_s"), [(10.0, 0.5), (1.0, 0.25)])
+def test_a_worker_reports_to_its_group_often_enough_to_learn_of_others_soon(
+    session_s: float, heartbeat_s: float
+) -> None:
+    settings = AppSettings(app_id="vigil", brokers=("127.0.0.1:1",), session_timeout_s=session_s)
+    assert create_app(settings).conf.broker_heartbeat_interval == heartbeat_s
