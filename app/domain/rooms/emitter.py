@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vigil.app.domain.rooms.contestable import ContestableVerdict, ContestableVerdicts, Span
-from vigil.app.domain.rooms.rules.table import judged_label
+from vigil.app.domain.rooms.rules.table import unknown_labels
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.messages import Message, render
 from vigil.topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, identity
@@ -170,9 +170,8 @@ class VerdictEmitter:
     def count_labels(self, labels: tuple[str, ...]) -> None:
         """Count, for the metrics, the labels of an event that no rule knows."""
         if not self.shadow:
-            for label in labels:
-                if not judged_label(label):
-                    self.collector.count_name("unknown_label", label)
+            for label in unknown_labels(labels):
+                self.collector.count_name("unknown_label", label)
 
     def _notice(
         self, kind: NoticeKind, rule: str | None, times: EventTimes, about: NoticeSubject = NOTHING_ELSE

@@ -5,7 +5,6 @@ key, by its remainder. Nearly all keys are new, because a `comment_id` is hardly
 map of the times.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
 from vigil.app.engine.storage.chunked_log import LogSnapshot, TimeLog
@@ -76,12 +75,7 @@ class ExpiringMap:
             self._times, self._bits = PackedTimes(latest), bytearray()
         else:
             self._places = next(places for places in _PLACES if rows * _PLACES_A_ROW <= places)
-            self._bits = _bits_of((key % self._places for key in latest), self._places)
-
-
-def _bits_of(places: Iterable[int], size: int) -> bytearray:
-    """Return a bit map with the bits at these places."""
-    bits = bytearray(size // 8 + 1)
-    for place in places:
-        bits[place >> 3] |= 1 << (place & 7)
-    return bits
+            bits = self._bits = bytearray(self._places // 8 + 1)
+            for key in latest:
+                place = key % self._places
+                bits[place >> 3] |= 1 << (place & 7)

@@ -47,10 +47,10 @@ def comment_labels() -> dict[str, str]:
     return {label: rule.id for rule in RULES.values() for label in rule.comment_labels}
 
 
-@lru_cache(maxsize=4096)
-def judged_label(label: str) -> bool:
-    """True if a rule knows the label, on frames or on comments; any other has no effect."""
-    return of_label(_JUDGED_LABELS, label) is not None
+@lru_cache(maxsize=1024)
+def unknown_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels of an event that no rule knows, on frames or on comments: they have no effect."""
+    return tuple(label for label in labels if of_label(_JUDGED_LABELS, label) is None)
 
 
 _JUDGED_LABELS: Final = {**frame_labels(), **comment_labels()}
