@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from tests.support.kafka import VERSION as TESTED_KAFKA
+from tests.support.kafka_files import VERSION as TESTED_KAFKA
 from tests.support.needs import program
 from vigil.app.cli.notify import notify
 from vigil.app.console.auth.authenticator import Authenticator
