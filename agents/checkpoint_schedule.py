@@ -16,9 +16,13 @@ from typing import Final, NamedTuple
 from vigil.agents.shard_manager import ShardManager
 from vigil.agents.shard_runner import ShardRunner
 
-KEYS_AT_ONCE: Final = 200
+KEYS_AT_ONCE: Final = 100
 """A checkpoint takes about so many keys unless there is more to send: to pack a room takes some 20 µs, and to publish
 its status as much again."""
+
+LARGE_PER_INTERVAL: Final = 8
+"""How often in an interval a shard without outputs is stored at most, however many keys have changed: for keys that
+change all the time each time costs as much again."""
 
 KEYS_PER_SHARD: Final = 10
 """What a further shard costs a checkpoint, in keys."""
@@ -73,7 +77,12 @@ class CheckpointSchedule:
             self._round = dict.fromkeys(runner for runner in runners if runner.shard.has_unsaved_state)
             in_round = True
         urgent = [runner for runner in runners if runner.shard.has_urgent_outputs]
-        large = [runner for runner in runners if runner.shard.unsaved_keys >= KEYS_AT_ONCE]
+        stored_before = now - self._interval_s / LARGE_PER_INTERVAL
+        large = [
+            runner
+            for runner in runners
+            if runner.shard.unsaved_keys >= KEYS_AT_ONCE and runner.stored_at <= stored_before
+        ]
         if (urgent or large or self._round) and self._manager.backlog() > THROUGHPUT_BACKLOG:
             due, self._round = [DueShard(runner) for runner in self._round], {}
         else:

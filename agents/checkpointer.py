@@ -185,6 +185,7 @@ class Checkpointer:
         for runner, between in due:
             shard = runner.shard
             snapshot = shard.acquire() if acquire else shard.snapshot(final=runner.ended, between=between)
+            runner.stored_at = time.monotonic()
             taken.append(_Taken(runner, snapshot, runner.ended))
         self._schedule.took(time.thread_time() - cpu)
         return taken

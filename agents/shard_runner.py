@@ -10,6 +10,7 @@ Work is cut into time slices: after an outage all timers that fell due during it
 group.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
@@ -99,6 +100,8 @@ class ShardRunner:
         """True if any source is paused."""
         self.has_outbox = False
         """True if the last checkpoint had outputs: whoever acquires the shard next would send them again."""
+        self.stored_at = -math.inf
+        """When its last snapshot was taken (`time.monotonic`)."""
         self.eligible_at: dict[str, int] = {}
         """By identity of a verdict or notice that is not published yet: the earliest time at which it could be judged
         (wall clock, ms)."""

@@ -1,5 +1,7 @@
 """Which shards a checkpoint takes: what is urgent at once, the others in rounds of small portions."""
 
+import math
+import time
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ class StubShard:
 
     unsaved_keys: int = 0
     has_urgent_outputs: bool = False
+    stored_at: float = -math.inf
 
     @property
     def shard(self) -> "StubShard":
@@ -79,6 +82,16 @@ def test_a_shard_with_many_changed_keys_or_with_outputs_is_due_between_two_round
     stage.shards[1].unsaved_keys = KEYS_AT_ONCE
     stage.shards[2].has_urgent_outputs = True
     assert stage.due() == ([], [1, 2], False)
+
+
+def test_a_shard_with_many_changed_keys_waits_for_an_eighth_of_the_interval() -> None:
+    stage = Stage(0)
+    assert stage.due() == ([], [], True)
+    stage.shards[0].unsaved_keys = KEYS_AT_ONCE
+    stage.shards[0].stored_at = time.monotonic() - 0.12 * LONG_MS / 1000
+    assert stage.due() is None
+    stage.shards[0].stored_at = time.monotonic() - 0.13 * LONG_MS / 1000
+    assert stage.due() == ([], [0], False)
 
 
 def test_of_shards_with_many_changed_keys_the_largest_comes_first_and_the_others_wait() -> None:
