@@ -2,8 +2,11 @@
 
     the last record is there, unchanged                         go on
     another record is there, or none: was the log created again?    read it from its beginning
+    it is there, but another one stands where an earlier one did    read it from its beginning
                                       or has it lost its end?   go on behind what it still has
     the log begins behind what was read                         go on at its beginning
+
+The third: the log was created again while a worker was reading it, which went on in the new one.
 
 A log was created again unless an earlier record shows that it is the same one. Where none can, because the log ends
 before all of them, its first record decides: of a new log, it is younger than the last record that was read.
@@ -89,17 +92,38 @@ class SourceCheck:
 
         Raises what the client raises if the broker does not answer.
         """
-        last = {tp: source.identities[0] for tp, source in self._stored.items() if source.identities}
-        differing, gone = await self._differing(last)
+        differing, gone = await self._differing(self._last())
+        remade, _ = await self._differing(self._earliest())
         found = []
         for tp, source in self._stored.items():
             if tp in differing or self._is_shorter(tp, source):
                 found.append(await self._changed(tp, source))
-            elif tp in gone and await self._is_another(tp, source.identities):
+            elif tp in remade or (tp in gone and await self._is_another(tp, source.identities)):
                 found.append(self._recreated(tp))
             elif source.committed_offset < self._beginnings[tp]:
                 begin = self._beginnings[tp]
                 found.append(SourceFinding(tp, "expired", begin, begin - source.committed_offset))
+        return found
+
+    async def differing(self) -> set[TopicPartition]:
+        """Return the sources in which another record stands where the last, or the earliest known one, stood.
+
+        Raises what the client raises if the broker does not answer.
+        """
+        last, _ = await self._differing(self._last())
+        earliest, _ = await self._differing(self._earliest())
+        return last | earliest
+
+    def _last(self) -> dict[TopicPartition, RecordIdentity]:
+        return {tp: source.identities[0] for tp, source in self._stored.items() if source.identities}
+
+    def _earliest(self) -> dict[TopicPartition, RecordIdentity]:
+        """The earliest known record of each source that retention has not reached, besides the last one."""
+        found = {}
+        for tp, source in self._stored.items():
+            there = [known for known in source.identities[1:] if self._has(tp, known.offset)]
+            if there:
+                found[tp] = there[-1]
         return found
 
     def _is_shorter(self, tp: TopicPartition, source: StoredSource) -> bool:

@@ -15,6 +15,10 @@ SPACING: Final = 1000
 """The least number of offsets between the earlier records. A broker that loses the end of a log loses what its other
 replicas did not have yet: hardly more than this."""
 
+SPACING_MS: Final = 120_000
+"""The least time between the earlier records, by their timestamps: a worker must have looked at each of them again
+before it is forgotten (app/runtime/source_watch.py), however fast records come."""
+
 KEPT: Final = 3
 """The number of records that a checkpoint keeps of each source."""
 
@@ -75,6 +79,11 @@ def note_read(known: Identities, record: StampedRecord) -> Identities:
     if known and record.offset <= known[0].offset:
         return known
     earlier: Sequence[RecordIdentity] = known[1:]
-    if known and (not earlier or known[0].offset - earlier[0].offset >= SPACING):
+    if known and (not earlier or _apart(known[0], earlier[0])):
         earlier = known
     return (identity_of(record), *earlier)[:KEPT]
+
+
+def _apart(later: RecordIdentity, earlier: RecordIdentity) -> bool:
+    """Timestamps may be the producers' own, and go back."""
+    return later.offset - earlier.offset >= SPACING and abs(later.timestamp - earlier.timestamp) >= SPACING_MS

@@ -3,7 +3,8 @@
 Both are the operator's to decide: a worker that finds something stops, and its words name a remedy.
 """
 
-import asyncio
+import time
+from asyncio import sleep
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
@@ -16,6 +17,7 @@ from vigil.app.engine.changelog import CheckpointMarker, StoredStateError
 from vigil.app.kafka.admin import check_equal
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.runtime.cut_logs import CUT_REMEDY, CutLog, cut_words
+from vigil.app.runtime.source_watch import SourceWatch
 from vigil.topics.catalog import SubjectName
 
 Beginnings = Callable[[Collection[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
@@ -23,7 +25,13 @@ Beginnings = Callable[[Collection[TopicPartition]], Awaitable[Mapping[TopicParti
 log: Final = structlog.get_logger("vigil.worker")
 
 PARTITIONS_EVERY_S: Final = 30.0
-"""How often the number of partitions of each topic is looked at."""
+"""How often the number of partitions of each topic is looked at, and a part of the sources."""
+
+PAUSE_S: Final = 2.0
+"""A worker that was stopped for so long looks at all its sources as soon as it goes on: its topics may be others."""
+
+LOOK_S: Final = 1.0
+"""How often a worker looks whether it was stopped."""
 
 
 class BrokerChecks:
@@ -35,6 +43,7 @@ class BrokerChecks:
         beginnings: Beginnings,
         topics: Mapping[SubjectName, SubjectTopics],
         state_lost: bool,
+        sources: SourceWatch | None = None,
     ) -> None:
         """`beginnings`: where logs begin (`SourceFeed.beginnings`); `topics`: as they were when the worker started.
 
@@ -44,13 +53,29 @@ class BrokerChecks:
         self._beginnings = beginnings
         self._topics = topics
         self._state_lost = state_lost
+        self._sources = sources
+        self._compared = -PARTITIONS_EVERY_S
+        """When all sources were compared at once (`time.monotonic`)."""
 
     async def watch(self, stopping: Callable[[], bool]) -> None:
-        """Look at the partitions again and again; raise what `partitions` raises."""
+        """Look at the partitions and the sources again and again; raise what `partitions` and `SourceWatch` raise."""
+        looked, paused = time.monotonic(), False
         while not stopping():
-            await asyncio.sleep(PARTITIONS_EVERY_S)
-            if not stopping():  # the client may be gone
+            pause = min(LOOK_S, PARTITIONS_EVERY_S)
+            asleep = time.monotonic()
+            await sleep(pause)
+            now = time.monotonic()
+            paused = paused or now - asleep - pause > PAUSE_S
+            if stopping():  # the client may be gone
+                return
+            if self._sources is not None and paused and now - self._compared >= PARTITIONS_EVERY_S:
+                self._compared, paused = now, False
+                await self._sources.look(everywhere=True)
+            if now - looked >= PARTITIONS_EVERY_S:
+                looked = now
                 await self.partitions()
+                if self._sources is not None and not stopping():
+                    await self._sources.look()
 
     async def partitions(self) -> None:
         """Raise SettingsError where a topic has another number of partitions than when the worker started."""

@@ -25,6 +25,7 @@ from vigil.app.runtime.clock_guard import ClockGuard
 from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.app.runtime.preparations import prepare_cluster, tune_process
 from vigil.app.runtime.shard_restorer import ShardRestorer
+from vigil.app.runtime.source_watch import SourceWatch
 from vigil.app.runtime.start_line import log_start
 from vigil.app.runtime.stop_reasons import log_stop
 from vigil.app.runtime.upstream_watcher import UpstreamWatcher
@@ -85,7 +86,13 @@ class Worker:
         }
         self.adapter = FaustAdapter(app_settings(settings), topics, names.on_cluster)
         self._ports = ports = self.adapter.ports
-        self._broker_checks = BrokerChecks(ports.membership, ports.feed.beginnings, topics, settings.state_lost)
+        self._broker_checks = BrokerChecks(
+            ports.membership,
+            ports.feed.beginnings,
+            topics,
+            settings.state_lost,
+            SourceWatch(ports.feed, lambda: self.manager.shards.values()),
+        )
         upstream = {subject: names.all_on_cluster(topics) for subject, topics in REGISTRY.upstream.items()}
         self._upstream = UpstreamWatcher(settings, ports.feed, upstream, lambda: health.ready)
         self.manager = ShardManager(

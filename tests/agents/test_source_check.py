@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.fakes import FakeSourceFeed, Fetched
 from vigil.agents.ports import TopicPartition
 from vigil.agents.source_check import SourceCheck, SourceFinding, StoredSource, lost_counts
-from vigil.app.engine.source_identity import KEPT, SPACING, Identities, identity_of, note_read
+from vigil.app.engine.source_identity import KEPT, SPACING, SPACING_MS, Identities, identity_of, note_read
 
 ENTRY: Final = TopicPartition("entry", 0)
 T: Final = 1_700_000_000_000
@@ -76,6 +76,23 @@ async def test_a_log_that_was_created_again_by_a_producer_with_transactions_is_a
     """Where the known record stood there is none now, but the marker of a transaction."""
     remade = [record for record in log(range(9000), since=T + 10_000_000, tag=b"b") if record.offset not in markers]
     assert await check(remade, identities, 5000) == (ENTRY, "recreated", 0, 0)
+
+
+@pytest.mark.parametrize("ahead", [1, 500, 1000])
+async def test_a_log_that_was_created_again_while_a_worker_read_on_in_it_is_read_from_its_beginning(ahead: int) -> None:
+    """It was longer than what had been read of the former one: the last record that was read is one of the new log."""
+    remade = log(range(9000), since=T + 10_000_000, tag=b"b")
+    identities = KNOWN
+    for record in remade[5000 : 5000 + ahead]:
+        identities = note_read(identities, record)
+    assert await check(remade, identities, 5000 + ahead) == (ENTRY, "recreated", 0, 0)
+
+
+async def test_of_earlier_records_those_that_retention_has_left_are_compared() -> None:
+    remade = log(range(4000, 9000), since=T + 10_000_000, tag=b"b")
+    identities = note_read(KNOWN, remade[1500])
+    assert [known.offset > 4000 for known in identities] == [True, True, False]
+    assert await check(remade, identities, 5501) == (ENTRY, "recreated", 4000, 4000)
 
 
 async def test_a_copy_that_keeps_the_times_of_other_records_is_another_log() -> None:
@@ -172,15 +189,17 @@ def test_the_identity_distinguishes_an_empty_value_from_none_and_key_from_value(
     assert len({identity_of(record).digest for record in records}) == len(records)
 
 
-@given(st.lists(st.integers(1, 3 * SPACING), min_size=1, max_size=40))
-def test_of_each_source_the_last_record_and_some_apart_are_kept(steps: list[int]) -> None:
+@given(st.lists(st.integers(1, 3 * SPACING), min_size=1, max_size=40), st.sampled_from([1, 100, 1000]))
+def test_of_each_source_the_last_record_and_some_apart_are_kept(steps: list[int], pace: int) -> None:
+    """`pace`: the time between two offsets, ms."""
     known: Identities = ()
     offset = 0
     for step in steps:
         offset += step
-        known = note_read(known, Fetched("entry", 0, offset, T, b"k", b"v"))
+        known = note_read(known, Fetched("entry", 0, offset, T + pace * offset, b"k", b"v"))
         assert known[0].offset == offset
         assert len(known) <= KEPT
-        earlier = [record.offset for record in known[1:]]
-        assert all(later - before >= SPACING for later, before in pairwise(earlier))
+        for later, before in pairwise(known[1:]):
+            assert later.offset - before.offset >= SPACING
+            assert later.timestamp - before.timestamp >= SPACING_MS
     assert note_read(known, Fetched("entry", 0, offset, T, b"k", b"another")) == known, "read again"
