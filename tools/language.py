@@ -27,6 +27,7 @@ CODE: Final = ("agents", "app", "benchmarks", "tests", "tools", "topics")
 SECTION: Final = "## Words that are not used"
 USES: Final = frozenset({"name", "part of a name", "text"})
 
+_WORD = re.compile(r"\w+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _FENCED = re.compile(r"^ *(```|~~~).*?^ *\1[^\n]*$", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r"`[^`]*`")
@@ -77,6 +78,8 @@ class Checker:
         words = list(words)
         self._names = {entry.word: entry for entry in words if "name" in entry.uses}
         self._parts = [(parts(entry.word), entry) for entry in words if "part of a name" in entry.uses]
+        self._known: dict[str, Banned | None] = {}
+        """What was found in each identifier: most of them occur many times."""
         in_text = {entry.word.lower(): entry for entry in words if "text" in entry.uses}
         self._in_text = in_text
         longest_first = sorted(in_text, key=len, reverse=True)
@@ -85,6 +88,11 @@ class Checker:
 
     def in_name(self, name: str) -> Banned | None:
         """The banned word that an identifier is or contains."""
+        if name not in self._known:
+            self._known[name] = self._find_in_name(name)
+        return self._known[name]
+
+    def _find_in_name(self, name: str) -> Banned | None:
         if name in self._names:
             return self._names[name]
         own = parts(name)
@@ -110,6 +118,8 @@ class Checker:
     def in_module(self, path: Path) -> Iterator[WordUse]:
         """The findings of a Python file: names, docstrings (also those below attributes) and comments."""
         source = path.read_text()
+        if not (self._text.search(source) or any(map(self.in_name, set(_WORD.findall(source))))):
+            return  # most files: there is no need to know which words are names, and which are text
         yield from self._in_tokens(path, source)
         for text in docstrings(ast.parse(source)):
             for line, entry in self.in_text(str(text.value)):

@@ -17,6 +17,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -62,6 +63,8 @@ class Module(NamedTuple):
     path: Path
     text: str
     tree: ast.Module
+    imports: frozenset[str]
+    """Every name that may be a module and is imported anywhere in it, without the prefix `vigil`."""
 
 
 def modules(root: Path, tops: tuple[str, ...]) -> dict[str, Module]:
@@ -71,15 +74,21 @@ def modules(root: Path, tops: tuple[str, ...]) -> dict[str, Module]:
         for path in sorted((root / top).rglob("*.py")):
             parts = path.relative_to(root).with_suffix("").parts
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            text = path.read_text()
-            found[name] = Module(name, path.relative_to(root), text, ast.parse(text))
+            found[name] = _module(name, path, root, path.read_text())
     return found
+
+
+@cache
+def _module(name: str, path: Path, root: Path, text: str) -> Module:
+    """Read once, whatever number of figures asks for it."""
+    tree = ast.parse(text)
+    names = (name.removeprefix("vigil.") for node in ast.walk(tree) for name in _imported_names(node))
+    return Module(name, path.relative_to(root), text, tree, frozenset(names))
 
 
 def imported(module: Module, known: Mapping[str, Module]) -> set[str]:
     """The modules among the known ones that a module imports anywhere in it."""
-    names = {name.removeprefix("vigil.") for node in ast.walk(module.tree) for name in _imported_names(node)}
-    return {name for name in names if name in known and name != module.name}
+    return {name for name in module.imports if name in known and name != module.name}
 
 
 def _imported_names(node: ast.AST) -> Iterator[str]:

@@ -47,7 +47,7 @@ def judged(simulation: Simulation) -> list[Output]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_rules_find_the_planned_violations_and_nothing_else(seed):
-    simulation = Simulation(seed, 25, 0, START, 3_000, malformed=0.02, duplicates=0.02, fault_every_s=25)
+    simulation = Simulation(seed, 14, 0, START, 3_000, malformed=0.02, duplicates=0.02, fault_every_s=20)
     emitted = judged(simulation)
     planned = simulation.manifest()
     assert {output.id for output in emitted if output.topic == "verdict"} == {

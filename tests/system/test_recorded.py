@@ -20,13 +20,14 @@ PARTITIONS = 4
 
 @cache
 def recording() -> tuple[list[SimulatedMessage], Outputs]:
-    """Return sixty rooms for a quarter of an hour and forty suppliers with a history, and the outputs of a replay."""
+    """Return forty rooms for twelve minutes and fifteen suppliers with a history, and the outputs of a replay."""
     simulation = Simulation(
         seed=7,
-        rooms=60,
-        suppliers=40,
+        rooms=40,
+        suppliers=15,
         start_ms=1_662_048_000_000,
-        duration_s=900,
+        duration_s=720,
+        fault_every_s=20,
         history_days=40,
         reviews=0.2,
         duplicates=0.01,

@@ -28,7 +28,7 @@ AUGUST_3 = 1_659_510_000_000
 def recording(seed: int = 1) -> tuple[bytes, ...]:
     """A busy quarter of an hour over a midnight on which rules change, with duplicates, and reviews of verdicts."""
     simulation = Simulation(
-        seed=seed, rooms=9, suppliers=15, start_ms=AUGUST_3 - 400_000, duration_s=800, malformed=0.0, history_days=40
+        seed=seed, rooms=9, suppliers=5, start_ms=AUGUST_3 - 400_000, duration_s=800, malformed=0.0, history_days=10
     )
     lines = recorded(simulation.messages())
     lines[1000:1000] = [b"no line of a recording", b'{"topic": "quote", "value": {}}']
