@@ -1,11 +1,13 @@
 """The reorder buffer: events come out in one order, and no offset is committed past one that waits."""
 
+from typing import Final
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.toys import Event
 from vigil.app.engine.reorder_buffer import ReorderBuffer
-from vigil.app.engine.watermark import MIN_TIME, SourcePosition
+from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
 
 
 def buffer_of(*events: tuple[int, int, int]) -> ReorderBuffer[Event]:
@@ -66,3 +68,33 @@ def test_no_position_is_past_an_event_that_waits(times: list[int], watermarks: l
         assert sorted(entry[:3] for entry in buffer) == expected
         (position,) = buffer.positions(sources)
         assert position[0] == min((offset for _, _, offset in expected), default=len(times))
+
+
+BATCHES: Final = st.lists(st.lists(st.integers(0, 40), max_size=8), min_size=20, max_size=40)
+
+
+@settings(max_examples=50, deadline=None)
+@given(BATCHES, st.integers(1, 3))
+def test_events_that_come_between_are_taken_out_in_the_same_order(batches: list[list[int]], advances: int) -> None:
+    buffer = buffer_of()
+    expected: list[tuple[int, int, int]] = []
+    for number, times in enumerate(batches):
+        for index, at in enumerate(times):
+            buffer.add((at + number, 0, 100 * number + index, "A", Event("A", at), MIN_TIME, None))
+            expected.append((at + number, 0, 100 * number + index))
+        expected.sort()
+        watermark = number // advances
+        due = [entry for entry in expected if entry[0] < watermark]
+        expected = expected[len(due) :]
+        assert taken(buffer, watermark) == due
+        assert (len(buffer), sorted(entry[:3] for entry in buffer)) == (len(expected), expected)
+
+
+def test_whose_event_moved_the_clock_is_asked_of_the_latest_events_only() -> None:
+    buffer = buffer_of((60, 0, 0), (70, 0, 1))
+    assert taken(buffer, 10) == []
+    buffer.add((64, 0, 2, "A", Event("A", 64), 70, None))
+    known = len(buffer)
+    assert buffer.first_mover(2) == MAX_TIME
+    buffer.add((72, 0, 3, "A", Event("A", 72), 70, None))
+    assert (buffer.first_mover(known), buffer.first_mover(2)) == (72, 72)
