@@ -28,6 +28,7 @@ from vigil.app.runtime.shard_restorer import ShardRestorer
 from vigil.app.runtime.source_watch import SourceWatch
 from vigil.app.runtime.start_line import log_start
 from vigil.app.runtime.stop_reasons import log_stop
+from vigil.app.runtime.ticks import tick_s
 from vigil.app.runtime.upstream_watcher import UpstreamWatcher
 from vigil.app.runtime.watchdog import EventLoopWatchdog
 from vigil.app.runtime.worker_health import WorkerHealth
@@ -35,16 +36,6 @@ from vigil.app.runtime.worker_settings import app_settings, checkpoint_settings,
 from vigil.topics.catalog import SubjectName
 
 log: Final = structlog.get_logger("vigil.worker")
-
-TICK_S: Final = 0.01
-"""How often watermarks and due checkpoints are looked at. It delays a judgement by as much at most."""
-
-MAX_TICK_S: Final = 0.05
-"""The same where there are many shards."""
-
-SHARDS_PER_TICK: Final = 200
-"""Scanning this many shards takes about 1 ms. With more of them ticks are longer, so that idle shards do not take a
-core."""
 
 LAST_CHECKPOINT_S: Final = 10.0
 """Maximum time for the last checkpoint before shards are revoked: a broker that takes longer is not waited for."""
@@ -282,11 +273,6 @@ class Worker:
     async def _run_web(self) -> None:
         await self._web.start()
         log.info("serving metrics and health", host=self.settings.web_host, port=self._web.port)
-
-
-def tick_s(shards: int) -> float:
-    """Seconds between two ticks of a worker with so many shards."""
-    return min(TICK_S * max(1.0, shards / SHARDS_PER_TICK), MAX_TICK_S)
 
 
 def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | None = None) -> NoReturn:

@@ -29,7 +29,8 @@ from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.metrics_reporter import worker_metrics
 from vigil.app.runtime.replay import Outputs
-from vigil.app.runtime.worker import Worker, tick_s
+from vigil.app.runtime.ticks import tick_s
+from vigil.app.runtime.worker import Worker
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.message import SimulatedMessage
 
