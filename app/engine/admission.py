@@ -42,7 +42,7 @@ _NOBODY: Final = (
 class KeyPlacement:
     """Where the keys of one shard belong."""
 
-    __slots__ = ("_by_name", "_elsewhere", "_own", "_partition", "_partition_of", "partitioner")
+    __slots__ = ("_by_name", "_elsewhere", "_own", "_partition", "_partition_of", "own_keys", "partitioner")
 
     def __init__(self, partitioner: str, partition: int | None, by_name: Mapping[str, PartitionOf]) -> None:
         """`partitioner` in force, a name in `by_name` or UNCHECKED; `partition`: the shard's."""
@@ -51,12 +51,9 @@ class KeyPlacement:
         self._by_name = by_name
         self._partition_of = None if partition is None else by_name.get(partitioner)
         self._own: set[bytes] = set()
-        self._elsewhere: dict[bytes, int] = {}
-
-    @property
-    def own_keys(self) -> set[bytes] | None:
+        self.own_keys: Final = None if self._partition_of is None else self._own
         """Keys that are known to belong to the shard; `misplaced` knows of others. None: nothing is checked."""
-        return None if self._partition_of is None else self._own
+        self._elsewhere: dict[bytes, int] = {}
 
     def with_partitioner(self, name: str) -> "KeyPlacement":
         """Return the placement of the same shard by another partitioner."""

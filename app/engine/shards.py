@@ -85,7 +85,7 @@ class ArrivalShard(Shard[E]):
     def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
         if watermark <= self.watermark:
             return False
-        if self.states.fire(watermark, limit):
+        if self.states.timers.earliest < watermark and self.states.fire(watermark, limit):
             # Some timers due at the same time as the next one may have fired already, which has no effect.
             self.watermark = max(self.watermark, self.states.timers.earliest)
             return True

@@ -164,7 +164,7 @@ class Replay:
         if topic not in self._advanced_with_others:
             if topic in self._advancing_all:
                 self._advance()
-            shard.advance_watermark(self.watermark)
+            shard.advance_watermark(file.watermark)
         record = line.record if isinstance(line, RecordedMessage) else line
         before = file.position.max_event_time
         shard.ingest(source_index, (record,))

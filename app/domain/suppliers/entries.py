@@ -3,26 +3,10 @@
 Entries are stored by position: new fields go to the end, with a default. `bucket` is the entry's place in storage.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
-
 from msgspec import Struct
 
-K = TypeVar("K", bound=str)
 
-
-class _TimesByKind(Struct, array_like=True, gc=False):
-    """A field for each kind of event, with the time of the event of that kind; None if there was none."""
-
-    def times(self, kinds: Iterable[K]) -> Iterator[tuple[K, int]]:
-        """Those kinds of which there was an event, with its time."""
-        for kind in kinds:
-            at = getattr(self, kind)
-            if at is not None:
-                yield kind, at
-
-
-class QuoteEntry(_TimesByKind, array_like=True, gc=False):
+class QuoteEntry(Struct, array_like=True, gc=False):
     """One quote: the time of each kind of event, by the first to arrive. Later ones are duplicates."""
 
     quote_id: str
@@ -54,7 +38,7 @@ class RfqEntry(Struct, array_like=True, gc=False):
         return self.last_at
 
 
-class PaymentEntry(_TimesByKind, array_like=True, gc=False):
+class PaymentEntry(Struct, array_like=True, gc=False):
     """One payment: the time of each kind of event, and the cents that count (0 where no RFQ is linked)."""
 
     payment_id: str

@@ -119,7 +119,9 @@ QUOTE_AMOUNTS: Final[Mapping[QuoteKind, tuple[WindowAmounts, ...]]] = {
 }
 """By the kind of event that counts a quote."""
 
-REACTIONS: Final = tuple(kind for kind, amounts in QUOTE_AMOUNTS.items() if amounts and kind != "submitted")
+COUNTED_KINDS: Final = tuple(kind for kind, amounts in QUOTE_AMOUNTS.items() if amounts)
+
+REACTIONS: Final = tuple(kind for kind in COUNTED_KINDS if kind != "submitted")
 """The kinds of event that may come before the submission of their quote and then count from the submission on."""
 
 PAYMENT_EFFECTS: Final[Mapping[PaymentKind, tuple[PaymentEffect, ...]]] = {

@@ -26,6 +26,7 @@ from msgspec import UNSET
 from vigil.app.domain.suppliers.entries import PaymentEntry, QuoteEntry, RfqEntry
 from vigil.app.domain.suppliers.metric_table import (
     AMOUNTS,
+    COUNTED_KINDS,
     GMV_90D,
     IN_ORDER_OF_FIELDS,
     MONTHLY,
@@ -62,15 +63,15 @@ class SupplierMetrics:
         "_month",
         "_month_start",
         "_month_until",
-        "_payment",
         "_payments",
-        "_quote",
         "_quotes",
         "_rfq",
         "_rfqs",
         "_rules",
         "edge",
         "month_ends",
+        "payments",
+        "quotes",
         "rolling",
     )
 
@@ -88,9 +89,10 @@ class SupplierMetrics:
         self._quotes: Buckets[QuoteEntry] = Buckets(b"q", QuoteEntry, chunks)
         self._rfqs: Buckets[RfqEntry] = Buckets(b"r", RfqEntry, chunks)
         self._payments: Buckets[PaymentEntry] = Buckets(b"p", PaymentEntry, chunks)
-        self._quote = {entry.quote_id: entry for entry in self._quotes}
+        self.quotes = {entry.quote_id: entry for entry in self._quotes}
+        """By id, to read only; so are payments."""
         self._rfq = {entry.rfq_id: entry for entry in self._rfqs}
-        self._payment = {entry.payment_id: entry for entry in self._payments}
+        self.payments = {entry.payment_id: entry for entry in self._payments}
         self._counting = rules.counting_at(now)
         self._begin_month(rules.calendar.month_of(now))
         self.edge = min(self._month_until, self._counting.until)
@@ -99,25 +101,13 @@ class SupplierMetrics:
 
     # ---- events -----------------------------------------------------------------------------------------------
 
-    def is_duplicate(self, event: Quote | Payment, watermark: int) -> bool:
-        """True if an event of the same kind and id is remembered at the watermark."""
-        entry: QuoteEntry | PaymentEntry | None
-        if isinstance(event, Quote):
-            entry, memory = self._quote.get(event.quote_id), self._rules.quote_memory
-        else:
-            entry, memory = self._payment.get(event.payment_id), self._rules.payment_memory
-        if entry is None:
-            return False
-        at: int | None = getattr(entry, event.kind)
-        return at is not None and at > max(watermark, event.at) - memory
-
     def quote(self, event: Quote) -> None:
         """Count the event of a quote that is not a duplicate, and not later than now."""
         at, kind = event.at, event.kind
-        entry = self._quote.get(event.quote_id)
+        entry = self.quotes.get(event.quote_id)
         known = entry is not None
         if entry is None:
-            entry = self._quote[event.quote_id] = QuoteEntry(event.quote_id)
+            entry = self.quotes[event.quote_id] = QuoteEntry(event.quote_id)
             self._quotes.add(entry)
         else:
             self._quotes.touch(entry)
@@ -132,9 +122,9 @@ class SupplierMetrics:
 
     def payment(self, event: Payment) -> None:
         """Count the event of a payment that is not a duplicate, and not later than now."""
-        entry = self._payment.get(event.payment_id)
+        entry = self.payments.get(event.payment_id)
         if entry is None:
-            entry = self._payment[event.payment_id] = PaymentEntry(event.payment_id)
+            entry = self.payments[event.payment_id] = PaymentEntry(event.payment_id)
             self._payments.add(entry)
         else:
             self._payments.touch(entry)
@@ -167,9 +157,9 @@ class SupplierMetrics:
     def expire_entries(self, watermark: int) -> None:
         """Delete the entries that are older than their memory at the watermark."""
         quotes, payments = watermark - self._rules.quote_memory, watermark - self._rules.payment_memory
-        self._quotes.expire(quotes, lambda entry: self._quote.pop(entry.quote_id))
+        self._quotes.expire(quotes, lambda entry: self.quotes.pop(entry.quote_id))
         self._rfqs.expire(quotes, lambda entry: self._rfq.pop(entry.rfq_id))
-        self._payments.expire(payments, lambda entry: self._payment.pop(entry.payment_id))
+        self._payments.expire(payments, lambda entry: self.payments.pop(entry.payment_id))
 
     def _end_month(self, now: int) -> None:
         """Keep the totals of the month, and begin the next one, or that of `now` where nothing changes until then."""
@@ -256,9 +246,10 @@ class SupplierMetrics:
 
     def _count_rfq(self, rfq: RfqEntry) -> None:
         """Count an RFQ in the rolling windows by its first quote."""
-        for window, amounts in _rfq_amounts(rfq, self._counting):
-            self.rolling.add(window, rfq.first_at, amounts)
-        if rfq.first_at < self._late_before:
+        first = rfq.first_at
+        for window, amounts in RFQ_IN_TIME if first - rfq.rfq_at <= self._counting.response_within else RFQ_LATE:
+            self.rolling.add(window, first, amounts)
+        if first < self._late_before:
             self._add_rfq_to_month_ends(rfq, 1)
 
     def _take_back_rfq(self, rfq: RfqEntry) -> None:
@@ -308,19 +299,20 @@ class SupplierMetrics:
         """Count all entries as of `now`, by the rules of then. The month ends contain them already."""
         self._late_before = MIN_TIME
         self.rolling = RollingSums(now, self._counting.windows, list(ZERO))
-        for rfq in self._rfqs:
+        for rfq in self._rfq.values():
             self._count_rfq(rfq)
-            if self._month in rfq.months:
-                for total in MONTHLY_RFQS:
-                    self.rolling.sums[total] += 1
-        for quote in self._quotes:
-            if quote.submitted is not None:
-                for kind, at in quote.times(QUOTE_AMOUNTS):
-                    self._count_quote(kind, quote.submitted, max(quote.submitted, at))
-        for payment in self._payments:
-            for effect, at in payment.times(PAYMENT_EFFECTS):
+            for total in MONTHLY_RFQS:
+                self.rolling.sums[total] += int(self._month in rfq.months)
+        for quote in self.quotes.values():
+            submitted = quote.submitted
+            if submitted is not None:
+                for kind in COUNTED_KINDS:
+                    if getattr(quote, kind) is not None:
+                        self._count_quote(kind, submitted, submitted)
+        for payment in self.payments.values():
+            for effect in PAYMENT_EFFECTS:
                 if cents := getattr(payment, f"{effect}_cents"):
-                    self._count_payment(effect, at, cents)
+                    self._count_payment(effect, getattr(payment, effect), cents)
         self._late_before = self._month_start
 
 

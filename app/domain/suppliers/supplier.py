@@ -19,6 +19,7 @@ from typing import Final
 from msgspec import structs
 
 from vigil.app.domain.suppliers.calendar import month_name
+from vigil.app.domain.suppliers.entries import PaymentEntry, QuoteEntry
 from vigil.app.domain.suppliers.metrics import SupplierMetrics
 from vigil.app.domain.suppliers.profiles import Profile, Profiles
 from vigil.app.domain.suppliers.rules import DAY_MS, SupplierRules
@@ -102,10 +103,19 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     # ---- events -----------------------------------------------------------------------------------------------
 
     def is_duplicate(self, event: SupplierEvent) -> bool:
+        """True if a quote or payment of the same kind and id is remembered."""
         metrics = self._metrics
         if metrics is None or not isinstance(event, _COUNTED):
             return False
-        return metrics.is_duplicate(event, self._main.watermark)
+        entry: QuoteEntry | PaymentEntry | None
+        if isinstance(event, Quote):
+            entry, memory = metrics.quotes.get(event.quote_id), self._rules.quote_memory
+        else:
+            entry, memory = metrics.payments.get(event.payment_id), self._rules.payment_memory
+        if entry is None:
+            return False
+        at: int | None = getattr(entry, event.kind)
+        return at is not None and at > max(self._main.watermark, event.at) - memory
 
     def apply(self, event: SupplierEvent, watermark: int, collector: OutputCollector) -> None:
         """Apply one event; a quote or payment must not be a duplicate."""
@@ -187,7 +197,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         self._advance(at, at)
         if self._month_changed:
             self._publish_month(collector)
-        if at >= self._expires_at():
+        if at >= self._main.latest_at + self._rules.expire_silent and at >= self._expires_at():
             self._main.active = False
             self._profiles.versions.clear()
             self._leave_former_industries(collector)
@@ -227,9 +237,8 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     def _expires_at(self) -> int:
         """When the supplier expires if it has no further event."""
         versions = self._profiles.versions
-        if (versions and versions[-1].profile is not None) or self.expired():
-            return MAX_TIME
-        return self._main.latest_at + self._rules.expire_silent
+        stays = versions[-1].profile is not None if versions else not self._main.active
+        return MAX_TIME if stays else self._main.latest_at + self._rules.expire_silent
 
     # ---- ranking entries --------------------------------------------------------------------------------------
 

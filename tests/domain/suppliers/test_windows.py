@@ -1,5 +1,5 @@
 """The totals of a supplier at every instant are those of a naive recount: in any order of arrival, with restarts
-anywhere, and across a change of the rules that makes one window longer and another one shorter."""
+anywhere, and across a change of the rules that makes some windows longer and another one shorter."""
 
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +27,7 @@ class Limits(NamedTuple):
     within: int
 
 
-OLD, NEW = Limits(20, 40, 90, 24), Limits(30, 10, 60, 12)
+OLD, NEW = Limits(20, 20, 30, 24), Limits(30, 10, 70, 12)
 
 
 def _rulebook() -> Rulebook:
@@ -180,3 +180,18 @@ def test_the_earliest_timer_is_never_after_the_next_one(steps: list[Any]) -> Non
         player.step(step)
         earliest = player.state.earliest_timer
         assert earliest <= player.state.next_timer()
+
+
+def test_what_counts_again_in_a_longer_window_is_in_a_month_end_that_is_jumped_over() -> None:
+    """All windows are empty when July ends; the next event comes after the end of August."""
+    player = Player()
+    for when, kind in ((at("2022-07-01"), "settled"), (at("2022-09-20"), "paid")):
+        player.step(
+            Payment(
+                supplier_id="s", at=when, kind=kind, payment_id=kind, order_id="o", buyer_id="b", amount_usd="10.00",
+                rfq_id="r",
+            )
+        )  # fmt: skip
+    metrics = player.state._metrics
+    assert metrics is not None
+    assert metrics.totals(at("2022-09-20")).prior_gmv_90d == 10_00
