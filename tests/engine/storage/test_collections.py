@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vigil.app.engine.storage.buckets import BUCKET_ENTRIES, Buckets
 from vigil.app.engine.storage.capped_counter import CappedCounter
-from vigil.app.engine.storage.chunked_log import ChunkedLog, LogSnapshot
+from vigil.app.engine.storage.chunked_log import ChunkedLog, LogSnapshot, TimeLog
 from vigil.app.engine.storage.chunked_queue import ChunkedQueue, QueueSnapshot
 from vigil.app.engine.storage.expiring_map import ExpiringMap
 from vigil.app.engine.storage.histogram import Histogram
@@ -352,3 +352,55 @@ def test_a_bucket_stays_as_long_as_any_of_its_entries() -> None:
     assert len(buckets) == 2
     buckets.expire(200, lambda entry: None)
     assert len(buckets) == 0
+
+
+def test_few_new_keys_are_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    monkeypatch.setattr(TimeLog, "find", lambda log, key: searched.append(key))
+    expiring = _expiring(LogSnapshot(), {})
+    for number in range(500):
+        key = remainder64(f"comment-{number:08}")
+        expiring.get(key)
+        expiring.add(key, number, -1)
+    assert len(searched) < 500 // 5
+
+
+@pytest.mark.parametrize("more", [1, Histogram.OPEN])
+def test_a_histogram_of_version_1_goes_on(more: int) -> None:
+    """It had chunks of 1,024 numbers, and the open end as a list. `more`: numbers that come before the restart."""
+    old = [5, 5, 1023, 1024, 9000, 9000, 70_000]
+    counts = {index: dict(Counter(number for number in old if number // 1024 == index)) for index in (0, 1, 8, 68)}
+    chunks = {b"c%d" % index: msgspec.msgpack.encode(count) for index, count in counts.items()}
+    stored_chunks, new = list(counts), [3 * number for number in range(more)]
+    histogram = Histogram(b"c", [7, 1024], stored_chunks, chunks)
+    for number in new:
+        histogram.add(number)
+    changed: dict[bytes, bytes | None] = {}
+    histogram.dump(changed)
+    kept = {name: chunk for name, chunk in {**chunks, **changed}.items() if chunk is not None}
+    assert sorted(kept) == sorted(b"c%d" % index for index in stored_chunks)
+    again = Histogram(b"c", histogram.open, stored_chunks, kept)
+    ordered = sorted([*old, 7, 1024, *new])
+    assert again.total == len(ordered)
+    for percent in (1, 25, 50, 75, 95, 100):
+        rank = next(rank for rank in range(1, len(ordered) + 1) if rank * 100 >= percent * len(ordered))
+        assert again.nearest_rank(percent) == ordered[rank - 1]
+
+
+@pytest.mark.parametrize("more", [0, 1, 2 * ChunkedLog.OPEN_ROWS])
+@pytest.mark.parametrize("step", [100, 70_000])
+def test_a_log_of_version_1_goes_on(more: int, step: int) -> None:
+    """It had its rows as lists of numbers: a full chunk, a newest one, and the open end."""
+    number = ChunkedLog.CHUNK_ROWS + ChunkedLog.OPEN_ROWS + 5
+    rows = [(2**63 + key, key * step) for key in range(number)]
+    full, newest, tail = rows[: ChunkedLog.CHUNK_ROWS], rows[ChunkedLog.CHUNK_ROWS : -5], rows[-5:]
+    flat = [[value for row in part for value in row] for part in (full, newest, tail)]
+    stored, snapshot = Stored(), LogSnapshot(0, 2, flat[2])
+    stored.chunks = {b"w%d" % index: msgspec.msgpack.encode(part) for index, part in enumerate(flat[:2])}
+    expiring = _expiring(snapshot, stored.chunks)
+    for key in range(number, number + more):
+        rows.append((2**63 + key, key * step))
+        expiring.add(*rows[-1], -1)
+    for _ in range(2):
+        assert all(expiring.get(key) == at for key, at in rows)
+        expiring, snapshot = stored.restart(expiring, snapshot, _expiring)
