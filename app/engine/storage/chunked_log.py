@@ -116,7 +116,7 @@ class ChunkedLog(ChunkedRecord):
         snapshot = self._snapshot
         for number in range(snapshot.oldest, snapshot.next):
             stored = _decode(chunks[self._chunk_name(number)])
-            self._newest = stored if isinstance(stored, bytearray) else self._packed(stored, 0)
+            self._newest = stored if isinstance(stored, bytearray) else self._packed(stored, None)
             yield self._newest
             self._add_end(self._last)
             self._note_full(last=number == snapshot.next - 1)
@@ -149,8 +149,8 @@ class ChunkedLog(ChunkedRecord):
         """Return what says that the next row follows one of the time `at`."""
         raise NotImplementedError
 
-    def _packed(self, numbers: list[int], last: int) -> bytearray:
-        """Return rows of version 1, which follow one of the time `last`."""
+    def _packed(self, numbers: list[int], last: int | None) -> bytearray:
+        """Return rows of version 1, which follow one of the time `last`; None: they begin a chunk."""
         raise NotImplementedError
 
     def _stored(self) -> Iterable[int]:
@@ -195,7 +195,7 @@ class KeyLog(ChunkedLog):
     def _time(self, at: int) -> bytes:
         return b""
 
-    def _packed(self, numbers: list[int], last: int) -> bytearray:
+    def _packed(self, numbers: list[int], last: int | None) -> bytearray:
         return bytearray(b"".join(map(_pack_key, numbers)))
 
 
@@ -249,10 +249,10 @@ class TimeLog(ChunkedLog):
     def _time(self, at: int) -> bytes:
         return _pack_timed(at, _SET_TIME)
 
-    def _packed(self, numbers: list[int], last: int) -> bytearray:
+    def _packed(self, numbers: list[int], last: int | None) -> bytearray:
         rows = bytearray()
         for key, at in zip(numbers[::2], numbers[1::2], strict=True):
-            step = at - last
+            step = _SET_TIME if last is None else at - last
             rows += _pack_timed(key, step) if step < _SET_TIME else self._time(at) + _pack_timed(key, 0)
             last = at
         return rows
