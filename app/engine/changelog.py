@@ -127,6 +127,9 @@ class CheckpointMarker(Struct, array_like=True, frozen=True):
     earlier versions."""
     log_begin: int = 0
     """The offset at which its log began when its owner acquired the shard: what was below it is known to be gone."""
+    keys: int = -1
+    """The number of keys that have state as of the checkpoint: a log with fewer has lost some. -1: not known, as in
+    every marker of earlier versions."""
 
     @property
     def checkpoint_id(self) -> CheckpointId:

@@ -210,6 +210,7 @@ class Snapshotter(Generic[E]):
             self._origin.rulebook,
             self._origin.topics,
             self.log_begin,
+            len(self._states),
         )
 
     def _resend_state_outputs(self, watermark: int) -> None:

@@ -16,7 +16,7 @@ from vigil.agents.shard_runner import ShardRunner
 from vigil.app.engine.changelog import CheckpointMarker, StoredStateError
 from vigil.app.kafka.admin import check_equal
 from vigil.app.kafka.settings import SettingsError
-from vigil.app.runtime.cut_logs import CUT_REMEDY, CutLog, cut_words
+from vigil.app.runtime.cut_logs import CUT_REMEDY, THIN_REMEDY, CutLog, ThinLog, cut_words, thin_words
 from vigil.app.runtime.source_watch import SourceWatch
 from vigil.topics.catalog import SubjectName
 
@@ -96,10 +96,11 @@ class BrokerChecks:
         """Compare the stored state of shards that were just restored with the offsets that the group has committed.
 
         An offset is committed after the state that belongs to it was stored. Raise StoredStateError where a shard that
-        has judged something has no state, or where the log of its state has lost its beginning; a warning is logged
-        where it has an older one, which the worker brings up to date from the input.
+        has judged something has no state, or where the log of its state has lost its beginning or keys; a warning is
+        logged where it has an older one, which the worker brings up to date from the input.
         """
         await self._whole_logs(runners)
+        self._all_keys(runners)
         everywhere = [
             TopicPartition(name, number)
             for topics in self._topics.values()
@@ -131,6 +132,18 @@ class BrokerChecks:
             raise StoredStateError(f"{cut_words(cut)}. {CUT_REMEDY}")
         if cut:
             log.warning("state lost", what=cut_words(cut), then="state_lost is set: what is left is kept")
+
+    def _all_keys(self, runners: Collection[ShardRunner]) -> None:
+        """Compare the number of keys that were restored with that which the last checkpoint of each shard had."""
+        thin = []
+        for runner in runners:
+            store = runner.shard.store
+            if store.marker is not None and len(store.main) < store.marker.keys:
+                thin.append(ThinLog(self._changelog_of(runner), len(store.main), store.marker.keys))
+        if thin and not self._state_lost:
+            raise StoredStateError(f"{thin_words(thin)}. {THIN_REMEDY}")
+        if thin:
+            log.warning("state lost", what=thin_words(thin), then="state_lost is set: what is left is kept")
 
     def _changelog_of(self, runner: ShardRunner) -> TopicPartition:
         return TopicPartition(self._topics[runner.subject].changelog, runner.partition)

@@ -141,6 +141,21 @@ def test_where_the_log_begins_is_noted_by_every_owner() -> None:
     assert again.snapshot().marker.log_begin == 7
 
 
+def test_a_log_that_was_created_again_between_two_checkpoints_has_fewer_keys_than_it_says() -> None:
+    shard = make_shard(OrderedToy(), 100, partition=0)
+    whole: list[ChangelogRecord] = []
+    for at, keys in enumerate(["A", "ABC", "B"]):
+        records = [message(at * 10 + n, Event(key, 1000 + at, id=f"{at} {key}")) for n, key in enumerate(keys)]
+        shard.ingest(0, records)
+        shard.advance_watermark(1000 + at + 1)
+        snapshot = shard.acquire() if at == 0 else shard.snapshot()
+        shard.confirm(snapshot)
+        whole += snapshot.changelog()
+        assert snapshot.marker.keys == len(restored(whole).main)
+    last = restored(snapshot.changelog())
+    assert (sorted(last.main), last.marker is not None and last.marker.keys) == (["B"], 3)
+
+
 def test_a_newer_format_is_refused_with_a_remedy() -> None:
     marker = CheckpointMarker(FORMAT + 1, 1, 1, 0, 0, 0, 0, 0, 0, (), 0, "")
     with pytest.raises(

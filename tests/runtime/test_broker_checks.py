@@ -22,18 +22,25 @@ ENTRY, REMARK = TopicPartition("entry", 0), TopicPartition("remark", 0)
 TOPICS: Final = {"rooms": SubjectTopics(("entry", "remark"), "state", 1)}
 
 
-def shard(read_offset: int | None, committed: int = 0, log_begin: int = 0) -> Any:
-    """A shard as it was restored; `read_offset` of its first source, None without any stored state."""
+def shard(
+    read_offset: int | None, committed: int = 0, log_begin: int = 0, *, keys: int = 0, stored_keys: int = -1
+) -> Any:
+    """A shard as it was restored; `read_offset` of its first source, None without any stored state.
+
+    `keys`: that it has; `stored_keys`: by the last checkpoint.
+    """
     marker = None
     if read_offset is not None:
         sources = (StoredSourcePosition(committed, read_offset, 0, 0), StoredSourcePosition(0, 0, 0, 0))
-        marker = CheckpointMarker(1, 1, 1, 0, 0, 0, 0, 0, 0, sources, 0, "", log_begin=log_begin)
+        marker = CheckpointMarker(1, 1, 1, 0, 0, 0, 0, 0, 0, sources, 0, "", (), log_begin, stored_keys)
     accepted: list[int] = []
     return SimpleNamespace(
         subject="rooms",
         partition=0,
         accepted=accepted,
-        shard=SimpleNamespace(store=SimpleNamespace(marker=marker), accept_log_begin=accepted.append),
+        shard=SimpleNamespace(
+            store=SimpleNamespace(marker=marker, main=dict.fromkeys(range(keys))), accept_log_begin=accepted.append
+        ),
         sources=[
             SimpleNamespace(tp=ENTRY, position=SourcePosition(committed_offset=committed)),
             SimpleNamespace(tp=REMARK, position=SourcePosition()),
@@ -157,6 +164,31 @@ async def test_a_new_application_may_begin_with_topics_that_were_emptied() -> No
 async def test_the_first_four_of_many_logs_are_named() -> None:
     cut = [CutLog(TopicPartition("state", number), 3) for number in range(6)]
     assert "partition 3, where up to 3 records below offset 3 are gone; and 2 more" in cut_words(cut)
+
+
+# ---- the keys of the state -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("keys", "stored"), [(0, 0), (34, 34), (0, -1), (34, -1)])
+async def test_state_that_has_all_its_keys_or_of_an_earlier_version_is_whole(keys: int, stored: int) -> None:
+    await checks(entry=9).stored_state([shard(9, 9, keys=keys, stored_keys=stored)])
+
+
+async def test_state_of_which_only_some_keys_are_left_is_refused() -> None:
+    with pytest.raises(StoredStateError) as raised:
+        await checks(entry=9).stored_state([shard(9, 9, keys=3, stored_keys=34)])
+    words = str(raised.value)
+    assert words.startswith("stored state is lost (the topic was deleted and created again while its worker ran, or ")
+    assert "state, partition 0, has 3 of 34 keys. Restore the topic from a backup." in words
+    assert "`state_lost`" in words
+
+
+async def test_an_operator_may_go_on_with_the_keys_that_are_left() -> None:
+    with capture_logs() as logs:
+        await checks(state_lost=True, entry=9).stored_state([shard(9, 9, keys=3, stored_keys=34)])
+    assert [(line["event"], line["then"]) for line in logs] == [
+        ("state lost", "state_lost is set: what is left is kept")
+    ]
 
 
 # ---- partitions -------------------------------------------------------------------------------------------------

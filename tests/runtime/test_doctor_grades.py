@@ -226,6 +226,16 @@ def test_state_whose_log_has_lost_its_beginning_fails(begin: int, known: int, go
     assert not gone or "vigil-rooms-state, partition 2, where up to 1 records below offset 8" in checks[0].words
 
 
+@pytest.mark.parametrize(("keys", "end", "gone"), [(-1, 12, False), (4, 15, False), (5, 15, True), (34, 12, True)])
+def test_state_whose_log_is_too_short_for_its_keys_fails(keys: int, end: int, gone: bool) -> None:
+    state = shard(NOW)
+    state = state._replace(marker=msgspec.structs.replace(state.marker, keys=keys, log_begin=10))
+    offsets = {TopicPartition("vigil-rooms-state", 2): Offsets(-1, 10, end)}
+    checks = cut_logs([state], {"rooms": "vigil-rooms-state"}, offsets)
+    assert [check.level for check in checks] == (["fail"] if gone else [])
+    assert not gone or f"vigil-rooms-state, partition 2, has {end - 11} of {keys} keys" in checks[0].words
+
+
 @pytest.mark.parametrize(("partition", "committed", "gone"), [(2, 10, False), (1, 10, True), (1, -1, False)])
 def test_a_shard_without_state_whose_input_was_judged_fails(partition: int, committed: int, gone: bool) -> None:
     offsets = {TopicPartition("comment", partition): Offsets(committed, 0, 10)}

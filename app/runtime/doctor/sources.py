@@ -11,7 +11,7 @@ from vigil.agents.source_check import SourceCheck, SourceFinding, StoredSource
 from vigil.app.engine.source_identity import ChangeKind
 from vigil.app.kafka.clients import new_consumer, started
 from vigil.app.kafka.settings import Settings
-from vigil.app.runtime.cut_logs import CUT_REMEDY, CutLog, cut_words
+from vigil.app.runtime.cut_logs import CUT_REMEDY, THIN_REMEDY, CutLog, ThinLog, cut_words, thin_words
 from vigil.app.runtime.doctor.check import Check, counted, first_few, span
 from vigil.app.runtime.doctor.group import Offsets
 from vigil.app.runtime.doctor.state import ShardState
@@ -141,13 +141,21 @@ def cut_logs(
     changelogs: Mapping[SubjectName, str],
     offsets: Mapping[TopicPartition, Offsets],
 ) -> list[Check]:
-    """Stored states whose log has lost its beginning. `offsets`: of the changelogs."""
-    cut = [
-        CutLog(SourcePartition(*tp), offsets[tp].begin, state.marker.log_begin)
-        for state in states
-        if offsets[tp := TopicPartition(changelogs[state.subject], state.partition)].begin > state.marker.log_begin
-    ]
-    return [Check("state", "fail", cut_words(cut), CUT_REMEDY)] if cut else []
+    """Stored states whose log has lost its beginning, or is too short for the keys that it had.
+
+    `offsets`: of the changelogs.
+    """
+    cut, thin = [], []
+    for state in states:
+        tp = TopicPartition(changelogs[state.subject], state.partition)
+        each, marker = offsets[tp], state.marker
+        most = max(0, each.end - each.begin - 1)  # beside the marker
+        if each.begin > marker.log_begin:
+            cut.append(CutLog(SourcePartition(*tp), each.begin, marker.log_begin))
+        elif most < marker.keys:
+            thin.append(ThinLog(SourcePartition(*tp), most, marker.keys))
+    checks = [Check("state", "fail", cut_words(cut), CUT_REMEDY)] if cut else []
+    return checks + ([Check("state", "fail", thin_words(thin), THIN_REMEDY)] if thin else [])
 
 
 def state_is_lost(
