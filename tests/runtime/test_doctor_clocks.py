@@ -11,6 +11,8 @@ from vigil.app.runtime.doctor.check import Check
 from vigil.app.runtime.doctor.lateness import Lateness, MeasuredLateness, lateness_checks, lateness_remedy
 from vigil.app.runtime.doctor.producers.grades import Expected, grade
 from vigil.app.runtime.doctor.producers.measures import Sampled, TopicMeasures
+from vigil.app.runtime.doctor.producers.stamps import Stamped
+from vigil.app.runtime.doctor.producers.timing import timing
 
 S = 1000
 MIN = 60 * S
@@ -127,6 +129,57 @@ def test_rooms_that_are_behind_make_no_other_room_ahead(behind: list[str]) -> No
     assert [check.level for check in found if check.name == "lateness"] == ["fail"]
 
 
+@pytest.mark.parametrize("stamped", [0, -40 * S], ids=["stamped by the broker", "stamped by the same clock"])
+@pytest.mark.parametrize("rooms", [ROOMS[3:4], ROOMS[3:6]])
+def test_rooms_that_are_behind_are_named_and_make_no_recommendation(rooms: list[str], stamped: int) -> None:
+    events = live()
+    for room in rooms:
+        events = shifted(events, room, -40 * S, stamped)
+    found = checks("frame-status", events)
+    assert levels(found) == [("clock", "fail"), ("clock", "ok"), ("lateness", "ok")]
+    number = "1 room" if len(rooms) == 1 else "3 rooms"
+    assert found[0].words.startswith(f"frame-status: the events of {number} behind those of the others: ")
+    assert [room for room in ROOMS if f"{room!r} by 40." in found[0].words or f"{room!r} by 39." in found[0].words] == (
+        rooms
+    )
+    assert "do not raise the allowed lateness" in found[0].remedy
+    assert not any("allowed_lateness_ms" in check.remedy for check in found)
+
+
+@pytest.mark.parametrize(("until", "level"), [(121 * S, "fail"), (10 * MIN, None), (None, None)])
+def test_of_two_rooms_of_a_partition_one_is_behind_the_other_that_is_of_the_present(
+    until: int | None, level: str | None
+) -> None:
+    """Otherwise nobody knows: the other one may be ahead."""
+    room, other = ROOMS[:2]
+    partitions = [shifted(live([room, other]), room, -40 * S, -40 * S), live(ROOMS[2:4]), live(ROOMS[4:6])]
+    stamps = [
+        [Stamped(each.room, "", each.at, each.stamped) for each in sorted(events, key=lambda each: each.sent)]
+        for events in partitions
+    ]
+    assert list(timing(stamps, until).behind) == ([room] if level else [])
+
+
+def test_rooms_that_are_all_as_late_are_not_behind_each_other() -> None:
+    found = checks("comment", [each._replace(at=each.at - 40 * S) for each in live()])
+    assert not [check for check in found if "behind those" in check.words]
+
+
+def test_slow_speech_is_not_behind_what_is_typed() -> None:
+    spoken = live(ROOMS[:2], via="speech")
+    events = live(ROOMS[2:]) + [each._replace(at=each.at - 7 * S) for each in spoken]
+    assert not [check for check in checks("comment", events) if "behind those" in check.words]
+
+
+def test_a_room_that_was_slow_for_once_is_not_behind() -> None:
+    events = [
+        each._replace(at=each.at - 40 * S) if each.room == "room-3" and each.at < 90 * S else each for each in live()
+    ]
+    found = checks("frame-status", events)
+    assert not [check for check in found if "behind those" in check.words]
+    assert [check.level for check in found if check.name == "lateness"] == ["fail"]
+
+
 def test_a_few_events_accuse_no_clock() -> None:
     found = checks("frame-status", shifted(live(lasts_s=2), "room-3", 30 * S, 30 * S))
     assert not [check for check in found if "ahead" in check.words]
@@ -224,3 +277,13 @@ def test_with_a_clock_ahead_doctor_recommends_no_lateness_measured_by_workers() 
     assert "frame-status = 30000" in lateness_remedy(
         "frame-status", measured._replace(ahead={}).needed("frame-status", 2000)
     )
+
+
+def test_with_a_room_behind_doctor_recommends_no_lateness_measured_by_workers() -> None:
+    kind = Lateness("frame-status", "", 1000, 40_000, 40_000)
+    words = "the events of 1 room behind those of the others: 'f-3' by 40.0 s"
+    measured = MeasuredLateness("by a test", [kind], behind={"frame-status": words})
+    clock, lateness = lateness_checks(measured, Settings())
+    assert (clock.name, clock.level, clock.words) == ("clock", "fail", f"frame-status: {words}")
+    assert "allowed_lateness_ms" not in lateness.remedy
+    assert "'f-3'" in lateness_remedy("frame-status", measured.needed("frame-status", 2000))

@@ -15,9 +15,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from vigil.app.kafka.settings import Settings
 from vigil.app.observability.metrics import LATENESS
 from vigil.app.runtime.doctor.check import Check, counted, span
-from vigil.app.runtime.doctor.producers.grades import AHEAD_REMEDY, BEHIND_MS, allowance, clocks_ahead
+from vigil.app.runtime.doctor.producers.grades import (
+    AHEAD_REMEDY,
+    BEHIND_MS,
+    BEHIND_REMEDY,
+    allowance,
+    clocks_ahead,
+    rooms_behind,
+)
 from vigil.app.runtime.doctor.producers.sample import measure
-from vigil.app.runtime.doctor.producers.timing import FEW, Timing
+from vigil.app.runtime.doctor.producers.stamps import FEW
+from vigil.app.runtime.doctor.producers.timing import Timing
 from vigil.topics.rooms import ROOM_TOPICS
 
 LAST: Final = 1_000
@@ -62,6 +70,8 @@ class NeededLateness(NamedTuple):
     """True if more than one in a hundred of some `via` needs more than is allowed."""
     ahead: str = ""
     """The clocks that are ahead, and make others late, for people."""
+    behind: str = ""
+    """The rooms that are late themselves while others are not, for people."""
 
 
 UNKNOWN_LATENESS: Final = NeededLateness(0, False)
@@ -74,6 +84,8 @@ class MeasuredLateness(NamedTuple):
     kinds: Sequence[Lateness]
     ahead: Mapping[str, str] = MappingProxyType({})
     """By topic: the rooms whose clocks are ahead, and make others late, for people."""
+    behind: Mapping[str, str] = MappingProxyType({})
+    """By topic: the rooms that are late themselves while others are not, for people."""
 
     def needed(self, topic: str, allowed_ms: int) -> NeededLateness:
         """What a topic needs."""
@@ -82,6 +94,7 @@ class MeasuredLateness(NamedTuple):
             max((kind.needed_ms for kind in kinds), default=0),
             any(kind.usual_ms > allowed_ms for kind in kinds),
             self.ahead.get(topic, ""),
+            self.behind.get(topic, ""),
         )
 
 
@@ -99,8 +112,9 @@ async def measure_lateness(settings: Settings, topics: Mapping[str, int], urls: 
     pages = {url: page for url in urls if (page := await _page(url))}
     if kinds := of_pages(pages.values()):
         late = {kind.topic for kind in kinds if kind.needed_ms > settings.lateness_ms(kind.topic)}
-        ahead = _ahead(await _sampled(settings, topics, late))
-        return MeasuredLateness(f"by the metrics of {', '.join(pages)}, since the start", kinds, ahead)
+        samples = await _sampled(settings, topics, late)
+        by = f"by the metrics of {', '.join(pages)}, since the start"
+        return MeasuredLateness(by, kinds, _ahead(samples), _behind(samples))
     samples = await _sampled(settings, topics, ROOM_TOPICS)
     kinds = [
         Lateness(topic, via, len(times.needed), times.lateness(999), times.lateness(990))
@@ -108,7 +122,7 @@ async def measure_lateness(settings: Settings, topics: Mapping[str, int], urls: 
         for via, times in sorted(sample.times.items())
     ]
     by = f"by the last {LAST:,} messages of each partition: no worker's metrics at {', '.join(urls)}"
-    return MeasuredLateness(by, kinds, _ahead(samples))
+    return MeasuredLateness(by, kinds, _ahead(samples), _behind(samples))
 
 
 async def _sampled(settings: Settings, topics: Mapping[str, int], names: Collection[str]) -> dict[str, Timing]:
@@ -123,6 +137,11 @@ async def _sampled(settings: Settings, topics: Mapping[str, int], names: Collect
 def _ahead(samples: Mapping[str, Timing]) -> dict[str, str]:
     """The rooms whose clocks are ahead, for people, by topic."""
     return {topic: clocks_ahead(sample.ahead) for topic, sample in samples.items() if sample.ahead}
+
+
+def _behind(samples: Mapping[str, Timing]) -> dict[str, str]:
+    """The rooms that are late themselves, for people, by topic."""
+    return {topic: rooms_behind(sample.behind) for topic, sample in samples.items() if sample.behind}
 
 
 async def _page(url: str) -> str:
@@ -171,6 +190,7 @@ def lateness_checks(measured: MeasuredLateness, settings: Settings) -> list[Chec
         Check("clock", "warn", f"{topic}: {ahead}; other rooms of the partition are late by as much", AHEAD_REMEDY)
         for topic, ahead in measured.ahead.items()
     ]
+    clocks += [Check("clock", "fail", f"{topic}: {rooms}", BEHIND_REMEDY) for topic, rooms in measured.behind.items()]
     return clocks + _lateness_checks(measured, settings)
 
 
@@ -191,7 +211,8 @@ def _over(kind: Lateness, allowed_ms: int, measured: MeasuredLateness) -> Check:
         f"{measured.measured_by}"
     )
     often = kind.number >= FEW and kind.usual_ms > allowed_ms
-    remedy = lateness_remedy(kind.topic, NeededLateness(kind.needed_ms, often, measured.ahead.get(kind.topic, "")))
+    ahead, behind = measured.ahead.get(kind.topic, ""), measured.behind.get(kind.topic, "")
+    remedy = lateness_remedy(kind.topic, NeededLateness(kind.needed_ms, often, ahead, behind))
     return Check("lateness", "fail" if often else "warn", words, remedy)
 
 
@@ -199,6 +220,8 @@ def lateness_remedy(topic: str, lateness: NeededLateness) -> str:
     """Return what to do about late events of a topic."""
     if lateness.ahead:
         return f"{lateness.ahead}; {AHEAD_REMEDY}"
+    if lateness.behind:
+        return f"{lateness.behind}; {BEHIND_REMEDY}"
     if lateness.ms > MOST_SUGGESTED_MS:
         return (
             f"its events are up to {lateness.ms // 1000} s late or more: old or replayed data, or a producer with a "

@@ -11,7 +11,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import records, written_since
 from vigil.app.runtime.doctor.check import Check, counted
 from vigil.app.runtime.doctor.lateness import UNKNOWN_LATENESS, MeasuredLateness, NeededLateness, lateness_remedy
-from vigil.app.runtime.doctor.producers.timing import FEW
+from vigil.app.runtime.doctor.producers.stamps import FEW
 from vigil.topics.read_back import ForeignMessageError, ForeignMessages
 
 HOURS: Final = 3

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from vigil.app.runtime.doctor.check import Check, CheckLevel, counted, span
 from vigil.app.runtime.doctor.producers.measures import TopicMeasures
-from vigil.app.runtime.doctor.producers.timing import AHEAD_MS, FEW, Times, rank
+from vigil.app.runtime.doctor.producers.stamps import AHEAD_MS, FEW
+from vigil.app.runtime.doctor.producers.timing import Times, rank
 from vigil.topics.fields import MAX_AHEAD_MS
 from vigil.topics.rooms import ROOM_TOPICS
 
@@ -37,6 +38,10 @@ MURMUR2_REMEDY: Final = (
 
 CLOCK_REMEDY: Final = "send event time in UTC, from a clock that NTP keeps"
 AHEAD_REMEDY: Final = "correct the clock of what sends these rooms (NTP); no allowed lateness makes up for it"
+BEHIND_REMEDY: Final = (
+    "correct the clock of what sends these rooms (NTP), or what makes their messages slow; do not raise the allowed "
+    "lateness for them: verdicts of all rooms would wait for as long"
+)
 
 
 class Expected(NamedTuple):
@@ -126,6 +131,9 @@ def _timing(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
         level: CheckLevel = "fail" if rejected or most > expected.allowed_ms else "warn"
         effect = "workers reject them as `future`" if rejected else "other rooms of the partition are late by as much"
         yield Check("clock", level, f"{measures.topic}: {clocks_ahead(found.ahead)}; {effect}", AHEAD_REMEDY)
+    if found.behind and measures.topic in ROOM_TOPICS:
+        level = "fail" if max(found.behind.values()) > expected.allowed_ms else "warn"
+        yield Check("clock", level, f"{measures.topic}: {rooms_behind(found.behind)}", BEHIND_REMEDY)
     if found.backlog.events:
         covers, took = span(found.backlog.lasts_ms), span(found.backlog.took_ms)
         words = (
@@ -139,10 +147,19 @@ def _timing(measures: TopicMeasures, expected: Expected) -> Iterator[Check]:
 
 def clocks_ahead(ahead: Mapping[str, int]) -> str:
     """The rooms whose clocks are ahead, for people: those that are furthest first."""
-    rooms = sorted(ahead.items(), key=lambda room: (-room[1], room[0]))
-    shown = ", ".join(f"{room!r} by {span(ms)}" for room, ms in rooms[:MOST_ROOMS])
-    more = f" and {len(rooms) - MOST_ROOMS} more" if len(rooms) > MOST_ROOMS else ""
-    return f"the clock{'s' if len(rooms) > 1 else ''} of {counted(len(rooms), 'room')} ahead: {shown}{more}"
+    return f"the clock{'s' if len(ahead) > 1 else ''} of {counted(len(ahead), 'room')} ahead: {_furthest(ahead)}"
+
+
+def rooms_behind(behind: Mapping[str, int]) -> str:
+    """The rooms whose events are behind those of the others, for people: those that are furthest first."""
+    return f"the events of {counted(len(behind), 'room')} behind those of the others: {_furthest(behind)}"
+
+
+def _furthest(rooms: Mapping[str, int]) -> str:
+    ordered = sorted(rooms.items(), key=lambda room: (-room[1], room[0]))
+    shown = ", ".join(f"{room!r} by {span(ms)}" for room, ms in ordered[:MOST_ROOMS])
+    more = f" and {len(ordered) - MOST_ROOMS} more" if len(ordered) > MOST_ROOMS else ""
+    return shown + more
 
 
 def _times(measures: TopicMeasures, via: str, times: Times, expected: Expected) -> Iterator[Check]:

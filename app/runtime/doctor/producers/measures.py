@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.kafka.partitioners import by_crc32, by_murmur2
-from vigil.app.runtime.doctor.producers.timing import Stamped, Timing, timing
+from vigil.app.runtime.doctor.producers.stamps import Stamped
+from vigil.app.runtime.doctor.producers.timing import Timing, timing
 from vigil.topics.catalog import BY_NAME
 from vigil.topics.diagnosis import unframed
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent

@@ -1,6 +1,6 @@
-"""Whose clock is ahead in a sample of one topic, and how late its other events come. Pure.
+"""Whose clock is ahead or behind in a sample of one topic, and how late its other events come. Pure.
 
-events of a partition ──▶ rooms whose clock is ahead (left out) ──▶ a backlog that was written at once ──▶ Times
+events of a partition ──▶ rooms that are ahead or behind (left out) ──▶ a backlog that was written at once ──▶ Times
 
 An event moves the clock of its partition. One of a room whose clock is 30 s ahead makes the events of all other rooms
 there late, which no allowed lateness is to make up for. Times of writing may be the producers' own, as wrong as their
@@ -10,37 +10,19 @@ other rooms and again and again, comes from a clock that is ahead of theirs.
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from statistics import median_low
 from typing import Final, NamedTuple
 
 from vigil.app.engine.watermark import MIN_TIME
-
-AHEAD_MS: Final = 1_000
-"""By how much a clock may be ahead of others: two never agree."""
-
-FEW: Final = 20
-"""So many events must be behind a clock that is said to be ahead: fewer may be slow for once."""
-
-ALWAYS: Final = 0.9
-"""Share of a room's events that are behind if it is its clock, or the other one, that is wrong."""
+from vigil.app.runtime.doctor.producers.slow_rooms import behind_others
+from vigil.app.runtime.doctor.producers.stamps import AHEAD_MS, ALWAYS, FEW, Stamped, newest_of_others
 
 BLOCK: Final = 50
 """Events of a partition that are looked at together: were they written as they happened?"""
 
 BACKLOG_MS: Final = 60_000
 """Events of so long a time that were written in less than half of it are a backlog: a recording, or what waited."""
-
-
-class Stamped(NamedTuple):
-    """The times of one event, ms."""
-
-    key: str
-    """Of the room, or of whatever the topic is keyed by."""
-    via: str
-    """Of comments; otherwise empty."""
-    at: int
-    written: int
 
 
 class Times:
@@ -79,9 +61,11 @@ class Timing(NamedTuple):
     """What the times of a sample say."""
 
     times: dict[str, Times]
-    """By `via` of comments; under the empty name for other topics. Without rooms that are ahead."""
+    """By `via` of comments; under the empty name for other topics. Without rooms that are ahead or behind."""
     ahead: dict[str, int]
     """By how much a room's clock is ahead of those of the others, ms."""
+    behind: dict[str, int]
+    """By how much a room's events are behind those of the others, nearly all of them, ms."""
     backlog: Backlog
 
 
@@ -98,11 +82,13 @@ def timing(partitions: Collection[Sequence[Stamped]], now: int | None = None) ->
         ahead |= ahead_of_others(events, now)
     if len(ahead) == len({event.key for events in partitions for event in events}):
         ahead = {}  # all are: then it may be the time of writing that is wrong
+    behind = behind_others(partitions, ahead, now)
+    apart = ahead.keys() | behind.keys()
     late: list[tuple[Stamped, int]] = []
     for events in partitions:
         newest = MIN_TIME
         for event in events:
-            if event.key not in ahead:
+            if event.key not in apart:
                 late.append((event, max(0, newest - event.at)))
                 newest = max(newest, event.at)
     late.sort(key=lambda each: each[0].written)
@@ -111,7 +97,7 @@ def timing(partitions: Collection[Sequence[Stamped]], now: int | None = None) ->
     for number, (event, disorder) in enumerate(late):
         delay = None if number // BLOCK in at_once else event.written - event.at
         times.setdefault(event.via, Times()).add(delay, disorder)
-    return Timing(times, ahead, backlog)
+    return Timing(times, ahead, behind, backlog)
 
 
 def ahead_of_others(events: Sequence[Stamped], now: int | None = None) -> dict[str, int]:
@@ -135,7 +121,7 @@ def _ahead_by_order(events: Sequence[Stamped], now: int | None) -> dict[str, int
     since: Counter[str] = Counter()
     """How many events of each room there are since the first that is behind."""
     latest: dict[str, int] = {}
-    for event, (other, newest) in _newest_of_others(events):
+    for event, (other, newest) in newest_of_others(events):
         latest[event.key] = event.at
         if newest - event.written > AHEAD_MS:
             leads[other][event.key].append(newest - event.written)
@@ -151,19 +137,6 @@ def _ahead_by_order(events: Sequence[Stamped], now: int | None) -> dict[str, int
     if not most_are_behind and not all(now is not None and latest[other] > now + AHEAD_MS for other in found):
         return {}  # a few rooms are behind all others, or nobody knows which of two clocks is wrong
     return {other: median_low(each) for other, each in found.items()}
-
-
-def _newest_of_others(events: Sequence[Stamped]) -> Iterator[tuple[Stamped, tuple[str, int]]]:
-    """Each event, with another room that has the largest event time before it, and that time."""
-    first, second = ("", MIN_TIME), ("", MIN_TIME)
-    for event in events:
-        yield event, (second if event.key == first[0] else first)
-        if event.key == first[0]:
-            first = (event.key, max(event.at, first[1]))
-        elif event.at > first[1]:
-            first, second = (event.key, event.at), first
-        elif event.at > second[1]:
-            second = (event.key, event.at)
 
 
 def _backlog(events: Sequence[Stamped]) -> tuple[set[int], Backlog]:
