@@ -25,7 +25,7 @@ from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.outbox import KEY_PREFIX as OUTBOX_KEYS
 from vigil.app.notify.outbox import Outbox
 from vigil.app.notify.positions import KEY_PREFIX as POSITION_KEYS
-from vigil.app.notify.positions import KnownPast, covered_until, position_records, read_positions
+from vigil.app.notify.positions import KnownPast, ReadPosition, after, covered_until, position_records, read_positions
 from vigil.app.notify.records import SOURCE_TOPICS, apply_record, malformed_letter, undelivered_letter
 from vigil.app.notify.routes import Routing
 from vigil.app.notify.senders import AnySender
@@ -121,8 +121,8 @@ class ActiveSession:
         A group that is new, with neither offsets nor state, begins at the end of the topics; with `from_beginning`, at
         their beginning.
         """
-        offsets = await self._past.seek(self._consumer, from_beginning=from_beginning)
-        await self._store_all([], offsets)
+        positions = await self._past.seek(self._consumer, from_beginning=from_beginning)
+        await self._store_all([], positions)
 
     async def run(self, rebalances: int, stop: asyncio.Event) -> None:
         """Read, deliver and store until `stop`; raise RebalancedError once there were more than these rebalances."""
@@ -165,7 +165,7 @@ class ActiveSession:
         async with self._writing:
             changes = self.incidents.tick(now)
             letters: list[DeadLetter] = []
-            offsets = {partition: records[-1].offset + 1 for partition, records in batches.items()}
+            positions = {partition: after(records) for partition, records in batches.items()}
             # Of what was fetched together, a verdict goes before the end of its room, an action after its verdict.
             for topic, records in self._in_order(batches):
                 self._metrics.messages.labels(topic).inc(len(records))
@@ -179,7 +179,7 @@ class ActiveSession:
             for change in changes:
                 self._metrics.changes.labels(change.kind).inc()
                 self._schedule(change, now)
-            await self._store_all(letters, offsets)
+            await self._store_all(letters, positions)
             self.outbox.mark_stored(now)
         if changes:
             self.wake()
@@ -212,14 +212,15 @@ class ActiveSession:
             self._dirty.clear()
             await self._write([], {})
 
-    async def _write(self, letters: list[DeadLetter], offsets: Mapping[TopicPartition, int]) -> None:
+    async def _write(self, letters: list[DeadLetter], positions: Mapping[TopicPartition, ReadPosition]) -> None:
         async with self._writing:
-            await self._store_all(letters, offsets)
+            await self._store_all(letters, positions)
 
-    async def _store_all(self, letters: list[DeadLetter], offsets: Mapping[TopicPartition, int]) -> None:
+    async def _store_all(self, letters: list[DeadLetter], positions: Mapping[TopicPartition, ReadPosition]) -> None:
         now = wall_ms()
         letters = [*letters, *(undelivered_letter(one, now) for one in self.outbox.take_undelivered())]
-        records = [*self.outbox.changed(), *self.incidents.changed(), *position_records(offsets)]
+        records = [*self.outbox.changed(), *self.incidents.changed(), *position_records(positions)]
+        offsets = {partition: position.offset for partition, position in positions.items()}
         await self._store.write(letters, records, offsets, self._consumer)
 
     async def _resend(self, name: str, sender: AlertmanagerSender) -> None:

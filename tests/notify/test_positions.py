@@ -1,6 +1,7 @@
 """Where `vigil notify` goes on: expired offsets are not a new group, and nothing that it did not deliver is skipped."""
 
 import asyncio
+from collections.abc import Iterable
 from unittest.mock import Mock
 
 import pytest
@@ -9,11 +10,12 @@ from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import TopicPartition
 
 from tests.notify.test_service import message, notifying, publish, until
+from tests.support.fakes import Fetched
 from tests.support.harness import make_topics
 from tests.support.notify_stories import notice, verdict
 from tests.support.webhook_receiver import Receiver
 from vigil.app.kafka.settings import Settings
-from vigil.app.notify.positions import KnownPast, position_records, read_positions
+from vigil.app.notify.positions import KnownPast, ReadPosition, after, position_records, read_positions
 from vigil.app.notify.state_topic import NotifyNames
 from vigil.app.notify.store import IncidentStore
 
@@ -104,12 +106,42 @@ async def test_a_group_with_neither_offsets_nor_state_is_new(any_broker_of_its_o
     assert receiver.taken[0]["incident"]["room_id"] == "after"
 
 
+@pytest.mark.slow
+@ON_KAFKA
+async def test_of_a_topic_that_was_created_again_and_is_longer_nothing_is_skipped(any_broker_of_its_own: str) -> None:
+    broker = any_broker_of_its_own
+    await make_topics(broker, 1)
+    async with Receiver() as receiver:
+        async with notifying(broker, receiver.url):
+            await publish(broker, [message(verdict())])
+            await until(lambda: len(receiver.taken) == 1)
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+        await admin.start()
+        try:
+            await admin.delete_topics(["verdict"])
+            async with asyncio.timeout(20):
+                while "verdict" in await admin.list_topics():
+                    await asyncio.sleep(0.1)
+        finally:
+            await admin.close()
+        await make_topics(broker, 1)
+        await publish(broker, [message(verdict(room_id=f"new-{number}")) for number in range(5)])
+        async with notifying(broker, receiver.url):
+            await until(lambda: len(receiver.taken) == 6)
+
+
 class Group:
     """A consumer of two partitions, of which one has a committed offset."""
 
-    def __init__(self, committed: dict[TopicPartition, int], begins: int = 0) -> None:
+    def __init__(
+        self,
+        committed: dict[TopicPartition, int],
+        begins: int = 0,
+        logs: dict[TopicPartition, list[Fetched]] | None = None,
+    ) -> None:
         self._committed = committed
         self._begins = begins
+        self._logs = logs or {}
         self.at: dict[TopicPartition, int | str] = {}
 
     def assignment(self) -> set[TopicPartition]:
@@ -120,6 +152,17 @@ class Group:
 
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, self._begins)
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return {each: log[-1].offset + 1 if (log := self._logs.get(each)) else self._begins for each in partitions}
+
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int) -> dict[TopicPartition, list[Fetched]]:
+        await asyncio.sleep(0)
+        return {
+            each: rest
+            for each in partitions
+            if (rest := [record for record in self._logs.get(each, ()) if record.offset >= int(self.at[each])])
+        }
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.at[partition] = offset
@@ -150,7 +193,9 @@ async def test_where_a_group_goes_on(
     committed: dict[TopicPartition, int], stored: dict[TopicPartition, int], from_beginning: bool, expected: object
 ) -> None:
     group = Group(committed)
-    assert await KnownPast(stored, None).seek(group, from_beginning=from_beginning) == expected
+    positions = {partition: ReadPosition(offset) for partition, offset in stored.items()}
+    found = await KnownPast(positions, None).seek(group, from_beginning=from_beginning)
+    assert {partition: position.offset for partition, position in found.items()} == expected
     assert group.at.get(ONE) == committed.get(ONE, group.at.get(ONE))
 
 
@@ -158,15 +203,50 @@ async def test_what_retention_has_deleted_before_it_was_read_is_reported(monkeyp
     log = Mock()
     monkeypatch.setattr("vigil.app.notify.positions.log", log)
     group = Group({ONE: 3}, begins=10)
-    await KnownPast({TWO: 9}, None).seek(group, from_beginning=False)
+    await KnownPast({TWO: ReadPosition(9)}, None).seek(group, from_beginning=False)
     assert group.at == {ONE: 10, TWO: 10}
     assert [call.kwargs["records"] for call in log.error.call_args_list] == [7, 1]
 
 
+def kept(tag: bytes, offsets: Iterable[int]) -> list[Fetched]:
+    """Records of the second partition."""
+    return [Fetched("verdict", 0, offset, 1_700_000_000_000, b"k", tag) for offset in offsets]
+
+
+@pytest.mark.parametrize("committed", [{TWO: 9}, {}], ids=["offsets", "expired offsets"])
+@pytest.mark.parametrize(
+    ("log", "begins", "expected"),
+    [
+        (kept(b"a", range(9)), 0, 9),
+        (kept(b"a", range(20)), 0, 9),
+        (kept(b"b", range(9)), 0, 0),
+        (kept(b"b", range(20)), 0, 0),
+        (kept(b"b", range(5, 20)), 5, 5),
+        (kept(b"a", [*range(8), 12]), 0, 9),  # compaction has taken it away
+        (kept(b"a", range(9, 20)), 9, 9),
+    ],
+)
+async def test_a_topic_that_was_created_again_is_read_from_its_beginning(
+    committed: dict[TopicPartition, int], log: list[Fetched], begins: int, expected: int
+) -> None:
+    """However long it is by now."""
+    group = Group(committed, begins, {TWO: log})
+    past = KnownPast({TWO: after(kept(b"a", range(9)))}, None)
+    found = await past.seek(group, from_beginning=False)
+    assert group.at[TWO] == expected
+    if not committed:
+        assert found[TWO] == (after(kept(b"a", range(9))) if expected == 9 else ReadPosition(expected))
+
+
 def test_positions_are_read_back_and_nothing_else_is() -> None:
-    offsets = {TopicPartition("a:b", 3): 17, TopicPartition("verdict", 0): 0}
-    stored = dict(position_records(offsets))
-    assert read_positions(stored) == (offsets, {})
+    positions = {
+        TopicPartition("a:b", 3): ReadPosition(17),
+        TopicPartition("verdict", 0): ReadPosition(0),
+        TopicPartition("verdict", 1): after(kept(b"a", range(9))),
+    }
+    stored = dict(position_records(positions))
+    assert stored["s:a:b:3"] == b"17", "as in the state of earlier versions"
+    assert read_positions(stored) == (positions, {})
     foreign = {
         "s:": b"1",
         "s:verdict": b"1",
@@ -174,5 +254,9 @@ def test_positions_are_read_back_and_nothing_else_is() -> None:
         "s:verdict:0": b"-1",
         "s:x:1": b"9" * 30,
         "s:y:1": b"",
+        "s:z:1": b"7 8",
+        "s:z:2": b"7 8 xx",
+        "s:z:3": b"7 x 0a",
+        "s:z:4": b"7 8 0a 9",
     }
     assert read_positions(foreign) == ({}, dict.fromkeys(foreign, "no position"))

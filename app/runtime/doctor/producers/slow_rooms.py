@@ -4,8 +4,8 @@ events ──▶ by how much each is behind the time of writing, or the newest e
                                           most rooms are prompt ──▶ those of which nearly all are behind that
 
 A producer whose own clock is slow stamps its records with times of writing that are slow, too. Then only the order of
-its partition shows it, and only where most of its rooms are not behind, or its newest event is of the present: otherwise
-one clock that is ahead may be the cause.
+its partition shows it, and only where most of its rooms are not behind, or its newest event is of the present:
+otherwise one clock that is ahead may be the cause.
 """
 
 from collections import defaultdict
