@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -39,9 +40,8 @@ class Loop:
 
     def _start(self) -> WorkerProcess:
         self.logs.append(self._folder / f"worker-{len(self.logs)}.log")
-        return WorkerProcess(
-            self._broker, self.logs[-1], session_timeout_ms=3000, partitions=PARTITIONS, **self._settings
-        )
+        settings = {"session_timeout_ms": 3000, "partitions": PARTITIONS, **self._settings}
+        return WorkerProcess(self._broker, self.logs[-1], **settings)
 
     async def supervise(self) -> None:
         while True:
@@ -169,6 +169,33 @@ async def test_of_a_topic_that_was_created_again_no_comment_is_missing(own_kafka
         await asyncio.sleep(2)  # for a checkpoint
         words = "comment, partition 0: the topic was created again; it is read from its beginning, offset 0 ("
         assert words in await reported(broker, "warn")
+
+
+async def test_a_topic_that_was_created_again_while_its_worker_was_stopped_for_seconds_is_read_from_its_beginning(
+    own_kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    """It stays a member, and the topic is longer by then than what was read of it."""
+    broker = own_kafka.address
+    await make_topics(broker, PARTITIONS)
+    async with looped(broker, tmp_path, session_timeout_ms=30_000) as loop:
+        await say(broker, "before", 10, 0.02)
+        await all_judged(broker, ("before", 10))
+        loop.worker.process.send_signal(signal.SIGSTOP)
+        await delete(broker, "comment")
+        await make_topics(broker, PARTITIONS)
+        await asyncio.sleep(3)
+        await say(broker, "after", 30)
+        loop.worker.process.send_signal(signal.SIGCONT)
+
+        async def dealt_with() -> bool:
+            letters = await read(broker, ["dead-letter"])
+            late = {json.dumps(letter) for _, letter in letters["dead-letter"]}
+            judged = len(expected(("after", 30)) & await verdicts(broker))
+            return judged + len(late) >= 30 * len(ROOMS)
+
+        await until(dealt_with, 90)
+        assert loop.said("stopped by an error", "comment, partition")
+        assert loop.said("source changed", "the topic was created again; it is read from its beginning, offset 0")
 
 
 async def test_a_topic_that_was_created_again_while_no_worker_ran_is_read_from_its_beginning(
