@@ -30,6 +30,9 @@ ACCEPTED: Final = {
     "notice: $.kind: has the new value 'verdict-contested'": "a consumer skips notices of a kind that it does not know",
     "dead-letter: $.reason: has the new value 'misrouted'": "the reason is for people; no consumer acts on its value",
     "dead-letter: $.reason: has the new value 'future'": "the reason is for people; no consumer acts on its value",
+    "supplier-score: $.counts.quotes: is gone": "the reply rate is one of RFQs, not of quotes",
+    "supplier-score: $.counts.quotes_replied: is gone": "likewise",
+    "supplier-score: $.entitlements.free_pass_quotes: may be null": "by the earlier rules they are unlimited",
 }
 """Changes since 1.0 that are breaks by the letter and were decided to be additions, each with why."""
 

@@ -6,10 +6,10 @@ Each topic is declared beside the types of its messages. Which subject reads a t
 from collections.abc import Iterable
 from typing import Final
 
-from vigil.topics import envelope, internal, reviews, rooms, scores, suppliers, verdicts
+from vigil.topics import envelope, internal, products, programmes, reviews, rooms, scores, services, suppliers, verdicts
 from vigil.topics.topic import DAY_MS, Topic
 
-VERSION: Final = "1.1"
+VERSION: Final = "1.2"
 """Of the contract: the second number rises when something is added, the first when others have to change."""
 
 SubjectName = str
@@ -18,9 +18,14 @@ SubjectName = str
 TOPICS: Final[tuple[Topic, ...]] = (
     *rooms.TOPICS,
     *suppliers.TOPICS,
+    *products.TOPICS,
+    *services.TOPICS,
     *reviews.TOPICS,
     *verdicts.TOPICS,
     *scores.TOPICS,
+    *products.OUTPUT_TOPICS,
+    *services.OUTPUT_TOPICS,
+    *programmes.TOPICS,
     *envelope.TOPICS,
     *verdicts.SHADOW_TOPICS,
     *internal.TOPICS,

@@ -22,12 +22,16 @@ class SupplierTotals(Struct, frozen=True):
     quotes_month: int
     rfqs_quoted: int
     rfqs_in_time: int
-    quotes: int
-    quotes_replied: int
     gmv_90d: int
     gmv_month: int
     prior_gmv_90d: int
     """The `gmv_90d` at the end of the month before: it decides the bonus of a verified supplier."""
+    rfqs_quoted_30d: int = 0
+    rfqs_replied_30d: int = 0
+    quotes_submitted_month: int = 0
+    """Quotes, not RFQs: the entitlements of the earlier rules ask for them."""
+    login_days: float = 0
+    """The measure `login-days-30d` as of then."""
 
 
 class AssessedScore(Struct, frozen=True, kw_only=True):
@@ -42,6 +46,8 @@ class AssessedScore(Struct, frozen=True, kw_only=True):
     """By the profile at the month's end, by which the entitlements go too."""
     stars: int
     at: int
+    submitted: int = 0
+    """Quotes that were submitted in the month."""
 
 
 class RankingEntry(Struct, frozen=True, kw_only=True):
@@ -63,6 +69,40 @@ class RankingEntry(Struct, frozen=True, kw_only=True):
     """The latest assessed score; the current entry carries it to an industry to which the supplier moves."""
 
 
+class AcceptedClaim(Struct, frozen=True, kw_only=True):
+    """What decides about the place of a claim that is accepted."""
+
+    places: int
+    """How many there are."""
+    decided_at: int
+    """When places are given: the time of the claim, or the end of the window."""
+    by_id: bool
+    """Of claims with one time, the smaller supplier_id is first; otherwise the first to arrive."""
+
+
+class ProgrammeClaim(Struct, frozen=True, kw_only=True):
+    """A claim of a programme with few places, on its way to where these are given."""
+
+    programme: str
+    edition: str
+    supplier_id: str
+    at: int
+    """The time by which places are given: that of the claim, or of its completion."""
+    accepted: AcceptedClaim | None
+    """Null: the claim has arrived, and may be accepted."""
+
+
+class ProgrammePlace(Struct, frozen=True, kw_only=True):
+    """The place that a claim got, on its way back to the supplier."""
+
+    programme: str
+    edition: str
+    supplier_id: str
+    at: int
+    place: int
+    """From 1; 0: none is left."""
+
+
 UnobservedTopic = Literal["buyer-entry", "comment", "frame-status"]
 
 
@@ -81,11 +121,13 @@ class UnobservedSecond(Struct, frozen=True, kw_only=True):
         return self.at + SECOND_MS - 1
 
 
-RoomInput = RoomEvent | UnobservedSecond
+RoomInput = RoomEvent | UnobservedSecond | Verdict
 """What a room's shard reads."""
 
 
 MISROUTED_BY_ROOM: Final = "misrouted-by-room"
+RESTRICTED_BY_SUPPLIER: Final = "restricted-by-supplier"
+RESTRICTED_BY_ROOM: Final = "restricted-by-room"
 
 TOPICS: Final = (
     Topic("verdict-by-host", "internal", "host_id", Verdict, "verdicts on their way to the ladders", retention_days=7),
@@ -104,6 +146,38 @@ TOPICS: Final = (
         "supplier_id",
         AssessedScore,
         "assessed scores on their way back",
+        retention_days=7,
+    ),
+    Topic(
+        "programme-claim",
+        "internal",
+        "programme/edition",
+        ProgrammeClaim,
+        "claims of programmes with few places on their way to these",
+        retention_days=7,
+    ),
+    Topic(
+        "programme-place",
+        "internal",
+        "supplier_id",
+        ProgrammePlace,
+        "places of programmes on their way back",
+        retention_days=7,
+    ),
+    Topic(
+        RESTRICTED_BY_SUPPLIER,
+        "internal",
+        "host_id",
+        Verdict,
+        "what is a violation unless the host has a permit, on its way to the supplier that it is",
+        retention_days=7,
+    ),
+    Topic(
+        RESTRICTED_BY_ROOM,
+        "internal",
+        "room_id",
+        Verdict,
+        "violations without a permit on their way back to their room",
         retention_days=7,
     ),
     Topic(

@@ -172,6 +172,8 @@ def _reader(info: inspect.Type, name: str) -> Callable[[Any, Ignored], Any]:
     for one in info.types if isinstance(info, inspect.UnionType) else (info,):
         if isinstance(one, inspect.StructType):
             return _object_reader(Repair(one.cls, f"{name}."))
+        if isinstance(one, inspect.VarTupleType) and isinstance(one.item_type, inspect.StructType):
+            return _objects_reader(Repair(one.item_type.cls, f"{name}."))
         if isinstance(one, inspect.VarTupleType):
             return _texts_reader(name)
         if isinstance(one, inspect.IntType):
@@ -185,6 +187,11 @@ def _object_reader(repair: Repair) -> Callable[[Any, Ignored], Any]:
     return lambda value, ignored: repair.fields(value, ignored) if isinstance(value, dict) else _plain(value)
 
 
+def _objects_reader(repair: Repair) -> Callable[[Any, Ignored], Any]:
+    read = _object_reader(repair)
+    return lambda value, ignored: [read(one, ignored) for one in value] if isinstance(value, list) else _plain(value)
+
+
 def _whole(value: Any, ignored: Ignored) -> Any:
     """12.0 and 1.2e1 are 12."""
     if isinstance(value, Decimal) and value.adjusted() < _MOST_DIGITS and value == value.to_integral_value():
@@ -193,12 +200,12 @@ def _whole(value: Any, ignored: Ignored) -> Any:
 
 
 def _share_reader(info: inspect.FloatType) -> Callable[[Any, Ignored], Any]:
-    least, most = info.ge, info.le
+    is_share = (info.ge, info.le) == (0, 1)
 
     def read(value: Any, ignored: Ignored) -> Any:
         value = _plain(value)
-        if isinstance(value, float) and least is not None and most is not None:
-            return min(max(value, least), most) if least - NEARLY <= value <= most + NEARLY else value
+        if is_share and isinstance(value, float) and -NEARLY <= value <= 1 + NEARLY:
+            return min(max(value, 0.0), 1.0)
         return value
 
     return read
@@ -206,10 +213,10 @@ def _share_reader(info: inspect.FloatType) -> Callable[[Any, Ignored], Any]:
 
 def _texts_reader(name: str) -> Callable[[Any, Ignored], Any]:
     def read(value: Any, ignored: Ignored) -> Any:
-        """Of the first elements of a list those that are texts."""
+        """Of a list the elements that are texts; of labels, of the first ones."""
         if not isinstance(value, list):
             return _plain(value)
-        texts = [one for one in value[:MAX_LABELS] if isinstance(one, str)]
+        texts = [one for one in (value[:MAX_LABELS] if name == "labels" else value) if isinstance(one, str)]
         if len(texts) < len(value):
             _count(ignored, name, len(value) - len(texts))
         return texts

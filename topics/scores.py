@@ -26,11 +26,11 @@ class Metrics(Struct, frozen=True):
     response_rate: Rate | None
     """Share of the RFQs quoted in the last 30 days that were quoted in time."""
     reply_rate: Rate | None
-    """Share of the quotes submitted in the last 30 days to which the buyer has replied."""
+    """Share of the RFQs with a quote of the last 30 days of which the buyer has replied to one of these quotes."""
     gmv_90d: Amount
     """Settled minus refunded US$ of the last 90 days, linked to an RFQ; never below 0."""
     gmv_month: Amount
-    """Paid minus refunded US$ of the current calendar month, linked to an RFQ; never below 0."""
+    """Paid US$ of the current calendar month, linked to an RFQ; refunds do not lower it."""
 
 
 class Points(Struct, frozen=True, kw_only=True):
@@ -44,6 +44,8 @@ class Points(Struct, frozen=True, kw_only=True):
     """For the reply rate."""
     gmv: Score
     """For the GMV of 90 days."""
+    logins: Score = 0
+    """For the days logged in of the last 30; 0 by the rules from 2022-08-03 on."""
     bonus: Score
     """For verified members."""
 
@@ -82,8 +84,10 @@ class Entitlements(Struct, frozen=True, kw_only=True):
     """Null is unlimited."""
     pinned_quotes: Number
     """Number of quotes that may be pinned."""
-    free_pass_quotes: Number
-    """Number of free-pass quotes."""
+    free_pass_quotes: Number | None
+    """Number of free-pass quotes; null is unlimited."""
+    quote_rights: Number | None = None
+    """Quote rights; null by the rules from 2022-08-03 on, which give them for the GMV challenge."""
     silver_early: bool
     """True if silver RFQs are visible six working hours early."""
     star_points: Score
@@ -97,10 +101,10 @@ class Counts(Struct, frozen=True):
     """RFQs first quoted in the last 30 days."""
     rfqs_in_time: Number
     """Of these, quoted in time."""
-    quotes: Number
-    """Quotes submitted in the last 30 days."""
-    quotes_replied: Number
-    """Of these, replied to by the buyer."""
+    rfqs_quoted_30d: Number = 0
+    """RFQs with a quote that was submitted in the last 30 days."""
+    rfqs_replied_30d: Number = 0
+    """Of these, those of which the buyer replied to such a quote."""
 
 
 class SupplierScore(Struct, frozen=True, kw_only=True):
@@ -171,16 +175,16 @@ TOPICS: Final = (
                         "gmv_90d": "1250.00",
                         "gmv_month": "0.00",
                     },
-                    "points": {"quotes": 20, "response": 20, "reply": 0, "gmv": 10, "bonus": 0},
+                    "points": {"quotes": 20, "response": 20, "reply": 0, "gmv": 10, "logins": 0, "bonus": 0},
                     "ranks": {"quotes": {"rank": 1, "of": 1}, "response": {"rank": 1, "of": 1}},
                     "predicted": 50,
                     "assessed": None,
                     "entitlements": None,
                     "gmv_challenge_rights": 0,
-                    "counts": {"rfqs_quoted": 1, "rfqs_in_time": 1, "quotes": 1, "quotes_replied": 0},
+                    "counts": {"rfqs_quoted": 1, "rfqs_in_time": 1, "rfqs_quoted_30d": 1, "rfqs_replied_30d": 0},
                     "rulebook": "2022-08-03",
                 },
-                id="c403945f5d4c088a4ff858b21f215eb8",
+                id="9e9096b883d39d5a85343278b03d25b1",
             ),
         ),
     ),

@@ -34,6 +34,8 @@ class Quote(Struct, frozen=True, kw_only=True, gc=False):
     rfq_at: At | UnsetType = UNSET
     """When the buyer submitted the RFQ; required when `kind` is `submitted`."""
     buyer_tier: Tier | None = None
+    rfq_grade: Literal["gold", "silver"] | None = None
+    """The grade of the RFQ; null: none."""
 
 
 class Payment(Struct, frozen=True, kw_only=True, gc=False):
@@ -67,6 +69,10 @@ class SupplierProfile(Struct, frozen=True, kw_only=True):
     membership: Literal["verified", "standard"]
     stars: Annotated[int, Meta(ge=0, le=5)]
     at: At
+    signed_at: At | None = None
+    """When the account was made; null: not known."""
+    opened_at: At | None = None
+    """When the service was opened; null: not known."""
 
 
 class ProfileDeleted(Struct, frozen=True, kw_only=True):

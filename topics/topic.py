@@ -31,6 +31,11 @@ class Example(NamedTuple):
     """The `ce_id` header of an output."""
 
 
+def composed_key(*ids: str) -> str:
+    """The key of a message that several ids identify: joined by `/`, with `%` and `/` of an id escaped."""
+    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in ids)
+
+
 @dataclass(frozen=True)
 class Topic:
     """One topic of the contract."""
@@ -38,7 +43,8 @@ class Topic:
     name: str
     direction: Direction
     key: str
-    """The field that the Kafka message key repeats (of a dead letter: the rejected message's key)."""
+    """The field that the Kafka message key repeats (of a dead letter: the rejected message's key); several fields,
+    joined by `/`, for a composed key."""
     carries: type[Struct]
     description: str
     retention_days: int | None = None
@@ -54,6 +60,11 @@ class Topic:
     """Of inputs of which an event can be decoded together with what is around it; what `decode` does besides."""
     examples: tuple[Example, ...] = ()
     """The first one stands in the contract's documents; together they make one story. None of internal topics."""
+
+    def key_of(self, value: Mapping[str, Any]) -> str:
+        """The key of a message with this value."""
+        fields = self.key.split("/")
+        return str(value[self.key]) if len(fields) == 1 else composed_key(*(str(value[field]) for field in fields))
 
     @property
     def config(self) -> dict[str, str]:

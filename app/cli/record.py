@@ -29,7 +29,12 @@ _LINES_PER_UPDATE: Final = 1000
 @click.option("--until", type=TimeParam(), metavar="TIME", help="Only messages written before TIME.")
 @click.option("--room", "rooms", multiple=True, metavar="ROOM", help="Only this room, of the room topics; repeatable.")
 @click.option(
-    "--topic", "topics", multiple=True, type=click.Choice(inputs()), help="Only this topic; repeatable. [default: all]"
+    "--topic",
+    "topics",
+    multiple=True,
+    metavar="TOPIC",
+    type=click.Choice(inputs()),
+    help="Only this topic; repeatable. [default: all]",
 )
 @click.option("--all", "everything", is_flag=True, help="Also what workers rejected as misrouted or future.")
 def record(

@@ -17,7 +17,7 @@ from vigil.app.domain.rulebook import EffectiveVersion, Rulebook, RulebookError,
 from vigil.app.domain.rulebook.changes import LimitChange, changes_between, compare_rulebooks
 from vigil.app.domain.rulebook.formatting import format_leaf, limit_lines
 from vigil.app.domain.rulebook.hosts import FAMILIES
-from vigil.app.domain.rulebook.reader import SECTIONS, load_rulebook
+from vigil.app.domain.rulebook.reader import SECTIONS, load_rulebook, section_type
 from vigil.app.domain.rulebook.validation import hint
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.observability.terminal import WIDTH, mask_control_chars
@@ -108,7 +108,7 @@ def _check_days(on: date | None, days: tuple[date, date] | None) -> None:
 
 def _check_sections(only: tuple[str, ...]) -> None:
     for name in only:
-        if name not in SECTIONS:
+        if section_type(name) is None:
             raise click.BadParameter(f"{name!r} is not a rule or section; {hint(name, SECTIONS)}", param_hint="--only")
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from vigil.app.domain.hosts.subject import SUBJECT as HOSTS
 from vigil.app.domain.industries.subject import SUBJECT as INDUSTRIES
+from vigil.app.domain.programmes.subject import SUBJECT as PROGRAMMES
 from vigil.app.domain.rfqs.subject import SUBJECT as RFQS
 from vigil.app.domain.rooms.subject import SUBJECT as ROOMS
 from vigil.app.domain.rulebook.book import Rulebook
@@ -15,7 +16,7 @@ from vigil.app.domain.suppliers.subject import SUBJECT as SUPPLIERS
 from vigil.app.engine.subject import AnyStateMachine
 from vigil.topics.catalog import TOPICS, SubjectName, Topic
 
-SUBJECTS: Final = (ROOMS, HOSTS, SUPPLIERS, INDUSTRIES, RFQS)
+SUBJECTS: Final = (ROOMS, SUPPLIERS, INDUSTRIES, RFQS, PROGRAMMES, HOSTS)
 """In the order in which outputs flow. A subject that reads what a later one writes is fed back: it does not wait."""
 
 DEAD_LETTER: Final = "dead-letter"
@@ -44,12 +45,15 @@ class Registry:
             output.topic for output in self.outputs.values() if output.latency_promised
         )
         """The outputs that the latency promise holds for."""
+        self._unawaited: Final = _unawaited(self.subjects.values())
         self.depends_on: Final = {name: self._dependencies(name) for name in self.subjects}
         """By subject: the subjects that write its internal sources, but for those that feed back."""
         self.upstream: Final = self._upstream_of_all()
         """By subject that depends on others: every topic from which what it reads is made."""
         self.sections: Final[Mapping[str, type[Struct]]] = _sections(self.subjects.values())
         """The rulebook's sections, and the types of their limits."""
+        self.optional_sections: Final[Mapping[str, type[Struct]]] = _optional_sections(self.subjects.values())
+        """Names, or patterns of names, of the sections that a rulebook may leave out, and the types of their limits."""
 
     def machines(
         self,
@@ -63,13 +67,23 @@ class Registry:
         context = MachineContext(rulebook, review_wait_ms, candidate, replay)
         return {name: subject.machine(context) for name, subject in self.subjects.items()}
 
+    def section_type(self, name: str) -> type[Struct] | None:
+        """The type of the limits of a section; None if no subject judges by it."""
+        subject = self.subject_of_section(name)
+        return None if subject is None else _section_type(self.subjects[subject], name)
+
+    def subject_of_section(self, name: str) -> SubjectName | None:
+        """The subject that judges by a section; None if there is none."""
+        return next((one.name for one in self.subjects.values() if _section_type(one, name) is not None), None)
+
     def is_input(self, topic: str) -> bool:
         """True if others write the topic."""
         return topic in self.topics and self.topics[topic].direction == "in"
 
     def _dependencies(self, name: SubjectName) -> tuple[SubjectName, ...]:
         order = list(self.subjects)
-        writers = (self.writers[topic] for topic in self.sources[name] if topic in self.writers)
+        sources = [topic for topic in self.sources[name] if topic not in self._unawaited]
+        writers = (self.writers[topic] for topic in sources if topic in self.writers)
         return tuple(writer for writer in writers if order.index(writer) < order.index(name))
 
     def _upstream_of_all(self) -> dict[SubjectName, tuple[str, ...]]:
@@ -84,7 +98,7 @@ class Registry:
                 for topic in self.sources[writer]
                 if topic in self.writers and order.index(self.writers[topic]) >= order.index(writer)
             }
-            topics += [topic for topic in self.sources[writer] if topic not in fed_back]
+            topics += [topic for topic in self.sources[writer] if topic not in fed_back | self._unawaited]
             topics += self._upstream(writer)
         return tuple(dict.fromkeys(topics))
 
@@ -115,6 +129,27 @@ def _outputs(subjects: Iterable[Subject], order: Iterable[str]) -> dict[str, Out
 def _sections(subjects: Iterable[Subject]) -> dict[str, type[Struct]]:
     """The rulebook's sections of all subjects, and the types of their limits."""
     return {name: kind for subject in subjects for name, kind in subject.sections.items()}
+
+
+def _optional_sections(subjects: Iterable[Subject]) -> dict[str, type[Struct]]:
+    return {name: kind for subject in subjects for name, kind in subject.optional_sections.items()}
+
+
+def _unawaited(subjects: Iterable[Subject]) -> frozenset[str]:
+    """The outputs that the subjects which read them do not wait for."""
+    return frozenset(output.topic for subject in subjects for output in subject.outputs if not output.awaited)
+
+
+def _section_type(subject: Subject, name: str) -> type[Struct] | None:
+    if name in subject.sections:
+        return subject.sections[name]
+    return next((kind for pattern, kind in subject.optional_sections.items() if matches(pattern, name)), None)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """True if a section's name has the form of a pattern: as many parts, and the same but for `*`."""
+    wanted, parts = pattern.split("."), name.split(".")
+    return len(wanted) == len(parts) and all(want in ("*", part) for want, part in zip(wanted, parts, strict=True))
 
 
 def _by_topic(topics: Mapping[SubjectName, Iterable[str]]) -> dict[str, SubjectName]:

@@ -58,7 +58,11 @@ class OutputTopic:
     those up to the end, of states nothing."""
     sections: tuple[str, ...] | None = None
     """Internal: the rulebook sections that decide its content; a candidate that changes none of them leaves the subject
-    that reads it as it is. None: all that decide its own subject."""
+    that reads it as it is; they may be patterns of names. None: all that decide its own subject."""
+
+    awaited: bool = True
+    """Internal: the subject that reads it waits for what it is made from, where the input is recorded. Not where an
+    order between them changes nothing."""
 
     @property
     def replayed(self) -> bool:
@@ -154,4 +158,7 @@ class Subject:
     """Its state machine; raise RulebookError where the rulebook cannot be judged by."""
     sections: Mapping[str, type[Struct]]
     """The rulebook sections that decide its judgements, and the types of their limits."""
+    optional_sections: Mapping[str, type[Struct]] = field(default_factory=dict)
+    """Sections that a rulebook may leave out: what they are about is then not judged. A `*` in a name stands for one
+    part of it, which the rulebook chooses: `stars.*` has a section for each industry."""
     metrics: SubjectMetrics = SubjectMetrics()

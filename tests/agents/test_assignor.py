@@ -30,7 +30,7 @@ def test_each_partition_has_one_owner_and_its_topics_and_state_go_with_it(worker
     assert owners.keys() == set(range(partitions))
     for topic in group.topics:
         assert group.owners(topic) == owners, topic
-    assert sum(len(owned) for member in group.owned.values() for owned in member.values()) == partitions * 17
+    assert sum(len(owned) for member in group.owned.values() for owned in member.values()) == partitions * 27
     fewest, most = group.spread()
     assert most - fewest <= 1
 

@@ -91,13 +91,13 @@ def score(**changes: object) -> SupplierScore:
             "gmv_90d": "480.50",
             "gmv_month": "480.50",
         },
-        "points": {"quotes": 10, "response": 9, "reply": 12, "gmv": 2, "bonus": 0},
+        "points": {"quotes": 10, "response": 9, "reply": 12, "gmv": 2, "logins": 0, "bonus": 0},
         "ranks": {"quotes": {"rank": 5, "of": 10}, "response": {"rank": 6, "of": 10}},
         "predicted": 33,
         "assessed": None,
         "entitlements": None,
         "gmv_challenge_rights": 0,
-        "counts": {"rfqs_quoted": 8, "rfqs_in_time": 4, "quotes": 8, "quotes_replied": 2},
+        "counts": {"rfqs_quoted": 8, "rfqs_in_time": 4, "rfqs_quoted_30d": 8, "rfqs_replied_30d": 2},
         "rulebook": "2022-08-03",
     }
     return msgspec.convert(fields | changes, SupplierScore)
@@ -139,10 +139,10 @@ def test_what_cannot_be_raised_is_not_advised():
             "gmv_90d": "40000.00",
             "gmv_month": "1.00",
         },
-        points={"quotes": 20, "response": 20, "reply": 30, "gmv": 30, "bonus": 20},
+        points={"quotes": 20, "response": 20, "reply": 30, "gmv": 30, "logins": 0, "bonus": 20},
         ranks={"quotes": {"rank": 1, "of": 10}, "response": {"rank": 1, "of": 10}},
         predicted=120,
-        counts={"rfqs_quoted": 9, "rfqs_in_time": 9, "quotes": 9, "quotes_replied": 9},
+        counts={"rfqs_quoted": 9, "rfqs_in_time": 9, "rfqs_quoted_30d": 9, "rfqs_replied_30d": 9},
     )
     result = outlook(RULEBOOK, best)
     assert result.advice == () and result.next_band is None
@@ -165,8 +165,8 @@ def test_following_the_advice_gains_the_points_that_it_promises():
         limits = RULEBOOK.at("service-score", score.at).limits  # type: ignore[union-attr]
         for one in outlook(RULEBOOK, score).advice:
             if one.name == "reply.more":
-                after = score.counts.quotes_replied + int(one.numbers["more"])
-                assert share_points(limits.reply, after, score.counts.quotes) - score.points.reply == one.gain
+                after = score.counts.rfqs_replied_30d + int(one.numbers["more"])
+                assert share_points(limits.reply, after, score.counts.rfqs_quoted_30d) - score.points.reply == one.gain
                 seen += 1
     assert seen and rules.effective_date(START) == "2022-08-03"
 

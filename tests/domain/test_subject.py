@@ -207,6 +207,18 @@ def test_a_topic_that_no_subject_reads_or_writes_is_refused() -> None:
         Registry(SUBJECTS, [*TOPICS, TOY_TOPICS[1]])
 
 
+SUPPLIER_INPUTS = (
+    "quote",
+    "payment",
+    "supplier-profile",
+    "product",
+    "order",
+    "certificate",
+    "service-request",
+    "activity",
+)
+
+
 def test_what_feeds_a_subject_derives_from_the_order_of_the_subjects() -> None:
     """Industries feed back to suppliers, which do not wait for them."""
     registry = Registry(SUBJECTS)
@@ -219,8 +231,9 @@ def test_what_feeds_a_subject_derives_from_the_order_of_the_subjects() -> None:
     }.items() <= registry.depends_on.items()
     assert {
         "hosts": ("buyer-entry", "comment", "frame-status"),
-        "industries": ("quote", "payment", "supplier-profile"),
-        "rfqs": ("quote", "payment", "supplier-profile"),
+        "industries": SUPPLIER_INPUTS,
+        "rfqs": SUPPLIER_INPUTS,
+        "programmes": SUPPLIER_INPUTS,
     }.items() <= registry.upstream.items()
     assert "suppliers" not in registry.upstream
 

@@ -11,7 +11,7 @@ def test_it_has_what_a_stranger_needs_and_only_the_settings_that_differ() -> Non
     book = load_rulebook()
     facts = start_facts(Settings(broker="kafka:9092", app_id="trial", topic_prefix="trial."), book, NOW)
     assert (facts["broker"], facts["group"]) == ("kafka:9092", "trial")
-    assert facts["rulebook"] == {"file": "built in", "digest": book.digest[:12], "newest_rule_since": "2022-08-03"}
+    assert facts["rulebook"] == {"file": "built in", "digest": book.digest[:12], "newest_rule_since": "2022-11-01"}
     assert facts["settings"] == {"broker": "kafka:9092", "app_id": "trial", "topic_prefix": "trial."}
     assert start_facts(Settings(), book, NOW)["settings"] == {}
 

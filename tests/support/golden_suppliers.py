@@ -61,7 +61,7 @@ def stored() -> dict[str, dict[str, str]]:
     chain = played()
     return {
         key: {name.decode(): part.hex() for name, part in sorted(shard.store.payloads(key).items())}
-        for shard, key in zip(chain.shards, KEYS, strict=True)
+        for shard, key in zip(chain.shards[: len(KEYS)], KEYS, strict=True)
     }
 
 

@@ -54,6 +54,10 @@ class Seen:
         default = {"industry": "unknown", "membership": "standard", "stars": 0}
         self.profile = max(profiles, key=lambda value: value["at"], default=default)
 
+    def submitted_in_month(self) -> int:
+        month = month_of(self.now)
+        return sum(value["kind"] == "submitted" and month_of(value["at"]) == month for value in self.quotes)
+
     def totals(self) -> dict[str, Any]:
         now = self.now
         submitted = [value for value in self.quotes if value["kind"] == "submitted"]
@@ -75,10 +79,10 @@ class Seen:
             "quotes_month": len({value["rfq_id"] for value in submitted if month_of(value["at"]) == month}),
             "rfqs": len(rfqs),
             "in_time": len(in_time),
-            "quotes": len(quotes),
-            "replied": sum(value["quote_id"] in answered for value in quotes),
+            "quotes": len({value["rfq_id"] for value in quotes}),
+            "replied": len({value["rfq_id"] for value in quotes if value["quote_id"] in answered}),
             "gmv_90d": max(0, cents("settled", now - 90 * DAY) - cents("refunded", now - 90 * DAY)),
-            "gmv_month": max(0, cents("paid", month_start(month) - 1) - cents("refunded", month_start(month) - 1)),
+            "gmv_month": cents("paid", month_start(month) - 1),
         }
 
 
@@ -123,7 +127,7 @@ def scored(lines: list[Line], now: int) -> dict[str, dict[str, Any]]:
             if seen[other].profile["industry"] == one.profile["industry"] and totals[other]["quotes_month"]
         ]
         rates = {s: Fraction(totals[s]["in_time"], totals[s]["rfqs"]) if totals[s]["rfqs"] else None for s in quoted}
-        points = {"quotes": 0, "response": 0, "reply": 0, "gmv": 0, "bonus": 0}
+        points = {"quotes": 0, "response": 0, "reply": 0, "gmv": 0, "logins": 0, "bonus": 0}
         ranks = None
         if supplier in quoted:
             points["quotes"], quotes_rank = by_rank(mine["quotes_month"], [totals[s]["quotes_month"] for s in quoted])
@@ -142,8 +146,18 @@ def scored(lines: list[Line], now: int) -> dict[str, dict[str, Any]]:
             "points": points,
             "ranks": ranks,
             "score": sum(points.values()),
+            "submitted": one.submitted_in_month(),
         }
     return results
+
+
+def quote_rights(month: tuple[int, int], score: int, submitted: int) -> int | None:
+    """By the table that is in force until August 2022."""
+    if month >= (2022, 8):
+        return None
+    if score >= 90:
+        return min(max(submitted, 30), 100)
+    return next((rights for least, rights in ((80, 30), (70, 20), (60, 10), (40, 5)) if score >= least), 0)
 
 
 def final(lines: list[Line]) -> dict[str, dict[str, Any]]:
@@ -157,6 +171,8 @@ def final(lines: list[Line]) -> dict[str, dict[str, Any]]:
     assessed = scored(lines, month_start(shifted(month, 1)) - 1)
     for supplier, one in results.items():
         then = assessed.get(supplier)
+        del one["submitted"]
+        one["quote_rights"] = None if then is None else quote_rights(month, then["score"], then["submitted"])
         one["assessed"] = None if then is None else (f"{month[0]}-{month[1]:02}", then["score"])
     return results
 
@@ -172,8 +188,8 @@ def shown(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "quotes_month": metrics["quotes_month"],
                 "rfqs": counts["rfqs_quoted"],
                 "in_time": counts["rfqs_in_time"],
-                "quotes": counts["quotes"],
-                "replied": counts["quotes_replied"],
+                "quotes": counts["rfqs_quoted_30d"],
+                "replied": counts["rfqs_replied_30d"],
                 "gmv_90d": round(float(metrics["gmv_90d"]) * 100),
                 "gmv_month": round(float(metrics["gmv_month"]) * 100),
             },
@@ -182,6 +198,7 @@ def shown(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
             if ranks["quotes"]
             else None,
             "score": line["predicted"],
+            "quote_rights": line["entitlements"] and line["entitlements"]["quote_rights"],
             "assessed": (line["assessed"]["month"], line["assessed"]["score"]) if line["assessed"] else None,
         }
     return results

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from vigil.app.domain.industries.industry import IndustryMachine
+from vigil.app.domain.programmes.places import PlacesMachine
 from vigil.app.domain.rfqs.machine import RfqMachine
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook
@@ -145,6 +146,7 @@ class Chain:
             SupplierMachine(rulebook),
             IndustryMachine(rulebook),
             RfqMachine(rulebook),
+            PlacesMachine(),
         ]
         self.shards = [make_shard(machine, lateness, collector=self.collector) for machine in self._machines]
         self._logs: list[list[Any]] = [[] for _ in self._machines]
@@ -175,10 +177,13 @@ class Chain:
             self._checkpoint(number)
         return self
 
-    def crash(self) -> "Chain":
-        """Every shard checkpoints, is lost, and is restored from what is stored; its outbox is sent again."""
+    def crash(self, *, sent: bool = True) -> "Chain":
+        """Every shard checkpoints, is lost, and is restored from what is stored; its outbox is sent again.
+
+        `sent`: what the checkpoint says went out before the crash.
+        """
         for number, machine in enumerate(self._machines):
-            self._checkpoint(number)
+            self._checkpoint(number, sent=sent)
             store = ChangelogStore()
             store.read(self._logs[number])
             store.finalize_restore()
@@ -191,15 +196,15 @@ class Chain:
             self._deliver()
         return self
 
-    def _checkpoint(self, number: int) -> None:
+    def _checkpoint(self, number: int, *, sent: bool = True) -> None:
         shard = self.shards[number]
         self._deliver()
-        self._save(number, shard.snapshot())
+        self._save(number, shard.snapshot(), sent=sent)
 
-    def _save(self, number: int, snapshot: Any) -> None:
+    def _save(self, number: int, snapshot: Any, *, sent: bool = True) -> None:
         self._logs[number] += snapshot.changelog()
         self.shards[number].confirm(snapshot)
-        for output in snapshot.outputs:
+        for output in snapshot.outputs if sent else ():
             self._out(output.topic, output.key, output.id, output.payload)
 
     def end(self) -> Ended:
@@ -224,6 +229,11 @@ class Chain:
                 if body is not None:
                     last[key.decode()] = body
         return dict(sorted(last.items()))
+
+    def states(self, topic: str) -> dict[str, Any]:
+        """The last message of a compacted topic by key."""
+        last = {key.decode(): body for published, key, _, body in self.published if published == topic}
+        return {key: body for key, body in sorted(last.items()) if body is not None}
 
     @property
     def pins(self) -> list[dict[str, Any]]:

@@ -20,6 +20,8 @@ from vigil.topics.contracts.decoding import decode
 from vigil.topics.decoder import nobody
 from vigil.topics.fields import MAX_MESSAGE_BYTES, InvalidEvent
 from vigil.topics.labels import OnIgnored
+from vigil.topics.products import OF_EPR, OF_PAID
+from vigil.topics.services import OF_KIND
 from vigil.topics.suppliers import cents_of
 
 every_topic = pytest.mark.parametrize("topic", INPUTS)
@@ -82,11 +84,19 @@ def test_what_the_json_schema_allows_is_read_whole_and_the_rest_in_part_or_not_a
     assert (event is not None and not ignored) == VALIDATORS[topic].is_valid(fields)
 
 
+DECISIVE = {
+    "order": OF_PAID,
+    "certificate": (*OF_EPR, "valid_from", "valid_until", "holder", "invoice"),
+    "service-request": OF_KIND["requested"],
+    "activity": tuple(field for fields in OF_KIND.values() for field in fields),
+}
+"""Fields that some kinds of events must have, and bounds that must be readable: they are not left out."""
+
 OPTIONAL = [
     (topic, field.encode_name)
     for topic in INPUTS
     for field in msgspec.structs.fields(BY_NAME[topic].carries)
-    if not field.required
+    if not field.required and field.encode_name not in DECISIVE.get(topic, ())
 ]
 
 
@@ -115,7 +125,10 @@ def _beyond_schemas(fields: dict[str, Any]) -> bool:
 
     labels = fields.get("labels")
     beyond = isinstance(labels, list) and any(isinstance(label, str) and len(label) > 128 for label in labels)
-    return isinstance(fields.get("amount_usd"), float) or beyond or _nearly(fields.get("layout"))
+    lines = fields.get("lines")
+    amounts = [line.get("amount_usd") for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    floats = any(isinstance(amount, float) for amount in (fields.get("amount_usd"), *amounts))
+    return floats or beyond or _nearly(fields.get("layout"))
 
 
 def _nearly(layout: Any) -> bool:

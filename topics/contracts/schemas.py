@@ -1,7 +1,7 @@
 """JSON Schemas of all inputs and outputs: msgspec's, with the rules that a type alone cannot express."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from vigil.topics.catalog import TOPICS, VERSION, Topic
 from vigil.topics.contracts.words import words_of
+from vigil.topics.products import OF_EPR, OF_PAID
+from vigil.topics.services import OF_KIND
 from vigil.topics.suppliers import MAX_AMOUNT_CENTS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -107,7 +109,18 @@ def _with_rules(kind: type[Struct], schema: Schema, *, out: bool) -> Schema:
     if name == "Quote":
         schema["if"] = {"properties": {"kind": {"const": "submitted"}}, "required": ["kind"]}
         schema["then"] = {"required": ["rfq_at"]}
-    elif name == "Payment":
+    elif name in _REQUIRED_BY_KIND:
+        schema["allOf"] = [
+            {
+                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                "then": {
+                    "required": list(required),
+                    "properties": {one: _given(one) for one in required},
+                },
+            }
+            for kind, required in _REQUIRED_BY_KIND[name].items()
+        ]
+    elif name in ("Payment", "OrderLine"):
         dollars = MAX_AMOUNT_CENTS // 100
         fields["amount_usd"] = {
             "description": (
@@ -123,6 +136,20 @@ def _with_rules(kind: type[Struct], schema: Schema, *, out: bool) -> Schema:
         # Null only in the outbox, before it is published.
         fields["published_at"] = {"type": "integer", "description": fields["published_at"]["description"]}
     return schema
+
+
+def _given(field: str) -> Schema:
+    """What a field must be where its kind requires it."""
+    return {"type": "array", "minItems": 1} if field == "lines" else {"not": {"type": "null"}}
+
+
+_REQUIRED_BY_KIND: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "Order": {"paid": OF_PAID},
+    "Certificate": {"epr": OF_EPR},
+    "ServiceRequest": {kind: fields for kind, fields in OF_KIND.items() if kind == "requested"},
+    "Activity": {kind: fields for kind, fields in OF_KIND.items() if kind != "requested"},
+}
+"""By type and `kind`: the fields that are required."""
 
 
 def _amount_pattern(most: int) -> str:

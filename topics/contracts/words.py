@@ -26,6 +26,8 @@ _SHARED: Final = {
     "since": "When it began, ms since the epoch.",
     "due": "When it becomes a violation, ms since the epoch.",
     "industry": "The supplier's industry.",
+    "product_id": "The product.",
+    "order_id": "The order. A repeat of `order_id` and `kind` together has no effect.",
     "membership": "`verified` is the paid, third-party-verified tier.",
     "stars": "The supplier's star level, 0 to 5.",
     "rulebook": "The effective date of the limits applied, such as `2022-07-19`.",

@@ -19,7 +19,7 @@ from vigil.app.domain.rulebook.suppliers import (
 )
 from vigil.topics.scores import Points, Rank, SupplierScore
 
-NO_POINTS: Final = Points(quotes=0, response=0, reply=0, gmv=0, bonus=0)
+NO_POINTS: Final = Points(quotes=0, response=0, reply=0, gmv=0, logins=0, bonus=0)
 """Stands for the points of a supplier who has none yet."""
 
 
@@ -85,6 +85,7 @@ def outlook(rulebook: Rulebook, score: SupplierScore) -> Outlook:
             Factor("response", points.response, limits.response.top_points),
             Factor("reply", points.reply, limits.reply[-1].points),
             Factor("gmv", points.gmv, limits.gmv[-1].points),
+            *(Factor("logins", points.logins, step.points) for step in limits.logins[-1:]),
             Factor("bonus", points.bonus, bonus_limits.points if bonus_limits else 0),
         ),
         advice=tuple(sorted(advice, key=lambda one: -one.gain)),
@@ -129,8 +130,8 @@ def _response(limits: RankPoints, score: SupplierScore) -> list[Advice]:
 
 
 def _reply(limits: ScoreLimits, score: SupplierScore) -> list[Advice]:
-    """How many more of the quotes that are out would have to be replied to, for each step above."""
-    quotes, replied = score.counts.quotes, score.counts.quotes_replied
+    """How many more of the RFQs that are quoted would have to be replied to, for each step above."""
+    quotes, replied = score.counts.rfqs_quoted_30d, score.counts.rfqs_replied_30d
     now = share_points(limits.reply, replied, quotes)
     if not quotes:
         return [Advice("reply.begin", {}, 0)]

@@ -136,9 +136,10 @@ class Assessments:
                 membership=entry.membership,
                 stars=entry.stars,
                 at=entry.at,
+                submitted=entry.totals.quotes_submitted_month,
             )
             if assessed != kept.sent:
                 kept.sent = assessed
                 self._changed.add((month, supplier_id))
-                id_ = f"{supplier_id}/{entry.industry}/{month}/{assessed.score}"
+                id_ = f"{supplier_id}/{entry.industry}/{month}/{assessed.score}/{assessed.submitted}"
                 collector.emit("supplier-standing", supplier_id, id_, entry.at, assessed)

@@ -226,7 +226,7 @@ class IndustryState(KeyStateDefaults[RankingEntry]):
         assessed, entitlements = entry.assessed, None
         if assessed is not None:
             end = self._rules.calendar.end(month_from_name(assessed.month))
-            entitlements = self._scores.entitlements(end, assessed.score, assessed.membership, assessed.stars)
+            entitlements = self._scores.entitlements(end, assessed)
         score = SupplierScore(
             supplier_id=entry.supplier_id,
             at=at,

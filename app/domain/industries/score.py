@@ -18,14 +18,16 @@ from vigil.app.domain.rulebook.suppliers import (
     AmountStep,
     BonusLimits,
     ChallengeLimits,
+    DaysStep,
     EntitlementLimits,
     RankPoints,
     ScoreLimits,
     ShareStep,
+    SubmittedQuotes,
 )
 from vigil.app.domain.suppliers.metric_table import CENTS
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.internal import SupplierTotals
+from vigil.topics.internal import AssessedScore, SupplierTotals
 from vigil.topics.scores import Entitlements, Membership, Points
 
 
@@ -67,6 +69,11 @@ def amount_points(steps: Sequence[AmountStep], cents: int) -> int:
         if cents > threshold or (cents == threshold and step.at_least_usd is not None):
             return step.points
     return 0
+
+
+def days_points(steps: Sequence[DaysStep], days: float) -> int:
+    """Points for a number of days."""
+    return next((step.points for step in reversed(steps) if days >= step.at_least_days), 0)
 
 
 class IndustryRanks(NamedTuple):
@@ -132,8 +139,9 @@ class ScoreRules:
         return Points(
             quotes=quotes,
             response=response,
-            reply=share_points(limits.reply, totals.quotes_replied, totals.quotes),
+            reply=share_points(limits.reply, totals.rfqs_replied_30d, totals.rfqs_quoted_30d),
             gmv=amount_points(limits.gmv, totals.gmv_90d),
+            logins=days_points(limits.logins, totals.login_days),
             bonus=self._bonus(at, totals, membership),
         )
 
@@ -148,8 +156,9 @@ class ScoreRules:
         least = limits.least_gmv_usd
         return 0 if least is not None and totals.prior_gmv_90d < least * CENTS else limits.points
 
-    def entitlements(self, end: int, score: int, membership: Membership, stars: int) -> Entitlements | None:
+    def entitlements(self, end: int, assessed: AssessedScore) -> Entitlements | None:
         """The entitlements of a month's assessed score, by the rules at the month's end; None if those have none."""
+        score, membership, stars = assessed.score, assessed.membership, assessed.stars
         limits = self._entitlements.limits_at(end)
         if limits is None:
             return None
@@ -157,10 +166,14 @@ class ScoreRules:
         gold = band.gold_verified
         if membership != "verified":
             gold = band.gold_standard if stars >= limits.gold_standard_stars else 0
+        rights = band.quote_rights
+        if isinstance(rights, SubmittedQuotes):
+            rights = min(max(assessed.submitted, rights.least), rights.most)
         return Entitlements(
-            gold_rfqs=None if gold == "unlimited" else gold,
+            gold_rfqs=_limited(gold),
             pinned_quotes=band.pinned_quotes,
-            free_pass_quotes=band.free_pass_quotes,
+            free_pass_quotes=_limited(band.free_pass_quotes),
+            quote_rights=rights,
             silver_early=band.silver_early,
             star_points=band.star_points,
         )
@@ -174,6 +187,11 @@ class ScoreRules:
         return next(reached, 0)
 
 
+def _limited(number: int | str) -> int | None:
+    """A number of the rulebook; None if it says `unlimited`."""
+    return number if isinstance(number, int) else None
+
+
 def total_score(points: Points) -> int:
     """The service score, the sum of the points; it is not capped."""
-    return points.quotes + points.response + points.reply + points.gmv + points.bonus
+    return points.quotes + points.response + points.reply + points.gmv + points.logins + points.bonus

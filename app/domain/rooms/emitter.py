@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vigil.app.domain.rooms.contestable import ContestableVerdict, ContestableVerdicts, Span
-from vigil.app.domain.rooms.rules.table import unknown_labels
+from vigil.app.domain.rooms.rules.table import RESTRICTED, unknown_labels
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.messages import Message, render
+from vigil.topics.internal import RESTRICTED_BY_SUPPLIER
 from vigil.topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, identity
 
 SHOWN: Final = 80
@@ -114,8 +115,13 @@ class VerdictEmitter:
             at=at,
             evidence=tuple(item.published() for item in evidence),
         )
-        self.verdicts += 1
         emit = self.collector.emit
+        if subject is not None and subject.startswith(RESTRICTED):
+            # Whether the host has the permit is known where its supplier's certificates are; see restricted.py.
+            if not self.shadow:
+                emit(RESTRICTED_BY_SUPPLIER, self.host_id, verdict.verdict_id, at, verdict)
+            return
+        self.verdicts += 1
         if self.shadow:
             emit("verdict-shadow", self.room_id, verdict.verdict_id, at, verdict)
             return

@@ -3,6 +3,7 @@
 from typing import Final
 
 from vigil.app.domain.rooms.limits import EffectiveLimits
+from vigil.app.domain.rooms.restricted import decode_referred
 from vigil.app.domain.rooms.room import RoomState
 from vigil.app.domain.rooms.unobserved import decode_unobserved, emit_unobserved
 from vigil.app.domain.rulebook import Rulebook
@@ -16,11 +17,12 @@ from vigil.app.engine.subject import (
     StateChunks,
     StateMachineDefaults,
 )
-from vigil.topics.internal import MISROUTED_BY_ROOM, RoomInput, UnobservedSecond
+from vigil.topics.internal import MISROUTED_BY_ROOM, RESTRICTED_BY_ROOM, RoomInput, UnobservedSecond
 from vigil.topics.labels import OnIgnored
 from vigil.topics.rooms import ROOM_TOPICS, Comment, decode_comment, decode_entry, decode_frame
+from vigil.topics.verdicts import Verdict
 
-ROOM_SOURCES: Final = (*ROOM_TOPICS, MISROUTED_BY_ROOM)
+ROOM_SOURCES: Final = (*ROOM_TOPICS, MISROUTED_BY_ROOM, RESTRICTED_BY_ROOM)
 """What a room's shard reads, by source index."""
 
 RoomRead = tuple[RoomInput, str, str | None]
@@ -52,7 +54,18 @@ def _identity(comment: Comment) -> str:
     return f"{len(comment.room_id)}:{comment.room_id}{comment.comment_id}"
 
 
-_READERS: Final[tuple[ReadEvent[RoomInput], ...]] = (_read_entry, _read_comment, _read_frame, _read_unobserved)
+def _read_referred(record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored) -> RoomRead:
+    verdict = decode_referred(record.key, record.value, "room_id")
+    return verdict, verdict.room_id, None
+
+
+_READERS: Final[tuple[ReadEvent[RoomInput], ...]] = (
+    _read_entry,
+    _read_comment,
+    _read_frame,
+    _read_unobserved,
+    _read_referred,
+)
 """By source index: one function for each kind, because it is called for each record."""
 
 
@@ -60,7 +73,7 @@ class RoomEventMachine(StateMachineDefaults[RoomInput]):
     """Rooms by id, without their states: the three room topics together, judged in the order of event time."""
 
     topics: tuple[str, ...] = ROOM_SOURCES
-    order: Order = EventTime(drop_late=True, unawaited=frozenset({MISROUTED_BY_ROOM}))
+    order: Order = EventTime(drop_late=True, unawaited=frozenset({MISROUTED_BY_ROOM, RESTRICTED_BY_ROOM}))
 
     def decode(
         self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
@@ -80,7 +93,7 @@ class RoomEventMachine(StateMachineDefaults[RoomInput]):
 
     def on_misrouted(self, event: RoomInput, collector: OutputCollector) -> None:
         """Publish to the room's own shard that it does not see this event."""
-        if not isinstance(event, UnobservedSecond):
+        if not isinstance(event, UnobservedSecond | Verdict):
             emit_unobserved(event, collector)
 
     def kind_of(self, event: RoomInput) -> str:

@@ -8,12 +8,14 @@ State: a room expires `forget_ended_s` after it ended, or `forget_silent_s` afte
 remembered for `comment_memory_s`.
 """
 
+from vigil.app.domain.rooms.restricted import publish_restricted
 from vigil.app.domain.rooms.rules.text import says_something
 from vigil.app.domain.rooms.stored_room import Picture, StoredRoom
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.internal import RoomInput, UnobservedSecond
 from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus
+from vigil.topics.verdicts import Verdict
 
 
 class RoomState(StoredRoom):
@@ -41,6 +43,9 @@ class RoomState(StoredRoom):
         Nearly all frames show what the one before has shown: those take the short way. `watermark` is the event's time,
         and later than that where it is known late that something was not observed.
         """
+        if type(event) is Verdict:
+            self._restricted(event, collector)
+            return
         at = watermark
         if (at >= self._effective.until or not self._main.host_id) and not self._enter_limits(at, event):
             return
@@ -84,6 +89,11 @@ class RoomState(StoredRoom):
                 self._contestable.note_late(event.at, self._hash)
                 self._changed = True
 
+    def _restricted(self, verdict: Verdict, collector: OutputCollector) -> None:
+        """A violation comes back: the host did not hold the permit."""
+        if not self._shadow:
+            publish_restricted(verdict, collector)
+
     def next_timer(self) -> int:
         """When the next entry is missed, frames have been missing for too long, or the room expires."""
         self._reschedule()
@@ -107,7 +117,7 @@ class RoomState(StoredRoom):
         """The room's first event, or its first one under other limits; return False where there is no room yet."""
         main = self._main
         if not main.host_id:
-            if isinstance(event, UnobservedSecond):
+            if isinstance(event, UnobservedSecond | Verdict):
                 return False  # a room begins with what is observed
             main.host_id = self._emitter.host_id = event.host_id
         effective = self._effective = self._limits.at(at)

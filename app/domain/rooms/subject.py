@@ -19,6 +19,7 @@ SUBJECT: Final = Subject(
         OutputTopic("verdict-shadow", "shadow"),
         OutputTopic("verdict-by-host", "internal"),
         OutputTopic("misrouted-by-room", "internal", sections=()),
+        OutputTopic("restricted-by-supplier", "internal", sections=("prohibited-goods",), awaited=False),
     ),
     machine=lambda context: ShadowedRoomMachine(context.rulebook, context.candidate),
     sections={

@@ -26,7 +26,7 @@ def fingerprint(rulebook: Rulebook) -> dict[str, str]:
     """
     items = {"time_zone": rulebook.time_zone}
     for section in rulebook.sections:
-        family = rulebook.headings[section].family
+        family = rulebook.family_of(section)
         if family is not None:
             items[f"{section}.family"] = family
         for version in rulebook.versions(section):

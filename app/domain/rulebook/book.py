@@ -62,7 +62,7 @@ class EffectiveVersion(Generic[T]):
 
 
 class DatedSection(Generic[T]):
-    """The versions of one section, oldest first; at least one."""
+    """The versions of one section, oldest first; none of a section that the rulebook leaves out."""
 
     def __init__(self, versions: Sequence[EffectiveVersion[T]]) -> None:
         self.versions = list(versions)
@@ -118,13 +118,32 @@ class Rulebook:
             raise TypeError(f"the limits of [{name}] are no {kind.__name__}")
         return section
 
+    def optional_section(self, name: str, kind: type[L]) -> DatedSection[L]:
+        """A section that the rulebook may leave out: it then has no version. Raise TypeError as `section` does."""
+        return self.section(name, kind) if name in self._sections else DatedSection(())
+
+    def family(self, prefix: str, kind: type[L]) -> dict[str, DatedSection[L]]:
+        """The sections `PREFIX.NAME` by name, in the order of the file. Raise TypeError as `section` does."""
+        names = [name for name in self._sections if name.startswith(f"{prefix}.")]
+        return {name.removeprefix(f"{prefix}."): self.section(name, kind) for name in names}
+
     def at(self, section: str, when: int) -> EffectiveVersion[Any] | None:
-        """The version of a section that is effective at the event time `when`; None before its first date."""
-        return self._sections[section].at(when)
+        """The version of a section that is effective at the event time `when`.
+
+        None before its first date, and where the rulebook leaves it out.
+        """
+        dated = self._sections.get(section)
+        return None if dated is None else dated.at(when)
 
     def versions(self, section: str) -> list[EffectiveVersion[Any]]:
-        """All versions of a section, oldest first."""
-        return self._sections[section].versions
+        """All versions of a section, oldest first; none where the rulebook leaves it out."""
+        dated = self._sections.get(section)
+        return [] if dated is None else dated.versions
+
+    def family_of(self, section: str) -> str | None:
+        """The ladder of a section's violations; None where it has none, or is left out."""
+        heading = self.headings.get(section)
+        return None if heading is None else heading.family
 
     def version_of(self, section: str, day: str) -> EffectiveVersion[Any] | None:
         """The version with this effective date, as a verdict names it; None if the rulebook has no such version."""

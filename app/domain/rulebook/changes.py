@@ -42,8 +42,8 @@ def compare_rulebooks(base: Rulebook, other: Rulebook) -> list[LimitChange]:
     found: list[LimitChange] = []
     if base.time_zone != other.time_zone:
         found.append(LimitChange("", None, None, "time_zone", base.time_zone, other.time_zone, None))
-    for section in other.sections:
-        was, now = base.headings[section].family, other.headings[section].family
+    for section in dict.fromkeys((*other.sections, *base.sections)):
+        was, now = base.family_of(section), other.family_of(section)
         if was != now:
             found.append(LimitChange(section, None, None, "family", was, now, None))
         by_start = {version.start: version for book in (base, other) for version in book.versions(section)}

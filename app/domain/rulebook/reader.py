@@ -4,9 +4,10 @@
     [<section>.from.<YYYY-MM-DD>]     the limits that are effective from that day, and source = "…"; optionally says
                                       and says_zh, where these limits mean something else than the section's head says
 
-A section's name may have dots ([ladder.reception]). The types in rooms.py, hosts.py and suppliers.py define what the
-file may hold. Both directions are checked: a section that no type knows would be judged by nothing, and a type without
-a section would have no numbers.
+A section's name may have dots ([ladder.reception]). The types in rooms.py, hosts.py, suppliers.py and their
+neighbours define what the file may hold. Both directions are checked: a section that no type knows would be judged by
+nothing, and a type without a section would have no numbers. Sections of what a marketplace may do without, such as
+products, may be left out; those of a family (`[stars.INDUSTRY]`) are as many as the file has.
 """
 
 import re
@@ -20,7 +21,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from vigil.app.domain.registry import REGISTRY
+from vigil.app.domain.registry import REGISTRY, matches
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import hosts
 from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, RulebookError, SectionHeading, midnight
@@ -32,7 +33,10 @@ from vigil.app.engine.watermark import MAX_TIME
 BUILT_IN: Final = FilePath(__file__).with_name("rulebook.toml")
 
 SECTIONS: Final[Mapping[str, type[Struct]]] = REGISTRY.sections
-"""Every section of the file and the type of its limits."""
+"""Every section that the file must have, and the type of its limits."""
+
+OPTIONAL: Final[Mapping[str, type[Struct]]] = REGISTRY.optional_sections
+"""The sections that it may have, by name or pattern."""
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _REMEDY: Final = "start from a copy of the built-in rulebook"
@@ -48,6 +52,20 @@ def load_rulebook(path: FilePath | None = None) -> Rulebook:
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise RulebookError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return parse_rulebook(text, str(path))
+
+
+def section_type(name: str) -> type[Struct] | None:
+    """The type of the limits of a section; None if nothing judges by a section of this name."""
+    if name in SECTIONS:
+        return SECTIONS[name]
+    return next((kind for pattern, kind in OPTIONAL.items() if matches(pattern, name)), None)
+
+
+def _may_begin(name: str) -> bool:
+    """True if `name` is the beginning of a section's name."""
+    parts = name.count(".") + 1
+    beginnings = (".".join(one.split(".")[:parts]) for one in (*SECTIONS, *OPTIONAL) if one.count(".") >= parts)
+    return any(matches(beginning, name) for beginning in beginnings)
 
 
 def parse_rulebook(text: str, name: str) -> Rulebook:
@@ -110,7 +128,7 @@ def _shown(path: Path) -> str:
 
 def _section_depth(path: Path) -> int:
     """How many parts of a path name its section: those of the longest name that is one; all if there is none."""
-    depths = (n for n in range(len(path), 0, -1) if ".".join(map(str, path[:n])) in SECTIONS)
+    depths = (n for n in range(len(path), 0, -1) if section_type(".".join(map(str, path[:n]))) is not None)
     return next(depths, len(path))
 
 
@@ -151,7 +169,7 @@ class _Reading:
         self.find_sections(tables, (), found)
         sections: dict[str, list[EffectiveVersion[Any]]] = {}
         headings: dict[str, SectionHeading] = {}
-        for name in SECTIONS:
+        for name in dict.fromkeys((*SECTIONS, *found)):
             path = tuple(name.split("."))
             if name not in found:
                 self.reject_missing(name, path)
@@ -193,16 +211,17 @@ class _Reading:
         for key, value in table.items():
             path = (*above, key)
             name = ".".join(str(part) for part in path)
-            if name in SECTIONS:
+            if section_type(name) is not None:
                 if isinstance(value, dict):
                     found[name] = value
                 else:
                     self.reject(path, f"must be a table: [{name}] and [{name}.from.YYYY-MM-DD]")
                     found[name] = None
-            elif isinstance(value, dict) and any(section.startswith(f"{name}.") for section in SECTIONS):
+            elif isinstance(value, dict) and _may_begin(name):
                 self.find_sections(value, path, found)
             else:
-                siblings = [section for section in SECTIONS if section.startswith(".".join(map(str, above)))]
+                known = (*SECTIONS, *OPTIONAL)
+                siblings = [section for section in known if section.startswith(".".join(map(str, above)))]
                 self.reject(path, f"is not known: nothing judges by it; {hint(name, siblings)}")
 
     def heading(self, name: str, path: Path, table: dict[str, Any]) -> SectionHeading:
@@ -239,6 +258,8 @@ class _Reading:
             remedy = f"put them under [{name}.from.YYYY-MM-DD], the day from which they hold"
             self.reject((*path, "from"), f"must be a table of dated limits: {remedy}")
             return []
+        kind = section_type(name)
+        assert kind is not None  # noqa: S101 - only sections that are known are read
         found: dict[date, _DatedTable] = {}
         for day, limits in under.items():
             here = (*path, "from", day)
@@ -246,7 +267,7 @@ class _Reading:
             if not isinstance(limits, dict):
                 self.reject(here, f"must be a table of limits: [{name}.from.{day}]")
                 continue
-            values = self.limits(SECTIONS[name], here, limits)
+            values = self.limits(kind, here, limits)
             own = self.optional_text(here, limits, "says", head.description)
             # A version that means something else is not described by the head's translation.
             own_zh = self.optional_text(here, limits, "says_zh", "" if "says" in limits else head.description_zh)
@@ -279,7 +300,8 @@ def _misplaced(name: str, key: str, allowed: Sequence[str]) -> str:
     """The text for a key that does not belong into the head of the section `name`."""
     if _DAY.fullmatch(key):
         return f"a date stands under from: [{name}.from.{key}]"
-    if key in SECTIONS[name].__struct_fields__ or key == "source":
+    kind = section_type(name)
+    if key == "source" or (kind is not None and key in kind.__struct_fields__):
         return f"needs its date: put it under [{name}.from.YYYY-MM-DD]"
     return f"is not known here; {hint(key, allowed)}"
 

@@ -94,6 +94,13 @@ class AmountStep(Struct, frozen=True, forbid_unknown_fields=True):
         return self.at_least_usd if self.at_least_usd is not None else self.over_usd or 0
 
 
+class DaysStep(Struct, frozen=True, forbid_unknown_fields=True):
+    """Points for at least so many days."""
+
+    at_least_days: PointCount
+    points: PointCount
+
+
 class ScoreLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """The factors of the service score; of a list of steps, the highest one that is reached counts."""
 
@@ -101,10 +108,13 @@ class ScoreLimits(Struct, frozen=True, forbid_unknown_fields=True):
     response: RankPoints
     reply: Annotated[tuple[ShareStep, ...], Meta(min_length=1)]
     gmv: Annotated[tuple[AmountStep, ...], Meta(min_length=1)]
+    logins: tuple[DaysStep, ...] = ()
+    """For the days logged in of the last 30, the measure `login-days-30d`; none: no points."""
 
     def __post_init__(self) -> None:
         _ascending((step.threshold for step in self.reply), "shares of reply")
         _ascending((step.threshold for step in self.gmv), "amounts of gmv")
+        _ascending((step.at_least_days for step in self.logins), "days of logins")
 
 
 class BonusLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +125,17 @@ class BonusLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """With a smaller `gmv_90d` at the end of a month there are none in the following month. None: no such condition."""
 
 
+class SubmittedQuotes(Struct, frozen=True, forbid_unknown_fields=True):
+    """As many as quotes were submitted in the assessed month, within bounds."""
+
+    least: PointCount
+    most: PointCount
+
+    def __post_init__(self) -> None:
+        if self.least > self.most:
+            raise ValueError("least must not be above most")
+
+
 class Band(Struct, frozen=True, forbid_unknown_fields=True):
     """The entitlements of an assessed score of at least `score`."""
 
@@ -122,9 +143,11 @@ class Band(Struct, frozen=True, forbid_unknown_fields=True):
     gold_verified: PointCount | Literal["unlimited"]
     gold_standard: PointCount | Literal["unlimited"]
     pinned_quotes: PointCount
-    free_pass_quotes: PointCount
+    free_pass_quotes: PointCount | Literal["unlimited"]
     silver_early: bool
     star_points: PointCount
+    quote_rights: PointCount | SubmittedQuotes | None = None
+    """None: the score gives none, they come from the GMV challenge."""
 
 
 class EntitlementLimits(Struct, frozen=True, forbid_unknown_fields=True):

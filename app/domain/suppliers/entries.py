@@ -15,6 +15,8 @@ class QuoteEntry(Struct, array_like=True, gc=False):
     rejected: int | None = None
     pinned: int | None = None
     bucket: int = 0
+    rfq_id: str = ""
+    """By its submission; empty before that."""
 
     def latest(self) -> int:
         return max(self.submitted or 0, self.replied or 0, self.rejected or 0, self.pinned or 0)
@@ -33,6 +35,8 @@ class RfqEntry(Struct, array_like=True, gc=False):
     months: tuple[int, ...]
     """The calendar months in which the supplier quoted on it."""
     bucket: int = 0
+    replied_at: int | None = None
+    """The time of the supplier's last quote to it that the buyer replied to; None: there is none."""
 
     def latest(self) -> int:
         return self.last_at

@@ -4,9 +4,13 @@ from typing import Final
 
 import msgspec
 
+from vigil.app.domain.industries.score import ScoreRules
+from vigil.app.domain.ledger.rules import LineRules
+from vigil.app.domain.rooms.restricted import decode_referred
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_event
 from vigil.app.domain.suppliers.rules import SupplierRules
-from vigil.app.domain.suppliers.supplier import SupplierEvent, SupplierState
+from vigil.app.domain.suppliers.supplier import StateRules, SupplierEvent, SupplierState
 from vigil.app.engine.subject import (
     Arrival,
     Order,
@@ -18,11 +22,15 @@ from vigil.app.engine.subject import (
 )
 from vigil.topics.decoder import decode_own
 from vigil.topics.fields import check_key
-from vigil.topics.internal import AssessedScore
+from vigil.topics.internal import RESTRICTED_BY_SUPPLIER, AssessedScore, ProgrammePlace
 from vigil.topics.labels import OnIgnored
-from vigil.topics.suppliers import Payment, Quote, decode_payment, decode_profile, decode_quote
+from vigil.topics.products import Order as OrderStep
+from vigil.topics.services import ServiceRequest
+from vigil.topics.suppliers import SUPPLIER_TOPICS, Payment, Quote, decode_payment, decode_profile, decode_quote
+from vigil.topics.verdicts import Verdict
 
 _ASSESSED: Final = msgspec.json.Decoder(AssessedScore)
+_PLACES: Final = msgspec.json.Decoder(ProgrammePlace)
 
 
 SupplierRead = tuple[SupplierEvent, str, str | None]
@@ -54,36 +62,77 @@ def _read_assessed(record: SourceRecord, watermark: int, origin_of: OriginOf, on
     return event, event.supplier_id, None
 
 
-_READERS: Final[tuple[ReadEvent[SupplierEvent], ...]] = (_read_quote, _read_payment, _read_profile, _read_assessed)
-"""By source index: one function for each topic, because it is called for each record."""
+def _read_place(record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored) -> SupplierRead:
+    event = decode_own(_PLACES, record.value)
+    check_key(record.key, "supplier_id", event.supplier_id)
+    return event, event.supplier_id, None
+
+
+def _read_referred(record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored) -> SupplierRead:
+    event = decode_referred(record.key, record.value, "host_id")
+    return event, event.host_id, None
+
+
+def _line_reader(topic: str, rules: LineRules) -> ReadEvent[SupplierEvent]:
+    def read(record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored) -> SupplierRead:
+        event = decode_line_event(topic, record.key, record.value, on_ignored, rules)
+        return event, event.supplier_id, _dedup_key_of(event)
+
+    return read
+
+
+def _dedup_key_of(event: SupplierEvent) -> str | None:
+    if isinstance(event, Quote):
+        return event.quote_id
+    if isinstance(event, Payment):
+        return event.payment_id
+    if isinstance(event, OrderStep):
+        return event.order_id
+    return event.request_id if isinstance(event, ServiceRequest) else None
 
 
 class SupplierMachine(StateMachineDefaults[SupplierEvent]):
     """Suppliers by id. The totals do not depend on the order of arrival, so no event is late."""
 
-    topics: tuple[str, ...] = ("quote", "payment", "supplier-profile", "supplier-standing")
+    topics: tuple[str, ...] = (
+        *SUPPLIER_TOPICS,
+        "supplier-standing",
+        *LINE_TOPICS,
+        "programme-place",
+        RESTRICTED_BY_SUPPLIER,
+    )
     order: Order = Arrival()
 
-    def __init__(self, rulebook: Rulebook) -> None:
-        self._rules = SupplierRules(rulebook)
+    def __init__(self, rulebook: Rulebook, *, replay: bool = False) -> None:
+        """`replay`: lines are computed at the end of the input only."""
+        lines = LineRules(rulebook)
+        self._rules = StateRules(SupplierRules(rulebook), lines, ScoreRules(rulebook), replay)
+        self._readers: tuple[ReadEvent[SupplierEvent], ...] = (
+            _read_quote,
+            _read_payment,
+            _read_profile,
+            _read_assessed,
+            *(_line_reader(topic, lines) for topic in LINE_TOPICS),
+            _read_place,
+            _read_referred,
+        )
+        """By source index: one function for each topic, because it is called for each record."""
 
     def decode(
         self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
     ) -> SupplierEvent:
         """The event of a record; raise InvalidEvent."""
-        return _READERS[source_index](record, watermark, origin_of, on_ignored)[0]
+        return self._readers[source_index](record, watermark, origin_of, on_ignored)[0]
 
     def reader(self, source_index: int) -> ReadEvent[SupplierEvent]:
-        return _READERS[source_index]
+        return self._readers[source_index]
 
     def key_of(self, event: SupplierEvent) -> str:
-        return event.supplier_id
+        return event.host_id if isinstance(event, Verdict) else event.supplier_id
 
     def dedup_key(self, event: SupplierEvent) -> str | None:
-        """See SupplierRead; a repeat of anything but quotes and payments changes nothing."""
-        if isinstance(event, Quote):
-            return event.quote_id
-        return event.payment_id if isinstance(event, Payment) else None
+        """See SupplierRead; a repeat of anything else changes nothing."""
+        return _dedup_key_of(event)
 
     def load(self, key: str, chunks: StateChunks) -> SupplierState:
         return SupplierState(key, self._rules, chunks)

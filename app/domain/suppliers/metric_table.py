@@ -4,10 +4,11 @@ A total is a sum. Something is added to it at one time and taken away from it wh
 
     submitted ──┬─ quotes_month ───────── until the month's end          (once for each RFQ and month)
                 ├─ rfqs_quoted, in_time ─ until 30 days after            (the supplier's first quote to the RFQ)
-                └─ quotes ─────────────── until 30 days after
-    replied ────── quotes_replied ─────── until 30 days after the quote was submitted
+                ├─ rfqs_quoted_30d ────── until 30 days after            (its latest quote to the RFQ)
+                └─ quotes_submitted_month until the month's end
+    replied ────── rfqs_replied_30d ───── until 30 days after the RFQ's latest quote with a reply was submitted
     settled, refunded ── gmv_90d ± ────── until 90 days after
-    paid, refunded ───── gmv_month ± ──── until the month's end
+    paid ─────────────── gmv_month ────── until the month's end
 
 Both tables are read once, when the module is loaded, into the tuples below them, by which metrics.py counts.
 
@@ -41,11 +42,20 @@ class RfqTotal(NamedTuple):
     """Counts only those that were quoted within `response_within_h`. Not by month."""
 
 
+class LatestRfqTotal(NamedTuple):
+    """Counts the RFQs that the supplier quoted on, by its latest quote to each."""
+
+    name: str
+    window: str
+    replied: bool = False
+    """Counts by the latest quote to which the buyer replied."""
+
+
 class QuoteTotal(NamedTuple):
     """Counts the quotes with an event of a kind, by the time of their submission."""
 
     name: str
-    window: str
+    window: str | None
     kind: QuoteKind
 
 
@@ -57,14 +67,15 @@ class PaymentTotal(NamedTuple):
     signs: Mapping[PaymentKind, int]
 
 
-TOTALS: Final[tuple[RfqTotal | QuoteTotal | PaymentTotal, ...]] = (
+TOTALS: Final[tuple[RfqTotal | LatestRfqTotal | QuoteTotal | PaymentTotal, ...]] = (
     RfqTotal("quotes_month", MONTH),
     RfqTotal("rfqs_quoted", "response_days"),
     RfqTotal("rfqs_in_time", "response_days", in_time=True),
-    QuoteTotal("quotes", "reply_days", "submitted"),
-    QuoteTotal("quotes_replied", "reply_days", "replied"),
+    LatestRfqTotal("rfqs_quoted_30d", "reply_days"),
+    LatestRfqTotal("rfqs_replied_30d", "reply_days", replied=True),
     PaymentTotal("gmv_90d", "gmv_days", {"settled": 1, "refunded": -1}),
-    PaymentTotal("gmv_month", MONTH, {"paid": 1, "refunded": -1}),
+    PaymentTotal("gmv_month", MONTH, {"paid": 1}),
+    QuoteTotal("quotes_submitted_month", MONTH, "submitted"),
 )
 """The totals as of the end of each month are stored by position, in this order: a new row goes to the end. Those stored
 before the row existed are read with 0 for it."""
@@ -113,15 +124,32 @@ RFQ_IN_TIME: Final = _window_amounts(n for n, row in enumerate(TOTALS) if isinst
 RFQ_LATE: Final = _window_amounts(n for n, row in enumerate(TOTALS) if isinstance(row, RfqTotal) and not row.in_time)
 """What another RFQ adds."""
 
+RFQ_LATEST: Final = _window_amounts(
+    n for n, row in enumerate(TOTALS) if isinstance(row, LatestRfqTotal) and not row.replied
+)
+"""What an RFQ adds by its latest quote."""
+
+RFQ_REPLIED: Final = _window_amounts(
+    n for n, row in enumerate(TOTALS) if isinstance(row, LatestRfqTotal) and row.replied
+)
+"""What an RFQ adds by its latest quote with a reply."""
+
 QUOTE_AMOUNTS: Final[Mapping[QuoteKind, tuple[WindowAmounts, ...]]] = {
     kind: _window_amounts(n for n, row in enumerate(TOTALS) if isinstance(row, QuoteTotal) and row.kind == kind)
     for kind in get_args(QuoteKind)
 }
 """By the kind of event that counts a quote."""
 
-COUNTED_KINDS: Final = tuple(kind for kind, amounts in QUOTE_AMOUNTS.items() if amounts)
+MONTHLY_QUOTES: Final[Mapping[QuoteKind, tuple[int, ...]]] = {
+    kind: tuple(n for n in MONTHLY if isinstance(row := TOTALS[n], QuoteTotal) and row.kind == kind)
+    for kind in get_args(QuoteKind)
+}
+"""By the kind of event: the totals by month, that of the submission, in which it counts a quote."""
 
-REACTIONS: Final = tuple(kind for kind in COUNTED_KINDS if kind != "submitted")
+COUNTED_KINDS: Final = tuple(kind for kind in get_args(QuoteKind) if QUOTE_AMOUNTS[kind] or MONTHLY_QUOTES[kind])
+"""The kinds of event that count quotes."""
+
+REACTIONS: Final = ("replied", *(kind for kind in COUNTED_KINDS if kind not in ("submitted", "replied")))
 """The kinds of event that may come before the submission of their quote and then count from the submission on."""
 
 PAYMENT_EFFECTS: Final[Mapping[PaymentKind, tuple[PaymentEffect, ...]]] = {
@@ -134,10 +162,10 @@ PAYMENT_EFFECTS: Final[Mapping[PaymentKind, tuple[PaymentEffect, ...]]] = {
 }
 """By the kind of event. Effects on months come first: stored month ends are in the order in which they are made."""
 
-_NAMES: Final = (*(row.name for row in TOTALS), "prior_gmv_90d")
+_NAMES: Final = (*(row.name for row in TOTALS), "prior_gmv_90d", "login_days")
 
 IN_ORDER_OF_FIELDS: Final = itemgetter(*(_NAMES.index(name) for name in SupplierTotals.__struct_fields__))
-"""Sorts the totals, followed by `prior_gmv_90d`, into the order of the fields of SupplierTotals."""
+"""Sorts the totals, followed by `prior_gmv_90d` and `login_days`, into the order of the fields of SupplierTotals."""
 
 AMOUNTS: Final = (*(n for n, row in enumerate(TOTALS) if isinstance(row, PaymentTotal)), len(TOTALS))
 """Amounts of money among the totals, `prior_gmv_90d` included: they are published within bounds."""
@@ -176,7 +204,7 @@ def _amount(name: str) -> Callable[[SupplierTotals], str]:
 METRICS: Final[Mapping[str, Callable[[SupplierTotals], object]]] = {
     "quotes_month": attrgetter("quotes_month"),
     "response_rate": _rate("rfqs_in_time", "rfqs_quoted"),
-    "reply_rate": _rate("quotes_replied", "quotes"),
+    "reply_rate": _rate("rfqs_replied_30d", "rfqs_quoted_30d"),
     "gmv_90d": _amount("gmv_90d"),
     "gmv_month": _amount("gmv_month"),
 }

@@ -30,12 +30,15 @@ from vigil.app.domain.suppliers.metric_table import (
     GMV_90D,
     IN_ORDER_OF_FIELDS,
     MONTHLY,
+    MONTHLY_QUOTES,
     MONTHLY_RFQS,
     PAYMENT_EFFECTS,
     QUOTE_AMOUNTS,
     REACTIONS,
     RFQ_IN_TIME,
     RFQ_LATE,
+    RFQ_LATEST,
+    RFQ_REPLIED,
     ZERO,
     PaymentKind,
     QuoteKind,
@@ -65,6 +68,7 @@ class SupplierMetrics:
         "_month_until",
         "_payments",
         "_quotes",
+        "_quotes_of",
         "_rfq",
         "_rfqs",
         "_rules",
@@ -93,6 +97,8 @@ class SupplierMetrics:
         """By id, to read only; so are payments."""
         self._rfq = {entry.rfq_id: entry for entry in self._rfqs}
         self.payments = {entry.payment_id: entry for entry in self._payments}
+        self._quotes_of: dict[str, list[QuoteEntry]] | None = None
+        """The quotes to each RFQ, from the first event on that counts in a month that has ended."""
         self._counting = rules.counting_at(now)
         self._begin_month(rules.calendar.month_of(now))
         self.edge = min(self._month_until, self._counting.until)
@@ -113,12 +119,15 @@ class SupplierMetrics:
             self._quotes.touch(entry)
         setattr(entry, kind, at)
         if kind == "submitted":
-            self._quoted(event)
+            entry.rfq_id = event.rfq_id
+            if self._quotes_of is not None:
+                self._quotes_of.setdefault(event.rfq_id, []).append(entry)
+            self._quoted(event, entry)
             self._count_quote("submitted", at, at)
             if known:
                 self._count_reactions(entry, at)
         elif kind in REACTIONS and entry.submitted is not None:
-            self._count_quote(kind, entry.submitted, max(at, entry.submitted))
+            self._reacted(kind, entry, entry.submitted, at)
 
     def payment(self, event: Payment) -> None:
         """Count the event of a payment that is not a duplicate, and not later than now."""
@@ -157,6 +166,7 @@ class SupplierMetrics:
     def expire_entries(self, watermark: int) -> None:
         """Delete the entries that are older than their memory at the watermark."""
         quotes, payments = watermark - self._rules.quote_memory, watermark - self._rules.payment_memory
+        self._quotes_of = None
         self._quotes.expire(quotes, lambda entry: self.quotes.pop(entry.quote_id))
         self._rfqs.expire(quotes, lambda entry: self._rfq.pop(entry.rfq_id))
         self._payments.expire(payments, lambda entry: self.payments.pop(entry.payment_id))
@@ -172,6 +182,7 @@ class SupplierMetrics:
 
     def _begin_month(self, month: int) -> None:
         calendar = self._rules.calendar
+        self._quotes_of = None
         self._month = month
         self._month_start = self._late_before = calendar.start(month)
         self._month_until = calendar.start(month + 1)
@@ -194,7 +205,7 @@ class SupplierMetrics:
         self._payments.dump(into)
 
     def _totals(self, sums: "list[int] | tuple[int, ...]", month: int) -> SupplierTotals:
-        values = [*sums, self.month_ends.at_end_of(month - 1)[GMV_90D]]
+        values = [*sums, self.month_ends.at_end_of(month - 1)[GMV_90D], 0]
         for number in AMOUNTS:
             if not 0 <= values[number] <= MAX_CENTS:
                 values[number] = min(max(values[number], 0), MAX_CENTS)
@@ -211,9 +222,49 @@ class SupplierMetrics:
             if reacted <= submitted - self._rules.quote_memory:
                 setattr(entry, kind, None)  # it belongs to an expired quote of the same id
             else:
-                self._count_quote(kind, submitted, max(submitted, reacted))
+                self._reacted(kind, entry, submitted, reacted)
 
-    def _quoted(self, event: Quote) -> None:
+    def _reacted(self, kind: QuoteKind, entry: QuoteEntry, submitted: int, at: int) -> None:
+        """Count an event of a quote that was submitted; it counts from the submission on, if it came before that."""
+        since = max(at, submitted)
+        if kind in COUNTED_KINDS:
+            self._count_quote(kind, submitted, since)
+        if kind != "replied":
+            return
+        # Its RFQ counts until the window has passed the submission.
+        rfq = self._rfq.get(entry.rfq_id)
+        if rfq is None:
+            return  # it is older than its memory
+        if rfq.replied_at is None or rfq.replied_at < submitted:
+            self._move(RFQ_REPLIED, rfq.replied_at, submitted)
+            rfq.replied_at = submitted
+            self._rfqs.touch(rfq)
+        if since < self._late_before:
+            self._add_latest_to_month_ends(RFQ_REPLIED, entry, submitted, since, "replied")
+
+    def _move(self, amounts_of: tuple[WindowAmounts, ...], before: int | None, at: int) -> None:
+        """Count an RFQ by a later quote than before."""
+        for window, amounts in amounts_of:
+            if before is not None:
+                self.rolling.take_back(window, before, amounts)
+            self.rolling.add(window, at, amounts)
+
+    def _add_latest_to_month_ends(
+        self, amounts_of: tuple[WindowAmounts, ...], entry: QuoteEntry, submitted: int, since: int, kind: QuoteKind
+    ) -> None:
+        """Count the RFQ of a quote at those month ends at which no other quote to it counts already."""
+        if self._quotes_of is None:
+            self._quotes_of = {}
+            for quote in self.quotes.values():
+                self._quotes_of.setdefault(quote.rfq_id, []).append(quote)
+        others = [quote for quote in self._quotes_of[entry.rfq_id] if quote is not entry]
+        for month, end, rules in self.month_ends.between(since, self._month):
+            for window, amounts in amounts_of:
+                begins = end - rules.windows[window]
+                if begins < submitted and not any(_counts_at(quote, kind, begins, end) for quote in others):
+                    self.month_ends.add(month, amounts)
+
+    def _quoted(self, event: Quote, entry: QuoteEntry) -> None:
         """The supplier quoted on an RFQ, for the first time or again."""
         rfq_id, at, rfq_at = event.rfq_id, event.at, event.rfq_at
         if rfq_at is UNSET:
@@ -224,6 +275,8 @@ class SupplierMetrics:
             rfq = self._rfq[rfq_id] = RfqEntry(rfq_id, at, rfq_at, at, ())
             self._rfqs.add(rfq)
             self._count_rfq(rfq)
+            for window, amounts in RFQ_LATEST:
+                self.rolling.add(window, at, amounts)
         else:
             self._rfqs.touch(rfq)
             self._quoted_again(rfq, at, rfq_at)
@@ -231,18 +284,24 @@ class SupplierMetrics:
             rfq.months = (*rfq.months, month)
             for total in MONTHLY_RFQS:
                 self._add_to_month(total, at, 1)
+        if at < self._late_before:
+            self._add_latest_to_month_ends(RFQ_LATEST, entry, at, at, "submitted")
 
     def _quoted_again(self, rfq: RfqEntry, at: int, rfq_at: int) -> None:
         memory = self._rules.quote_memory
         if rfq.last_at <= at - memory:
             # It should be deleted already, and its windows are long over: it begins again.
-            rfq.first_at, rfq.rfq_at, rfq.last_at, rfq.months = at, rfq_at, at, ()
+            rfq.first_at, rfq.rfq_at, rfq.last_at, rfq.months, rfq.replied_at = at, rfq_at, at, (), None
             self._count_rfq(rfq)
-        elif (at, rfq_at) < (rfq.first_at, rfq.rfq_at) and at > rfq.first_at - memory:
+            self._move(RFQ_LATEST, None, at)
+            return
+        if (at, rfq_at) < (rfq.first_at, rfq.rfq_at) and at > rfq.first_at - memory:
             self._take_back_rfq(rfq)
             rfq.first_at, rfq.rfq_at = at, rfq_at
             self._count_rfq(rfq)
-        rfq.last_at = max(rfq.last_at, at)
+        if at > rfq.last_at:
+            self._move(RFQ_LATEST, rfq.last_at, at)
+            rfq.last_at = at
 
     def _count_rfq(self, rfq: RfqEntry) -> None:
         """Count an RFQ in the rolling windows by its first quote."""
@@ -271,6 +330,11 @@ class SupplierMetrics:
             self.rolling.add(window, submitted, amounts)
             if since < self._late_before:
                 self._add_to_month_ends(window, amounts, submitted, since)
+        for total in MONTHLY_QUOTES[kind]:
+            if submitted >= self._month_start:
+                self.rolling.sums[total] += 1
+            else:
+                self._add_to_month(total, submitted, 1)
 
     def _count_payment(self, kind: PaymentKind, at: int, cents: int) -> None:
         for total, window, sign in PAYMENT_EFFECTS[kind]:
@@ -301,21 +365,33 @@ class SupplierMetrics:
         self.rolling = RollingSums(now, self._counting.windows, list(ZERO))
         for rfq in self._rfq.values():
             self._count_rfq(rfq)
+            self._move(RFQ_LATEST, None, rfq.last_at)
+            if rfq.replied_at is not None:
+                self._move(RFQ_REPLIED, None, rfq.replied_at)
             for total in MONTHLY_RFQS:
                 self.rolling.sums[total] += int(self._month in rfq.months)
         for quote in self.quotes.values():
-            submitted = quote.submitted
-            if submitted is not None:
-                for kind in COUNTED_KINDS:
-                    if getattr(quote, kind) is not None:
-                        self._count_quote(kind, submitted, submitted)
+            self._count_quote_again(quote)
         for payment in self.payments.values():
             for effect in PAYMENT_EFFECTS:
                 if cents := getattr(payment, f"{effect}_cents"):
                     self._count_payment(effect, getattr(payment, effect), cents)
         self._late_before = self._month_start
 
+    def _count_quote_again(self, quote: QuoteEntry) -> None:
+        submitted = quote.submitted
+        if submitted is not None:
+            for kind in COUNTED_KINDS:
+                if getattr(quote, kind) is not None:
+                    self._count_quote(kind, submitted, submitted)
+
 
 def _rfq_amounts(rfq: RfqEntry, rules: CountingRules) -> tuple[WindowAmounts, ...]:
     """What an RFQ adds, by its first quote and the rules of the time for which is counted."""
     return RFQ_IN_TIME if rfq.first_at - rfq.rfq_at <= rules.response_within else RFQ_LATE
+
+
+def _counts_at(quote: QuoteEntry, kind: QuoteKind, begins: int, end: int) -> bool:
+    """True if a quote was submitted in a window and had an event of a kind by its end."""
+    at: int | None = getattr(quote, kind)
+    return at is not None and at <= end and quote.submitted is not None and begins < quote.submitted <= end

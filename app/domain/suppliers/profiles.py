@@ -20,6 +20,10 @@ class Profile(NamedTuple):
     industry: str
     membership: Membership
     stars: int
+    signed_at: int | None = None
+    """When the account was made."""
+    opened_at: int | None = None
+    """When the service was opened."""
 
 
 NO_PROFILE: Final = Profile("unknown", "standard", 0)
@@ -47,7 +51,7 @@ class Profiles:
         """Add a profile, or its deletion."""
         at, profile = event.at, None
         if isinstance(event, SupplierProfile):
-            profile = Profile(event.industry, event.membership, event.stars)
+            profile = Profile(event.industry, event.membership, event.stars, event.signed_at, event.opened_at)
         elif self.versions:
             # The watermark lags behind events; a deletion must in any case delete what arrived before it.
             at = max(at, self.versions[-1].at)

@@ -1,19 +1,29 @@
-"""The subject `suppliers`: the metrics of each supplier, by its quotes, payments and profile."""
+"""The subject `suppliers`: the metrics of each supplier, and the lines of its products, duties and rights."""
 
 from typing import Final
 
+from vigil.app.domain.rulebook.buyers import BUYER_SECTIONS
+from vigil.app.domain.rulebook.products import PRODUCT_SECTIONS
+from vigil.app.domain.rulebook.programmes import PROGRAMME_SECTIONS
+from vigil.app.domain.rulebook.services import SERVICE_SECTIONS
 from vigil.app.domain.rulebook.suppliers import SUPPLIER_SECTIONS
 from vigil.app.domain.subject import OutputTopic, Subject
 from vigil.app.domain.suppliers.machine import SupplierMachine
-from vigil.topics.suppliers import SUPPLIER_TOPICS
 
 SUBJECT: Final = Subject(
     name="suppliers",
-    sources=(*SUPPLIER_TOPICS, "supplier-standing"),
+    sources=SupplierMachine.topics,
     outputs=(
         OutputTopic("quote-by-rfq", "internal", sections=("suppliers",)),
-        OutputTopic("supplier-metrics", "internal"),
+        OutputTopic("supplier-metrics", "internal", sections=("suppliers",)),
+        OutputTopic("programme-claim", "internal", sections=("programme.*", "growth")),
+        OutputTopic("restricted-by-room", "internal", sections=("permit.*",), awaited=False),
+        OutputTopic("product-standing", "state", "product_id", summary="products"),
+        OutputTopic("obligation", "state", "obligation_id", summary="obligations"),
+        OutputTopic("participation", "state", "programme", summary="participations"),
+        OutputTopic("supplier-rights", "state", "supplier_id", summary="suppliers' rights"),
     ),
-    machine=lambda context: SupplierMachine(context.rulebook),
+    machine=lambda context: SupplierMachine(context.rulebook, replay=context.replay),
     sections=SUPPLIER_SECTIONS,
+    optional_sections={**PRODUCT_SECTIONS, **SERVICE_SECTIONS, **PROGRAMME_SECTIONS, **BUYER_SECTIONS},
 )

@@ -14,12 +14,17 @@ Expiry: metrics.py says when events expire. A supplier without an active profile
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
-from vigil.app.domain.suppliers.calendar import month_name
+from vigil.app.domain.buyers.rights import Quota
+from vigil.app.domain.industries.score import ScoreRules
+from vigil.app.domain.ledger.forget import RETENTION
+from vigil.app.domain.ledger.rules import LineRules
+from vigil.app.domain.suppliers.calendar import month_from_name, month_name
 from vigil.app.domain.suppliers.entries import PaymentEntry, QuoteEntry
+from vigil.app.domain.suppliers.lines_part import LineEvent, LinesPart
 from vigil.app.domain.suppliers.metrics import SupplierMetrics
 from vigil.app.domain.suppliers.profiles import Profile, Profiles
 from vigil.app.domain.suppliers.rules import DAY_MS, SupplierRules
@@ -28,12 +33,18 @@ from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
-from vigil.topics.internal import AssessedScore, RankingEntry, SupplierTotals
+from vigil.topics.internal import AssessedScore, ProgrammePlace, RankingEntry, SupplierTotals
+from vigil.topics.products import Certificate, Order, Product
+from vigil.topics.services import Activity, ServiceRequest
 from vigil.topics.suppliers import Payment, ProfileDeleted, Quote, SupplierProfile
+from vigil.topics.verdicts import Verdict
 
-SupplierEvent = Quote | Payment | SupplierProfile | ProfileDeleted | AssessedScore
+SupplierEvent = (
+    Quote | Payment | SupplierProfile | ProfileDeleted | AssessedScore | LineEvent | ProgrammePlace | Verdict
+)
 
 _COUNTED: Final = (Quote, Payment)
+_OF_LINES: Final = (Product, Order, Certificate, ServiceRequest, Activity)
 
 PIN_KINDS: Final = ("pinned", "rejected")
 """What of a quote decides about pins."""
@@ -48,6 +59,16 @@ EXPIRE_EVERY_MS: Final = 5 * DAY_MS
 entries, more often would cost a pass over all of them."""
 
 
+class StateRules(NamedTuple):
+    """What all suppliers of a worker share."""
+
+    counting: SupplierRules
+    lines: LineRules
+    scores: ScoreRules
+    replay: bool
+    """Lines are computed at the end of the input only."""
+
+
 class SupplierState(KeyStateDefaults[SupplierEvent]):
     """All that is remembered of one supplier."""
 
@@ -56,21 +77,25 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         "_assessed",
         "_assessed_end",
         "_changed",
+        "_lines",
         "_main",
         "_metrics",
         "_month_changed",
         "_profiles",
         "_rules",
+        "_state_rules",
         "_supplier_id",
         "earliest_timer",
     )
     earliest_timer: int
 
-    def __init__(self, supplier_id: str, rules: SupplierRules, chunks: StateChunks) -> None:
+    def __init__(self, supplier_id: str, rules: StateRules, chunks: StateChunks) -> None:
         self._supplier_id = supplier_id
-        self._rules = rules
+        self._state_rules = rules
+        self._rules = rules.counting
         self._main = load_main_chunk(supplier_id, chunks)
         self._profiles = Profiles(self._main.profiles)
+        self._lines = LinesPart(supplier_id, rules.lines, self._profiles, chunks, replay=rules.replay)
         self._metrics: SupplierMetrics | None = None
         self._changed = False
         self._assess_at = MAX_TIME
@@ -103,9 +128,11 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     # ---- events -----------------------------------------------------------------------------------------------
 
     def is_duplicate(self, event: SupplierEvent) -> bool:
-        """True if a quote or payment of the same kind and id is remembered."""
+        """True if an event of the same kind and id is remembered."""
         metrics = self._metrics
-        if metrics is None or not isinstance(event, _COUNTED):
+        if not isinstance(event, _COUNTED):
+            return isinstance(event, Order | ServiceRequest) and self._lines.is_duplicate(event)
+        if metrics is None:
             return False
         entry: QuoteEntry | PaymentEntry | None
         if isinstance(event, Quote):
@@ -121,10 +148,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         """Apply one event; a quote or payment must not be a duplicate."""
         passed = watermark - 1  # times below the watermark have passed
         if not isinstance(event, _COUNTED):
-            if isinstance(event, AssessedScore):
-                self._apply_assessed(event, collector)
-            else:
-                self._apply_profile(event, passed, collector)
+            self._apply_other(event, passed, collector)
             return
         memory = self._rules.quote_memory if isinstance(event, Quote) else self._rules.payment_memory
         if event.at <= passed - memory:
@@ -140,17 +164,39 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
             metrics.payment(event)
         else:
             metrics.quote(event)
+            if event.rfq_grade == "gold":
+                self._lines.gold_quote(event)
             if event.kind in PIN_KINDS:
                 id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
                 collector.emit("quote-by-rfq", event.rfq_id, id_, event.at, event)
         if metrics.rolling.changes_at < self.earliest_timer:
             self.earliest_timer = metrics.rolling.changes_at
 
+    def _apply_other(self, event: SupplierEvent, passed: int, collector: OutputCollector) -> None:
+        """Apply what is neither a quote nor a payment."""
+        if isinstance(event, AssessedScore):
+            self._apply_assessed(event, collector)
+        elif isinstance(event, ProgrammePlace):
+            self._lines.place(event)
+            self._changed = True
+        elif isinstance(event, Verdict):
+            self._advance(passed, passed)
+            self._lines.referred(event)
+            self._changed = True
+            self.next_timer()
+        elif isinstance(event, _OF_LINES):
+            self._advance_to_event(event.at, passed)
+            self._lines.apply(event, self._main.now, collector)
+            self.next_timer()
+        elif isinstance(event, SupplierProfile | ProfileDeleted):
+            self._apply_profile(event, passed, collector)
+
     def _apply_profile(self, event: SupplierProfile | ProfileDeleted, passed: int, collector: OutputCollector) -> None:
         self._advance_to_event(event.at, passed)
         if isinstance(event, SupplierProfile):
             self._main.first_at = min(self._main.first_at, event.at)
         self._profiles.add(event)
+        self._lines.profile_changed()
         self._leave_former_industries(collector)
         self.next_timer()
 
@@ -180,6 +226,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         if assessed != known:
             main.assessed = assessed
             self._changed = True
+            self._lines.profile_changed()
             self._publish_current(collector)
 
     # ---- time -------------------------------------------------------------------------------------------------
@@ -189,17 +236,23 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         metrics, main = self._metrics, self._main
         if metrics is not None:
             self.earliest_timer = min(
-                metrics.next_change(main.now), self._assess_at, self._expires_at(), main.resend_at
+                metrics.next_change(main.now),
+                self._assess_at,
+                self._expires_at(),
+                main.resend_at,
+                self._lines.next_timer(),
             )
         return self.earliest_timer
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         self._advance(at, at)
+        self._lines.on_timer(at, collector)
         if self._month_changed:
             self._publish_month(collector)
         if at >= self._main.latest_at + self._rules.expire_silent and at >= self._expires_at():
             self._main.active = False
             self._profiles.versions.clear()
+            self._lines.profile_changed()
             self._leave_former_industries(collector)
         if at >= self._main.resend_at:
             self._main.resend_at = MAX_TIME
@@ -214,6 +267,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         self._changed = True
         self._publish_month(collector)
         self._publish_current(collector)
+        self._lines.end_of_input(self._main.now, collector)
 
     def _advance(self, now: int, watermark: int) -> SupplierMetrics:
         """Advance now and the watermark, and do what became due."""
@@ -228,10 +282,11 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         if main.watermark >= self._assess_at:
             self._set_assessed_month()
             metrics.month_ends.drop_before(self._assessed - 1)
-            self._profiles.expire(self._assessed_end)
+            self._profiles.expire(min(self._assessed_end, main.now - RETENTION))
         if main.watermark - main.expired_until >= EXPIRE_EVERY_MS:
             main.expired_until = main.watermark
             metrics.expire_entries(main.watermark)
+            self._lines.forget(main.now)
         return metrics
 
     def _expires_at(self) -> int:
@@ -245,14 +300,36 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         """The entry of the latest month and the current one, where they changed; if `final`, in any case."""
         entries = (self._changed_month_entry(final), self._changed_current_entry(final))
-        return [
+        outputs = [
             Output("supplier-metrics", entry.industry.encode(), _identity(entry), entry.at, entry)
             for entry in entries
             if entry is not None
         ]
+        main = self._main
+        # Lines show the clock: where it jumps, as after a pause, one checkpoint catches up with all that it passed.
+        passed = max(main.watermark, watermark if final else watermark - 1)
+        now = max(main.now, passed)
+        return [*outputs, *self._lines.pending_outputs(now, passed, self._quota(), final=final)]
+
+    def _quota(self) -> Quota | None:
+        """The quota of gold RFQs that the assessed score gives."""
+        assessed = self._main.assessed
+        if assessed is None:
+            return None
+        end = self._rules.calendar.end(month_from_name(assessed.month))
+        given = self._state_rules.scores.entitlements(end, assessed)
+        return None if given is None else Quota(given.gold_rfqs)
+
+    def has_deferred_output(self) -> bool:
+        return self._lines.has_more_outputs()
+
+    def has_more_outputs(self) -> bool:
+        return self._lines.has_more_outputs()
 
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         self._note_month_compared()
+        self._lines.mark_published()
+        self._changed = self._changed or bool(outputs)
         for output in outputs:
             if isinstance(output.body, RankingEntry):
                 self._note_sent(output.body)
@@ -326,6 +403,9 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     def _entry(
         self, profile: Profile, at: int, month: str | None, totals: SupplierTotals, assessed: AssessedScore | None
     ) -> RankingEntry:
+        days = self._lines.login_days(at)
+        if days:
+            totals = structs.replace(totals, login_days=days)
         return RankingEntry(
             supplier_id=self._supplier_id,
             industry=profile.industry,
@@ -343,8 +423,12 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
 
     # ---- what is stored ---------------------------------------------------------------------------------------
 
+    def _counts(self) -> bool:
+        """True while a quote, a payment or a profile is remembered."""
+        return self._main.active or bool(self._profiles.versions)
+
     def expired(self) -> bool:
-        return not self._main.active and not self._profiles.versions
+        return not self._counts() and not self._lines
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
         """The chunks that changed: `q…` quotes, `r…` RFQs and `p…` payments, some of them each, and the main chunk."""
@@ -356,6 +440,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         if self._metrics is not None:
             self._metrics.dump(chunks)
             store_month_ends(main, self._metrics.month_ends.totals)
+        self._lines.dump(chunks)
         chunks[b""] = encode(main)
         return chunks
 

@@ -70,6 +70,15 @@ class Buckets(Generic[E]):
         """Note that an entry has changed."""
         self._changed.add(entry.bucket)
 
+    def remove(self, entry: E) -> None:
+        """Delete one entry."""
+        bucket = self._buckets[entry.bucket]
+        bucket.remove(entry)
+        if not bucket:
+            del self._buckets[entry.bucket]
+            self._latest.pop(entry.bucket, None)
+        self._changed.add(entry.bucket)
+
     def expire(self, until: int, on_expired: Callable[[E], object]) -> None:
         """Delete the buckets in which nothing is later than `until`; `on_expired` is called with each entry."""
         latest = self._latest

@@ -78,14 +78,18 @@ def outcome_of(by_topic: Mapping[str, Iterable[Output]], until: int, registry: R
     )
 
 
+def _name_of(topic: OutputTopic, output: Output) -> str:
+    """What a message is known by: of a state its key."""
+    return (output.key or b"").decode() if topic.kind == "state" else output.id
+
+
 def _valid(topic: OutputTopic, outputs: Iterable[Output]) -> dict[str, Struct]:
     """The messages that are valid at the end, by identity."""
-    bodies = [(output.id, output.body) for output in outputs if output.body is not None]
+    bodies = {_name_of(topic, output): output.body for output in outputs if output.body is not None}
     if topic.revision is None:
-        by_key = topic.kind == "state"
-        return {getattr(body, topic.identity) if by_key else id_: body for id_, body in bodies}
+        return bodies
     last: dict[str, Struct] = {}
-    for _, body in bodies:
+    for body in bodies.values():
         known = last.get(getattr(body, topic.identity))
         if known is None or getattr(body, topic.revision) > getattr(known, topic.revision):
             last[getattr(body, topic.identity)] = body

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.book import EffectiveVersion, SectionHeading, plain
-from vigil.app.domain.rulebook.reader import SECTIONS, read_tables
+from vigil.app.domain.rulebook.reader import SECTIONS, read_tables, section_type
 from vigil.app.domain.rulebook.validation import hint
 
 MOST_VALUES: Final = 1000
@@ -134,7 +134,7 @@ def _split(change: str) -> tuple[str, str]:
 
 
 def _place(base: Rulebook, where: str, change: str) -> _Place:
-    section = _section_of(where, change)
+    section = _section_of(base, where, change)
     rest = where[len(section) :].removeprefix(".")
     effective: str | None
     if rest.startswith("from."):
@@ -145,14 +145,15 @@ def _place(base: Rulebook, where: str, change: str) -> _Place:
     else:
         effective = base.versions(section)[-1].effective_date
     if not rest:
-        known = ", ".join(SECTIONS[section].__struct_fields__)
+        kind = section_type(section)
+        known = "" if kind is None else ", ".join(kind.__struct_fields__)
         raise RulebookError(f"{change}: names no number; known here: {known}")
     return _Place(section, effective, _path(rest, change))
 
 
-def _section_of(where: str, change: str) -> str:
+def _section_of(base: Rulebook, where: str, change: str) -> str:
     """The longest name of a section with which the place begins; raise RulebookError where there is none."""
-    named = [name for name in SECTIONS if f"{where}.".startswith(f"{name}.")]
+    named = [name for name in dict.fromkeys((*SECTIONS, *base.sections)) if f"{where}.".startswith(f"{name}.")]
     if not named:
         name = where.rpartition(".")[0] or where
         raise RulebookError(f"{change}: {name!r} is no rule or section; {hint(name, SECTIONS)}")

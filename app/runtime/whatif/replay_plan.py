@@ -9,7 +9,7 @@ what is remembered, the time zone ─▶ everything, apart
 from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
-from vigil.app.domain.registry import REGISTRY, Registry
+from vigil.app.domain.registry import REGISTRY, Registry, matches
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.topics.catalog import SubjectName
@@ -43,9 +43,9 @@ def differing(base: Rulebook, other: Rulebook) -> tuple[str, ...]:
     """The sections with different numbers, in the order of the rulebook; all where the time zones differ."""
     return tuple(
         section
-        for section in base.sections
+        for section in dict.fromkeys((*base.sections, *other.sections))
         if base.time_zone != other.time_zone
-        or base.headings[section].family != other.headings[section].family
+        or base.family_of(section) != other.family_of(section)
         or _by_day(base, section) != _by_day(other, section)
     )
 
@@ -67,7 +67,8 @@ def plan(base: Rulebook, candidate: Rulebook, registry: Registry = REGISTRY) -> 
         rules = frozenset(RULES)
     if changed(_CONTESTS):
         rules |= {rule.id for rule in RULES.values() if rule.contestable}
-    apart = base.time_zone != candidate.time_zone or changed(_MEMORY)
+    permits = any(matches("permit.*", section) for section in sections)  # they decide verdicts of rooms, too
+    apart = base.time_zone != candidate.time_zone or changed(_MEMORY) or permits
     subjects = affected(sections, registry, rooms=bool(rules))
     return ReplayPlan(sections, rules, signals, frozenset(subjects - {ROOMS}), apart)
 
@@ -79,14 +80,16 @@ def affected(sections: Collection[str], registry: Registry = REGISTRY, *, rooms:
     `rooms`: the changes of rooms affect what they publish.
     """
     names = set(sections)
-    found = {name for name, subject in registry.subjects.items() if names & subject.sections.keys()}
+    found = {subject for subject in map(registry.subject_of_section, sections) if subject is not None}
     if not rooms:
         found.discard(ROOMS)
     pending = list(found)
     while pending:
         for output in registry.subjects[pending.pop()].outputs:
             reader = registry.readers.get(output.topic)
-            decided = output.sections is None or not names.isdisjoint(output.sections)
+            decided = output.sections is None or any(
+                matches(pattern, name) for pattern in output.sections for name in names
+            )
             if reader is not None and decided and reader not in found:
                 found.add(reader)
                 pending.append(reader)

@@ -258,6 +258,20 @@ def test_an_assessed_score_of_an_unknown_supplier_has_no_effect() -> None:
 
 # entitlements --------------------------------------------------------------------------------------------------------
 
+
+def fixed(points: int, membership: Any, stars: int, submitted: int = 0) -> AssessedScore:
+    return AssessedScore(
+        supplier_id="s",
+        industry="toys",
+        month="2022-08",
+        score=points,
+        membership=membership,
+        stars=stars,
+        at=END - 1,
+        submitted=submitted,
+    )
+
+
 BANDS = [
     # score, gold verified, gold standard, pins, free passes, silver, stars
     (0, 5, 3, 0, 0, False, 0),
@@ -277,19 +291,62 @@ def test_entitlements_by_score(
 ) -> None:
     rules = ScoreRules(RULEBOOK)
     for membership, own_stars, gold in (("verified", 0, verified), ("standard", 3, standard), ("standard", 2, 0)):
-        result = rules.entitlements(END - 1, points, membership, own_stars)  # type: ignore[arg-type]
+        result = rules.entitlements(END - 1, fixed(points, membership, own_stars))
         assert result is not None
         assert (result.gold_rfqs, result.pinned_quotes, result.free_pass_quotes) == (gold, pins, free)
-        assert (result.silver_early, result.star_points) == (silver, stars)
+        assert (result.silver_early, result.star_points, result.quote_rights) == (silver, stars, None)
+
+
+EARLIER_BANDS = [
+    # score, submitted, gold verified, silver, quote rights, free passes, stars
+    (0, 200, 5, False, 0, 0, 0),
+    (39, 0, 5, False, 0, 0, 0),
+    (40, 0, 15, False, 5, 0, 0),
+    (59, 0, 15, False, 5, 0, 0),
+    (60, 0, 15, False, 10, 5, 0),
+    (69, 0, 15, False, 10, 5, 0),
+    (70, 0, 15, True, 20, 10, 0),
+    (79, 0, 15, True, 20, 10, 0),
+    (80, 200, 15, True, 30, 15, 3),
+    (89, 200, 15, True, 30, 15, 3),
+    (90, 29, None, True, 30, None, 5),
+    (90, 31, None, True, 31, None, 5),
+    (90, 100, None, True, 100, None, 5),
+    (120, 101, None, True, 100, None, 5),
+]
+
+
+@pytest.mark.parametrize(("points", "submitted", "verified", "silver", "rights", "free", "stars"), EARLIER_BANDS)
+def test_a_month_before_august_2022_entitles_by_the_earlier_table(
+    points: int, submitted: int, verified: int | None, silver: bool, rights: int, free: int | None, stars: int
+) -> None:
+    rules = ScoreRules(RULEBOOK)
+    for membership, gold in (("verified", verified), ("standard", 0)):
+        result = rules.entitlements(at("2022-08-01") - 1, fixed(points, membership, 5, submitted))
+        assert result is not None
+        assert (result.gold_rfqs, result.pinned_quotes, result.free_pass_quotes) == (gold, 0, free)
+        assert (result.silver_early, result.star_points, result.quote_rights) == (silver, stars, rights)
 
 
 def test_entitlements_are_null_before_the_first_assessment() -> None:
     assert score(quote(END), tick(SEPTEMBER))["entitlements"] is None
 
 
-def test_entitlements_that_follow_from_a_month_before_august_2022_are_null() -> None:
-    assert score(quote(JULY), tick(at("2022-09-02")))["entitlements"] is None
-    assert score(quote(JULY), tick(at("2022-09-03")))["entitlements"] is not None
+def test_july_entitles_by_the_earlier_table_until_august_is_assessed() -> None:
+    story = [profile(at("2022-07-01"), membership="verified"), quote(JULY)]
+    july = {
+        "gold_rfqs": 15,
+        "pinned_quotes": 0,
+        "free_pass_quotes": 0,
+        "quote_rights": 5,
+        "silver_early": False,
+        "star_points": 0,
+    }
+    assert score(*story, tick(at("2022-08-02 23:59:59.999")))["entitlements"] is None
+    assert score(*story, tick(at("2022-08-03")))["entitlements"] == july, "20 by quotes, 20 by response, 0 by bonus"
+    assert score(*story, tick(at("2022-09-02 23:59:59.999")))["entitlements"] == july
+    after = score(*story, tick(at("2022-09-03")))["entitlements"]
+    assert (after["gold_rfqs"], after["quote_rights"]) == (5, None)
 
 
 def test_entitlements_go_by_the_profile_as_of_the_months_end() -> None:

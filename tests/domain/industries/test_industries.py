@@ -35,8 +35,6 @@ def entry(supplier: str, when: int = NOON, quotes: int = 1, **fields: Any) -> Ra
         quotes_month=quotes,
         rfqs_quoted=quotes,
         rfqs_in_time=quotes,
-        quotes=quotes,
-        quotes_replied=0,
         gmv_90d=0,
         gmv_month=0,
         prior_gmv_90d=0,

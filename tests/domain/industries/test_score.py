@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.line_stories import measure
 from tests.support.supplier_stories import (
     DAY,
     HOUR,
@@ -21,6 +22,7 @@ from vigil.app.domain.industries.score import ScoreRules, amount_points, rank_po
 from vigil.app.domain.rulebook.suppliers import RankPoints
 from vigil.topics.internal import SupplierTotals
 
+JULY = at("2022-07-15")
 NOON = at("2022-08-20 12:00")
 BEFORE = at("2022-07-20 12:00")
 RANKS = RankPoints(top_share=0.1, top_points=20, rest_points=19)
@@ -31,8 +33,6 @@ def totals(quotes_month: int = 1, in_time: int = 0, rfqs: int = 0) -> SupplierTo
         quotes_month=quotes_month,
         rfqs_quoted=rfqs,
         rfqs_in_time=in_time,
-        quotes=0,
-        quotes_replied=0,
         gmv_90d=0,
         gmv_month=0,
         prior_gmv_90d=0,
@@ -218,10 +218,29 @@ def test_before_2022_07_01_the_bonus_needs_no_gmv(now: str, expected: int) -> No
     assert bonus(tick(at(now))) == expected
 
 
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(0, 0), (0.5, 0), (1, 1), (3, 1), (4, 2), (11, 2), (12, 3), (17, 3), (18, 4), (21, 4), (22, 5), (30, 5)],
+)
+def test_days_logged_in_give_points_before_2022_08_03(days: float, expected: int) -> None:
+    result = score(profile(JULY), measure(JULY, "login-days-30d", days))
+    assert (result["points"]["logins"], result["predicted"]) == (expected, expected)
+
+
+@pytest.mark.parametrize(("now", "expected"), [("2022-08-02 23:59:59.999", 5), ("2022-08-03", 0)])
+def test_days_logged_in_give_no_points_from_2022_08_03_on(now: str, expected: int) -> None:
+    assert points(profile(JULY), measure(JULY, "login-days-30d", 30), tick(at(now)))["logins"] == expected
+
+
+def test_the_assessed_score_goes_by_the_days_logged_in_as_of_the_months_end() -> None:
+    measures = [measure(JULY, "login-days-30d", 22), measure(at("2022-08-01"), "login-days-30d", 1)]
+    assert score(profile(JULY), *measures, tick(at("2022-08-03")))["assessed"] == {"month": "2022-07", "score": 5}
+
+
 def test_the_sum_is_not_capped() -> None:
     story = [quote(NOON, id_="a"), replied(NOON + 1, "a"), payment(NOON, "settled", 99999)]
     result = score(profile(BEFORE), payment(BEFORE, "settled", 1000), *story)
-    assert result["points"] == {"quotes": 20, "response": 20, "reply": 30, "gmv": 30, "bonus": 20}
+    assert result["points"] == {"quotes": 20, "response": 20, "reply": 30, "gmv": 30, "logins": 0, "bonus": 20}
     assert result["predicted"] == 120
 
 
@@ -242,3 +261,7 @@ def test_gmv_challenge(usd: str, rights: int) -> None:
 @pytest.mark.parametrize(("when", "rights"), [("2022-07-31 23:59:59.999", 0), ("2022-08-01", 15)])
 def test_gmv_challenge_begins_on_2022_08_01(when: str, rights: int) -> None:
     assert score(payment(at(when), "paid", 15000))["gmv_challenge_rights"] == rights
+
+
+def test_a_refund_does_not_lower_the_gmv_challenge() -> None:
+    assert score(payment(NOON, "paid", 500), payment(NOON, "refunded", 400))["gmv_challenge_rights"] == 1

@@ -24,8 +24,8 @@ def test_what_a_rule_knows_is_not_counted_wherever_it_stands() -> None:
     assert counted(played(frame(0, labels=known), comment(1 * S, labels=known))) == {}
 
 
-def test_labels_that_are_judged_by_what_a_supplier_may_do_are_unknown_as_long_as_nothing_judges_them() -> None:
-    assert counted(played(frame(0, labels=("restricted:fda",)))) == {"restricted:fda": 1}
+def test_labels_that_are_judged_by_what_a_supplier_may_do_are_known() -> None:
+    assert counted(played(frame(0, labels=("restricted:fda",)))) == {}
 
 
 def test_at_most_fifty_names_are_distinguished() -> None:

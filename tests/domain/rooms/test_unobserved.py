@@ -355,7 +355,7 @@ def shard_says(events: list[Any], sizes: list[int], crash: int) -> list[tuple[st
 
     shard = restarted()
     write(shard.acquire())
-    sources: list[list[Record]] = [[], [], [], []]
+    sources: list[list[Record]] = [[] for _ in ROOMS.topics]
     left, turn = list(events), 0
     while left:
         size = sizes[turn % len(sizes)]
@@ -462,8 +462,8 @@ def test_a_checkpoint_of_three_sources_goes_on_with_a_fourth_from_its_beginning(
     store.finalize_restore()
     shard = make_shard(ROOMS, 2000, partition=0, store=store, topics=ROOMS.topics)
     shard.confirm(shard.acquire())
-    assert [source.committed_offset for source in shard.sources] == [3, 0, 28, 0]
-    assert [source.stored_read_offset for source in shard.sources] == [3, 0, 31, 0]
+    assert [source.committed_offset for source in shard.sources] == [3, 0, 28, 0, 0]
+    assert [source.stored_read_offset for source in shard.sources] == [3, 0, 31, 0, 0]
     lost = msgspec.json.encode(unobserved("comment", 20))
     assert shard.ingest(3, [Record(ROOM.encode(), lost)], START + 31 * S)
     for number, one in enumerate(frames(28 * S, 60 * S), start=28):
@@ -472,4 +472,4 @@ def test_a_checkpoint_of_three_sources_goes_on_with_a_fourth_from_its_beginning(
     assert [output.body.kind for output in shard.collector.outputs if isinstance(output.body, Notice)] == [
         "entry-missed"  # at 37 s: the one at 16 s is voided
     ]
-    assert [source.committed_offset for source in shard.snapshot().marker.sources] == [3, 0, 60, 1]
+    assert [source.committed_offset for source in shard.snapshot().marker.sources] == [3, 0, 60, 1, 0]

@@ -13,7 +13,7 @@ from vigil.topics.scores import Counts, Metrics
 
 
 def test_every_total_has_a_field_and_every_field_a_total() -> None:
-    assert {row.name for row in TOTALS} | {"prior_gmv_90d"} == set(SupplierTotals.__struct_fields__)
+    assert {row.name for row in TOTALS} | {"prior_gmv_90d", "login_days"} == set(SupplierTotals.__struct_fields__)
 
 
 def test_every_published_metric_is_computed_and_every_published_count_is_a_total() -> None:

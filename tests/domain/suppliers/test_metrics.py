@@ -48,7 +48,7 @@ def test_replies_rejections_and_pin_requests_are_no_quotes() -> None:
     story = [quote(NOON, kind=kind, id_="q") for kind in ("replied", "rejected", "pinned")]
     result = score(*story)
     assert result["metrics"]["quotes_month"] == 0
-    assert result["counts"] == {"rfqs_quoted": 0, "rfqs_in_time": 0, "quotes": 0, "quotes_replied": 0}
+    assert result["counts"] == {"rfqs_quoted": 0, "rfqs_in_time": 0, "rfqs_quoted_30d": 0, "rfqs_replied_30d": 0}
 
 
 # response_rate -------------------------------------------------------------------------------------------------------
@@ -71,11 +71,8 @@ def test_response_goes_by_the_rules_effective_now_not_at_the_quote(now: str, rat
 
 def test_response_counts_the_first_quote_to_an_rfq_only() -> None:
     result = score(quote(NOON, rfq="r1", after=HOUR), quote(NOON + DAY, rfq="r1", after=30 * HOUR))
-    assert (result["metrics"]["response_rate"], result["counts"]["rfqs_quoted"], result["counts"]["quotes"]) == (
-        1.0,
-        1,
-        2,
-    )
+    assert (result["metrics"]["response_rate"], result["counts"]["rfqs_quoted"]) == (1.0, 1)
+    assert result["counts"]["rfqs_quoted_30d"] == 1
 
 
 def test_response_counts_the_first_quote_by_its_time_though_it_arrives_last() -> None:
@@ -91,7 +88,7 @@ def test_response_window_is_30_days(later: int, rate: float | None) -> None:
 def test_response_window_asks_for_the_first_quote_ever() -> None:
     result = score(quote(NOON, rfq="r1"), quote(NOON + 31 * DAY, rfq="r1"))
     assert result["metrics"]["response_rate"] is None
-    assert result["counts"]["quotes"] == 1
+    assert result["counts"]["rfqs_quoted_30d"] == 1
     assert result["metrics"]["quotes_month"] == 1
 
 
@@ -103,8 +100,33 @@ def test_rates_are_rounded_to_six_places() -> None:
 # reply_rate ----------------------------------------------------------------------------------------------------------
 
 
-def test_reply_rate_is_the_share_of_quotes_replied_to() -> None:
+def test_reply_rate_is_the_share_of_rfqs_replied_to() -> None:
     assert metrics(quote(NOON, id_="a"), quote(NOON, id_="b"), replied(NOON + 1, "a"))["reply_rate"] == 0.5
+
+
+def test_two_quotes_to_one_rfq_count_once_and_a_reply_to_either_counts() -> None:
+    story = [quote(NOON, id_="a", rfq="r"), quote(NOON + 1, id_="b", rfq="r"), quote(NOON, id_="c", rfq="other")]
+    for answered in (["a"], ["b"], ["a", "b"]):
+        result = score(*story, *(replied(NOON + 2, id_) for id_ in answered))
+        assert result["metrics"]["reply_rate"] == 0.5
+        assert result["counts"] == {
+            "rfqs_quoted": 2,
+            "rfqs_in_time": 2,
+            "rfqs_quoted_30d": 2,
+            "rfqs_replied_30d": 1,
+        }
+
+
+@pytest.mark.parametrize(("later", "rate"), [(30 * DAY - 1, 1.0), (30 * DAY, 0.0)])
+def test_a_reply_to_an_older_quote_of_the_same_rfq_does_not_count(later: int, rate: float) -> None:
+    story = [quote(NOON, id_="a", rfq="r"), quote(NOON + 20 * DAY, id_="b", rfq="r"), replied(NOON + 21 * DAY, "a")]
+    assert metrics(*story, tick(NOON + later))["reply_rate"] == rate
+
+
+@pytest.mark.parametrize(("later", "counted"), [(50 * DAY - 1, 1), (50 * DAY, 0)])
+def test_an_rfq_is_in_the_reply_rate_by_its_latest_quote(later: int, counted: int) -> None:
+    story = [quote(NOON, rfq="r"), quote(NOON + 20 * DAY, rfq="r")]
+    assert score(*story, tick(NOON + later))["counts"]["rfqs_quoted_30d"] == counted
 
 
 def test_reply_rate_is_null_without_quotes() -> None:
@@ -128,16 +150,16 @@ def test_gmv_90d_is_settled_minus_refunded() -> None:
     assert metrics(*story)["gmv_90d"] == "99.75"
 
 
-def test_gmv_month_is_paid_minus_refunded() -> None:
+def test_gmv_month_is_paid_and_refunds_do_not_lower_it() -> None:
     story = [payment(NOON, "paid", "500"), payment(NOON, "settled", "100.10"), payment(NOON, "refunded", "0.35")]
-    assert metrics(*story)["gmv_month"] == "499.65"
+    assert metrics(*story)["gmv_month"] == "500.00"
 
 
 def test_published_gmv_is_never_below_zero_but_refunds_are_remembered() -> None:
     story = [payment(NOON, "refunded", 30)]
     assert metrics(*story)["gmv_90d"] == metrics(*story)["gmv_month"] == "0.00"
     result = metrics(*story, payment(NOON, "settled", 50), payment(NOON, "paid", 50))
-    assert (result["gmv_90d"], result["gmv_month"]) == ("20.00", "20.00")
+    assert (result["gmv_90d"], result["gmv_month"]) == ("20.00", "50.00")
 
 
 def test_gmv_counts_payments_linked_to_an_rfq_only() -> None:
@@ -171,7 +193,7 @@ def test_sums_beyond_64_bits_are_published_as_the_largest_amount() -> None:
 
 def test_a_duplicate_quote_counts_once_by_the_first_to_arrive() -> None:
     result = ended(quote(NOON, id_="a", after=HOUR), quote(NOON + DAY, id_="a", rfq="other", after=HOUR))
-    assert result.scores["s"]["counts"]["quotes"] == result.scores["s"]["metrics"]["quotes_month"] == 1
+    assert result.scores["s"]["counts"]["rfqs_quoted_30d"] == result.scores["s"]["metrics"]["quotes_month"] == 1
     assert result.counts["duplicates:quote"] == 1
 
 
@@ -185,7 +207,7 @@ def test_a_duplicate_payment_counts_once_by_kind() -> None:
 
 def test_another_supplier_may_use_the_same_ids() -> None:
     result = ended(quote(NOON, "s", id_="a"), quote(NOON, "t", id_="a")).scores
-    assert [result[name]["counts"]["quotes"] for name in "st"] == [1, 1]
+    assert [result[name]["counts"]["rfqs_quoted_30d"] for name in "st"] == [1, 1]
 
 
 def test_quotes_are_remembered_for_95_days() -> None:
@@ -193,7 +215,12 @@ def test_quotes_are_remembered_for_95_days() -> None:
     assert ended(*repeated).counts["duplicates:quote"] == 1
     after_expiry = ended(quote(NOON, id_="a"), quote(NOON + 95 * DAY, id_="a"))
     assert "duplicates:quote" not in after_expiry.counts
-    assert after_expiry.scores["s"]["counts"] == {"rfqs_quoted": 1, "rfqs_in_time": 1, "quotes": 1, "quotes_replied": 0}
+    assert after_expiry.scores["s"]["counts"] == {
+        "rfqs_quoted": 1,
+        "rfqs_in_time": 1,
+        "rfqs_quoted_30d": 1,
+        "rfqs_replied_30d": 0,
+    }
 
 
 def test_rfqs_are_remembered_for_95_days() -> None:
@@ -264,7 +291,7 @@ def test_a_profile_older_than_the_tombstone_that_arrives_after_it_stays_deleted(
 def test_an_event_ahead_of_the_watermark_is_in_the_next_score() -> None:
     story = [quote(NOON), quote(NOON + HOUR), payment(NOON + HOUR, "settled", "5.00")]
     result = Chain().play(*story).checkpoint().scores["s"]
-    assert result["counts"]["quotes"] == result["counts"]["rfqs_in_time"] == 2
+    assert result["counts"]["rfqs_quoted_30d"] == result["counts"]["rfqs_in_time"] == 2
     assert result["metrics"]["gmv_90d"] == "5.00"
 
 

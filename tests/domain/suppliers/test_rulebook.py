@@ -33,7 +33,7 @@ def test_earlier_versions_stay() -> None:
         "suppliers": ["1970-01-01", "2022-08-03"],
         "service-score": ["1970-01-01", "2022-08-03"],
         "verified-bonus": ["1970-01-01", "2022-07-01"],
-        "entitlements": ["2022-08-03"],
+        "entitlements": ["1970-01-01", "2022-08-03"],
         "gmv-challenge": ["2022-08-01"],
         "pins": ["1970-01-01"],
     }

@@ -90,10 +90,11 @@ def recount(events: list[Quote | Payment], now: int) -> dict[str, int]:
         "quotes_month": len({quote.rfq_id for quote in submitted if quote.at > month}),
         "rfqs_quoted": len(rfqs),
         "rfqs_in_time": sum(quote.at - quote.rfq_at <= limits.within * HOUR for quote in rfqs),
-        "quotes": len(quotes),
-        "quotes_replied": sum(quote.quote_id in replied for quote in quotes),
+        "rfqs_quoted_30d": len({quote.rfq_id for quote in quotes}),
+        "rfqs_replied_30d": len({quote.rfq_id for quote in quotes if quote.quote_id in replied}),
+        "quotes_submitted_month": sum(quote.at > month for quote in submitted),
         "gmv_90d": max(0, cents("settled", since) - cents("refunded", since)),
-        "gmv_month": max(0, cents("paid", month) - cents("refunded", month)),
+        "gmv_month": cents("paid", month),
     }
 
 

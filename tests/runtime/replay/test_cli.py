@@ -394,7 +394,7 @@ def test_events_of_suppliers_move_the_clock_of_the_file_and_are_never_late(tmp_p
     assert result.exit_code == 0
     (letter,) = files["dead-letter.jsonl"]
     assert letter["topic"] == "frame-status"
-    assert files["supplier-score.jsonl"][0]["counts"]["quotes"] == 2
+    assert files["supplier-score.jsonl"][0]["metrics"]["quotes_month"] == 1
 
 
 def test_deadlines_up_to_the_largest_at_are_met_and_later_ones_are_not(tmp_path: Path) -> None:

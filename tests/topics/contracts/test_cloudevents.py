@@ -46,7 +46,7 @@ async def test_the_sdk_reads_it(judged: str, topic: str):
         elif topic == "dead-letter":
             assert event.get_id() == f"{data['topic']}/{data['partition']}/{data['offset']}"
         if topic != "dead-letter":
-            assert record.key.decode() == data[PUBLIC[topic].key]
+            assert record.key.decode() == PUBLIC[topic].key_of(data)
 
 
 async def test_the_example_verdict_is_what_the_worker_sent(judged: str):

@@ -23,6 +23,7 @@ from vigil.app.domain.rooms.rules.active_condition import (
     RulesAt,
     StoredCondition,
 )
+from vigil.app.domain.rooms.rules.table import RESTRICTED
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.app.messages import Message
 from vigil.topics.rooms import FrameStatus, Stream
@@ -161,7 +162,8 @@ class ConditionTracker:
 
     def open(self) -> tuple[OpenCondition, ...]:
         """The conditions without a violation yet, the next due first."""
-        found = [active for by in (self._by_rule, self._by_label) for active in by.values() if active.open]
+        labelled = (active for label, active in self._by_label.items() if not label.startswith(RESTRICTED))
+        found = [active for active in (*self._by_rule.values(), *labelled) if active.open]
         found.sort(key=lambda active: (active.due, active.rule.id, active.since))
         return tuple(OpenCondition(rule=one.rule.id, since=one.since, due=one.due) for one in found)
 

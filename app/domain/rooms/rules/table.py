@@ -11,6 +11,11 @@ from vigil.app.domain.rooms.rules.labels import of_label
 from vigil.app.domain.rooms.rules.rule import Machine, Rule
 from vigil.app.domain.rulebook.rooms import AvLimits, GreetingLimits, HarassmentLimits, LabelLimits, LayoutLimits
 
+RESTRICTED: Final = "restricted:"
+"""What labels begin with that are a violation unless the host has the permit that follows."""
+
+GOODS: Final = ("prohibited:", RESTRICTED)
+
 _RULES: Final = (
     Rule(id="greeting-miss", limits=GreetingLimits, machine="greeting"),
     Rule(id="absence", holds=no_face, restarted_by_reception=True),
@@ -25,7 +30,7 @@ _RULES: Final = (
     Rule(id="rights", limits=LabelLimits, frame_labels=("rights:",), comment_labels=("rights:",)),
     Rule(id="harassment", limits=HarassmentLimits, comment_labels=("abuse",), machine="repeats"),
     Rule(id="minor", frame_labels=("minor",)),
-    Rule(id="prohibited-goods", limits=LabelLimits, frame_labels=("prohibited:",), comment_labels=("prohibited:",)),
+    Rule(id="prohibited-goods", limits=LabelLimits, frame_labels=GOODS, comment_labels=GOODS),
 )
 
 RULES: Final[dict[str, Rule]] = {rule.id: rule for rule in _RULES}

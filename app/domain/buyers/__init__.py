@@ -1,0 +1,1 @@
+"""What a supplier sees of buyers, takes part in and may do."""

@@ -1,0 +1,135 @@
+"""What of a ledger is forgotten, and when. What arrives older than that has no effect.
+
+    orders                       520 days after payment and dispatch
+    requests, activities, claims, certificates, measures, profiles
+                                 400 days, and as long as a line may follow from them; of certificates and measures the
+                                 latest stays
+    superseded product states    30 days; since when the product is selected stays
+    what growth reached          stays
+
+Decided by Vigil: the announcement gives no numbers.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from vigil.app.domain.ledger.facts import Facts
+from vigil.app.domain.ledger.ledger import DAY_MS, MEMORY, ORDER_MEMORY, PRODUCT_MEMORY, Ledger
+from vigil.app.domain.ledger.records import CertificateRecord, MeasureRecord, ProductRecord, ProductState, RequestRecord
+from vigil.app.domain.products.selection import is_selected
+from vigil.app.domain.programmes.growth import reached_by
+from vigil.app.domain.services.coverage import cover_of
+from vigil.app.engine.watermark import MIN_TIME
+from vigil.topics.products import Certificate, Order, Product
+from vigil.topics.services import Activity, ServiceRequest
+
+RETENTION: Final = 600 * DAY_MS
+"""How long records are kept that are remembered for 400 days after something that follows from them: the window of a
+programme ends up to a month after a claim, and its rewards up to four months after that."""
+
+REQUEST_RETENTION: Final = (400 + 91) * DAY_MS
+"""A request is due 90 days after it at the latest."""
+
+
+def is_too_old(event: Product | Order | Certificate | ServiceRequest | Activity, now: int, ledger: Ledger) -> bool:
+    """True if an event is older than the memory of its kind, and something later is known where the latest stays."""
+    if event.at > now - _memory_of(event):
+        return False
+    if isinstance(event, Order):
+        return ledger.order_with(event).latest() <= now - ORDER_MEMORY
+    latest = _latest_of(event, ledger)
+    return latest is None or latest > event.at
+
+
+def _memory_of(event: Product | Order | Certificate | ServiceRequest | Activity) -> int:
+    if isinstance(event, Product):
+        return PRODUCT_MEMORY
+    if isinstance(event, Order):
+        return ORDER_MEMORY
+    return REQUEST_RETENTION if isinstance(event, ServiceRequest) else MEMORY
+
+
+def _latest_of(event: Product | Certificate | ServiceRequest | Activity, ledger: Ledger) -> int | None:
+    """The time of the latest event of what is remembered for good; MIN_TIME if there is none, None of anything else."""
+    known: Sequence[ProductState | CertificateRecord | MeasureRecord]
+    if isinstance(event, Product):
+        record = ledger.products.get(event.product_id)
+        known = () if record is None else record.states
+    elif isinstance(event, Certificate):
+        known = ledger.certificates.get(event.certificate_id, ())
+    elif isinstance(event, Activity) and event.kind == "measure":
+        known = ledger.measures.get(event.measure or "", ())
+    else:
+        return None
+    return known[-1].at if known else MIN_TIME
+
+
+def forget(ledger: Ledger, facts: Facts) -> None:
+    """Delete what is older than its memory at the facts' now."""
+    now = facts.now
+    _keep_growth(ledger, facts)
+    _forget_orders(ledger, facts)
+    ledger.request_buckets.expire(now - REQUEST_RETENTION, ledger.unindex_request)
+    ledger.duty_buckets.expire(now - RETENTION, lambda one: ledger.duties.pop((one.duty, one.ref)))
+    ledger.claim_buckets.expire(now - RETENTION, lambda one: ledger.claims.pop((one.programme, one.edition)))
+    ledger.gold_buckets.expire(now - RETENTION, lambda one: ledger.gold.pop((one.month, one.rfq_id)))
+    _forget_superseded(ledger, now - RETENTION)
+    for product_id, record in list(ledger.products.items()):
+        if _forget_states(record, now - PRODUCT_MEMORY, facts):
+            ledger.touch_product(product_id)
+
+
+def _keep_growth(ledger: Ledger, facts: Facts) -> None:
+    limits = facts.moment.limits(facts.rules.growth)
+    if limits is not None:
+        until = facts.now - MEMORY
+        ledger.set_reached({name: at for name, at in reached_by(limits, facts).items() if at <= until})
+
+
+def _forget_orders(ledger: Ledger, facts: Facts) -> None:
+    """Requests keep how they were covered."""
+    until = facts.now - ORDER_MEMORY
+    for order in list(ledger.order_buckets):
+        if order.latest() > until:
+            continue
+        for request_id in list(ledger.requests_of.get(order.order_id, ())):
+            _keep_cover(ledger, ledger.requests[request_id], facts)
+        ledger.unindex_order(order)
+        ledger.order_buckets.remove(order)
+
+
+def _keep_cover(ledger: Ledger, request: RequestRecord, facts: Facts) -> None:
+    if request.requested is not None and request.cover is None:
+        # As of the request's own time: the order is over its memory now.
+        request.cover, request.cents = cover_of(request, request.requested, facts.at(request.requested))
+        ledger.request_buckets.touch(request)
+
+
+def _forget_superseded(ledger: Ledger, until: int) -> None:
+    """Of certificates and measures the latest stays."""
+    for certificates in ledger.certificates.values():
+        while len(certificates) > 1 and certificates[0].at <= until and certificates[1].at <= until:
+            ledger.certificate_buckets.remove(certificates.pop(0))
+    for measures in ledger.measures.values():
+        while len(measures) > 1 and measures[0].at <= until and measures[1].at <= until:
+            ledger.measure_buckets.remove(measures.pop(0))
+
+
+def _forget_states(record: ProductRecord, until: int, facts: Facts) -> bool:
+    """Forget superseded states up to a time; return True if there were any."""
+    forgotten = False
+    while len(record.states) > 1 and record.states[0].at <= until:
+        _keep_selected(record, facts)
+        record.states.pop(0)
+        forgotten = True
+    return forgotten
+
+
+def _keep_selected(record: ProductRecord, facts: Facts) -> None:
+    """Keep since when the product is selected, before its first state is forgotten."""
+    state = record.states[0]
+    table, limits = facts.rules.listing_rules(state.industry, facts.now)
+    if table is None or limits is None or not is_selected(state, state.industry, table, limits):
+        record.selected_since, record.selected_in = None, ""
+    elif record.selected_since is None or record.selected_in != state.industry:
+        record.selected_since, record.selected_in = state.at, state.industry

@@ -1,0 +1,1 @@
+"""Lines of products: stars, industry selection and EPR."""

@@ -1,0 +1,14 @@
+"""The subject `programmes`: who gets the places of programmes that have few."""
+
+from typing import Final
+
+from vigil.app.domain.programmes.places import PlacesMachine
+from vigil.app.domain.subject import OutputTopic, Subject
+
+SUBJECT: Final = Subject(
+    name="programmes",
+    sources=("programme-claim",),
+    outputs=(OutputTopic("programme-place", "internal"),),
+    machine=lambda context: PlacesMachine(replay=context.replay),
+    sections={},
+)

@@ -1,0 +1,65 @@
+"""Places: by claim, and by completion."""
+
+from typing import Any
+
+from tests.support.line_stories import Line, claim, lines_of, measure, member
+from tests.support.supplier_stories import DAY, at, tick
+
+EARLY, FIRST = at("2022-05-01"), at("2022-07-28 09:00")
+LAST = at("2022-09-03") - 1
+
+
+def parts(*story: Line) -> dict[str, Any]:
+    return {line["supplier_id"]: line for line in lines_of(*story)["participation"]}
+
+
+def test_the_101st_of_100_has_no_place() -> None:
+    story = [claim(FIRST + n, "recruit", f"s{n:03}") for n in range(101)]
+    said = parts(*story)
+    assert [said[f"s{n:03}"]["place"] for n in range(100)] == list(range(1, 101))
+    assert said["s099"]["status"] == "completed"
+    last = said["s100"]
+    assert (last["status"], last["place"], last["at"]) == ("no-place", None, FIRST + 100)
+    assert (last["claimed_at"], last["completed_at"], last["rewards"]) == (FIRST + 100, FIRST + 100, [])
+    assert said == parts(*reversed(story)), "by time, whatever the order of arrival"
+
+
+def test_claims_of_one_instant_go_by_their_lines() -> None:
+    said = parts(claim(FIRST, "recruit", "z"), claim(FIRST, "recruit", "a"), claim(FIRST - 1, "recruit", "m"))
+    assert {who: line["place"] for who, line in said.items()} == {"m": 1, "z": 2, "a": 3}
+
+
+def test_who_may_not_enter_takes_no_place() -> None:
+    closed = member(EARLY, "n", signed_at=EARLY)
+    said = parts(closed, claim(FIRST, "recruit", "n"), claim(FIRST + 1, "recruit", "s"))
+    assert (said["n"]["status"], said["s"]["place"]) == ("refused", 1)
+
+
+def challenger(who: str, since: int) -> list[Line]:
+    return [
+        member(EARLY, who, stars=0),
+        claim(at("2022-08-10"), "stars-2-level", who),
+        measure(since, "predicted-stars", 1, who),
+    ]
+
+
+def test_places_by_completion_go_by_its_time_and_then_by_supplier() -> None:
+    tenth = at("2022-08-12")
+    story = [*challenger("z", tenth), *challenger("b", tenth + 1), *challenger("a", tenth + 1)]
+    before = parts(*story, tick(LAST - 1))
+    assert {line["status"] for line in before.values()} == {"claimed"}
+    said = parts(*story, tick(LAST + DAY))
+    assert {who: line["place"] for who, line in said.items()} == {"z": 1, "a": 2, "b": 3}
+    one = said["b"]
+    assert (one["status"], one["at"], one["completed_at"]) == ("completed", LAST, tenth + 1)
+    assert one["rewards"] == [{"reward": "showcase-2-months", "valid_until": None}]
+    assert one["reward_by"] == at("2022-09-11") - 1
+
+
+def test_the_1001st_of_1000_has_no_place() -> None:
+    story = [line for n in range(1001) for line in challenger(f"s{n:04}", at("2022-08-12"))]
+    said = parts(*story, tick(LAST + DAY))
+    assert (said["s0999"]["place"], said["s0999"]["status"]) == (1000, "completed")
+    last = said["s1000"]
+    assert (last["status"], last["place"], last["at"]) == ("no-place", None, LAST)
+    assert (last["completed_at"], last["rewards"], last["reward_by"]) == (at("2022-08-12"), [], None)
