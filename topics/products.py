@@ -86,7 +86,7 @@ class Order(Struct, frozen=True, kw_only=True):
     buyer_id: Id | None = None
     """Required when `kind` is `paid`."""
     dispatch_by: At | None = None
-    """Until when it is to be dispatched; required when `kind` is `paid`."""
+    """The deadline of its dispatch; required when `kind` is `paid`."""
     lines: Annotated[tuple[OrderLine, ...], Meta(max_length=MAX_LINES)] = ()
     """What was ordered, 1 to 50 lines; required when `kind` is `paid`."""
 

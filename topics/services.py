@@ -79,7 +79,7 @@ class Obligation(Struct, frozen=True, kw_only=True):
     warn_at: Instant | None
     """When half of its time is over."""
     due: Instant | None
-    """Until when it is to be met; exactly then is in time."""
+    """The deadline; closing it exactly then is in time."""
     done_at: Instant | None
     """When it was met, also if late; null: not yet."""
     compensation_usd: Amount | None

@@ -56,7 +56,7 @@ def paid(
     by: int | None = None,
     supplier: str = "s",
 ) -> Line:
-    """A paid order; `lines`: product, amount and service of each. `by`: until when it is to be dispatched."""
+    """A paid order; `lines`: product, amount and service of each. `by`: the deadline of its dispatch."""
     value = {
         "supplier_id": supplier,
         "at": when,

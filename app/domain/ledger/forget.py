@@ -50,7 +50,10 @@ def _memory_of(event: Product | Order | Certificate | ServiceRequest | Activity)
 
 
 def _latest_of(event: Product | Certificate | ServiceRequest | Activity, ledger: Ledger) -> int | None:
-    """The time of the latest event of what is remembered for good; MIN_TIME if there is none, None of anything else."""
+    """The time of the latest event of the same product, certificate or measure, which does not expire.
+
+    MIN_TIME if there is none; None for other kinds of events.
+    """
     known: Sequence[ProductState | CertificateRecord | MeasureRecord]
     if isinstance(event, Product):
         record = ledger.products.get(event.product_id)

@@ -138,7 +138,7 @@ class SupplierLines:
         self._behind = main.behind
         self._main_changed = False
         self.stale: set[str] = set()
-        """Units that are to be computed again."""
+        """Units whose lines may be out of date."""
         if main.behind or (main.rulebook != rules.digest and (self._records or ledger)):
             self.stale_all()
         self._main_changed = main.rulebook != rules.digest
@@ -154,19 +154,19 @@ class SupplierLines:
     # ---- what is stale ----------------------------------------------------------------------------------------
 
     def stale_all(self) -> None:
-        """Everything is to be computed again."""
+        """Mark every unit as stale."""
         self.stale.update(self._records)
         self.stale.update(f"{PRODUCT}{product_id}" for product_id in self._ledger.products)
         self.stale.update(f"{REQUEST}{request_id}" for request_id in self._ledger.requests)
         self.stale.add(SUPPLIER)
 
     def stale_products(self, product_ids: Iterable[str]) -> None:
-        """These products are to be computed again."""
+        """Mark these products as stale."""
         known = self._ledger.products
         self.stale.update(f"{PRODUCT}{product_id}" for product_id in product_ids if product_id in known)
 
     def stale_requests(self, request_ids: Iterable[str]) -> None:
-        """These requests are to be computed again."""
+        """Mark these requests as stale."""
         self.stale.update(f"{REQUEST}{request_id}" for request_id in request_ids)
 
     def next_timer(self) -> int:

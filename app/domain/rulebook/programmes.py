@@ -82,7 +82,7 @@ class Reward(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Programme(Struct, frozen=True, forbid_unknown_fields=True):
-    """One programme: who may claim it and when, what is to be done for it, and what it gives."""
+    """One programme: who may claim it and when, its tasks, and its rewards."""
 
     edition: Literal["month", "once"]
     first_day: DayOfMonth = 1

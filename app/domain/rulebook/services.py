@@ -37,7 +37,7 @@ class DutyLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """One duty: what opens it, until when, and what closes it."""
 
     opened_by: Literal["request", "period", "reward", "place", "done", "ask"]
-    """`request`: a covered service request. `period`: the end of a period that is to be declared. `reward`: a completed
+    """`request`: a covered service request. `period`: the end of a declaration period. `reward`: a completed
     participation with rewards. `place`: a place in a programme. `done`: that another duty is done. `ask`: that somebody
     asks."""
     owed_by: Literal["supplier", "marketplace"]

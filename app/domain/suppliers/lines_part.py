@@ -144,7 +144,7 @@ class LinesPart:
     # ---- time -------------------------------------------------------------------------------------------------
 
     def next_timer(self) -> int:
-        """When a line changes if nothing arrives; MAX_TIME if nothing is to be computed then."""
+        """When a line changes next without further events; MAX_TIME if it does not, and in a replay."""
         return MAX_TIME if self._replay else min(self._lines.next_timer(), self._referrals.next_timer())
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
