@@ -245,7 +245,7 @@ async def test_another_listener_of_kafka_authenticates_users(kafka_here: None):
 
 
 def test_kafka_from_the_command_line_runs_until_it_is_interrupted(kafka_here: None):
-    command = [sys.executable, str(Path(real.__file__)), "run", "--port", str(free_port())]
+    command = [sys.executable, "-m", real.__name__, "run", "--port", str(free_port())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         found = re.search(

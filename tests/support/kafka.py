@@ -1,7 +1,7 @@
 """Apache Kafka on this machine: one KRaft node on loopback, with the jars from Maven and the installed Java.
 
-    python tests/support/kafka.py run --port 9092      a broker to try things on, until Ctrl-C
-    python tests/support/kafka.py fetch                only fill the cache
+    python -m tests.support.kafka run --port 9092      a broker to try things on, until Ctrl-C
+    python -m tests.support.kafka fetch                only fill the cache
 
     KafkaBroker ── StorageTool format ──▶ kafka.Kafka      2 s with the archive of loaded classes, 3 to 5 s without
 
