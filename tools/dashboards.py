@@ -307,7 +307,46 @@ def suppliers() -> Dashboard:
             "percentunit", width=12)  # fmt: skip
     d.lines("Pin decisions", "A minute.", [(rate("vigil_pin_decisions_total", "decision") + " * 60", "{{decision}}")],
             "cpm", width=12)  # fmt: skip
+    _duties(d)
+    _programmes(d)
     return d
+
+
+def _duties(d: Dashboard) -> None:
+    d.row("Duties")
+    d.lines("At risk, by duty", "Obligations that are at risk, of those that were published since the workers acquired their shards: after "
+            "a restart it is too low until those from before have ended.",
+            [("sum by (duty) (vigil_obligations_at_risk)", "{{duty}}")], "short")  # fmt: skip
+    d.lines("Breached, by duty", "In an hour: not fulfilled by the deadline.",
+            [('sum by (duty) (increase(vigil_obligations_total{status="breached"}[1h]))', "{{duty}}")], "short")  # fmt: skip
+    d.lines("Fulfilled in time", "Share of the obligations met or breached in six hours, by duty.",
+            [('sum by (duty) (increase(vigil_obligations_total{status="met"}[6h])) / '
+              '(sum by (duty) (increase(vigil_obligations_total{status=~"met|breached"}[6h])) > 0)', "{{duty}}")],
+            "percentunit")  # fmt: skip
+    d.lines("Obligations by status", "Published in an hour. closed-late: breached, then fulfilled.",
+            [("sum by (status) (increase(vigil_obligations_total[1h]))", "{{status}}")], "short", width=12)  # fmt: skip
+    d.lines("Owed by the marketplace", "Published in an hour: what the marketplace owes to suppliers.",
+            [('sum by (duty, status) (increase(vigil_obligations_total{owed_by="marketplace"}[1h]))',
+              "{{duty}}: {{status}}")], "short", width=12)  # fmt: skip
+
+
+def _programmes(d: Dashboard) -> None:
+    d.row("Programmes and products")
+    d.lines("Claims, by programme", "In an hour.",
+            [("sum by (programme) (increase(vigil_programme_claims_total[1h]))", "{{programme}}")], "short")  # fmt: skip
+    d.lines("What became of claims", "In an hour. no-place: all was done, and the places were gone.",
+            [("sum by (programme, status) (increase(vigil_participations_total[1h]))", "{{programme}}: {{status}}")],
+            "short")  # fmt: skip
+    d.lines("Refused, by reason", "In an hour. closed: outside the window. not-eligible: the supplier may not enter.",
+            [('sum by (programme, reason) (increase(vigil_participations_total{status="refused"}[1h]))',
+              "{{programme}}: {{reason}}")], "short")  # fmt: skip
+    d.lines("Places left", "Of programmes with few places, as of the last answer since the workers acquired their shards.",
+            [("min by (programme, edition) (vigil_programme_places_left)", "{{programme}} {{edition}}")], "short")  # fmt: skip
+    d.lines("Places given and sought in vain", "In an hour.",
+            [("sum by (programme, answer) (increase(vigil_programme_places_total[1h]))", "{{programme}}: {{answer}}")],
+            "short")  # fmt: skip
+    d.lines("Product standings by stars", "Published in an hour; a product that changes often weighs more.",
+            [("sum by (stars) (increase(vigil_product_standings_total[1h]))", "{{stars}}")], "short")  # fmt: skip
 
 
 def subject_rows(d: Dashboard, shown: str, registry: Registry = REGISTRY) -> None:

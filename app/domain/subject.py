@@ -128,6 +128,8 @@ class SubjectMetrics:
     gauges: Callable[[Rulebook], ShardGauges] | None = None
     gauge_topics: frozenset[str] = frozenset()
     """The states that the gauges are made of."""
+    series: Callable[[Rulebook], Iterable[Sample]] | None = None
+    """Samples of 0: series that begin at 0 and whose labels are names of the rulebook."""
 
 
 # ---- subjects --------------------------------------------------------------------------------------------------------

@@ -254,6 +254,13 @@ class WorkerMetrics:
         if isinstance(metric, Gauge):
             metric.set(value)
 
+    def drop_unknown_gauges(self) -> None:
+        """Drop the series of gauges whose labels are not known beforehand: those that still hold are set again."""
+        for name in self._unknown_labels:
+            metric = self.declared[name]
+            if isinstance(metric, Gauge):
+                metric.clear()
+
     def _child(self, name: str, labels: Sequence[str]) -> MetricWrapperBase:
         metric = self.declared[name]
         if not labels:

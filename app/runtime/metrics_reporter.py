@@ -99,6 +99,9 @@ class MetricsReporter:
         self._measured = registry.latency_promised
         self._published_at = {topic.name for topic in registry.topics.values() if topic.stamped} & self._measured
         metrics.rulebook.labels(digest=rulebook.digest[:12]).set(1)
+        for series in (each.metrics.series for each in subjects):
+            if series is not None:
+                self._add(series(rulebook))
 
     def written(self, seconds: float, records: int) -> None:
         """A checkpoint of so many records took so many seconds to write."""
@@ -225,12 +228,13 @@ class MetricsReporter:
             for subject in self._registry.subjects.values()
             for metric in subject.metrics.metrics
             if metric.kind == "gauge"
-            for labels in metric.initial or ((),)
+            for labels in metric.initial or (() if metric.labels else ((),))
         }
         for runner, gauges in self._gauges.values():
             for sample in gauges.samples(min(now, runner.shard.watermark)):
                 place = (sample.metric, sample.labels)
                 totals[place] = totals.get(place, 0) + sample.value
+        self._metrics.drop_unknown_gauges()
         for (name, labels), value in totals.items():
             self._metrics.set(name, value, labels)
 

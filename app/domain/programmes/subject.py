@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from vigil.app.domain.programmes.metrics import PROGRAMME_METRICS
 from vigil.app.domain.programmes.places import PlacesMachine
 from vigil.app.domain.subject import OutputTopic, Subject
 
@@ -11,4 +12,5 @@ SUBJECT: Final = Subject(
     outputs=(OutputTopic("programme-place", "internal"),),
     machine=lambda context: PlacesMachine(replay=context.replay),
     sections={},
+    metrics=PROGRAMME_METRICS,
 )

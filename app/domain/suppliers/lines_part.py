@@ -120,6 +120,7 @@ class LinesPart:
 
     def _claim(self, event: Activity, collector: OutputCollector) -> None:
         programme = event.programme or ""
+        collector.count(f"claim:{programme}")
         section = self._rules.programmes[programme]
         edition = edition_at(section, event.at, self._rules.days)
         self.ledger.claim(programme, edition, event.at)

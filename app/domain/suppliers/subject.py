@@ -8,6 +8,7 @@ from vigil.app.domain.rulebook.programmes import PROGRAMME_SECTIONS
 from vigil.app.domain.rulebook.services import SERVICE_SECTIONS
 from vigil.app.domain.rulebook.suppliers import SUPPLIER_SECTIONS
 from vigil.app.domain.subject import OutputTopic, Subject
+from vigil.app.domain.suppliers.line_metrics import LINE_METRICS
 from vigil.app.domain.suppliers.machine import SupplierMachine
 
 SUBJECT: Final = Subject(
@@ -26,4 +27,5 @@ SUBJECT: Final = Subject(
     machine=lambda context: SupplierMachine(context.rulebook, replay=context.replay),
     sections=SUPPLIER_SECTIONS,
     optional_sections={**PRODUCT_SECTIONS, **SERVICE_SECTIONS, **PROGRAMME_SECTIONS, **BUYER_SECTIONS},
+    metrics=LINE_METRICS,
 )
