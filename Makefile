@@ -16,7 +16,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-kafka test test-kafka test-slow check audit generated deploy-check pictures bench counts chaos lock clean
+.PHONY: help install demo demo-kafka test test-kafka test-slow test-properties check audit generated deploy-check pictures bench counts chaos lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-kafka: install ## run the tests on Apache Kafka; fail if it cannot be start
 
 test-slow: install ## run the tests that take minutes
 	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m slow
+
+test-properties: install ## run the property tests with ten times as many examples as `make test`
+	VIGIL_EXAMPLES=4 $(BIN)/python -m pytest $(SPREAD) -m "hypothesis and not slow"
 
 check: install ## check style, types, locks and the compatibility of the contract
 	$(BIN)/ruff check .

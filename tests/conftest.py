@@ -13,11 +13,12 @@ import pytest
 from hypothesis import settings
 
 from tests.support import kafka as real
+from tests.support.examples import examples
 from tests.support.needs import lacking
 from vigil.app.kafka.embedded_broker import BrokerError, EmbeddedBroker
 
 # No deadline for examples: a busy machine must not fail a test.
-settings.register_profile("vigil", deadline=None)
+settings.register_profile("vigil", deadline=None, max_examples=examples(100))
 settings.load_profile("vigil")
 
 # For the line at the end of the run.

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from tests.support.console_stories import ConsoleStage, simulated_console
+from tests.support.examples import examples
 
 CONSOLE = simulated_console()
 CONSOLE.state.stopping.set()  # event streams end after their first event
@@ -45,7 +46,7 @@ def query_of(pairs: list[tuple[str, bytes]]) -> str:
     return "&".join(f"{name}={quote_from_bytes(value)}" for name, value in pairs)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(PATHS),
     st.sampled_from(["GET", "POST", "HEAD", "PUT"]),

@@ -110,7 +110,7 @@ def test_names_are_distinguished_from_words() -> None:
 
 
 def test_every_picture_exists_is_used_and_is_small() -> None:
-    shown = {name for page in PAGES for name in re.findall(r"pictures/([\w-]+\.png)", page.read_text())}
+    shown = {name for page in PAGES for name in re.findall(r"pictures/([\w-]+\.(?:png|svg))", page.read_text())}
     pictures = {path.name: path.stat().st_size for path in (ROOT / "docs/pictures").iterdir()}
     assert set(pictures) == shown
     assert max(pictures.values()) < 150_000

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.shards import MOST_TROUBLE, Fault, World, run
 from tests.support.toys import (
     ArrivalToy,
@@ -82,7 +83,7 @@ def without_watermarks(toy: Toy, outputs: Outputs) -> Outputs:
 
 
 @pytest.mark.parametrize("toy", TOYS, ids=lambda toy: type(toy).__name__)
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(200), deadline=None, derandomize=True)
 @given(seed=st.integers(0, 1 << 32), count=st.integers(1, 60))
 def test_a_run_with_crashes_has_the_result_of_the_specification(toy: Toy, seed: int, count: int) -> None:
     wanted, actual = results(toy, seed, count)

@@ -5,6 +5,7 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.toys import Event
 from vigil.app.engine.reorder_buffer import ReorderBuffer
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
@@ -55,7 +56,7 @@ def test_a_source_is_read_again_from_its_first_event_that_waits() -> None:
     assert buffer.positions(sources) == [(6, 59), (3, 50), (0, MIN_TIME)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=40), st.lists(st.integers(0, 45), max_size=6))
 def test_no_position_is_past_an_event_that_waits(times: list[int], watermarks: list[int]) -> None:
     buffer = buffer_of(*((at, 0, offset) for offset, at in enumerate(times)))
@@ -73,7 +74,7 @@ def test_no_position_is_past_an_event_that_waits(times: list[int], watermarks: l
 BATCHES: Final = st.lists(st.lists(st.integers(0, 40), max_size=8), min_size=20, max_size=40)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(BATCHES, st.integers(1, 3))
 def test_events_that_come_between_are_taken_out_in_the_same_order(batches: list[list[int]], advances: int) -> None:
     buffer = buffer_of()

@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from vigil.app.engine.timers import TimerHeap
 from vigil.app.engine.watermark import MAX_TIME
 
@@ -73,7 +74,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(ACTIONS)
 def test_timers_are_those_of_a_plain_dictionary(actions: list[tuple[str, str, int]]) -> None:
     timers: TimerHeap[str] = TimerHeap()

@@ -13,6 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import strategies
+from tests.support.examples import examples
 from tests.support.messages import INPUTS
 from vigil.topics.catalog import BY_NAME
 from vigil.topics.contracts import PUBLIC, schema_of
@@ -70,7 +71,7 @@ def test_valid_events_are_accepted_as_they_were_sent(topic: str, data: st.DataOb
 
 
 @every_topic
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(data=st.data())
 def test_what_the_json_schema_allows_is_read_whole_and_the_rest_in_part_or_not_at_all(topic: str, data: st.DataObject):
     fields = data.draw(strategies.spoilt(topic))
@@ -101,7 +102,7 @@ OPTIONAL = [
 
 
 @pytest.mark.parametrize("topic, field", OPTIONAL)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(data=st.data())
 def test_junk_in_one_optional_field_changes_no_other(topic: str, field: str, data: st.DataObject):
     fields = {name: value for name, value in data.draw(strategies.events[topic]).items() if name != field}
@@ -140,7 +141,7 @@ def _nearly(layout: Any) -> bool:
 amount_texts = st.from_regex(r"[0-9]{0,45}(\.[0-9]{0,45})?", fullmatch=True) | st.text("0123456789.-+e ", max_size=50)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(amount_texts)
 @example("1" + "0" * 15)
 @example("1" + "0" * 15 + ".00")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.host_stories import RULEBOOK, START, Stage, verdict
 from vigil.app.domain.hosts.host import HostEvent
 from vigil.app.domain.hosts.machine import HostMachine
@@ -53,7 +54,7 @@ def test_a_thousand_verdicts_in_the_worst_order_publish_a_few_thousand_actions()
         assert last == {f"v{at:04}": at + 1 for at in range(1000)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.permutations(range(12)), st.sampled_from([1, 2, 5, 12]))
 def test_however_they_are_batched_the_last_revisions_are_the_same_and_numbers_ascend(
     order: list[int], size: int

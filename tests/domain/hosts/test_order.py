@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.host_stories import DAY, FAMILY_OF, RULEBOOK, START, Stage, review, verdict
 from vigil.app.domain.hosts.host import HostEvent
 from vigil.app.domain.hosts.machine import HostMachine
@@ -68,7 +69,7 @@ def stories(draw: st.DrawFn) -> list[HostEvent]:
     return draw(st.permutations(events))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(stories())
 def test_in_any_order_of_arrival_the_actions_are_those_of_the_set(story: list[HostEvent]) -> None:
     stage = Stage(wait_ms=None).play(*story)
@@ -78,7 +79,7 @@ def test_in_any_order_of_arrival_the_actions_are_those_of_the_set(story: list[Ho
     assert [letter.offset for letter in stage.end().result.letters] == [event.offset for event in unknown]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(stories(), st.lists(st.booleans(), max_size=20), st.data())
 def test_a_crash_after_any_event_and_any_repeat_changes_nothing(
     story: list[HostEvent], crashes: list[bool], data: st.DataObject
@@ -92,7 +93,7 @@ def test_a_crash_after_any_event_and_any_repeat_changes_nothing(
     assert crashed.end().collector.outputs == calm.collector.outputs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(stories())
 def test_revisions_of_an_action_rise_by_one_and_each_says_something_new(story: list[HostEvent]) -> None:
     latest: dict[str, Action] = {}

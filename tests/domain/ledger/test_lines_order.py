@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import line_stories as lines
+from tests.support.examples import examples
 from tests.support.line_stories import LINE_TOPICS, Line, lines_of
 from tests.support.supplier_stories import DAY, HOUR, Chain, at, quote, tick
 
@@ -109,7 +110,7 @@ def without_times(said: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(stories(), st.randoms(use_true_random=False))
 def test_in_any_order_of_arrival_the_lines_are_those_of_the_set(story: list[Line], random: Any) -> None:
     again = list(story)
@@ -117,7 +118,7 @@ def test_in_any_order_of_arrival_the_lines_are_those_of_the_set(story: list[Line
     assert lines_of(*again) == lines_of(*story)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(stories(), st.lists(st.sampled_from(["", "checkpoint", "crash"]), max_size=18))
 def test_a_worker_has_published_at_the_end_what_a_replay_says(story: list[Line], between: list[str]) -> None:
     chain = Chain()

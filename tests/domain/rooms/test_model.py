@@ -6,6 +6,7 @@ from itertools import accumulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.room_model import LimitsAt, Said, expected
 from tests.support.room_strategies import stories
 from tests.support.stories import START, S, Stage, comment, entry, frame, in_order, rulebook_changed
@@ -87,13 +88,13 @@ def silent(story: list[RoomEvent]) -> list[RoomEvent]:
     return kept
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(stories(steps=STEPS), st.sampled_from([0, 1, 10 * S - 1, 10 * S, 15 * S, 100 * S]))
 def test_rooms_publish_what_the_model_expects(story: list[RoomEvent], after: int) -> None:
     compare(silent(story), after)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(st.tuples(STEPS, st.sampled_from("eeeehgGafdx"), st.sampled_from("abcd")), max_size=50),
     st.sampled_from([0, 10 * S, 60 * S]),
@@ -118,7 +119,7 @@ def test_entries_and_receptions_alone(
     compare(silent(in_order(story)), after, judged)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.tuples(STEPS, st.sampled_from("aaaaaafbh")), max_size=50), st.sampled_from([0, 15 * S]))
 def test_absences_and_receptions_alone(drawn: list[tuple[int, str]], after: int) -> None:
     story: list[RoomEvent] = [frame(0)]
@@ -137,7 +138,7 @@ FLICKER = st.lists(st.tuples(STEPS, st.sampled_from("bbbbbbbnnlhd")), min_size=1
 """Mostly black frames without a face and with a label; others, receptions, and frames that are not live."""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(FLICKER, st.sampled_from([0, 3 * S, 15 * S]), st.sampled_from(TOLERANT))
 def test_a_detector_that_flickers(
     drawn: list[tuple[int, str]], after: int, judged: tuple[RoomMachine, LimitsAt]
@@ -155,7 +156,7 @@ def test_a_detector_that_flickers(
     compare(in_order(story), after, judged)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(stories(steps=STEPS), st.sampled_from([0, 3 * S, 100 * S]), st.sampled_from(TOLERANT))
 def test_tolerant_rooms_publish_what_the_model_expects(
     story: list[RoomEvent], after: int, judged: tuple[RoomMachine, LimitsAt]
@@ -163,7 +164,7 @@ def test_tolerant_rooms_publish_what_the_model_expects(
     compare(silent(story), after, judged)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.integers(1, 15 * S), min_size=1, max_size=300))
 def test_any_frame_rate_gives_the_same_instant(steps: list[int]) -> None:
     at = [0, *accumulate(steps)]

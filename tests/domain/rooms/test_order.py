@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.room_strategies import stories
 from tests.support.stories import HOUR, MIN, ROOMS, START, Stage, comment, frame, rulebook_changed
 from vigil.app.domain.rooms import RoomMachine
@@ -71,7 +72,7 @@ def arrive(
     return said, {output.key.decode(): output.body for output in shard.final_outputs(until) if output.key}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.lists(stories(most=25), min_size=1, max_size=3),
     st.lists(st.integers(0, LATENESS), min_size=1, max_size=30),

@@ -5,6 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.room_strategies import stories
 from tests.support.stories import (
     HOUR,
@@ -88,7 +89,7 @@ def later(story: list[RoomEvent], by: int) -> list[RoomEvent]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(steady(), st.sampled_from([0, MIDNIGHT - 20 * S]), st.lists(st.booleans(), min_size=1, max_size=20))
 def test_the_short_way_leads_where_the_long_one_leads(story: list[RoomEvent], by: int, when: list[bool]) -> None:
     story = later(story, by)

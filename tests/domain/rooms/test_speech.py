@@ -167,7 +167,7 @@ def test_with_more_than_five_it_is_the_latest_five() -> None:
 
 
 def test_repetition_is_a_violation_once_an_hour_a_room() -> None:
-    assert len(violations(played(frame(0), spam(*(second * S for second in range(1, 3600)))))) == 1
+    assert len(violations(played(frame(0), spam(*(second * S for second in range(1, 3600, 6)))))) == 1
     times = [1 * S, 2 * S, 3 * S, 4 * S, 5 * S, *(HOUR + second * S for second in (1, 2, 3, 4))]
     assert violations(played(frame(0), spam(*times, 5 * S + HOUR - 1))) == [("harassment", 1 * S, 5 * S)]
     assert violations(played(frame(0), spam(*times, 5 * S + HOUR))) == [

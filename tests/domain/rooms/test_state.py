@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.room_strategies import stories
 from tests.support.stories import (
     HOUR,
@@ -115,7 +116,7 @@ def test_a_crash_changes_nothing(every: int) -> None:
     assert stage.status(END) == whole().status(END)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(stories(), st.lists(st.booleans(), min_size=1, max_size=50))
 def test_a_crash_after_any_event_changes_nothing(story: list[RoomEvent], when: list[bool]) -> None:
     calm = Stage(ROOMS).play(story).until(HOUR)

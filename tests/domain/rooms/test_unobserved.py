@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.room_strategies import stories
 from tests.support.stories import (
     HOST,
@@ -281,7 +282,7 @@ def test_a_second_counts_once_however_often_it_is_published(topic: Any) -> None:
     assert twice.outputs == once.outputs
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     stories(most=25),
     st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(0, 400)), max_size=6),
@@ -299,7 +300,7 @@ def test_restarts_and_the_short_way_change_nothing(
     assert restarted.until(until).status(until) == plain.until(until).status(until)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(stories(most=25), st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(0, 400)), min_size=1, max_size=6))
 def test_no_verdict_rests_on_what_was_not_observed(story: list[RoomEvent], lost: list[tuple[Any, int]]) -> None:
     seconds = [unobserved(topic, second) for topic, second in lost]
@@ -322,7 +323,7 @@ def overlap(second: UnobservedSecond, first: int, last: int) -> bool:
     return first <= second.last and second.at <= last
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     stories(most=25),
     st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(0, 400)), min_size=1, max_size=6),

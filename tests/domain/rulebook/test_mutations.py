@@ -5,6 +5,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.rulebook_files import FILE, TEXT
 from vigil.app.domain.rulebook import RulebookError
 from vigil.app.domain.rulebook.reader import parse_rulebook
@@ -53,21 +54,21 @@ def is_read_or_refused(text: str) -> None:
                 assert book.at(section, version.start) is version
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.integers(0, len(TEXT) - 1), CHARACTERS, st.sampled_from(["insert", "replace", "delete"]))
 def test_any_slip_of_one_character(place: int, character: str, how: str) -> None:
     head, tail = TEXT[:place], TEXT[place:]
     is_read_or_refused(head + (character if how != "delete" else "") + (tail if how == "insert" else tail[1:]))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.sampled_from(VALUES), ANY_VALUE)
 def test_any_value_of_any_key(number: int, value: str) -> None:
     key = LINES[number].partition(" = ")[0]
     is_read_or_refused("\n".join([*LINES[:number], f"{key} = {value}", *LINES[number + 1 :]]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(range(len(LINES))), st.sampled_from(["twice", "gone", "to the top"]))
 def test_any_line_twice_gone_or_elsewhere(number: int, how: str) -> None:
     line, rest = LINES[number], [*LINES[:number], *LINES[number + 1 :]]
@@ -76,7 +77,7 @@ def test_any_line_twice_gone_or_elsewhere(number: int, how: str) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(TABLES), st.lists(st.sampled_from(["a", "from", "2022-07-19", "ladder", "absence", '"x.y"'])))
 def test_any_name_of_any_table(number: int, names: list[str]) -> None:
     is_read_or_refused("\n".join([*LINES[:number], f"[{'.'.join(names)}]", *LINES[number + 1 :]]))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import naive_suppliers as naive
+from tests.support.examples import examples
 from tests.support.supplier_stories import DAY, HOUR, Chain, Line, at, payment, pinned, profile, quote, rejected, tick
 
 SUPPLIERS = ["a", "b", "c"]
@@ -47,13 +48,13 @@ def stories(draw: st.DrawFn) -> list[Line]:
     return draw(st.permutations(lines))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(stories())
 def test_in_any_order_of_arrival_the_scores_are_those_of_the_set(story: list[Line]) -> None:
     assert naive.shown(Chain().play(*story).end().scores) == naive.final(story)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(stories(), st.lists(st.sampled_from(["", "checkpoint", "crash"]), max_size=18))
 def test_checkpoints_and_crashes_anywhere_change_nothing(story: list[Line], between: list[str]) -> None:
     chain = Chain()
@@ -64,7 +65,7 @@ def test_checkpoints_and_crashes_anywhere_change_nothing(story: list[Line], betw
     assert naive.shown(chain.end().scores) == naive.final(story)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(stories(), st.lists(st.booleans(), max_size=18))
 def test_a_worker_has_published_at_the_end_what_a_replay_publishes(story: list[Line], crash: list[bool]) -> None:
     """Final outputs are not asked for: the watermark advances past the end, as in a worker that waits."""
@@ -79,7 +80,7 @@ def test_a_worker_has_published_at_the_end_what_a_replay_publishes(story: list[L
     assert naive.shown(chain.scores) == naive.final([*story, tick(until + 15_000)])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(stories())
 def test_a_score_has_one_content_under_one_identity(story: list[Line]) -> None:
     chain = Chain()
@@ -119,7 +120,7 @@ def decided(lines: list[Line]) -> list[tuple[int, str, str, Any]]:
     return pins
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(RFQ_EVENTS, st.data())
 def test_pins_do_not_depend_on_arrival_within_the_lateness_nor_on_crashes(story: list[Line], data: Any) -> None:
     story = data.draw(st.permutations(story))

@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from vigil.app.domain.suppliers import rolling_sums
 from vigil.app.domain.suppliers.rolling_sums import Amounts, RollingSums
 from vigil.app.engine.watermark import MAX_TIME
@@ -34,7 +35,7 @@ def next_change(counted: list[Counted], now: int) -> int:
     return min((at + LENGTHS[window] for window, at, _ in counted if at + LENGTHS[window] > now), default=MAX_TIME)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(STEPS, st.sampled_from([0, 2, 64]))
 def test_sums_are_those_of_a_naive_recount(steps: list[tuple], kept: int) -> None:  # type: ignore[type-arg]
     """Amounts come up to 15 ms late, so that some have left when they come, and in logs that are cut soon or never."""

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.naive_suppliers import month_of, month_start, shifted
 from tests.support.supplier_stories import DAY, HOUR, at
 from vigil.app.domain.rulebook import Rulebook
@@ -127,7 +128,7 @@ class Player:
         self.state = MACHINE.load("s", self._chunks)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(STEPS)
 def test_totals_are_those_of_a_naive_recount_at_every_instant(steps: list[Any]) -> None:
     player = Player()
@@ -144,7 +145,7 @@ def test_totals_are_those_of_a_naive_recount_at_every_instant(steps: list[Any]) 
         assert totals.prior_gmv_90d == recount(player.counted, last_month)["gmv_90d"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(STEPS)
 def test_month_ends_are_those_of_a_naive_recount(steps: list[Any]) -> None:
     """Of the latest assessed month, and of the one before it."""
@@ -160,7 +161,7 @@ def test_month_ends_are_those_of_a_naive_recount(steps: list[Any]) -> None:
         assert {name: getattr(totals, name) for name in expected} == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(STEPS)
 def test_no_total_changes_before_the_next_timer(steps: list[Any]) -> None:
     player = Player()
@@ -173,7 +174,7 @@ def test_no_total_changes_before_the_next_timer(steps: list[Any]) -> None:
                 assert recount(player.counted, timer - 1) == recount(player.counted, now)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(STEPS)
 def test_the_earliest_timer_is_never_after_the_next_one(steps: list[Any]) -> None:
     player = Player()

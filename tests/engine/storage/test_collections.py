@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from vigil.app.engine.storage.buckets import BUCKET_ENTRIES, Buckets
 from vigil.app.engine.storage.capped_counter import CappedCounter
 from vigil.app.engine.storage.chunked_log import ChunkedLog, LogSnapshot, TimeLog
@@ -51,7 +52,7 @@ ACTIONS = st.lists(st.one_of(st.integers(1, 12), st.integers(-14, -1), st.just(0
 """Add that many, drop that many, or restart."""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(ACTIONS, st.integers(1, 9))
 def test_a_queue_has_what_was_added_and_not_dropped(actions: list[int], size: int) -> None:
     def make(snapshot: QueueSnapshot, chunks: dict[bytes, bytes]) -> ChunkedQueue[tuple[Any, ...]]:
@@ -80,7 +81,7 @@ def test_a_queue_has_what_was_added_and_not_dropped(actions: list[int], size: in
 KEYS = st.one_of(st.integers(0, 40), st.integers(0, 2**64 - 1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.tuples(KEYS, st.one_of(st.integers(0, 300), st.integers(0, 2**64 - 1))), max_size=300))
 def test_a_packed_map_is_a_dictionary(entries: list[tuple[int, int]]) -> None:
     packed, expected = PackedMap("B"), dict[int, int]()
@@ -95,7 +96,7 @@ def test_a_packed_map_is_a_dictionary(entries: list[tuple[int, int]]) -> None:
     assert dict(packed.above(limit).items()) == {k: v - limit for k, v in expected.items() if v > limit}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=900), st.sampled_from([1, 3, 255, 256, 10**6]))
 def test_a_packed_map_counts_up_to_a_limit(keys: list[int], limit: int) -> None:
     packed, expected = PackedMap("B"), Counter[int]()
@@ -134,7 +135,7 @@ def _recent(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> RecentKeys:
     return RecentKeys(b"w", snapshot, chunks, 48)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(ADDED, st.integers(1, 60), WITHIN)
 def test_a_map_has_what_came_within_its_time(added: list[tuple[int, int]], every: int, within: int) -> None:
     stored, snapshot, now, seen = Stored(), LogSnapshot(), 0, dict[int, int]()
@@ -156,7 +157,7 @@ def test_a_map_has_what_came_within_its_time(added: list[tuple[int, int]], every
     assert all(expiring.get(key) is None for key in range(41, 80) if key not in seen)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(ADDED, st.integers(1, 60), WITHIN, st.booleans())
 def test_recent_keys_are_counted_once(added: list[tuple[int, int]], every: int, within: int, expires: bool) -> None:
     stored, snapshot, now, seen = Stored(), LogSnapshot(), 0, dict[int, int]()
@@ -221,7 +222,7 @@ def test_a_map_in_which_everything_stored_expired_starts_again(more: int) -> Non
     assert len(stored.chunks) == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=600), st.integers(1, 4), st.integers(1, 60))
 def test_a_counter_counts_up_to_its_cap(keys: list[int], limit: int, every: int) -> None:
     def make(snapshot: LogSnapshot, chunks: dict[bytes, bytes]) -> CappedCounter:
@@ -237,7 +238,7 @@ def test_a_counter_counts_up_to_its_cap(keys: list[int], limit: int, every: int)
         assert counter.at_least(times) == sum(count >= times for count in Counter(keys).values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.integers(0, 40_000), min_size=1, max_size=400), st.integers(1, 90))
 def test_a_histogram_gives_the_nearest_rank(numbers: list[int], every: int) -> None:
     class HistogramSnapshot(msgspec.Struct):
@@ -298,7 +299,7 @@ class BucketEntry(msgspec.Struct, array_like=True):
 CHANGES = st.lists(st.tuples(st.sampled_from(["add", "touch", "expire", "restart"]), st.integers(0, 200)), max_size=120)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(CHANGES)
 def test_buckets_have_every_entry_of_their_time_and_write_only_what_changed(changes: list[tuple[str, int]]) -> None:
     stored: dict[bytes, bytes] = {}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.harness import recorded
 from tests.support.stories import RULEBOOK, rulebook_with
 from vigil.app.domain.rooms.rules.table import RULES
@@ -143,7 +144,10 @@ CANDIDATES = st.lists(st.sampled_from(CHANGES), max_size=4, unique_by=lambda cha
 
 # Not shrunk: a failure names the changes, and each example is a replay or several.
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.generate]
+    max_examples=examples(6),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.generate],
 )
 @given(st.lists(CANDIDATES, min_size=1, max_size=4))
 @example(

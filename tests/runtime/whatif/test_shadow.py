@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.examples import examples
 from tests.support.room_strategies import stories
 from tests.support.stories import (
     HOUR,
@@ -93,7 +94,7 @@ def test_the_shadow_says_what_a_replay_under_the_candidate_says() -> None:
     assert with_shadow.bodies(Verdict, "verdict-shadow") == alone.verdicts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(stories())
 def test_any_story_is_judged_by_both_as_by_each_alone(story: list[Any]) -> None:
     crashing = iter([number % 3 == 0 for number in range(100_000)])
