@@ -16,7 +16,7 @@ from rich.text import Text
 from vigil.app.domain.rulebook import EffectiveVersion, Rulebook, RulebookError, midnight
 from vigil.app.domain.rulebook.changes import LimitChange, changes_between, compare_rulebooks
 from vigil.app.domain.rulebook.formatting import format_leaf, limit_lines
-from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.rulebook.groups import Group, groups
 from vigil.app.domain.rulebook.reader import SECTIONS, load_rulebook, section_type
 from vigil.app.domain.rulebook.validation import hint
 from vigil.app.engine.watermark import MAX_TIME
@@ -156,35 +156,19 @@ def _print_rules(book: Rulebook, file: str | None, day: date, shown: list[str], 
         return
     console = _console()
     console.print(_clean(f"{file or 'The built-in rulebook'} on {day} in {book.time_zone}, digest {book.digest[:12]}"))
-    for title, first_column, names in _groups(book, shown):
-        if names:
-            console.print()
-            console.print(_rules_table(book, names, at, title, first_column))
+    for group in groups(book, shown):
+        console.print()
+        console.print(_rules_table(book, group, at))
 
 
-def _groups(book: Rulebook, shown: list[str]) -> tuple[tuple[str, str, list[str]], ...]:
-    """The tables that show the sections: the title, the heading of the first column, and the sections of each."""
-    judged = [name for name in shown if name in book.families]
-    judged.sort(key=lambda name: (FAMILIES.index(book.families[name]), name))
-    ladders = [name for name in shown if name.startswith("ladder.")]
-    rooms_and_hosts = [name for name in shown if name in ("rooms", "hosts")]
-    others = [name for name in shown if name not in {*judged, *ladders, *rooms_and_hosts}]
-    return (
-        ("Room rules", "rule", judged),
-        ("Ladders: what the nth violation of a family leads to", "ladder", ladders),
-        ("All rooms and hosts", "section", rooms_and_hosts),
-        ("Everything else", "section", others),
-    )
-
-
-def _rules_table(book: Rulebook, names: list[str], at: int, title: str, first_column: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
-    table.add_column(first_column, overflow="fold")
+def _rules_table(book: Rulebook, group: Group, at: int) -> Table:
+    table = Table(title=group.title, title_justify="left", title_style="bold", show_lines=True)
+    table.add_column(group.kind, overflow="fold")
     table.add_column("description, source", overflow="fold")
     # On a narrow terminal the texts are wrapped first: names of numbers and dates stay in one piece.
     table.add_column("numbers", overflow="fold", width=_NUMBERS if _width() < _NARROW else None)
     table.add_column("since", no_wrap=True)
-    for name in names:
+    for name in group.sections:
         heading, dated = book.headings[name], book.at(name, at)
         called, says = _clean(name), _clean(dated.description if dated else heading.description)
         if heading.family is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.formatting import limit_lines
-from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.rulebook.groups import groups
 from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook, parse_rulebook
 from vigil.app.runtime.whatif.patch import patched, sweep
 
@@ -21,14 +21,10 @@ BEGIN, END = "<!-- rules:begin -->\n", "<!-- rules:end -->\n"
 
 def tables(book: Rulebook) -> str:
     """Return every section with every version as Markdown."""
-    rules = [name for name in book.sections if name in book.families]
-    rules.sort(key=lambda name: (FAMILIES.index(book.families[name]), name))
-    ladders = [name for name in book.sections if name.startswith("ladder.")]
-    others = [name for name in book.sections if name not in {*rules, *ladders}]
     lines = []
-    for title, names in (("Room rules", rules), ("Ladders", ladders), ("Everything else", others)):
-        lines += [f"### {title}\n", "| section | description | from | numbers | source |", "| --- " * 5 + "|"]
-        for name in names:
+    for group in groups(book, book.sections):
+        lines += [f"### {group.title}\n", "| section | description | from | numbers | source |", "| --- " * 5 + "|"]
+        for name in group.sections:
             family = f"<br>family {book.families[name]}" if name in book.families else ""
             said = None
             called = f"`{name}`{family}"

@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -91,6 +92,7 @@ class Rulebook:
         sections: Mapping[str, Sequence[EffectiveVersion[Any]]],
         headings: Mapping[str, SectionHeading],
         zone: ZoneInfo,
+        listed: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self._sections: dict[str, DatedSection[Any]] = {
             name: DatedSection(versions) for name, versions in sections.items()
@@ -102,9 +104,11 @@ class Rulebook:
         self.zone = zone
         """The time zone in which days begin, for effective dates and for the calendar of supplier metrics."""
         self.time_zone = zone.key
+        self.listed = {family: tuple(names) for family, names in listed.items()}
+        """By family of sections (`permit`, `stars`): the sections in the order in which lists show them."""
         self.digest = self._digest()
-        """SHA-256 of everything that can change a judgement. Comments, layout, descriptions and citations do not
-        count: two files with the same digest judge alike."""
+        """SHA-256 of everything that can change an output. Comments, layout, descriptions and citations do not count:
+        two files with the same digest judge alike, and list alike."""
 
     def newest_date(self, when: int) -> str | None:
         """The newest effective date of all versions that have begun by the event time `when`; None before the first."""
@@ -169,6 +173,8 @@ class Rulebook:
     def _digest(self) -> str:
         return digest_of(
             {
+                # A rulebook without families keeps the digest that it had before there were any.
+                **({"listed": self.listed} if self.listed else {}),
                 "time_zone": self.time_zone,
                 "sections": {
                     name: {

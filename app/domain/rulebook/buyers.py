@@ -29,8 +29,8 @@ class BuyerActivity(Struct, frozen=True, forbid_unknown_fields=True):
     """An activity for buyers of some tiers, and how a supplier takes part in it."""
 
     tiers: Annotated[tuple[Tier, ...], Meta(min_length=1)]
-    offer: str
-    """What the buyer gets, in words."""
+    offer: str = ""
+    """What the buyer gets, in words; empty where it gets nothing of its own."""
     programme: Name | None = None
     """By being accepted in the edition of the month before; None: by being verified."""
 

@@ -12,7 +12,7 @@ class LimitChange(NamedTuple):
     """One value that changes on a day. A value of None is not given, or its section is not effective yet."""
 
     section: str
-    """Empty for the time zone."""
+    """Empty for the time zone; the name of a family (`permit`) for the order of its sections."""
     effective_date: str | None
     """The day of the change, `YYYY-MM-DD`; None where the value differs at all times."""
     start: int | None
@@ -42,6 +42,7 @@ def compare_rulebooks(base: Rulebook, other: Rulebook) -> list[LimitChange]:
     found: list[LimitChange] = []
     if base.time_zone != other.time_zone:
         found.append(LimitChange("", None, None, "time_zone", base.time_zone, other.time_zone, None))
+    found += _order_changes(base, other)
     for section in dict.fromkeys((*other.sections, *base.sections)):
         was, now = base.family_of(section), other.family_of(section)
         if was != now:
@@ -53,6 +54,24 @@ def compare_rulebooks(base: Rulebook, other: Rulebook) -> list[LimitChange]:
             found += [change for change in changes if previous.get(change.key) != (change.was, change.now)]
             previous = {change.key: (change.was, change.now) for change in changes}
     return found
+
+
+def _order_changes(base: Rulebook, other: Rulebook) -> Iterator[LimitChange]:
+    """The families whose sections stand in another order; sections that only one of the two has do not count."""
+    for family in families_in_another_order(base, other):
+        was, now = (list(book.listed[family]) for book in (base, other))
+        yield LimitChange(family, None, None, "order", was, now, None)
+
+
+def families_in_another_order(base: Rulebook, other: Rulebook) -> list[str]:
+    """The families of sections that both have, whose common sections stand in another order."""
+    return [family for family in other.listed if _common(base, other, family) != _common(other, base, family)]
+
+
+def _common(book: Rulebook, other: Rulebook, family: str) -> list[str]:
+    """The sections of a family that both have, in the order of `book`."""
+    theirs = other.listed.get(family, ())
+    return [name for name in book.listed.get(family, ()) if name in theirs]
 
 
 def _natural_order(key: str) -> list[str | int]:

@@ -44,7 +44,9 @@ def _format_number(name: str, value: int | float) -> str:
         return f"US$ {value / 100:,.2f}"
     if "share" in name.split("_"):
         return f"{value * 100:.4g} %"
-    return f"{value:,} {_SUFFIX[unit]}" if unit in _SUFFIX else f"{value:,}"
+    if unit in _SUFFIX and name.endswith(f"_{unit}"):  # not `first_day`, which is no length
+        return f"{value:,} {_SUFFIX[unit]}"
+    return f"{int(value):,}" if isinstance(value, float) and value.is_integer() else f"{value:,}"
 
 
 def _format_duration(seconds: int) -> str:
@@ -77,7 +79,7 @@ def limit_lines(limits: Struct) -> Iterator[tuple[str, str]]:
 
 
 def flatten(limits: Struct) -> dict[str, Any]:
-    """Every single value of the limits by its path: `{"rungs[1].ban_days": 7}`."""
+    """Every value of the limits by its path: `{"rungs[1].ban_days": 7}`. A list without tables is one value."""
     return dict(_leaves("", plain(limits)))
 
 
@@ -85,7 +87,7 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
     inner: Sequence[tuple[str, object]]
     if isinstance(value, dict):
         inner = [(f"{path}.{key}" if path else key, each) for key, each in value.items()]
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
         inner = [(f"{path}[{index}]", each) for index, each in enumerate(value)]
     else:
         yield path, value

@@ -7,12 +7,12 @@
 A section's name may have dots ([ladder.reception]). The types in rooms.py, hosts.py, suppliers.py and their
 neighbours define what the file may hold. Both directions are checked: a section that no type knows would be judged by
 nothing, and a type without a section would have no numbers. Sections of what a marketplace may do without, such as
-products, may be left out; those of a family (`[stars.INDUSTRY]`) are as many as the file has.
+products, may be left out; those of a family (`[stars.INDUSTRY]`) are as many as the file has, in the order of the file.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path as FilePath
 from typing import Any, Final, NamedTuple
@@ -169,7 +169,7 @@ class _Reading:
         self.find_sections(tables, (), found)
         sections: dict[str, list[EffectiveVersion[Any]]] = {}
         headings: dict[str, SectionHeading] = {}
-        for name in dict.fromkeys((*SECTIONS, *found)):
+        for name in dict.fromkeys((*SECTIONS, *_optional(found))):
             path = tuple(name.split("."))
             if name not in found:
                 self.reject_missing(name, path)
@@ -183,7 +183,7 @@ class _Reading:
             self.reject_conflicts(sections, headings)
         if self.problems or zone is None:
             return None
-        return Rulebook(sections, headings, zone)
+        return Rulebook(sections, headings, zone, _listed(sections))
 
     def reject_missing(self, name: str, path: Path) -> None:
         what = "a rule without numbers cannot be judged" if name in RULES else "its numbers are needed"
@@ -294,6 +294,21 @@ class _Reading:
             return None
         self.reject(path, "is no date: write the day as YYYY-MM-DD, for example 2022-07-19")
         return None
+
+
+def _optional(found: Iterable[str]) -> Iterator[str]:
+    """The sections that may be left out: by kind in the order of OPTIONAL, those of one family as the file has them."""
+    names = list(found)
+    return (name for pattern in OPTIONAL for name in names if matches(pattern, name))
+
+
+def _listed(sections: Iterable[str]) -> dict[str, list[str]]:
+    """By family: its sections in their order. Those of a pattern such as `permit.*` are a family."""
+    families: dict[str, list[str]] = {}
+    for name in sections:
+        if name not in SECTIONS and "." in name:
+            families.setdefault(name.partition(".")[0], []).append(name)
+    return families
 
 
 def _misplaced(name: str, key: str, allowed: Sequence[str]) -> str:

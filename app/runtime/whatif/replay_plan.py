@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from vigil.app.domain.registry import REGISTRY, Registry, matches
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.changes import families_in_another_order
 from vigil.topics.catalog import SubjectName
 
 ROOMS: Final[SubjectName] = "rooms"
@@ -40,13 +41,18 @@ class ReplayPlan(NamedTuple):
 
 
 def differing(base: Rulebook, other: Rulebook) -> tuple[str, ...]:
-    """The sections with different numbers, in the order of the rulebook; all where the time zones differ."""
+    """The sections with different numbers, in the order of the rulebook; all where the time zones differ.
+
+    Those of a family, too, where lists show them in another order.
+    """
+    moved = families_in_another_order(base, other)
     return tuple(
         section
         for section in dict.fromkeys((*base.sections, *other.sections))
         if base.time_zone != other.time_zone
         or base.family_of(section) != other.family_of(section)
         or _by_day(base, section) != _by_day(other, section)
+        or ("." in section and section.partition(".")[0] in moved)
     )
 
 

@@ -103,6 +103,37 @@ def test_what_changes_no_judgement_leaves_the_digest(text: str) -> None:
     assert read(text).digest == BOOK.digest
 
 
+def swapped(first: str, second: str) -> str:
+    """The text with two neighbouring sections in the other order."""
+    start, middle = TEXT.index(f"[{first}]"), TEXT.index(f"[{second}]")
+    end = TEXT.index("\n[", TEXT.index("\n[", middle) + 1) + 1
+    return TEXT[:start] + TEXT[middle:end] + TEXT[start:middle] + TEXT[end:]
+
+
+def test_the_order_of_a_familys_sections_changes_the_digest() -> None:
+    """Lists show them in that order: rulebooks with one digest show the same."""
+    book = read(swapped("permit.medical-3", "permit.fda"))
+    assert book.digest != BOOK.digest
+    assert set(book.listed["permit"]) == set(BOOK.listed["permit"])
+    assert [name for name in book.sections if name.startswith("permit.")] == list(book.listed["permit"])
+
+
+def test_the_order_of_families_leaves_the_digest() -> None:
+    buyers, permits = TEXT.index("[buyer-labels]"), TEXT.index("[permit.")
+    book = read(TEXT[:buyers] + TEXT[permits:] + "\n" + TEXT[buyers:permits])
+    assert (book.digest, book.sections) == (BOOK.digest, BOOK.sections)
+
+
+def test_every_description_of_the_built_in_rulebook_is_also_in_chinese() -> None:
+    missing = [
+        (section, version.effective_date)
+        for section in BOOK.sections
+        for version in BOOK.versions(section)
+        if not any("\u4e00" <= character <= "\u9fff" for character in version.description_zh)
+    ]
+    assert missing == []
+
+
 def test_the_order_of_tables_leaves_the_digest() -> None:
     head, _, tail = TEXT.partition("[absence]")
     absence, _, rest = ("[absence]" + tail).partition("[black-screen]")

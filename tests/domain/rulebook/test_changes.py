@@ -102,8 +102,23 @@ def test_an_additional_rung_is_listed_by_its_path() -> None:
     changes = compare_rulebooks(read(base), read(with_value("ladder.obs.from", "rungs", rungs)))
     assert [(c.key, c.was, c.now) for c in changes] == [
         ("rungs[1].ban_days", None, 7),
-        ("rungs[1].steps[0]", None, "ban"),
+        ("rungs[1].steps", None, ["ban"]),
     ]
+
+
+def test_another_order_of_a_familys_sections_is_a_difference() -> None:
+    start, middle = TEXT.index("[permit.medical-3]"), TEXT.index("[permit.fda]")
+    end = TEXT.index("[permit.remote-service]")
+    other = read(TEXT[:start] + TEXT[middle:end] + TEXT[start:middle] + TEXT[end:])
+    (change,) = compare_rulebooks(BOOK, other)
+    assert (change.section, change.key) == ("permit", "order")
+    assert change.was.index("permit.medical-3") == change.now.index("permit.fda")
+
+
+def test_a_section_that_one_file_lacks_is_no_other_order() -> None:
+    start, end = TEXT.index("[permit.medical-3]"), TEXT.index("[permit.fda]")
+    changes = compare_rulebooks(BOOK, read(TEXT[:start] + TEXT[end:]))
+    assert {(change.section, change.now) for change in changes} == {("permit.medical-3", None)}
 
 
 # ---- words -----------------------------------------------------------------------------------------------------
@@ -143,13 +158,20 @@ def test_a_value_is_formatted_with_its_unit(name: str, value: object, words: str
 
 def test_a_leaf_is_formatted_by_the_last_key_of_its_path() -> None:
     assert format_leaf("rungs[1].ban_days", 7) == "7 d"
-    assert format_leaf("rungs[1].steps[0]", "ban") == "ban"
+    assert format_leaf("rungs[1].steps", ["close", "ban"]) == "close, ban"
+
+
+def test_whole_numbers_have_no_fraction_and_days_of_a_month_are_no_lengths() -> None:
+    limits = BOOK.versions("programme.million-club")[-1].limits
+    assert dict(limit_lines(limits))["first_day"] == "7"
+    tasks = [words for key, words in limit_lines(BOOK.versions("growth")[-1].limits) if key == "tasks"]
+    assert tasks[0] == "measure videos, at_least 1"
 
 
 def test_every_value_has_a_path() -> None:
     leaves = flatten(BOOK.versions("ladder.minors")[0].limits)
-    assert leaves["rungs[0].freeze_days.least"] and leaves["rungs[0].steps[0]"]
-    assert all(not isinstance(value, dict | list) for value in leaves.values())
+    assert leaves["rungs[0].freeze_days.least"] and leaves["rungs[0].steps"]
+    assert all(not isinstance(value, dict) for value in leaves.values())
 
 
 def test_every_number_of_the_built_in_rulebook_can_be_formatted() -> None:

@@ -51,6 +51,20 @@ def test_every_rule_and_section_is_shown() -> None:
         assert section in page
 
 
+def test_sections_are_shown_under_the_heading_of_their_kind() -> None:
+    page = shown("--on", "2022-09-01")
+    for heading, section, next_heading in (
+        ("RFQs: metrics", "service-score", "Stars of products"),
+        ("Stars of products", "stars.machinery", "Industry selection"),
+        ("EPR: what needs", "epr.FR.paper", "Duties: what is due"),
+        ("Duties: what is due", "due.reward", "Growth stages"),
+        ("Permits: what", "permit.fda", None),
+    ):
+        part = page[page.index(heading) : page.index(next_heading) if next_heading else None]
+        assert f"│ {section} " in part
+    assert "Everything else" not in page
+
+
 def test_a_rule_is_shown_with_description_numbers_date_and_citation() -> None:
     page = shown("--on", "2022-08-01", "--only", "greeting-miss")
     for words in ("greeting-miss", "within_s: 10 s", "in_a_row: 3", FIRST, "July 2022", "Three consecutive"):

@@ -14,6 +14,7 @@ from tests.support.harness import recorded
 from tests.support.stories import RULEBOOK, rulebook_with
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.reader import read_tables
 from vigil.app.runtime.replay import replay
 from vigil.app.runtime.whatif.multi_replay import MultiCandidateReplay
 from vigil.app.runtime.whatif.outcome import Outcome, outcome
@@ -245,9 +246,14 @@ class TestPlan:
     def test_words_need_nothing(self) -> None:
         raw = tables(RULEBOOK)
         raw["absence"]["from"]["2022-07-19"]["source"] = "somebody else's word"
-        from vigil.app.domain.rulebook.reader import read_tables
-
         assert differing(RULEBOOK, read_tables(raw, "test")) == ()
+
+    def test_another_order_of_sections_that_lists_show_is_judged_again(self) -> None:
+        raw = tables(RULEBOOK)
+        raw["activity"] = dict(reversed(raw["activity"].items()))
+        candidate = read_tables(raw, "test")
+        assert set(differing(RULEBOOK, candidate)) == set(RULEBOOK.listed["activity"])
+        assert "suppliers" in plan(RULEBOOK, candidate).subjects
 
     @pytest.mark.parametrize("section", RULEBOOK.sections)
     def test_every_section_is_planned_for(self, section: str) -> None:
