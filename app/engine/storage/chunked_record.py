@@ -40,7 +40,7 @@ class ChunkedRecord:
         return [*(self._changed or ()), *(self._chunk_name(number) for number in self._stored())]
 
     def _write(self, number: int, chunk: bytes | None) -> None:
-        """Note what is to be stored of a chunk; None deletes it."""
+        """Record the chunk for the next checkpoint: its new content, or None to delete it."""
         if self._changed is None:
             self._changed = {}
         self._changed[self._chunk_name(number)] = chunk
