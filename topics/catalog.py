@@ -9,7 +9,7 @@ from typing import Final
 from vigil.topics import envelope, internal, products, programmes, reviews, rooms, scores, services, suppliers, verdicts
 from vigil.topics.topic import DAY_MS, Topic
 
-VERSION: Final = "1.2"
+VERSION: Final = "1.3"
 """Of the contract: the second number rises when something is added, the first when others have to change."""
 
 SubjectName = str

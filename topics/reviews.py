@@ -2,35 +2,75 @@
 
 from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from vigil.topics.decoder import EventDecoder, nobody
-from vigil.topics.fields import At, Id, check_key
+from vigil.topics.fields import At, Id, InvalidEvent, Number, check_key
 from vigil.topics.labels import OnIgnored
 from vigil.topics.topic import Example, Topic
+from vigil.topics.verdicts import Step
+
+
+class ReviewChoice(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a moderator chose of what an action offers: a step, or days."""
+
+    step: Step | None = None
+    """One of the offered steps; null: days are chosen."""
+    freeze_days: Number | None = None
+    """Days for which the account is frozen, within the offered range; null: the least."""
+    past_days: Number | None = None
+    """Number of past days whose rooms are closed, within the offered range; null: the least."""
+
+    @property
+    def days(self) -> dict[str, int]:
+        """The days that were chosen, by field."""
+        named = {"freeze_days": self.freeze_days, "past_days": self.past_days}
+        return {name: days for name, days in named.items() if days is not None}
 
 
 class Review(Struct, frozen=True, kw_only=True):
-    """A moderator upheld or overturned a verdict."""
+    """A moderator upheld or overturned a verdict, or its host appealed."""
 
     verdict_id: Id
     """The verdict that was reviewed."""
     host_id: Id
-    decision: Literal["upheld", "overturned"]
-    """`overturned` takes the verdict out of the counts; a later `upheld` puts it back."""
+    decision: Literal["upheld", "overturned", "appealed"]
+    """`overturned` takes the verdict out of the counts; a later `upheld` puts it back. `appealed`, by the host or for
+    it, changes no count."""
     by: str
     """Who decided; not interpreted."""
     reason: str
     """Why; not interpreted."""
     at: At
+    choice: ReviewChoice | None = None
+    """What was chosen of what the action offers; only with `upheld`."""
 
 
-_DECODER: Final = EventDecoder(Review)
+class _ReviewDecoder(EventDecoder[Review]):
+    def needed(self, content: object) -> frozenset[str]:
+        """A choice that cannot be read, or a part of one, is not no choice: raise InvalidEvent."""
+        choice = content.get("choice") if isinstance(content, dict) else None
+        if choice is None:
+            return frozenset()
+        try:
+            msgspec.convert(choice, ReviewChoice)
+        except msgspec.ValidationError as error:
+            raise InvalidEvent(str(error).replace("`$", "`$.choice")) from error
+        return frozenset({"choice"})
+
+
+_DECODER: Final = _ReviewDecoder(Review)
 
 
 def decode_review(key: bytes | None, value: bytes | None, on_ignored: OnIgnored = nobody) -> Review:
     """Decode a message of `review`; raise InvalidEvent if it is malformed or its key is not the `host_id`."""
     review = _DECODER.decode(value, on_ignored)
+    if (choice := review.choice) is not None:
+        if review.decision != "upheld":
+            raise InvalidEvent(f"a choice belongs to upheld, not to {review.decision} - at `$.choice`")
+        if (choice.step is None) != bool(choice.days):
+            raise InvalidEvent("a choice is either a step, or freeze_days and past_days - at `$.choice`")
     check_key(key, "host_id", review.host_id)
     return review
 
@@ -41,7 +81,7 @@ TOPICS: Final = (
         "in",
         "host_id",
         Review,
-        "a moderator upheld or overturned a verdict",
+        "a moderator upheld or overturned a verdict, or its host appealed",
         decode=lambda key, value, now, on_ignored: decode_review(key, value, on_ignored),
         examples=(
             Example(

@@ -11,6 +11,7 @@ from vigil.topics.topic import Example, Topic
 
 Priority = Literal["normal", "high"]
 NoticeKind = Literal["entry-missed", "signal-lost", "signal-back", "at-risk", "risk-cleared", "verdict-contested"]
+ActionStatus = Literal["active", "held", "withdrawn"]
 Step = Literal["warn", "close", "take-offline", "delete-content", "ban", "freeze", "close-past-rooms"]
 
 
@@ -165,8 +166,8 @@ class Action(Struct, frozen=True, kw_only=True):
     """The verdict's id."""
     revision: Number
     """Counts from 1; the highest revision of an `action_id` is the valid one."""
-    status: Literal["active", "withdrawn"]
-    """`withdrawn` when the verdict was overturned."""
+    status: ActionStatus
+    """`held` while it waits for the approval of two people, `withdrawn` when the verdict was overturned."""
     host_id: Id
     room_id: Id
     rule: Id
@@ -176,7 +177,7 @@ class Action(Struct, frozen=True, kw_only=True):
     steps: Annotated[tuple[Step, ...], Meta(max_length=16)]
     """What the marketplace is to do; Vigil closes no stream itself."""
     choice: tuple[str, ...] | dict[str, tuple[Number, Number]] | None
-    """What a moderator may choose from; the other fields carry the mildest."""
+    """What a moderator may choose from; the other fields carry the mildest until a review chooses."""
     ban_days: Number | None
     """Length of the ban; null: none."""
     ban_until: Instant | None
@@ -187,6 +188,12 @@ class Action(Struct, frozen=True, kw_only=True):
     """Number of past days whose rooms are closed; null: none."""
     at: Instant
     """When the violation occurred."""
+    decided_by: ShortText | None = None
+    """Who made the review that stands; null: there is none."""
+    decided_at: Instant | None = None
+    """When the review that stands was made."""
+    approved_by: tuple[ShortText, ...] = ()
+    """Who approved it, in order; empty where no approval is needed."""
 
     @property
     def sanctions(self) -> list[tuple[str, int | None]]:
@@ -301,6 +308,9 @@ TOPICS: Final = (
                     "freeze_days": None,
                     "past_days": None,
                     "at": 1662048015000,
+                    "decided_by": None,
+                    "decided_at": None,
+                    "approved_by": [],
                 },
                 id="20672b91cfe722dbd41689f8a76ed603:1",
             ),

@@ -115,6 +115,8 @@ def _recommendation(incident: Incident) -> Message | None:
         return None
     if action.status == "withdrawn":
         return Message("alert.withdrawn")
+    if action.status == "held":
+        return Message("alert.held")
     named = (
         Message("alert.step-days", {"step": step, "days": days}) if days else Message("alert.step", {"step": step})
         for step, days in action.sanctions

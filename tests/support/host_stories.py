@@ -1,6 +1,7 @@
 """Builders for stories of hosts: verdicts and reviews, played into a host's state with crashes in between."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from msgspec import Struct
 
@@ -11,7 +12,7 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.topics.envelope import DeadLetter
-from vigil.topics.reviews import Review
+from vigil.topics.reviews import Review, ReviewChoice
 from vigil.topics.verdicts import Action, Verdict
 
 DAY = 24 * 60 * 60 * 1000
@@ -47,15 +48,23 @@ def verdict(rule: str, at: int, verdict_id: str | None = None) -> Verdict:
     )
 
 
-def review(verdict_id: str, at: int, decision: str = "overturned", offset: int | None = 0) -> ReceivedReview:
-    """A review `at` ms after START."""
+def review(
+    verdict_id: str,
+    at: int,
+    decision: str = "overturned",
+    offset: int | None = 0,
+    by: str = "moderator",
+    **choice: Any,
+) -> ReceivedReview:
+    """A review `at` ms after START; `choice`: what it chooses."""
     sent = Review(
         verdict_id=verdict_id,
         host_id="host",
         decision=decision,  # type: ignore[arg-type]
-        by="moderator",
+        by=by,
         reason="looked again",
         at=START + at,
+        choice=ReviewChoice(**choice) if choice else None,
     )
     return ReceivedReview(sent, 3, offset, b"host", b'{"as":"it came"}')
 

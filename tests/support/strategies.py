@@ -56,6 +56,19 @@ layouts = _event(
 _room = {"room_id": ids, "host_id": ids, "at": times}
 _quote = {"supplier_id": ids, "at": times, "quote_id": ids, "rfq_id": ids, "buyer_id": ids}
 
+_review = {
+    "verdict_id": ids,
+    "host_id": ids,
+    "by": st.text(st.characters(codec="utf-8"), max_size=100),
+    "reason": st.text(st.characters(codec="utf-8"), max_size=300),
+    "at": times,
+}
+_days = st.integers(0, 1000)
+_choices = st.one_of(
+    st.builds(lambda step: {"step": step}, st.sampled_from(["warn", "close"])),
+    st.dictionaries(st.sampled_from(["freeze_days", "past_days"]), _days, min_size=1),
+)
+
 events: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "buyer-entry": _event(_room | {"buyer_id": ids}, {"buyer_tier": tiers}),
     "comment": _event(
@@ -116,16 +129,8 @@ events: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "at": times,
         }
     ),
-    "review": _event(
-        {
-            "verdict_id": ids,
-            "host_id": ids,
-            "decision": st.sampled_from(["upheld", "overturned"]),
-            "by": st.text(st.characters(codec="utf-8"), max_size=100),
-            "reason": st.text(st.characters(codec="utf-8"), max_size=300),
-            "at": times,
-        }
-    ),
+    "review": _event({**_review, "decision": st.sampled_from(["upheld", "overturned", "appealed"])})
+    | _event({**_review, "decision": st.just("upheld"), "choice": _choices}),
 }
 
 

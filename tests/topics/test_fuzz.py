@@ -86,6 +86,7 @@ def test_what_the_json_schema_allows_is_read_whole_and_the_rest_in_part_or_not_a
 
 
 DECISIVE = {
+    "review": ("choice",),
     "order": OF_PAID,
     "certificate": (*OF_EPR, "valid_from", "valid_until", "holder", "invoice"),
     "service-request": OF_KIND["requested"],

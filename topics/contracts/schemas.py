@@ -109,6 +109,11 @@ def _with_rules(kind: type[Struct], schema: Schema, *, out: bool) -> Schema:
     if name == "Quote":
         schema["if"] = {"properties": {"kind": {"const": "submitted"}}, "required": ["kind"]}
         schema["then"] = {"required": ["rfq_at"]}
+    elif name == "Review":
+        schema["if"] = {"properties": {"choice": {"type": "object"}}, "required": ["choice"]}
+        schema["then"] = {"properties": {"decision": {"const": "upheld"}}}
+    elif name == "ReviewChoice":
+        schema["oneOf"] = _STEP_OR_DAYS
     elif name in _REQUIRED_BY_KIND:
         schema["allOf"] = [
             {
@@ -142,6 +147,20 @@ def _given(field: str) -> Schema:
     """What a field must be where its kind requires it."""
     return {"type": "array", "minItems": 1} if field == "lines" else {"not": {"type": "null"}}
 
+
+_NULL: Final = {"type": "null"}
+
+_STEP_OR_DAYS: Final = [
+    {
+        "required": ["step"],
+        "properties": {"step": {"type": "string"}, "freeze_days": _NULL, "past_days": _NULL},
+    },
+    *(
+        {"required": [days], "properties": {"step": _NULL, days: {"type": "integer"}, **other}}
+        for days, other in (("freeze_days", {}), ("past_days", {"freeze_days": _NULL}))
+    ),
+]
+"""What a choice has: a step, or one or both of the numbers of days."""
 
 _REQUIRED_BY_KIND: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "Order": {"paid": OF_PAID},

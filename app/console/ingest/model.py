@@ -231,7 +231,10 @@ class ConsoleModel:
     def is_decided(self, verdict_id: str) -> bool:
         """True once a review stands, or the action was withdrawn."""
         action = self.action(verdict_id)
-        return bool(self.reviews.get(verdict_id)) or (action is not None and action.status == "withdrawn")
+        reviews = self.reviews.get(verdict_id) or ()
+        if any(review.decision != "appealed" for review in reviews):
+            return True
+        return action is not None and action.status == "withdrawn"
 
     def verdicts_of(self, ids: Iterable[str]) -> list[Verdict]:
         """Those of the verdicts that the model has, latest first."""

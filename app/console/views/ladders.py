@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from vigil.app.domain.hosts.ladder import DAY_MS, Conclusion, LadderCounts, Violation, remembered_ms
+from vigil.app.domain.hosts.conclusion import Conclusion
+from vigil.app.domain.hosts.decisions import UNDECIDED
+from vigil.app.domain.hosts.ladder import DAY_MS, LadderCounts, Violation, remembered_ms
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.hosts import FAMILIES, Ladder
 from vigil.topics.verdicts import Action
@@ -38,9 +40,11 @@ def ladders(rulebook: Rulebook, actions: Iterable[Action], now: int) -> list[Fam
 
     `actions` are all of the host's, each at its latest revision.
     """
-    active = [action for action in actions if action.status == "active"]
+    active = [action for action in actions if action.status != "withdrawn"]
     counts = LadderCounts(rulebook)
     for action in active:
+        approvals = tuple((name, action.at) for name in action.approved_by)
+        counts.decisions[action.action_id] = UNDECIDED._replace(approvals=approvals)
         counts.add(Violation(action.at, action.action_id, action.rule, action.family))
     found = [_family_ladder(rulebook, family, active, counts, now) for family in FAMILIES]
     return sorted((each for each in found if each is not None), key=lambda each: -len(each.counted))

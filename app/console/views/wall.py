@@ -151,7 +151,7 @@ class Wall:
             "t": list(action.steps) if action else [],
             "q": list(action.choice) if action and isinstance(action.choice, tuple | list) else [],
             "x": action is not None and action.status == "withdrawn",
-            "d": reviews[-1].decision if reviews else None,
+            "d": next((each.decision for each in reversed(reviews or ()) if each.decision != "appealed"), None),
         }
 
     def _at(self, verdict_id: str) -> int:

@@ -2,6 +2,8 @@
 
     verdict ──▶ counted ──▶ action, revision 1 ──content changes──▶ revision 2, 3, …
     review  ──overturned──▶ withdrawn (with the content of the last active revision) ──upheld──▶ active again
+       ├─────upheld──▶ who decided, and what was chosen; by two people: a held action is active
+       ├─────appealed──▶ noted
        └─────verdict not known──▶ pending ──verdict arrives──▶ applied right after it
                                      └─────deadline passes──▶ dead-letter
 
@@ -18,13 +20,16 @@ without records expires.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from vigil.app.domain.hosts.ladder import DAY_MS, Conclusion, LadderCounts, Violation, remembered_ms
-from vigil.app.domain.hosts.reviews import PendingReview, ReceivedReview, latest_review, reject
+from vigil.app.domain.hosts.conclusion import Conclusion
+from vigil.app.domain.hosts.decisions import decision_of, why_not_offered
+from vigil.app.domain.hosts.ladder import DAY_MS, LadderCounts, Violation, remembered_ms
+from vigil.app.domain.hosts.reviews import PendingReview, ReceivedReview, as_decided, reject, reject_unknown
 from vigil.app.domain.hosts.stored import (
     REVIEW_CHUNK,
     VERDICT_CHUNK,
@@ -41,7 +46,7 @@ from vigil.app.domain.rulebook.hosts import HostMemory
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.verdicts import Action, Verdict
+from vigil.topics.verdicts import Action, ActionStatus, Verdict
 
 HostEvent = Verdict | ReceivedReview
 
@@ -81,6 +86,7 @@ class HostState(KeyStateDefaults[HostEvent]):
         # In the order of their arrival: chunks have none.
         self._pending = dict(sorted(self._pending.items(), key=lambda item: int(item[0][1:])))
         for record in sorted(self._records.values(), key=lambda record: record.violation):
+            self._counts.decisions[record.verdict_id] = decision_of(record.reviews)
             if not record.overturned:
                 self._counts.insert(record.violation)
         if self._records:
@@ -114,13 +120,14 @@ class HostState(KeyStateDefaults[HostEvent]):
         self._publish_step(collector)
         for chunk_key, pending in sorted(self._pending.items(), key=lambda item: (item[1].deadline, int(item[0][1:]))):
             if pending.deadline <= at:
-                reject(pending.received, pending.deadline, collector)
+                reject_unknown(pending.received, pending.deadline, collector)
                 self._drop_pending(chunk_key)
         for record in [record for record in self._records.values() if record.at + self._keep_ms <= at]:
             if not record.overturned:
                 # Later violations now have a smaller count. They are too old to change, and not published again.
                 self._counts.remove(record.violation)
             del self._records[record.verdict_id]
+            self._counts.decisions.pop(record.verdict_id, None)
             self._changed.add(_chunk_key(record))
         self._next_timer = self._earliest_timer()
 
@@ -128,7 +135,7 @@ class HostState(KeyStateDefaults[HostEvent]):
         """Publish the last step, and reject every pending review: its verdict does not come any more."""
         self._publish_step(collector)
         for chunk_key, pending in list(self._pending.items()):
-            reject(pending.received, until, collector)
+            reject_unknown(pending.received, until, collector)
             self._drop_pending(chunk_key)
         self._next_timer = self._earliest_timer()
 
@@ -183,17 +190,33 @@ class HostState(KeyStateDefaults[HostEvent]):
 
     def _apply_review(self, record: VerdictRecord, received: ReceivedReview, collector: OutputCollector) -> None:
         self._publish_step(collector)
-        before = record.overturned
-        record.review = latest_review(record.review, received)
-        self._changed.add(_chunk_key(record))
-        if record.overturned == before:
-            return
-        if record.overturned:
-            if record.concluded is not None:
-                self._publish(record, record.concluded, "withdrawn", collector)
-            self._publish_changes(self._counts.remove(record.violation), collector)
+        review = as_decided(received)
+        if review is None:
+            record.appealed_at = max(record.appealed_at or 0, received.at)
+            self._changed.add(_chunk_key(record))
+        elif review.choice is not None and (why := why_not_offered(review.choice, record.concluded)) is not None:
+            reject(received, "malformed", f"{why} - at `$.choice`", received.at, collector)
         else:
+            before = record.overturned
+            record.reviews = record.reviews.add(review)
+            self._changed.add(_chunk_key(record))
+            self._counts.decisions[record.verdict_id] = decision_of(record.reviews)
+            self._publish_decision(record, before, collector)
+
+    def _publish_decision(self, record: VerdictRecord, overturned_before: bool, collector: OutputCollector) -> None:
+        """Publish what follows from the reviews of a verdict: its own action and those of later verdicts."""
+        if record.overturned:
+            decision = self._counts.decisions[record.verdict_id]
+            if record.concluded is not None:
+                conclusion = replace(record.concluded, decided_by=decision.by, decided_at=decision.at)
+                if conclusion != record.concluded or not overturned_before:
+                    self._publish(record, conclusion, "withdrawn", collector)
+            if not overturned_before:
+                self._publish_changes(self._counts.remove(record.violation), collector)
+        elif overturned_before:
             self._publish_changes(self._counts.add(record.violation), collector, again=record)
+        else:
+            self._publish_changes(self._counts.conclude_from(record.violation), collector)
 
     def _publish_changes(
         self,
@@ -205,13 +228,13 @@ class HostState(KeyStateDefaults[HostEvent]):
         for violation, conclusion in concluded:
             record = self._records[violation.verdict_id]
             if conclusion is not None and (record is again or conclusion != record.concluded):
-                self._publish(record, conclusion, "active", collector)
+                self._publish(record, conclusion, conclusion.status, collector)
 
     def _publish(
         self,
         record: VerdictRecord,
         conclusion: Conclusion,
-        status: Literal["active", "withdrawn"],
+        status: ActionStatus,
         collector: OutputCollector,
     ) -> None:
         record.revision += 1
@@ -233,6 +256,9 @@ class HostState(KeyStateDefaults[HostEvent]):
             freeze_days=conclusion.freeze_days,
             past_days=conclusion.past_days,
             at=record.at,
+            decided_by=conclusion.decided_by,
+            decided_at=conclusion.decided_at,
+            approved_by=conclusion.approved_by,
         )
         collector.emit("enforcement", self._host_id, f"{action.action_id}:{action.revision}", action.at, action)
 

@@ -12,15 +12,12 @@ than any ban of the host that is running then; "for good" is as long as verdicts
 import bisect
 from typing import Final, NamedTuple
 
-from msgspec import Struct
-
+from vigil.app.domain.hosts.conclusion import Conclusion
+from vigil.app.domain.hosts.decisions import UNDECIDED, Decision, decided
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.rulebook.hosts import DayRange, HostMemory, Ladder, Rung
-from vigil.topics.verdicts import Step
+from vigil.app.domain.rulebook.hosts import APPROVAL, Approval, DayRange, HostMemory, Ladder, Rung
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
-
-Choice = tuple[str, ...] | dict[str, tuple[int, int]] | None
 
 
 class Violation(NamedTuple):
@@ -30,26 +27,6 @@ class Violation(NamedTuple):
     verdict_id: str
     rule: str
     family: str
-
-
-class Conclusion(Struct, frozen=True, array_like=True):
-    """What a violation leads to; the fields are those of an action. Stored by position."""
-
-    count: int
-    steps: tuple[Step, ...]
-    choice_of_steps: tuple[Step, ...] | None
-    choice_of_days: dict[str, list[int]] | None
-    ban_days: int | None
-    ban_until: int | None
-    freeze_days: int | None
-    past_days: int | None
-
-    @property
-    def choice(self) -> Choice:
-        """What a moderator may choose from; None if there is nothing to choose."""
-        if self.choice_of_days is not None:
-            return {name: (least, most) for name, (least, most) in self.choice_of_days.items()}
-        return self.choice_of_steps
 
 
 def remembered_ms(rulebook: Rulebook, when: int) -> int:
@@ -92,7 +69,11 @@ class LadderCounts:
         self._order: list[Violation] = []
         self._families: dict[str, list[Violation]] = {}
         self._banned_until: list[int] = []
-        """For each violation the latest end of the bans up to and including its own; 0 is none."""
+        """For each violation the latest end of the bans up to and including its own; 0 is none. One that is held counts
+        for none."""
+        self._approval = rulebook.optional_section(APPROVAL, Approval)
+        self.decisions: Final[dict[str, Decision]] = {}
+        """By verdict: what moderators decided."""
 
     def add(self, violation: Violation) -> list[tuple[Violation, Conclusion | None]]:
         """Count a violation. Return it and every later one with what it now leads to (None: no ladder is effective)."""
@@ -130,8 +111,12 @@ class LadderCounts:
         if ladder is None:
             self._banned_until[index] = banned_until
             return violation, None
+        decision = self.decisions.get(violation.verdict_id, UNDECIDED)
+        approval = self._approval.limits_at(violation.at)
         conclusion = conclude(violation, self._count(violation, ladder), ladder, banned_until)
-        self._banned_until[index] = max(banned_until, conclusion.ban_until or 0)
+        conclusion = decided(conclusion, decision, approval)
+        own = 0 if conclusion.held else conclusion.ban_until or 0
+        self._banned_until[index] = max(banned_until, own)
         return violation, conclusion
 
     def _count(self, violation: Violation, ladder: Ladder) -> int:

@@ -5,9 +5,10 @@ from typing import Literal
 from msgspec import Struct
 
 from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
-from vigil.topics.reviews import Review
+from vigil.topics.fields import Reason
+from vigil.topics.reviews import Review, ReviewChoice
 
-Decision = Literal["upheld", "overturned"]
+ReviewedAs = Literal["upheld", "overturned"]
 
 
 class ReceivedReview(Struct, frozen=True):
@@ -25,11 +26,22 @@ class ReceivedReview(Struct, frozen=True):
 
 
 class LatestReview(Struct, frozen=True, array_like=True):
-    """The review of a verdict that counts: the latest by (`at`, offset). Stored by position."""
+    """A review of a verdict that decides something. Of several, the latest by (`at`, offset) counts.
+
+    Stored by position.
+    """
 
     at: int
     offset: int
-    decision: Decision
+    """-1 where it is not known."""
+    decision: ReviewedAs
+    by: str = ""
+    """Empty where a former version stored it."""
+    choice: ReviewChoice | None = None
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return self.at, self.offset
 
 
 class PendingReview(Struct, frozen=True, array_like=True):
@@ -41,18 +53,23 @@ class PendingReview(Struct, frozen=True, array_like=True):
     version: int = 1
 
 
-def latest_review(known: LatestReview | None, received: ReceivedReview) -> LatestReview:
-    """The review that counts after another one was received. If offsets are not known, the last to arrive counts."""
+def as_decided(received: ReceivedReview) -> LatestReview | None:
+    """What is kept of a review that was received; None of an appeal, which decides nothing."""
     review = received.review
+    if review.decision == "appealed":
+        return None
     offset = -1 if received.offset is None else received.offset
-    if known is not None and (review.at, offset) < (known.at, known.offset):
-        return known
-    return LatestReview(at=review.at, offset=offset, decision=review.decision)
+    return LatestReview(review.at, offset, review.decision, review.by, review.choice)
 
 
-def reject(received: ReceivedReview, watermark: int, collector: OutputCollector) -> None:
+def reject(received: ReceivedReview, reason: Reason, detail: str, watermark: int, collector: OutputCollector) -> None:
+    """Send a review to `dead-letter`."""
+    rejected = RejectedRecord("review", received.partition, received.offset, received.key, received.value)
+    collector.emit_dead_letter(rejected, reason, detail, watermark)
+
+
+def reject_unknown(received: ReceivedReview, watermark: int, collector: OutputCollector) -> None:
     """Send a review whose verdict did not arrive to `dead-letter`."""
     review = received.review
-    rejected = RejectedRecord("review", received.partition, received.offset, received.key, received.value)
     detail = f"no verdict {review.verdict_id!r} of the host {review.host_id!r} is known"
-    collector.emit_dead_letter(rejected, "unknown-verdict", detail, watermark)
+    reject(received, "unknown-verdict", detail, watermark, collector)

@@ -5,7 +5,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from vigil.app.domain.hosts.ladder import Conclusion, Violation
+from vigil.app.domain.hosts.conclusion import Conclusion
+from vigil.app.domain.hosts.decisions import Reviews
+from vigil.app.domain.hosts.ladder import Violation
 from vigil.app.domain.hosts.reviews import LatestReview, PendingReview
 
 VERSION: Final = 1
@@ -28,10 +30,29 @@ class VerdictRecord(Struct, array_like=True):
     room_id: str
     at: int
     review: LatestReview | None = None
+    """The one that stands."""
     revision: int = 0
     """That of the last published action; 0: none was published, because no ladder was effective."""
     concluded: Conclusion | None = None
     """The content of the last active revision."""
+    overturning: LatestReview | None = None
+    """The latest that overturned it; None also where a former version stored it."""
+    upheld: tuple[LatestReview, ...] = ()
+    """Those that upheld it since."""
+    appealed_at: int | None = None
+    """When the host appealed last."""
+
+    @property
+    def reviews(self) -> Reviews:
+        """The reviews that can decide something."""
+        if self.review is None or self.overturning is not None or self.upheld:
+            return Reviews(self.overturning, self.upheld)
+        return Reviews().add(self.review)
+
+    @reviews.setter
+    def reviews(self, reviews: Reviews) -> None:
+        self.overturning, self.upheld = reviews
+        self.review = reviews.latest
 
     @property
     def violation(self) -> Violation:

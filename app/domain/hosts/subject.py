@@ -1,14 +1,15 @@
 """The subject `hosts`: the enforcement ladders of each host, by the verdicts of its rooms and the reviews of them."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, get_args
 
 from vigil.app.domain.hosts.machine import HostMachine
-from vigil.app.domain.rulebook.hosts import FAMILIES, SECTIONS
+from vigil.app.domain.rulebook.hosts import FAMILIES, OPTIONAL_SECTIONS, SECTIONS
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
+from vigil.topics.verdicts import ActionStatus
 
 OF_ITS_LAST_ACTIVE_REVISION: Final = frozenset(
-    {"count", "steps", "choice", "ban_days", "ban_until", "freeze_days", "past_days"}
+    {"count", "steps", "choice", "ban_days", "ban_until", "freeze_days", "past_days", "approved_by"}
 )
 """What a withdrawn action still says."""
 
@@ -36,6 +37,7 @@ SUBJECT: Final = Subject(
     ),
     machine=lambda context: HostMachine(context.rulebook, context.review_wait_ms, context.replay),
     sections=SECTIONS,
+    optional_sections=OPTIONAL_SECTIONS,
     metrics=SubjectMetrics(
         (
             Metric(
@@ -43,7 +45,7 @@ SUBJECT: Final = Subject(
                 "vigil_actions",
                 "Actions and revisions published.",
                 ("family", "status"),
-                initial=tuple((family, status) for family in FAMILIES for status in ("active", "withdrawn")),
+                initial=tuple((family, status) for family in FAMILIES for status in get_args(ActionStatus)),
             ),
         ),
         of_outputs={"enforcement": _action},

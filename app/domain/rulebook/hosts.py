@@ -96,6 +96,32 @@ class HostMemory(Struct, frozen=True, forbid_unknown_fields=True):
     remember_days: Days
 
 
+class Approval(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which actions are held until two people have approved them."""
+
+    ban_days_from: Days | None = None
+    """Those with a ban of so many days or more."""
+    freeze_days_from: Days | None = None
+    steps: tuple[Step, ...] = ()
+    """Those with one of these steps."""
+
+    def __post_init__(self) -> None:
+        if self.ban_days_from is None and self.freeze_days_from is None and not self.steps:
+            raise ValueError("give ban_days_from, freeze_days_from or steps: it concerns no action otherwise")
+
+    def concerns(self, steps: Sequence[Step], ban_days: int | None, freeze_days: int | None) -> bool:
+        """True if an action with these steps and days needs approval."""
+        return (
+            any(step in self.steps for step in steps)
+            or _reaches(ban_days, self.ban_days_from)
+            or _reaches(freeze_days, self.freeze_days_from)
+        )
+
+
+def _reaches(days: int | None, days_from: int | None) -> bool:
+    return days is not None and days_from is not None and days >= days_from
+
+
 FAMILIES: Final = (
     "reception",
     "low-quality",
@@ -110,6 +136,9 @@ SECTIONS: Final[Mapping[str, type[Struct]]] = {
     **{f"ladder.{family}": Ladder for family in FAMILIES},
     "hosts": HostMemory,
 }
+
+APPROVAL: Final = "approval"
+OPTIONAL_SECTIONS: Final[Mapping[str, type[Struct]]] = {APPROVAL: Approval}
 
 
 class Conflict(NamedTuple):

@@ -105,9 +105,12 @@ def _action_words(action: Action | None, clock: Clock) -> Iterator[str]:
         yield f"Nothing: a review overturned the verdict, and its action was withdrawn ({_steps(action)})."
         return
     yield f"Recommended: {_steps(action)}."
+    if action.status == "held":
+        so_far = ", ".join(action.approved_by) or "nobody"
+        yield f"It is held until two people have upheld the verdict; so far: {so_far}."
     if action.choice is not None:
         yield f"A moderator may choose: {_choices(action)}; the mildest is recommended."
-    if action.ban_until is not None:
+    if action.ban_until is not None and action.status == "active":
         longer = action.ban_days is not None and action.ban_until > action.at + action.ban_days * DAY_MS
         rest = ", as long as another ban that was still running" if longer else ""
         yield f"The host is banned until {clock.full(action.ban_until)}{rest}."

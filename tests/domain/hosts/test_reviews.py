@@ -37,7 +37,7 @@ def test_a_withdrawn_action_keeps_every_field_of_its_last_active_revision() -> N
     assert withdrawn.status == "withdrawn"
     assert last_active.count == 1
     for field in Action.__struct_fields__:
-        if field not in ("revision", "status"):
+        if field not in ("revision", "status", "decided_by", "decided_at"):
             assert getattr(withdrawn, field) == getattr(last_active, field)
 
 
@@ -50,13 +50,24 @@ def test_a_later_uphold_puts_it_back() -> None:
     ]
 
 
-def test_upholding_a_verdict_that_counts_changes_nothing() -> None:
-    assert brief(played(*THREE, review("a", 3 * DAY, "upheld")).actions) == FIRST_REVISIONS
+def test_upholding_a_verdict_that_counts_says_who_decided_and_changes_nothing_else() -> None:
+    actions = played(*THREE, review("a", 3 * DAY, "upheld")).actions
+    assert brief(actions) == [*FIRST_REVISIONS, ("a", 2, "active", 1, None)]
+    assert (actions[-1].decided_by, actions[-1].decided_at) == ("moderator", START + 3 * DAY)
+    assert actions[-1].approved_by == ()
 
 
-def test_overturning_twice_withdraws_once() -> None:
+def test_overturning_again_says_who_decided_last() -> None:
     actions = played(*THREE, review("c", 3 * DAY), review("c", 4 * DAY, offset=1)).actions
-    assert [action.status for action in actions].count("withdrawn") == 1
+    assert [(action.status, action.decided_at) for action in actions[3:]] == [
+        ("withdrawn", START + 3 * DAY),
+        ("withdrawn", START + 4 * DAY),
+    ]
+
+
+def test_the_same_review_again_has_no_effect() -> None:
+    story = (*THREE, review("a", 3 * DAY, "upheld"), review("c", 3 * DAY))
+    assert played(*story, *story[3:]).actions == played(*story).actions
 
 
 def test_the_latest_review_by_time_counts_whatever_the_order_of_arrival() -> None:
