@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.ledger import DAY_MS
+from vigil.app.domain.ledger.memory import DAY_MS
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.storage.buckets import Buckets
 from vigil.app.engine.subject import ChangedChunks, StateChunks

@@ -13,19 +13,17 @@ Shares are exact: a part and a whole, compared by cross multiplication.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 from vigil.app.domain.industries.score import exact_share
+from vigil.app.domain.ledger import order_shares
 from vigil.app.domain.ledger.as_of import AsOf
-from vigil.app.domain.ledger.ledger import DAY_MS, ORDER_MEMORY, Ledger, holding
-from vigil.app.domain.ledger.records import CertificateRecord, OrderRecord, ProductState
+from vigil.app.domain.ledger.ledger import Ledger, holding
+from vigil.app.domain.ledger.product_sales import PaidFor
+from vigil.app.domain.ledger.records import CertificateRecord, ProductState
 from vigil.app.domain.ledger.rules import LineRules
 from vigil.app.domain.rulebook.buyers import Permit
 from vigil.app.domain.suppliers.profiles import Profile, Profiles
-
-WINDOW: Final = 90 * DAY_MS
-"""Of everything that is called `…_90d`."""
 
 
 class Share(NamedTuple):
@@ -54,13 +52,6 @@ UNKNOWN: Final = 2
 """The answer to a comparison of which nothing can be said; the others are −1, 0 and 1."""
 
 
-class PaidFor(NamedTuple):
-    """What was paid for a product in the last 90 days."""
-
-    cents: int
-    buyers: int
-
-
 class Facts:
     """What is known of one supplier as of a moment. Events after the moment do not count."""
 
@@ -75,8 +66,6 @@ class Facts:
         self.supplier: Facts = supplier or self
         self.answers: Answers = {}
         """What was asked of these facts about the supplier as a whole."""
-        self._shares: dict[str, Share] = {}
-        """The shares that were computed: each looks at all orders."""
 
     @property
     def now(self) -> int:
@@ -202,83 +191,38 @@ class Facts:
 
         Orders without a dispatch whose refund was requested in time are left out.
         """
-        return self._share("on-time", self._on_time)
+        return self._share(order_shares.ON_TIME, order_shares.DUE)
 
     def refunds(self) -> Share:
         """Of the orders paid in the last 90 days, those with a refund requested."""
-        return self._share("refunds", lambda: self._share_of_paid(_REFUNDED))
+        return self._share(order_shares.REFUNDED, order_shares.PAID)
 
     def disputes(self) -> Share:
         """Of the orders paid in the last 90 days, those that were disputed."""
-        return self._share("disputes", lambda: self._share_of_paid(_DISPUTED))
+        return self._share(order_shares.DISPUTED, order_shares.PAID)
 
-    def _share(self, name: str, compute: Callable[[], Share]) -> Share:
-        if name not in self._shares:
-            self._shares[name] = compute()
-        return self._shares[name]
+    def _share(self, part: int, whole: int) -> Share:
+        return Share(self._count(part), self._count(whole))
 
-    def _on_time(self) -> Share:
-        part = whole = 0
-        for order in self._paid_orders_of_window(_DISPATCH_BY):
-            if self._is_forgotten(order) or not self._is_paid(order):
-                continue
-            dispatched = self._seen(order.dispatched)
-            refund = self._seen(order.refund_requested)
-            if dispatched is None and refund is not None and refund <= order.dispatch_by:
-                continue
-            whole += 1
-            part += dispatched is not None and dispatched <= order.dispatch_by
-        return Share(part, whole)
-
-    def _share_of_paid(self, step: Callable[[OrderRecord], int | None]) -> Share:
-        orders = self._paid_orders_of_window(_PAID)
-        return Share(sum(self._seen(at) is not None for at in map(step, orders) if at is not None), len(orders))
-
-    def _paid_orders_of_window(self, time_of: Callable[[OrderRecord], int]) -> list[OrderRecord]:
-        """The paid orders with a time in the last 90 days. A supplier has many orders: no call for each of them."""
-        now = self.now
-        orders = [one for one in self.ledger.orders.values() if one.paid is not None and time_of(one) > now - WINDOW]
-        self.moment.reached(min([at if at > now else at + WINDOW for at in map(time_of, orders)], default=now))
-        return [order for order in orders if time_of(order) <= now]
+    def _count(self, which: int) -> int:
+        shares = self.ledger.shares
+        self.moment.reached(shares.next_change(which, self.now))
+        return shares.count(which, self.now)
 
     def paid_for(self, product_id: str) -> PaidFor:
         """What was paid for a product in the last 90 days."""
-        cents, buyers = 0, set()
-        for order_id in self.ledger.orders_of.get(product_id, ()):
-            order = self.ledger.orders[order_id]
-            if self._paid_in_window(order):
-                cents += sum(line.cents for line in order.lines if line.product_id == product_id)
-                buyers.add(order.buyer_id)
-        return PaidFor(cents, len(buyers))
-
-    def _is_paid(self, order: OrderRecord) -> bool:
-        return order.paid is not None and self.moment.reached(order.paid)
-
-    def _is_forgotten(self, order: OrderRecord) -> bool:
-        """True if an order is older than its memory, whether or not it is deleted yet."""
-        return self.moment.reached(order.latest() + ORDER_MEMORY)
-
-    def _paid_in_window(self, order: OrderRecord) -> bool:
-        return order.paid is not None and self._in_window(order.paid)
-
-    def _in_window(self, at: int) -> bool:
-        return self.moment.reached(at) and not self.moment.reached(at + WINDOW)
-
-    def _seen(self, at: int | None) -> int | None:
-        """A time that is not after now."""
-        return at if at is not None and self.moment.reached(at) else None
+        sales = self.ledger.sales.get(product_id)
+        if sales is None:
+            return PaidFor(0, 0)
+        paid = sales.as_of(self.now)
+        self.moment.reached(sales.next_change())
+        return paid
 
     # ---- counts -----------------------------------------------------------------------------------------------
 
     def gold_rfqs(self, month: int) -> list[int]:
         """When the supplier first quoted on each gold RFQ of a month, in order of time."""
         return sorted(gold.at for gold in self.ledger.gold.values() if gold.month == month and gold.at <= self.now)
-
-
-_PAID: Final[Callable[[OrderRecord], int]] = attrgetter("paid")
-_DISPATCH_BY: Final[Callable[[OrderRecord], int]] = attrgetter("dispatch_by")
-_REFUNDED: Final[Callable[[OrderRecord], int | None]] = attrgetter("refund_requested")
-_DISPUTED: Final[Callable[[OrderRecord], int | None]] = attrgetter("disputed")
 
 
 def _compared(share: Share, than: str) -> int:

@@ -11,10 +11,10 @@ Decided by Vigil: the announcement gives no numbers.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.ledger import DAY_MS, MEMORY, ORDER_MEMORY, PRODUCT_MEMORY, Ledger
+from vigil.app.domain.ledger.ledger import Ledger
+from vigil.app.domain.ledger.memory import MEMORY, ORDER_MEMORY, PRODUCT_MEMORY, REQUEST_RETENTION, RETENTION
 from vigil.app.domain.ledger.records import CertificateRecord, MeasureRecord, ProductRecord, ProductState, RequestRecord
 from vigil.app.domain.products.selection import is_selected
 from vigil.app.domain.programmes.growth import reached_by
@@ -22,13 +22,6 @@ from vigil.app.domain.services.coverage import cover_of
 from vigil.app.engine.watermark import MIN_TIME
 from vigil.topics.products import Certificate, Order, Product
 from vigil.topics.services import Activity, ServiceRequest
-
-RETENTION: Final = 600 * DAY_MS
-"""How long records are kept that are remembered for 400 days after something that follows from them: the window of a
-programme ends up to a month after a claim, and its rewards up to four months after that."""
-
-REQUEST_RETENTION: Final = (400 + 91) * DAY_MS
-"""A request is due 90 days after it at the latest."""
 
 
 def is_too_old(event: Product | Order | Certificate | ServiceRequest | Activity, now: int, ledger: Ledger) -> bool:

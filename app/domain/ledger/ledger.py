@@ -9,13 +9,15 @@ Memory: a record goes once nothing that is still published follows from it; `doc
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
+from vigil.app.domain.ledger.order_shares import OrderShares
+from vigil.app.domain.ledger.product_sales import ProductSales, SoldLine
 from vigil.app.domain.ledger.records import (
     CertificateRecord,
     ClaimRecord,
@@ -34,15 +36,6 @@ from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.topics.products import Certificate, Order, Product
 from vigil.topics.services import Activity, ServiceRequest
 from vigil.topics.suppliers import cents_of
-
-DAY_MS: Final = 24 * 60 * 60 * 1000
-ORDER_MEMORY: Final = 520 * DAY_MS
-MEMORY: Final = 400 * DAY_MS
-PRODUCT_MEMORY: Final = 30 * DAY_MS
-"""Of product states that another one has superseded."""
-
-GOLD_MEMORY: Final = 160 * DAY_MS
-"""A month, and 95 days after it in which its programmes follow from it, and some more."""
 
 PRODUCT_CHUNK: Final = b"P"
 """The first letter of the names of products' chunks; the product's id follows."""
@@ -75,8 +68,9 @@ class Ledger:
         self.measures: dict[str, list[MeasureRecord]] = {}
         """By name, in order of `at`."""
         self.products: dict[str, ProductRecord] = {}
-        self.orders_of: dict[str, dict[str, None]] = {}
-        """By product: the paid orders that have a line of it."""
+        self.shares = OrderShares(self.orders.values())
+        self.sales: dict[str, ProductSales] = {}
+        """By product: what was paid for it."""
         self.requests_of: dict[str, dict[str, None]] = {}
         """By order: the requests that refer to it."""
         self.reached: dict[str, int] = {}
@@ -90,8 +84,11 @@ class Ledger:
             self.certificates.setdefault(certificate.certificate_id, []).append(certificate)
         for measure in sorted(self.measure_buckets, key=_AT):
             self.measures.setdefault(measure.name, []).append(measure)
+        sold: dict[str, list[SoldLine]] = {}
         for order in self.order_buckets:
-            self._index_order(order)
+            for product_id, line in _sold_by(order):
+                sold.setdefault(product_id, []).append(line)
+        self.sales = {product_id: ProductSales(lines) for product_id, lines in sold.items()}
         for request in self.request_buckets:
             self._index_request(request)
         for name, chunk in chunks.items():
@@ -148,6 +145,7 @@ class Ledger:
             self.order_buckets.add(order)
         else:
             self.order_buckets.touch(order)
+            self.shares.remove(order)
         setattr(order, _field(event.kind), event.at)
         if event.kind == "paid":
             order.buyer_id, order.dispatch_by = event.buyer_id or "", event.dispatch_by or 0
@@ -155,6 +153,7 @@ class Ledger:
                 OrderLineRecord(line.product_id, cents_of(line.amount_usd), line.service) for line in event.lines
             )
             self._index_order(order)
+        self.shares.add(order)
         return order
 
     def request(self, event: ServiceRequest) -> RequestRecord:
@@ -281,8 +280,11 @@ class Ledger:
     # ---- indices ----------------------------------------------------------------------------------------------
 
     def _index_order(self, order: OrderRecord) -> None:
-        for line in order.lines:
-            self.orders_of.setdefault(line.product_id, {})[order.order_id] = None
+        for product_id, sold in _sold_by(order):
+            sales = self.sales.get(product_id)
+            if sales is None:
+                sales = self.sales[product_id] = ProductSales()
+            sales.add(sold)
 
     def _index_request(self, request: RequestRecord) -> None:
         if request.requested is not None:
@@ -291,12 +293,12 @@ class Ledger:
     def unindex_order(self, order: OrderRecord) -> None:
         """Drop an order that is forgotten."""
         del self.orders[order.order_id]
-        for line in order.lines:
-            of_product = self.orders_of.get(line.product_id)
-            if of_product is not None:
-                of_product.pop(order.order_id, None)
-                if not of_product:
-                    del self.orders_of[line.product_id]
+        self.shares.remove(order)
+        for product_id, sold in _sold_by(order):
+            sales = self.sales[product_id]
+            sales.remove(sold)
+            if not sales:
+                del self.sales[product_id]
 
     def unindex_request(self, request: RequestRecord) -> None:
         """Drop a request that is forgotten."""
@@ -314,6 +316,13 @@ EMPTY: Final = Ledger({})
 
 def _field(kind: str) -> str:
     return kind.replace("-", "_")
+
+
+def _sold_by(order: OrderRecord) -> Iterator[tuple[str, SoldLine]]:
+    """The lines of a paid order, each with its product."""
+    if order.paid is not None:
+        for line in order.lines:
+            yield line.product_id, (order.paid, line.cents, order.buyer_id)
 
 
 def _replace(record: CertificateRecord, by: CertificateRecord) -> None:

@@ -7,7 +7,7 @@ theme asks for. It is listed some days after the first of its states from which 
 from typing import Final, Literal
 
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.ledger import DAY_MS
+from vigil.app.domain.ledger.memory import DAY_MS
 from vigil.app.domain.ledger.records import ProductRecord, ProductState
 from vigil.app.domain.products.conditions import Conditions, holds_by_state, is_clean
 from vigil.app.domain.rulebook.products import SelectionTable, StarConditions, Theme

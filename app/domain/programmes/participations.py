@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.ledger import MEMORY
+from vigil.app.domain.ledger.memory import MEMORY
 from vigil.app.domain.ledger.records import ClaimRecord
 from vigil.app.domain.programmes.editions import EditionWindow, reward_by, version_for
 from vigil.app.domain.programmes.growth import stage_of

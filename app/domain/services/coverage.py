@@ -7,7 +7,7 @@ service offers the need, and the request came in time. Source: announcement of J
 from typing import Final, NamedTuple
 
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.ledger import ORDER_MEMORY
+from vigil.app.domain.ledger.memory import ORDER_MEMORY
 from vigil.app.domain.ledger.records import OrderRecord, RequestRecord
 from vigil.app.domain.rulebook.services import ServiceCover
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from vigil.app.domain.ledger.days import Days
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.ledger import MEMORY
+from vigil.app.domain.ledger.memory import MEMORY
 from vigil.app.domain.rulebook.book import DatedSection
 from vigil.app.domain.rulebook.services import DutyLimits
 from vigil.app.domain.services.obligations import Opened, is_forgotten, obligation_of, status_of

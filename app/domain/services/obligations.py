@@ -10,7 +10,7 @@ time for `at-risk` decided by Vigil.
 from typing import Final, NamedTuple
 
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.ledger import MEMORY
+from vigil.app.domain.ledger.memory import MEMORY
 from vigil.app.domain.rulebook.book import EffectiveVersion
 from vigil.app.domain.rulebook.services import DutyLimits
 from vigil.topics.services import CoverReason, Obligation, ObligationStatus

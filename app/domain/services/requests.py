@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from vigil.app.domain.industries.score import exact_share
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.ledger import DAY_MS, MEMORY
+from vigil.app.domain.ledger.memory import DAY_MS, MEMORY
 from vigil.app.domain.ledger.records import RequestRecord
 from vigil.app.domain.rulebook.book import EffectiveVersion
 from vigil.app.domain.rulebook.services import DutyLimits

@@ -20,7 +20,7 @@ from msgspec import structs
 
 from vigil.app.domain.buyers.rights import Quota
 from vigil.app.domain.industries.score import ScoreRules
-from vigil.app.domain.ledger.forget import RETENTION
+from vigil.app.domain.ledger.memory import RETENTION
 from vigil.app.domain.ledger.rules import LineRules
 from vigil.app.domain.suppliers.calendar import month_from_name, month_name
 from vigil.app.domain.suppliers.entries import PaymentEntry, QuoteEntry

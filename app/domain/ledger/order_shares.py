@@ -1,0 +1,97 @@
+"""How many orders count towards the shares of the last 90 days, as of any time.
+
+    orders ──▶ for each count, the times at which one begins and ceases to count, each in order
+    a count as of T = begins up to T − ends up to T
+
+So an answer costs two searches, whatever the number of orders, and an order that changes costs the entries of its own.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
+from typing import Final
+
+from vigil.app.domain.ledger.memory import DAY_MS, ORDER_MEMORY
+from vigil.app.domain.ledger.records import OrderRecord
+from vigil.app.engine.watermark import MAX_TIME
+
+WINDOW: Final = 90 * DAY_MS
+"""Of everything that is called `…_90d`."""
+
+PAID: Final = 0
+REFUNDED: Final = 1
+DISPUTED: Final = 2
+DUE: Final = 3
+"""To be dispatched; without those whose refund was requested in time and that were not dispatched."""
+ON_TIME: Final = 4
+
+
+Span = tuple[int, int]
+"""When an order begins to count, and when it ceases to (exclusive). Times are ms."""
+
+
+class OrderShares:
+    """The counts of the orders of one supplier."""
+
+    __slots__ = ("_begins", "_ends")
+
+    def __init__(self, orders: Iterable[OrderRecord]) -> None:
+        counts = _spans(orders)
+        self._begins = [array("q", sorted(begin for begin, _ in spans)) for spans in counts]
+        self._ends = [array("q", sorted(end for _, end in spans)) for spans in counts]
+
+    def add(self, order: OrderRecord) -> None:
+        """Count an order as it is."""
+        for which, spans in enumerate(_spans((order,))):
+            for begin, end in spans:
+                insort(self._begins[which], begin)
+                insort(self._ends[which], end)
+
+    def remove(self, order: OrderRecord) -> None:
+        """Undo `add`: the order is about to change, or is forgotten."""
+        for which, spans in enumerate(_spans((order,))):
+            begins, ends = self._begins[which], self._ends[which]
+            for begin, end in spans:
+                del begins[bisect_left(begins, begin)]
+                del ends[bisect_left(ends, end)]
+
+    def count(self, which: int, now: int) -> int:
+        """How many orders count as of a time."""
+        return bisect_right(self._begins[which], now) - bisect_right(self._ends[which], now)
+
+    def next_change(self, which: int, now: int) -> int:
+        """The first time after `now` at which a count may change if nothing arrives; MAX_TIME if there is none."""
+        return min(_first_after(now, self._begins[which]), _first_after(now, self._ends[which]))
+
+
+def _first_after(now: int, times: "array[int]") -> int:
+    place = bisect_right(times, now)
+    return times[place] if place < len(times) else MAX_TIME
+
+
+def _spans(orders: Iterable[OrderRecord]) -> tuple[list[Span], ...]:
+    """By count, when each of the orders counts. A supplier has many orders: few calls for each of them."""
+    paid = [(at, at + WINDOW, one) for one in orders if (at := one.paid) is not None]
+    refunded = [(max(at, step), end) for at, end, one in paid if (step := one.refund_requested) is not None]
+    disputed = [(max(at, step), end) for at, end, one in paid if (step := one.disputed) is not None]
+    due = [
+        (max(one.dispatch_by, at), min(one.dispatch_by + WINDOW, one.latest() + ORDER_MEMORY), one)
+        for at, _, one in paid
+        if one.refund_requested is None or one.refund_requested > one.dispatch_by
+    ]
+    due += [
+        (max(one.dispatch_by, at, one.dispatched), min(one.dispatch_by + WINDOW, one.latest() + ORDER_MEMORY), one)
+        for at, _, one in paid
+        if one.refund_requested is not None and one.refund_requested <= one.dispatch_by and one.dispatched is not None
+    ]
+    on_time = [
+        (begin, end) for begin, end, one in due if one.dispatched is not None and one.dispatched <= one.dispatch_by
+    ]
+    counts = (
+        [(begin, end) for begin, end, _ in paid],
+        refunded,
+        disputed,
+        [(begin, end) for begin, end, _ in due],
+        on_time,
+    )
+    return tuple([span for span in spans if span[0] < span[1]] for spans in counts)
