@@ -16,8 +16,11 @@ LOG_APPEND_TIME: Final = 1
 """The timestamp type of a topic whose records bear the broker's time."""
 
 
-ENCODED_AT_ONCE: Final = 100
-"""Outputs that are given to the producer before other tasks run; it encodes one in some 25 µs."""
+ENCODED_AT_ONCE: Final = 500
+"""Outputs that are encoded before other tasks run: it takes some 3 µs each."""
+
+OutputBatch = tuple[str, int, Any, list[OutputRecord]]
+"""Topic on the cluster, partition, the batch as it is sent, and the outputs in it."""
 
 
 class FaustPendingAppend:
@@ -95,20 +98,43 @@ class FaustOutputSender:
 
     async def send(self, records: Sequence[OutputRecord]) -> list[OutputRecord]:
         producer = self._producer()
+        for topic in {record.topic for record in records}:
+            await producer.partitions_for(self._on_cluster(topic))  # the client learns where keys belong
         sent = []
-        for number, record in enumerate(records, start=1):
-            topic = self._on_cluster(record.topic)
-            sent.append(await producer.send(topic, record.value, key=record.key, headers=record.headers))
-            if number % ENCODED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # those before are on their way while the next are encoded
-        too_large = []
-        for record, acknowledgement in zip(records, sent, strict=True):
+        for begin in range(0, len(records), ENCODED_AT_ONCE):
+            for topic, partition, batch, outputs in self._batches(records[begin : begin + ENCODED_AT_ONCE], producer):
+                sent.append((await producer.send_batch(batch, topic, partition=partition), outputs))
+            await asyncio.sleep(0)  # these are on their way while the next are encoded
+        too_large: list[OutputRecord] = []
+        for acknowledgement, outputs in sent:
             try:
                 await acknowledgement
             except MessageSizeTooLargeError:
-                too_large.append(record)
+                too_large += outputs
         return too_large
 
+    def _batches(self, records: Sequence[OutputRecord], producer: Any) -> list[OutputBatch]:
+        """Put outputs into as few batches as possible: given to the producer one by one, each costs some three times.
 
-def _append(batch: Any, record: ChangelogRecord) -> bool:
+        The outputs of a key in a topic keep their order.
+        """
+        places: dict[tuple[str, bytes | None], tuple[str, int]] = {}
+        open_: dict[tuple[str, int], OutputBatch] = {}
+        batches = []
+        for record in records:
+            place = places.get((record.topic, record.key))
+            if place is None:
+                topic = self._on_cluster(record.topic)
+                place = topic, producer._partition(topic, None, None, None, record.key, None)
+                places[record.topic, record.key] = place
+            last = open_.get(place)
+            if last is None or not _append(last[2], record):
+                last = open_[place] = (*place, producer.create_batch(), [])
+                batches.append(last)
+                _append(last[2], record)
+            last[3].append(record)
+        return batches
+
+
+def _append(batch: Any, record: ChangelogRecord | OutputRecord) -> bool:
     return batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is not None

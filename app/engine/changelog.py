@@ -251,9 +251,16 @@ def read_marker(value: bytes) -> CheckpointMarker:
     )
 
 
-def sendable(output: Output) -> OutboxMessage:
-    """Return an output in the form in which it is stored and sent."""
-    return OutboxMessage(output.topic, output.key, output.id, output.at, encode_body(output.body), output.triggered_at)
+def sendable(outputs: Iterable[Output]) -> list[OutboxMessage]:
+    """Return outputs in the form in which they are stored and sent; a body that goes to two topics is encoded once."""
+    messages = []
+    encoded: Struct | None = None
+    payload: bytes | None = None
+    for topic, key, id_, at, body, triggered_at in outputs:
+        if body is not encoded:
+            encoded, payload = body, encode_body(body)
+        messages.append(OutboxMessage(topic, key, id_, at, payload, triggered_at))
+    return messages
 
 
 def outbox_records(outputs: Iterable[OutboxMessage], checkpoint_id: CheckpointId) -> list[ChangelogRecord]:

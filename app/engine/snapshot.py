@@ -127,7 +127,7 @@ class Snapshotter(Generic[E]):
         id_ = self._epoch, self._sequence
         states = self._states
         records = self._store.repairs(id_) if acquires else []
-        messages = [sendable(output) for output in outputs]
+        messages = sendable(outputs)
         outbox = [*self._pending_resend, *messages]
         for key in sorted(states.deleted):
             records += self._tombstones(key, id_)
@@ -167,7 +167,7 @@ class Snapshotter(Generic[E]):
     def _publish(self, state: KeyState[E], as_of: int, final: bool) -> list[OutboxMessage]:
         outputs = state.pending_outputs(as_of, final)
         state.mark_published(outputs, final)
-        return [sendable(output) for output in outputs] if outputs else []
+        return sendable(outputs) if outputs else []
 
     def _dump(
         self, key: str, state: KeyState[E], id_: CheckpointId, flags: int, records: list[ChangelogRecord]

@@ -240,13 +240,14 @@ class WorkerMetrics:
         """Note how long a step took."""
         self.steps.labels(step).observe(seconds)
 
-    def add(self, name: str, value: float, labels: Sequence[str]) -> None:
-        """Add a value to a subject's counter, or observe it in its histogram."""
+    def add(self, name: str, value: float, labels: Sequence[str], times: int = 1) -> None:
+        """Add a value to a subject's counter, or observe it in its histogram, so many times."""
         metric = self._child(name, labels)
         if isinstance(metric, Histogram):
-            metric.observe(value)
+            for _ in range(times):
+                metric.observe(value)
         elif isinstance(metric, Counter):
-            metric.inc(value)
+            metric.inc(value * times)
 
     def set(self, name: str, value: float, labels: Sequence[str]) -> None:
         """Set a subject's gauge."""

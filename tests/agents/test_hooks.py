@@ -690,6 +690,12 @@ async def test_the_producer_accepts_batches_and_returns_their_offsets() -> None:
     assert "_producer" in source(driver.Producer)
     assert parameters(aiokafka.AIOKafkaProducer.send_batch)[:2] == ["batch", "topic"]
     assert "partition" in parameters(aiokafka.AIOKafkaProducer.send_batch)
+    assert parameters(aiokafka.AIOKafkaProducer.partitions_for) == ["topic"]
+    placing = ["topic", "partition", "key", "value", "serialized_key", "serialized_value"]
+    assert parameters(aiokafka.AIOKafkaProducer._partition) == placing
+    assert "self._partitioner(serialized_key, all_partitions, available)" in source(
+        aiokafka.AIOKafkaProducer._partition
+    )
     batch = changelog_batch()
     assert batch.append(key=b"k", value=b"v", timestamp=None, headers=[("h", b"x")]) is not None
     assert batch.append(key=b"k", value=b"v" * WRITE_BATCH_BYTES, timestamp=None, headers=[]) is None

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from vigil.agents.faust import writers
 from vigil.agents.faust.writers import FaustChangelogWriter, FaustOutputSender
 from vigil.agents.ports import OutputRecord
 from vigil.app.engine.changelog import ChangelogRecord
@@ -42,19 +43,33 @@ class Producer:
     def __init__(self, **errors: KafkaError) -> None:
         self.batches: list[int] = []
         self.log: list[Any] = []
+        self.sent: list[tuple[str, int, list[bytes]]] = []
+        """By batch: topic, partition, values."""
+        self.known: set[str] = set()
+        """The topics that it was asked for."""
         self.errors = errors
         """By topic: why the broker refuses its messages."""
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        self.known.add(topic)
+        return {0, 1}
+
+    def _partition(
+        self, topic: str, partition: None, key: None, value: None, key_bytes: bytes, value_bytes: None
+    ) -> int:
+        assert topic in self.known
+        return key_bytes[-1] % 2
+
+    def create_batch(self) -> Batch:
+        return Batch(2)
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Any:
         assert batch.records, "an empty batch"
         first = len(self.log)
         self.log.extend(batch.records)
         self.batches.append(len(batch.records))
+        self.sent.append((topic, partition, [value for _, value, _ in batch.records]))
         return self._acked(topic, first)
-
-    async def send(self, topic: str, value: Any, *, key: Any, headers: Any) -> Any:
-        self.log.append((topic, key, value))
-        return self._acked(topic, len(self.log) - 1)
 
     def _acked(self, topic: str, offset: int) -> Any:
         async def ack() -> Ack:
@@ -111,4 +126,23 @@ async def test_outputs_that_are_too_large_are_returned_and_any_other_error_is_ra
     assert await sender.send([small, fine, small]) == [small, small]
     with pytest.raises(KafkaError, match="no"):
         await sender.send([gone, fine])
-    assert [topic for topic, _, _ in producer.log] == ["small", "fine", "small", "gone", "fine"]
+    assert [topic for topic, _, _ in producer.sent] == ["small", "fine", "gone", "fine"]
+
+
+async def test_the_outputs_of_a_partition_are_as_few_batches_as_possible_in_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    producer = Producer()
+    sender = FaustOutputSender(lambda: producer, "on-{}".format)
+    records = [
+        OutputRecord(topic, key, b"%d" % number, [("h", b"%d" % number)])
+        for number, (topic, key) in enumerate([("a", b"1"), ("a", b"2"), ("b", b"1"), ("a", b"3"), ("a", b"1")])
+    ]
+    assert await sender.send(records) == []
+    one = [("on-a", 1, [b"0", b"3"]), ("on-a", 0, [b"1"]), ("on-b", 1, [b"2"]), ("on-a", 1, [b"4"])]
+    assert producer.sent == one, "a batch takes two of them here"
+    assert producer.log[0] == (b"1", b"0", [("h", b"0")])
+    producer.sent.clear()
+    monkeypatch.setattr(writers, "ENCODED_AT_ONCE", 3)
+    await sender.send(records)
+    assert [values for _, _, values in producer.sent] == [[b"0"], [b"1"], [b"2"], [b"3", b"4"]]

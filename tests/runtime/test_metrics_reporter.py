@@ -73,6 +73,18 @@ def test_recorded_data_has_no_delay(monkeypatch: pytest.MonkeyPatch):
     assert world.value("vigil_verdicts_total", rule="absence") == 1
 
 
+def test_outputs_that_are_alike_are_counted_each(world: World):
+    bodies = ('{"rule":"absence"}', '{"rule":"sleeping"}', '{"rule":"absence"}')
+    outputs = [OutboxMessage("verdict", b"r", f"{number}", T, body.encode(), T) for number, body in enumerate(bodies)]
+    world.report.sent(world.runner, outputs, world.now)
+    assert [world.value("vigil_verdicts_total", rule=rule) for rule in ("absence", "sleeping")] == [2, 1]
+    score = b'{"industry":"toys","predicted":61,"metrics":{"response_rate":null}}'
+    scores = [OutboxMessage("supplier-score", b"s", f"{number}", T, score, T) for number in range(3)]
+    world.report.sent(world.runner, scores, world.now)
+    assert world.value("vigil_supplier_score_count", industry="toys") == 3
+    assert world.value("vigil_supplier_score_sum", industry="toys") == 183
+
+
 def test_industries_beyond_the_bound_are_other(world: World):
     body = '{"industry":"%s","predicted":61,"metrics":{"response_rate":%s}}'
     for number in range(MAX_LABEL_VALUES + 20):
