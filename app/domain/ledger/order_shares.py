@@ -72,26 +72,29 @@ def _first_after(now: int, times: "array[int]") -> int:
 def _spans(orders: Iterable[OrderRecord]) -> tuple[list[Span], ...]:
     """By count, when each of the orders counts. A supplier has many orders: few calls for each of them."""
     paid = [(at, at + WINDOW, one) for one in orders if (at := one.paid) is not None]
-    refunded = [(max(at, step), end) for at, end, one in paid if (step := one.refund_requested) is not None]
-    disputed = [(max(at, step), end) for at, end, one in paid if (step := one.disputed) is not None]
-    due = [
-        (max(one.dispatch_by, at), min(one.dispatch_by + WINDOW, one.latest() + ORDER_MEMORY), one)
-        for at, _, one in paid
-        if one.refund_requested is None or one.refund_requested > one.dispatch_by
-    ]
-    due += [
-        (max(one.dispatch_by, at, one.dispatched), min(one.dispatch_by + WINDOW, one.latest() + ORDER_MEMORY), one)
-        for at, _, one in paid
-        if one.refund_requested is not None and one.refund_requested <= one.dispatch_by and one.dispatched is not None
-    ]
-    on_time = [
-        (begin, end) for begin, end, one in due if one.dispatched is not None and one.dispatched <= one.dispatch_by
-    ]
+    due = [_due(at, one) for at, _, one in paid]
     counts = (
         [(begin, end) for begin, end, _ in paid],
-        refunded,
-        disputed,
-        [(begin, end) for begin, end, _ in due],
-        on_time,
+        [(max(at, step), end) for at, end, one in paid if (step := one.refund_requested) is not None],
+        [(max(at, step), end) for at, end, one in paid if (step := one.disputed) is not None],
+        due,
+        [span for span, (_, _, one) in zip(due, paid, strict=True) if _was_in_time(one)],
     )
-    return tuple([span for span in spans if span[0] < span[1]] for spans in counts)
+    return tuple(list(filter(_counts, spans)) for spans in counts)
+
+
+def _due(paid: int, order: OrderRecord) -> Span:
+    by, refund = order.dispatch_by, order.refund_requested
+    begin, end = max(by, paid), min(by + WINDOW, order.latest() + ORDER_MEMORY)
+    if refund is None or refund > by:
+        return begin, end
+    return (end if order.dispatched is None else max(begin, order.dispatched)), end
+
+
+def _was_in_time(order: OrderRecord) -> bool:
+    return order.dispatched is not None and order.dispatched <= order.dispatch_by
+
+
+def _counts(span: Span) -> bool:
+    """True if an order that counts from then until then counts at all."""
+    return span[0] < span[1]
