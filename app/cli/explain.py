@@ -1,35 +1,56 @@
-"""`vigil explain`: explains one verdict, from the output of a replay or from the topics."""
+"""`vigil explain`: explains one verdict or one line of a supplier, from the output of a replay or from the topics."""
 
-import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
-from rich.text import Text
 
-from vigil.app.cli.common import settings_options, shared_rulebook_option
-from vigil.app.cli.replay import UnreadableError, lines_with_progress
+from vigil.app.cli.common import TimeParam, settings_options, shared_rulebook_option
+from vigil.app.cli.explain_places import InFolder, OnTopics, Place
+from vigil.app.cli.explained import print_line, print_verdict
+from vigil.app.cli.replay import UnreadableError
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.validation import hint
 from vigil.app.kafka.settings import Settings, SettingsError
-from vigil.app.messages import published_sentence
-from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs, table
+from vigil.app.messages import LANGUAGES, Language
+from vigil.app.observability.terminal import console, escape_control_chars, silence_kafka_logs
 from vigil.app.runtime.whatif.explain import Explanation, chosen
 from vigil.app.runtime.whatif.explain import explain as explained
+from vigil.app.runtime.whatif.lines.case import SupplierCase
+from vigil.app.runtime.whatif.lines.explanation import LineExplanation, in_words
+from vigil.app.runtime.whatif.lines.obligation import explain_obligation
+from vigil.app.runtime.whatif.lines.participation import explain_participation
+from vigil.app.runtime.whatif.lines.product import explain_product
+from vigil.app.runtime.whatif.lines.right import explain_right, right_names
+from vigil.app.runtime.whatif.lines.sources import SupplierLine, key_of
 from vigil.app.runtime.whatif.local_time import Clock
-from vigil.app.runtime.whatif.sources import Published, UnreadableOutput, published_in, published_on, raws_of, raws_on
-from vigil.app.runtime.whatif.story import Raw
+from vigil.app.runtime.whatif.sources import Published, UnreadableOutput
+from vigil.topics.products import ProductStanding
+from vigil.topics.programmes import Participation, SupplierRights
+from vigil.topics.services import Obligation
 from vigil.topics.verdicts import Verdict
 
+T = TypeVar("T")
+
 _SHORTEST: Final = 6
-"""Digits of a verdict id that must be given at least."""
+"""Digits of an identity that must be given at least."""
+
+_RESTRICTED: Final = "restricted:"
+"""The beginning of a label of goods that need a permit; the permit follows."""
 
 
-@click.command(short_help="Explain a verdict.")
-@click.argument("verdict_id")
+class ExplainedVerdict(NamedTuple):
+    """A verdict, and the permit that would have made it none."""
+
+    explanation: Explanation
+    permit: LineExplanation | None
+    with_timeline: bool
+
+
+@click.command(short_help="Explain a verdict or a supplier's line.")
+@click.argument("what")
 @click.option(
     "--from",
     "folder",
@@ -37,162 +58,151 @@ _SHORTEST: Final = 6
     metavar="DIR",
     help="Output folder of `vigil replay`. [default: read the topics]",
 )
-@click.option("--events", metavar="EVENTS", help="With --from: the recording that was replayed, for the timeline.")
+@click.option("--events", metavar="EVENTS", help="With --from: the recording that was replayed, for what was judged.")
+@click.option("--right", metavar="NAME", help="WHAT is a supplier: explain its permit, activity or labels.")
+@click.option(
+    "--at", "at", type=TimeParam(), metavar="TIME", help="With --right: as of this time. [default: the latest event]"
+)
+@click.option("--language", type=click.Choice(list(LANGUAGES)), default="en", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 @settings_options
 @shared_rulebook_option
 def explain(
-    settings: Settings, rulebook: Rulebook, verdict_id: str, folder: Path | None, events: str | None, as_json: bool
+    settings: Settings,
+    rulebook: Rulebook,
+    what: str,
+    folder: Path | None,
+    events: str | None,
+    right: str | None,
+    at: int | None,
+    language: Language,
+    as_json: bool,
 ) -> None:
-    """Explain a verdict: what happened, the limits and their source, what would have prevented it, what follows.
+    """Explain what was judged: on which events, by which rule and source, what follows, and what would change it.
 
     \b
-    vigil explain 4f1c0a… --from replayed --events day.jsonl.zst    from a replay, with a timeline
-    vigil explain 4f1c0a… --broker kafka:9092                       from the topics
+    vigil explain 4f1c0a… --from replayed --events day.jsonl.zst  verdict or obligation, of a replay
+    vigil explain 4f1c0a… --broker kafka:9092                     the same, from the topics
+    vigil explain shop-7/lamp-3                                   stars: SUPPLIER/PRODUCT
+    vigil explain strength-pack/2022-08/shop-7                    PROGRAMME/EDITION/SUPPLIER
+    vigil explain shop-7 --right medical-3                        a permit, an activity, `labels`
 
-    VERDICT_ID may be shortened to its first digits if they identify one verdict. --rulebook is the one that judged.
+    WHAT is an identity, which may be shortened to its first digits if they identify one verdict or obligation, or the
+    key of a line. --rulebook is the one that judged.
     """
+    _check(what, right, at, rulebook)
     if events is not None and folder is None:
         raise click.UsageError("--events requires --from: without it, the events are read from the topics.")
-    if len(verdict_id) < _SHORTEST:
-        raise click.UsageError(f"VERDICT_ID: give at least {_SHORTEST} digits.")
-    if folder is not None:
-        found = _in_folder(folder, verdict_id, events)
+    silence_kafka_logs()
+    place: Place = InFolder(folder, events) if folder is not None else OnTopics(settings)
+    try:
+        found = _right(place, rulebook, what, right, at) if right is not None else _found(place, rulebook, what)
+    except (UnreadableOutput, SettingsError) as error:
+        raise UnreadableError(str(error)) from error
+    if isinstance(found, ExplainedVerdict):
+        _show_verdict(found, rulebook, language, as_json)
     else:
-        silence_kafka_logs()
-        found = asyncio.run(_on_topics(settings, verdict_id))
-    published, verdict, raws, expired = found
+        _show_line(found, place, rulebook, language, as_json)
+
+
+def _check(what: str, right: str | None, at: int | None, rulebook: Rulebook) -> None:
+    """Raise UsageError if it cannot be known what is to be explained."""
+    if at is not None and right is None:
+        raise click.UsageError("--at requires --right.")
+    if right is None and "/" not in what and len(what) < _SHORTEST:
+        raise click.UsageError(f"WHAT: give at least {_SHORTEST} digits of an identity, a key with /, or --right.")
+    if right is not None and right not in right_names(rulebook):
+        raise click.BadParameter(f"{right!r}: {hint(right, right_names(rulebook))}", param_hint="--right")
+
+
+def _show_line(
+    explanation: LineExplanation, place: Place, rulebook: Rulebook, language: Language, as_json: bool
+) -> None:
+    words = in_words(explanation, rulebook, language)
+    words = msgspec.structs.replace(words, caveats=[*words.caveats, *place.caveats(Clock(rulebook))])
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(words), indent=2))  # ASCII only: safe in a terminal
+    else:
+        print_line(console(), words, language)
+
+
+def _show_verdict(found: ExplainedVerdict, rulebook: Rulebook, language: Language, as_json: bool) -> None:
+    permit = None if found.permit is None else in_words(found.permit, rulebook, language)
+    if as_json:
+        content = msgspec.to_builtins(found.explanation)
+        click.echo(json.dumps({**content, "permit": msgspec.to_builtins(permit)}, indent=2))
+        return
+    print_verdict(console(), found.explanation, rulebook, with_timeline=found.with_timeline, language=language)
+    if permit is not None:
+        print_line(console(), permit, language)
+
+
+# ---- what is explained -----------------------------------------------------------------------------------------------
+
+
+def _found(place: Place, rulebook: Rulebook, what: str) -> ExplainedVerdict | LineExplanation:
+    """The explanation of a verdict, or of a line by its key or identity."""
+    if "/" in what:
+        topic = "participation" if what.count("/") > 1 else "product-standing"
+        line = next((one for one in place.lines(topic) if key_of(one) == what), None)
+        if line is None:
+            raise click.ClickException(f"no {topic} {escape_control_chars(what)} in {place.name}")
+        return _line(line, place, rulebook)
+    published = place.published()
+    verdicts = {verdict.verdict_id: verdict for verdict in chosen(published.verdicts, what)}
+    if verdicts:
+        return _verdict(_only(list(verdicts.values()), "verdicts", what, place), published, place, rulebook)
+    lines = place.lines("obligation")
+    obligations = [one for one in lines if key_of(one).startswith(what)]
+    if not obligations:
+        numbers = f"{len(published.verdicts):,} verdicts and {len(lines):,} obligations"
+        raise click.ClickException(
+            f"no verdict {escape_control_chars(what)}, and no such obligation, among the {numbers} in {place.name}"
+        )
+    return _line(_only(obligations, "obligations", what, place), place, rulebook)
+
+
+def _only(found: list[T], kind: str, what: str, place: Place) -> T:
+    if len(found) > 1:
+        raise click.ClickException(f"{len(found):,} {kind} in {place.name} begin with {what}: give more digits")
+    return found[0]
+
+
+def _verdict(verdict: Verdict, published: Published, place: Place, rulebook: Rulebook) -> ExplainedVerdict:
+    permit = (verdict.subject or "").partition(_RESTRICTED)[2]
+    events = place.events(verdict, published, supplier=bool(permit))
     own = [each for each in published.verdicts if each.host_id == verdict.host_id]
     actions = [each for each in published.actions if each.host_id == verdict.host_id]
-    explanation = explained(verdict, own, actions, rulebook, raws)
-    clock = Clock(rulebook)
-    gone = [
-        f"{topic} no longer has all messages from before {clock.full(before)}: its retention has deleted them."
-        for topic, before in expired.items()
-    ]
-    caveats = [*explanation.caveats, *gone, *published.foreign.lines()]
+    explanation = explained(verdict, own, actions, rulebook, events.room)
+    caveats = [*explanation.caveats, *place.caveats(Clock(rulebook)), *published.foreign.lines()]
     explanation = msgspec.structs.replace(explanation, caveats=caveats)
-    if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(explanation), indent=2))  # ASCII only: safe in a terminal
-        return
-    _print(console(), explanation, rulebook, raws is not None)
+    right = None
+    if events.supplier is not None:
+        right = explain_right(permit, verdict.since, SupplierCase(verdict.host_id, events.supplier, rulebook))
+    return ExplainedVerdict(explanation, right, events.room is not None)
 
 
-class _Found(NamedTuple):
-    """What there is to explain a verdict by."""
-
-    published: Published
-    verdict: Verdict
-    raws: list[Raw] | None
-    """The events of its room; None without a recording of them."""
-    expired: dict[str, int]
-    """The topics that do not go back far enough, with the time (ms) before which messages were deleted."""
-
-
-def _in_folder(folder: Path, verdict_id: str, events: str | None) -> _Found:
-    """What a replay wrote, and what stands in the recording `events`."""
-    try:
-        published = published_in(folder)
-    except UnreadableOutput as error:
-        raise UnreadableError(str(error)) from error
-    verdict = _choose(published, verdict_id, f"{folder}")
-    if events is None:
-        return _Found(published, verdict, None, {})
-    lines = lines_with_progress(events, "searching for the room")
-    return _Found(published, verdict, list(raws_of(lines, verdict.room_id, published.rejected)), {})
+def _line(line: SupplierLine, place: Place, rulebook: Rulebook) -> LineExplanation:
+    raws = place.supplier(line.supplier_id)
+    case = None if raws is None else SupplierCase(line.supplier_id, raws, rulebook)
+    if isinstance(line, Obligation):
+        return explain_obligation(line, rulebook, case)
+    if isinstance(line, ProductStanding):
+        return explain_product(line, rulebook, case)
+    assert isinstance(line, Participation)  # noqa: S101 - rights are explained one by one
+    return explain_participation(line, rulebook, case)
 
 
-async def _on_topics(settings: Settings, verdict_id: str) -> _Found:
-    try:
-        published = await published_on(settings)
-        verdict = _choose(published, verdict_id, f"the topic verdict on {settings.broker}")
-        return _Found(published, verdict, *await raws_on(settings, verdict, published.foreign))
-    except SettingsError as error:
-        raise UnreadableError(str(error)) from error
-
-
-def _choose(published: Published, verdict_id: str, where: str) -> Verdict:
-    found = {verdict.verdict_id: verdict for verdict in chosen(published.verdicts, verdict_id)}
-    if not found:
+def _right(place: Place, rulebook: Rulebook, supplier_id: str, right: str, at: int | None) -> LineExplanation:
+    raws = place.supplier(supplier_id)
+    if raws is None:
+        raise click.UsageError("--right with --from requires --events: what is asked for follows from the events.")
+    case = SupplierCase(supplier_id, raws, rulebook)
+    line = next((one for one in place.lines("supplier-rights") if one.supplier_id == supplier_id), None)
+    if not case.events and line is None:
         raise click.ClickException(
-            f"no verdict {escape_control_chars(verdict_id)} among the {len(published.verdicts):,} in {where}"
+            f"no event and no line of the supplier {escape_control_chars(supplier_id)} in {place.name}"
         )
-    if len(found) > 1:
-        raise click.ClickException(f"{len(found):,} verdicts in {where} begin with {verdict_id}: give more digits")
-    return next(iter(found.values()))
-
-
-def _print(out: Console, explanation: Explanation, rulebook: Rulebook, with_timeline: bool) -> None:
-    clock = Clock(rulebook)
-    verdict = explanation.verdict
-
-    def title(words: str) -> None:
-        out.print()
-        out.print(words, style="bold")
-
-    def line(words: str, style: str = "") -> None:
-        out.print(Text(f"  {escape_control_chars(words)}", style=style), soft_wrap=not out.is_terminal)
-
-    out.print(Text(f"Verdict {escape_control_chars(verdict.verdict_id)}", style="bold"))
-    line(explanation.happened)
-    for caveat in explanation.caveats:
-        line(caveat, "yellow")
-    title("Limits and their source")
-    _print_limits(line, explanation)
-    title("Evidence")
-    for each in explanation.evidence:
-        line(f"{clock(each.at)}  {each.topic}  {published_sentence(each, 'en')}")
-    if with_timeline and explanation.timeline:
-        title("Timeline")
-        _print_timeline(out, explanation, clock)
-    if explanation.prevented:
-        title("What would have prevented it")
-        for words in explanation.prevented:
-            line(words)
-    title("Place in the ladder")
-    _print_ladder(line, explanation, clock)
-    title("What follows")
-    for words in explanation.follows:
-        line(words)
-
-
-def _print_limits(line: Callable[..., None], explanation: Explanation) -> None:
-    limits = explanation.limits
-    if limits is None:
-        return
-    until = f" until {limits.until}" if limits.until else ""
-    line(limits.says)
-    line(", ".join(f"{name}: {words}" for name, words in limits.numbers.items()))
-    line(f"in force since {limits.effective}{until} ({explanation.time_zone}); {limits.source}")
-
-
-def _print_timeline(out: Console, explanation: Explanation, clock: Clock) -> None:
-    grid = table("when", "", "what")
-    occurred = False
-
-    def add_violation() -> None:
-        grid.add_row(
-            clock(explanation.verdict.at), "▶", Text(f"the violation: {explanation.verdict.rule}", style="bold red")
-        )
-
-    for moment in explanation.timeline:
-        if moment.at > explanation.verdict.at and not occurred:
-            add_violation()
-            occurred = True
-        when = clock(moment.at) if moment.until is None else f"{clock(moment.at)} – {clock(moment.until)}"
-        style = "" if moment.evidence else "dim"
-        grid.add_row(when, "●" if moment.evidence else "", Text(escape_control_chars(moment.words), style=style))
-    if not occurred:
-        add_violation()
-    out.print(grid)
-    out.print("  ● evidence of the verdict", style="dim")
-
-
-def _print_ladder(line: Callable[..., None], explanation: Explanation, clock: Clock) -> None:
-    ladder = explanation.ladder
-    if ladder.count is None:
-        line(f"It does not count: {'it was overturned' if explanation.action else ladder.window}.")
-        return
-    line(f"Number {ladder.count} of the family {ladder.family} (window: {ladder.window}): {ladder.rung}")
-    for each in ladder.counted:
-        line(f"after {each.rule} on {clock.full(each.at)} in room {each.room_id} ({each.verdict_id})")
+    rights = line if isinstance(line, SupplierRights) else None
+    now = max(case.until, 0 if rights is None else rights.at)
+    return explain_right(right, now if at is None else at, case, rights)

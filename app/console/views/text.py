@@ -1,12 +1,12 @@
 """The words of the pages in the reader's language, from the catalogue (app/messages)."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
+from vigil.app.domain.products.condition_words import condition_message
 from vigil.app.domain.rulebook.hosts import DayRange, Rung
 from vigil.app.domain.rulebook.products import StarConditions
-from vigil.app.messages import CATALOGUES, LANGUAGES, Language, published_sentence
+from vigil.app.messages import CATALOGUES, LANGUAGES, Language, published_sentence, render
 from vigil.topics.verdicts import Evidence
 
 SCRIPT_WORDS: Final = (
@@ -21,9 +21,6 @@ SCRIPT_WORDS: Final = (
     "continuing",
 )
 """What the scripts need besides the names of rules, bands, steps and streams."""
-
-_DAYS: Final = re.compile(r"(dispatch|delivery)-([0-9]+)d")
-"""Conditions of products with a number of days in their name."""
 
 SCRIPT_PREFIXES: Final = ("step.", "stream.", "reviewed.", "band.")
 
@@ -51,13 +48,7 @@ class Words:
 
     def condition(self, name: str, limits: StarConditions | None) -> str:
         """What a condition or an ability of a product says, with the numbers behind its name."""
-        if (days := _DAYS.fullmatch(name)) is not None:
-            return self(f"condition.{days[1]}", days=days[2])
-        code, numbers = f"condition.{name}", {} if limits is None else _numbers(limits)
-        template = CATALOGUES[self.language].templates.get(code)
-        if template is None or not set(template.parameters) <= set(numbers):
-            return name
-        return self(code, **numbers)
+        return render(condition_message(name, limits), self.language)
 
     def rules(self) -> dict[str, str]:
         """The names of all rules by id."""
@@ -105,18 +96,6 @@ class Words:
         words = {code: self(code) for code in (*names, *SCRIPT_WORDS)}
         words["continuing.since"] = self("continuing.since", time="{time}")
         return words | {f"rule.{rule}": name for rule, name in self.rules().items()}
-
-
-def _numbers(limits: StarConditions) -> dict[str, str]:
-    """The numbers behind the names of conditions, as they are shown."""
-    return {
-        "info": f"{limits.info_at_least:g}",
-        "countries": str(len(limits.core_countries)),
-        "on_time": f"{limits.on_time_at_least_share * 100:g} %",
-        "refunds": f"{limits.refunds_below_share * 100:g} %",
-        "buyers": str(limits.buyers_over),
-        "paid": f"{limits.paid_at_least_usd:,}",
-    }
 
 
 WORDS: Final[dict[Language, Words]] = {language: Words(language) for language in LANGUAGES}

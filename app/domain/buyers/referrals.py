@@ -73,8 +73,9 @@ class Referrals:
                 collector.emit(RESTRICTED_BY_ROOM, verdict.room_id, verdict.verdict_id, verdict.at, verdict)
 
     def forget(self, now: int) -> None:
-        """Delete what was judged long ago."""
-        self._buckets.expire(now - KEEP_MS, lambda record: self._records.pop(record.verdict_id))
+        """Delete what was judged long ago. What waits to be judged stays: a replay judges at its end only."""
+        until = min(now - KEEP_MS, self.next_timer() - 1)
+        self._buckets.expire(until, lambda record: self._records.pop(record.verdict_id))
 
     def dump(self, into: ChangedChunks) -> None:
         """Put the chunks that changed since the last call into `into`."""

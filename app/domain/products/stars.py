@@ -7,6 +7,7 @@
 Levels do not need each other. Source: announcement of July 2022, new star model of products.
 """
 
+from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 from vigil.app.domain.ledger.facts import Facts
@@ -34,6 +35,16 @@ class Starred(NamedTuple):
 NO_STARS: Final = Starred()
 
 
+class WayTo(NamedTuple):
+    """One way to a level of stars, a clean product aside."""
+
+    stars: int
+    needs: Way
+    """Its conditions."""
+    fails: Way
+    """Those that do not hold."""
+
+
 def starred(product_id: str, state: ProductState, facts: Facts) -> Starred:
     """The stars of a product by the rules in force; none before the roll-out, and in an industry that is not open."""
     rules, moment = facts.rules, facts.moment
@@ -48,6 +59,17 @@ def starred(product_id: str, state: ProductState, facts: Facts) -> Starred:
     levels = _Levels(product_id, state, facts, conditions.limits, None if table is None else table.limits)
     stars = levels.stars(plan.limits.legacy_stars)
     return Starred(stars, plan.limits.audience, levels.next(stars), max(dates))
+
+
+def ways_to(product_id: str, state: ProductState, facts: Facts) -> list[WayTo]:
+    """Every way to every level as of now; none where the product has no stars yet."""
+    rules, moment = facts.rules, facts.moment
+    plan, limits = moment.limits(rules.star_plan), moment.limits(rules.star_conditions)
+    if plan is None or limits is None or not is_open(plan, state.industry):
+        return []
+    section = rules.stars.get(state.industry)
+    levels = _Levels(product_id, state, facts, limits, None if section is None else moment.limits(section))
+    return [WayTo(level, *way) for level in range(1, HIGHEST + 1) for way in levels.ways(level)]
 
 
 def is_open(plan: StarPlan, industry: str) -> bool:
@@ -84,16 +106,21 @@ class _Levels:
         return NextStars(stars=stars + 1, ways=tuple((*first, *way) for way in ways))
 
     def _ways(self, level: int) -> tuple[Way, ...]:
-        """The ways to a level, a clean product aside."""
+        """What does not hold of each way to a level, a clean product aside."""
+        return tuple(fails for _, fails in self.ways(level))
+
+    def ways(self, level: int) -> Iterator[tuple[Way, Way]]:
+        """The ways to a level, a clean product aside: what each needs, and what of that does not hold."""
         failing = self._conditions.failing
         if level == 1:
-            return (failing(self._limits.rts if self._state.model == "rts" else self._limits.custom),)
-        if self._table is None:
-            return ()
-        two = level == 2
-        cells = self._table.two if two else self._table.three
-        sale = () if self._is_sold(two) else (REAL_SALE if two else PAID,)
-        return (*(failing(conditions_of(cell)) for cell in cells), sale)
+            needs = self._limits.rts if self._state.model == "rts" else self._limits.custom
+            yield needs, failing(needs)
+        elif self._table is not None:
+            two = level == 2
+            for cell in self._table.two if two else self._table.three:
+                yield conditions_of(cell), failing(conditions_of(cell))
+            sale = (REAL_SALE if two else PAID,)
+            yield sale, () if self._is_sold(two) else sale
 
     def _is_sold(self, two: bool) -> bool:
         if two:

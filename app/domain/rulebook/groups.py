@@ -43,8 +43,11 @@ def groups(book: Rulebook, shown: Sequence[str]) -> Iterator[Group]:
     rules = [name for name in shown if name in book.families]
     rules.sort(key=lambda name: (FAMILIES.index(book.families[name]), name))
     found = [Group("Room rules", "rule", rules)]
-    for title, kind, patterns in _TITLES:
-        found.append(Group(title, kind, [name for pattern in patterns for name in shown if matches(pattern, name)]))
+    found += [Group(title, kind, _matching(patterns, shown)) for title, kind, patterns in _TITLES]
     placed = {name for group in found for name in group.sections}
     found.append(Group("Everything else", "section", [name for name in shown if name not in placed]))
     return (group for group in found if group.sections)
+
+
+def _matching(patterns: Sequence[str], shown: Sequence[str]) -> list[str]:
+    return [name for pattern in patterns for name in shown if matches(pattern, name)]

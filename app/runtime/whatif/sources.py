@@ -43,13 +43,17 @@ class Published(NamedTuple):
 
 def published_in(folder: Path) -> Published:
     """Read what a replay wrote; raise UnreadableOutput."""
-    letters = _read(folder / "dead-letter.jsonl", DeadLetter)
     return Published(
-        list(_read(folder / "verdict.jsonl", Verdict)),
-        list(_read(folder / "enforcement.jsonl", Action)),
-        _rejected(letters),
+        list(bodies_in(folder / "verdict.jsonl", Verdict)),
+        list(bodies_in(folder / "enforcement.jsonl", Action)),
+        rejected_in(folder),
         ForeignMessages(),
     )
+
+
+def rejected_in(folder: Path) -> dict[Place, Reason]:
+    """The messages that a replay rejected, and why; raise UnreadableOutput."""
+    return _rejected(bodies_in(folder / "dead-letter.jsonl", DeadLetter))
 
 
 def _rejected(letters: Iterable[DeadLetter]) -> dict[Place, Reason]:
@@ -61,7 +65,8 @@ def _rejected(letters: Iterable[DeadLetter]) -> dict[Place, Reason]:
     }
 
 
-def _read(file: Path, kind: type[S]) -> Iterator[S]:
+def bodies_in(file: Path, kind: type[S]) -> Iterator[S]:
+    """The messages in a file that a replay wrote; raise UnreadableOutput."""
     decoder = msgspec.json.Decoder(kind)
     most_bytes = most_bytes_of(file.stem)
     done = 0
@@ -85,12 +90,17 @@ def _line(raw: bytes) -> RecordedLine | None:
         return read_again(raw)
 
 
-def raws_of(lines: Iterable[bytes], room_id: str, rejected: Mapping[Place, Reason]) -> Iterator[Raw]:
-    """The room's messages of a recording; lines that cannot be read are skipped, as in the replay."""
-    may_name = _plain_bytes(room_id)
+def raws_of(
+    lines: Iterable[bytes], id_: str, rejected: Mapping[Place, Reason], also: str | None = None
+) -> Iterator[Raw]:
+    """The messages of a recording that may name a room or a supplier; `also`: or another one.
+
+    Lines that cannot be read are skipped, as in the replay.
+    """
+    named = [_plain_bytes(each) for each in (id_, also) if each is not None]
     for number, raw in enumerate(lines, start=1):
-        if may_name not in raw and b"\\u" not in raw:
-            continue  # a line that cannot name the room is not decoded
+        if b"\\u" not in raw and not any(each in raw for each in named):
+            continue  # a line that cannot name it is not decoded
         line = _line(raw)
         if line is None:
             continue
@@ -99,13 +109,13 @@ def raws_of(lines: Iterable[bytes], room_id: str, rejected: Mapping[Place, Reaso
         yield Raw(line.topic, key, bytes(line.value), number, rejected.get((line.topic, line.partition, place)))
 
 
-def _plain_bytes(room_id: str) -> bytes:
-    """The room's id as every line that names it has it, but for lines with `\\u`.
+def _plain_bytes(id_: str) -> bytes:
+    """The id as every line that names it has it, but for lines with `\\u`.
 
     Empty for an id that JSON may write in several ways: then no line is left out.
     """
-    plain = room_id.isascii() and room_id.isprintable() and not set(room_id) & set('"\\/')
-    return room_id.encode() if plain else b""
+    plain = id_.isascii() and id_.isprintable() and not set(id_) & set('"\\/')
+    return id_.encode() if plain else b""
 
 
 def _key_of(line: RecordedLine) -> bytes | None:
@@ -157,7 +167,7 @@ async def raws_on(settings: Settings, verdict: Verdict, foreign: ForeignMessages
     first = min(verdict.since, *(each.at for each in verdict.evidence), verdict.at)
     since = max(0, first - BEFORE_MS - SKEW_MS)
     key = verdict.room_id.encode()
-    rejected = _rejected([each async for each in _bodies(settings, "dead-letter", DeadLetter, foreign, since)])
+    rejected = await rejected_on(settings, foreign, since)
     found, expired = [], {}
     for topic in ROOM_TOPICS:
         deleted = await deleted_before(settings, topic)
@@ -168,3 +178,8 @@ async def raws_on(settings: Settings, verdict: Verdict, foreign: ForeignMessages
                 place = (topic, record.partition, record.offset)
                 found.append(Raw(topic, record.key, record.value, record.offset, rejected.get(place)))
     return RoomEvents(found, expired)
+
+
+async def rejected_on(settings: Settings, foreign: ForeignMessages, since: int | None = None) -> dict[Place, Reason]:
+    """The messages that were rejected, from a time (ms) on, and why; raise SettingsError."""
+    return _rejected([each async for each in _bodies(settings, "dead-letter", DeadLetter, foreign, since)])

@@ -50,6 +50,11 @@ def test_a_room_does_not_count_it_and_nothing_reports_it_before() -> None:
     assert outcome(*shown("prohibited:medicine"))["room-status"][0]["verdicts"] == 1
 
 
+def test_events_of_weeks_later_do_not_make_a_replay_forget_it() -> None:
+    later = certificate(START + 30 * DAY, "medical-3")
+    assert len(outcome(*shown("restricted:medical-3"), later)["verdict"]) == 1
+
+
 def test_with_the_permit_it_is_none() -> None:
     assert outcome(certificate(START - DAY, "medical-3"), *shown("restricted:medical-3"))["verdict"] == []
 

@@ -1,0 +1,147 @@
+"""Prints what `vigil explain` found out: a verdict, or a line of a supplier."""
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from vigil.app.domain.rulebook import Rulebook
+from vigil.app.messages import CATALOGUES, Language, published_sentence
+from vigil.app.observability.terminal import escape_control_chars, table
+from vigil.app.runtime.whatif.explain import Explanation
+from vigil.app.runtime.whatif.lines.explanation import LineWords, RequirementsWords, SectionWords
+from vigil.app.runtime.whatif.local_time import Clock
+
+_MARKS = {True: "✓", False: "✗", None: "?"}
+"""Of what is asked for: it holds, it does not, it is not known."""
+
+Line = Callable[..., None]
+"""Prints a line of text, with a style."""
+
+
+def print_line(out: Console, words: LineWords, language: Language) -> None:
+    """Print the explanation of a line of a supplier."""
+
+    def line(text: str, style: str = "") -> None:
+        out.print(Text(f"  {escape_control_chars(text)}", style=style), soft_wrap=not out.is_terminal)
+
+    def part(heading: str, texts: Sequence[str]) -> None:
+        if texts:
+            _title(out, heading, language)
+            for text in texts:
+                line(text)
+
+    out.print(Text(escape_control_chars(words.title), style="bold"), soft_wrap=not out.is_terminal)
+    for text, style in [*((each, "") for each in words.happened), *((each, "yellow") for each in words.caveats)]:
+        line(text, style)
+    if words.sections:
+        _title(out, "sections", language)
+    for section in words.sections:
+        _print_section(line, section, words.time_zone, language)
+    if words.checks:
+        _title(out, "checks", language)
+    for group in words.checks:
+        _print_checks(line, group)
+    part("evidence", [f"{one.time}  {one.topic}  {one.words}" for one in words.evidence])
+    part("follows", words.follows)
+    part("clears", words.clears)
+
+
+def _title(out: Console, heading: str, language: Language) -> None:
+    out.print()
+    out.print(CATALOGUES[language].render(f"explain.heading.{heading}"), style="bold")
+
+
+def _print_section(line: Line, section: SectionWords, zone: str, language: Language) -> None:
+    line(f"{section.section}: {section.says}")
+    for numbers in section.numbers:
+        line(f"  {numbers}", "dim")
+    code = "in-force" if section.until is None else "in-force-until"
+    params = {"since": section.effective, "until": section.until, "zone": zone, "source": section.source}
+    line(f"  {CATALOGUES[language].render(f'explain.heading.{code}', params)}", "dim")
+
+
+def _print_checks(line: Line, group: RequirementsWords) -> None:
+    line(group.heading)
+    for check in group.checks:
+        found = "" if check.found is None else f" – {check.found}"
+        line(f"  {_MARKS[check.holds]} {check.needs}{found}", "" if check.holds else "yellow")
+
+
+def print_verdict(
+    out: Console, explanation: Explanation, rulebook: Rulebook, *, with_timeline: bool, language: Language
+) -> None:
+    """Print the explanation of a verdict."""
+    clock = Clock(rulebook)
+    verdict = explanation.verdict
+
+    def title(words: str) -> None:
+        out.print()
+        out.print(words, style="bold")
+
+    def line(words: str, style: str = "") -> None:
+        out.print(Text(f"  {escape_control_chars(words)}", style=style), soft_wrap=not out.is_terminal)
+
+    out.print(Text(f"Verdict {escape_control_chars(verdict.verdict_id)}", style="bold"))
+    line(explanation.happened)
+    for caveat in explanation.caveats:
+        line(caveat, "yellow")
+    title("Limits and their source")
+    _print_limits(line, explanation)
+    title("Evidence")
+    for each in explanation.evidence:
+        line(f"{clock(each.at)}  {each.topic}  {published_sentence(each, language)}")
+    if with_timeline and explanation.timeline:
+        title("Timeline")
+        _print_timeline(out, explanation, clock)
+    if explanation.prevented:
+        title("What would have prevented it")
+        for words in explanation.prevented:
+            line(words)
+    title("Place in the ladder")
+    _print_ladder(line, explanation, clock)
+    title("What follows")
+    for words in explanation.follows:
+        line(words)
+
+
+def _print_limits(line: Callable[..., None], explanation: Explanation) -> None:
+    limits = explanation.limits
+    if limits is None:
+        return
+    until = f" until {limits.until}" if limits.until else ""
+    line(limits.says)
+    line(", ".join(f"{name}: {words}" for name, words in limits.numbers.items()))
+    line(f"in force since {limits.effective}{until} ({explanation.time_zone}); {limits.source}")
+
+
+def _print_timeline(out: Console, explanation: Explanation, clock: Clock) -> None:
+    grid = table("when", "", "what")
+    occurred = False
+
+    def add_violation() -> None:
+        grid.add_row(
+            clock(explanation.verdict.at), "▶", Text(f"the violation: {explanation.verdict.rule}", style="bold red")
+        )
+
+    for moment in explanation.timeline:
+        if moment.at > explanation.verdict.at and not occurred:
+            add_violation()
+            occurred = True
+        when = clock(moment.at) if moment.until is None else f"{clock(moment.at)} – {clock(moment.until)}"
+        style = "" if moment.evidence else "dim"
+        grid.add_row(when, "●" if moment.evidence else "", Text(escape_control_chars(moment.words), style=style))
+    if not occurred:
+        add_violation()
+    out.print(grid)
+    out.print("  ● evidence of the verdict", style="dim")
+
+
+def _print_ladder(line: Callable[..., None], explanation: Explanation, clock: Clock) -> None:
+    ladder = explanation.ladder
+    if ladder.count is None:
+        line(f"It does not count: {'it was overturned' if explanation.action else ladder.window}.")
+        return
+    line(f"Number {ladder.count} of the family {ladder.family} (window: {ladder.window}): {ladder.rung}")
+    for each in ladder.counted:
+        line(f"after {each.rule} on {clock.full(each.at)} in room {each.room_id} ({each.verdict_id})")

@@ -1,0 +1,1 @@
+"""Explains lines of suppliers: obligations, stars of products, participations, permits and other rights."""
