@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, cast
 
-from vigil.app.domain.ledger.ledger import MEMORY
+from vigil.app.domain.ledger.memory import MEMORY
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.formatting import format_value
 from vigil.app.domain.rulebook.services import DutyLimits
