@@ -48,7 +48,15 @@ _SETTINGS: Final = {
     "--manifest", metavar="FILE", help="Write each planned fault to this file (JSON Lines): what Vigil should find."
 )
 @click.option("--rooms", default=20, show_default=True, help="Hosts on air, each with one room after another.")
-@click.option("--suppliers", default=20, show_default=True, help="Suppliers who quote; the first ones are the hosts.")
+@click.option(
+    "--suppliers", default=20, show_default=True, help="Suppliers who quote and sell; the first ones are hosts."
+)
+@click.option(
+    "--products",
+    default=3,
+    show_default=True,
+    help="Products of each supplier, with orders, certificates, service and programmes; 0: they only quote.",
+)
 @click.option(
     "--duration",
     type=Duration("endless"),
@@ -89,7 +97,7 @@ _SETTINGS: Final = {
     type=Duration("never"),
     default="40s",
     show_default=True,
-    help="Mean time between the faults of a host who makes them, or never.",
+    help="Mean time between the faults of a host who makes them; never: hosts and suppliers are attentive.",
 )
 @click.option(
     "--disorder",
@@ -115,7 +123,7 @@ _SETTINGS: Final = {
     type=float,
     default=0.002,
     show_default=True,
-    help="Share of comments, quotes and payments that are sent twice.",
+    help="Share of comments, quotes, payments, orders, requests and activities that are sent twice.",
 )
 @click.option(
     "--reviews", type=float, default=0.0, show_default=True, help="Share of the violations that a moderator reviews."
@@ -155,7 +163,8 @@ def simulate(
     """Generate events of realistic rooms, buyers and suppliers, and record the planned faults.
 
     Hosts greet or do not greet, walk away, show black, disconnect and come back, and break the rules of layout and
-    conduct; suppliers quote, are answered and get paid. The same seed gives the same messages. Ctrl-C stops it.
+    conduct; suppliers quote, are answered and get paid, sell products, ship, give service, register and take part in
+    programmes, or neglect it. The same seed gives the same messages. Ctrl-C stops it.
 
     \b
     vigil simulate --out day.jsonl.zst --rooms 50 --duration 1h --manifest faults.jsonl

@@ -15,6 +15,7 @@ from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.clients import new_producer
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.simulate.malformed import MERCHANT_TOPICS
 from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.partitions import partition_of
 from vigil.app.simulate.simulation import InvalidSimulationError, Simulation
@@ -79,6 +80,7 @@ def topics_of(simulation: Simulation) -> list[str]:
     """Return the topics that a simulation sends to."""
     topics = list(ROOM_TOPICS) if simulation.rooms else []
     topics += SUPPLIER_TOPICS if simulation.suppliers else ()
+    topics += MERCHANT_TOPICS if simulation.suppliers and simulation.products else ()
     return topics + (["review"] if simulation.reviews else [])
 
 

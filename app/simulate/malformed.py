@@ -13,6 +13,9 @@ from vigil.topics.rooms import ROOM_TOPICS
 
 Fields = dict[str, Any]
 
+MERCHANT_TOPICS: Final = ("product", "order", "certificate", "service-request", "activity")
+"""The topics of suppliers who sell products."""
+
 
 class Malformation(NamedTuple):
     """One kind of violation of the contract."""
@@ -32,7 +35,13 @@ _ID: Final = {
     "payment": "payment_id",
     "supplier-profile": "industry",
     "review": "verdict_id",
+    "product": "product_id",
+    "order": "order_id",
+    "certificate": "certificate_id",
+    "service-request": "request_id",
+    "activity": "kind",
 }
+"""By topic: a field that is required, and is no free text."""
 
 
 def _fields(
@@ -64,6 +73,10 @@ def _at(written: bytes) -> Callable[[SimulatedMessage, Fields], tuple[bytes | No
         return message.key, orjson.dumps(fields).replace(b'"@"', written % message.at)
 
     return make
+
+
+def _merged(**changes: object) -> Callable[[SimulatedMessage, Fields], tuple[bytes | None, bytes]]:
+    return _fields(lambda message, fields: fields.update(changes))
 
 
 def _only(*topics: str) -> frozenset[str]:
@@ -101,12 +114,14 @@ KINDS: Final = (
     Malformation("empty id", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], ""))),
     Malformation("id too long", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], "x" * 129))),
     Malformation("id as a number", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], 7))),
-    Malformation("tombstone", _only(*ROOM_TOPICS, "quote", "payment", "review"), lambda m, f: (m.key, None)),
+    Malformation(
+        "tombstone", _only(*ROOM_TOPICS, "quote", "payment", "review", *MERCHANT_TOPICS), lambda m, f: (m.key, None)
+    ),
     Malformation("unknown role", _only("comment"), _put("author_role", "robot")),
     Malformation("text too long", _only("comment"), _put("text", "长" * 4097)),
     Malformation("unknown stream", _only("frame-status"), _put("stream", "paused")),
     Malformation("face as a number", _only("frame-status"), _put("face", 1)),
-    Malformation("unknown kind", _only("quote", "payment"), _put("kind", "lost")),
+    Malformation("unknown kind", _only("quote", "payment", *MERCHANT_TOPICS[1:]), _put("kind", "lost")),
     Malformation("submitted to no RFQ time", _only("quote"), _fields(lambda m, f: _submitted(f))),
     Malformation("no amount", _only("payment"), _put("amount_usd", 0)),
     Malformation("an amount below 0", _only("payment"), _put("amount_usd", "-5.00")),
@@ -116,6 +131,25 @@ KINDS: Final = (
     Malformation("six stars", _only("supplier-profile"), _put("stars", 6)),
     Malformation("unknown membership", _only("supplier-profile"), _put("membership", "gold")),
     Malformation("unknown decision", _only("review"), _put("decision", "perhaps")),
+    Malformation("unknown model", _only("product"), _put("model", "used")),
+    Malformation("an information score above 5", _only("product"), _put("info_score", 5.1)),
+    Malformation("an information score in words", _only("product"), _put("info_score", "high")),
+    Malformation("paid by nobody", _only("order"), _merged(kind="paid", buyer_id=None)),
+    Malformation("paid for nothing", _only("order"), _merged(kind="paid", buyer_id="b", dispatch_by=10**12, lines=[])),
+    Malformation("paid with a line without amount", _only("order"), _merged(kind="paid", lines=[{"product_id": "p"}])),
+    Malformation("unknown status", _only("certificate"), _put("status", "lost")),
+    Malformation("a bound in words", _only("certificate"), _put("valid_until", "next year")),
+    Malformation(
+        "a category that the country has not",
+        _only("certificate"),
+        _merged(kind="epr", country="DE", category="tyre", number="1"),
+    ),
+    Malformation("requested for nothing", _only("service-request"), _merged(kind="requested", product_id=None)),
+    Malformation("unknown need", _only("service-request"), _merged(kind="requested", need="love")),
+    Malformation("unknown measure", _only("activity"), _merged(kind="measure", measure="luck", value=1)),
+    Malformation("a measure below 0", _only("activity"), _merged(kind="measure", measure="leads", value=-1)),
+    Malformation("unknown programme", _only("activity"), _merged(kind="claim", programme="lottery")),
+    Malformation("unknown duty", _only("activity"), _merged(kind="done", duty="dance", ref="1")),
 )  # fmt: skip
 
 AHEAD: Final = Malformation(
@@ -141,14 +175,19 @@ class Malformer:
 
     def __init__(self, seed: int, share: float, *, ahead: bool) -> None:
         self._rng = Random(f"{seed}/malformed")
+        self._of_merchants = Random(f"{seed}/malformed/merchants")
         self._share = share
         kinds = (*KINDS, AHEAD) if ahead else KINDS
         self._kinds = {topic: [kind for kind in kinds if kind.topics is None or topic in kind.topics] for topic in _ID}
-        self._turn = {topic: self._rng.randrange(len(of)) for topic, of in self._kinds.items()}
+        self._turn = {topic: self._rng_of(topic).randrange(len(of)) for topic, of in self._kinds.items()}
+
+    def _rng_of(self, topic: str) -> Random:
+        """Merchants have random numbers of their own: they change nothing of what others send."""
+        return self._of_merchants if topic in MERCHANT_TOPICS else self._rng
 
     def spoil(self, message: SimulatedMessage) -> SimulatedMessage | None:
         """Return a malformed message that arrives with a valid one, or None most of the time."""
-        if self._rng.random() >= self._share or message.value is None:
+        if self._rng_of(message.topic).random() >= self._share or message.value is None:
             return None
         kinds = self._kinds[message.topic]
         self._turn[message.topic] = turn = (self._turn[message.topic] + 1) % len(kinds)

@@ -21,23 +21,33 @@ class SimulatedMessage(NamedTuple):
     """The kind of malformation; None for a valid message."""
 
 
+FaultKind = Literal[
+    "violation", "signal-lost",
+    "obligation-breached", "not-covered", "claim-refused", "participation-failed",
+    "star-lost", "selection-lost", "epr-blocked",
+]  # fmt: skip
+"""A verdict of a room, or the notice `signal-lost`, which is no violation; the others are of merchants."""
+
+
 class Fault(Struct, frozen=True, kw_only=True):
     """One line of the manifest: a planned fault that Vigil must find."""
 
-    kind: Literal["violation", "signal-lost"]
-    """A verdict, or the notice `signal-lost`, which is not a violation."""
+    kind: FaultKind
     rule: str | None
-    """The rule violated; None for `signal-lost`."""
-    room_id: str
+    """The rule violated, None for `signal-lost`; of a merchant: the duty, the programme, or what was lost."""
+    room_id: str | None
+    """None for a fault of a merchant."""
     host_id: str
+    """The host or merchant."""
     since: int
     at: int
     subject: str | None
-    """The label that was judged, if the rule is decided by a label."""
+    """The label that was judged, if the rule is decided by a label; of a merchant: the `ref` of a duty, the edition of
+    a programme, the product, or country and product."""
     words: str
     """What happened, for people."""
 
     @property
     def verdict_id(self) -> str:
-        """The identity of the verdict that must result."""
-        return identity(self.rule, self.subject, self.room_id, self.since, self.at)
+        """The identity of the verdict that must result from a violation."""
+        return identity(self.rule, self.subject, self.room_id or "", self.since, self.at)

@@ -9,7 +9,8 @@ from random import Random
 from typing import Final
 
 from vigil.app.simulate import rules
-from vigil.app.simulate.malformed import Malformer
+from vigil.app.simulate.malformed import MERCHANT_TOPICS, Malformer
+from vigil.app.simulate.merchants.desk import Frame
 from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.reviews import Moderators
 from vigil.app.simulate.room import RoomPlayer
@@ -23,6 +24,9 @@ DAY_MS: Final = 24 * 3_600_000
 
 LATENESS_MS: Final = 2_000
 """Vigil's default allowed lateness, which the disorder of messages must stay below."""
+
+DUPLICATED: Final = frozenset({"comment", "quote", "payment", "order", "service-request", "activity"})
+"""Topics of which some messages are sent twice."""
 
 _sent_at: Final = attrgetter("sent_at")
 
@@ -56,15 +60,17 @@ class Simulation:
     malformed_ahead: bool = False
     """Include event times more than a day ahead, which only a worker with a live clock rejects."""
     duplicates: float = 0.002
-    """Share of comments, quotes and payments that are sent twice."""
+    """Share of the messages of the topics DUPLICATED that are sent twice."""
     fault_every_s: float | None = 40.0
-    """Mean time between the faults of a host who makes them; None: no faults."""
+    """Mean time between the faults of a host who makes them; None: no faults, of suppliers either."""
     reviews: float = 0.0
     """Share of the planned violations that a moderator reviews."""
     rfq_every_s: float = 120.0
     """Mean time between two quotes of a supplier while rooms are on air."""
     history_days: float = 0.0
     """Days of suppliers' history before the start."""
+    products: int = 0
+    """Products of each supplier, with orders, certificates, service and programmes; 0: suppliers only quote."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -79,6 +85,8 @@ class Simulation:
         for name, count, most in (("rooms", self.rooms, 100_000), ("suppliers", self.suppliers, 1_000_000)):
             if not 0 <= count <= most:
                 raise InvalidSimulationError(name, f"is {count}: it must be from 0 to {most}")
+        if not 0 <= self.products <= 10_000:
+            raise InvalidSimulationError("products", f"is {self.products}: it must be from 0 to 10000")
         if self.rooms == self.suppliers == 0:
             raise InvalidSimulationError("rooms", "is 0, and so is suppliers: there would be no events")
 
@@ -121,12 +129,14 @@ class Simulation:
             for segment in broadcast.segments
             for fault in segment.faults
         ]
-        return sorted(faults, key=lambda fault: (fault.at, fault.room_id, fault.rule or "", fault.subject or ""))
+        if self.products:
+            Suppliers(self.suppliers, self._of_suppliers(), faults.append, merchants_only=True).play(self.end_ms, [])
+        return sorted(faults, key=order_of_faults)
 
     def messages(self, on_fault: Callable[[Fault], None] | None = None) -> Iterator[SimulatedMessage]:
         """Yield all messages in order of arrival (`sent_at`). `on_fault` gets each fault before its first message."""
         end = self.end_ms
-        since = self.start_ms - round(self.history_days * DAY_MS)
+        at = self._since
         moderators = Moderators(self.seed, self.reviews)
 
         def planned(fault: Fault) -> None:
@@ -134,11 +144,9 @@ class Simulation:
             if on_fault:
                 on_fault(fault)
 
-        settings = SupplierSettings(self.seed, since, self.start_ms, self.rfq_every_s, self.disorder_ms)
-        suppliers = Suppliers(self.suppliers, settings)
+        suppliers = Suppliers(self.suppliers, self._of_suppliers(), planned)
         rooms = [RoomPlayer(self._script(slot), self.seed, self.disorder_ms, planned) for slot in range(self.rooms)]
         noise = _Noise(self)
-        at = since
         waiting: list[SimulatedMessage] = []
         while end is None or at < end:
             past = at < self.start_ms
@@ -159,8 +167,22 @@ class Simulation:
             at = until
         yield from waiting
 
+    @property
+    def _since(self) -> int:
+        return self.start_ms - round(self.history_days * DAY_MS)
+
+    def _of_suppliers(self) -> SupplierSettings:
+        faults = self.fault_every_s is not None
+        frame = Frame(self._since, self.start_ms, self.end_ms, self.rfq_every_s, self.disorder_ms, faults)
+        return SupplierSettings(self.seed, frame, self.products)
+
     def _script(self, slot: int) -> Script:
         return Script(self.seed, slot, self.start_ms, self.end_ms, self.fault_every_s)
+
+
+def order_of_faults(fault: Fault) -> tuple[int, str, str, str]:
+    """The key by which a manifest is sorted."""
+    return fault.at, fault.room_id or fault.host_id, fault.rule or "", fault.subject or ""
 
 
 class _Noise:
@@ -168,6 +190,7 @@ class _Noise:
 
     def __init__(self, settings: Simulation) -> None:
         self._rng = Random(f"{settings.seed}/duplicates")
+        self._of_merchants = Random(f"{settings.seed}/duplicates/merchants")
         self._duplicates = settings.duplicates
         self._disorder = settings.disorder_ms
         self._malformer = (
@@ -180,8 +203,9 @@ class _Noise:
         if self._duplicates:
             noisy = list(messages)
             for message in messages:
-                if message.topic in ("comment", "quote", "payment") and self._rng.random() < self._duplicates:
-                    again = self._rng.randint(message.sent_at, max(message.sent_at, message.at + self._disorder))
+                rng = self._of_merchants if message.topic in MERCHANT_TOPICS else self._rng
+                if message.topic in DUPLICATED and rng.random() < self._duplicates:
+                    again = rng.randint(message.sent_at, max(message.sent_at, message.at + self._disorder))
                     noisy.append(message._replace(sent_at=again))
         if self._malformer:
             spoilt = [bad for message in messages if (bad := self._malformer.spoil(message)) is not None]

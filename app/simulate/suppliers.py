@@ -11,10 +11,12 @@ to see.
 import heapq
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
+from vigil.app.simulate.merchants.desk import Frame, KnownProfile, OnFault
+from vigil.app.simulate.merchants.merchant import merchant_of
 from vigil.app.simulate.message import SimulatedMessage
 from vigil.app.simulate.script import industry_of
 from vigil.topics.fields import Tier
@@ -40,32 +42,34 @@ HISTORY: Final = ActivityRate(
 )
 
 
+GRADES: Final[tuple[str | None, ...]] = ("gold", "silver", None)
+
+
 class SupplierSettings(NamedTuple):
     """What all suppliers of a simulation have in common."""
 
     seed: int
-    since: int
-    """Beginning of the history, ms."""
-    start: int
-    """End of the history, ms."""
-    rfq_every_s: float
-    """Mean time between two quotes after the history."""
-    disorder_ms: int
-    """Maximum delay of a message."""
+    frame: Frame
+    """Its times."""
+    products: int = 0
+    """Of each supplier; 0: they only quote."""
 
 
 class SupplierPlayer:
     """Generates the events of one supplier; `next_at` is the time of the next one."""
 
     def __init__(self, number: int, settings: SupplierSettings) -> None:
-        seed, since, start, rfq_every_s, disorder_ms = settings
+        seed, frame, products = settings
+        since, start = frame.since, frame.start
         self._rng = rng = Random(f"{seed}/supplier/{number}")
         self._supplier_id = f"merchant-{number:05d}"
         self._key = self._supplier_id.encode()
         self._industry = industry_of(number)
         self._start = start
-        self._on_air = ActivityRate(rfq_every_s, reply=90, pay=150, settle=120, popular=600)
-        self._disorder = disorder_ms
+        self._on_air = ActivityRate(frame.quote_every_s, reply=90, pay=150, settle=120, popular=600)
+        self._disorder = frame.disorder_ms
+        self._graded = products > 0
+        self._merchant: dict[str, Any] = {}
         self._skill = rng.random()
         """From 0, a supplier who answers late and rarely sells, to 1."""
         self._verified = rng.random() < 0.4
@@ -73,13 +77,20 @@ class SupplierPlayer:
         self._quotes = 0
         self._agenda: list[tuple[int, int, str, dict[str, Any]]] = []
         self._numbers = 0
-        if rng.random() < 0.95:  # a few have no profile
+        exists = rng.random() < 0.95  # a few have no profile
+        if exists:
             self._schedule(since + rng.randint(0, 2_000), "profile")
-        if rng.random() < 0.02:  # a few lose their profile and get another one
+        steady = rng.random() >= 0.02
+        if not steady:  # a few lose their profile and get another one
             gone = start + rng.randint(60_000, 1_800_000)
             self._schedule(gone, "no-profile")
             self._schedule(gone + rng.randint(60_000, 300_000), "profile")
+        self.membership = KnownProfile(exists, exists and self._verified, self._stars if exists else 0, steady)
         self._schedule(since + int(rng.random() * self._rate(since).between_quotes * 1000) + 3_000, "quote")
+
+    def has_in_profile(self, fields: dict[str, Any]) -> None:
+        """Add these fields to each profile."""
+        self._merchant = fields
 
     @property
     def next_at(self) -> int:
@@ -132,7 +143,10 @@ class SupplierPlayer:
             "buyer_id": f"buyer-{buyer:06d}",
             "buyer_tier": TIERS[buyer % len(TIERS)],
         }
-        self._send("quote", {**about, "kind": "submitted", "rfq_at": rfq_at}, at, out)
+        submitted = {**about, "kind": "submitted", "rfq_at": rfq_at}
+        if self._graded:
+            submitted["rfq_grade"] = GRADES[rfq_at // 1000 % len(GRADES)]
+        self._send("quote", submitted, at, out)
         if rng.random() < 0.25:
             self._after(at, 20, "pinned", about)
         luck = rng.random()
@@ -171,6 +185,7 @@ class SupplierPlayer:
             "industry": self._industry,
             "membership": "verified" if self._verified else "standard",
             "stars": self._stars,
+            **self._merchant,
         }
         self._send("supplier-profile", profile, at, out)
         self._stars = min(5, self._stars + 1)
@@ -185,16 +200,41 @@ class SupplierPlayer:
         return at + int(self._rng.random() * self._disorder)
 
 
+class Player(Protocol):
+    """Generates the events of one supplier of some kind, in order of time."""
+
+    @property
+    def next_at(self) -> int:
+        """The time of the next event."""
+        ...
+
+    def act(self, out: list[SimulatedMessage]) -> None:
+        """Generate the next event."""
+        ...
+
+
 class Suppliers:
     """All suppliers; their events are generated in order of time."""
 
-    def __init__(self, number: int, settings: SupplierSettings) -> None:
-        players = [SupplierPlayer(n, settings) for n in range(number)]
+    def __init__(
+        self, number: int, settings: SupplierSettings, on_fault: OnFault, *, merchants_only: bool = False
+    ) -> None:
+        """`on_fault` gets the faults of those who sell products; `merchants_only`: nobody quotes."""
+        players: list[Player] = []
+        for n in range(number):
+            quoting = SupplierPlayer(n, settings)
+            if not merchants_only:
+                players.append(quoting)
+            if settings.products:
+                about = quoting.membership, settings.products
+                merchant = merchant_of(n, settings.seed, settings.frame, about, on_fault)
+                quoting.has_in_profile(merchant.profile())
+                players.append(merchant)
         self._due = [(player.next_at, n, player) for n, player in enumerate(players)]
         heapq.heapify(self._due)
 
     def play(self, until: int, out: list[SimulatedMessage]) -> None:
-        """Add every message with `at` before `until`."""
+        """Add every message with `at` before `until`. Its faults are reported as they happen."""
         due = self._due
         while due and due[0][0] < until:
             _, number, player = due[0]

@@ -166,7 +166,8 @@ async def test_a_speed_rate_or_backlog_out_of_range_is_rejected(setting, value):
 
 
 async def test_ctrl_c_stops_sending_without_an_error(own_broker):
-    await make_topics(own_broker, topics_of(story()))
+    topics = topics_of(story(products=3))
+    await make_topics(own_broker, topics)
     program = "from vigil.app.cli.simulate import simulate; simulate()"
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, "--broker", own_broker, "--backlog", "30s"),
@@ -177,7 +178,7 @@ async def test_ctrl_c_stops_sending_without_an_error(own_broker):
     _, words = await asyncio.wait_for(child.communicate(), 10)
     assert child.returncode == 0, words
     sent = int(words.decode().split(" messages")[0].replace(",", ""))
-    found = await read(own_broker, topics_of(story()), sent)
+    found = await read(own_broker, topics, sent)
     assert sum(len(of) for of in found.values()) == sent
     now = time.time() * 1000
     times = [

@@ -11,14 +11,19 @@ from itertools import islice
 import orjson
 import pytest
 
+from vigil.app.domain.ledger.rules import LineRules
+from vigil.app.domain.rulebook.reader import load_rulebook
+from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_event
 from vigil.app.simulate import InvalidSimulationError, SimulatedMessage, Simulation
-from vigil.app.simulate.malformed import AHEAD, KINDS
+from vigil.app.simulate.malformed import AHEAD, KINDS, MERCHANT_TOPICS
+from vigil.topics.decoder import nobody
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.reviews import decode_review
 from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
 from vigil.topics.suppliers import decode_payment, decode_profile, decode_quote
 
 START = 1_662_048_000_000
+RULES = LineRules(load_rulebook())
 
 
 def small(**changes: object) -> Simulation:
@@ -35,6 +40,8 @@ def decode(message: SimulatedMessage) -> object:
         return decode_room_event(ROOM_TOPICS.index(message.topic), message.key, message.value)
     if message.topic == "supplier-profile":
         return decode_profile(message.key, message.value, message.at)
+    if message.topic in MERCHANT_TOPICS:
+        return decode_line_event(message.topic, message.key, message.value, nobody, RULES)
     return {"quote": decode_quote, "payment": decode_payment, "review": decode_review}[message.topic](
         message.key, message.value
     )
@@ -43,7 +50,7 @@ def decode(message: SimulatedMessage) -> object:
 def test_the_same_seed_gives_the_same_bytes_in_another_process_with_other_hashes():
     program = (
         "import hashlib; from vigil.app.simulate import Simulation\n"
-        f"s = Simulation(3, 8, 8, {START}, 400, malformed=0.02, reviews=0.5, history_days=2)\n"
+        f"s = Simulation(3, 8, 8, {START}, 400, malformed=0.02, reviews=0.5, history_days=2, products=2)\n"
         "print(hashlib.sha256(repr(list(s.messages())).encode()).hexdigest())"
     )
     found = {
@@ -56,7 +63,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_with_other_hashes
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert found == {digest(small(malformed=0.02, reviews=0.5, history_days=2).messages())}
+    assert found == {digest(small(malformed=0.02, reviews=0.5, history_days=2, products=2).messages())}
 
 
 def test_another_seed_gives_other_messages():
@@ -64,8 +71,8 @@ def test_another_seed_gives_other_messages():
 
 
 def test_noise_does_not_change_the_valid_messages():
-    plain = list(small(duplicates=0).messages())
-    noisy = list(small(duplicates=0.1, malformed=0.1).messages())
+    plain = list(small(duplicates=0, products=2, history_days=3).messages())
+    noisy = list(small(duplicates=0.1, malformed=0.1, products=2, history_days=3).messages())
     good = Counter(message for message in noisy if message.malformed is None)
     assert set(plain) <= set(good)
     again = {message[:4] for message in noisy if message.malformed is None} - {message[:4] for message in plain}
@@ -90,7 +97,7 @@ def test_disorder_stays_within_its_bound(disorder_ms):
 
 
 def test_events_are_between_start_and_end_and_the_history_is_before():
-    for message in small(history_days=3, reviews=1).messages():
+    for message in small(history_days=3, reviews=1, products=2).messages():
         earliest = START if message.topic in (*ROOM_TOPICS, "review") else START - 3 * 86_400_000
         assert earliest <= message.at < START + 400_000
         assert message.value is None or orjson.loads(message.value)["at"] == message.at
@@ -98,15 +105,28 @@ def test_events_are_between_start_and_end_and_the_history_is_before():
 
 def test_every_valid_message_is_accepted():
     topics = set()
-    for message in small(duration_s=900, reviews=1, history_days=20, suppliers=60, duplicates=0.05).messages():
+    settings = {"duration_s": 900, "reviews": 1, "history_days": 20, "suppliers": 60, "duplicates": 0.05, "products": 2}
+    for message in small(**settings).messages():
         decode(message)
         topics.add(message.topic)
-    assert topics == {*ROOM_TOPICS, "quote", "payment", "supplier-profile", "review"}
+    assert topics == {*ROOM_TOPICS, "quote", "payment", "supplier-profile", "review", *MERCHANT_TOPICS}
+    assert MERCHANT_TOPICS == LINE_TOPICS
+
+
+def test_what_merchants_do_changes_no_other_message():
+    settings = {"reviews": 1, "duration_s": 100, "history_days": 6, "malformed": 0.1, "duplicates": 0.1}
+    changed = ("quote", "supplier-profile")  # quotes have a grade then, and newcomers opened lately
+    alone = Counter(each for each in small(**settings).messages() if each.topic not in changed)
+    with_them = list(small(**settings, products=2).messages())
+    others = (*MERCHANT_TOPICS, *changed)
+    assert Counter(message for message in with_them if message.topic not in others) == alone
+    assert {message.topic for message in with_them} >= set(others)
 
 
 def test_every_malformed_message_is_rejected_and_every_kind_occurs():
     kinds = defaultdict(set)
-    for message in small(malformed=1.0, reviews=1, rooms=40, suppliers=60, duration_s=900, history_days=2).messages():
+    settings = {"reviews": 1, "rooms": 40, "suppliers": 60, "duration_s": 900, "history_days": 2, "products": 2}
+    for message in small(malformed=1.0, **settings).messages():
         if message.malformed is not None:
             with pytest.raises(InvalidEvent):
                 decode(message)
@@ -195,6 +215,7 @@ def test_suppliers_send_every_kind_of_event():
         ("fault_every_s", 0),
         ("rfq_every_s", 0.5),
         ("history_days", 401),
+        ("products", 10_001),
     ],
 )
 def test_a_setting_out_of_range_is_rejected_by_name(setting, value):
