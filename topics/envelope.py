@@ -27,8 +27,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNPUBLISHED: Final = b',"published_at":null}'
 """How the JSON of a body ends that is published later: the field is the last one of each type that has it."""
 
-_encode: Final = msgspec.json.Encoder().encode
-
 Header = tuple[str, bytes]
 """Name and value of a Kafka header."""
 
@@ -74,7 +72,7 @@ def encode_body(body: Struct | None) -> bytes | None:
         return None
     if getattr(body, "published_at", None) is not None:  # it was read from a topic of Vigil's own
         body = msgspec.structs.replace(body, published_at=None)
-    payload = _encode(body)
+    payload = orjson.dumps(msgspec.to_builtins(body))
     return payload[: -len(_UNPUBLISHED)] + b"}" if payload.endswith(_UNPUBLISHED) else payload
 
 
