@@ -29,6 +29,11 @@ class ConsoleBounds(Struct, frozen=True, kw_only=True):
     hosts: Annotated[int, Meta(ge=10)] = 100_000
     actions_of_host: Annotated[int, Meta(ge=10)] = 2_000
     suppliers: Annotated[int, Meta(ge=10)] = 200_000
+    products: Annotated[int, Meta(ge=10)] = 200_000
+    obligations: Annotated[int, Meta(ge=10)] = 100_000
+    """Of each status that is to be met, and of those that are settled."""
+    participations: Annotated[int, Meta(ge=10)] = 200_000
+    certificates: Annotated[int, Meta(ge=10)] = 100_000
     connections_of_address: Annotated[int, Meta(ge=1)] = 500
     """Open connections from one address; those of `trusted_proxies` are not limited."""
     streams_of_user: Annotated[int, Meta(ge=1)] = 50

@@ -17,6 +17,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.console.test_auth import LINE, TOKEN
+from tests.console.test_line_pages import market
+from tests.console.test_line_store import obligation
 from tests.console.test_model import verdict
 from tests.console.test_server import hostile
 from tests.console.test_wall import S, status
@@ -162,7 +164,8 @@ async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(brows
     console.take("room-status", live("room-a", (("absence", -280 * S, 60 * S),), waiting=(("L4", 9 * S),)))
     one = console.state.model.verdicts_of(console.state.model.verdicts)[0]
     paths = ["/", "/suppliers", f"/room?id={one.room_id}", f"/host?id={one.host_id}", f"/verdict?id={one.verdict_id}"]
-    paths.append("/supplier?id=merchant-00001")
+    paths += ["/supplier?id=merchant-00001", "/supplier?id=s", "/obligations", "/product?id=s%2Flamp"]
+    console.play_lines(*market())
     async with served(console) as address, page_of(browser, viewport={"width": 390, "height": 800}) as page:
         for path in paths:
             await page.goto(address + path)
@@ -232,6 +235,34 @@ async def test_a_rooms_page_follows_and_keeps_what_is_focused(browser: Browser):
         await expect(left).not_to_have_text(str(before), timeout=2500)
 
 
+async def test_the_list_of_obligations_follows_but_not_under_the_pointer(browser: Browser):
+    console = ConsoleStage()
+    now = wall_ms()
+    for number in range(3):
+        one = msgspec.structs.replace(obligation(str(number)), due=now + (number + 1) * 3_600_000)
+        console.take("obligation", one, one.obligation_id)
+    async with served(console) as address, page_of(browser) as page:
+        await page.goto(address)
+        await page.keyboard.press("o")
+        first = page.locator(".due tbody tr").first
+        await expect(first).to_contain_text("request-0")
+        await page.keyboard.press("j")
+        await page.keyboard.press("j")
+        assert await page.evaluate("document.activeElement.dataset.key") == "o-1"
+        console.take("obligation", msgspec.structs.replace(obligation("9"), due=now + 60_000), "9")
+        await expect(first).to_contain_text("request-9", timeout=2500)
+        assert await page.evaluate("document.activeElement.dataset.key") == "o-1"
+        await first.hover()
+        await page.mouse.move(300, 300)
+        console.take("obligation", msgspec.structs.replace(obligation("8"), due=now + 30_000), "8")
+        await asyncio.sleep(1.2)
+        await expect(first).to_contain_text("request-9")
+        await expect(first).to_contain_text("request-8", timeout=4000)
+        await page.get_by_label("Duty").select_option("service-parts")
+        await page.get_by_role("button", name="Filter").click()
+        await expect(page.locator("#main")).to_contain_text("No obligation fits.")
+
+
 async def test_a_moderator_signs_in_and_overturns(browser: Browser):
     console = ConsoleStage(tokens=LINE).take("room-status", live("r")).take("verdict", verdict())
     async with served(console) as address, page_of(browser) as page:
@@ -277,6 +308,14 @@ async def test_no_serious_violation_of_accessibility(browser: Browser, scheme: s
     one = model.verdicts_of(model.verdicts)[0]
     paths = ["/", "/suppliers", "/search?q=merchant", f"/room?id={one.room_id}", f"/host?id={one.host_id}"]
     paths += [f"/verdict?id={one.verdict_id}", "/supplier?id=merchant-00001"]
+    console.play_lines(*market())
+    lines = console.state.model.lines
+    paths += [
+        "/supplier?id=s",
+        "/product?id=s%2Flamp",
+        "/obligations",
+        f"/obligation?id={next(iter(lines.obligations))}",
+    ]
     async with served(console) as address, page_of(browser, color_scheme=scheme, reduced_motion="reduce") as page:
         for path in paths:
             answer = await page.goto(address + path)

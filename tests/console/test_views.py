@@ -12,7 +12,7 @@ from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import cents, outlook
 from vigil.app.console.views.canvas import LEFT, RIGHT, WIDTH, Window
 from vigil.app.console.views.ladders import banned_until, ladders
-from vigil.app.console.views.pages import link, visible
+from vigil.app.console.views.templates import link, visible
 from vigil.app.console.views.text import WORDS, choose
 from vigil.app.console.views.timeline import draw
 from vigil.app.domain.industries.score import ScoreRules, share_points

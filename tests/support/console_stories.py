@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from tests.support.harness import replayed
+from tests.support.line_stories import recorded
+from tests.support.supplier_stories import Line
 from vigil.app.console.auth.authenticator import Authenticator
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.server import ConsoleServer
@@ -15,7 +17,7 @@ from vigil.app.console.settings import ConsoleSettings
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
-from vigil.app.runtime.replay import Outputs
+from vigil.app.runtime.replay import Outputs, replay
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.reviews import Review
@@ -78,6 +80,13 @@ class ConsoleStage:
                 self.state.model.ingest(topic, output.key, value, now)
         self.state.tick()
         return self
+
+    def play_lines(self, *story: Line) -> "ConsoleStage":
+        """Everything that a console would read of a story of suppliers' events, and what a replay makes of it."""
+        for line in story:
+            if line.topic == "certificate":
+                self.state.model.ingest(line.topic, line.key.encode(), msgspec.json.encode(line.value), line.at)
+        return self.play((), replay(recorded(story), self.state.rulebook))
 
 
 def simulated_console(**options: Any) -> ConsoleStage:

@@ -12,6 +12,7 @@ from vigil.app.console.console_state import ConsoleState, DataStatus
 from vigil.app.console.http.limits import CountedStream
 from vigil.app.console.http.request_context import RequestContext, signed_in
 from vigil.app.console.views.changes import array
+from vigil.app.console.views.pages import QUERIES
 from vigil.app.console.views.reader import Reader
 
 WALL_EVERY_TICKS: Final = 1
@@ -109,8 +110,8 @@ class EventStreams:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        self._rendered: dict[tuple[str, str, Reader, str | None], tuple[int, RenderedParts]] = {}
-        """By kind, id, reader and span: the tick at which a page was rendered, and its parts."""
+        self._rendered: dict[tuple[str, str, Reader, tuple[str | None, ...]], tuple[int, RenderedParts]] = {}
+        """By kind, id, reader and what else was asked for: the tick at which a page was rendered, and its parts."""
 
     async def wall(self, request: Request) -> Response:
         """Stream the wall."""
@@ -166,7 +167,7 @@ class EventStreams:
     def _parts(self, kind: str, name: str, reader: Reader, query: dict[str, str]) -> RenderedParts:
         """Return the page's parts as HTML, rendered once a tick for all browsers that show the same."""
         tick = self._context.state.tick_number
-        key = (kind, name, reader, query.get("span"))
+        key = (kind, name, reader, tuple(map(query.get, QUERIES.get(kind, ()))))
         rendered_at, parts = self._rendered.get(key, (-1, {}))
         if rendered_at != tick:
             view = self._context.pages.view(kind, name, reader, query)

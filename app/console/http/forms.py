@@ -19,8 +19,8 @@ from vigil.app.console.http.request_context import (
     read_form,
     signed_in,
 )
-from vigil.app.console.views.pages import link
 from vigil.app.console.views.reader import zone_called
+from vigil.app.console.views.templates import link
 from vigil.app.console.views.text import Words
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.messages import LANGUAGES

@@ -13,8 +13,9 @@ from starlette.responses import HTMLResponse, Response
 from vigil.app.console.auth.authenticator import VISITOR_COOKIE, Authenticator, Person
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.limits import ConsoleLimits
-from vigil.app.console.views.pages import Pages, safe_json
+from vigil.app.console.views.pages import Pages
 from vigil.app.console.views.reader import Reader, zone_called
+from vigil.app.console.views.templates import safe_json
 from vigil.app.console.views.text import WORDS, Words, choose
 from vigil.app.messages import LANGUAGES
 

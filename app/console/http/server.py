@@ -32,8 +32,9 @@ from vigil.app.console.http.request_context import RequestContext
 from vigil.app.console.http.security import SecurityMiddleware
 from vigil.app.console.ingest.search import search
 from vigil.app.console.settings import ConsoleSettings
-from vigil.app.console.views.pages import HERE, PARTS, link
+from vigil.app.console.views.pages import PARTS, QUERIES
 from vigil.app.console.views.reader import Reader
+from vigil.app.console.views.templates import HERE, link
 from vigil.app.console.views.text import WORDS
 from vigil.app.console.views.urgency import BANDS, numbers
 from vigil.app.domain.rulebook import Rulebook
@@ -87,12 +88,14 @@ class ConsoleServer:
         )
 
     def _page(self, kind: str) -> Handler:
+        names = ("id", *QUERIES.get(kind, ()))
+
         async def page(request: Request) -> Response:
             name = request.query_params.get("id", "")
             view = self.context.pages.view(kind, name, self.context.reader(request), request.query_params)
             if view is None:
                 return self.context.html(request, "unknown.html", 404, kind=kind, id=name)
-            query = {key: value for key, value in request.query_params.items() if key in ("id", "span")}
+            query = {key: value for key, value in request.query_params.items() if key in names}
             live = f"/live/{kind}?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
             return self.context.html(
                 request, f"{kind}.html", live=live, sent=request.query_params.get("sent"), error=None, **view
@@ -109,7 +112,7 @@ class ConsoleServer:
         words = request.query_params.get("q", "")[:MAX_SEARCH_CHARS]
         found = search(self.context.state.model, words, self.context.words(request).rules_called(words))
         exact = [(kind, names) for kind, names in (("room", found.rooms), ("host", found.hosts)) if names == [words]]
-        if exact and not (found.suppliers or found.verdicts) and len(exact) == 1:
+        if exact and not (found.suppliers or found.verdicts or found.products) and len(exact) == 1:
             return RedirectResponse(link(exact[0][0], words), 303)
         return self.context.html(request, "search.html", words=words, found=found)
 

@@ -11,8 +11,10 @@ V = TypeVar("V")
 class Bounded(Generic[K, V]):
     """A mapping of at most `most` entries."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, on_evicted: Callable[[K, V], None] | None = None) -> None:
+        """`on_evicted` is called with each entry that was evicted."""
         self._most = most
+        self._on_evicted = on_evicted
         self._entries: OrderedDict[K, V] = OrderedDict()
         self.evicted = 0
         """How many entries were evicted."""
@@ -25,8 +27,10 @@ class Bounded(Generic[K, V]):
         self._entries[key] = value
         self._entries.move_to_end(key)
         if len(self._entries) > self._most:
-            self._entries.popitem(last=False)
+            evicted = self._entries.popitem(last=False)
             self.evicted += 1
+            if self._on_evicted is not None:
+                self._on_evicted(*evicted)
 
     def touch(self, key: K, new: Callable[[], V]) -> V:
         """The value of a key, made where there is none, as the one touched last."""

@@ -1,6 +1,7 @@
 """Folds Vigil's messages into what the pages show: rooms, verdicts, hosts, suppliers. Pure, and bounded in memory.
 
     outputs of all subjects, review ──▶ ConsoleModel ──▶ pages
+    certificate ──▶ LineViews ──────────┘
     buyer-entry, comment, frame-status ──▶ Track of the room (timeline)
                                               └──▶ Wall (changes)
 
@@ -15,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from vigil.app.console.ingest.bounded import Bounded
+from vigil.app.console.ingest.line_views import SUPPLIER_LINES, LineViews
 from vigil.app.console.ingest.subject_views import HostView, RoomView, SupplierView
 from vigil.app.console.ingest.track import Track, no_conditions
 from vigil.app.console.settings import ConsoleBounds
@@ -22,6 +24,7 @@ from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.domain.rooms.shown_conditions import ConditionsOf
 from vigil.topics.event_time import check_ahead
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
+from vigil.topics.products import decode_certificate
 from vigil.topics.read_back import ForeignMessageError, read_back
 from vigil.topics.reviews import Review, decode_review
 from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
@@ -29,7 +32,8 @@ from vigil.topics.scores import PinDecision, SupplierScore
 from vigil.topics.verdicts import Action, Notice, RoomStatus, Verdict
 
 OUTPUTS: Final = tuple(output.topic for output in REGISTRY.replayed)
-"""The outputs that the console reads: all of every subject. Beside them reviews, and the room topics for timelines."""
+"""The outputs that the console reads: all of every subject. Beside them reviews and certificates, and the room topics
+for timelines."""
 
 _SOURCE_INDEX: Final = {topic: index for index, topic in enumerate(ROOM_TOPICS)}
 
@@ -59,6 +63,7 @@ class ConsoleModel:
         self.reviews: Bounded[str, tuple[Review, ...]] = Bounded(bounds.verdicts)
         self.hosts: Bounded[str, HostView] = Bounded(bounds.hosts)
         self.suppliers: Bounded[str, SupplierView] = Bounded(bounds.suppliers)
+        self.lines = LineViews(bounds)
         self.newest = 0
         """The largest `at` of all outputs."""
         self.dirty: set[str] = set()
@@ -92,10 +97,12 @@ class ConsoleModel:
                 self._event(topic, key, value, wall_ms)
             elif topic == "review":
                 self._review(decode_review(key, value))
+            elif topic == "certificate":
+                self._certificate(key, value, wall_ms)
             elif value is None:
                 self._tombstone(topic, key)
             elif topic in self._decoders:
-                self._output(topic, read_back(self._decoders[topic], value), value)
+                self._output(topic, key, read_back(self._decoders[topic], value), value)
         except (InvalidEvent, ForeignMessageError, UnicodeDecodeError) as error:
             self._reject(topic, error)
 
@@ -112,19 +119,29 @@ class ConsoleModel:
         if track.ingest(event):
             self.changed.add(("room", event.room_id))
 
+    def _certificate(self, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
+        certificate = decode_certificate(key, value)
+        check_ahead(certificate.at, wall_ms, self.max_ahead_ms)
+        self.changed.add(self.lines.certify(certificate))
+
     def _tombstone(self, topic: str, key: bytes | None) -> None:
         name = (key or b"").decode()
-        if topic == "room-status" and (room := self.rooms.get(name)) is not None:
+        if topic in SUPPLIER_LINES:
+            self.changed |= self.lines.drop(topic, name)
+        elif topic == "room-status" and (room := self.rooms.get(name)) is not None:
             room.ended = True
             self.tracks.drop(name)
             self.dirty.add(name)
         elif topic in self.others:
             self.others[topic].drop(name)
 
-    def _output(self, topic: str, output: Any, value: bytes) -> None:
+    def _output(self, topic: str, key: bytes | None, output: Any, value: bytes) -> None:
         self.newest = max(self.newest, output.at)
         if topic == "supplier-score":
             self._score(output, value)
+        elif topic in SUPPLIER_LINES:
+            self.changed |= self.lines.put(topic, (key or b"").decode(), output, value)
+            self.suppliers.touch(output.supplier_id, SupplierView)
         elif (fold := self._fold.get(topic)) is not None:
             fold(output)
         else:
@@ -218,7 +235,7 @@ class ConsoleModel:
     @property
     def viewed(self) -> frozenset[str]:
         """The outputs that pages show; the others are only kept."""
-        return frozenset({*self._fold, "supplier-score"})
+        return frozenset({*self._fold, *SUPPLIER_LINES, "supplier-score"})
 
     # ---- what pages ask for -----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
+from vigil.app.console.ingest.line_views import SUPPLIER_LINES
 from vigil.app.console.ingest.model import OUTPUTS, ConsoleModel
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.domain.registry import REGISTRY, Registry
@@ -30,7 +31,7 @@ from vigil.topics.rooms import ROOM_TOPICS
 
 log: Final = structlog.get_logger("vigil.console")
 
-READ: Final = (*OUTPUTS, "review", *ROOM_TOPICS)
+READ: Final = (*OUTPUTS, "review", "certificate", *ROOM_TOPICS)
 REFRESH_S: Final = 30.0
 """How often new topics and partitions are looked for."""
 BATCH: Final = 2_000
@@ -39,6 +40,8 @@ FOREIGN_EVERY_S: Final = 60.0
 """How often messages of others in Vigil's topics are logged."""
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
+WHOLE_MS: Final = 100 * 365 * 24 * HOUR_MS
+"""How far back topics go that are read whole: a line is published when it changes, which may be years ago."""
 
 
 def needed(reviews: bool = True, names: TopicNames | None = None) -> list[Acl]:
@@ -61,6 +64,7 @@ def backs(console: ConsoleSettings, registry: Registry = REGISTRY) -> Mapping[st
         "notice": min(verdicts, 24 * HOUR_MS),
         "enforcement": actions,
         "review": actions,
+        **dict.fromkeys((*SUPPLIER_LINES, "certificate"), WHOLE_MS),
         "supplier-score": console.score_hours * HOUR_MS,
     }
 
@@ -184,7 +188,7 @@ class TopicIngest:
         if new := wanted - consumer.assignment():
             now = wall_ms()
             self._past += await reader.add(
-                new, since={tp: now - self.backs[self._names.in_catalogue(tp.topic)] for tp in new}
+                new, since={tp: max(now - self.backs[self._names.in_catalogue(tp.topic)], 0) for tp in new}
             )
             self._pause_events(consumer, reader)
         self._reader = reader

@@ -121,6 +121,7 @@ addEventListener("keydown", (event) => {
 onKey("/", () => document.getElementById("search")?.select());
 onKey("?", () => dialog.showModal());
 onKey("u", () => location.assign("/"));
+onKey("o", () => location.assign("/obligations"));
 
 // Lists of links: j and k go from one to the next.
 function step(by) {

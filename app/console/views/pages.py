@@ -1,34 +1,23 @@
 """What each page shows: views of the model for the templates, and the parts of a page that change while it is open."""
 
-import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
-from zoneinfo import ZoneInfo
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
-from jinja2.runtime import Context
-from markupsafe import Markup
 
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.ingest.subject_views import RoomView
 from vigil.app.console.ingest.track import Track
-from vigil.app.console.views.advice import cents, dollars, outlook
-from vigil.app.console.views.canvas import Window, length
+from vigil.app.console.views.advice import outlook
+from vigil.app.console.views.canvas import Window
 from vigil.app.console.views.ladders import banned_until, ladders
-from vigil.app.console.views.outside import is_web_address
-from vigil.app.console.views.reader import Reader, offset
+from vigil.app.console.views.line_pages import LinePages
+from vigil.app.console.views.reader import Reader
+from vigil.app.console.views.templates import SPANS, environment
 from vigil.app.console.views.timeline import draw
 from vigil.app.console.views.urgency import stands
 from vigil.app.domain.rooms.risk import SEVERITIES, Severity, severity
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.topics.verdicts import Action, OpenCondition, Verdict, WaitingEntry
 
-HERE: Final = Path(__file__).parents[1]
-SPANS: Final = (5, 15, 30, 60)
-"""The choices of how many minutes a room's timeline shows; the second is the default."""
 AROUND_MS: Final = 30_000
 """A verdict's timeline begins and ends at least this long before and after it."""
 AHEAD_SHARE: Final = 6
@@ -46,26 +35,22 @@ MAX_TRAIL: Final = 60
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "room": ("status", "timeline", "verdicts", "happened"),
     "host": ("status", "ladders", "actions"),
-    "supplier": ("score", "raise", "pins"),
+    "supplier": ("due", "programmes", "rights", "products", "score", "raise", "pins"),
     "verdict": ("timeline", "follows", "reviews"),
+    "product": ("stars", "selection", "epr", "due", "rules"),
+    "obligation": ("facts",),
+    "obligations": ("list",),
 }
 """The parts of each kind of page, each with a template of its own. A browser receives those that have changed."""
 
+QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "room": ("span",),
+    "supplier": ("page",),
+    "obligations": ("status", "duty", "supplier", "page"),
+}
+"""What an address may ask for besides the id, by kind of page."""
+
 View = dict[str, Any]
-
-
-def visible(text: object) -> str:
-    """Return text from an event with invisible characters (control, direction) written out, so that it hides
-    nothing."""
-    return "".join(
-        f"\\u{{{ord(sign):x}}}" if unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp", "Co", "Cn") else sign
-        for sign in str(text)
-    )
-
-
-def link(kind: str, name: str) -> str:
-    """Return the address of a page. Ids are in the query: in a path, browsers would resolve `..` and `/`."""
-    return f"/{kind}?id={quote(name, safe='')}"
 
 
 def span_of(value: str | None) -> int:
@@ -78,33 +63,16 @@ class Pages:
 
     def __init__(self, state: ConsoleState) -> None:
         self._state = state
-        self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=select_autoescape(default=True, default_for_string=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        filters: dict[str, Callable[..., Any]] = {
-            "visible": visible,
-            "prose": lambda text: "\n".join(map(visible, text.split("\n"))),
-            "clock": _for_reader("%H:%M:%S"),
-            "stamp": _for_reader("%Y-%m-%d %H:%M:%S"),
-            "day": _for_reader("%Y-%m-%d"),
-            "iso": lambda at: datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds"),
-            "span": length,
-            "percent": lambda share: "100 %" if share == 1 else f"{share * 100:.1f} %",
-            "money": lambda amount: dollars(cents(amount)),
-            "thousands": lambda number: f"{number:,}",
-        }
-        self._templates.filters.update(filters)
-        self._templates.globals |= {"link": link, "spans": SPANS, "offset": offset, "outside": state.outside}
-        self._templates.tests["web_address"] = is_web_address
+        self._templates = environment(state)
+        self._lines = LinePages(state)
         self._views: dict[str, Callable[[str, Reader, Mapping[str, str]], View | None]] = {
             "room": self._room,
             "host": self._host,
             "supplier": self._supplier,
             "verdict": self._verdict,
+            "product": self._lines.product,
+            "obligation": self._lines.obligation,
+            "obligations": self._lines.obligations,
         }
 
     def render(self, template: str, **values: object) -> str:
@@ -235,7 +203,7 @@ class Pages:
             "pins": sorted(supplier.pins, key=lambda pin: pin.at, reverse=True),
             "trail": list(supplier.trail)[-MAX_TRAIL:],
             "is_host": supplier_id in model.hosts,
-        }
+        } | self._lines.of_supplier(supplier_id, reader, query)
 
     def suppliers(self) -> list[View]:
         """Return the suppliers with the highest predicted scores."""
@@ -266,20 +234,3 @@ def _events(room: RoomView, verdicts: list[Verdict]) -> list[View]:
 
 def _newest_first(action: Action) -> tuple[int, str]:
     return -action.at, action.action_id
-
-
-def _for_reader(pattern: str) -> Callable[[Context, int], str]:
-    """Return a filter that shows an event time in the reader's time zone."""
-
-    @pass_context
-    def shown(context: Context, at: int) -> str:
-        zone: ZoneInfo = context["zone"]
-        return datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).strftime(pattern)
-
-    return shown
-
-
-def safe_json(text: bytes) -> Markup:
-    """Return JSON for a data block in a page: it contains nothing that could end the block."""
-    escaped = text.decode().replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    return Markup(escaped)  # noqa: S704 - escaped one line above

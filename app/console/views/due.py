@@ -1,0 +1,109 @@
+"""Obligations as pages list them: what is due next, in words and exactly, and which of them a reader asks for."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Final, NamedTuple
+
+from vigil.app.console.ingest.obligations import PENDING, ObligationRow, Obligations
+from vigil.app.console.views.text import Words
+
+LINES: Final = 100
+"""How many lines one page of a list shows."""
+AT_RISK: Final = ("at-risk", "breached")
+"""The statuses that the list shows unless it is asked for others."""
+_MINUTE_MS: Final = 60_000
+_HOUR_MS: Final = 60 * _MINUTE_MS
+_DAY_MS: Final = 24 * _HOUR_MS
+
+
+def span_in_words(words: Words, span_ms: int) -> str:
+    """A span of time by its two largest units: `3 d 4 h`, `5 h 10 min`, `12 min`; whole minutes, so that it seldom
+    changes."""
+    span_ms = abs(span_ms)
+    days, hours, minutes = span_ms // _DAY_MS, span_ms // _HOUR_MS % 24, span_ms // _MINUTE_MS % 60
+    if days:
+        parts = [("day", days), ("hour", hours)]
+    elif hours:
+        parts = [("hour", hours), ("minute", minutes)]
+    else:
+        parts = [("minute", minutes)]
+    shown = [words(f"unit.{unit}", n=number) for unit, number in parts if number]
+    return " ".join(shown) if shown else words("unit.less")
+
+
+def when_in_words(words: Words, at: int, now: int) -> str:
+    """When a time is, seen from now: `in 3 d 4 h`, `12 min ago`."""
+    return words("when.in" if at > now else "when.ago", span=span_in_words(words, at - now))
+
+
+class ListQuery(NamedTuple):
+    """Which obligations a reader asks for."""
+
+    statuses: tuple[str, ...] = AT_RISK
+    status: str = ""
+    """The one status that was asked for; empty: those at risk."""
+    duty: str = ""
+    supplier: str = ""
+    """A supplier's id or a part of one, in upper or lower case."""
+    page: int = 1
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "ListQuery":
+        """The query of an address; what is no choice is left out."""
+        status = query.get("status", "")
+        status = status if status in PENDING else ""
+        return cls(
+            (status,) if status else AT_RISK,
+            status,
+            query.get("duty", "")[:64],
+            query.get("supplier", "")[:128].strip(),
+            page_of(query.get("page")),
+        )
+
+    def fits(self, row: ObligationRow) -> bool:
+        """True if an obligation is one of those; suppliers are compared by a part of their id."""
+        return (not self.duty or row.duty == self.duty) and self.supplier.casefold() in row.supplier_id.casefold()
+
+
+def page_of(value: str | None) -> int:
+    """The number of a page of a list: `value` where it is one, else the first."""
+    digits = value or ""
+    return max(int(digits), 1) if digits.isascii() and digits.isdigit() and len(digits) <= 6 else 1
+
+
+class Listing(NamedTuple):
+    """One page of a list."""
+
+    rows: list[ObligationRow]
+    found: int
+    """How many lines the list has on all pages."""
+    page: int
+    pages: int
+
+
+def listing(obligations: Obligations, query: ListQuery) -> Listing:
+    """The obligations that are asked for, those at risk first, in the order in which they are due."""
+    if query.supplier and obligations.is_known(query.supplier):
+        rows = chain.from_iterable(obligations.of(query.supplier, status) for status in query.statuses)
+        own = query._replace(supplier="")
+        return _cut([row for row in rows if own.fits(row)], query.page)
+    keys = list(chain.from_iterable(map(obligations.ordered, query.statuses)))
+    if query.duty or query.supplier:
+        return _cut([row for row in _rows(obligations, keys) if query.fits(row)], query.page)
+    page, pages = _place(len(keys), query.page)
+    return Listing(list(_rows(obligations, keys[(page - 1) * LINES : page * LINES])), len(keys), page, pages)
+
+
+def _rows(obligations: Obligations, keys: Iterable[str]) -> Iterator[ObligationRow]:
+    return (row for key in keys if (row := obligations.get(key)) is not None)
+
+
+def _cut(rows: list[ObligationRow], wanted: int) -> Listing:
+    page, pages = _place(len(rows), wanted)
+    return Listing(rows[(page - 1) * LINES : page * LINES], len(rows), page, pages)
+
+
+def _place(found: int, wanted: int) -> tuple[int, int]:
+    """The page that is shown, and how many there are."""
+    pages = max(-(-found // LINES), 1)
+    return min(wanted, pages), pages
