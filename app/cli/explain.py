@@ -143,11 +143,7 @@ def _show_verdict(found: ExplainedVerdict, rulebook: Rulebook, language: Languag
 def _found(place: Place, rulebook: Rulebook, what: str) -> ExplainedVerdict | LineExplanation:
     """The explanation of a verdict, or of a line by its key or identity."""
     if "/" in what:
-        topic = "participation" if what.count("/") > 1 else "product-standing"
-        line = next((one for one in place.lines(topic) if key_of(one) == what), None)
-        if line is None:
-            raise click.ClickException(f"no {topic} {escape_control_chars(what)} in {place.name}")
-        return _line(line, place, rulebook)
+        return _line(_with_key(what, place), place, rulebook)
     published = place.published()
     verdicts = {verdict.verdict_id: verdict for verdict in chosen(published.verdicts, what)}
     if verdicts:
@@ -160,6 +156,15 @@ def _found(place: Place, rulebook: Rulebook, what: str) -> ExplainedVerdict | Li
             f"no verdict {escape_control_chars(what)}, and no such obligation, among the {numbers} in {place.name}"
         )
     return _line(_only(obligations, "obligations", what, place), place, rulebook)
+
+
+def _with_key(key: str, place: Place) -> SupplierLine:
+    """The line of a key: of a product with one slash, of a participation with two."""
+    topic = "participation" if key.count("/") > 1 else "product-standing"
+    line = next((one for one in place.lines(topic) if key_of(one) == key), None)
+    if line is None:
+        raise click.ClickException(f"no {topic} {escape_control_chars(key)} in {place.name}")
+    return line
 
 
 def _only(found: list[T], kind: str, what: str, place: Place) -> T:

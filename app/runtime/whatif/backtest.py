@@ -8,6 +8,8 @@ import msgspec
 
 from vigil.app.runtime.whatif.compare import Comparison, ScoreChange
 from vigil.app.runtime.whatif.impact import Sentence
+from vigil.app.runtime.whatif.line_changes import line_changes
+from vigil.app.runtime.whatif.line_groups import by_supplier
 from vigil.app.runtime.whatif.outcome import Outcome
 from vigil.topics.verdicts import Action, Verdict
 
@@ -105,6 +107,7 @@ def as_json(base: Outcome, other: Outcome, changes: Comparison, sentences: Seque
             "added": _plain(changes.pins_added),
             "gone": _plain(changes.pins_gone),
         },
+        "lines_by_supplier": [effects._asdict() for effects in by_supplier(line_changes(changes.others))],
         "notices": {kind: {"was": was, "now": now} for kind, (was, now) in changes.notices.items()},
         **{
             topic: {"added": _plain(other.added), "gone": _plain(other.gone), "changed": _pairs(other.changed)}
@@ -162,15 +165,17 @@ class Point(NamedTuple):
     """The suppliers' mean; None where there are none."""
     assessed: float | None
     pins_granted: int
+    gains: int
+    """Changes of stars, obligations, participations and rights for the better of suppliers."""
+    losses: int
     others: int
     """Messages of outputs without a comparison of their own that were added, are gone or changed."""
 
     def as_json(self) -> dict[str, Any]:
-        """For machines; `others` only where there are any."""
-        fields = self._asdict()
-        if not self.others:
-            del fields["others"]
-        return fields
+        """For machines; the counts of lines and other messages only where there are any."""
+        return {
+            name: value for name, value in self._asdict().items() if value or name not in ("gains", "losses", "others")
+        }
 
 
 CURVES: Final[Mapping[str, str]] = {
@@ -183,6 +188,8 @@ CURVES: Final[Mapping[str, str]] = {
     "scores_moved": "scores that move",
     "pins_granted": "pins granted",
     "moved": "verdicts moved",
+    "gains": "gains of suppliers",
+    "losses": "losses of suppliers",
     "others": "other messages that differ",
 }
 """What a curve may show: the first of these that is not the same at all points."""
@@ -193,6 +200,7 @@ def point(value: int | float, in_force: bool, other: Outcome, changes: Compariso
     active = [action for action in other.actions.values() if action.status == "active"]
     bans = _bans(active)
     scores = other.scores.values()
+    effects = Counter(change.effect for change in line_changes(changes.others))
     return Point(
         value=value,
         in_force=in_force,
@@ -203,14 +211,20 @@ def point(value: int | float, in_force: bool, other: Outcome, changes: Compariso
         actions=len(active),
         bans=len(bans),
         ban_days=sum(bans),
-        hosts_banned=len({action.host_id for action in active if "ban" in action.steps}),
+        hosts_banned=_hosts_banned(active),
         hosts_touched=hosts,
         scores_moved=len(changes.scores),
         predicted=_mean(score.predicted for score in scores),
         assessed=_mean(score.assessed.score for score in scores if score.assessed is not None),
         pins_granted=sum(pin.decision == "granted" for pin in other.pins.values()),
+        gains=effects["gain"],
+        losses=effects["loss"],
         others=sum(each.number for each in changes.others.values()),
     )
+
+
+def _hosts_banned(actions: Iterable[Action]) -> int:
+    return len({action.host_id for action in actions if "ban" in action.steps})
 
 
 def _bans(actions: Iterable[Action]) -> list[int]:

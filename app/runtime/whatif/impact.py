@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vigil.app.runtime.whatif.compare import Comparison, Sanction, tally
+from vigil.app.runtime.whatif.line_changes import LINE_TOPICS, line_changes
+from vigil.app.runtime.whatif.line_groups import ChangeGroup, group_words, grouped
 from vigil.app.runtime.whatif.outcome import Outcome
 
 _NUMBERS: Final = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -36,7 +38,8 @@ class Sentence(NamedTuple):
 
 def impact_summary(base: Outcome, other: Outcome, changes: Comparison) -> list[Sentence]:
     """What the candidate would do to hosts and suppliers, the most severe first; empty where it changes nothing."""
-    return [*_verdicts(changes), *_hosts(base, other), *_suppliers(changes), *_pins(changes), *_others(changes)]
+    lines = [_line_sentence(group) for group in grouped(line_changes(changes.others))]
+    return [*_verdicts(changes), *_hosts(base, other), *_suppliers(changes), *_pins(changes), *lines, *_others(changes)]
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -164,10 +167,26 @@ def _pins(changes: Comparison) -> list[Sentence]:
     return [Sentence(words, facts)]
 
 
+def _line_sentence(group: ChangeGroup) -> Sentence:
+    """What would change in stars, obligations, participations or rights, for how many, and who gains or loses."""
+    facts = {
+        "what": group.what,
+        "change": group.effect,
+        "was": group.was or None,
+        "now": group.now or None,
+        "number": group.number,
+        "suppliers": group.suppliers,
+        "examples": list(group.examples),
+    }
+    return Sentence(group_words(group), facts)
+
+
 def _others(changes: Comparison) -> list[Sentence]:
     """A sentence for each change of an output without a comparison of its own."""
     sentences = []
     for topic, other in changes.others.items():
+        if topic in LINE_TOPICS:
+            continue
         for change, number, words in (
             ("more", len(other.added), f"more {topic} messages"),
             ("fewer", len(other.gone), f"fewer {topic} messages"),

@@ -10,7 +10,7 @@ from click.testing import Result
 
 from tests.support.run_command import run
 from tests.support.stories import S, as_message, entry, frame, frames
-from vigil.app.cli.backtest import chart
+from vigil.app.cli.backtest_sweep import chart
 from vigil.app.domain.rulebook.reader import BUILT_IN
 
 HOSTILE = "host\x1b[31m\x9b2J\u202e"

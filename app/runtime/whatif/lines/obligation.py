@@ -11,7 +11,7 @@ from vigil.app.messages import Message
 from vigil.app.messages.names import name_message, text_message
 from vigil.app.runtime.whatif.lines.case import CaseEvent, CaseRead, SupplierCase
 from vigil.app.runtime.whatif.lines.event_words import event_seen
-from vigil.app.runtime.whatif.lines.explanation import LineExplanation, section_of, sections_at
+from vigil.app.runtime.whatif.lines.explanation import LineExplanation, Section, section_of, sections_at
 from vigil.app.runtime.whatif.local_time import Clock
 from vigil.topics.products import Certificate, Order
 from vigil.topics.services import Activity, Obligation, ServiceRequest
@@ -25,12 +25,7 @@ def explain_obligation(line: Obligation, rulebook: Rulebook, case: SupplierCase 
     duty = f"due.{line.duty}"
     sections = section_of(rulebook, duty, line.rulebook)
     limits = cast("DutyLimits", sections[0].version.limits) if sections else None
-    if line.order_id is not None and line.since is not None:
-        sections += sections_at(rulebook, ["service-cover"], line.since)
-    elif line.reason is not None:
-        sections += sections_at(rulebook, ["service-cover"], line.at)
-    elif limits is not None and limits.working_days is not None and line.since is not None:
-        sections += sections_at(rulebook, ["working-days"], line.since)
+    sections += _further_sections(line, limits, rulebook)
     caveats = [] if limits is not None else [Message("explain.no-section", {"section": duty, "day": line.rulebook})]
     return LineExplanation(
         title=Message(
@@ -45,6 +40,15 @@ def explain_obligation(line: Obligation, rulebook: Rulebook, case: SupplierCase 
         caveats=caveats,
         line=line,
     )
+
+
+def _further_sections(line: Obligation, limits: DutyLimits | None, rulebook: Rulebook) -> list[Section]:
+    """What covers a request, and which days are working days."""
+    since = line.at if line.since is None else line.since
+    if line.order_id is not None:
+        return sections_at(rulebook, ["service-cover"], since)
+    working_days = limits is not None and limits.working_days is not None
+    return sections_at(rulebook, ["working-days"], since) if working_days else []
 
 
 def _happened(line: Obligation, clock: Clock) -> Iterator[Message]:

@@ -10,6 +10,7 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.buyers import BuyerActivity
 from vigil.app.domain.rulebook.programmes import Programme
 from vigil.app.domain.suppliers.calendar import month_from_name, month_name
+from vigil.app.domain.suppliers.profiles import Profile
 from vigil.app.messages import Message
 from vigil.app.messages.names import name_message, text_message
 from vigil.app.runtime.whatif.lines.case import CaseEvent, CaseRead, SupplierCase
@@ -97,12 +98,17 @@ def _entry(line: Participation, limits: Programme, case: SupplierCase | None) ->
         found = None if profile is None else text_message(profile.membership)
         yield Requirement(Message("explain.needs.verified"), holds, found)
     if limits.least_stars > 0 or limits.most_stars < _MOST_STARS:
-        holds = without_events if profile is None else limits.least_stars <= profile.stars <= limits.most_stars
-        found = None if profile is None else Message("explain.stars", {"stars": profile.stars})
-        between = {"least": limits.least_stars, "most": limits.most_stars}
-        yield Requirement(Message("explain.needs.stars-between", between), holds, found)
+        yield _stars(limits, without_events, profile)
     if limits.stages:
         yield _stage(limits, without_events, None if case is None else case.facts(at))
+
+
+def _stars(limits: Programme, without_events: bool | None, profile: Profile | None) -> Requirement:
+    needs = Message("explain.needs.stars-between", {"least": limits.least_stars, "most": limits.most_stars})
+    if profile is None:
+        return Requirement(needs, without_events)
+    holds = limits.least_stars <= profile.stars <= limits.most_stars
+    return Requirement(needs, holds, Message("explain.stars", {"stars": profile.stars}))
 
 
 def _stage(limits: Programme, without_events: bool | None, facts: Facts | None) -> Requirement:
