@@ -16,7 +16,7 @@ from vigil.app.simulate.kafka import CannotProduceError
 
 @click.command(short_help="Run a complete Vigil on simulated rooms.")
 @click.option("--rooms", default=24, show_default=True, help="Hosts on air.")
-@click.option("--suppliers", default=30, show_default=True, help="Suppliers who quote.")
+@click.option("--suppliers", default=30, show_default=True, help="Suppliers who quote and sell.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the simulation.")
 @click.option(
     "--for", "for_s", type=click.FloatRange(1), metavar="SECONDS", help="Stop after this time. [default: at Ctrl-C]"

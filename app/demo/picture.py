@@ -2,6 +2,7 @@
 
 violations                          the latest; how many depends on the height
 rooms at risk │ suppliers           side by side in a wide terminal, otherwise one below the other
+duties                              what is due next
 notices                             the latest
 totals, how to stop it              always
 """
@@ -32,17 +33,19 @@ class _Sizes(NamedTuple):
     rooms: int
     suppliers: int
     notices: int
+    duties: int
 
 
 _SIZES: Final = (
-    _Sizes(8, 8, 5),
-    _Sizes(5, 5, 5),
-    _Sizes(4, 4, 3),
-    _Sizes(3, 3, 2),
-    _Sizes(2, 2, 2),
-    _Sizes(2, 1, 1),
-    _Sizes(1, 0, 1),
-    _Sizes(0, 0, 0),
+    _Sizes(8, 8, 5, 5),
+    _Sizes(5, 5, 5, 5),
+    _Sizes(4, 4, 3, 3),
+    _Sizes(3, 3, 2, 2),
+    _Sizes(2, 2, 2, 1),
+    _Sizes(2, 1, 1, 1),
+    _Sizes(1, 0, 1, 1),
+    _Sizes(1, 0, 1, 0),
+    _Sizes(0, 0, 0, 0),
 )
 
 
@@ -85,6 +88,9 @@ class _Frame:
         if sizes.suppliers:
             tables.append(self._suppliers(sizes.suppliers))
         parts: list[RenderableType] = [_side_by_side(*tables)] if self._wide and len(tables) > 1 else [*tables]
+        due = self._duties(sizes.duties)
+        if due.row_count:
+            parts.append(due)
         if sizes.notices:
             parts.append(self._notices(sizes.notices))
         return parts
@@ -120,6 +126,8 @@ class _Frame:
         rules = ", ".join(f"{rule} {number}" for rule, number in by_rule.most_common())
         rejected = ", ".join(f"{reason} {number}" for reason, number in self._view.rejected.most_common())
         text = Text(f"{sum(by_rule.values())} violations: {rules or 'none yet'}\n")
+        if summary := self._view.merchants.summary():
+            text.append(f"{summary}\n")
         if rejected:
             text.append(f"events rejected: {rejected}\n", style="yellow")
         text.append(footer)
@@ -155,6 +163,21 @@ class _Frame:
                 _rate(metrics["reply_rate"]),
                 f"${metrics['gmv_90d']}",
                 "–" if score["predicted"] is None else str(score["predicted"]),
+            )
+        return table
+
+    def _duties(self, most: int) -> Table:
+        table = self._table("Duties, due next first", show_header=self._high)
+        for name in ("supplier", "duty", "about", "owed by", "left"):
+            table.add_column(name, justify="right" if name == "left" else "left", no_wrap=True)
+        for due in self._view.merchants.due_next(self._now, most):
+            left = (due.due - self._now) / 1000
+            table.add_row(
+                Text(plain(due.supplier_id, 40)),
+                Text(due.duty, style="yellow" if due.status == "at-risk" else ""),
+                Text(plain(due.ref, 40)),
+                Text(due.owed_by),
+                Text(_span(left), style=_urgency_style(left)),
             )
         return table
 
@@ -194,6 +217,14 @@ def _urgency_style(left_s: float) -> str:
     if left_s < 10:
         return "bold red"
     return "yellow" if left_s < 60 else ""
+
+
+def _span(seconds: float) -> str:
+    """A span in the unit that suits it."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _rate(value: float | None) -> str:

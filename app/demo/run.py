@@ -16,6 +16,7 @@ from rich.live import Live
 
 from vigil.app.console.http.server import serve as serve_console
 from vigil.app.console.settings import ConsoleSettings
+from vigil.app.demo.merchants import TOPICS as MERCHANT_TOPICS
 from vigil.app.demo.picture import picture
 from vigil.app.demo.supervised_worker import DemoError, SupervisedWorker
 from vigil.app.demo.view import DemoView, lines
@@ -31,7 +32,10 @@ from vigil.app.simulate.kafka import SendCallbacks, SendOptions, produce
 BACKLOG_S: Final = 600
 """The demo starts with a backlog of ten minutes, so that the rules of five minutes show at once."""
 
-TOPICS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score", "dead-letter")
+TOPICS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-score", "dead-letter", *MERCHANT_TOPICS)
+
+PRODUCTS: Final = 3
+"""Of each supplier."""
 
 CONSOLE_PORT: Final = 8080
 
@@ -107,7 +111,7 @@ class Demo:
         self._waiting: asyncio.Task[None] | None = None
         """Waits until a worker that was started again is ready."""
         self._last_note = ""
-        self.view = DemoView(rulebook)
+        self.view = DemoView(rulebook, since=wall_ms() - BACKLOG_S * 1000)
 
     async def run(self) -> None:
         """Run the demo to its end; raise DemoError if a part of it ends by itself."""
@@ -170,6 +174,7 @@ class Demo:
             fault_every_s=90.0,
             history_days=45,
             rfq_every_s=60.0,
+            products=PRODUCTS,
         )
 
     def _say(self, line: str) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
+from vigil.app.demo.merchants import TOPICS as MERCHANT_TOPICS
+from vigil.app.demo.merchants import MerchantsView
 from vigil.app.domain.rooms.risk import misses_left
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.observability.terminal import mask_control_chars
@@ -26,8 +28,10 @@ def clock(at: int) -> str:
 class DemoView:
     """What has been published so far, as far as the view shows it."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    def __init__(self, rulebook: Rulebook, since: int = 0) -> None:
+        """`since`: lines of merchants of before are counted, and not printed."""
         self.rulebook = rulebook
+        self.merchants = MerchantsView(since)
         self.verdicts: deque[dict[str, Any]] = deque(maxlen=SHOWN)
         self.notices: deque[dict[str, Any]] = deque(maxlen=5)
         self.rooms: dict[str, dict[str, Any]] = {}
@@ -41,7 +45,9 @@ class DemoView:
     def add(self, topic: str, value: dict[str, Any] | None, key: bytes | None) -> None:
         """Add one message; a value of None is a tombstone."""
         self.counts[topic] += 1
-        if topic == "room-status" and key is not None:
+        if topic in MERCHANT_TOPICS and key is not None:
+            self.merchants.add(topic, key, value)
+        elif topic == "room-status" and key is not None:
             if value is None:
                 self.rooms.pop(key.decode(), None)
             else:
@@ -80,7 +86,10 @@ class DemoView:
         return f"{_nth(action['count'])} of its family: {steps}{days}"
 
     def line(self, topic: str, value: dict[str, Any]) -> str | None:
-        """Return the line for an output without a terminal; None for topics that are not printed there."""
+        """Return the line for the output that was added last, without a terminal; None for what is not printed."""
+        if topic in MERCHANT_TOPICS and (found := self.merchants.line(topic, value)):
+            word, what, whose, how = found
+            return f"{clock(value['at'])}  {word:<8} {what:<18} {plain(whose, 40)}  {plain(how, 110)}"
         if topic == "verdict":
             where = plain(value["room_id"], 40)
             return f"{clock(value['at'])}  VERDICT  {value['rule']:<18} {where}  {self.reason(value)}"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -15,7 +16,7 @@ from tests.support.harness import make_topics
 from vigil.app.demo.picture import picture
 from vigil.app.demo.run import Demo, DemoOptions, DemoParts, worker_settings
 from vigil.app.demo.supervised_worker import RESTARTS, DemoError, SupervisedWorker
-from vigil.app.demo.view import DemoView, plain
+from vigil.app.demo.view import DemoView, lines, plain
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import SettingsError
@@ -86,6 +87,17 @@ def test_texts_of_events_cannot_control_the_terminal() -> None:
     assert "\x1b" not in line
 
 
+def duty(supplier_id: str, at: int, status: str) -> dict[str, Any]:
+    """Return an obligation that is due an hour after it began."""
+    of_request = {"supplier_id": supplier_id, "duty": "service-answer", "ref": f"r-{at}", "owed_by": "supplier"}
+    return of_request | {"status": status, "at": at, "since": at, "due": at + 3_600_000}
+
+
+def product(at: int, stars: int | None, *, blocked: bool = False) -> dict[str, Any]:
+    epr = {"DE": {"blocked": blocked}}
+    return {"supplier_id": "s", "product_id": "lamp", "at": at, "stars": stars, "epr": epr}
+
+
 def busy_view() -> DemoView:
     """Return a view with more content than any terminal has lines."""
     view = DemoView(load_rulebook())
@@ -102,6 +114,7 @@ def busy_view() -> DemoView:
         view.add("notice", notice, b"lost")
         metrics = {"response_rate": 0.5, "reply_rate": None, "gmv_90d": "12.50"}
         view.add("supplier-score", {"supplier_id": f"s-{number:02}", "predicted": number, "metrics": metrics}, b"s")
+        view.add("obligation", duty(f"s-{number:02}", at, "open"), b"d%d" % number)
     return view
 
 
@@ -116,7 +129,7 @@ def test_the_live_view_fits_its_terminal_and_shows_the_latest_rows_and_the_foote
     assert "room-19" in text
     assert "Ctrl-C to stop" in text
     if height >= 40:
-        for latest_or_first in ("room-17", "risk-00", "lost-19", "s-19"):
+        for latest_or_first in ("room-17", "risk-00", "lost-19", "s-19", "service-answer"):
             assert latest_or_first in text
 
 
@@ -186,6 +199,40 @@ def test_rejected_events_are_shown() -> None:
     with console.capture() as captured:
         console.print(picture(view, 0, "Ctrl-C to stop", console))
     assert "events rejected: late 3" in captured.get()
+
+
+def test_what_merchants_lose_is_printed_once_and_only_since_the_start() -> None:
+    view = DemoView(load_rulebook(), since=1000)
+    claim = {"supplier_id": "s", "programme": "strength-pack", "edition": "2022-08", "at": 1000, "reason": None}
+    received: list[tuple[str, bytes | None, dict[str, Any] | None]] = [
+        ("obligation", b"old", duty("s", 999, "breached")),
+        ("obligation", b"d", duty("s", 1000, "breached")),
+        ("obligation", b"d", duty("s", 1000, "breached") | {"done_at": 1001}),
+        ("obligation", b"gone", duty("s", 1000, "open")),
+        ("obligation", b"gone", None),
+        ("product-standing", b"p", product(1001, 2)),
+        ("product-standing", b"p", product(1002, 1, blocked=True)),
+        ("product-standing", b"p", product(1003, 1, blocked=True)),
+        ("participation", b"c", claim | {"status": "claimed"}),
+        ("participation", b"c", claim | {"status": "refused", "reason": "closed", "at": 1001}),
+    ]
+    shown = [line.split(maxsplit=1)[1] for step in received for line in lines(view, [step])]
+    assert [" ".join(line.split()) for line in shown] == [
+        "duty service-answer s r-1000 breached, owed by the supplier",
+        "product star-lost s lamp had 2 stars, has 1",
+        "claim strength-pack s 2022-08 refused: closed",
+    ]
+    expected = "products: 1 with 1 star, 1 blocked · duties: 2 breached · claims: 1 refused"
+    assert view.merchants.summary() == expected
+
+
+def test_the_duty_that_is_due_next_is_shown_first_and_none_that_is_over() -> None:
+    view = DemoView(load_rulebook())
+    for number in (3, 1, 2):
+        view.add("obligation", duty(f"s-{number}", number * 1000, "at-risk"), b"d%d" % number)
+    view.add("obligation", duty("s-1", 1000, "met"), b"d1")
+    assert [due.supplier_id for due in view.merchants.due_next(3_600_000, 5)] == ["s-2", "s-3"]
+    assert [due.supplier_id for due in view.merchants.due_next(3_602_000, 5)] == ["s-3"]
 
 
 async def test_the_demo_does_not_mix_its_events_with_those_of_a_broker_in_use() -> None:
