@@ -217,6 +217,13 @@ def operations() -> Dashboard:
     d.lines("Delivered and given up, by target", "Changes a minute; what was given up is in notify-dead-letter.",
             [(rate("vigil_notify_delivered_total", "target") + " * 60", "{{target}}"),
              (rate("vigil_notify_dead_letters_total", "target") + " * 60", "{{target}}: given up")], "cpm")  # fmt: skip
+    d.lines("Obligations and participations sent", "In an hour: one by one by kind, and those that were a part of a digest. Many of these "
+            "are a month's end, or a producer of activities that is silent.",
+            [('sum by (kind) (increase(vigil_notify_changes_total{kind=~"obligation|participation"}[1h]))', "{{kind}}"),
+             ("sum by (kind) (increase(vigil_notify_digested_total[1h]))", "{{kind}}: in digests")], "short", width=12)  # fmt: skip
+    d.lines("Open alerts", "Incidents and obligations that have not ended.",
+            [("sum(vigil_notify_open_incidents)", "incidents"),
+             ("sum(vigil_notify_open_obligations)", "obligations")], "short", width=12)  # fmt: skip
     return d
 
 

@@ -49,7 +49,7 @@ def notify(
     """
     import msgspec
 
-    from vigil.app.notify.routing_file import load_routing
+    from vigil.app.notify.routing_file import load_routing, names_of
     from vigil.app.notify.secrets import load_secrets
     from vigil.app.notify.service import NotifyService, run_notify
     from vigil.app.notify.trial import check_targets, send_trial
@@ -58,7 +58,7 @@ def notify(
         settings = msgspec.structs.replace(settings, web_port=web_port)
     rulebook = read_rulebook(settings.rulebook)
     try:
-        routing = load_routing(routes_file, rulebook.families)
+        routing = load_routing(routes_file, names_of(rulebook))
         secrets = load_secrets(secrets_file)
         if check or try_target:
             asyncio.run(check_targets(routing, secrets))

@@ -17,12 +17,16 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.wall_clock import wall_ms
-from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.notify.alerts import Alert, AlertChange
+from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.deliverer import Channel, Deliverer, DeliveryTiming
 from vigil.app.notify.group_watch import GroupWatch
 from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.line_book import KEY_PREFIXES as LINE_KEYS
+from vigil.app.notify.line_book import LineBook, ScheduledChange
+from vigil.app.notify.line_records import LINE_TOPICS, apply_line
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.outbox import KEY_PREFIX as OUTBOX_KEYS
+from vigil.app.notify.outbox import KEY_PREFIXES as OUTBOX_KEYS
 from vigil.app.notify.outbox import Outbox
 from vigil.app.notify.positions import KEY_PREFIX as POSITION_KEYS
 from vigil.app.notify.positions import KnownPast, ReadPosition, after, covered_until, position_records, read_positions
@@ -50,6 +54,8 @@ CLOSE_S: Final = 4.0
 """How long an orderly end waits for requests in flight. Supervisors kill a process some seconds after they asked it."""
 STATE_LABEL: Final = "notify-state"
 """The `topic` of records of the own state in metrics; the topic's name begins with the `app_id`."""
+TOPICS: Final = (*SOURCE_TOPICS, *LINE_TOPICS)
+"""In the order in which records that were fetched together are applied."""
 
 
 class NotifyContext(NamedTuple):
@@ -71,6 +77,7 @@ class ActiveSession:
         """`incidents` is empty; `records` is the whole content of the store."""
         self._consumer, self._watch, self._store, self._routing, self._senders, self._metrics, self._names = context
         self.incidents = incidents
+        self.lines = LineBook(self._routing)
         self.outbox = Outbox()
         self._dirty = asyncio.Event()
         """Set when deliveries have changed what must be stored."""
@@ -87,8 +94,9 @@ class ActiveSession:
         """Restore the state; return where it says that reading goes on."""
         pending = {key: value for key, value in records.items() if key.startswith(OUTBOX_KEYS)}
         read = {key: value for key, value in records.items() if key.startswith(POSITION_KEYS)}
-        unreadable = self.outbox.load(pending)
-        others = {key: value for key, value in records.items() if key not in pending and key not in read}
+        lines = {key: value for key, value in records.items() if key.startswith(LINE_KEYS)}
+        unreadable = self.outbox.load(pending) | self.lines.load(lines)
+        others = {key: value for key, value in records.items() if key not in pending | read | lines}
         unreadable |= self.incidents.load(others)
         positions, no_positions = read_positions(read)
         for key, why in (unreadable | no_positions).items():
@@ -119,9 +127,10 @@ class ActiveSession:
         """Set where reading begins, and store it, so that a restart begins there too.
 
         A group that is new, with neither offsets nor state, begins at the end of the topics; with `from_beginning`, at
-        their beginning.
+        their beginning. So does one whose routes ask for suppliers' lines for the first time, with those topics.
         """
-        positions = await self._past.seek(self._consumer, from_beginning=from_beginning)
+        lines = self._names.all_on_cluster(LINE_TOPICS)
+        positions = await self._past.seek(self._consumer, from_beginning=from_beginning, optional=lines)
         await self._store_all([], positions)
 
     async def run(self, rebalances: int, stop: asyncio.Event) -> None:
@@ -164,6 +173,7 @@ class ActiveSession:
         now = wall_ms()
         async with self._writing:
             changes = self.incidents.tick(now)
+            scheduled = self.lines.tick(now)
             letters: list[DeadLetter] = []
             positions = {partition: after(records) for partition, records in batches.items()}
             # Of what was fetched together, a verdict goes before the end of its room, an action after its verdict.
@@ -171,7 +181,10 @@ class ActiveSession:
                 self._metrics.messages.labels(topic).inc(len(records))
                 for record in records:
                     try:
-                        changes += apply_record(self.incidents, topic, record, now)
+                        if topic in LINE_TOPICS:
+                            scheduled += apply_line(self.lines, topic, record, now)
+                        else:
+                            changes += apply_record(self.incidents, topic, record, now)
                     except InvalidEvent as error:
                         self._metrics.refused.labels(topic).inc()
                         letters.append(malformed_letter(topic, record, error.detail, now))
@@ -179,9 +192,11 @@ class ActiveSession:
             for change in changes:
                 self._metrics.changes.labels(change.kind).inc()
                 self._schedule(change, now)
+            for one in scheduled:
+                self._schedule_line(one, now)
             await self._store_all(letters, positions)
             self.outbox.mark_stored(now)
-        if changes:
+        if changes or scheduled:
             self.wake()
 
     def _in_order(
@@ -189,20 +204,33 @@ class ActiveSession:
     ) -> list[tuple[str, Sequence[ConsumerRecord]]]:
         """Return the batches in the order in which they are applied, with their topics as in the catalogue."""
         by_topic = [(self._names.in_catalogue(partition.topic), records) for partition, records in batches.items()]
-        return sorted(by_topic, key=lambda batch: SOURCE_TOPICS.index(batch[0]))
+        return sorted(by_topic, key=lambda batch: TOPICS.index(batch[0]))
 
     def _schedule(self, change: IncidentChange, now: int) -> None:
         """Add a change to the outbox for the targets of the routes that match it."""
         # The change holds its incident as it was then; further end targets may have been added since.
         incident = self.incidents.get(change.incident.id) or change.incident
         when, ends = self._routing.schedule(change, incident.end_targets, now)
+        self._reject_what_is_too_much(change, when)
+        self.incidents.add_end_targets(change.incident.id, tuple(name for name in ends if name in when))
+        self.outbox.add(change, when, now)
+
+    def _schedule_line(self, scheduled: ScheduledChange, now: int) -> None:
+        """Add a change of an alert about lines to the outbox for its targets."""
+        change, when = scheduled
+        self._metrics.changes.labels(change.kind).inc()
+        if change.line.count:
+            self._metrics.digested.labels(change.line.kind).inc(change.line.count)
+        self._reject_what_is_too_much(change, when)
+        self.outbox.add(change, when, now)
+
+    def _reject_what_is_too_much(self, change: AlertChange, when: dict[str, int]) -> None:
+        """Take the targets out of `when` for which too many changes are pending."""
         for name in list(when):
             if self.outbox.count(name) >= self._routing.targets[name].max_pending:
                 del when[name]
                 self._metrics.dead.labels(name).inc()
                 self.outbox.reject(change, name, "too much is owed to this target")
-        self.incidents.add_end_targets(change.incident.id, tuple(name for name in ends if name in when))
-        self.outbox.add(change, when, now)
 
     async def _flush(self) -> None:
         """Store the progress of deliveries, soon after each."""
@@ -219,7 +247,8 @@ class ActiveSession:
     async def _store_all(self, letters: list[DeadLetter], positions: Mapping[TopicPartition, ReadPosition]) -> None:
         now = wall_ms()
         letters = [*letters, *(undelivered_letter(one, now) for one in self.outbox.take_undelivered())]
-        records = [*self.outbox.changed(), *self.incidents.changed(), *position_records(positions)]
+        alerts = [*self.lines.changed(), *self.incidents.changed()]
+        records = [*self.outbox.changed(), *alerts, *position_records(positions)]
         offsets = {partition: position.offset for partition, position in positions.items()}
         await self._store.write(letters, records, offsets, self._consumer)
 
@@ -236,10 +265,7 @@ class ActiveSession:
                     )
             await asyncio.sleep(sender.resend_s)
 
-    def _firing(self, name: str) -> list[Incident]:
-        """Return the open incidents that this target knows, and that no change waits for."""
-        return [
-            incident
-            for incident in self.incidents.open.values()
-            if name in incident.end_targets and not self.outbox.has_pending(name, incident.id)
-        ]
+    def _firing(self, name: str) -> list[Alert]:
+        """Return the open alerts that this target knows, and that no change waits for."""
+        alerts: list[Alert] = [*self.incidents.open.values(), *self.lines.open.values()]
+        return [alert for alert in alerts if name in alert.end_targets and not self.outbox.has_pending(name, alert.id)]

@@ -25,7 +25,8 @@ class SingleActiveAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
         """Return the assignment of each member."""
         active = min(members)
-        topics = sorted({topic for member in members.values() for topic in member.subscription})
+        # Only its own: while routing files or versions are changed one by one, others may read other topics.
+        topics = sorted(members[active].subscription)
         everything = [(topic, sorted(cluster.partitions_for_topic(topic) or ())) for topic in topics]
         return {
             member: ConsumerProtocolMemberAssignment(cls.version, everything if member == active else [], b"")

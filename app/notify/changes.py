@@ -5,7 +5,7 @@ where an attribute has another name, `rename` maps it.
 """
 
 import hashlib
-from typing import Final, Literal, get_args
+from typing import ClassVar, Final, Literal, get_args
 
 import orjson
 from msgspec import Struct
@@ -88,6 +88,9 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"e
 class IncidentChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of an incident, with the incident as it is after that step."""
 
+    stored_under: ClassVar[str] = "o:"
+    """Begins the keys of records of the state that hold such a change."""
+
     id: str
     """The idempotency key: the same for every delivery of the same step."""
     event: ChangeEvent
@@ -104,6 +107,16 @@ class IncidentChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
         if sort == "condition":
             return "at-risk" if self.incident.verdict_id is None else "violation"
         return {"signal": "signal-lost", "contested": "verdict-contested"}.get(sort, "entry-missed")
+
+    @property
+    def alert(self) -> Incident:
+        """The incident, by the name that all changes have for what they are a step of."""
+        return self.incident
+
+    @property
+    def letter_key(self) -> str:
+        """The key of its dead letter."""
+        return self.incident.room_id
 
 
 def key_of(*parts: str | int | None) -> str:

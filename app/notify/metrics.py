@@ -1,10 +1,11 @@
 """The metrics of `vigil notify`, named and explained in one place."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from vigil.app.notify.line_alerts import LineKind
 from vigil.app.notify.senders.outcome import OUTCOME_LABELS
 
 DELAY_BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -22,13 +23,26 @@ class NotifyMetrics:
             registry=registry,
         )  # fmt: skip
         self.changes = Counter(
-            "vigil_notify_changes", "Steps of incidents, whether or not a route sends them.", ["kind"],
+            "vigil_notify_changes", "Steps of incidents, sent or not, and those about lines that are sent.",
+            ["kind"],
             registry=registry,
         )  # fmt: skip
         self.open = Gauge("vigil_notify_open_incidents", "Incidents that have not ended.", registry=registry)
         self.remembered = Gauge(
             "vigil_notify_remembered_incidents", "Incidents in memory, ended ones included.", registry=registry
         )
+        self.open_lines = Gauge(
+            "vigil_notify_open_obligations",
+            "Obligations at risk or breached whose end will be sent.",
+            registry=registry,
+        )
+        self.remembered_lines = Gauge(
+            "vigil_notify_remembered_lines", "Obligations and participations in memory.", registry=registry
+        )
+        self.digested = Counter(
+            "vigil_notify_digested", "Obligations and participations that were sent as a part of a digest.", ["kind"],
+            registry=registry,
+        )  # fmt: skip
         self.delivered = Counter("vigil_notify_delivered", "Changes delivered.", ["target"], registry=registry)
         self.tries = Counter(
             "vigil_notify_tries", "Requests made, by outcome.", ["target", "outcome"], registry=registry
@@ -72,3 +86,5 @@ class NotifyMetrics:
                 counter.labels(name)
             for outcome in OUTCOME_LABELS.values():
                 self.tries.labels(name, outcome)
+        for kind in get_args(LineKind):
+            self.digested.labels(kind)

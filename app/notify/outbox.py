@@ -1,29 +1,32 @@
-"""The changes that have not been delivered yet, in order for each incident and target. Pure.
+"""The changes that have not been delivered yet, in order for each alert (an incident, a line) and target. Pure.
 
     add ──▶ staged ──mark_stored──▶ due ──take_due──▶ in flight ──▶ complete
                                  ▲                     │
                                  └── retry, put_back ──┤
                                                        └──▶ give_up: a dead letter
 
-Of each incident, a target has one change in flight at a time, so that an end never arrives before its beginning. A
-change that quiet hours hold back is replaced by the next one of its incident: at their end, the last one shows how the
-incident is by then.
+Of each alert, a target has one change in flight at a time, so that an end never arrives before its beginning. A
+change that quiet hours hold back is replaced by the next one of its alert: at their end, the last one shows how it is.
 """
 
 import heapq
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from vigil.app.notify.alerts import AlertChange
 from vigil.app.notify.changes import MAX_STORED_BYTES, IncidentChange
+from vigil.app.notify.line_alerts import LineAlertChange
 from vigil.topics.fields import Instant
 from vigil.topics.read_back import ForeignMessageError, read_back
 
-KEY_PREFIX: Final = "o:"
-"""Begins the keys of the outbox's records in the state topic."""
+KEY_PREFIXES: Final = (IncidentChange.stored_under, LineAlertChange.stored_under)
+"""Begin the keys of the outbox's records in the state topic."""
+
+C = TypeVar("C", bound=AlertChange)
 
 
 class Progress(Struct, omit_defaults=True):
@@ -37,12 +40,17 @@ class Progress(Struct, omit_defaults=True):
     """When the first try was made."""
 
 
-class PendingDelivery(Struct):
+class PendingDelivery(Struct, Generic[C]):
     """A change and the targets that have not received it. Stored as a JSON object: its field names stay."""
 
     seq: int
-    change: IncidentChange
+    change: C
     left: dict[str, Progress]
+
+    @property
+    def key(self) -> str:
+        """The key of its record."""
+        return self.change.stored_under + self.change.id
 
 
 class Delivery(NamedTuple):
@@ -50,7 +58,7 @@ class Delivery(NamedTuple):
 
     target: str
     seq: int
-    change: IncidentChange
+    change: AlertChange
     progress: Progress
 
 
@@ -58,18 +66,22 @@ class Undelivered(NamedTuple):
     """A change that will not be delivered to a target, and why."""
 
     target: str
-    change: IncidentChange
+    change: AlertChange
     attempts: int
     detail: str
 
 
-_decoder: Final = msgspec.json.Decoder(PendingDelivery)
+_DECODERS: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
+    IncidentChange.stored_under: msgspec.json.Decoder(PendingDelivery[IncidentChange]),
+    LineAlertChange.stored_under: msgspec.json.Decoder(PendingDelivery[LineAlertChange]),
+}
+"""By the beginning of a record's key."""
 
 
-def _decode(name: str, raw: bytes) -> PendingDelivery:
+def _decode(name: str, raw: bytes) -> PendingDelivery[AlertChange]:
     """Return a stored record; raise ForeignMessageError where it was not stored here."""
-    pending = read_back(_decoder, raw, MAX_STORED_BYTES)
-    if name != KEY_PREFIX + pending.change.id:
+    pending: PendingDelivery[AlertChange] = read_back(_DECODERS[name[:2]], raw, MAX_STORED_BYTES)
+    if name != pending.key:
         raise ForeignMessageError("its key is another's")
     return pending
 
@@ -78,10 +90,10 @@ class Outbox:
     """All pending deliveries."""
 
     def __init__(self) -> None:
-        self._pending: dict[str, PendingDelivery] = {}
+        self._pending: dict[str, PendingDelivery[AlertChange]] = {}
         """By the id of the change."""
         self._queues: dict[tuple[str, str], deque[str]] = {}
-        """By target and incident, the ids of its changes in order. Only the first, the head, may be sent."""
+        """By target and alert, the ids of its changes in order. Only the first, the head, may be sent."""
         self._heads: dict[str, list[tuple[int, int, str]]] = {}
         """By target, a heap of (next_at, seq, id of the change) of the heads that are not in flight."""
         self._staged: list[str] = []
@@ -105,20 +117,19 @@ class Outbox:
         """Return the targets that have pending deliveries."""
         return [name for name, count in self._counts.items() if count]
 
-    def has_pending(self, target: str, incident: str) -> bool:
-        """Return whether a change of this incident is still to be delivered to the target."""
-        return (target, incident) in self._queues
+    def has_pending(self, target: str, alert: str) -> bool:
+        """Return whether a change of this alert is still to be delivered to the target."""
+        return (target, alert) in self._queues
 
-    def add(self, change: IncidentChange, when: Mapping[str, int], now: int) -> None:
+    def add(self, change: AlertChange, when: Mapping[str, int], now: int) -> None:
         """Stage a change for targets, each from its own time on. A change that is pending already stays as it is."""
         if not when or change.id in self._pending:
             return
         self._seq += 1
-        self._pending[change.id] = PendingDelivery(
-            self._seq, change, {name: Progress(max(at, now)) for name, at in when.items()}
-        )
+        pending = PendingDelivery(self._seq, change, {name: Progress(max(at, now)) for name, at in when.items()})
+        self._pending[change.id] = pending
         self._staged.append(change.id)
-        self._dirty[change.id] = None
+        self._dirty[pending.key] = None
         for name in when:
             self._counts[name] = self._counts.get(name, 0) + 1
 
@@ -128,7 +139,7 @@ class Outbox:
         for id_ in staged:
             pending = self._pending[id_]
             for name in list(pending.left):
-                self._replace_held(name, pending.change.incident.id, now)
+                self._replace_held(name, pending.change.alert.id, now)
                 self._enqueue(name, pending)
 
     def next_at(self, target: str) -> int | None:
@@ -151,7 +162,7 @@ class Outbox:
         return first
 
     def take_due(self, target: str, now: int, limit: int) -> list[Delivery]:
-        """Return up to `limit` deliveries of different incidents, the longest due first: they are in flight now."""
+        """Return up to `limit` deliveries of different alerts, the longest due first: they are in flight now."""
         found: list[Delivery] = []
         while len(found) < limit and (at := self.next_at(target)) is not None and at <= now:
             _, seq, id_ = heapq.heappop(self._heads[target])
@@ -164,11 +175,11 @@ class Outbox:
         return found
 
     def complete(self, delivery: Delivery) -> None:
-        """Remove a delivery that was made; the next change of its incident may follow."""
+        """Remove a delivery that was made; the next change of its alert may follow."""
         target, id_ = delivery.target, delivery.change.id
         self._in_flight.discard((target, id_))
         self._drop(target, id_)
-        place = (target, delivery.change.incident.id)
+        place = (target, delivery.change.alert.id)
         queue = self._queues[place]
         queue.remove(id_)
         if queue:
@@ -176,7 +187,7 @@ class Outbox:
         else:
             del self._queues[place]
 
-    def reject(self, change: IncidentChange, target: str, detail: str) -> None:
+    def reject(self, change: AlertChange, target: str, detail: str) -> None:
         """Record a change that is not accepted for a target."""
         self._undelivered.append(Undelivered(target, change, 0, detail))
 
@@ -202,9 +213,9 @@ class Outbox:
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the records that changed since the last call; None deletes one."""
         dirty, self._dirty = self._dirty, {}
-        for id_ in dirty:
-            pending = self._pending.get(id_)
-            yield f"{KEY_PREFIX}{id_}", None if pending is None else msgspec.json.encode(pending)
+        for key in dirty:
+            pending = self._pending.get(key[2:])
+            yield key, None if pending is None else msgspec.json.encode(pending)
 
     def load(self, records: Mapping[str, bytes]) -> dict[str, str]:
         """Restore a new outbox from the records of `changed`; all of it may be sent.
@@ -225,13 +236,13 @@ class Outbox:
                 self._enqueue(name, pending)
         return unreadable
 
-    def _enqueue(self, target: str, pending: PendingDelivery) -> None:
-        queue = self._queues.setdefault((target, pending.change.incident.id), deque())
+    def _enqueue(self, target: str, pending: PendingDelivery[AlertChange]) -> None:
+        queue = self._queues.setdefault((target, pending.change.alert.id), deque())
         queue.append(pending.change.id)
         if len(queue) == 1:
             self._push_head(target, pending)
 
-    def _push_head(self, target: str, pending: PendingDelivery) -> None:
+    def _push_head(self, target: str, pending: PendingDelivery[AlertChange]) -> None:
         entry = (pending.left[target].next_at, pending.seq, pending.change.id)
         heapq.heappush(self._heads.setdefault(target, []), entry)
 
@@ -242,22 +253,22 @@ class Outbox:
         return target in pending.left and (target, id_) not in self._in_flight
 
     def _put_back(self, delivery: Delivery, at: int) -> None:
-        id_ = delivery.change.id
-        self._in_flight.discard((delivery.target, id_))
+        pending = self._pending[delivery.change.id]
+        self._in_flight.discard((delivery.target, delivery.change.id))
         delivery.progress.next_at = at
-        self._dirty[id_] = None
-        self._push_head(delivery.target, self._pending[id_])
+        self._dirty[pending.key] = None
+        self._push_head(delivery.target, pending)
 
-    def _replace_held(self, target: str, incident: str, now: int) -> None:
-        """Drop the incident's changes that quiet hours hold back and that were never tried."""
-        queue = self._queues.get((target, incident))
+    def _replace_held(self, target: str, alert: str, now: int) -> None:
+        """Drop the alert's changes that quiet hours hold back and that were never tried."""
+        queue = self._queues.get((target, alert))
         while queue:
             pending = self._pending[queue[-1]]
             progress = pending.left[target]
             if progress.next_at <= now or progress.attempts or (target, pending.change.id) in self._in_flight:
                 return
             self._drop(target, queue.pop())
-        self._queues.pop((target, incident), None)
+        self._queues.pop((target, alert), None)
 
     def _drop(self, target: str, id_: str) -> None:
         pending = self._pending[id_]
@@ -265,4 +276,4 @@ class Outbox:
         self._counts[target] -= 1
         if not pending.left:
             del self._pending[id_]
-        self._dirty[id_] = None
+        self._dirty[pending.key] = None

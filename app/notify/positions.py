@@ -5,7 +5,7 @@ record that was read: where another record stands there, the topic is read from 
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -96,11 +96,14 @@ class KnownPast:
         self._positions = positions
         self._covered_ms = covered_ms
 
-    async def seek(self, consumer: AIOKafkaConsumer, *, from_beginning: bool) -> dict[TopicPartition, ReadPosition]:
+    async def seek(
+        self, consumer: AIOKafkaConsumer, *, from_beginning: bool, optional: Collection[str] = ()
+    ) -> dict[TopicPartition, ReadPosition]:
         """Set the positions of the partitions for which the group has no offset, and return them.
 
-        A new group begins at the end of the topics, or with `from_beginning` at their beginning. A partition that was
-        added later is read from its beginning: it did not exist when the group began.
+        A new group begins at the end of the topics, or with `from_beginning` at their beginning. So does a group that
+        reads one of the `optional` topics for the first time. Any other partition that was added later is read from its
+        beginning: it did not exist when the group began.
         """
         partitions = sorted(consumer.assignment())
         committed = {each: offset for each in partitions if (offset := await consumer.committed(each)) is not None}
@@ -110,11 +113,23 @@ class KnownPast:
             log.warning("the group's offsets have expired: it goes on from its stored state", partitions=len(stored))
         if known := committed | stored:
             await self._go_on(consumer, known)
+            if not from_beginning:
+                await self._begin_later(consumer, fresh, optional)
         elif len(fresh) == len(partitions) and self._covered_ms is not None:
             await self._read_again(consumer, fresh, self._covered_ms)
         elif len(fresh) == len(partitions) and not from_beginning:
             await consumer.seek_to_end(*fresh)
         return {partition: self._at(partition, await consumer.position(partition)) for partition in fresh}
+
+    async def _begin_later(
+        self, consumer: AIOKafkaConsumer, fresh: list[TopicPartition], optional: Collection[str]
+    ) -> None:
+        """Begin the optional topics of which nothing is known at their end."""
+        known = {each.topic for each in self._positions}.union(
+            each.topic for each in consumer.assignment() if each not in fresh
+        )
+        if first := [each for each in fresh if each.topic in optional and each.topic not in known]:
+            await consumer.seek_to_end(*first)
 
     def _at(self, partition: TopicPartition, offset: int) -> ReadPosition:
         stored = self._positions.get(partition)

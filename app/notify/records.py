@@ -48,7 +48,7 @@ def apply_record(incidents: Incidents, topic: str, record: ConsumerRecord, now: 
     if value is None:
         if topic != "room-status":
             raise InvalidEvent("the message has no value")
-        return incidents.room(_room_of(record.key), _tombstone_time(record), True, now)
+        return incidents.room(_room_of(record.key), tombstone_time(record), True, now)
     try:
         message = read_back(_DECODERS[topic], value)
     except ForeignMessageError as error:
@@ -71,7 +71,7 @@ def _room_of(key: bytes | None) -> str:
         raise InvalidEvent(f"the key is no room_id: {error}") from error
 
 
-def _tombstone_time(record: ConsumerRecord) -> int:
+def tombstone_time(record: ConsumerRecord) -> int:
     """Return the event time of a tombstone in ms: its header `ce_time`, or the broker's time where it has none."""
     for name, value in record.headers or ():
         if name == "ce_time":
@@ -110,4 +110,4 @@ def undelivered_letter(undelivered: Undelivered, now: int) -> tuple[bytes | None
         "attempts": undelivered.attempts,
         "change": msgspec.to_builtins(undelivered.change),
     }
-    return undelivered.change.incident.room_id.encode(), orjson.dumps(fields)
+    return undelivered.change.letter_key.encode(), orjson.dumps(fields)

@@ -13,11 +13,16 @@ from zoneinfo import ZoneInfo
 from msgspec import Meta, Struct
 
 from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.notify.line_alerts import LineStatus
 from vigil.app.notify.targets import Alertmanager, Target, TargetName, Text
 from vigil.topics.fields import Tier
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-RouteKind = Literal["at-risk", "violation", "action", "signal-lost", "entry-missed", "verdict-contested"]
+RouteKind = Literal[
+    "at-risk", "violation", "action", "signal-lost", "entry-missed", "verdict-contested", "obligation", "participation"
+]
+LINE_KINDS: Final[tuple[RouteKind, ...]] = ("obligation", "participation")
+"""The kinds that are about suppliers' lines: see line_routes.py."""
 TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -70,6 +75,15 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hosts: tuple[Text, ...] | None = None
     """`*` matches any number of characters, `?` one, `[ab]` one of these."""
     kinds: tuple[RouteKind, ...] = ("at-risk", "violation", "action", "signal-lost", "verdict-contested")
+    duties: tuple[str, ...] | None = None
+    """Of obligations, as are `owed_by`; `programmes` of participations; `statuses` and `suppliers` of both."""
+    programmes: tuple[str, ...] | None = None
+    statuses: tuple[LineStatus, ...] | None = None
+    owed_by: tuple[Literal["supplier", "marketplace"], ...] | None = None
+    suppliers: tuple[Text, ...] | None = None
+    """Patterns like those of `hosts`."""
+    singly: Annotated[int, Meta(ge=0, le=1_000_000)] = 20
+    """How many alerts about lines of one name and status are sent one by one within `digest_s`; the rest are one."""
     ends: bool = True
     """Whether the end of what was sent is sent too."""
     quiet: tuple[QuietHours, ...] = ()
@@ -78,11 +92,23 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return whether a change of this kind belongs on this route, whatever the time of day."""
         return (
             kind in self.kinds
-            and _allows(self.rules, incident.rule)
-            and _allows(self.families, incident.family)
-            and _allows(self.tiers, *incident.tiers)
+            and not self.asks_of_lines
+            and allows(self.rules, incident.rule)
+            and allows(self.families, incident.family)
+            and allows(self.tiers, *incident.tiers)
             and (self.hosts is None or any(fnmatchcase(incident.host_id, pattern) for pattern in self.hosts))
         )
+
+    @property
+    def asks_of_rooms(self) -> bool:
+        """True if it has a condition about what only incidents of rooms have."""
+        return any(one is not None for one in (self.rules, self.families, self.tiers, self.hosts))
+
+    @property
+    def asks_of_lines(self) -> bool:
+        """True if it has a condition about what only suppliers' lines have."""
+        asked = (self.duties, self.programmes, self.statuses, self.owed_by, self.suppliers)
+        return any(one is not None for one in asked)
 
     def send_at(self, now: int, zone: ZoneInfo) -> int | None:
         """Return when the route sends what happens at `now`; None where it drops it."""
@@ -100,6 +126,8 @@ class Routing(Struct, frozen=True, kw_only=True):
     routes: tuple[Route, ...]
     signal_hold_s: int = 30
     """How long a signal must be back without another loss until its incident ends."""
+    digest_s: int = 600
+    """How long alerts about lines are counted for a digest."""
 
     def schedule(
         self, change: IncidentChange, end_targets: Iterable[str], now: int
@@ -142,7 +170,7 @@ class Routing(Struct, frozen=True, kw_only=True):
         return min((at for at in times if at is not None), default=now)
 
 
-def _allows(condition: Container[str] | None, *values: str | None) -> bool:
+def allows(condition: Container[str] | None, *values: str | None) -> bool:
     """True if the condition is left out or has one of the values."""
     return condition is None or any(value in condition for value in values)
 

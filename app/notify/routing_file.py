@@ -2,64 +2,99 @@
 
 time_zone = "Asia/Shanghai"
 signal_hold_s = 30
+digest_s = 600
 [targets.<name>]     kind = "alertmanager" | "webhook" | "chat", and the keys of that kind
 [[routes]]           to = ["<name>", …], and what must match
 """
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.domain.rulebook.hosts import FAMILIES
 from vigil.app.domain.rulebook.toml_positions import Path, TomlPositions
 from vigil.app.domain.rulebook.validation import Problem, hint, validate
 from vigil.app.domain.rulebook.zones import zone_problem
 from vigil.app.kafka.settings import SettingsError
-from vigil.app.notify.routes import Route, Routing
+from vigil.app.notify.routes import LINE_KINDS, Route, Routing
 from vigil.app.notify.targets import Alertmanager, Chat, Target, Webhook
 from vigil.app.notify.urls import url_problem
 
 KINDS: Final[Mapping[str, type[Target]]] = {"alertmanager": Alertmanager, "webhook": Webhook, "chat": Chat}
-SECTIONS: Final = ("time_zone", "signal_hold_s", "targets", "routes")
+SECTIONS: Final = ("time_zone", "signal_hold_s", "digest_s", "targets", "routes")
 MAX_HOLD_S: Final = 3600
-RESERVED_LABELS: Final = ("alertname", "family", "host_id", "incident", "room_id", "rule")
+MIN_DIGEST_S: Final = 1
+MAX_DIGEST_S: Final = 24 * 3600
+RESERVED_LABELS: Final = (
+    "alertname", "duty", "family", "host_id", "incident", "programme", "ref", "room_id", "rule", "supplier_id",
+)  # fmt: skip
 """Labels that Vigil sets itself."""
+NEEDED_KINDS: Final = (
+    (("duties", "owed_by"), frozenset({"obligation"}), 'has no "obligation", which alone has a duty: add it'),
+    (("programmes",), frozenset({"participation"}), 'has no "participation", which alone has a programme: add it'),
+    (
+        ("statuses", "suppliers"),
+        frozenset(LINE_KINDS),
+        'has neither "obligation" nor "participation": add one, or use hosts',
+    ),
+)
+"""Conditions, the kinds of which one must be there, and what is said where none is."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 Table = dict[str, object]
 
 
-def load_routing(file: FilePath, rules: Mapping[str, str]) -> Routing:
-    """Read a routing file; `rules` are the room rules of the rulebook. Raise SettingsError, a line for each problem."""
+class KnownNames(NamedTuple):
+    """The names of the rulebook that a route can ask for."""
+
+    rules: Collection[str]
+    duties: Collection[str]
+    programmes: Collection[str]
+
+
+def names_of(rulebook: Rulebook) -> KnownNames:
+    """Return the names that a rulebook gives to rules of rooms, duties and programmes."""
+    named = {section: set[str]() for section in ("due", "programme")}
+    for section in rulebook.sections:
+        head, _, name = section.partition(".")
+        if head in named:
+            named[head].add(name)
+    return KnownNames(rulebook.families, named["due"], named["programme"])
+
+
+def load_routing(file: FilePath, names: KnownNames) -> Routing:
+    """Read a routing file. Raise SettingsError, a line for each problem."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SettingsError(f"{file}: not UTF-8 at byte {error.start}: save it as UTF-8 text") from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return parse_routing(text, str(file), rules)
+    return parse_routing(text, str(file), names)
 
 
-def parse_routing(text: str, name: str, rules: Mapping[str, str]) -> Routing:
+def parse_routing(text: str, name: str, names: KnownNames) -> Routing:
     """Return the Routing of a TOML text; `name` is the file's name in error messages. Raise SettingsError."""
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise SettingsError(f"{name}: not valid TOML: {error}") from error
-    if problems := list(_problems(raw, rules)):
+    if problems := list(_problems(raw, names)):
         raise SettingsError("\n".join(_in_order(text, name, problems)))
     return Routing(
         zone=ZoneInfo(raw.get("time_zone", "UTC")),
         targets={name: msgspec.convert(table, KINDS[table["kind"]]) for name, table in raw["targets"].items()},
         routes=tuple(msgspec.convert(table, Route) for table in raw["routes"]),
         signal_hold_s=raw.get("signal_hold_s", 30),
+        digest_s=raw.get("digest_s", 600),
     )
 
 
@@ -74,15 +109,14 @@ def _in_order(text: str, name: str, problems: list[Problem]) -> list[str]:
     return [message for _, message in sorted(messages)]
 
 
-def _problems(raw: Table, rules: Mapping[str, str]) -> Iterator[Problem]:
+def _problems(raw: Table, names: KnownNames) -> Iterator[Problem]:
     for key in raw:
         if key not in SECTIONS:
             yield Problem((key,), f"is not known here; {hint(key, SECTIONS)}")
     if "time_zone" in raw:
         yield from _zone_problems(raw["time_zone"], ("time_zone",))
-    hold_s = raw.get("signal_hold_s", 30)
-    if not isinstance(hold_s, int) or isinstance(hold_s, bool) or not 0 <= hold_s <= MAX_HOLD_S:
-        yield Problem(("signal_hold_s",), f"must be a whole number of seconds from 0 to {MAX_HOLD_S}")
+    yield from _seconds_problems(raw, "signal_hold_s", 0, MAX_HOLD_S)
+    yield from _seconds_problems(raw, "digest_s", MIN_DIGEST_S, MAX_DIGEST_S)
     targets = raw.get("targets")
     if not isinstance(targets, dict) or not targets:
         yield Problem(("targets",), "is missing: nobody would be notified; add [targets.NAME] with its kind")
@@ -94,7 +128,13 @@ def _problems(raw: Table, rules: Mapping[str, str]) -> Iterator[Problem]:
         yield Problem(("routes",), 'is missing: nothing would be sent; add [[routes]] with to = ["NAME"]')
         return
     for index, table in enumerate(routes):
-        yield from _route_problems(("routes", index), table, targets, rules)
+        yield from _route_problems(("routes", index), table, targets, names)
+
+
+def _seconds_problems(raw: Table, key: str, least: int, most: int) -> Iterator[Problem]:
+    value = raw.get(key, least)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        yield Problem((key,), f"must be a whole number of seconds from {least} to {most}")
 
 
 def _target_problems(name: str, table: object) -> Iterator[Problem]:
@@ -154,25 +194,41 @@ def _url_problems(url: str, path: Path) -> Iterator[Problem]:
         yield Problem(path, "has a password in it: a URL with secrets belongs into the secrets (url_secret)")
 
 
-def _route_problems(
-    path: Path, table: object, targets: Mapping[str, object], rules: Mapping[str, str]
-) -> Iterator[Problem]:
+def _route_problems(path: Path, table: object, targets: Mapping[str, object], names: KnownNames) -> Iterator[Problem]:
     problems = validate(table, Route, path)
     yield from problems
     if problems:
         return
     route = msgspec.convert(table, Route)
-    named = (("to", route.to, targets), ("rules", route.rules, rules), ("families", route.families, FAMILIES))
-    for key, names, known in named:
-        for index, name in enumerate(names or ()):
+    named: tuple[tuple[str, tuple[str, ...] | None, Collection[str]], ...] = (
+        ("to", route.to, targets),
+        ("rules", route.rules, names.rules),
+        ("families", route.families, FAMILIES),
+        ("duties", route.duties, names.duties),
+        ("programmes", route.programmes, names.programmes),
+    )
+    for key, given, known in named:
+        for index, name in enumerate(given or ()):
             if name not in known:
                 yield Problem((*path, key, index), f"{name!r} is not known; {hint(name, known)}")
+    yield from _contradictions(route, path)
     for index, quiet in enumerate(route.quiet):
         here = (*path, "quiet", index)
         if quiet.from_ == quiet.until:
             yield Problem(here, "begins and ends at one time: to send nothing on a day, leave the route out")
         if quiet.time_zone is not None:
             yield from _zone_problems(quiet.time_zone, (*here, "time_zone"))
+
+
+def _contradictions(route: Route, path: Path) -> Iterator[Problem]:
+    """Conditions that no alert can meet together."""
+    for keys, kinds, text in NEEDED_KINDS:
+        if any(getattr(route, key) is not None for key in keys) and not kinds.intersection(route.kinds):
+            yield Problem((*path, "kinds"), text)
+    if route.programmes is not None and (route.duties is not None or route.owed_by is not None):
+        yield Problem((*path, "programmes"), "an alert has a duty or a programme, not both: write two routes")
+    if route.asks_of_rooms and (route.asks_of_lines or set(route.kinds).issubset(LINE_KINDS)):
+        yield Problem(path, "asks for what rooms have and for what suppliers' lines have: write two routes")
 
 
 def _zone_problems(name: object, path: Path) -> Iterator[Problem]:

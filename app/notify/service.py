@@ -19,6 +19,8 @@ from vigil.app.notify.active import ActiveSession, NotifyContext
 from vigil.app.notify.assignor import SingleActiveAssignor
 from vigil.app.notify.group_watch import GroupWatch, RebalancedError
 from vigil.app.notify.incidents import IncidentBounds, Incidents
+from vigil.app.notify.line_records import LINE_TOPICS
+from vigil.app.notify.line_routes import wants_lines
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.records import SOURCE_TOPICS
 from vigil.app.notify.routes import Routing
@@ -51,6 +53,7 @@ class NotifyService:
         self.settings = settings
         self._names = TopicNames.of(settings)
         self._routing = routing
+        self._sources = (*SOURCE_TOPICS, *LINE_TOPICS) if wants_lines(routing) else SOURCE_TOPICS
         self._secrets = secrets
         self._rulebook = rulebook
         self._from_beginning = from_beginning
@@ -78,6 +81,8 @@ class NotifyService:
         self.metrics.active.set(session is not None)
         self.metrics.open.set(len(session.incidents.open) if session else 0)
         self.metrics.remembered.set(len(session.incidents) if session else 0)
+        self.metrics.open_lines.set(len(session.lines.open) if session else 0)
+        self.metrics.remembered_lines.set(len(session.lines) if session else 0)
         since, now = session.outbox.waiting_since() if session else {}, wall_ms()
         for name in self._routing.targets:
             self.metrics.pending.labels(name).set(session.outbox.count(name) if session else 0)
@@ -97,17 +102,17 @@ class NotifyService:
                 name: make_sender(name, target, self._secrets, http, wall_ms)
                 for name, target in self._routing.targets.items()
             }
-            await ensure_topics(self.settings, SOURCE_TOPICS)
+            await ensure_topics(self.settings, self._sources)
             await check_rights(
                 self.settings,
-                required_acls(self.settings.app_id, SOURCE_TOPICS, self.settings.topic_prefix),
+                required_acls(self.settings.app_id, self._sources, self.settings.topic_prefix),
                 "vigil notify",
             )
             await self.web.start()
             consumer = self._consumer()
             try:
                 await consumer.start()
-                consumer.subscribe(self._names.all_on_cluster(SOURCE_TOPICS), listener=self._watch)
+                consumer.subscribe(self._names.all_on_cluster(self._sources), listener=self._watch)
                 while not stop.is_set():
                     try:
                         await self._stand_by(consumer, stop)

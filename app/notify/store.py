@@ -12,6 +12,7 @@ nothing, and a step that is pending already has the same id.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -20,12 +21,16 @@ from aiokafka.structs import TopicPartition
 from vigil.app.kafka.clients import new_consumer, new_producer
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import TopicReader
+from vigil.app.notify import line_digests
 from vigil.app.notify.changes import MAX_STORED_BYTES
-from vigil.app.notify.outbox import KEY_PREFIX as OUTBOX_KEYS
+from vigil.app.notify.outbox import KEY_PREFIXES as OUTBOX_KEYS
 from vigil.app.notify.state_topic import NotifyNames
 
 StateRecord = tuple[str, bytes | None]
 """Key and value; None deletes the key."""
+
+FIRST_KEYS: Final = (*OUTBOX_KEYS, line_digests.KEY_PREFIX)
+"""Begin the keys of what is written first: what waits to be sent, before what says that it was said."""
 
 DeadLetter = tuple[bytes | None, bytes]
 """Key and value of a record of `notify-dead-letter`."""
@@ -108,7 +113,7 @@ class IncidentStore:
     async def _send(self, producer: AIOKafkaProducer, letters: list[DeadLetter], records: list[StateRecord]) -> None:
         sent = [await producer.send(self._names.dead_letter, value, key=key) for key, value in letters]
         # Pending deliveries before incidents: see the top of this file.
-        for key, value in sorted(records, key=lambda record: not record[0].startswith(OUTBOX_KEYS)):
+        for key, value in sorted(records, key=lambda record: not record[0].startswith(FIRST_KEYS)):
             sent.append(await producer.send(self._names.state, value, key=key.encode()))
         await asyncio.gather(*sent)
 

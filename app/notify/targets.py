@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from vigil.app.messages import Language
+
 TargetName = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 
@@ -35,6 +37,8 @@ class Alertmanager(Sending, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One Alertmanager, or all members of one cluster: each is sent everything, and one must accept it."""
     resolve_timeout_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
     """An alert that is not sent again for this time ends. It is sent again four times in it."""
+    language: Language = "en"
+    """Of the annotations."""
     labels: dict[str, str] = {}
     """Added to every alert."""
     bearer_secret: TargetName | None = None
@@ -63,6 +67,7 @@ class Chat(Sending, frozen=True, kw_only=True, forbid_unknown_fields=True):
     per_minute: Annotated[int, Meta(ge=1, le=100_000)] = 20
     """Chats allow far fewer messages than other targets."""
     parallel: Annotated[int, Meta(ge=1, le=64)] = 1
+    language: Language = "en"
     console_url: Text | None = None
     """The address of Vigil's console, which messages link to."""
 

@@ -5,8 +5,10 @@ import aiohttp
 from vigil.app.domain.rulebook.validation import hint
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
-from vigil.app.notify.changes import Incident, IncidentChange, key_of, make_change
-from vigil.app.notify.routes import Routing
+from vigil.app.notify.alerts import AlertChange
+from vigil.app.notify.changes import Incident, key_of, make_change
+from vigil.app.notify.line_alerts import LineAlert, change_of
+from vigil.app.notify.routes import LINE_KINDS, Routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders import make_sender
 from vigil.app.notify.senders.http import HttpPoster
@@ -27,14 +29,18 @@ async def send_trial(routing: Routing, secrets: Secrets, name: str) -> str:
         raise SettingsError(f"there is no target {name}; {hint(name, routing.targets)}")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         sender = make_sender(name, routing.targets[name], secrets, HttpPoster(session, secrets), wall_ms)
-        [outcome] = await sender.send([_test_message()])
+        [outcome] = await sender.send([_test_message(routing, name)])
     if not isinstance(outcome, Sent):
         raise SettingsError(f"{name} did not accept the test message: {outcome.why}")
     return f"{name} accepted the test message"
 
 
-def _test_message() -> IncidentChange:
+def _test_message(routing: Routing, name: str) -> AlertChange:
+    """A missed entry; an obligation where the target's routes ask for suppliers' lines only."""
     now = wall_ms()
+    kinds = {kind for route in routing.routes if name in route.to for kind in route.kinds}
+    if kinds and kinds.issubset(LINE_KINDS):
+        return change_of(_test_line(now), "noted")
     incident = Incident(
         id=key_of("trial", now),
         sort="entry",
@@ -50,3 +56,20 @@ def _test_message() -> IncidentChange:
         resolved_at=now,
     )
     return make_change(incident, "noted", now)
+
+
+def _test_line(now: int) -> LineAlert:
+    return LineAlert(
+        id=key_of("trial", now),
+        kind="obligation",
+        name="service-answer",
+        status="at-risk",
+        at=now,
+        heard=now,
+        supplier_id="test-supplier",
+        ref="test-request",
+        since=now,
+        due=now,
+        owed_by="supplier",
+        opened_at=now,
+    )

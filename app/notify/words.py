@@ -77,19 +77,21 @@ def steps(incident: Incident, language: Language = "en") -> str:
 
 
 def _facts(incident: Incident, language: Language) -> Iterator[Message]:
-    yield Message("alert.host", {"host": escape_control_chars(incident.host_id, 80), "since": _time(incident.since)})
+    yield Message(
+        "alert.host", {"host": escape_control_chars(incident.host_id, 80), "since": time_text(incident.since)}
+    )
     yield from _concerned(incident)
     yield from _violation(incident)
     for one in incident.evidence[:SHOWN_EVIDENCE]:
         note = escape_control_chars(published_sentence(one, language))
-        yield Message("alert.evidence", {"at": _time(one.at), "note": note})
+        yield Message("alert.evidence", {"at": time_text(one.at), "note": note})
     if (recommendation := _recommendation(incident)) is not None:
         yield recommendation
     if incident.losses > 1:
         yield Message("alert.losses", {"count": incident.losses})
     if incident.why is not None and incident.resolved_at is not None:
         end = Message(f"alert.end.{incident.why}")
-        yield Message("alert.over", {"at": _time(incident.resolved_at), "why": end})
+        yield Message("alert.over", {"at": time_text(incident.resolved_at), "why": end})
 
 
 def _concerned(incident: Incident) -> Iterator[Message]:
@@ -104,9 +106,9 @@ def _concerned(incident: Incident) -> Iterator[Message]:
 def _violation(incident: Incident) -> Iterator[Message]:
     """When it became a violation, or would become one."""
     if incident.violated_at is not None:
-        yield Message("alert.violated", {"at": _time(incident.violated_at)})
+        yield Message("alert.violated", {"at": time_text(incident.violated_at)})
     elif incident.open and incident.due is not None:
-        yield Message("alert.becomes", {"at": _time(incident.due)})
+        yield Message("alert.becomes", {"at": time_text(incident.due)})
 
 
 def _recommendation(incident: Incident) -> Message | None:
@@ -153,5 +155,13 @@ def _rule(incident: Incident) -> Message | str:
     return Message(code) if code in CATALOGUES["en"] else escape_control_chars(incident.rule or "", 60)
 
 
-def _time(at: int) -> str:
+def time_text(at: int) -> str:
+    """A time in ms as people read it."""
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def alert_name(incident: Incident) -> str:
+    """Return `VigilBlackScreen`, `VigilSignalLost`, …: a name that stays the same for the life of the incident."""
+    names = {"signal": "signal-lost", "entry": "entry-missed", "action": "action", "contested": "verdict-contested"}
+    name = names.get(incident.sort, incident.rule or "")
+    return "Vigil" + "".join(part.capitalize() for part in name.split("-"))

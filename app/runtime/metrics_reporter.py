@@ -99,9 +99,13 @@ class MetricsReporter:
         self._measured = registry.latency_promised
         self._published_at = {topic.name for topic in registry.topics.values() if topic.stamped} & self._measured
         metrics.rulebook.labels(digest=rulebook.digest[:12]).set(1)
-        for series in (each.metrics.series for each in subjects):
-            if series is not None:
-                self._add(series(rulebook))
+        self._begin_series()
+
+    def _begin_series(self) -> None:
+        """Begin the series of names of the rulebook at 0."""
+        for subject in self._registry.subjects.values():
+            if subject.metrics.series is not None:
+                self._add(subject.metrics.series(self._rulebook))
 
     def written(self, seconds: float, records: int) -> None:
         """A checkpoint of so many records took so many seconds to write."""

@@ -22,7 +22,7 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import PREFIX, Settings
 from vigil.app.kafka.settings_loader import load_settings
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.routing_file import load_routing, parse_routing
+from vigil.app.notify.routing_file import load_routing, names_of, parse_routing
 from vigil.app.notify.secrets import load_secrets, variable
 from vigil.app.notify.targets import Alertmanager
 from vigil.app.observability.counted_histogram import CountedHistogram
@@ -36,7 +36,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PROMETHEUS = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
 SCRAPES = {scrape["job_name"]: scrape["dns_sd_configs"][0] for scrape in PROMETHEUS["scrape_configs"]}
 ROUTES = ROOT / "deploy/notify/routes.toml"
-FAMILIES = load_rulebook().families
+NAMES = names_of(load_rulebook())
 DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 
 # The suffixes and labels that Prometheus's clients add to a metric of each type.
@@ -189,7 +189,7 @@ def test_alerts_and_dashboards_use_jobs_that_are_scraped():
 def test_prometheus_and_notify_find_the_alertmanager():
     (found,) = PROMETHEUS["alerting"]["alertmanagers"][0]["dns_sd_configs"]
     assert SERVICES["alertmanager"]["ports"] == [f"127.0.0.1:{found['port']}:{found['port']}"]
-    urls = [target.urls for target in load_routing(ROUTES, FAMILIES).targets.values()
+    urls = [target.urls for target in load_routing(ROUTES, NAMES).targets.values()
             if isinstance(target, Alertmanager)]  # fmt: skip
     assert urls == [(f"http://{found['names'][0]}:{found['port']}",)]
     assert found["names"] == ["alertmanager"]
@@ -267,7 +267,7 @@ def test_the_health_check_of_the_console_uses_its_port():
 def test_the_routing_file_is_valid_without_secrets():
     routes_path = environment("notify")["VIGIL_NOTIFY_ROUTES"]
     assert f"./{ROUTES.relative_to(ROOT)}:{routes_path}:ro" in SERVICES["notify"]["volumes"]
-    routing = load_routing(ROUTES, FAMILIES)
+    routing = load_routing(ROUTES, NAMES)
     assert not {field for target in routing.targets.values() for field in secrets_of(target)}
 
 
@@ -275,7 +275,7 @@ def test_the_commented_example_of_the_routing_file_is_valid_with_its_secret():
     text = ROUTES.read_text()
     head, _, shown = text.partition("# To add a chat")
     more = "\n".join(line.removeprefix("# ") for line in shown.splitlines()[1:] if line != "#")
-    routing = parse_routing(head + more, ROUTES.name, FAMILIES)
+    routing = parse_routing(head + more, ROUTES.name, NAMES)
     named = {field for target in routing.targets.values() for field in secrets_of(target)}
     assert [variable(name) for name in named] == re.findall(r"VIGIL_NOTIFY_SECRET_\w+", shown)
     assert load_secrets(None, {"VIGIL_NOTIFY_SECRET_MODERATORS": "json://x"}).of(*named) == "json://x"

@@ -20,7 +20,7 @@ from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import FILE, PREFIX, Settings
 from vigil.app.kafka.settings_loader import load_settings
-from vigil.app.notify.routing_file import parse_routing
+from vigil.app.notify.routing_file import names_of, parse_routing
 from vigil.app.notify.secrets import load_secrets
 from vigil.app.notify.targets import Alertmanager
 
@@ -31,7 +31,7 @@ OBJECTS: dict[tuple[str, str], dict[str, Any]] = {(each["kind"], each["metadata"
 PARTS = ("worker", "console", "notify")
 CONFIG = OBJECTS["ConfigMap", "vigil"]["data"]
 ROUTES = OBJECTS["ConfigMap", "vigil-notify"]["data"]["routes.toml"]
-FAMILIES = load_rulebook().families
+NAMES = names_of(load_rulebook())
 
 # The API version of each kind.
 VERSIONS = {
@@ -301,7 +301,7 @@ def test_the_ingress_terminates_tls_and_routes_to_the_service_of_the_console():
 def test_the_routes_are_valid_with_their_secrets(tmp_path: Path):
     mounts = {mount["name"]: mount["mountPath"] for mount in container("notify")["volumeMounts"]}
     assert environment("notify")["VIGIL_NOTIFY_ROUTES"] == f"{mounts['routes']}/routes.toml"
-    routing = parse_routing(ROUTES, "routes.toml", FAMILIES)
+    routing = parse_routing(ROUTES, "routes.toml", NAMES)
     named = {name for target in routing.targets.values() if (name := getattr(target, "url_secret", None))}
     # Like the comment above the routes, without the dots.
     (line,) = re.findall(r'is named: (\w+ = ".*")', (FOLDER / "notify.yaml").read_text())
@@ -315,7 +315,7 @@ def test_there_are_two_notify_processes():
 
 def test_the_network_policy_allows_notify_its_targets_but_no_private_networks():
     _, _, to_alertmanagers, to_the_world = spec("NetworkPolicy", "notify")["egress"]
-    targets = parse_routing(ROUTES, "routes.toml", FAMILIES).targets.values()
+    targets = parse_routing(ROUTES, "routes.toml", NAMES).targets.values()
     places = [urlsplit(url) for target in targets if isinstance(target, Alertmanager) for url in target.urls]
     assert {place.port for place in places} == {entry["port"] for entry in to_alertmanagers["ports"]}
     (peer,) = to_alertmanagers["to"]
@@ -331,7 +331,7 @@ def test_the_network_policy_allows_notify_its_targets_but_no_private_networks():
 def test_the_address_of_the_console_is_the_same_everywhere():
     (rule,) = spec("Ingress", "console")["rules"]
     links = {
-        url for target in parse_routing(ROUTES, "routes.toml", FAMILIES).targets.values()
+        url for target in parse_routing(ROUTES, "routes.toml", NAMES).targets.values()
         if (url := getattr(target, "console_url", None))
     }  # fmt: skip
     assert links == {f"https://{rule['host']}/"}

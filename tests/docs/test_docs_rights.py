@@ -10,6 +10,7 @@ from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.acls import Acl, commands, needed
 from vigil.app.kafka.names import TopicNames
 from vigil.app.notify import state_topic
+from vigil.app.notify.line_records import LINE_TOPICS
 from vigil.app.notify.records import SOURCE_TOPICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
@@ -17,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 RIGHTS = {
     "vigil": needed(TopicNames("vigil"), REGISTRY.sources),
     "vigil-console": feed.needed(),
-    "vigil-notify": state_topic.required_acls("vigil", SOURCE_TOPICS),
+    "vigil-notify": state_topic.required_acls("vigil", [*SOURCE_TOPICS, *LINE_TOPICS]),
 }
 
 

@@ -10,10 +10,10 @@ from tests.support.webhook_receiver import Receiver
 from vigil.app.cli.main import main
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.routing_file import parse_routing
+from vigil.app.notify.routing_file import names_of, parse_routing
 
 DOCS = (Path(__file__).parents[2] / "docs" / "notify.md").read_text()
-RULES = dict.fromkeys(load_rulebook().families, "")
+RULES = names_of(load_rulebook())
 
 
 def run(folder: Path, routes: str, *options: str, **environment: str) -> Result:
@@ -71,9 +71,19 @@ async def test_a_test_message_arrives(tmp_path: Path) -> None:
     assert receiver.taken[0]["event"] == "noted"
 
 
+async def test_the_test_message_of_a_target_of_obligations_is_one(tmp_path: Path) -> None:
+    import asyncio
+
+    async with Receiver() as receiver:
+        text = routes(receiver.url) + 'kinds = ["obligation"]\n'
+        result = await asyncio.to_thread(run, tmp_path, text, "--try", "hook", HOOK="a-key-123")
+    assert result.exit_code == 0
+    assert receiver.taken[0]["obligation"]["supplier_id"] == "test-supplier"
+
+
 def test_the_routing_file_of_the_docs_can_be_used() -> None:
-    example = next(block for block in re.findall(r"```toml\n(.*?)```", DOCS, re.S) if "[[routes]]" in block)
-    assert len(parse_routing(example, "docs", RULES).routes) == 3
+    examples = [block for block in re.findall(r"```toml\n(.*?)```", DOCS, re.S) if "[[routes]]" in block]
+    assert len(parse_routing("".join(examples), "docs", RULES).routes) == 6
 
 
 def test_every_metric_stands_in_the_docs() -> None:

@@ -199,6 +199,18 @@ async def test_where_a_group_goes_on(
     assert group.at.get(ONE) == committed.get(ONE, group.at.get(ONE))
 
 
+@pytest.mark.parametrize(
+    ("stored", "from_beginning", "expected"),
+    [({}, False, "end"), ({}, True, "beginning"), ({TWO: 7}, False, 7)],
+)
+async def test_a_group_begins_a_topic_that_its_routes_ask_for_later_at_its_end(
+    stored: dict[TopicPartition, int], from_beginning: bool, expected: object
+) -> None:
+    past = KnownPast({partition: ReadPosition(offset) for partition, offset in stored.items()}, None)
+    found = await past.seek(Group({ONE: 3}), from_beginning=from_beginning, optional=[TWO.topic])
+    assert found[TWO].offset == expected
+
+
 async def test_what_retention_has_deleted_before_it_was_read_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Mock()
     monkeypatch.setattr("vigil.app.notify.positions.log", log)

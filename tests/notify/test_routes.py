@@ -12,11 +12,11 @@ from vigil.app.kafka.settings import SettingsError
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.routes import QuietHours, Routing
-from vigil.app.notify.routing_file import load_routing, parse_routing
+from vigil.app.notify.routing_file import load_routing, names_of, parse_routing
 from vigil.app.notify.secrets import Secrets, load_secrets
 
 RULEBOOK = load_rulebook()
-RULES = RULEBOOK.families
+RULES = names_of(RULEBOOK)
 
 TARGETS = """
 [targets.ops]
@@ -92,6 +92,12 @@ def test_a_route_takes_what_matches_it(route: str, fits: list[IncidentChange], n
     text = f'[[routes]]\nto = ["hook"]\n{route}'
     assert [one.kind for one in fits if to(text, one) != {"hook"}] == []
     assert [one.kind for one in not_fits if to(text, one)] == []
+
+
+def test_a_condition_of_suppliers_lines_excludes_what_happens_in_rooms() -> None:
+    mixed = '[[routes]]\nto = ["hook"]\nkinds = ["violation", "obligation"]\n'
+    assert to(mixed, VIOLATION) == {"hook"}
+    assert to(mixed + 'suppliers = ["*"]', VIOLATION) == set()
 
 
 def test_every_route_that_matches_adds_its_targets() -> None:
@@ -195,6 +201,18 @@ ROUTE = '[[routes]]\nto = ["hook"]\n'
         (ROUTE + '[targets.x]\nkind = "chat"\nurl = "slack://a/b/c"', "url is not known here: such a URL is a secret: give its name as url_secret"),  # noqa: E501 - one case a line
         (ROUTE + '[targets.x]\nkind = "alertmanager"\nurls = []', "must not be empty"),
         (ROUTE + '[targets.x]\nkind = "alertmanager"\nurls = ["http://a"]\nlabels = { rule = "x" }', "is no label of yours"),  # noqa: E501 - one case a line
+        (ROUTE + 'kinds = ["obligations"]', "did you mean obligation?"),
+        (ROUTE + 'kinds = ["obligation"]\nduties = ["service-anser"]', "did you mean service-answer?"),
+        (ROUTE + 'kinds = ["participation"]\nprogrammes = ["recruits"]', "did you mean recruit?"),
+        (ROUTE + 'kinds = ["obligation"]\nstatuses = ["breach"]', "did you mean breached?"),
+        (ROUTE + 'kinds = ["participation"]\nduties = ["reward"]', 'kinds has no "obligation", which alone has a duty: add it'),  # noqa: E501 - one case a line
+        (ROUTE + 'duties = ["reward"]', 'has no "obligation"'),
+        (ROUTE + 'kinds = ["obligation"]\nprogrammes = ["recruit"]', 'has no "participation", which alone has a programme: add it'),  # noqa: E501 - one case a line
+        (ROUTE + 'suppliers = ["m-*"]', 'has neither "obligation" nor "participation"'),
+        (ROUTE + 'kinds = ["obligation", "participation"]\nduties = ["reward"]\nprogrammes = ["recruit"]', "routes.toml:18: [[routes]] no. 1 programmes an alert has a duty or a programme, not both: write two routes"),  # noqa: E501 - one case a line
+        (ROUTE + 'kinds = ["obligation"]\nhosts = ["m-*"]', "write two routes"),
+        (ROUTE + 'kinds = ["violation", "obligation"]\nhosts = ["m-*"]\nsuppliers = ["m-*"]', "write two routes"),
+        (ROUTE + 'kinds = ["obligation"]\nsingly = -1', "at least 0"),
         (ROUTE + 'time_zone = "Mars"\n[targets.y', "not valid TOML"),
     ],
 )  # fmt: skip

@@ -22,7 +22,7 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings
 from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.records import SOURCE_TOPICS
-from vigil.app.notify.routing_file import parse_routing
+from vigil.app.notify.routing_file import names_of, parse_routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.service import NotifyService, run_notify
 from vigil.app.notify.state_topic import ensure_topics
@@ -77,7 +77,7 @@ def settings(broker: str, **more: Any) -> Settings:
 @asynccontextmanager
 async def notifying(broker: str, url: str, more: str = "", **options: Any) -> AsyncIterator[NotifyService]:
     """A running NotifyService, stopped in order at the end."""
-    routing = parse_routing(ROUTES.format(url=url, more=more), "routes.toml", RULEBOOK.families)
+    routing = parse_routing(ROUTES.format(url=url, more=more), "routes.toml", names_of(RULEBOOK))
     notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), RULEBOOK, **options)
     stop = asyncio.Event()
     task = asyncio.create_task(run_notify(notify, stop))
@@ -182,7 +182,7 @@ async def test_what_cannot_be_read_or_delivered_is_in_the_dead_letter_topic(any_
         routing = parse_routing(
             ROUTES.format(url=receiver.url, more="").replace("hook]", "other]").replace('["hook"]', '["other"]'),
             "r",
-            RULEBOOK.families,
+            names_of(RULEBOOK),
         )
         stop = asyncio.Event()
         notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), RULEBOOK)

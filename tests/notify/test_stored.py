@@ -6,12 +6,13 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 from aiokafka.structs import ConsumerRecord
 
 from tests.support.notify_stories import RULEBOOK, T0, S, action, notice, verdict
 from vigil.app.notify.changes import IncidentChange
 from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.outbox import KEY_PREFIX, Outbox
+from vigil.app.notify.outbox import KEY_PREFIXES, Outbox
 from vigil.app.notify.records import malformed_letter, undelivered_letter
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders.alertmanager import AlertmanagerSender
@@ -46,18 +47,22 @@ def test_state_records_keep_their_bytes_and_are_read_back() -> None:
         key: value for key, value in STORED.items() if key[1] == ":"
     }
     restored, pending = Incidents(RULEBOOK), Outbox()
-    restored.load({key: value for key, value in records.items() if not key.startswith(KEY_PREFIX)})
-    pending.load({key: value for key, value in records.items() if key.startswith(KEY_PREFIX)})
+    restored.load({key: value for key, value in records.items() if not key.startswith(KEY_PREFIXES)})
+    pending.load({key: value for key, value in records.items() if key.startswith(KEY_PREFIXES)})
     assert (len(restored), len(pending)) == (1, 4)
     assert pending.take_due("hook", T0 + 99 * S, 1)[0].progress.attempts == 1
 
 
-def test_records_from_before_evidence_had_codes_are_read() -> None:
+@pytest.mark.parametrize(
+    "added",
+    [',"code":null,"params":{},"media_uri":null', ',"decided_by":null,"decided_at":null,"approved_by":[]'],
+    ids=["evidence without codes", "actions without who decided"],
+)
+def test_records_of_earlier_versions_are_read(added: str) -> None:
     incidents = Incidents(RULEBOOK)
-    added = ',"code":null,"params":{},"media_uri":null'
     stored = {key: value.replace(added, "").encode() for key, value in STORED.items() if key[1] == ":"}
     assert sum(added in value for value in STORED.values()) >= 2
-    incidents.load({key: value for key, value in stored.items() if not key.startswith(KEY_PREFIX)})
+    assert incidents.load({key: value for key, value in stored.items() if not key.startswith(KEY_PREFIXES)}) == {}
     assert len(incidents) == 1
 
 

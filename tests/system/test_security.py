@@ -27,7 +27,7 @@ from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.notify import state_topic
 from vigil.app.notify.records import SOURCE_TOPICS
-from vigil.app.notify.routing_file import parse_routing
+from vigil.app.notify.routing_file import names_of, parse_routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.service import NotifyService, run_notify
 from vigil.app.simulate import Simulation
@@ -228,7 +228,7 @@ async def test_notify_with_exactly_the_documented_rights_delivers(secure: KafkaB
     allow(secure, rights, principal="User:vigil-notify")
     rulebook = load_rulebook()
     async with Receiver() as receiver:
-        routing = parse_routing(ROUTES.format(url=receiver.url, more=""), "routes.toml", rulebook.families)
+        routing = parse_routing(ROUTES.format(url=receiver.url, more=""), "routes.toml", names_of(rulebook))
 
         def notify() -> NotifyService:
             return NotifyService(settings, routing, Secrets({"hook": "key-123456"}), rulebook)

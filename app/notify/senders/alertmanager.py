@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from vigil.app.notify import words
-from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.notify import shown, words
+from vigil.app.notify.alerts import Alert, AlertChange
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders.http import HttpPoster
 from vigil.app.notify.senders.outcome import DeliveryRejected, RetryLater, SendOutcome, Sent
@@ -57,10 +57,10 @@ class AlertmanagerSender:
         self._wall_ms = wall_ms
         # One request at a time: a request that says an alert is firing must not overtake one that says it is resolved.
         self._lock = asyncio.Lock()
-        self._resolved: dict[str, Incident] = {}
+        self._resolved: dict[str, Alert] = {}
         """Incidents that were resolved not long ago, by id. They are sent again too, in case a request that timed out
         here arrives there late and makes the alert fire again."""
-        self._refused: dict[str, Incident] = {}
+        self._refused: dict[str, Alert] = {}
         """Open incidents, by id, as they were when their alert alone was refused."""
 
     @property
@@ -68,19 +68,19 @@ class AlertmanagerSender:
         """Seconds between two rounds of `resend`."""
         return self._target.resolve_timeout_s / 4
 
-    async def send(self, changes: Sequence[IncidentChange]) -> list[SendOutcome]:
+    async def send(self, changes: Sequence[AlertChange]) -> list[SendOutcome]:
         """Send the changes in one request; where that is rejected, in parts, so that only what is bad is rejected."""
         async with self._lock:
             for change in changes:
                 if change.event == "resolved":
-                    self._resolved[change.incident.id] = change.incident
+                    self._resolved[change.alert.id] = change.alert
             outcomes: list[SendOutcome] = []
-            async for part, outcome in self._post_in_parts([change.incident for change in changes]):
+            async for part, outcome in self._post_in_parts([change.alert for change in changes]):
                 self._note_refused(part, outcome)
                 outcomes += [outcome] * len(part)
             return outcomes
 
-    async def resend(self, firing: Callable[[], Iterable[Incident]]) -> AsyncIterator[Resent]:
+    async def resend(self, firing: Callable[[], Iterable[Alert]]) -> AsyncIterator[Resent]:
         """Send open alerts again, and what was resolved not long ago; yield what came of it.
 
         `firing` returns the open incidents that the Alertmanager knows of. It is called before every batch, since an
@@ -99,10 +99,10 @@ class AlertmanagerSender:
         async for outcome in self._resend_resolved():
             yield Resent(outcome)
 
-    def _may_be_sent_again(self, incident: Incident) -> bool:
+    def _may_be_sent_again(self, incident: Alert) -> bool:
         return incident.id not in self._resolved and self._refused.get(incident.id) != incident
 
-    def _note_refused(self, part: Sequence[Incident], outcome: SendOutcome) -> bool:
+    def _note_refused(self, part: Sequence[Alert], outcome: SendOutcome) -> bool:
         """Remember an alert that was refused alone; return whether it was."""
         if isinstance(outcome, DeliveryRejected) and len(part) == 1 and outcome.status in OF_CONTENT:
             self._refused[part[0].id] = part[0]
@@ -119,9 +119,7 @@ class AlertmanagerSender:
             for _, outcome in parts:
                 yield outcome
 
-    async def _post_in_parts(
-        self, incidents: Sequence[Incident]
-    ) -> AsyncIterator[tuple[Sequence[Incident], SendOutcome]]:
+    async def _post_in_parts(self, incidents: Sequence[Alert]) -> AsyncIterator[tuple[Sequence[Alert], SendOutcome]]:
         """Post incidents; where a member rejects them, in halves: one bad alert makes a whole request fail.
 
         Yield the parts in order, each with its outcome.
@@ -135,7 +133,7 @@ class AlertmanagerSender:
             else:
                 yield part, outcome
 
-    async def _post(self, incidents: Sequence[Incident]) -> tuple[SendOutcome, bool]:
+    async def _post(self, incidents: Sequence[Alert]) -> tuple[SendOutcome, bool]:
         """Post incidents to all members. Return the outcome, and whether a part of them may be accepted."""
         data = msgspec.json.encode([self.alert(incident) for incident in incidents])
         outcomes = await asyncio.gather(
@@ -146,53 +144,24 @@ class AlertmanagerSender:
         rejected = any(isinstance(one, DeliveryRejected) and _may_be_content(one) for one in outcomes)
         return best, rejected and not isinstance(best, Sent)
 
-    def alert(self, incident: Incident) -> dict[str, Any]:
-        """Return the alert of an incident as the API expects it."""
-        now = self._wall_ms()
-        start = min(incident.opened_at if incident.opened_at is not None else incident.at, now)
-        if incident.resolved_at is None or incident.momentary:
+    def alert(self, alert: Alert) -> dict[str, Any]:
+        """Return an alert as the API expects it."""
+        now, language = self._wall_ms(), self._target.language
+        labels = {**self._target.labels, **shown.labels(alert)}
+        start = min(alert.opened_at if alert.opened_at is not None else alert.at, now)
+        if alert.resolved_at is None or alert.momentary:
             end = now + self._target.resolve_timeout_s * 1000
         else:
-            end = max(min(incident.resolved_at, now), start + 1)
+            end = max(min(alert.resolved_at, now), start + 1)
         return {
             "startsAt": timestamp(start),
             "endsAt": timestamp(end),
             "generatorURL": self._target.console_url or "",
-            "labels": {name: words.label(value) for name, value in self._labels(incident).items() if value},
-            "annotations": {name: value for name, value in _annotations(incident).items() if value},
+            "labels": {name: words.label(value) for name, value in labels.items() if value},
+            "annotations": {name: value for name, value in shown.annotations(alert, language).items() if value},
         }
-
-    def _labels(self, incident: Incident) -> dict[str, str]:
-        return {
-            **self._target.labels,
-            "alertname": alert_name(incident),
-            "family": incident.family or "",
-            "host_id": incident.host_id,
-            "incident": incident.id,
-            "room_id": incident.room_id,
-            "rule": incident.rule or "",
-        }
-
-
-def _annotations(incident: Incident) -> dict[str, str]:
-    violated = incident.violated_at is not None
-    return {
-        "summary": words.summary(incident),
-        "description": words.body(IncidentChange(id="", event="noted", at=incident.at, incident=incident)),
-        "stage": "over" if not incident.open else "violation" if violated else "at-risk",
-        "severity": "critical" if violated else "warning",
-        "steps": words.steps(incident),
-        "why": incident.why or "",
-    }
 
 
 def _may_be_content(rejected: DeliveryRejected) -> bool:
     """Return whether it may have been rejected for something in it: no redirect, no wrong address or credentials."""
     return rejected.status is not None and rejected.status >= 400 and rejected.status not in OF_TARGET
-
-
-def alert_name(incident: Incident) -> str:
-    """Return `VigilBlackScreen`, `VigilSignalLost`, …: a name that stays the same for the life of the incident."""
-    names = {"signal": "signal-lost", "entry": "entry-missed", "action": "action", "contested": "verdict-contested"}
-    name = names.get(incident.sort, incident.rule or "")
-    return "Vigil" + "".join(part.capitalize() for part in name.split("-"))

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import apprise
 
 from vigil.app.kafka.settings import SettingsError
-from vigil.app.notify import words
-from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify import shown
+from vigil.app.notify.alerts import AlertChange
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders.outcome import RetryLater, SendOutcome, Sent
 from vigil.app.notify.targets import Chat
@@ -39,16 +39,16 @@ class ChatSender:
         self._target = target
         self._secrets = secrets
 
-    async def send(self, changes: Sequence[IncidentChange]) -> list[SendOutcome]:
+    async def send(self, changes: Sequence[AlertChange]) -> list[SendOutcome]:
         """Send the changes one after the other."""
         return [await self._send_one(change) for change in changes]
 
-    async def _send_one(self, change: IncidentChange) -> SendOutcome:
+    async def _send_one(self, change: AlertChange) -> SendOutcome:
         types = {"violation": "failure", "resolved": "success", "action": "info"}
         sending = asyncio.to_thread(
             self._service.notify,
-            body=words.body(change, self._target.console_url),
-            title=words.title(change),
+            body=shown.body(change, self._target.console_url, self._target.language),
+            title=shown.title(change, self._target.language),
             notify_type=apprise.NotifyType(types.get(change.kind, "warning")),
             body_format=apprise.NotifyFormat.TEXT,
         )

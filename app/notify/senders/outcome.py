@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.alerts import AlertChange
 
 
 class Sent(NamedTuple):
@@ -42,7 +42,7 @@ class Sender(Protocol):
     batch: int
     """The number of changes that it sends in one request."""
 
-    async def send(self, changes: Sequence[IncidentChange]) -> list[SendOutcome]:
+    async def send(self, changes: Sequence[AlertChange]) -> list[SendOutcome]:
         """Send the changes; return the outcome of each, in order.
 
         It does not raise for what a target does (errors, timeouts, hostile answers): that is an outcome.

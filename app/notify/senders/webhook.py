@@ -6,28 +6,19 @@ import json
 import time
 from collections.abc import Sequence
 
-import msgspec
-
 from vigil.app.kafka.settings import SettingsError
-from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify import shown
+from vigil.app.notify.alerts import AlertChange
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders.http import HttpPoster
 from vigil.app.notify.senders.outcome import SendOutcome
 from vigil.app.notify.targets import Webhook
 from vigil.app.notify.urls import url_problem
 
-INTERNAL_FIELDS = ("heard", "told", "lost_since", "back_at")
-"""Fields of an incident, by their encoded names, that matter to `vigil notify` only."""
 
-
-def payload(change: IncidentChange) -> bytes:
-    """Return a change as JSON for a webhook. Its texts are data as they came: whoever shows them must escape them."""
-    incident = msgspec.to_builtins(change.incident)
-    for name in INTERNAL_FIELDS:
-        incident.pop(name, None)
-    incident["open"] = change.incident.open
-    message = {"id": change.id, "event": change.event, "kind": change.kind, "at": change.at, "incident": incident}
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+def payload(change: AlertChange) -> bytes:
+    """Return a change as JSON for a webhook."""
+    return json.dumps(shown.payload(change), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def signature(keys: Sequence[str], timestamp: int, content: bytes) -> str:
@@ -50,11 +41,11 @@ class WebhookSender:
         self._timeout_s = target.timeout_s
         self._http = http
 
-    async def send(self, changes: Sequence[IncidentChange]) -> list[SendOutcome]:
+    async def send(self, changes: Sequence[AlertChange]) -> list[SendOutcome]:
         """Send the changes one after the other."""
         return [await self._send_one(change) for change in changes]
 
-    async def _send_one(self, change: IncidentChange) -> SendOutcome:
+    async def _send_one(self, change: AlertChange) -> SendOutcome:
         content, now = payload(change), int(time.time())
         headers = {
             "Content-Type": "application/json",
