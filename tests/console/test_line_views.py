@@ -218,9 +218,9 @@ def test_permits_say_what_they_ask_for():
     ]
     assert rows["second-hand-clothing"].needs == [
         "a certificate in force: Quality system",
-        "2★ or more or 1★ or more and verified",
-        "more than 95 % dispatched on time",
-        "fewer than 5 % disputed",
+        "stars: 2 or more; or verified and stars: 1 or more",
+        "more than 95 % of orders dispatched on time, in 90 days",
+        "less than 5 % of orders disputed, in 90 days",
     ]
     assert rows["festival-floor"].needs[0] == "the permit Remote service"
 

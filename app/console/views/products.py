@@ -3,12 +3,12 @@
 from typing import Any, Final, NamedTuple
 
 from vigil.app.domain.ledger.rules import EPR, LineRules
+from vigil.app.domain.products.conditions import CLEAN, PAID, REAL_SALE
 from vigil.app.domain.rulebook.book import DatedSection, EffectiveVersion
 from vigil.app.domain.rulebook.products import StarConditions, StarTable, conditions_of
 from vigil.topics.products import Certificate, NextStars, ProductStanding
 
-CLEAN: Final = "clean"
-SALES: Final = {2: "real-sale", 3: "paid-5000"}
+SALES: Final = {2: REAL_SALE, 3: PAID}
 """By level: the way to it that every industry has."""
 
 

@@ -6,6 +6,7 @@ from vigil.app.console.ingest.model import ConsoleModel
 from vigil.app.console.views.text import Words
 from vigil.app.domain.ledger.rules import LineRules
 from vigil.app.domain.rulebook.buyers import Permit, Standing
+from vigil.app.domain.rulebook.formatting import format_value
 from vigil.topics.programmes import SupplierRights
 from vigil.topics.verdicts import Verdict
 
@@ -33,22 +34,22 @@ def permits(rights: SupplierRights, rules: LineRules, words: Words) -> list[Perm
 
 
 def _needs(limits: Permit, words: Words) -> list[str]:
-    found = [words("permit-needs.certificate", name=words.named("certificate", kind)) for kind in limits.certificates]
-    found += [words("permit-needs.permit", name=words.named("permit", name)) for name in limits.permits]
+    found = [words("explain.needs.certificate", kind=words.named("certificate", kind)) for kind in limits.certificates]
+    found += [words("permit.needs-permit", name=words.named("permit", name)) for name in limits.permits]
     if limits.verified:
-        found.append(words("permit-needs.verified"))
+        found.append(words("explain.needs.verified"))
     if limits.any_of:
-        found.append(words("or").join(_standing(one, words) for one in limits.any_of))
+        found.append(words("list.or").join(_standing(one, words) for one in limits.any_of))
     if limits.on_time_over_share is not None:
-        found.append(words("permit-needs.on-time", share=f"{limits.on_time_over_share * 100:g} %"))
+        found.append(words("explain.needs.on-time", share=format_value("share", limits.on_time_over_share)))
     if limits.disputes_below_share is not None:
-        found.append(words("permit-needs.disputes", share=f"{limits.disputes_below_share * 100:g} %"))
+        found.append(words("explain.needs.disputes", share=format_value("share", limits.disputes_below_share)))
     return found
 
 
 def _standing(standing: Standing, words: Words) -> str:
-    code = "permit-needs.stars-verified" if standing.verified else "permit-needs.stars"
-    return words(code, n=standing.least_stars)
+    code = "explain.needs.stars-verified" if standing.verified else "explain.needs.stars"
+    return words(code, stars=standing.least_stars)
 
 
 def refusals(model: ConsoleModel, supplier_id: str, most: int) -> list[Verdict]:
