@@ -125,7 +125,7 @@ def test_pages_are_in_chinese_too(path: str, words: list[str]):
 def test_an_obligations_page_says_its_times_and_the_rule():
     console = recorded_market()
     held = console.state.model.lines.obligations
-    key = next(key for key in held.ordered("breached") if held.get(key).duty == "service-visit")  # type: ignore[union-attr]
+    key = next(row.key for row in held.ordered("breached") if row.duty == "service-visit")
     shown = page(console, f"/obligation?id={key}")
     assert "breached owed by the supplier" in shown and "Opened 8 d 23 h ago 2022-08-11 20:00:00" in shown
     assert "Somebody comes within a week of a covered request for service on site." in shown
@@ -199,8 +199,8 @@ def test_names_of_events_are_text_on_every_page_of_lines():
 def test_a_change_of_a_line_changes_the_pages_that_show_it():
     console = recorded_market()
     held = console.state.model.lines.obligations
-    key = held.ordered("at-risk")[0]
-    one = msgspec.structs.replace(held.get(key).decoded(), status="met", done_at=NOW)  # type: ignore[union-attr]
+    row = held.ordered("at-risk")[0]
+    key, one = row.key, msgspec.structs.replace(row.decoded(), status="met", done_at=NOW)
     console.take("obligation", one, key)
     tick = console.state.tick_number
     for changed in (("obligation", key), ("supplier", "s"), ("obligations", "")):

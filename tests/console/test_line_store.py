@@ -48,7 +48,7 @@ def put(held: Obligations, *lines: Obligation) -> Obligations:
 
 
 def names(held: Obligations, status: str) -> list[str]:
-    return held.ordered(status)
+    return [row.key for row in held.ordered(status)]
 
 
 def test_a_line_is_found_by_its_key_and_by_its_supplier_until_it_is_dropped():
@@ -108,7 +108,22 @@ def test_the_settled_ones_are_shown_from_the_latest_on():
 def test_settled_obligations_do_not_evict_those_that_are_to_be_met():
     held = put(Obligations(2), obligation("a"), *(obligation(f"m{n}", "met", done_at=NOW) for n in range(5)))
     assert (held.count("at-risk"), held.count(SETTLED), held.evicted) == (1, 2, 0)
+    assert names(held, "at-risk") == ["a"]
     assert put(held, obligation("b"), obligation("c")).evicted == 1
+    assert names(held, "at-risk") == ["b", "c"]
+
+
+def test_a_list_that_was_asked_for_stays_in_order_through_every_change():
+    held = Obligations(8)
+    names(held, "at-risk")
+    for number in range(60):
+        name, due = f"{number * 7 % 13:02}", number * 11 % 5
+        put(held, obligation(name, "open" if number % 4 == 0 else "at-risk", due=due))
+        if number % 9 == 0:
+            held.drop(f"{number % 13:02}")
+        rows = [row for status in PENDING for row in held.of("s", status)]
+        assert [row for status in PENDING for row in held.ordered(status)] == rows
+        assert len(rows) == sum(held.count(status) for status in PENDING)
 
 
 def test_tombstones_end_lines():

@@ -1,6 +1,6 @@
 """Lines of all suppliers, found by their key and by their supplier, at most so many."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from vigil.app.console.ingest.bounded import Bounded
@@ -11,8 +11,10 @@ V = TypeVar("V")
 class LineStore(Generic[V]):
     """At most `most` lines; the one that was published longest ago is evicted first."""
 
-    def __init__(self, most: int) -> None:
-        self._lines: Bounded[str, tuple[str, V]] = Bounded(most, self._unlink)
+    def __init__(self, most: int, on_evicted: Callable[[V], None] | None = None) -> None:
+        """`on_evicted` is called with each line that was evicted."""
+        self._on_evicted = on_evicted
+        self._lines: Bounded[str, tuple[str, V]] = Bounded(most, self._evict)
         """By key: the supplier and the line."""
         self._keys: dict[str, dict[str, None]] = {}
         """By supplier: the keys of its lines, in the order in which they came first."""
@@ -57,6 +59,11 @@ class LineStore(Generic[V]):
     def items(self) -> Iterator[tuple[str, V]]:
         """All lines by key, the one published longest ago first."""
         return ((key, line) for key, (_, line) in self._lines.items())
+
+    def _evict(self, key: str, held: tuple[str, V]) -> None:
+        self._unlink(key, held)
+        if self._on_evicted is not None:
+            self._on_evicted(held[1])
 
     def _unlink(self, key: str, held: tuple[str, V]) -> None:
         keys = self._keys[held[0]]

@@ -6,7 +6,8 @@
 Each is held as its JSON, with what lists are sorted and filtered by beside it.
 """
 
-from collections.abc import Iterable, Iterator
+import bisect
+from collections.abc import Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -21,12 +22,14 @@ SETTLED: Final = "settled"
 
 
 class ObligationRow(NamedTuple):
-    """One obligation."""
+    """One obligation. Rows of a status are in the order of its list."""
 
+    position: int
+    """The deadline, ms; of breached and settled ones, the latest of which come first, minus the deadline or minus the
+    time at which it was settled."""
+    key: str
     duty: str
     supplier_id: str
-    position: int
-    """The deadline, ms; of what is settled, the time at which it was."""
     value: bytes
     """Its JSON: decoded for pages only."""
 
@@ -34,65 +37,86 @@ class ObligationRow(NamedTuple):
         return msgspec.json.decode(self.value, type=Obligation)
 
 
+class ObligationList:
+    """The obligations of one status, bounded."""
+
+    def __init__(self, most: int) -> None:
+        self.store: LineStore[ObligationRow] = LineStore(most, self._forget)
+        self._rows: list[ObligationRow] | None = None
+        """All in order; None until they are asked for first."""
+
+    def put(self, row: ObligationRow) -> None:
+        self.store.put(row.key, row.supplier_id, row)
+        if self._rows is not None:
+            bisect.insort(self._rows, row)
+
+    def drop(self, key: str) -> str | None:
+        """Remove an obligation; return its supplier, None where it is not here."""
+        row = self.store.get(key)
+        if row is not None:
+            self._forget(row)
+        return self.store.drop(key)
+
+    def rows(self) -> list[ObligationRow]:
+        """All in order. It costs nothing but for the first time: each change is put in its place."""
+        if self._rows is None:
+            self._rows = sorted(row for _, row in self.store.items())
+        return self._rows
+
+    def _forget(self, row: ObligationRow) -> None:
+        if self._rows is not None:
+            del self._rows[bisect.bisect_left(self._rows, row)]
+
+
 class Obligations:
     """The obligations of all suppliers; at most `most` of each status that is to be met, and of the settled ones."""
 
     def __init__(self, most: int) -> None:
-        self._stores: dict[str, LineStore[ObligationRow]] = {status: LineStore(most) for status in (*PENDING, SETTLED)}
-        self._ordered: dict[str, list[str]] = {}
-        """By status: the keys in order; missing after a change, until it is asked for."""
+        self._lists = {status: ObligationList(most) for status in (*PENDING, SETTLED)}
 
     def put(self, key: str, obligation: Obligation, value: bytes) -> None:
         """Store an obligation with the status that it has now."""
         self.drop(key)
         is_pending = obligation.status in PENDING and obligation.done_at is None
         status = obligation.status if is_pending else SETTLED
-        settled_at = obligation.at if obligation.done_at is None else obligation.done_at
-        position = obligation.due if is_pending and obligation.due is not None else settled_at
-        row = ObligationRow(obligation.duty, obligation.supplier_id, position, value)
-        self._stores[status].put(key, row.supplier_id, row)
-        self._ordered.pop(status, None)
+        row = ObligationRow(_position(status, obligation), key, obligation.duty, obligation.supplier_id, value)
+        self._lists[status].put(row)
 
     def drop(self, key: str) -> str | None:
         """Remove an obligation; return its supplier, None where it is not held."""
-        for status, store in self._stores.items():
-            if (supplier_id := store.drop(key)) is not None:
-                self._ordered.pop(status, None)
-                return supplier_id
-        return None
+        dropped = (held.drop(key) for held in self._lists.values())
+        return next((supplier_id for supplier_id in dropped if supplier_id is not None), None)
 
     def get(self, key: str) -> ObligationRow | None:
-        return next((row for store in self._stores.values() if (row := store.get(key)) is not None), None)
+        found = (held.store.get(key) for held in self._lists.values())
+        return next((row for row in found if row is not None), None)
 
-    def ordered(self, status: str) -> list[str]:
-        """The keys of those with a status, what is due next first; of breached and settled ones the latest first."""
-        keys = self._ordered.get(status)
-        if keys is None:
-            keys = self._ordered[status] = _in_order(status, self._stores[status].items())
-        return keys
+    def ordered(self, status: str) -> list[ObligationRow]:
+        """Those with a status, what is due next first; of breached and settled ones the latest first."""
+        return self._lists[status].rows()
 
     def of(self, supplier_id: str, status: str) -> list[ObligationRow]:
         """Those of a supplier with a status, in the same order."""
-        store = self._stores[status]
-        rows = dict(store.of(supplier_id))
-        return [rows[key] for key in _in_order(status, rows.items())]
+        return sorted(row for _, row in self._lists[status].store.of(supplier_id))
 
     def is_known(self, supplier_id: str) -> bool:
         """True if the supplier has an obligation that is to be met."""
-        return any(self._stores[status].has(supplier_id) for status in PENDING)
+        return any(self._lists[status].store.has(supplier_id) for status in PENDING)
 
     def count(self, status: str) -> int:
-        return len(self._stores[status])
+        return len(self._lists[status].store)
 
     @property
     def evicted(self) -> int:
         """How many of those that are to be met were evicted."""
-        return sum(self._stores[status].evicted for status in PENDING)
+        return sum(self._lists[status].store.evicted for status in PENDING)
 
     def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(self._stores.values())
+        return chain.from_iterable(held.store for held in self._lists.values())
 
 
-def _in_order(status: str, rows: Iterable[tuple[str, ObligationRow]]) -> list[str]:
-    sign = 1 if status in ("at-risk", "open") else -1
-    return [key for _, key in sorted((sign * row.position, key) for key, row in rows)]
+def _position(status: str, obligation: Obligation) -> int:
+    if status == SETTLED:
+        return -(obligation.at if obligation.done_at is None else obligation.done_at)
+    due = obligation.due if obligation.due is not None else obligation.at
+    return -due if status == "breached" else due

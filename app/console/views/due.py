@@ -1,6 +1,6 @@
 """Obligations as pages list them: what is due next, in words and exactly, and which of them a reader asks for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -44,7 +44,9 @@ class ListQuery(NamedTuple):
     """The one status that was asked for; empty: those at risk."""
     duty: str = ""
     supplier: str = ""
-    """A supplier's id or a part of one, in upper or lower case."""
+    """A supplier's id or a part of one, as it was typed."""
+    supplier_part: str = ""
+    """The same without difference of upper and lower case."""
     page: int = 1
 
     @classmethod
@@ -52,17 +54,20 @@ class ListQuery(NamedTuple):
         """The query of an address; what is no choice is left out."""
         status = query.get("status", "")
         status = status if status in PENDING else ""
+        supplier = query.get("supplier", "")[:128].strip()
         return cls(
-            (status,) if status else AT_RISK,
-            status,
-            query.get("duty", "")[:64],
-            query.get("supplier", "")[:128].strip(),
-            page_of(query.get("page")),
+            statuses=(status,) if status else AT_RISK,
+            status=status,
+            duty=query.get("duty", "")[:64],
+            supplier=supplier,
+            supplier_part=supplier.casefold(),
+            page=page_of(query.get("page")),
         )
 
     def fits(self, row: ObligationRow) -> bool:
         """True if an obligation is one of those; suppliers are compared by a part of their id."""
-        return (not self.duty or row.duty == self.duty) and self.supplier.casefold() in row.supplier_id.casefold()
+        is_of_duty = self.duty in ("", row.duty)
+        return is_of_duty and (not self.supplier_part or self.supplier_part in row.supplier_id.casefold())
 
 
 def page_of(value: str | None) -> int:
@@ -84,26 +89,13 @@ class Listing(NamedTuple):
 def listing(obligations: Obligations, query: ListQuery) -> Listing:
     """The obligations that are asked for, those at risk first, in the order in which they are due."""
     if query.supplier and obligations.is_known(query.supplier):
-        rows = chain.from_iterable(obligations.of(query.supplier, status) for status in query.statuses)
-        own = query._replace(supplier="")
-        return _cut([row for row in rows if own.fits(row)], query.page)
-    keys = list(chain.from_iterable(map(obligations.ordered, query.statuses)))
-    if query.duty or query.supplier:
-        return _cut([row for row in _rows(obligations, keys) if query.fits(row)], query.page)
-    page, pages = _place(len(keys), query.page)
-    return Listing(list(_rows(obligations, keys[(page - 1) * LINES : page * LINES])), len(keys), page, pages)
-
-
-def _rows(obligations: Obligations, keys: Iterable[str]) -> Iterator[ObligationRow]:
-    return (row for key in keys if (row := obligations.get(key)) is not None)
+        own = chain.from_iterable(obligations.of(query.supplier, status) for status in query.statuses)
+        return _cut([row for row in own if query.duty in ("", row.duty)], query.page)
+    rows = list(chain.from_iterable(map(obligations.ordered, query.statuses)))
+    return _cut([row for row in rows if query.fits(row)] if query.duty or query.supplier else rows, query.page)
 
 
 def _cut(rows: list[ObligationRow], wanted: int) -> Listing:
-    page, pages = _place(len(rows), wanted)
+    pages = max(-(-len(rows) // LINES), 1)
+    page = min(wanted, pages)
     return Listing(rows[(page - 1) * LINES : page * LINES], len(rows), page, pages)
-
-
-def _place(found: int, wanted: int) -> tuple[int, int]:
-    """The page that is shown, and how many there are."""
-    pages = max(-(-found // LINES), 1)
-    return min(wanted, pages), pages

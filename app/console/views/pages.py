@@ -163,6 +163,7 @@ class Pages:
             "verdict": verdict,
             "says": self._state.rulebook.description_of(verdict.rule, verdict.rulebook, reader.words.language),
             "action": model.action(verdict_id),
+            "is_supplier": verdict.host_id in model.suppliers,
             "contested": [] if room is None else [one for one in room.notices if one.verdict_id == verdict_id],
             "reviews": list(reversed(model.reviews.get(verdict_id) or ())),
             "timeline": draw(room, model.tracks.get(verdict.room_id), [verdict], window, verdict_id),
