@@ -4,8 +4,8 @@ import asyncio
 import functools
 import re
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,6 +17,7 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.settings_loader import load_settings
 from vigil.app.kafka.wall_clock import wall_ms
+from vigil.app.runtime.jobs.pool import JobEndedError, Jobs
 from vigil.app.runtime.replay_clocks import LATENESS_MS, AllowedLateness
 from vigil.topics.catalog import inputs
 
@@ -141,6 +142,29 @@ def _allowed_lateness(context: click.Context, parameter: click.Parameter, given:
         else:
             raise click.BadParameter(f"{topic} is no topic that Vigil reads; known are {', '.join(inputs())}")
     return AllowedLateness(default, by_topic)
+
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Judge rooms and suppliers in so many processes. The result is the same.",
+)
+
+
+@contextmanager
+def started_jobs(number: int) -> Iterator[Jobs | None]:
+    """The jobs of `--jobs`; None for one. An error message where one of them ends before the block does."""
+    if number == 1:
+        yield None
+        return
+    try:
+        with Jobs(number) as jobs:
+            yield jobs
+    except JobEndedError as error:
+        remedy = "nothing is written; if memory is short, try fewer --jobs"
+        raise click.ClickException(f"{error}: {remedy}") from error
 
 
 lateness_option = click.option(

@@ -18,11 +18,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from vigil.app.cli.common import lateness_option, rulebook_option
+from vigil.app.cli.common import jobs_option, lateness_option, rulebook_option, started_jobs
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rooms.emitter import shown
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.runtime.interpreter import tune_collector
+from vigil.app.runtime.jobs.group import JobGroup
+from vigil.app.runtime.jobs.recipe import RulebookRecipe
 from vigil.app.runtime.recorded_lines import LineFile, bounded_lines
 from vigil.app.runtime.replay import Outputs, Replay, written
 from vigil.app.runtime.replay_clocks import AllowedLateness
@@ -183,7 +185,8 @@ def _add_ignored(table: Table, counts: Mapping[str, int]) -> None:
     help="Output folder; one JSON Lines file for each topic.",
 )
 @lateness_option
-def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness) -> None:
+@jobs_option
+def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness, jobs: int) -> None:
     """Judge recorded EVENTS and write the outputs.
 
     EVENTS is a JSON Lines file, or "-" for standard input; .gz and .zst are decompressed. Each line is
@@ -195,9 +198,11 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness
     first = next(lines, b"")  # an unreadable file is reported before anything is created
     make_folder(out)  # now rather than at the end: a long replay must not fail then
     tune_collector()
-    run = Replay(rulebook, lateness)
-    run.feed(itertools.chain((first,), lines))
-    outputs = run.end()
+    with started_jobs(jobs) as processes:
+        group = None if processes is None else JobGroup(processes, RulebookRecipe(rulebook), lateness)
+        run = Replay(rulebook, lateness, jobs=group)
+        run.feed(itertools.chain((first,), lines))
+        outputs = run.end()
     write_outputs(outputs, out)
     console = Console(stderr=True)
     console.print(summary(outputs))

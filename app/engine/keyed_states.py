@@ -123,6 +123,7 @@ class KeyedStates(Generic[E]):
         """Let every key act on the end of the input; each of them has something to publish."""
         self.deferred.update(dict.fromkeys(self._states, 0))
         for key in sorted(self._states):
+            self._collector.key = key
             self.get(key).on_end_of_input(until, self._collector)
             self.changed.add(key)
 
@@ -170,6 +171,7 @@ class KeyedStates(Generic[E]):
         """Call a key as often as it wants to be called up to `scheduled`, and set its next timer."""
         state = self.get(key)
         collector = self._collector
+        collector.key = key
         time = state.next_timer()
         firings = 0
         while time <= scheduled:

@@ -30,7 +30,7 @@ class RejectedRecord(NamedTuple):
 class OutputCollector:
     """Collects the outputs and counts of a shard until the next checkpoint."""
 
-    __slots__ = ("_deferred", "_emitted_once", "_names", "counts", "lateness", "now", "outputs")
+    __slots__ = ("_deferred", "_emitted_once", "_names", "counts", "key", "lateness", "now", "outputs")
 
     def __init__(self) -> None:
         self.outputs: list[Output] = []
@@ -42,6 +42,8 @@ class OutputCollector:
         self._emitted_once: set[str] = set()
         self.now = 0
         """The event time of the event or timer that is being handled, in milliseconds. Set before each call."""
+        self.key = ""
+        """The key whose timer is being handled, or that acts on the end of the input. Set before each such call."""
 
     def emit(self, topic: str, key: str, id_: str, at: int, body: Struct | None) -> None:
         """Publish one message; `id_` is its identity and `at` its event time. A body of None is a tombstone."""

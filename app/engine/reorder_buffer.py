@@ -8,7 +8,7 @@ added, in order of arrival ──▶ runs, each sorted ──what is below the w
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Final, Generic, TypeAlias, TypeVar
 
@@ -53,7 +53,7 @@ class ReorderBuffer(Generic[E]):
     def __iter__(self) -> Iterator[PendingEvent[E]]:
         return chain(*self._runs, self._added)
 
-    def take_before(self, watermark: int) -> list[PendingEvent[E]]:
+    def take_before(self, watermark: int) -> Iterable[PendingEvent[E]]:
         """Remove the events with a time below `watermark` and return them in the order in which they are applied."""
         self._end_run()
         due: list[PendingEvent[E]] = []

@@ -85,7 +85,7 @@ class LineReader:
         """`topics`: all topics that a recording may have."""
         self._inputs = tuple(topic.name for topic in topics)
         self._known = frozenset(self._inputs)
-        self._decode: Final[Callable[[str], RecordedEvent]] = _event_decoder(topics)
+        self._decode: Final = event_decoder(topics)
         self._number = 0
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Read]:
@@ -123,7 +123,8 @@ class LineReader:
         yield RecordedMessage(line.topic, line.partition, record)
 
 
-def _event_decoder(topics: Iterable[Topic]) -> Any:
+def event_decoder(topics: Iterable[Topic]) -> Callable[[str], RecordedEvent]:
+    """Return what decodes a line whose value is an event of one of the topics; it raises msgspec.DecodeError."""
     kinds = tuple(
         msgspec.defstruct(
             "RecordedEvent",
@@ -137,7 +138,9 @@ def _event_decoder(topics: Iterable[Topic]) -> Any:
         for topic in topics
         if topic.complete is not None
     )
-    return msgspec.json.Decoder(reduce(or_, kinds)).decode if kinds else _no_event
+    decode: Any = msgspec.json.Decoder(reduce(or_, kinds)).decode if kinds else _no_event
+    typed: Callable[[str], RecordedEvent] = decode
+    return typed
 
 
 def _no_event(line: str) -> RecordedEvent:

@@ -9,11 +9,11 @@ events wait for their order anyway. Room lines that carry a partition go by a wa
 partition instead (`replay_clocks.py`). The same lines give the same outputs, byte for byte.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -24,19 +24,22 @@ from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.subject import OutputTopic
 from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
 from vigil.app.engine.shard import AnyShard
-from vigil.app.engine.subject import AnyStateMachine, EventTime
+from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
+from vigil.app.runtime.clocked_shard import ClockedShard
+from vigil.app.runtime.jobs.group import SPLIT, JobGroup
 from vigil.app.runtime.recorded_events import LineReader, Read, RecordedEvent, RecordedMessage
 from vigil.app.runtime.recording import Line, RejectedLine
 from vigil.app.runtime.replay_clocks import (
     AllowedLateness,
     Jump,
     PartitionedShards,
-    PlacedRecord,
     RecordingClock,
     drops_late,
-    new_shard,
+    kind_of,
+    shard_options,
 )
+from vigil.app.runtime.replay_schedule import ReplayShard, Schedule
 from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import Output
 
@@ -72,18 +75,6 @@ class Outputs:
         return self.by_topic[DEAD_LETTER]
 
 
-class ReplayShard(Protocol):
-    """What a replay does with a shard."""
-
-    def ingest(self, source_index: int, records: Sequence[PlacedRecord]) -> object: ...
-
-    def advance_watermark(self, watermark: int) -> object: ...
-
-    def end_of_input(self, until: int) -> None: ...
-
-    def final_outputs(self, until: int) -> list[Output]: ...
-
-
 class Replay:
     """One run over one recording; feed it lines in order of arrival, then end it."""
 
@@ -93,11 +84,13 @@ class Replay:
         lateness: AllowedLateness = AllowedLateness(),  # noqa: B008 - a value
         machines: Mapping[SubjectName, AnyStateMachine] | None = None,
         registry: Registry = REGISTRY,
+        jobs: JobGroup | None = None,
     ) -> None:
-        """`machines` in the place of the rulebook's."""
+        """`machines` in the place of the rulebook's; `jobs`: they judge rooms and suppliers, by the same machines."""
         self._registry = registry
         self._reader = LineReader([topic for topic in registry.topics.values() if topic.direction == "in"])
         self._lateness = lateness
+        self._jobs = jobs
         self._file = RecordingClock(lateness.largest)
         self._partitioned: dict[str, PartitionedShards] = {}
         """By input: the shards of the subjects whose lines may have clocks of their own."""
@@ -109,9 +102,15 @@ class Replay:
         self._internal_offsets: dict[str, int] = {}
         machines = machines or registry.machines(rulebook, replay=True)
         for subject, machine in machines.items():
-            shard = self._shards[subject] = self._new_shard(machine)
+            shard = self._shards[subject] = self._new_shard(subject, machine)
             for source_index, topic in enumerate(machine.topics):
                 self._route[topic] = (shard, source_index)
+        self._clocked: dict[str, tuple[ClockedShard, int]] = {
+            topic: (shard, source_index)
+            for topic, (shard, source_index) in self._route.items()
+            if isinstance(shard, ClockedShard) and registry.is_input(topic)
+        }
+        """By input: the shards that judge on arrival, and follow the clock of the file by themselves."""
         schedule = Schedule(registry, machines)
         self._at_the_end = schedule.at_the_end
         self._advanced_with_others = schedule.inputs_of(schedule.in_order_of_time)
@@ -124,9 +123,12 @@ class Replay:
         """The file's watermark; MIN_TIME before its first event."""
         return self._file.watermark
 
-    def _new_shard(self, machine: AnyStateMachine) -> ReplayShard:
+    def _new_shard(self, subject: SubjectName, machine: AnyStateMachine) -> ReplayShard:
+        kind = self._jobs.maker(subject) if self._jobs is not None and subject in SPLIT else kind_of(machine)
+
         def make(clock: RecordingClock) -> AnyShard:
-            return new_shard(machine, self._lateness, clock, self._collector, self._registry.topics)
+            options = shard_options(machine, self._lateness, clock, self._collector, self._registry.topics)
+            return kind(machine, self._lateness.default, **options)
 
         if not drops_late(machine):
             return make(self._file)
@@ -152,11 +154,19 @@ class Replay:
             shard, source_index = self._route[topic]
             shard.ingest(source_index, run)
             return
+        if decoded and topic in self._clocked and topic not in self._advancing_all and self._moves_little(run):
+            clocked, source_index = self._clocked[topic]
+            clocked.ingest_lines(source_index, run)
+            return
         for line in run:
             if isinstance(line, RejectedLine):
                 self._reject(line)
             else:
                 self._take_one(line)
+
+    def _moves_little(self, run: list[Any]) -> bool:
+        """True if no line of a run can move the clock of the file further ahead than one has."""
+        return self._file.moves_little(max(map(_AT, run)))
 
     def _take_one(self, line: RecordedEvent | RecordedMessage) -> None:
         file, topic = self._file, line.topic
@@ -187,6 +197,8 @@ class Replay:
             for shard in self._shards.values():
                 self._final += shard.final_outputs(until)
                 self._deliver()
+        if self._jobs is not None:
+            self._jobs.add_counts(self._collector)
         by_topic = {output.topic: self._written(output) for output in self._registry.replayed}
         by_topic[DEAD_LETTER] = self._published.get(DEAD_LETTER, [])
         partitions = self._partitioned.values()
@@ -211,10 +223,17 @@ class Replay:
     def _deliver(self) -> None:
         """Deliver what was emitted; internal messages are ingested until nothing more comes of them."""
         emitted = self._collector.outputs
+        self._gather()
         while emitted:
             outputs = emitted.copy()
             emitted.clear()
             self._deliver_all(outputs)
+            self._gather()
+
+    def _gather(self) -> None:
+        """Take what the jobs have published."""
+        if self._jobs is not None:
+            self._jobs.gather((self._collector,))
 
     def _deliver_all(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -239,35 +258,6 @@ class Replay:
             self._collector.count(f"events:{topic}")
         self._collector.count(f"refused:{topic or 'unknown'}:malformed")
         self._deliver()
-
-
-class Schedule:
-    """When the shards of a replay advance.
-
-    A shard in order of event time that drops late events judges the same whenever it advances: it does so every BATCH
-    lines. Any other judges a line by the watermark at its arrival: it advances before each line. Where its line may
-    refer to what other subjects publish, as a review refers to a verdict, those advance first.
-
-    A shard in order of event time that reads what an arrival-order shard writes gets events in no order of time. In a
-    recording none of them is to be late for the order of lines: it advances when all of them are there, at the end.
-    """
-
-    def __init__(self, registry: Registry, machines: Mapping[SubjectName, AnyStateMachine]) -> None:
-        self._registry = registry
-        by_time = {subject for subject, machine in machines.items() if isinstance(machine.order, EventTime)}
-        self.in_order_of_time = {
-            subject
-            for subject, machine in machines.items()
-            if isinstance(machine.order, EventTime) and machine.order.drop_late
-        }
-        self.at_the_end = {
-            subject for subject in by_time if any(writer not in by_time for writer in registry.depends_on[subject])
-        }
-
-    def inputs_of(self, subjects: set[SubjectName]) -> frozenset[str]:
-        """The inputs that these subjects read."""
-        sources = self._registry.sources
-        return frozenset(topic for subject in subjects for topic in sources[subject] if self._registry.is_input(topic))
 
 
 def internal_message(output: Output, offset: int) -> Line:

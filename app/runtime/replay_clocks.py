@@ -10,9 +10,11 @@ from typing import Final, NamedTuple, Protocol
 
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.shard import AnyShard
-from vigil.app.engine.shards import make_shard
+from vigil.app.engine.shard_input import ShardOptions
+from vigil.app.engine.shards import EventTimeShard
 from vigil.app.engine.subject import AnyStateMachine, EventTime, SourceRecord
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME, SourcePosition
+from vigil.app.runtime.clocked_shard import ClockedShard
 from vigil.app.runtime.recorded_events import readers
 from vigil.topics.envelope import Output
 from vigil.topics.topic import Topic
@@ -79,24 +81,29 @@ class RecordingClock:
             self.furthest = Jump(ahead, line)
 
 
-def new_shard(
+def shard_options(
     machine: AnyStateMachine,
     lateness: AllowedLateness,
     clock: RecordingClock,
     collector: OutputCollector,
     topics: Mapping[str, Topic],
-) -> AnyShard:
-    """Return a shard that goes by a clock; its internal topics have positions of their own."""
-    return make_shard(
-        machine,
-        lateness.default,
-        lateness_by_topic=lateness.by_topic,
-        sources=[clock.position if topics[topic].direction == "in" else SourcePosition() for topic in machine.topics],
-        readers=readers(machine, topics),
-        origin_of=attrgetter("place"),
-        collector=collector,
-        clock=lambda: clock.watermark,
-    )
+) -> ShardOptions:
+    """Of a shard that goes by a clock; its internal topics have positions of their own."""
+    return {
+        "lateness_by_topic": lateness.by_topic,
+        "sources": [
+            clock.position if topics[topic].direction == "in" else SourcePosition() for topic in machine.topics
+        ],
+        "readers": readers(machine, topics),
+        "origin_of": attrgetter("place"),
+        "collector": collector,
+        "clock": lambda: clock.watermark,
+    }
+
+
+def kind_of(machine: AnyStateMachine) -> type[AnyShard]:
+    """The kind of shard in which a replay judges by a machine."""
+    return EventTimeShard if isinstance(machine.order, EventTime) else ClockedShard
 
 
 def drops_late(machine: AnyStateMachine) -> bool:

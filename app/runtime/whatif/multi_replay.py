@@ -26,12 +26,12 @@ from vigil.app.runtime.replay import (
     BATCH,
     Outputs,
     Replay,
-    ReplayShard,
     in_order,
     internal_message,
     last_states,
 )
 from vigil.app.runtime.replay_clocks import AllowedLateness, PlacedRecord
+from vigil.app.runtime.replay_schedule import ReplayShard
 from vigil.app.runtime.whatif.candidate_panel import CandidatePanelMachine, Member
 from vigil.app.runtime.whatif.outcome import Outcome, outcome, outcome_of
 from vigil.app.runtime.whatif.replay_plan import ReplayPlan, plan
@@ -184,6 +184,7 @@ class MultiCandidateReplay(Replay):
         for source_index, topic in enumerate(topics):
             if self._registry.is_input(topic):  # internal messages are delivered to each by who publishes them
                 self._route[topic] = (forked, source_index)
+                self._clocked.pop(topic, None)
 
     def _run_of(
         self, base: Rulebook, candidate: Rulebook, lateness: AllowedLateness, registry: Registry

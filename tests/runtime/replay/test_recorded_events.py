@@ -41,7 +41,7 @@ def outcome(lines: Iterable[bytes]) -> Any:
 
 def in_two_steps(lines: Iterable[bytes], monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
-        patch.setattr(recorded_events, "_event_decoder", lambda topics: two_steps)
+        patch.setattr(recorded_events, "event_decoder", lambda topics: two_steps)
         return outcome(lines)
 
 

@@ -1,0 +1,1 @@
+"""The processes between which a replay divides its rooms and suppliers."""
