@@ -20,8 +20,8 @@ KEY_PREFIX: Final = "t:"
 FLOOR: Final = ""
 """No line has this id: its record has the floor."""
 
-MAX_LINES: Final = 300_000
-"""Lines that are remembered, in some 80 MB: three of each of 100,000 suppliers."""
+MAX_LINES: Final = 1_000_000
+"""Lines that are remembered, in some 200 MB: ten of each of 100,000 suppliers."""
 
 KEPT_SHARE: Final = 0.9
 """What is kept where there are too many: dropping is rare, and costs a pass over all."""

@@ -26,6 +26,8 @@ LineEnd = Literal["met", "closed-late", "void", "open", "not-covered", "gone", "
 """What ended the alert of an obligation. `open`: an event came late, and it is not at risk any more. `gone`: it does
 not follow from the events any more. `expired`: it has been breached for a week."""
 
+MAX_TASKS: Final = 8
+"""Tasks of a participation that an alert names."""
 MAX_NAME_CHARS: Final = 128
 """Texts of a line are cut to so many characters: an alert is stored, and repeated with each of its changes."""
 
@@ -52,6 +54,8 @@ class LineAlert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The deadline; of a participation that of its rewards; of a digest the earliest deadline."""
     owed_by: Literal["supplier", "marketplace"] | None = None
     reason: str | None = None
+    undone: tuple[str, ...] = ()
+    """Of a participation that waits or has failed: its tasks that are not done."""
     place: int | None = None
     compensation_usd: str | None = None
     order_id: str | None = None
@@ -156,6 +160,7 @@ def of_participation(participation: Participation, now: int) -> LineAlert:
         since=part.claimed_at,
         due=part.reward_by,
         reason=part.reason,
+        undone=tuple(_cut(one.task) for one in part.tasks if one.done_at is None)[:MAX_TASKS],
         place=part.place,
         opened_at=part.at,
         resolved_at=part.at,

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from vigil.app.messages import CATALOGUES, Language, Message
+from vigil.app.messages.names import name_message
 from vigil.app.notify.line_alerts import LineAlert, LineAlertChange
 from vigil.app.notify.words import escape_control_chars, time_text
 
@@ -74,10 +75,15 @@ def _say(language: Language, code: str, alert: LineAlert, **params: object) -> s
     return CATALOGUES[language].render(prefix + code, params)
 
 
-def _what(alert: LineAlert) -> Message | str:
-    """The duty or programme; one of an operator's own rulebook, which the catalogue does not know, by its name."""
-    code = f"{'duty' if alert.kind == 'obligation' else 'programme'}.{alert.name}"
-    return Message(code) if code in CATALOGUES["en"] else escape_control_chars(alert.name, 80)
+def _what(alert: LineAlert) -> Message:
+    """The duty or programme."""
+    return name_message("duty" if alert.kind == "obligation" else "programme", escape_control_chars(alert.name, 80))
+
+
+def _task(name: str) -> Message:
+    """What is to be done: a measure, or another programme in which to be accepted."""
+    table = "programme" if f"programme.{name}" in CATALOGUES["en"] else "measure"
+    return name_message(table, escape_control_chars(name, 80))
 
 
 def _supplier(alert: LineAlert) -> str:
@@ -108,6 +114,8 @@ def _participation(alert: LineAlert) -> Iterator[Message]:
     yield Message("line-alert.supplier", {"supplier": _supplier(alert), "at": time_text(alert.at)})
     if alert.reason in ("closed", "not-eligible"):
         yield Message(f"line-alert.reason.{alert.reason}")
+    if alert.undone:
+        yield Message("line-alert.undone", {"tasks": tuple(_task(name) for name in alert.undone)})
     if alert.place is not None:
         yield Message("line-alert.place", {"place": alert.place})
     if alert.due is not None:

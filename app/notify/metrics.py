@@ -88,3 +88,4 @@ class NotifyMetrics:
                 self.tries.labels(name, outcome)
         for kind in get_args(LineKind):
             self.digested.labels(kind)
+            self.changes.labels(kind)

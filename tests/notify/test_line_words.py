@@ -16,6 +16,7 @@ from vigil.app.notify.senders.alertmanager import AlertmanagerSender
 from vigil.app.notify.senders.webhook import payload
 from vigil.app.notify.shown import annotations, body, title
 from vigil.app.notify.targets import Alertmanager
+from vigil.topics.programmes import TaskState
 
 CODES = set(CATALOGUES["en"].codes("line-alert."))
 
@@ -68,6 +69,10 @@ def test_a_participation_says_what_became_of_it_and_why() -> None:
     refused = last(participation("refused", reason="not-eligible", claimed_at=None))
     assert title(refused) == "Refused: Strength pack (2022-09), supplier merchant-7"
     assert body(refused).splitlines()[1] == "The supplier may not enter."
+    tasks = tuple(TaskState(task=name, value=0, needs=1, done_at=None) for name in ("videos", "million-club", "own"))
+    done = TaskState(task="leads", value=1, needs=1, done_at=T0)
+    failed = last(participation("failed", tasks=(*tasks, done)))
+    assert body(failed).splitlines()[1] == "Not done: Videos, Million club, own."
     won = last(participation("completed", programme="recruit", place=3, reward_by=T0 + H))
     assert body(won).splitlines()[1:] == ["Place 3.", "Its rewards are due by 2023-11-14 23:13:20 UTC."]
 
@@ -101,7 +106,9 @@ def test_every_status_and_kind_of_end_has_words_in_both_languages(language: Lang
 def test_hostile_texts_do_nothing(text: str) -> None:
     kinds = [
         last(obligation(ref=text, order_id=text, product_id=text, buyer_id=text, duty=text, compensation_usd=text)),
-        last(participation(programme=text, edition=text)),
+        last(
+            participation(programme=text, edition=text, tasks=(TaskState(task=text, value=0, needs=1, done_at=None),))
+        ),
     ]
     for change in kinds:
         said = (title(change) + body(change)).replace("\n", "").replace("US$ ", "")

@@ -29,10 +29,16 @@ kind = "alertmanager"
 urls = ["http://127.0.0.1:1"]
 [[routes]]
 to = ["away"]
+[[routes]]
+to = ["away"]
+kinds = ["obligation", "participation"]
 """
 BACKLOG_S = 600
 SCRAPES_S = 75
 """Long enough for the rates over 30 s and for the events of the live part."""
+
+WITHOUT_DATA = {"suppliers: Places left"}
+"""Panels that have none: the programmes of the rulebook that have few places were in 2022."""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -68,7 +74,7 @@ def frame_with_an_unreadable_field() -> SimulatedMessage:
 async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
     simulation = Simulation(
         seed=5, rooms=30, suppliers=30, start_ms=time.time_ns() // 1_000_000 - BACKLOG_S * 1000, duration_s=None,
-        fault_every_s=60.0, history_days=45, rfq_every_s=20.0, malformed=0.01,
+        fault_every_s=60.0, history_days=45, rfq_every_s=20.0, malformed=0.01, products=5,
     )  # fmt: skip
     stop, sent = asyncio.Event(), asyncio.Event()
     port = free_port()
@@ -119,7 +125,7 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
             empty = [
                 (where, query)
                 for where, query in all_queries()
-                if not has_data(await asyncio.to_thread(ask, port, "query", query=query))
+                if where not in WITHOUT_DATA and not has_data(await asyncio.to_thread(ask, port, "query", query=query))
             ]
             assert empty == []
             result = await asyncio.to_thread(ask, port, "rules")
