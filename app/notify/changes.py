@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal, get_args
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.messages import message_of
@@ -168,19 +169,27 @@ def id_of(sort: IncidentSort, room_id: str, rule: str | None, subject: str | Non
     return key_of(sort, room_id, rule, subject, since)
 
 
-def of_verdict(id_: str, verdict: Verdict, warning: Incident | None, action: Action | None, now: int) -> Incident:
-    """The incident of a verdict; `warning`: the same incident while it was a warning."""
+def _of_condition(id_: str, verdict: Verdict, now: int) -> Incident:
+    """What is known of a verdict's condition, whatever became of it."""
     return Incident(
         id=id_,
         sort="condition",
         room_id=verdict.room_id,
         host_id=verdict.host_id,
         rule=verdict.rule,
-        family=warning.family if warning and warning.family else verdict.family,
-        subject=verdict.subject,
+        family=verdict.family,
         since=verdict.since,
         at=verdict.at,
         heard=now,
+    )
+
+
+def of_verdict(id_: str, verdict: Verdict, warning: Incident | None, action: Action | None, now: int) -> Incident:
+    """The incident of a verdict; `warning`: the same incident while it was a warning."""
+    return replace(
+        _of_condition(id_, verdict, now),
+        family=warning.family if warning and warning.family else verdict.family,
+        subject=verdict.subject,
         due=warning.due if warning else None,
         tiers=tiers_of(verdict),
         opened_at=warning.opened_at if warning else None,
@@ -233,16 +242,4 @@ def of_orphan(verdict_id: str, action: Action, now: int) -> Incident:
 
 def of_unread_warning(id_: str, verdict: Verdict, now: int) -> Incident:
     """A warning that became the violation of a label's verdict before it was read: it is resolved."""
-    return Incident(
-        id=id_,
-        sort="condition",
-        room_id=verdict.room_id,
-        host_id=verdict.host_id,
-        rule=verdict.rule,
-        family=verdict.family,
-        since=verdict.since,
-        at=verdict.at,
-        heard=now,
-        resolved_at=verdict.at,
-        why="violation",
-    )
+    return replace(_of_condition(id_, verdict, now), resolved_at=verdict.at, why="violation")

@@ -5,6 +5,7 @@ import logging
 import re
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -123,6 +124,13 @@ async def test_a_chat_gets_the_words_by_apprise() -> None:
     [message] = [one for one in receiver.bodies if one]
     assert b"VIOLATION: black screen in room room-1" in message
     assert b"https://console.example/" in message
+
+
+async def test_a_chat_gets_the_words_in_its_language() -> None:
+    async with Receiver() as receiver:
+        assert await sent(f"json://127.0.0.1:{receiver.port}/x", last(verdict()), language="zh") == Sent()
+    [message] = [one for one in receiver.bodies if one]
+    assert "违规：直播间 room-1" in orjson.loads(message)["title"]
 
 
 async def test_a_chat_that_fails_is_tried_later_and_its_url_is_in_no_log(
