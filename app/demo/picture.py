@@ -167,7 +167,7 @@ class _Frame:
         return table
 
     def _duties(self, most: int) -> Table:
-        table = self._table("Duties, due next first", show_header=self._high)
+        table = self._table("Duties, most urgent first", show_header=self._high)
         for name in ("supplier", "duty", "about", "owed by", "left"):
             table.add_column(name, justify="right" if name == "left" else "left", no_wrap=True)
         for due in self._view.merchants.due_next(self._now, most):

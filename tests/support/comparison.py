@@ -11,8 +11,11 @@ from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.subject import OutputTopic
 from vigil.app.runtime.replay import Outputs
 
-Consumed = dict[str, list[tuple[bytes | None, Any]]]
-"""By topic: key and decoded value of every message, partition by partition in order."""
+Keyed = tuple[bytes | None, Any]
+"""Key and decoded value of a message."""
+
+Consumed = dict[str, list[Keyed]]
+"""By topic: every message, partition by partition in order."""
 
 PUBLISHED_AT: Final = "published_at"
 """The one field that may differ between repeats of a message."""
@@ -35,13 +38,16 @@ def differences(
         if scope == "up to the end":
             messages = [(key, value) for key, value in messages if value["at"] <= expected.until]
         ignored = {"at"} if scope == "all but the time" else set()
-        compare = compare_states if output.kind == "state" else compare_events
-        found += compare(output, replayed[output.topic], messages, ignored)
+        if output.kind == "state":
+            states = [(one.key, _plain(one.body)) for one in expected.by_topic[output.topic]]
+            found += compare_states(output, states, messages, ignored)
+        else:
+            found += compare_events(output, replayed[output.topic], messages, ignored)
     return found + _dead_letters(replayed[DEAD_LETTER], consumed[DEAD_LETTER])
 
 
 def compare_events(
-    output: OutputTopic, expected: list[Any], messages: list[tuple[bytes | None, Any]], ignored: Iterable[str] = ()
+    output: OutputTopic, expected: list[Any], messages: list[Keyed], ignored: Iterable[str] = ()
 ) -> list[str]:
     """Events by identity, of a revised one the last revision: how often one is revised on the way depends on order."""
     found = []
@@ -55,11 +61,18 @@ def compare_events(
 
 
 def compare_states(
-    output: OutputTopic, expected: list[Any], messages: list[tuple[bytes | None, Any]], ignored: Iterable[str] = ()
+    output: OutputTopic, expected: list[Keyed], messages: list[Keyed], ignored: Iterable[str] = ()
 ) -> list[str]:
-    """States by the last message of each key."""
-    last = [value for value in dict(messages).values() if value is not None]
-    return _differ(output.topic, _last(output, expected, ignored), _last(output, last, ignored))
+    """States by the last message of each key: a key may consist of several fields."""
+
+    def last(of: list[Keyed]) -> dict[str, Any]:
+        return {
+            (key or b"").decode(): _without(value, {PUBLISHED_AT, *ignored, *output.order_dependent(value)})
+            for key, value in dict(of).items()
+            if value is not None
+        }
+
+    return _differ(output.topic, last(expected), last(messages))
 
 
 def identities(consumed: Consumed, registry: Registry = REGISTRY) -> Counter[tuple[object, ...]]:

@@ -28,9 +28,10 @@ def recording() -> tuple[list[SimulatedMessage], Outputs]:
         start_ms=1_662_048_000_000,
         duration_s=720,
         fault_every_s=20,
-        history_days=40,
+        history_days=30,  # after the recruitment of July: its places go by the order in which claims arrive
         reviews=0.2,
         duplicates=0.01,
+        products=2,
     )
     messages = list(simulation.messages())
     return messages, replayed(messages)

@@ -35,7 +35,7 @@ def test_a_withdrawn_action_is_compared_without_its_former_steps() -> None:
 
 def test_a_state_is_compared_by_the_last_message_of_its_key() -> None:
     score = {"supplier_id": "s", "at": 5, "predicted": 60}
-    assert compare_states(SCORES, [score], [(b"s", {**score, "predicted": 50}), (b"s", score)]) == []
-    assert compare_states(SCORES, [score], [(b"s", score), (b"s", None)]), "it was deleted"
-    assert compare_states(SCORES, [score], [(b"s", {**score, "at": 9})]), "another time"
-    assert compare_states(SCORES, [score], [(b"s", {**score, "at": 9})], ["at"]) == []
+    assert compare_states(SCORES, [(b"s", score)], [(b"s", {**score, "predicted": 50}), (b"s", score)]) == []
+    assert compare_states(SCORES, [(b"s", score)], [(b"s", score), (b"s", None)]), "it was deleted"
+    assert compare_states(SCORES, [(b"s", score)], [(b"s", {**score, "at": 9})]), "another time"
+    assert compare_states(SCORES, [(b"s", score)], [(b"s", {**score, "at": 9})], ["at"]) == []
