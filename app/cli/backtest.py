@@ -6,7 +6,7 @@ import click
 
 from vigil.app.cli.backtest_comparison import print_comparison, print_comparison_as_json
 from vigil.app.cli.backtest_sweep import print_sweep
-from vigil.app.cli.common import OperatorError, lateness_option, read_rulebook
+from vigil.app.cli.common import OperatorError, jobs_option, lateness_option, read_rulebook, started_jobs
 from vigil.app.cli.replay import lines_with_progress
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.changes import compare_rulebooks
@@ -38,6 +38,7 @@ from vigil.app.runtime.whatif.patch import patched, sweep
     "--hosts", type=click.IntRange(0), default=20, show_default=True, help="The number of hosts and suppliers to list."
 )
 @lateness_option
+@jobs_option
 def backtest(
     events: str,
     base: str | None,
@@ -47,6 +48,7 @@ def backtest(
     as_json: bool,
     hosts: int,
     lateness: AllowedLateness,
+    jobs: int,
 ) -> None:
     """Show what other rulebooks would have decided about recorded EVENTS.
 
@@ -64,9 +66,10 @@ def backtest(
     start = read_rulebook(other) if other or not (changes or sweep_spec) else in_force
     candidate, candidates = _candidates(start, changes, sweep_spec)
     tune_collector()
-    run = MultiCandidateReplay(in_force, [book for _, book in candidates], lateness)
-    run.feed(lines_with_progress(events, "replaying"))
-    was, *outcomes = run.outcomes()
+    with started_jobs(jobs) as processes:
+        run = MultiCandidateReplay(in_force, [book for _, book in candidates], lateness, jobs=processes)
+        run.feed(lines_with_progress(events, "replaying"))
+        was, *outcomes = run.outcomes()
     names = {"events": events, "base": _name(base, in_force), "with": _name(other, candidate, changes)}
     if sweep_spec:
         points = [

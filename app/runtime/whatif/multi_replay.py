@@ -9,9 +9,10 @@ The result is what a replay under the candidate gives: tests/runtime/whatif/test
 Left out are room statuses, and how often an action was revised on the way to its last revision.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
+from typing import NamedTuple
 
 from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rooms import RoomMachine
@@ -20,7 +21,11 @@ from vigil.app.domain.subject import OutputTopic
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
+from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.engine.watermark import SourcePosition
+from vigil.app.runtime.jobs.group import JobGroup
+from vigil.app.runtime.jobs.pool import Jobs
+from vigil.app.runtime.jobs.recipe import RulebookRecipe
 from vigil.app.runtime.recorded_events import Read, readers
 from vigil.app.runtime.replay import (
     BATCH,
@@ -74,6 +79,7 @@ class CandidateRun:
     """One candidate: what it judges itself, and what it takes from the base's internal messages."""
 
     def __init__(self, candidate: Rulebook, planned: ReplayPlan, lateness: AllowedLateness, registry: Registry) -> None:
+        self.candidate = candidate
         self.plan = planned
         self.collector = OutputCollector()
         self.member = Member(candidate, planned.rules, planned.signals, self.collector) if planned.rules else None
@@ -151,6 +157,21 @@ class CandidateRun:
         return self.plan.signals if rule is None else rule in self.plan.rules
 
 
+class PanelRecipe(NamedTuple):
+    """The machines of a base whose rooms are judged by candidates, too."""
+
+    base: Rulebook
+    members: tuple[tuple[Rulebook, frozenset[str], bool], ...]
+    """Of each member: its rulebook, the rules that it judges, and if it judges signals."""
+
+    def machines(self, collector: Callable[[], OutputCollector]) -> dict[SubjectName, AnyStateMachine]:
+        machines = REGISTRY.machines(self.base, replay=True)
+        if self.members:
+            members = [Member(candidate, rules, signals, collector()) for candidate, rules, signals in self.members]
+            machines[ROOMS] = CandidatePanelMachine(RoomMachine(self.base), members)
+        return machines
+
+
 class MultiCandidateReplay(Replay):
     """One run over one recording for a base and its candidates; feed it as a replay, then get the outcomes."""
 
@@ -160,18 +181,25 @@ class MultiCandidateReplay(Replay):
         candidates: Sequence[Rulebook],
         lateness: AllowedLateness = AllowedLateness(),  # noqa: B008 - a value
         registry: Registry = REGISTRY,
+        jobs: Jobs | None = None,
     ) -> None:
+        """`jobs`: they judge the base's rooms and suppliers, and the candidates' with them."""
         self._shared: list[CandidateRun] = []
         self._apart: list[Replay] = []
         self._by_candidate: list[CandidateRun | Replay | None] = []
         """None: the candidate judges as the base does."""
         for candidate in candidates:
-            self._by_candidate.append(self._run_of(base, candidate, lateness, registry))
+            self._by_candidate.append(self._run_of(base, candidate, lateness, registry, jobs))
         machines = registry.machines(base, replay=True)
-        members = [run.member for run in self._shared if run.member is not None]
-        if members:
+        self._panel = [run for run in self._shared if run.member is not None]
+        if self._panel:
+            members = [run.member for run in self._panel if run.member is not None]
             machines[ROOMS] = CandidatePanelMachine(RoomMachine(base), members)
-        super().__init__(base, lateness, machines, registry)
+        group = None
+        if jobs is not None:
+            judged = tuple((run.candidate, run.plan.rules, run.plan.signals) for run in self._panel)
+            group = JobGroup(jobs, PanelRecipe(base, judged), lateness)
+        super().__init__(base, lateness, machines, registry, group)
         for subject, machine in machines.items():
             self._fork(subject, machine.topics)
 
@@ -187,11 +215,12 @@ class MultiCandidateReplay(Replay):
                 self._clocked.pop(topic, None)
 
     def _run_of(
-        self, base: Rulebook, candidate: Rulebook, lateness: AllowedLateness, registry: Registry
+        self, base: Rulebook, candidate: Rulebook, lateness: AllowedLateness, registry: Registry, jobs: Jobs | None
     ) -> CandidateRun | Replay | None:
         planned = plan(base, candidate, registry)
         if planned.apart:
-            self._apart.append(Replay(candidate, lateness, registry=registry))
+            group = None if jobs is None else JobGroup(jobs, RulebookRecipe(candidate), lateness)
+            self._apart.append(Replay(candidate, lateness, registry=registry, jobs=group))
             return self._apart[-1]
         if planned.rules or planned.subjects:
             self._shared.append(CandidateRun(candidate, planned, lateness, registry))
@@ -226,6 +255,10 @@ class MultiCandidateReplay(Replay):
         super()._deliver_all(outputs)
         for run in self._shared:
             run.take_from_base(outputs)
+
+    def _gather(self) -> None:
+        if self._jobs is not None:
+            self._jobs.gather((self._collector, *(run.collector for run in self._panel)))
 
     def _deliver(self) -> None:
         super()._deliver()

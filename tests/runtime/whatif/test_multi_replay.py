@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.support.harness import recorded
+from tests.support.local_jobs import local_jobs
 from tests.support.stories import RULEBOOK, rulebook_with
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook
@@ -259,3 +260,15 @@ class TestPlan:
     def test_every_section_is_planned_for(self, section: str) -> None:
         """A section that is added to the rulebook must say what it decides."""
         assert section in RULES or section == "rooms" or affected([section], rooms=False)
+
+
+def test_jobs_change_no_outcome() -> None:
+    """Rules in the jobs' panel, ranks judged again beside them, and what is replayed apart."""
+    changes = ["black-screen.lasts_s=30", "service-score.quotes.top_points=40", "rooms.comment_memory_s=1"]
+    candidates = [patched(RULEBOOK, [change]) for change in changes]
+    with local_jobs(2) as jobs:
+        fan = MultiCandidateReplay(RULEBOOK, candidates, jobs=jobs)
+        fan.feed(recording())
+        outcomes = fan.outcomes()
+    assert outcomes == together(candidates)
+    assert all(outcome_ != outcomes[0] for outcome_ in outcomes[1:])
