@@ -26,6 +26,9 @@ _DAYS: Final = re.compile(r"(dispatch|delivery)-([0-9]{1,6})d")
 _SERVICES: Final = {"remote": ("remote", "local"), "local": ("local",)}
 """By condition: the services of a product that offer it."""
 
+PERMITS: Final = {name: f"{name}-service" for name in _SERVICES}
+"""By condition: the permit that the supplier must hold."""
+
 
 class Conditions:
     """The conditions of one state of a product as of a moment."""
@@ -42,7 +45,7 @@ class Conditions:
         if named is not None:
             return named(self)
         if name in _SERVICES:
-            return self._offers(name) and self._facts.holds_permit(f"{name}-service")
+            return self._offers(name) and self._facts.holds_permit(PERMITS[name])
         return holds_by_state(name, self._state)
 
     def failing(self, names: tuple[str, ...]) -> tuple[str, ...]:

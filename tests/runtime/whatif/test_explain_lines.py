@@ -166,6 +166,16 @@ def test_another_rulebook_is_a_caveat() -> None:
     assert "--rulebook" in words.caveats[0]
 
 
+def test_duplicates_rejected_messages_and_other_suppliers_are_no_evidence() -> None:
+    again, stranger = step(at("2022-08-07 14:00"), "answered"), request(at("2022-08-07 12:00"), supplier="t")
+    story = (VERIFIED, SOLD, stranger, DISPATCHED, ASKED, step(at("2022-08-07 13:00"), "answered"), again)
+    words = explained(*story, of="service-answer")
+    assert [one.time[11:13] for one in words.evidence if one.topic == "service-request"] == ["12", "13"]
+    assert {read.event.supplier_id for read in case_of(story).events} == {"s"}
+    rejected = [raw._replace(rejected="misrouted") for raw in raws_of(recorded(story), "s", {})]
+    assert SupplierCase("s", rejected, RULEBOOK).events == []
+
+
 # ---- stars ----------------------------------------------------------------------------------------------------------
 
 LAMP = product(at("2022-08-02 12:00"), abilities=["new"], dispatch_days=9, markets=["DE"], traits=["battery"])
@@ -175,6 +185,7 @@ def test_a_level_is_shown_with_its_conditions_and_the_next_with_what_is_missing(
     words = explained(VERIFIED, LAMP, SOLD, DISPATCHED, NOW, of="p")
     assert words.happened == ["Stars: 1 at 2022-08-20 12:00:00 -0700, industry consumer-electronics."]
     assert [one.section for one in words.sections] == ["star-plan", "star-conditions", "stars.consumer-electronics"]
+    assert [one.until for one in words.sections] == ["2022-09-01", None, None]
     assert {group.heading for group in words.checks} == {"Every level", "A way to level 1", "A way to level 2"}
     found = checks(words)
     assert found["information of 4.2 or better"] and found["new"]
@@ -195,6 +206,17 @@ def test_only_the_state_that_holds_is_evidence() -> None:
     earlier, later = product(at("2022-08-01 12:00"), info_score=1.0), product(at("2022-08-21 12:00"))
     assert events(explained(VERIFIED, LAMP, earlier, NOW, of="p")) == ["product 2022-08-02"]
     assert events(explained(VERIFIED, LAMP, later, of="p")) == ["product 2022-08-21"]
+
+
+def test_registrations_and_what_permits_ask_for_are_evidence() -> None:
+    registered = epr(at("2022-08-04 12:00"), "DE", "battery")
+    others = [epr(at("2022-08-05 12:00"), "FR", "battery"), certificate(at("2022-08-06 12:00"), "fda")]
+    assert events(explained(VERIFIED, LAMP, registered, *others, NOW, of="p"))[1:] == ["certificate 2022-08-04"]
+    pump = product(at("2022-08-02 12:00"), industry="machinery", service="remote")
+    agreement = certificate(at("2022-08-07 12:00"), "warranty-agreement")
+    words = explained(VERIFIED, pump, registered, agreement, NOW, of="p")
+    assert events(words)[1:] == ["certificate 2022-08-07"]
+    assert checks(words)["remote service, and the permit for it"]
 
 
 def test_the_stars_say_until_when_they_stand_and_what_is_missing_for_a_country() -> None:
@@ -232,6 +254,14 @@ def test_a_claim_shows_who_may_enter_its_tasks_and_what_is_missing() -> None:
     }
     assert words.clears[0].startswith("By 2022-08-31 23:59:59.999 -0700: Certificates: 1 or more (now 0), ")
     assert events(words) == ["supplier-profile 2022-07-01", "activity 2022-08-08", "activity 2022-08-09"]
+
+
+def test_only_what_counts_for_the_edition_is_evidence() -> None:
+    story = (claim(at("2022-07-22 12:00"), "strength-pack"), claim(at("2022-08-08 12:00"), "strength-pack"))
+    late = measure(at("2022-08-09 12:00"), "certificates", 1)
+    words = explained(VERIFIED, *story, late, NOW, of="strength-pack")
+    assert isinstance(words.line, Participation) and words.line.edition == "2022-07"
+    assert events(words) == ["supplier-profile 2022-07-01", "activity 2022-07-22"]
 
 
 def test_a_claim_outside_of_the_window_names_the_next_one() -> None:
@@ -287,7 +317,20 @@ def test_a_permit_that_has_lapsed_says_which_certificate_and_when() -> None:
     before = right(*PERMIT_STORY, name="second-hand-clothing", when="2022-08-14 12:00")
     assert before.happened == ["Held at 2022-08-14 12:00:00 -0700."]
     assert before.clears == []
+    found = [check.found for group in before.checks for check in group.checks]
+    assert "quality-system, until 2022-08-15 12:00:00 -0700" in found
     assert "If nothing more arrives, this changes at 2022-08-15 12:00:00 -0700." in before.follows
+
+
+def test_a_share_of_exactly_the_limit_is_not_over_it() -> None:
+    orders: list[Line] = []
+    for number in range(20):
+        orders.append(paid(at("2022-08-03 12:00"), f"o{number}", by=at("2022-08-06 12:00")))
+        when = "2022-08-07 12:00" if number == 0 else "2022-08-05 12:00"
+        orders.append(order(at(when), f"o{number}", "dispatched"))
+    for story, holds in ((orders, False), (orders[2:], True)):
+        words = right(VERIFIED, *story, name="second-hand-clothing")
+        assert checks(words)["more than 95 % of orders dispatched on time, in 90 days"] is holds
 
 
 def test_a_permit_of_another_permit_shows_what_both_ask_for() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.line_stories import (
+    ask,
     certificate,
     claim,
     measure,
@@ -124,6 +125,30 @@ def test_a_shorter_time_is_a_loss_of_those_who_owe() -> None:
     assert [(group.now, group.effect) for group in longer] == [("due later", "gain")]
 
 
+ASKED = recorded([ask(at("2022-08-19 12:00"), "upgrade-contact", "u", "a")])
+
+
+def test_more_time_of_the_marketplace_and_no_duty_of_it_are_losses_of_the_supplier() -> None:
+    later = patched(RULEBOOK, ["due.upgrade-contact.working_days=5"])
+    raw = tables(RULEBOOK)
+    del raw["due"]["upgrade-contact"]
+    for candidate, now in ((later, "due later"), (read_tables(raw, "test"), "")):
+        run_of_two = MultiCandidateReplay(RULEBOOK, [candidate])
+        run_of_two.feed([*LINES, *ASKED])
+        (group,) = grouped(line_changes(compare(*run_of_two.outcomes()).others))
+        assert (group.what, group.now, group.effect) == ("due.upgrade-contact", now, "loss")
+
+
+def test_what_is_neither_better_nor_worse_is_another_change() -> None:
+    lines = recorded(supplier("a", opened_at=at("2022-08-01 12:00")))
+    run_of_two = MultiCandidateReplay(RULEBOOK, [patched(RULEBOOK, ["growth.first_days=10"])])
+    run_of_two.feed(lines)
+    changes = line_changes(compare(*run_of_two.outcomes()).others)
+    assert [(change.what, change.now, change.effect) for change in changes] == [
+        ("growth", "the growth stage first-90", "other")
+    ]
+
+
 def test_what_is_gained_and_lost_is_counted_by_supplier() -> None:
     *_, changes = compared(
         "star-conditions.info_at_least=4.6", "permit.fda.verified=true", "epr-blocking.blocked=false"
@@ -136,6 +161,11 @@ def test_what_is_gained_and_lost_is_counted_by_supplier() -> None:
 def test_gains_come_before_losses() -> None:
     *_, changes = compared("star-conditions.info_at_least=4.6", "epr-blocking.blocked=false")
     assert [group.effect for group in grouped(line_changes(changes.others))] == ["gain", "loss"]
+
+
+def test_the_larger_group_comes_first() -> None:
+    *_, changes = compared("star-conditions.info_at_least=4.6", "permit.fda.verified=true")
+    assert [group.number for group in grouped(line_changes(changes.others))] == [3, 1]
 
 
 def test_more_lines_than_examples_are_only_named_in_part() -> None:

@@ -6,10 +6,10 @@ from typing import Final
 from vigil.app.domain.ledger.facts import Facts, Share
 from vigil.app.domain.ledger.records import ProductState
 from vigil.app.domain.products.condition_words import condition_message
-from vigil.app.domain.products.conditions import CLEAN, PAID, REAL_SALE
+from vigil.app.domain.products.conditions import CLEAN, PAID, PERMITS, REAL_SALE
 from vigil.app.domain.products.stars import WayTo, starred, ways_to
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.rulebook.products import StarConditions
+from vigil.app.domain.rulebook.products import StarConditions, conditions_of
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.app.messages import Message
 from vigil.app.messages.names import name_message, text_message
@@ -17,7 +17,7 @@ from vigil.app.runtime.whatif.lines.case import CaseEvent, CaseRead, SupplierCas
 from vigil.app.runtime.whatif.lines.event_words import event_seen
 from vigil.app.runtime.whatif.lines.explanation import LineExplanation, Requirement, Requirements, sections_at
 from vigil.app.runtime.whatif.local_time import Clock
-from vigil.topics.products import Order, Product, ProductStanding
+from vigil.topics.products import Certificate, Order, Product, ProductStanding
 
 WINDOW_MS: Final = 90 * 24 * 3_600_000
 MOST_ORDERS: Final = 40
@@ -174,6 +174,24 @@ def _evidence(line: ProductStanding, case: SupplierCase) -> Iterator[CaseRead]:
     orders = case.seen("order", lambda event: _is_order_of(event, line.product_id), line.at)
     within = [read for read in orders if read.at > line.at - WINDOW_MS]
     yield from sorted(within, key=lambda read: read.at)[-MOST_ORDERS:]
+    kinds, places = _kinds_asked(line, case), {(country, one) for country, epr in line.epr.items() for one in epr.needs}
+    yield from case.seen("certificate", lambda event: _is_certificate_of(event, kinds, places), line.at)
+
+
+def _kinds_asked(line: ProductStanding, case: SupplierCase) -> set[str]:
+    """The kinds of certificates of the permits that ways to stars ask for."""
+    section = case.rules.stars.get(line.industry)
+    table = None if section is None else section.limits_at(line.at)
+    names = set() if table is None else {name for cell in (*table.two, *table.three) for name in conditions_of(cell)}
+    permits = [case.rules.permits.get(permit) for name, permit in PERMITS.items() if name in names]
+    limits = [None if permit is None else permit.limits_at(line.at) for permit in permits]
+    return {kind for each in limits if each is not None for kind in each.certificates}
+
+
+def _is_certificate_of(event: CaseEvent, kinds: set[str], places: set[tuple[str, str]]) -> bool:
+    if not isinstance(event, Certificate):
+        return False
+    return event.kind in kinds or (event.country or "", event.category or "") in places
 
 
 def _is_state_of(event: CaseEvent, product_id: str) -> bool:
