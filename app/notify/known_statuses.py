@@ -53,6 +53,11 @@ class KnownStatuses:
     def __contains__(self, id_: str) -> bool:
         return id_ in self._said
 
+    def status_of(self, id_: str) -> str:
+        """Return the status of a line that was sent last; empty if none was."""
+        said = self._said.get(id_)
+        return "" if said is None else said.status
+
     def is_news(self, id_: str, status: str, at: int) -> bool:
         """Return whether nothing was sent of a line since it has this status; `at`: since when it has it."""
         said = self._said.get(id_)

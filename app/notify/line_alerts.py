@@ -111,11 +111,13 @@ class LineAlertChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.line.supplier_id
 
 
-def change_of(line: LineAlert, event: LineEvent) -> LineAlertChange:
-    """Return a step of a line alert: each status of a line at its time is one."""
-    return LineAlertChange(
-        id=key_of(line.id, event, line.status, line.at, line.count), event=event, at=line.at, line=line
-    )
+def change_of(line: LineAlert, event: LineEvent, before: str = "") -> LineAlertChange:
+    """Return a step of a line alert: each status of a line at its time is one.
+
+    `before`: what was sent of it last. A status that comes back with the time that it had before is another step.
+    """
+    id_ = key_of(line.id, event, line.status, line.at, line.count, line.why, before)
+    return LineAlertChange(id=id_, event=event, at=line.at, line=line)
 
 
 def participation_id(key: str) -> str:

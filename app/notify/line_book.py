@@ -167,7 +167,7 @@ class LineBook:
 
     def _send(self, alert: LineAlert, event: LineEvent) -> list[ScheduledChange]:
         """Send an alert singly to some targets, and count it for the digests of others."""
-        found = sendings(self._routing, alert, alert.heard)
+        found, before = sendings(self._routing, alert, alert.heard), self._known.status_of(alert.id)
         if found is not None or alert.id in self._known:
             self._known.note(alert.id, alert.status, alert.at)
         take = self._digests.take
@@ -177,7 +177,7 @@ class LineBook:
             alert = replace(alert, end_targets=tuple(dict.fromkeys((*alert.end_targets, *ends))))
             self._put(alert)
         when = {name: sending.at for name, sending in singly.items()}
-        return [ScheduledChange(change_of(alert, event), when)] if when else []
+        return [ScheduledChange(change_of(alert, event, before), when)] if when else []
 
     def _end(self, id_: str, why: LineEnd, at: int, now: int) -> list[ScheduledChange]:
         """An obligation is neither at risk nor breached any more, or was fulfilled."""

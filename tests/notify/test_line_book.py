@@ -4,7 +4,10 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.line_alert_stories import ALL, H, book, events, obligation, participation, take, write
 from tests.support.notify_stories import T0, S
 from vigil.app.notify.line_alerts import participation_id
@@ -95,8 +98,11 @@ def test_the_same_status_is_sent_once_however_often_it_is_published_and_after_a_
 
 
 def test_a_status_that_comes_back_is_sent_again() -> None:
-    steps = [obligation(), obligation("open", at=0), obligation(at=25)]
-    assert sent(book(), *steps) == [AT_RISK, ("resolved", "open"), AT_RISK]
+    steps = [obligation(), obligation("open", at=0), obligation()]
+    lines = book()
+    changes = [change for one in steps for change in take(lines, one)]
+    assert events(changes) == [AT_RISK, ("resolved", "open"), AT_RISK]
+    assert len({change.id for change, _ in changes}) == 3, "or a receiver would take the second for the first"
 
 
 def test_a_breach_that_nobody_fulfils_ends_after_a_week_for_alertmanagers_alone() -> None:
@@ -289,3 +295,35 @@ def test_a_state_that_others_wrote_is_left_out() -> None:
     again = book()
     assert set(again.load(store | spoilt)) == set(spoilt)
     assert (len(again), len(again.open)) == (31, 21)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["open", "at-risk", "breached", "closed-late", "met", "gone"]), st.booleans()),
+    max_size=12,
+)
+
+
+@given(STEPS)
+@settings(max_examples=examples(60))
+def test_whatever_is_read_again_and_restarted_each_change_of_status_is_sent_once(steps: list[tuple[str, bool]]) -> None:
+    """Beside a count by hand; the second of each step says whether the process is killed after it."""
+    lines, store, seen = book(), dict[str, bytes](), []
+    expected, status, is_open = [], "", False
+    for step, kill in steps:
+        if step == "gone":
+            seen += events(lines.gone(obligation().obligation_id, T0, T0))
+        else:
+            late = {"done_at": T0 + 50 * H} if step == "closed-late" else {}
+            said = obligation("breached" if late else step, **late)
+            seen += sent(lines, said) + sent(lines, said)
+        if kill:
+            lines = restarted(lines, store=store)
+        now = {"closed-late": "breached"}.get(step, step)
+        if now in ("at-risk", "breached") and now != status:
+            expected.append(("breached" if is_open and now == "breached" else "opened", now))
+            is_open = True
+        if step not in ("at-risk", "breached") and is_open:
+            expected.append(("resolved", step))
+            is_open = False
+        status = now
+    assert seen == expected
