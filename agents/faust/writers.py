@@ -101,8 +101,10 @@ class FaustOutputSender:
         for topic in {record.topic for record in records}:
             await producer.partitions_for(self._on_cluster(topic))  # the client learns where keys belong
         sent = []
+        places: dict[tuple[str, bytes | None], tuple[str, int]] = {}
         for begin in range(0, len(records), ENCODED_AT_ONCE):
-            for topic, partition, batch, outputs in self._batches(records[begin : begin + ENCODED_AT_ONCE], producer):
+            portion = records[begin : begin + ENCODED_AT_ONCE]
+            for topic, partition, batch, outputs in self._batches(portion, producer, places):
                 sent.append((await producer.send_batch(batch, topic, partition=partition), outputs))
             await asyncio.sleep(0)  # these are on their way while the next are encoded
         too_large: list[OutputRecord] = []
@@ -113,12 +115,13 @@ class FaustOutputSender:
                 too_large += outputs
         return too_large
 
-    def _batches(self, records: Sequence[OutputRecord], producer: Any) -> list[OutputBatch]:
+    def _batches(
+        self, records: Sequence[OutputRecord], producer: Any, places: dict[tuple[str, bytes | None], tuple[str, int]]
+    ) -> list[OutputBatch]:
         """Put outputs into as few batches as possible: given to the producer one by one, each costs some three times.
 
-        The outputs of a key in a topic keep their order.
+        The outputs of a key in a topic keep their order. `places`: where keys are known to belong; more are added.
         """
-        places: dict[tuple[str, bytes | None], tuple[str, int]] = {}
         open_: dict[tuple[str, int], OutputBatch] = {}
         batches = []
         for record in records:

@@ -3,6 +3,7 @@
 import random
 import zlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from aiokafka.partitioner import murmur2
@@ -11,8 +12,9 @@ Partitioner = Callable[[bytes | None, Sequence[int], Sequence[int]], int]
 """Chooses the partition of a key among all partitions and those that are available, as aiokafka's producers ask."""
 
 
+@lru_cache(maxsize=1 << 14)
 def by_murmur2(key: bytes, partitions: int) -> int:
-    """Return where Kafka's Java client (and aiokafka) puts a key."""
+    """Return where Kafka's Java client (and aiokafka) puts a key. Remembered: it is computed in Python."""
     partition: int = (murmur2(key) & 0x7FFFFFFF) % partitions
     return partition
 

@@ -10,7 +10,7 @@ remembered for `comment_memory_s`.
 
 from vigil.app.domain.rooms.restricted import publish_restricted
 from vigil.app.domain.rooms.rules.text import says_something
-from vigil.app.domain.rooms.stored_room import Picture, StoredRoom
+from vigil.app.domain.rooms.stored_room import NOTHING_SHOWN, Picture, StoredRoom
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.internal import RoomInput, UnobservedSecond
@@ -27,32 +27,23 @@ class RoomState(StoredRoom):
         """True for a comment whose id was applied before, or that is too old for its id to be remembered."""
         if type(event) is not Comment:
             return False
-        at, limits = event.at, self._effective
-        if not limits.start <= at < limits.until:
-            limits = self._limits.at(at)
-        remembered_from = at - limits.comment_memory_ms
-        self._hashed_id, self._hash = event.comment_id, self._key_of(event.comment_id)
+        at, effective, id_ = event.at, self._effective, event.comment_id
+        limits = effective if effective.start <= at < effective.until else self._limits.at(at)
+        self._hashed_id, self._hash = id_, self._key_of(id_)
         seen_at = self._comments.get(self._hash)
-        if seen_at is not None and seen_at >= remembered_from:
+        if seen_at is not None and seen_at >= at - limits.comment_memory_ms:
             return True
-        return at < self._last_at - self._effective.comment_memory_ms
+        return at < self._last_at - effective.comment_memory_ms
 
     def apply(self, event: RoomInput, watermark: int, collector: OutputCollector) -> None:
         """Apply an event. Events and timers of earlier times were applied before.
 
-        Nearly all frames show what the one before has shown: those take the short way. `watermark` is the event's time,
-        and later than that where it is known late that something was not observed.
+        Nearly all frames show what the one before has shown: those take the short way, which no change of limits lies
+        on. `watermark` is the event's time, and later than that where it is known late that something was not observed.
         """
-        if type(event) is Verdict:
-            self._restricted(event, collector)
-            return
-        at = watermark
-        if (at >= self._effective.until or not self._main.host_id) and not self._enter_limits(at, event):
-            return
-        self._last_at = at
-        self._changed = self._status_pending = True
-        self._emitter.collector = collector
+        picture = NOTHING_SHOWN
         if type(event) is FrameStatus:
+            at = watermark
             picture = (event.stream, event.face, event.black, event.activity, event.layout, event.labels)
             if (
                 at < self._same_until
@@ -60,10 +51,27 @@ class RoomState(StoredRoom):
                 and at - self._frame_at <= self._gap_ms
                 and self._sounds.get(event.av_offset_ms) == self._sound
             ):
-                self._frame_at = at
+                self._frame_at = self._last_at = at
                 self._frames += 1
-            else:
-                self._frame(event, picture)
+                self._changed = self._status_pending = True
+                if event.labels:
+                    self._emitter.collector = collector
+                    self._emitter.count_labels(event.labels)
+                return
+        self._apply_in_full(event, picture, watermark, collector)
+
+    def _apply_in_full(self, event: RoomInput, picture: Picture, at: int, collector: OutputCollector) -> None:
+        """Apply an event that does not take the short way; `picture`: what it shows, if it is a frame."""
+        if type(event) is Verdict:
+            self._restricted(event, collector)
+            return
+        if (at >= self._effective.until or not self._main.host_id) and not self._enter_limits(at, event):
+            return
+        self._last_at = at
+        self._changed = self._status_pending = True
+        self._emitter.collector = collector
+        if type(event) is FrameStatus:
+            self._frame(event, picture)
             if event.labels:
                 self._emitter.count_labels(event.labels)
         elif type(event) is BuyerEntry:

@@ -24,6 +24,9 @@ from vigil.topics.verdicts import RoomStatus
 Picture = tuple[Stream | None, bool, bool, Activity | None, Layout | None, tuple[str, ...]]
 """What a frame shows: all that conditions depend on, but the sound. Stream, face, black, activity, layout, labels."""
 
+NOTHING_SHOWN: Final[Picture] = (None, False, False, None, None, ())
+"""The picture of what is no frame."""
+
 NEW_KEYS: Final = KEYS_BY.index(remainder64)
 """How the keys of a new room are made."""
 

@@ -127,8 +127,12 @@ class ConditionTracker:
         if self._over or at <= self.unseen_until:
             return MIN_TIME
         until = MAX_TIME
-        for active in (*self._by_rule.values(), *self._by_label.values()):
-            until = min(until, active.next if active.since >= start else MIN_TIME)
+        for conditions in (self._by_rule, self._by_label):
+            for active in conditions.values():
+                if active.since < start:
+                    return MIN_TIME
+                if active.next < until:
+                    until = active.next
         return until
 
     def unobserved_reception(self, last: int, at: int, rules: ConditionRules) -> None:

@@ -174,6 +174,25 @@ class Greeting:
 
     def on_timer(self, at: int) -> None:
         """Entries that are due by `at` are missed."""
+        snapshot, items = self._snapshot, self._queue.items
+        if not items or snapshot.early or snapshot.received or self._mixed():
+            self._decide_due(at)
+            return
+        rule = self._rule_at(items[0][0])
+        if items[0][0] - rule.early_ms <= snapshot.unobserved_until:
+            self._decide_due(at)
+            return
+        # The common case: one rule judges all that wait, so they are decided and counted in the order of entry.
+        missed = [entry for entry in items if entry[0] + rule.within_ms <= at]
+        for entry in missed:
+            self._missed(entry, entry[0] + rule.within_ms)
+        self._queue.drop(len(missed))
+        for entry in missed:
+            self._count(entry)
+        self.due = items[0][0] + rule.within_ms if items else MAX_TIME
+
+    def _decide_due(self, at: int) -> None:
+        """Decide the entries that are due by `at`, whatever rules they are judged by."""
         decided = self._decided()
         mixed = self._mixed()
         for position, entry in enumerate(self._queue.items):
