@@ -53,6 +53,11 @@ async def main() -> None:
             await page.get_by_role("radio", name="Overturn").check()
             await page.get_by_role("textbox", name="Reason").fill("The picture was black on the marketplace's side.")
             await save(page, "verdict", whole=True)
+            await page.goto(f"{address}/obligations")
+            await save(page, "obligations")
+            await page.locator(".due a[href^='/supplier']").first.click()
+            await page.locator("[data-part='products'] td a").first.click()
+            await save(page, "product", whole=True)
         async with page_of(browser, WIDE, "dark") as page:
             await page.goto(address + host)
             await save(page, "host", whole=True)

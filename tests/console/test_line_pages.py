@@ -148,6 +148,7 @@ def test_the_list_is_filtered_and_keeps_what_was_asked_for_on_its_next_page():
     browser = client(console)
     answer = browser.get("/obligations?duty=service-answer&page=2").text
     assert 'href="/obligations?duty=service-answer"' in answer and "request-100" in answer
+    assert 'data-live="/live/obligations?duty=service-answer&amp;page=2"' in answer
     assert "75 obligations" in page(console, "/obligations?supplier=merchant-1")
     assert "No obligation fits." in page(console, "/obligations?supplier=nobody")
     assert "Nothing is at risk." in page(ConsoleStage(), "/obligations")
@@ -184,6 +185,8 @@ def test_a_suppliers_products_are_pages_too():
 
 def test_names_of_events_are_text_on_every_page_of_lines():
     console = ConsoleStage().play_lines(*market(HOSTILE, HOSTILE, HOSTILE))
+    names = dict.fromkeys(("ref", "order_id", "product_id", "buyer_id", "duty", "rulebook"), HOSTILE)
+    console.take("obligation", obligation("x", supplier=HOSTILE, **names), "x")
     held = console.state.model.lines.obligations
     paths = [f"/obligation?id={key}" for key in held]
     paths += [f"/product?id={quote(composed_key(HOSTILE, HOSTILE), safe='')}"]

@@ -40,14 +40,14 @@ def way_words(one: ProductStanding) -> list[tuple[str, str]]:
 
 
 def test_each_way_to_the_next_star_says_what_holds_and_what_is_missing_the_shortest_way_first():
-    one = standing(product(NOW, abilities=["new"], dispatch_days=7, delivery_days=15))
+    one = standing(product(NOW, abilities=["serious-certificate", "new"], dispatch_days=7))
     assert (one.stars, way_words(one)) == (
         2,
         [
-            ("delivery-15d", "lowest-price-180d"),
-            ("new delivery-15d", "serious-certificate"),
+            ("new serious-certificate", "delivery-15d"),
             ("", "overseas-stock"),
             ("", "paid-5000"),
+            ("", "lowest-price-180d delivery-15d"),
         ],
     )
 
