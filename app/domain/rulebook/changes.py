@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook
+from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, plain
 from vigil.app.domain.rulebook.formatting import flatten
 
 
@@ -59,7 +61,7 @@ def compare_rulebooks(base: Rulebook, other: Rulebook) -> list[LimitChange]:
 def _order_changes(base: Rulebook, other: Rulebook) -> Iterator[LimitChange]:
     """The families whose sections stand in another order; sections that only one of the two has do not count."""
     for family in families_in_another_order(base, other):
-        was, now = (list(book.listed[family]) for book in (base, other))
+        was, now = ([name.removeprefix(f"{family}.") for name in book.listed[family]] for book in (base, other))
         yield LimitChange(family, None, None, "order", was, now, None)
 
 
@@ -88,7 +90,42 @@ def _value_changes(
     """The values that differ between two versions, listed under the date of a third."""
     was = flatten(before.limits) if before else {}
     now = flatten(after.limits) if after else {}
+    if before and after:
+        for key, items in _shifted(plain(before.limits), plain(after.limits)):
+            was, now = _without(key, was), _without(key, now)
+            was.update((f"{key}[{number}]", item) for number, item, _ in items)
+            now.update((f"{key}[{number}]", item) for number, _, item in items)
     citation = after.citation if after else None
     for key in sorted({**was, **now}, key=_natural_order):
         if was.get(key) != now.get(key):
             yield LimitChange(section, dated.effective_date, dated.start, key, was.get(key), now.get(key), citation)
+
+
+def _shifted(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, list[tuple[int, Any, Any]]]]:
+    """The lists of tables with tables put in or taken out before their end: (number, table or None, table or None).
+
+    Compared place by place, every table behind that place would differ.
+    """
+    for key in was.keys() & now.keys():
+        before, after = was[key], now[key]
+        if _has_tables(before) and _has_tables(after) and len(before) != len(after):
+            shorter = min(len(before), len(after))
+            if before[:shorter] != after[:shorter]:
+                yield key, list(_items(before, after))
+
+
+def _has_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _items(before: list[Any], after: list[Any]) -> Iterator[tuple[int, Any, Any]]:
+    """The items that only one of two lists has, and those that stand in the place of another."""
+    same = SequenceMatcher(None, [repr(item) for item in before], [repr(item) for item in after], autojunk=False)
+    for what, i, i_end, j, j_end in same.get_opcodes():
+        if what != "equal":
+            pairs = zip_longest(before[i:i_end], after[j:j_end])
+            yield from ((max(i, j) + place, was, now) for place, (was, now) in enumerate(pairs))
+
+
+def _without(key: str, flat: dict[str, Any]) -> dict[str, Any]:
+    return {path: value for path, value in flat.items() if not path.startswith(f"{key}[")}

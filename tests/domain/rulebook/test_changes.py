@@ -106,13 +106,35 @@ def test_an_additional_rung_is_listed_by_its_path() -> None:
     ]
 
 
+def test_a_table_that_is_taken_out_or_put_in_is_one_change() -> None:
+    """Place by place, all tables behind it would differ."""
+    fewer = read(TEXT.replace('  { accepted = "first-order" },\n', "", 1))
+    more = read(
+        TEXT.replace(
+            '  { accepted = "first-order" },\n', '  { measure = "videos" },\n  { accepted = "first-order" },\n', 1
+        )
+    )
+    assert [(c.key, c.was, c.now) for c in compare_rulebooks(BOOK, fewer)] == [
+        ("tasks[0]", {"accepted": "first-order"}, None)
+    ]
+    assert [(c.key, c.was, c.now) for c in compare_rulebooks(BOOK, more)] == [("tasks[0]", None, {"measure": "videos"})]
+    assert format_leaf("tasks[0]", {"accepted": "first-order"}) == "accepted first-order"
+
+
+def test_a_list_of_names_is_one_change() -> None:
+    table = "stars.beauty.from.2022-08-01"
+    (change,) = compare_rulebooks(BOOK, read(with_value(table, "two", '["new + dispatch-9d", "delivery-15d"]')))
+    assert (change.key, change.now) == ("two", ["new + dispatch-9d", "delivery-15d"])
+    assert format_leaf(change.key, change.now) == "new + dispatch-9d, delivery-15d"
+
+
 def test_another_order_of_a_familys_sections_is_a_difference() -> None:
     start, middle = TEXT.index("[permit.medical-3]"), TEXT.index("[permit.fda]")
     end = TEXT.index("[permit.remote-service]")
     other = read(TEXT[:start] + TEXT[middle:end] + TEXT[start:middle] + TEXT[end:])
     (change,) = compare_rulebooks(BOOK, other)
     assert (change.section, change.key) == ("permit", "order")
-    assert change.was.index("permit.medical-3") == change.now.index("permit.fda")
+    assert change.was.index("medical-3") == change.now.index("fda")
 
 
 def test_a_section_that_one_file_lacks_is_no_other_order() -> None:
