@@ -1,5 +1,6 @@
 """The pages of products, obligations and suppliers over HTTP, without a browser and without Kafka."""
 
+import functools
 import re
 from urllib.parse import quote
 
@@ -72,11 +73,10 @@ def page(console: ConsoleStage, path: str, language: str = "en") -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.text.partition("<main")[2]))
 
 
+@functools.cache
 def recorded_market() -> ConsoleStage:
-    """A console that shows the story as of its end."""
-    console = ConsoleStage().play_lines(*market())
-    console.state.model.newest = NOW
-    return console
+    """A console that shows the story as of its end; for tests that only look."""
+    return ConsoleStage().play_lines(*market())
 
 
 def test_a_products_page_says_stars_selection_registrations_and_the_rules():
@@ -200,7 +200,7 @@ def test_names_of_events_are_text_on_every_page_of_lines():
 
 
 def test_a_change_of_a_line_changes_the_pages_that_show_it():
-    console = recorded_market()
+    console = ConsoleStage().play_lines(*market())
     held = console.state.model.lines.obligations
     row = held.ordered("at-risk")[0]
     key, one = row.key, msgspec.structs.replace(row.decoded(), status="met", done_at=NOW)

@@ -27,8 +27,11 @@ NONSENSE = st.sampled_from(
     ]
 ) | st.binary(max_size=20)  # fmt: skip
 NAMES = st.sampled_from(
-    ["id", "span", "q", "back", "lang", "theme", "zone", "sent", "verdict_id", "decision", "reason", "token"]
-)
+    [
+        "id", "span", "q", "back", "lang", "theme", "zone", "sent", "verdict_id", "decision", "reason", "token",
+        "status", "duty", "supplier", "page",
+    ]
+)  # fmt: skip
 COOKIES = st.sampled_from(["vigil_lang", "vigil_theme", "vigil_zone", "vigil_session", "vigil_visitor"])
 HEADERS = st.sampled_from(
     ["accept-language", "last-event-id", "origin", "content-type", "accept", "range", "if-modified-since"]
