@@ -77,6 +77,7 @@ class CheckpointSchedule:
             self._round = dict.fromkeys(runner for runner in runners if runner.shard.has_unsaved_state)
             in_round = True
         urgent = [runner for runner in runners if runner.shard.has_urgent_outputs]
+        urgent += self._next_waiting()
         stored_before = now - self._interval_s / LARGE_PER_INTERVAL
         large = [
             runner
@@ -89,6 +90,11 @@ class CheckpointSchedule:
             due = self._portion(urgent, large)
         commit = in_round and not self._round
         return Due(due, commit) if due or commit else None
+
+    def _next_waiting(self) -> list[ShardRunner]:
+        """Of the shards with keys that wait for their turn, the one that was stored longest ago."""
+        waiting = [runner for runner in self._manager.shards.values() if runner.shard.has_waiting_keys]
+        return sorted(waiting, key=lambda runner: runner.stored_at)[:1]
 
     def took(self, cpu_seconds: float) -> None:
         """Snapshots have just taken so much CPU time."""

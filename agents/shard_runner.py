@@ -33,9 +33,12 @@ QUICK_STEP_S: Final = 0.001
 """A step that took no longer than this had next to nothing to do: the next one is twice as long. Recorded data may lie
 years apart."""
 
-TIMERS_PER_SLICE: Final = 100
-"""Check the time budget after this many timers or, in arrival order, records: a supplier whose state was not loaded for
-long takes 1 ms."""
+RECORDS_PER_SLICE: Final = 100
+"""In arrival order, check the time budget after this many records."""
+
+TIMERS_PER_SLICE: Final = 20
+"""Check the time budget after this many timers: a supplier whose state was not loaded for long takes 1 ms, and at the
+end of a month all are due together."""
 
 
 class SourceChanged(Exception):
@@ -160,7 +163,7 @@ class ShardRunner:
     def _ingest_slices(self, source_index: int, batch: Batch, now: int, slice_end: float) -> Batch | None:
         shard, source, records = self.shard, self.sources[source_index], batch.records
         wall = now if self._policy.live else None
-        size = len(records) if shard.event_time_order else TIMERS_PER_SLICE
+        size = len(records) if shard.event_time_order else RECORDS_PER_SLICE
         for begin in range(0, len(records), size):
             end = begin + size
             buffered, before = len(shard.reorder_buffer), source.position.max_event_time

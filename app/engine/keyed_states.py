@@ -41,7 +41,8 @@ class KeyedStates(Generic[E]):
         self.changed: set[str] = set()
         """Keys that changed since the last snapshot."""
         self.deferred: dict[str, int] = {}
-        """Keys with deferred outputs, and the round of snapshots after which each is asked again; see Snapshotter."""
+        """Keys with deferred outputs, and the round of snapshots after which each is asked again; 0: it waits for its
+        turn only, which may be long, and is stored. See Snapshotter."""
         self.deleted: set[str] = set()
         """Keys that expired since the last snapshot, whose chunks are still stored."""
         self.unconfirmed: list[str] = []
@@ -150,7 +151,7 @@ class KeyedStates(Generic[E]):
             return
         for key in list(islice(loaded, min(len(loaded) - limit, EVICTED_AT_ONCE))):
             del loaded[key]
-            if key in self.changed or key in self.deferred:
+            if key in self.changed or self.deferred.get(key):
                 loaded[key] = None  # it is in use: its turn comes again after all others
             else:
                 self._states[key] = None

@@ -61,7 +61,12 @@ class Shard(ShardInput[E]):
     @property
     def has_urgent_outputs(self) -> bool:
         """True if there is something to send: a checkpoint is due at once."""
-        return self._snapshotter.more_outputs or self.collector.has_outputs
+        return self.collector.has_outputs
+
+    @property
+    def has_waiting_keys(self) -> bool:
+        """True if the outputs of some keys were too many for the last checkpoint: a further one is due."""
+        return self._snapshotter.more_outputs
 
     @property
     def has_unsaved_state(self) -> bool:

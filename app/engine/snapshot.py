@@ -13,7 +13,8 @@ so its state outputs are in the outbox, too.
 """
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from itertools import islice
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from vigil.app.engine.changelog import (
     FLAG_PENDING,
@@ -35,9 +36,18 @@ from vigil.app.engine.changelog import (
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.keyed_states import KeyedStates
 from vigil.app.engine.subject import Event, KeyState
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 
 E = TypeVar("E", bound=Event)
+
+WORK_AT_ONCE: Final = 80
+"""Work that one snapshot asks of its keys (see `KeyState.output_work`), about 10 ms. Whatever else is due waits for it,
+and for four times as long after it: a checkpoint takes a fifth of a core at most."""
+
+
+LOAD_WORK: Final = 5
+"""What it costs to load a key's state."""
 
 
 class Position(NamedTuple):
@@ -92,8 +102,10 @@ class Snapshotter(Generic[E]):
         """The offset at which the log begins, as far as that is accepted."""
         self._round = 0
         """The number of snapshots so far that were not between two rounds."""
-        self.more_outputs = False
-        """A key's outputs were too many for the last snapshot: the next one is due at once."""
+        self._left = WORK_AT_ONCE
+        """Work that the snapshot that is being taken may still ask for."""
+        self.more_outputs = bool(states.deferred)
+        """Some keys' outputs were too many for the last snapshot: the next one is due at once."""
         self._resend_state_outputs(watermark)
 
     def acquire(self, position: Position, outputs: Sequence[Output], *, sends: bool = True) -> Snapshot:
@@ -132,13 +144,15 @@ class Snapshotter(Generic[E]):
         for key in sorted(states.deleted):
             records += self._tombstones(key, id_)
         states.deleted.clear()
-        between = between and not self.more_outputs
-        asked = states.changed if between else states.changed.union(self._begin_round(final))
-        self.more_outputs = False
-        for key in sorted(asked):
-            state = states.get(key)
-            states.touch(key)
-            published = self._publish(state, as_of, final)
+        waiting = self._waiting(final)
+        asked = set(waiting) | states.changed
+        if not between:
+            asked.update(self._begin_round())
+        self._left = MAX_TIME if final else WORK_AT_ONCE
+        for key in (*waiting, *sorted(asked.difference(waiting))):
+            if self._left <= 0 and key not in states.changed:
+                continue
+            state, published = self._ask(key, as_of, final)
             messages += published
             if state.expired():
                 outbox += published
@@ -147,22 +161,42 @@ class Snapshotter(Generic[E]):
                 continue
             flags = FLAG_PUBLISHED if published else 0
             if state.has_deferred_output():
-                more = state.has_more_outputs()
-                states.deferred[key] = 0 if more else self._round + between
+                states.deferred[key] = 0 if state.has_more_outputs() else self._round + between
                 flags |= FLAG_PENDING
-                self.more_outputs = self.more_outputs or more
-            else:
-                states.deferred.pop(key, None)
             self._dump(key, state, id_, flags, records)
         states.changed.clear()
+        self.more_outputs = 0 in states.deferred.values()
         stored_outbox = outbox_records(outbox, id_)
         records += stored_outbox
         return Snapshot(records, self._marker(position, id_, len(stored_outbox)), messages)
 
-    def _begin_round(self, final: bool) -> list[str]:
-        """Begin a round; return the keys that are asked for their deferred outputs in it: all of them if `final`."""
+    def _ask(self, key: str, as_of: int, final: bool) -> tuple[KeyState[E], list[OutboxMessage]]:
+        """The state of a key, and what it publishes; nothing if it has more than there is work left for."""
+        states = self._states
+        state = states.find(key)
+        if state is None:
+            state = states.get(key)
+            self._left -= LOAD_WORK
+        states.touch(key)
+        if self._left <= 0 and state.has_more_outputs():
+            return state, []
+        published = self._publish(state, as_of, final)
+        self._left -= state.output_work
+        states.deferred.pop(key, None)
+        return state, published
+
+    def _waiting(self, final: bool) -> list[str]:
+        """The keys that wait for their turn, the longest first: as many as there is work for, or all if `final`."""
+        deferred = self._states.deferred
+        if final:
+            return sorted(deferred)
+        keys = (key for key, since in deferred.items() if not since)
+        return list(islice(keys, WORK_AT_ONCE)) if self.more_outputs else []
+
+    def _begin_round(self) -> list[str]:
+        """Begin a round; return the keys whose outputs a rate limit held back until it."""
         self._round += 1
-        return [key for key, since in self._states.deferred.items() if since < self._round or final]
+        return [key for key, since in self._states.deferred.items() if 0 < since < self._round]
 
     def _publish(self, state: KeyState[E], as_of: int, final: bool) -> list[OutboxMessage]:
         outputs = state.pending_outputs(as_of, final)
@@ -218,7 +252,11 @@ class Snapshotter(Generic[E]):
         states = self._states
         for key in sorted(states.unconfirmed):
             # As of the last instant that was judged: if the input has ended, that is its end.
-            self._pending_resend += self._publish(states.get(key), watermark - 1, True)
-            states.deferred.pop(key, None)
+            state = states.get(key)
+            outputs = state.unconfirmed_outputs(watermark - 1)
+            state.mark_published(outputs, True)
+            self._pending_resend += sendable(outputs)
+            if not state.has_deferred_output():
+                states.deferred.pop(key, None)
             states.changed.add(key)
         states.unconfirmed.clear()

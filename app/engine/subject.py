@@ -150,6 +150,19 @@ class KeyState(Protocol[E_contra]):
         if the outputs go into the checkpoint, and they may be asked for without.
         """
 
+    @property
+    def output_work(self) -> int:
+        """How much work the last `pending_outputs` was, in steps of some 0.1 ms; 0 if it was next to none.
+
+        A checkpoint asks for so much work and leaves the other keys that have more outputs to the next one.
+        """
+
+    def unconfirmed_outputs(self, watermark: int) -> Sequence[Output]:
+        """Return the state outputs that went out with the last checkpoint of the key, as of `watermark`.
+
+        Called after a restart that does not know whether they were sent; `mark_published` follows.
+        """
+
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         """Note that what `pending_outputs` has just returned, possibly nothing, goes out with this checkpoint."""
 
@@ -259,6 +272,8 @@ class KeyStateDefaults(Generic[E]):
 
     __slots__ = ()
 
+    output_work = 0
+
     def is_duplicate(self, event: E) -> bool:
         return False
 
@@ -280,6 +295,10 @@ class KeyStateDefaults(Generic[E]):
 
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         return ()
+
+    def unconfirmed_outputs(self, watermark: int) -> Sequence[Output]:
+        """All state outputs: for keys that have few."""
+        return self.pending_outputs(watermark, True)
 
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         return

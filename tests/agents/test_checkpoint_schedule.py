@@ -19,6 +19,7 @@ class StubShard:
 
     unsaved_keys: int = 0
     has_urgent_outputs: bool = False
+    has_waiting_keys: bool = False
     stored_at: float = -math.inf
 
     @property
@@ -100,6 +101,17 @@ def test_of_shards_with_many_changed_keys_the_largest_comes_first_and_the_others
     for number, more in enumerate((0, 2, 1)):
         stage.shards[number].unsaved_keys = KEYS_AT_ONCE + more
     assert [stage.due() for _ in range(4)] == [([], [1], False), ([], [2], False), ([], [0], False), None]
+
+
+def test_of_shards_with_keys_that_wait_for_their_turn_each_checkpoint_takes_the_one_stored_longest_ago() -> None:
+    stage = Stage(1, 0, 0)
+    assert stage.due() == ([0], [], True), "the round"
+    for number in (0, 1):
+        stage.shards[number].has_waiting_keys, stage.shards[number].stored_at = True, -number
+    stage.shards[2].has_urgent_outputs = True
+    assert stage.due() == ([], [1, 2], False)
+    stage.shards[1].stored_at = 1
+    assert stage.due() == ([], [0], False)
 
 
 def test_a_shard_with_outputs_comes_first_and_that_is_its_turn() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.fakes import FakeMembership, FakeSourceFeed, batch
 from vigil.agents.ports import TopicPartition
-from vigil.agents.shard_manager import ShardManager
+from vigil.agents.shard_manager import TIME_SLICE_S, ShardManager
 from vigil.agents.shard_runner import ShardEnvironment, ShardId, ShardRunner
 from vigil.agents.source_tracker import WatermarkPolicy
 from vigil.agents.steps import Step
@@ -192,14 +192,14 @@ def test_a_watermark_far_behind_advances_in_slices_between_which_the_worker_live
     advance = stage.shard.advance_watermark
 
     def slowly(watermark: int, limit: int) -> bool:
-        spent[0] += 0.15
+        spent[0] += 0.75 * TIME_SLICE_S
         return advance(watermark, limit)
 
     stage.shard.advance_watermark = slowly
     stage.shard.watermark = T - 3_600_000
     monkeypatch.setattr(time, "monotonic", lambda: spent[0])
     stage.arrives(0, T + LATENESS, came=stage.now)
-    assert spent[0] < 0.5
+    assert spent[0] < 2.5 * TIME_SLICE_S
     assert stage.shard.watermark < T - 3_000_000
     for _ in range(40):
         stage.tick()
@@ -212,7 +212,7 @@ def test_many_timers_of_one_instant_are_fired_in_slices_too(monkeypatch: pytest.
     spent, left = [0.0], [100]
 
     def slowly(watermark: int, limit: int) -> bool:
-        spent[0] += 0.05
+        spent[0] += TIME_SLICE_S / 4
         left[0] -= 1
         if left[0] <= 0:
             stage.shard.watermark = watermark
@@ -222,7 +222,7 @@ def test_many_timers_of_one_instant_are_fired_in_slices_too(monkeypatch: pytest.
     stage.shard.watermark = T - 1
     monkeypatch.setattr(time, "monotonic", lambda: spent[0])
     stage.arrives(0, T + LATENESS, came=stage.now)
-    assert 0.2 <= spent[0] < 0.5
+    assert TIME_SLICE_S <= spent[0] < 2.5 * TIME_SLICE_S
     ticks = 0
     while stage.shard.watermark < T:
         stage.tick()

@@ -408,7 +408,7 @@ async def test_a_batch_that_takes_long_leaves_others_a_turn_where_order_does_not
     ingest, sizes = stage.runner.shard.ingest, []
 
     def slowly(source_index: int, records: Sequence[Any], wall: int | None) -> bool:
-        seconds[0] += 0.15
+        seconds[0] += 0.75 * shard_manager.TIME_SLICE_S
         sizes.append(len(records))
         return ingest(source_index, records, wall)
 

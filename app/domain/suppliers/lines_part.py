@@ -15,7 +15,8 @@ from vigil.app.domain.ledger.as_of import AsOf
 from vigil.app.domain.ledger.facts import Facts
 from vigil.app.domain.ledger.forget import forget, is_too_old
 from vigil.app.domain.ledger.ledger import EMPTY, Ledger
-from vigil.app.domain.ledger.lines import SUPPLIER, Computed, SupplierLines, output_of
+from vigil.app.domain.ledger.lines import Computed, SupplierLines
+from vigil.app.domain.ledger.published import output_of
 from vigil.app.domain.ledger.records import ClaimRecord
 from vigil.app.domain.ledger.rules import LOGIN_DAYS, LineRules
 from vigil.app.domain.programmes.editions import edition_at
@@ -54,6 +55,7 @@ class LinesPart:
         self._computed: Computed | None = None
         self._sending: list[ClaimRecord] = []
         """Both from `pending_outputs` to `mark_published`."""
+        self._work = 0
 
     def __bool__(self) -> bool:
         """True if something is remembered, or a line is published."""
@@ -88,12 +90,12 @@ class LinesPart:
             self._claim(event, collector)
         else:
             ledger.duty(event)
-        self._lines.stale.add(SUPPLIER)
+        self._lines.stale_supplier()
 
     def profile_changed(self) -> None:
         """The supplier's profile changed."""
         if self._rules.judges_rights or self.ledger:
-            self._lines.stale.add(SUPPLIER)
+            self._lines.stale_supplier()
 
     def assessed(self) -> None:
         """The supplier's assessed score changed, and with it its quota."""
@@ -104,7 +106,7 @@ class LinesPart:
         if quote.kind == "submitted":
             month = self._rules.days.months.month_of(quote.at)
             self._writable().gold_quote(quote.rfq_id, month, quote.at)
-            self._lines.stale.add(SUPPLIER)
+            self._lines.stale_supplier()
 
     def referred(self, verdict: Verdict) -> None:
         """Take a violation that is none if the supplier held the permit."""
@@ -116,7 +118,7 @@ class LinesPart:
         if record is not None and record.place is None:
             record.place = event.place
             self.ledger.claim_buckets.touch(record)
-            self._lines.stale.add(SUPPLIER)
+            self._lines.stale_supplier()
 
     def _claim(self, event: Activity, collector: OutputCollector) -> None:
         programme = event.programme or ""
@@ -159,13 +161,13 @@ class LinesPart:
         self._referrals.forget(now)
         if self.ledger is not EMPTY:
             forget(self.ledger, self._facts(now))
-            self._lines.stale.add(SUPPLIER)
+            self._lines.stale_supplier()
 
     # ---- what is published ------------------------------------------------------------------------------------
 
     def pending_outputs(self, now: int, clock: int, quota: Quota | None, *, final: bool) -> list[Output]:
         """The lines that changed, some of them at a time, and the claims that wait for a place; all if `final`."""
-        self._computed, self._sending = None, []
+        self._computed, self._sending, self._work = None, [], 0
         if final:
             computed = self._lines.compute_all(now, quota)
             self._computed = None if self._replay else computed
@@ -173,16 +175,29 @@ class LinesPart:
         if self._replay or not self._lines.stale:
             return []
         self._computed = self._lines.compute(now, clock, quota)
+        self._work = len(self._computed.units)
         outputs = [output_of(line, now) for line in self._lines.changed(self._computed)]
         for record, claim in self._claims(now, clock):
             self._sending.append(record)
             outputs.append(_output(claim))
         return outputs
 
+    def unconfirmed_outputs(self, now: int, clock: int, quota: Quota | None) -> list[Output]:
+        """The lines that went out with the last checkpoint, as of now."""
+        self._computed, self._sending = None, []
+        return [output_of(line, now) for line in self._lines.compute_sent(now, clock, quota)]
+
+    @property
+    def output_work(self) -> int:
+        """How many units the last `pending_outputs` computed."""
+        return self._work
+
     def mark_published(self) -> None:
         """Note that what `pending_outputs` has returned goes out."""
         if self._computed is not None:
             self._lines.commit(self._computed)
+        else:
+            self._lines.commit_nothing()
         for record in self._sending:
             record.sent = True
             self.ledger.claim_buckets.touch(record)

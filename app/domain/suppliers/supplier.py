@@ -299,17 +299,32 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
 
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         """The entry of the latest month and the current one, where they changed; if `final`, in any case."""
-        entries = (self._changed_month_entry(final), self._changed_current_entry(final))
-        outputs = [
+        now, passed = self._now_and_passed(watermark if final else watermark - 1)
+        lines = self._lines.pending_outputs(now, passed, self._quota(), final=final)
+        return [*self._entry_outputs(always=final), *lines]
+
+    def unconfirmed_outputs(self, watermark: int) -> Sequence[Output]:
+        """Both entries, and the lines that went out with the last checkpoint."""
+        lines = self._lines.unconfirmed_outputs(*self._now_and_passed(watermark), self._quota())
+        return [*self._entry_outputs(always=True), *lines]
+
+    @property
+    def output_work(self) -> int:  # type: ignore[override]
+        return self._lines.output_work
+
+    def _entry_outputs(self, always: bool) -> list[Output]:
+        entries = (self._changed_month_entry(always), self._changed_current_entry(always))
+        return [
             Output("supplier-metrics", entry.industry.encode(), _identity(entry), entry.at, entry)
             for entry in entries
             if entry is not None
         ]
-        main = self._main
-        # Lines show the clock: where it jumps, as after a pause, one checkpoint catches up with all that it passed.
-        passed = max(main.watermark, watermark if final else watermark - 1)
-        now = max(main.now, passed)
-        return [*outputs, *self._lines.pending_outputs(now, passed, self._quota(), final=final)]
+
+    def _now_and_passed(self, passed: int) -> tuple[int, int]:
+        """Now, and the time that has passed for lines. They show the shard's clock: where it jumps, as after a pause,
+        one checkpoint catches up with all that it passed."""
+        passed = max(self._main.watermark, passed)
+        return max(self._main.now, passed), passed
 
     def _quota(self) -> Quota | None:
         """The quota of gold RFQs that the assessed score gives."""

@@ -213,7 +213,7 @@ def test_the_remaining_parts_of_scores_are_urgent(monkeypatch: pytest.MonkeyPatc
     for _ in range(2):
         snapshot = shard.snapshot()
         shard.confirm(snapshot)
-        sizes.append((len(snapshot.outputs), shard.has_urgent_outputs))
+        sizes.append((len(snapshot.outputs), shard.has_waiting_keys))
     assert sizes == [(3, True), (2, False)]
 
 

@@ -102,12 +102,19 @@ def stories(draw: st.DrawFn) -> list[Line]:
 
 
 def without_times(said: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Lines without the time as of which they are."""
-    left_out = {"product-standing": {"at"}, "supplier-rights": {"at"}}
+    """Lines without the time as of which they are: where nothing else changes, they are not published again."""
     return {
-        topic: [{name: value for name, value in line.items() if name not in left_out.get(topic, ())} for line in bodies]
+        topic: [
+            {name: value for name, value in line.items() if name != "at" or not _is_as_of(topic, line)}
+            for line in bodies
+        ]
         for topic, bodies in said.items()
     }
+
+
+def _is_as_of(topic: str, line: dict[str, Any]) -> bool:
+    """True if the time of a line may change alone; that of a refused claim is the latest claim's."""
+    return topic in ("product-standing", "supplier-rights") or line.get("status") == "refused"
 
 
 @settings(max_examples=examples(40), deadline=None)
