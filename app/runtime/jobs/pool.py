@@ -31,18 +31,26 @@ class JobEndedError(Exception):
     """A job has ended before its replay."""
 
 
+def _start(pipe_bytes: int) -> subprocess.Popen[bytes]:
+    """Start a job; -1: pipes of the usual size."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "vigil.app.runtime.jobs.job"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,  # Ctrl-C ends the replay, which ends its jobs
+        pipesize=pipe_bytes,
+    )
+
+
 class Process:
     """One job."""
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "vigil.app.runtime.jobs.job"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            process_group=0,  # Ctrl-C ends the replay, which ends its jobs
-            pipesize=PIPE_BYTES,
-        )
+        try:
+            self._process = _start(PIPE_BYTES)
+        except PermissionError:  # the system's limit for pipes
+            self._process = _start(-1)
         self._commands = cast(IO[bytes], self._process.stdin)
         self._replies = cast(IO[bytes], self._process.stdout)
         self._lines: dict[int, messages.Lines] = {}

@@ -128,10 +128,10 @@ class EventTimeSplit(SplitShard):
         """Send the events that were accepted, in the order of their lines."""
         accepted = self._accepted.take()
         known, records = self._lines.get, self._records
-        for _, source_index, offset, key, *_ in accepted:
-            for record in records:
-                if record.offset == offset:
-                    break
+        for _, source_index, offset, key, _, _, _ in accepted:
+            record = next(records)
+            while record.offset != offset:  # those between were rejected
+                record = next(records)
             if isinstance(record, RecordedEvent):
                 lines = known(key) or self._lines_of(key)
                 lines.offsets.append(offset)

@@ -26,7 +26,7 @@ from vigil.app.cli.main import main
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.output_collector import MAX_NAMES
 from vigil.app.runtime.jobs.group import JobGroup
-from vigil.app.runtime.jobs.pool import CHUNK, Jobs, Process
+from vigil.app.runtime.jobs.pool import CHUNK, PIPE_BYTES, Jobs, Process
 from vigil.app.runtime.jobs.recipe import RulebookRecipe
 from vigil.app.runtime.replay import Replay, written
 from vigil.app.runtime.replay_clocks import AllowedLateness
@@ -196,6 +196,22 @@ def test_a_job_that_dies_ends_the_command_with_words(tmp_path: Path, monkeypatch
     assert done.exit_code == 1
     assert "was ended by signal 9: nothing is written; if memory is short, try fewer --jobs" in done.stderr
     assert list(out.iterdir()) == []
+
+
+def test_where_pipes_may_not_be_large_a_job_has_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    start = subprocess.Popen
+
+    def limited(command: Any, *, pipesize: int, **options: Any) -> Any:
+        sizes.append(pipesize)
+        if pipesize > 0:
+            raise PermissionError
+        return start(command, pipesize=pipesize, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", limited)
+    with Jobs(1) as jobs:
+        assert jobs.processes[0].pid
+    assert sizes == [PIPE_BYTES, -1]
 
 
 def test_ctrl_c_ends_all_jobs(tmp_path: Path) -> None:
