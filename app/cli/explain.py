@@ -96,7 +96,9 @@ def explain(
     silence_kafka_logs()
     place: Place = InFolder(folder, events) if folder is not None else OnTopics(settings)
     try:
-        found = _right(place, rulebook, what, right, at) if right is not None else _found(place, rulebook, what)
+        found = (
+            _right(place, rulebook, what, right, at) if right is not None else _found(place, rulebook, what, language)
+        )
     except (UnreadableOutput, SettingsError) as error:
         raise UnreadableError(str(error)) from error
     if isinstance(found, ExplainedVerdict):
@@ -140,14 +142,14 @@ def _show_verdict(found: ExplainedVerdict, rulebook: Rulebook, language: Languag
 # ---- what is explained -----------------------------------------------------------------------------------------------
 
 
-def _found(place: Place, rulebook: Rulebook, what: str) -> ExplainedVerdict | LineExplanation:
+def _found(place: Place, rulebook: Rulebook, what: str, language: Language) -> ExplainedVerdict | LineExplanation:
     """The explanation of a verdict, or of a line by its key or identity."""
     if "/" in what:
         return _line(_with_key(what, place), place, rulebook)
     published = place.published()
     verdicts = {verdict.verdict_id: verdict for verdict in chosen(published.verdicts, what)}
     if verdicts:
-        return _verdict(_only(list(verdicts.values()), "verdicts", what, place), published, place, rulebook)
+        return _verdict(_only(list(verdicts.values()), "verdicts", what, place), published, place, rulebook, language)
     lines = place.lines("obligation")
     obligations = [one for one in lines if key_of(one).startswith(what)]
     if not obligations:
@@ -173,12 +175,14 @@ def _only(found: list[T], kind: str, what: str, place: Place) -> T:
     return found[0]
 
 
-def _verdict(verdict: Verdict, published: Published, place: Place, rulebook: Rulebook) -> ExplainedVerdict:
+def _verdict(
+    verdict: Verdict, published: Published, place: Place, rulebook: Rulebook, language: Language
+) -> ExplainedVerdict:
     permit = (verdict.subject or "").partition(_RESTRICTED)[2]
     events = place.events(verdict, published, supplier=bool(permit))
     own = [each for each in published.verdicts if each.host_id == verdict.host_id]
     actions = [each for each in published.actions if each.host_id == verdict.host_id]
-    explanation = explained(verdict, own, actions, rulebook, events.room)
+    explanation = explained(verdict, own, actions, rulebook, events.room, language)
     caveats = [*explanation.caveats, *place.caveats(Clock(rulebook)), *published.foreign.lines()]
     explanation = msgspec.structs.replace(explanation, caveats=caveats)
     right = None

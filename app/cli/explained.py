@@ -75,9 +75,8 @@ def print_verdict(
     clock = Clock(rulebook)
     verdict = explanation.verdict
 
-    def title(words: str) -> None:
-        out.print()
-        out.print(words, style="bold")
+    def title(heading: str) -> None:
+        _title(out, heading, language)
 
     def line(words: str, style: str = "") -> None:
         out.print(Text(f"  {escape_control_chars(words)}", style=style), soft_wrap=not out.is_terminal)
@@ -86,21 +85,21 @@ def print_verdict(
     line(explanation.happened)
     for caveat in explanation.caveats:
         line(caveat, "yellow")
-    title("Limits and their source")
+    title("limits")
     _print_limits(line, explanation)
-    title("Evidence")
+    title("verdict-evidence")
     for each in explanation.evidence:
         line(f"{clock(each.at)}  {each.topic}  {published_sentence(each, language)}")
     if with_timeline and explanation.timeline:
-        title("Timeline")
+        title("timeline")
         _print_timeline(out, explanation, clock)
     if explanation.prevented:
-        title("What would have prevented it")
+        title("prevented")
         for words in explanation.prevented:
             line(words)
-    title("Place in the ladder")
+    title("ladder")
     _print_ladder(line, explanation, clock)
-    title("What follows")
+    title("follows")
     for words in explanation.follows:
         line(words)
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from vigil.app.domain.rulebook import EffectiveVersion, Rulebook
 from vigil.app.domain.rulebook.formatting import limit_lines
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.app.messages import render
+from vigil.app.messages import Language, render
 from vigil.app.runtime.whatif.consequences import ExplainedRung, follows, last_revisions, rung_of
 from vigil.app.runtime.whatif.local_time import Clock
 from vigil.app.runtime.whatif.prevention import remedies, spoken
@@ -48,16 +48,18 @@ class Explanation(Struct, frozen=True, kw_only=True):
     time_zone: str
 
 
-def explain(
+def explain(  # noqa: PLR0913 - a verdict, what is known around it, and the language
     verdict: Verdict,
     verdicts: Iterable[Verdict],
     actions: Iterable[Action],
     rulebook: Rulebook,
     raws: Iterable[Raw] | None = None,
+    language: Language = "en",
 ) -> Explanation:
     """Explain a verdict.
 
-    `verdicts` and `actions`: all that are known of its host; `raws`: the room's events, where they are known.
+    `verdicts` and `actions`: all that are known of its host; `raws`: the room's events, where they are known;
+    `language`: of what the rule says and what would have prevented it; the rest is in English.
     """
     clock = Clock(rulebook)
     dated = rulebook.version_of(verdict.rule, verdict.rulebook)
@@ -77,8 +79,10 @@ def explain(
         happened=_happened(verdict, dated, clock),
         evidence=verdict.evidence,
         timeline=moments or [],
-        limits=_limits(verdict, dated, rulebook),
-        prevented=[render(remedy) for remedy in remedies(verdict, dated.limits, clock)] if dated is not None else [],
+        limits=_limits(verdict, dated, rulebook, language),
+        prevented=[render(one, language) for one in remedies(verdict, dated.limits, clock)]
+        if dated is not None
+        else [],
         ladder=ladder,
         action=action,
         follows=follows(action, ladder, clock),
@@ -114,13 +118,15 @@ def _moments_caveat(moments: list[Moment] | None) -> str | None:
     return "None of the room's events around the verdict are among those given."
 
 
-def _limits(verdict: Verdict, dated: EffectiveVersion[Any] | None, rulebook: Rulebook) -> Limits | None:
+def _limits(
+    verdict: Verdict, dated: EffectiveVersion[Any] | None, rulebook: Rulebook, language: Language
+) -> Limits | None:
     if dated is None:
         return None
     later = next((each for each in rulebook.versions(verdict.rule) if each.start == dated.until != MAX_TIME), None)
     return Limits(
         rule=verdict.rule,
-        says=dated.description,
+        says=dated.description_in(language),
         effective=dated.effective_date,
         until=later.effective_date if later else None,
         source=dated.citation,

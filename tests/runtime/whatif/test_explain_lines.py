@@ -421,6 +421,9 @@ def test_a_verdict_about_restricted_goods_shows_the_permit_as_of_its_beginning(r
     assert answer["timeline"]
     assert answer["permit"]["happened"] == ["Not held at 2022-08-10 12:00:00 -0700."]
     assert "a certificate in force: Medical devices, class 3" in typed(replayed, id_)
+    chinese = typed(replayed, id_, "--language", "zh")
+    for words in ("\n如何可以避免\n", "画面或主播言论中出现禁售商品。", "有效证书：三类医疗器械"):
+        assert words in chinese
 
 
 @pytest.mark.parametrize(
