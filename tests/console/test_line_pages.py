@@ -9,6 +9,7 @@ import pytest
 
 from tests.console.test_auth import client
 from tests.console.test_line_store import NOW, obligation
+from tests.console.test_model import verdict
 from tests.support.console_stories import HOSTILE, ConsoleStage
 from tests.support.line_stories import (
     activity,
@@ -175,6 +176,17 @@ def test_what_was_never_read_is_unknown():
     browser = client(recorded_market())
     for path in ("/product?id=s%2Fchair", "/product", "/obligation?id=no", "/obligations?id=x"):
         assert browser.get(path).status_code == 404, path
+
+
+def test_what_was_sold_without_a_permit_leads_to_the_supplier_and_back():
+    console = ConsoleStage().play_lines(member(NOW, "h"))
+    for name, subject in (("v1", "restricted:fda"), ("v2", "prohibited:weapon")):
+        one = msgspec.structs.replace(verdict("prohibited-goods", name=name), subject=subject)
+        console.take("verdict", one)
+    browser = client(console)
+    shown = browser.get("/supplier?id=h").text
+    assert "/verdict?id=v1" in shown and "restricted:fda" in shown and "/verdict?id=v2" not in shown
+    assert "/supplier?id=h" in browser.get("/verdict?id=v1").text
 
 
 def test_a_suppliers_products_are_pages_too():
