@@ -96,9 +96,8 @@ class RoomStats:
     def reception_seconds(self) -> ReceptionSeconds | None:
         """How long received entries waited."""
         if self._seconds is None and self._reception.total:
-            self._seconds = ReceptionSeconds(
-                p50=self._reception.nearest_rank(50) / 1000, p95=self._reception.nearest_rank(95) / 1000
-            )
+            p50, p95 = self._reception.nearest_ranks(50, 95)
+            self._seconds = ReceptionSeconds(p50=p50 / 1000, p95=p95 / 1000)
         return self._seconds
 
     def buyers_now(self, now: int, presence_ms: int) -> int:

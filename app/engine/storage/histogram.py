@@ -67,13 +67,22 @@ class Histogram(ChunkedRecord):
             self._store({number // self.WIDTH for (number,) in _NUMBER.iter_unpack(self.open)})
             self.open.clear()
 
-    def nearest_rank(self, percent: int) -> int:
-        """Return the smallest number that at least `percent` of all are not above. Raise ValueError if none came."""
-        rank = -(-self.total * percent // 100)
+    def nearest_ranks(self, *percents: int) -> list[int]:
+        """Return for each percentage, in ascending order, the smallest number that as many of all are not above.
+
+        Raise ValueError if none came.
+        """
+        ranks = [-(-self.total * percent // 100) for percent in reversed(percents)]
+        rank = ranks.pop()
+        found: list[int] = []
+        passed = 0
         for number, count in sorted(self._counts.items()):
-            rank -= count
-            if rank <= 0:
-                return number
+            passed += count
+            while rank <= passed:
+                found.append(number)
+                if not ranks:
+                    return found
+                rank = ranks.pop()
         raise ValueError("no number came yet")
 
     def _load(self, index: int, stored: bytes | dict[int, int], into: Counter[int]) -> None:

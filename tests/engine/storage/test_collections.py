@@ -238,6 +238,15 @@ def test_a_counter_counts_up_to_its_cap(keys: list[int], limit: int, every: int)
         assert counter.at_least(times) == sum(count >= times for count in Counter(keys).values())
 
 
+PERCENTS = (1, 25, 50, 75, 95, 100)
+
+
+def _nearest(ordered: list[int], percent: int) -> int:
+    """The percentile by its definition."""
+    rank = next(rank for rank in range(1, len(ordered) + 1) if rank * 100 >= percent * len(ordered))
+    return ordered[rank - 1]
+
+
 @settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.integers(0, 40_000), min_size=1, max_size=400), st.integers(1, 90))
 def test_a_histogram_gives_the_nearest_rank(numbers: list[int], every: int) -> None:
@@ -257,9 +266,8 @@ def test_a_histogram_gives_the_nearest_rank(numbers: list[int], every: int) -> N
         if number % every == 0:
             histogram, snapshot = stored.restart(histogram, snapshot, make)
     ordered = sorted(numbers)
-    for percent in (1, 50, 95, 100):
-        rank = next(rank for rank in range(1, len(ordered) + 1) if rank * 100 >= percent * len(ordered))
-        assert histogram.nearest_rank(percent) == ordered[rank - 1]
+    assert histogram.nearest_ranks(*PERCENTS) == [_nearest(ordered, percent) for percent in PERCENTS]
+    assert histogram.nearest_ranks(50, 95) == [_nearest(ordered, 50), _nearest(ordered, 95)]
     assert histogram.total == len(numbers)
     assert len(stored.chunks) <= 5
     assert len(snapshot.buckets) == len(set(snapshot.buckets))
@@ -267,7 +275,7 @@ def test_a_histogram_gives_the_nearest_rank(numbers: list[int], every: int) -> N
 
 def test_a_histogram_without_a_number_has_no_rank() -> None:
     with pytest.raises(ValueError, match="no number"):
-        Histogram(b"c", bytearray(), [], {}).nearest_rank(50)
+        Histogram(b"c", bytearray(), [], {}).nearest_ranks(50)
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:
@@ -383,9 +391,8 @@ def test_a_histogram_of_version_1_goes_on(more: int) -> None:
     again = Histogram(b"c", histogram.open, stored_chunks, kept)
     ordered = sorted([*old, 7, 1024, *new])
     assert again.total == len(ordered)
-    for percent in (1, 25, 50, 75, 95, 100):
-        rank = next(rank for rank in range(1, len(ordered) + 1) if rank * 100 >= percent * len(ordered))
-        assert again.nearest_rank(percent) == ordered[rank - 1]
+    assert again.nearest_ranks(*PERCENTS) == [_nearest(ordered, percent) for percent in PERCENTS]
+    assert again.nearest_ranks(50, 95) == [_nearest(ordered, 50), _nearest(ordered, 95)]
 
 
 @pytest.mark.parametrize("more", [0, 1, 2 * ChunkedLog.OPEN_ROWS])
