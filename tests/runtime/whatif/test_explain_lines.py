@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -27,7 +27,7 @@ from tests.support.line_stories import (
 from tests.support.run_command import run
 from tests.support.supplier_stories import RULEBOOK, Line, at
 from vigil.app.domain.rulebook.reader import load_rulebook
-from vigil.app.messages import Language
+from vigil.app.messages import CATALOGUES, LANGUAGES, Language
 from vigil.app.runtime.replay import replay
 from vigil.app.runtime.whatif.lines.case import SupplierCase
 from vigil.app.runtime.whatif.lines.explanation import LineWords, in_words
@@ -36,9 +36,9 @@ from vigil.app.runtime.whatif.lines.participation import explain_participation
 from vigil.app.runtime.whatif.lines.product import explain_product
 from vigil.app.runtime.whatif.lines.right import LABELS, explain_right, right_names
 from vigil.app.runtime.whatif.sources import raws_of
-from vigil.topics.products import ProductStanding
+from vigil.topics.products import Certificate, Order, ProductStanding
 from vigil.topics.programmes import Participation, SupplierRights
-from vigil.topics.services import Obligation
+from vigil.topics.services import Activity, Obligation, ServiceRequest
 
 VERIFIED = member(at("2022-07-01 12:00"))
 SOLD = paid(at("2022-08-03 12:00"), "o", ("p", "1200.00", "local"))
@@ -370,6 +370,29 @@ def test_an_explanation_in_chinese_has_no_english_sentence(of: str) -> None:
     headings = [group.heading for group in words.checks]
     for sentence in (words.title, *words.happened, *words.follows, *words.clears, *headings, words.sections[0].says):
         assert any("\u4e00" <= character <= "\u9fff" for character in sentence), sentence
+
+
+def kinds(event: type, field: str = "kind") -> tuple[str, ...]:
+    """The values of a field that an event may have."""
+    hint = get_type_hints(event)[field]
+    literal = hint if get_origin(hint) is Literal else next(one for one in get_args(hint) if get_origin(one) is Literal)
+    return get_args(literal)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_and_status_has_words(language: Language) -> None:
+    codes = {
+        *(f"explain.event.order-{kind}" for kind in kinds(Order)),
+        *(f"explain.event.request-{kind}" for kind in kinds(ServiceRequest)),
+        *(f"explain.event.{kind}" for kind in kinds(Activity)),
+        *(f"explain.need.{need}" for need in kinds(ServiceRequest, "need")),
+        *(f"explain.certificate.{status}" for status in kinds(Certificate, "status")),
+        *(f"explain.obligation.{status}" for status in kinds(Obligation, "status")),
+        *(f"explain.obligation.cover.{reason}" for reason in kinds(Obligation, "reason")),
+        *(f"explain.participation.{reason}" for reason in kinds(Participation, "reason")),
+        *(f"explain.participation.{status}" for status in kinds(Participation, "status") if status != "refused"),
+    }
+    assert [code for code in sorted(codes) if code not in CATALOGUES[language]] == []
 
 
 # ---- as it is typed -------------------------------------------------------------------------------------------------
