@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import orjson
 import pytest
 
-from benchmarks import page, svg
+from benchmarks import page, suppliers, svg
 from benchmarks.latency import StepCounts, step_quantile
 from benchmarks.peers.room import LATENESS_MS, Room, event_of
 from benchmarks.peers.trace import expected, trace
@@ -95,3 +95,11 @@ def test_pictures_are_well_formed() -> None:
     curves = svg.curves("rate", "rooms", {"": [(1000, 90_000), (100_000, 40_000)]})
     for picture in (bars, curves):
         assert ElementTree.fromstring(picture).tag.endswith("svg")
+
+
+def test_the_moments_at_which_all_suppliers_change_are_measured_to_their_end() -> None:
+    found = {one.what.partition(": ")[2]: one for one in suppliers.measure(9, 90)}
+    assert found["the roll-out of stars"].outputs == 9 * suppliers.PRODUCTS_EACH
+    assert found["one order"].outputs == 1
+    assert found["a certificate that changes all"].outputs == 90 + 1, "every product, and the supplier's rights"
+    assert found["a certificate that changes all"].checkpoints > 1

@@ -47,12 +47,12 @@ def test_where_all_suppliers_change_at_once_each_checkpoint_computes_some_and_al
 
 
 def test_suppliers_that_wait_for_their_turn_are_evicted_and_survive_a_crash() -> None:
-    chain = rolled_out().crash(sent=False)
-    for _ in range(2 * len(SUPPLIERS)):
-        chain.checkpoint()
+    chain = rolled_out()
+    for between in (chain.checkpoint, lambda: chain.crash(sent=False)):
+        between()
+        assert chain.shards[0].has_waiting_keys
         chain.shards[0].evict(0)
         assert not chain.shards[0].states.loaded
-        chain.crash(sent=False)
     while chain.shards[0].has_waiting_keys:
         chain.checkpoint()
     assert {body["stars"] for body in chain.states("product-standing").values()} == {1}
@@ -63,10 +63,10 @@ def test_a_crash_repeats_the_lines_of_the_last_checkpoint_and_no_others() -> Non
     chain = Chain().play(*story, lines.claim(DAY_1, "first-order")).checkpoint()
     before = [len(chain.sent(topic)) for topic in LINE_TOPICS]
     chain.play(product(DAY_1 + HOUR, "p03", info_score=1.0), product(DAY_1 + HOUR, "p05", deleted=True))
-    chain.crash(sent=False)
+    chain.play(lines.claim(DAY_1 + HOUR, "check-in")).crash(sent=False)
     after = [chain.sent(topic)[count:] for topic, count in zip(LINE_TOPICS, before, strict=True)]
     assert [body and (body["product_id"], body["stars"]) for body in after[0]] == [("p03", 0), None]
-    assert after[1:3] == [[], []]
+    assert (after[1], [body["programme"] for body in after[2]]) == ([], ["check-in"])
     chain.crash()
     assert len(chain.sent("product-standing")) == before[0] + 2, "what was sent last time is repeated only once"
 
@@ -84,7 +84,9 @@ def test_what_is_stale_survives_a_crash_before_it_is_computed() -> None:
 
 
 def test_the_timer_of_a_supplier_without_lines_survives_a_crash() -> None:
-    chain = Chain(read(without_rights())).play(epr(at("2022-06-20"), "DE", "eee"), tick(at("2022-06-21"))).crash()
+    chain = Chain(read(without_rights()))
+    chain.play(epr(at("2022-06-29"), "DE", "eee"), tick(at("2022-06-29 12:00")))
+    chain.play(epr(at("2022-06-29 18:00"), "DE", "eee"), tick(at("2022-06-30"))).crash()
     assert chain.states("obligation") == {}, "the first period has not ended"
     chain.advance(at("2022-07-01") + 1).checkpoint()
     assert [body["ref"] for body in chain.states("obligation").values()] == ["DE/eee/2022-06"]
