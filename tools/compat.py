@@ -30,6 +30,7 @@ ACCEPTED: Final = {
     "notice: $.kind: has the new value 'verdict-contested'": "a consumer skips notices of a kind that it does not know",
     "dead-letter: $.reason: has the new value 'misrouted'": "the reason is for people; no consumer acts on its value",
     "dead-letter: $.reason: has the new value 'future'": "the reason is for people; no consumer acts on its value",
+    "dead-letter: $.reason: has the new value 'unknown-incident'": "the reason is for people; no consumer acts on it",
     "enforcement: $.status: has the new value 'held'": "only where the rulebook has [approval], which asks for it",
     "review: $: the rule `if` changed": "it asks something of reviews with a choice only, which is new",
     "review: $: the rule `then` changed": "likewise",

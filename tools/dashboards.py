@@ -253,6 +253,17 @@ def moderation() -> Dashboard:
               '(sum by (rule) (increase(vigil_notices_total{kind="at-risk"}[1h])) > 0)', "{{rule}}")], "percentunit")  # fmt: skip
     d.lines("Actions by family", "A minute; withdrawn ones follow from reviews.",
             [(rate("vigil_actions_total", "family, status") + " * 60", "{{family}}, {{status}}")], "cpm")  # fmt: skip
+    d.row("Incidents")
+    d.lines("Open incidents", "That have not ended, by kind, stage and severity.",
+            [("sum by (kind, stage, severity) (vigil_incidents_open)", "{{kind}}, {{stage}}, {{severity}}"),
+             ("sum(vigil_incidents_unclaimed)", "nobody works on it"),
+             ("sum(vigil_incidents_still_live)", "still live after a close or ban")], "short")  # fmt: skip
+    d.lines("Time to first look", "From an incident's beginning until somebody claims it first.",
+            quantiles("vigil_incident_look_seconds"), "s")  # fmt: skip
+    d.lines("Time to decision", "From a violation to the first review of it.",
+            quantiles("vigil_incident_decision_seconds"), "s")  # fmt: skip
+    d.lines("Commands about incidents", "A minute; repeated ones have no effect.",
+            [(rate("vigil_cases_total", "kind, effect") + " * 60", "{{kind}}, {{effect}}")], "cpm")  # fmt: skip
     d.row("Reception")
     d.lines("Time to reception", "From a buyer's entry to the host's reception, of entries received in time.",
             quantiles("vigil_reception_seconds"), "s")  # fmt: skip

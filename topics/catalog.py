@@ -6,7 +6,19 @@ Each topic is declared beside the types of its messages. Which subject reads a t
 from collections.abc import Iterable
 from typing import Final
 
-from vigil.topics import envelope, internal, products, programmes, reviews, rooms, scores, services, suppliers, verdicts
+from vigil.topics import (
+    envelope,
+    incidents,
+    internal,
+    products,
+    programmes,
+    reviews,
+    rooms,
+    scores,
+    services,
+    suppliers,
+    verdicts,
+)
 from vigil.topics.topic import DAY_MS, Topic
 
 VERSION: Final = "1.3"
@@ -21,7 +33,9 @@ TOPICS: Final[tuple[Topic, ...]] = (
     *products.TOPICS,
     *services.TOPICS,
     *reviews.TOPICS,
+    *incidents.INPUT_TOPICS,
     *verdicts.TOPICS,
+    *incidents.OUTPUT_TOPICS,
     *scores.TOPICS,
     *products.OUTPUT_TOPICS,
     *services.OUTPUT_TOPICS,

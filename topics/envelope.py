@@ -42,7 +42,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     """The offset; in a replay the number of the line where the recording has no offset."""
     reason: Reason
     """`malformed`, `misrouted` (it lies in another partition than its key belongs to), `future` (`at` is ahead of the
-    clock), `late`, or a review of an `unknown-verdict`."""
+    clock), `late`, a review of an `unknown-verdict`, or a command about an `unknown-incident`."""
     detail: str
     """What is wrong with the message, in English."""
     at: Instant

@@ -4,11 +4,12 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from vigil.topics.incidents import StepOutcome
 from vigil.topics.rooms import RoomEvent
 from vigil.topics.scores import Membership
 from vigil.topics.suppliers import Quote
 from vigil.topics.topic import Topic
-from vigil.topics.verdicts import Verdict
+from vigil.topics.verdicts import Action, NoticeKind, Priority, Verdict
 
 SECOND_MS: Final = 1000
 
@@ -125,9 +126,55 @@ RoomInput = RoomEvent | UnobservedSecond | Verdict
 """What a room's shard reads."""
 
 
+StreamNews = Literal["live", "disconnected", "ended", "forgotten"]
+
+
+class FoundInRoom(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a room published or became, on its way to its incidents: no more than they show."""
+
+    room_id: str
+    host_id: str
+    at: int
+    kind: NoticeKind | Literal["verdict", "stream"]
+    rule: str | None = None
+    family: str | None = None
+    """Of a verdict."""
+    subject: str | None = None
+    since: int = 0
+    due: int | None = None
+    buyer_id: str | None = None
+    verdict_id: str | None = None
+    priority: Priority = "normal"
+    media_uri: str | None = None
+    """Of the newest evidence that has one."""
+    stream: StreamNews | None = None
+    """What the stream became; `forgotten`: its room has expired without an end."""
+
+
+class ActionInRoom(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What follows from a verdict, as its host's shard has it, on its way to the incident."""
+
+    verdict_id: str
+    room_id: str
+    at: int
+    """Event time of the latest thing that it says."""
+    number: int
+    """Counts from 1; of one verdict the highest is valid."""
+    action: Action | None = None
+    """The latest revision; None where no ladder is effective."""
+    active_at: int | None = None
+    """Since when the action is active; None where it is not."""
+    decision: Literal["upheld", "overturned"] | None = None
+    decided_at: int | None = None
+    appealed_at: int | None = None
+    outcomes: tuple[StepOutcome, ...] = ()
+
+
 MISROUTED_BY_ROOM: Final = "misrouted-by-room"
 RESTRICTED_BY_SUPPLIER: Final = "restricted-by-supplier"
 RESTRICTED_BY_ROOM: Final = "restricted-by-room"
+FOUND_BY_ROOM: Final = "found-by-room"
+ACTION_BY_ROOM: Final = "action-by-room"
 
 TOPICS: Final = (
     Topic("verdict-by-host", "internal", "host_id", Verdict, "verdicts on their way to the ladders", retention_days=7),
@@ -178,6 +225,22 @@ TOPICS: Final = (
         "room_id",
         Verdict,
         "violations without a permit on their way back to their room",
+        retention_days=7,
+    ),
+    Topic(
+        FOUND_BY_ROOM,
+        "internal",
+        "room_id",
+        FoundInRoom,
+        "warnings, violations and ends of rooms on their way to incidents",
+        retention_days=7,
+    ),
+    Topic(
+        ACTION_BY_ROOM,
+        "internal",
+        "room_id",
+        ActionInRoom,
+        "actions and reviews on their way to incidents",
         retention_days=7,
     ),
     Topic(

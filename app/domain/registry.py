@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from vigil.app.domain.hosts.subject import SUBJECT as HOSTS
+from vigil.app.domain.incidents.subject import SUBJECT as INCIDENTS
 from vigil.app.domain.industries.subject import SUBJECT as INDUSTRIES
 from vigil.app.domain.programmes.subject import SUBJECT as PROGRAMMES
 from vigil.app.domain.rfqs.subject import SUBJECT as RFQS
@@ -16,7 +17,7 @@ from vigil.app.domain.suppliers.subject import SUBJECT as SUPPLIERS
 from vigil.app.engine.subject import AnyStateMachine
 from vigil.topics.catalog import TOPICS, SubjectName, Topic
 
-SUBJECTS: Final = (ROOMS, SUPPLIERS, INDUSTRIES, RFQS, PROGRAMMES, HOSTS)
+SUBJECTS: Final = (ROOMS, SUPPLIERS, INDUSTRIES, RFQS, PROGRAMMES, HOSTS, INCIDENTS)
 """In the order in which outputs flow. A subject that reads what a later one writes is fed back: it does not wait."""
 
 DEAD_LETTER: Final = "dead-letter"

@@ -52,7 +52,7 @@ class OutputTopic:
     """A backtest compares it. Not what only shows how things stand, and follows from nothing else."""
     order_dependent: Callable[[Body], frozenset[str]] = _stable
     """The fields of a message whose values depend on the order in which different topics arrive; a chaos run, whose
-    order is another than the replay's, leaves them out."""
+    order is another than the replay's, leaves them out. A dot leads to a field of a field."""
     compared_live: AfterEnd | None = None
     """What a chaos run by the wall clock compares, as its clock goes on after the input has ended. None: of events
     those up to the end, of states nothing."""

@@ -30,7 +30,7 @@ class RejectedRecord(NamedTuple):
 class OutputCollector:
     """Collects the outputs and counts of a shard until the next checkpoint."""
 
-    __slots__ = ("_deferred", "_emitted_once", "_names", "counts", "key", "lateness", "now", "outputs")
+    __slots__ = ("_deferred", "_emitted_once", "_hastened", "_names", "counts", "key", "lateness", "now", "outputs")
 
     def __init__(self) -> None:
         self.outputs: list[Output] = []
@@ -40,6 +40,7 @@ class OutputCollector:
         """By counter: the names from events that are counted by themselves."""
         self._deferred: list[Callable[[OutputCollector], None]] = []
         self._emitted_once: set[str] = set()
+        self._hastened = False
         self.now = 0
         """The event time of the event or timer that is being handled, in milliseconds. Set before each call."""
         self.key = ""
@@ -65,8 +66,13 @@ class OutputCollector:
         """
         self._deferred.append(publish)
 
+    def hasten(self) -> None:
+        """Make the next checkpoint due at once: a state output changed that others wait for."""
+        self._hastened = True
+
     def publish_deferred(self) -> None:
         """Call what was deferred."""
+        self._hastened = False
         deferred, self._deferred = self._deferred, []
         for publish in deferred:
             publish(self)
@@ -74,7 +80,7 @@ class OutputCollector:
     @property
     def has_outputs(self) -> bool:
         """True if there is something to send."""
-        return bool(self.outputs or self._deferred)
+        return bool(self.outputs or self._deferred or self._hastened)
 
     def emit_dead_letter(self, record: RejectedRecord, reason: Reason, detail: str, at: int) -> None:
         """Send a record to `dead-letter` with what is wrong with it; `at` is the watermark."""

@@ -15,9 +15,10 @@ from typing import Final
 
 from vigil.app.kafka.settings import Settings
 from vigil.topics.catalog import TOPICS, SubjectName, Topic
+from vigil.topics.incidents import INPUT_TOPICS as CASE_TOPICS
 from vigil.topics.reviews import TOPICS as REVIEW_TOPICS
 
-DECISIONS: Final = frozenset(topic.name for topic in REVIEW_TOPICS)
+DECISIONS: Final = frozenset(topic.name for topic in (*REVIEW_TOPICS, *CASE_TOPICS))
 """The inputs that say what people decided about outputs: they belong to these, not to the marketplace's events."""
 
 

@@ -127,7 +127,12 @@ def _differ(topic: str, then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _without(value: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     left_out = set(names)
-    return {name: content for name, content in value.items() if name not in left_out}
+    kept = {name: content for name, content in value.items() if name not in left_out}
+    for name in left_out:
+        outer, _, inner = name.partition(".")
+        if inner and isinstance(kept.get(outer), dict):
+            kept[outer] = _without(kept[outer], {inner})
+    return kept
 
 
 def _plain(body: Any) -> Any:

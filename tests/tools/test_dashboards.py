@@ -16,4 +16,6 @@ def test_a_subject_whose_metrics_no_panel_shows_gets_a_row() -> None:
 def test_subjects_whose_metrics_have_panels_get_none() -> None:
     panels = json.loads(all_dashboards()["operations"].text())["panels"]
     titles = {panel["title"] for panel in panels if panel["type"] == "row"}
-    assert titles.isdisjoint(f"Subject: {name}" for name in ("rooms", "hosts", "suppliers", "industries", "rfqs"))
+    assert titles.isdisjoint(
+        f"Subject: {name}" for name in ("rooms", "hosts", "suppliers", "industries", "rfqs", "incidents")
+    )

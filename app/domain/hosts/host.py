@@ -29,6 +29,7 @@ from msgspec.structs import replace
 from vigil.app.domain.hosts.conclusion import Conclusion
 from vigil.app.domain.hosts.decisions import decision_of, why_not_offered
 from vigil.app.domain.hosts.ladder import DAY_MS, LadderCounts, Violation, remembered_ms
+from vigil.app.domain.hosts.published import action_in_room, action_of
 from vigil.app.domain.hosts.reviews import PendingReview, ReceivedReview, as_decided, reject, reject_unknown
 from vigil.app.domain.hosts.stored import (
     REVIEW_CHUNK,
@@ -46,7 +47,8 @@ from vigil.app.domain.rulebook.hosts import HostMemory
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import KeyStateDefaults, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.verdicts import Action, ActionStatus, Verdict
+from vigil.topics.internal import ACTION_BY_ROOM
+from vigil.topics.verdicts import Verdict
 
 HostEvent = Verdict | ReceivedReview
 
@@ -192,16 +194,22 @@ class HostState(KeyStateDefaults[HostEvent]):
         self._publish_step(collector)
         review = as_decided(received)
         if review is None:
-            record.appealed_at = max(record.appealed_at or 0, received.at)
-            self._changed.add(_chunk_key(record))
+            if received.at > (record.appealed_at or 0):
+                record.appealed_at = received.at
+                self._inform_room(record, collector)
         elif review.choice is not None and (why := why_not_offered(review.choice, record.concluded)) is not None:
             reject(received, "malformed", f"{why} - at `$.choice`", received.at, collector)
         else:
-            before = record.overturned
-            record.reviews = record.reviews.add(review)
+            before, reviews = record.overturned, record.reviews.add(review)
+            if reviews == record.reviews:
+                return
+            record.reviews = reviews
             self._changed.add(_chunk_key(record))
             self._counts.decisions[record.verdict_id] = decision_of(record.reviews)
+            sent = record.sent
             self._publish_decision(record, before, collector)
+            if record.sent == sent:
+                self._inform_room(record, collector)  # no ladder is effective: there is no action
 
     def _publish_decision(self, record: VerdictRecord, overturned_before: bool, collector: OutputCollector) -> None:
         """Publish what follows from the reviews of a verdict: its own action and those of later verdicts."""
@@ -210,7 +218,7 @@ class HostState(KeyStateDefaults[HostEvent]):
             if record.concluded is not None:
                 conclusion = replace(record.concluded, decided_by=decision.by, decided_at=decision.at)
                 if conclusion != record.concluded or not overturned_before:
-                    self._publish(record, conclusion, "withdrawn", collector)
+                    self._publish(record, conclusion, collector)
             if not overturned_before:
                 self._publish_changes(self._counts.remove(record.violation), collector)
         elif overturned_before:
@@ -228,39 +236,23 @@ class HostState(KeyStateDefaults[HostEvent]):
         for violation, conclusion in concluded:
             record = self._records[violation.verdict_id]
             if conclusion is not None and (record is again or conclusion != record.concluded):
-                self._publish(record, conclusion, conclusion.status, collector)
+                self._publish(record, conclusion, collector)
 
-    def _publish(
-        self,
-        record: VerdictRecord,
-        conclusion: Conclusion,
-        status: ActionStatus,
-        collector: OutputCollector,
-    ) -> None:
+    def _publish(self, record: VerdictRecord, conclusion: Conclusion, collector: OutputCollector) -> None:
+        """Publish the next revision of a verdict's action; it is withdrawn where the verdict is overturned."""
         record.revision += 1
         record.concluded = conclusion
+        action = action_of(self._host_id, record)
+        if action is not None:
+            collector.emit("enforcement", self._host_id, f"{action.action_id}:{action.revision}", action.at, action)
+        self._inform_room(record, collector)
+
+    def _inform_room(self, record: VerdictRecord, collector: OutputCollector) -> None:
+        """Send what the incident of a verdict shows of its action and reviews."""
+        record.sent += 1
         self._changed.add(_chunk_key(record))
-        action = Action(
-            action_id=record.verdict_id,
-            revision=record.revision,
-            status=status,
-            host_id=self._host_id,
-            room_id=record.room_id,
-            rule=record.rule,
-            family=record.family,
-            count=conclusion.count,
-            steps=conclusion.steps,
-            choice=conclusion.choice,
-            ban_days=conclusion.ban_days,
-            ban_until=conclusion.ban_until,
-            freeze_days=conclusion.freeze_days,
-            past_days=conclusion.past_days,
-            at=record.at,
-            decided_by=conclusion.decided_by,
-            decided_at=conclusion.decided_at,
-            approved_by=conclusion.approved_by,
-        )
-        collector.emit("enforcement", self._host_id, f"{action.action_id}:{action.revision}", action.at, action)
+        found = action_in_room(self._host_id, record)
+        collector.emit(ACTION_BY_ROOM, record.room_id, f"{record.verdict_id}:{record.sent}", found.at, found)
 
     def _add_pending(self, received: ReceivedReview, watermark: int) -> None:
         # The watermark is behind the arrival by the allowed lateness, and so is every timer: the wait counts from the

@@ -41,6 +41,8 @@ class VerdictRecord(Struct, array_like=True):
     """Those that upheld it since."""
     appealed_at: int | None = None
     """When the host appealed last."""
+    sent: int = 0
+    """How often its room was informed."""
 
     @property
     def reviews(self) -> Reviews:

@@ -6,6 +6,7 @@ from typing import Final, get_args
 from vigil.app.domain.hosts.machine import HostMachine
 from vigil.app.domain.rulebook.hosts import FAMILIES, OPTIONAL_SECTIONS, SECTIONS
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
+from vigil.topics.internal import ACTION_BY_ROOM
 from vigil.topics.verdicts import ActionStatus
 
 OF_ITS_LAST_ACTIVE_REVISION: Final = frozenset(
@@ -34,6 +35,7 @@ SUBJECT: Final = Subject(
             summary="actions and revisions",
             order_dependent=_order_dependent,
         ),
+        OutputTopic(ACTION_BY_ROOM, "internal", sections=()),
     ),
     machine=lambda context: HostMachine(context.rulebook, context.review_wait_ms, context.replay),
     sections=SECTIONS,

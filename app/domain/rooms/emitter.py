@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vigil.app.domain.rooms.contestable import ContestableVerdict, ContestableVerdicts, Span
+from vigil.app.domain.rooms.found import emit_found, found_notice, found_verdict
 from vigil.app.domain.rooms.rules.table import RESTRICTED, unknown_labels
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.messages import Message, render
-from vigil.topics.internal import RESTRICTED_BY_SUPPLIER
+from vigil.topics.internal import RESTRICTED_BY_SUPPLIER, FoundInRoom, StreamNews
 from vigil.topics.verdicts import Evidence, Notice, NoticeKind, Priority, Verdict, identity
 
 SHOWN: Final = 80
@@ -127,6 +128,7 @@ class VerdictEmitter:
             return
         emit("verdict", self.room_id, verdict.verdict_id, at, verdict)
         emit("verdict-by-host", self.host_id, verdict.verdict_id, at, verdict)
+        emit_found(found_verdict(verdict), verdict.verdict_id, self.collector)
         if spans:
             self.contestable.add(ContestableVerdict(verdict.verdict_id, version.rule, at, tuple(spans)))
             if self.contestable.late and (made := self.contestable.late_within(spans)) is not None:
@@ -157,6 +159,12 @@ class VerdictEmitter:
     def signal(self, lost: bool, since: int, at: int) -> None:
         """Publish that frames have stopped, or come again; the last one before was at `since`."""
         self._notice("signal-lost" if lost else "signal-back", None, EventTimes(since, at))
+
+    def stream(self, stream: StreamNews, at: int) -> None:
+        """Report to the room's incidents what the stream has become."""
+        if not self.shadow:
+            found = FoundInRoom(room_id=self.room_id, host_id=self.host_id, at=at, kind="stream", stream=stream)
+            emit_found(found, identity("stream", self.room_id, stream, at), self.collector)
 
     def count_reception(self, delay_ms: int) -> None:
         """Count, for the metrics, a reception this long after the entry: in tenths of a second, rounded up."""
@@ -199,3 +207,5 @@ class VerdictEmitter:
             verdict_id=verdict_id,
         )
         self.collector.emit("notice", self.room_id, notice.notice_id, times.at, notice)
+        if kind != "entry-missed" or priority == "high":
+            emit_found(found_notice(notice), notice.notice_id, self.collector)

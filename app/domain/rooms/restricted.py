@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from vigil.app.domain.rooms.found import emit_found, found_verdict
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.topics.decoder import decode_own
 from vigil.topics.fields import check_key
@@ -32,3 +33,4 @@ def publish_restricted(verdict: Verdict, collector: OutputCollector) -> None:
     """Publish a violation whose host did not hold the permit."""
     collector.emit("verdict", verdict.room_id, verdict.verdict_id, verdict.at, verdict)
     collector.emit("verdict-by-host", verdict.host_id, verdict.verdict_id, verdict.at, verdict)
+    emit_found(found_verdict(verdict), verdict.verdict_id, collector)

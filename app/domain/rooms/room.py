@@ -14,7 +14,7 @@ from vigil.app.domain.rooms.stored_room import NOTHING_SHOWN, Picture, StoredRoo
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 from vigil.topics.internal import RoomInput, UnobservedSecond
-from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus
+from vigil.topics.rooms import BuyerEntry, Comment, FrameStatus, Stream
 from vigil.topics.verdicts import Verdict
 
 
@@ -138,6 +138,7 @@ class RoomState(StoredRoom):
         main, effective = self._main, self._effective
         at, before, stream = frame.at, self._frame_at, frame.stream
         was_live = self._picture[0] == "live"
+        self._report_stream(stream, at)
         self._count_seconds(at if at - before <= self._gap_ms else before)
         if was_live and main.lost:
             main.lost = False
@@ -158,6 +159,11 @@ class RoomState(StoredRoom):
         self._awaits_frame = stream == "live" or bool(self._conditions)
         self._same_until = min(self._conditions.same_until(at, effective.start), effective.until)
         self._reschedule()
+
+    def _report_stream(self, stream: Stream, at: int) -> None:
+        """Report what the stream has become; a room is taken to be live at first."""
+        if stream != (self._picture[0] or "live"):
+            self._emitter.stream(stream, at)
 
     def _comment(self, comment: Comment) -> None:
         main = self._main
@@ -225,6 +231,8 @@ class RoomState(StoredRoom):
         self._greeting.cancel(at)  # a standing at-risk notice is cleared
         if not self._shadow:
             collector.emit("room-status", self._room_id, f"{self._room_id}@{at}", at, None)
+        if self._main.ended_at is None:
+            self._emitter.stream("forgotten", at)
         deleted = dict.fromkeys(name for part in self._chunked_parts() for name in part.chunk_names())
         self._pending_deletes |= deleted
         self._load({})

@@ -8,6 +8,7 @@ from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rooms.shadow import ShadowedRoomMachine
 from vigil.app.domain.rulebook.rooms import DurationLimits, RoomLimits
 from vigil.app.domain.subject import OutputTopic, Subject
+from vigil.topics.internal import FOUND_BY_ROOM
 
 SUBJECT: Final = Subject(
     name="rooms",
@@ -18,6 +19,7 @@ SUBJECT: Final = Subject(
         OutputTopic("room-status", "state", identity="room_id", summary="rooms at the end", in_backtest=False),
         OutputTopic("verdict-shadow", "shadow"),
         OutputTopic("verdict-by-host", "internal"),
+        OutputTopic(FOUND_BY_ROOM, "internal", sections=()),
         OutputTopic("misrouted-by-room", "internal", sections=()),
         OutputTopic("restricted-by-supplier", "internal", sections=("prohibited-goods",), awaited=False),
     ),

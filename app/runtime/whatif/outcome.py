@@ -72,7 +72,7 @@ def outcome_of(by_topic: Mapping[str, Iterable[Output]], until: int, registry: R
         },
         until,
         sum(
-            isinstance(letter.body, DeadLetter) and letter.body.reason != "unknown-verdict"
+            isinstance(letter.body, DeadLetter) and letter.body.reason not in ("unknown-verdict", "unknown-incident")
             for letter in by_topic.get(DEAD_LETTER, ())
         ),
     )

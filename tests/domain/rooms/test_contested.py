@@ -62,8 +62,8 @@ def test_the_notice_has_every_field() -> None:
     assert (notice.priority, notice.due) == ("normal", None)
     parts = ("verdict-contested", "greeting-miss", verdict.verdict_id, ROOM, notice.since, notice.at)
     assert notice.notice_id == identity(*parts)
-    assert stage.outputs[-1].topic == "notice"
-    assert stage.outputs[-1].id == notice.notice_id
+    assert [output.topic for output in stage.outputs[-2:]] == ["notice", "found-by-room"]
+    assert {output.id for output in stage.outputs[-2:]} == {notice.notice_id}
 
 
 @pytest.mark.parametrize(("at", "expected"), [(4 * S - 1, 0), (4 * S, 1), (15 * S, 1), (37 * S, 1), (37 * S + 1, 0)])
@@ -156,8 +156,8 @@ def test_a_reception_that_comes_late_before_the_verdict_contests_it_with_its_pub
     (verdict,) = stage.verdicts
     assert contested_at(stage) == [("greeting-miss", 17 * S, 37 * S)]
     assert stage.notices[-1].verdict_id == verdict.verdict_id
-    topics = [output.topic for output in stage.outputs[-3:]]
-    assert topics == ["verdict", "verdict-by-host", "notice"]
+    topics = [output.topic for output in stage.outputs[-5:]]
+    assert topics == ["verdict", "verdict-by-host", "found-by-room", "notice", "found-by-room"]
 
 
 @pytest.mark.parametrize(("at", "expected"), [(4 * S - 1, 0), (4 * S, 1), (15 * S, 1), (16 * S - 1, 0), (16 * S, 1)])

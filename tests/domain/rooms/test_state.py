@@ -74,7 +74,8 @@ def test_what_each_version_stored_is_read(name: str, every: int) -> None:
     assert msgspec.msgpack.decode(stage.stored[b""])[0] == int(name[1])
     stage.state = ROOMS.load(ROOM, stage.stored)
     stage.play(REST).until(END)
-    assert [[out.topic, out.id] for out in stage.outputs] == golden["outputs"]
+    outputs = [[out.topic, out.id] for out in stage.outputs if out.topic != "found-by-room"]  # newer than the files
+    assert outputs == golden["outputs"]
     assert json.loads(msgspec.json.encode(stage.status(END))) == golden["status"]
     stage.store()
     assert msgspec.msgpack.decode(stage.stored[b""])[0] == VERSION

@@ -21,5 +21,5 @@ def test_an_rfq_gets_events_in_no_order_of_time_and_is_judged_at_the_end(schedul
     assert schedule.at_the_end == {"rfqs"}
 
 
-def test_a_review_is_read_after_the_verdicts_that_it_may_name(schedule: Schedule) -> None:
-    assert schedule.inputs_of(set(REGISTRY.upstream)) == {"review"}
+def test_reviews_and_cases_are_read_after_what_they_may_name(schedule: Schedule) -> None:
+    assert schedule.inputs_of(set(REGISTRY.upstream)) == {"review", "case"}

@@ -59,7 +59,7 @@ def test_the_stories_are_there_and_say_something() -> None:
             families.add(line["value"].get("family"))
     assert set(topics) == {
         "verdict", "notice", "enforcement", "supplier-score", "room-status", "pin-decision", "dead-letter",
-        "supplier-rights",
+        "supplier-rights", "incident",
     }  # fmt: skip
     assert families >= {"reception", "low-quality", "obs", "rights", "harassment", "minors", "prohibited-goods"}
 

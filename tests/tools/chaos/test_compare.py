@@ -33,6 +33,16 @@ def test_a_withdrawn_action_is_compared_without_its_former_steps() -> None:
     assert compared(then, [action(), action(revision=2, status="withdrawn", host_id="other")])
 
 
+def test_an_incident_is_compared_without_the_number_of_revisions_of_its_action() -> None:
+    incidents = REGISTRY.outputs["incident"]
+    then = {"incident_id": "i", "action": {"status": "active", "revision": 3, "count": 2}}
+    now = {**then, "action": {**then["action"], "revision": 1}}  # type: ignore[dict-item]
+    assert compare_states(incidents, [(b"i", then)], [(b"i", now)]) == []
+    other = {**then, "action": {**then["action"], "count": 1}}  # type: ignore[dict-item]
+    assert compare_states(incidents, [(b"i", then)], [(b"i", other)])
+    assert compare_states(incidents, [(b"i", {**then, "action": None})], [(b"i", now)])
+
+
 def test_a_state_is_compared_by_the_last_message_of_its_key() -> None:
     score = {"supplier_id": "s", "at": 5, "predicted": 60}
     assert compare_states(SCORES, [(b"s", score)], [(b"s", {**score, "predicted": 50}), (b"s", score)]) == []

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from vigil.app.domain.rulebook.rooms import DurationLimits
+from vigil.topics.incidents import Severity
 from vigil.topics.rooms import FrameStatus
 
 Holds = Callable[[FrameStatus, Any], bool]
@@ -34,6 +35,8 @@ class Rule(Struct, frozen=True, kw_only=True):
 
     id: str
     """Its name in the rulebook, in verdicts, metrics and messages."""
+    severity: Severity = "critical"
+    """Of its violations; a warning is one less."""
     limits: type[Struct] = DurationLimits
     """The type of its dated tables in the rulebook."""
     holds: Holds | None = None

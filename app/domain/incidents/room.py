@@ -1,0 +1,293 @@
+"""The incidents of one room: messages are noted as facts, and each incident's line is published when it changes.
+
+    found-by-room, action-by-room, case ──▶ facts ──as of now──▶ lines ──another than before──▶ incident
+                                                                   └──7 days after the end──▶ tombstone
+
+Lines are functions of facts, so what arrives twice changes nothing, and the order of arrival does not matter for the
+last line. A command about an incident that is not known waits for it, and becomes a dead letter if it does not come.
+
+Expiry: an incident `remember_days` after its end, what follows from a verdict without an incident as long after it was
+heard of, a room without any of them as long after its last end.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from vigil.app.domain.incidents import facts as noted
+from vigil.app.domain.incidents.lines import IncidentLine, RoomFacts, lines_of
+from vigil.app.domain.incidents.options import IncidentOptions
+from vigil.app.domain.incidents.publishing import TAKEN_BACK, line_outputs, taken_back, tombstone
+from vigil.app.domain.incidents.records import RoomRecords
+from vigil.app.domain.incidents.stored import (
+    CONDITION,
+    INCIDENT,
+    Command,
+    FollowUp,
+    IncidentRecord,
+    ReceivedCase,
+    SignalRecord,
+)
+from vigil.app.engine.output_collector import OutputCollector
+from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
+from vigil.app.engine.watermark import MAX_TIME
+from vigil.topics.envelope import Output
+from vigil.topics.incidents import IncidentStatus
+from vigil.topics.internal import ActionInRoom, FoundInRoom
+
+IncidentEvent = FoundInRoom | ActionInRoom | ReceivedCase
+
+LONGEST_COUNTED_S: Final = 86_400
+
+
+class RoomIncidents(KeyStateDefaults[IncidentEvent]):
+    """All that is remembered of the incidents of one room."""
+
+    def __init__(self, room_id: str, how: IncidentOptions, chunks: StateChunks) -> None:
+        self._room_id = room_id
+        self._how = how
+        self._records = records = RoomRecords(room_id, how.case_wait_ms, chunks)
+        self._facts = RoomFacts(
+            room_id, records.main, records.groups, records.follow_ups, records.incidents, how.families
+        )
+        self._group_of_verdict: dict[str, str] = {}
+        self._due: dict[str, int] = {}
+        """By group: when time alone changes one of its lines."""
+        self._open: set[str] = set()
+        """Groups with an incident that goes on."""
+        for name in records.groups:
+            self._look(name, records.main.judged_at)
+        self._stale: set[str] = set(self._open)
+        """Groups whose lines may be others than were published."""
+        self._again = bool(chunks)
+        """What is open is published once more, so that whoever counts open incidents after a restart knows of it."""
+        self._expired = False
+
+    # ---- events
+
+    def apply(self, event: IncidentEvent, watermark: int, collector: OutputCollector) -> None:
+        """Note what an event says."""
+        if isinstance(event, FoundInRoom):
+            touched = self._find(event)
+        elif isinstance(event, ActionInRoom):
+            touched = self._act(event)
+        else:
+            touched = self._command(event, collector)
+            if not touched:
+                self._records.changed |= {"", self._records.pending.add(event, watermark)}
+        for name in sorted(touched):
+            self._refresh(name, watermark - 1, collector)
+
+    def _find(self, found: FoundInRoom) -> set[str]:
+        """Note what a room found; return the groups that it may change."""
+        records, groups = self._records, self._records.groups
+        if found.kind == "stream":
+            noted.note_stream(records.main, found)
+            records.changed.add("")
+            return set(groups)
+        if found.kind == "verdict-contested":
+            noted.note_contested(records.follow_ups, found.verdict_id or "", found.at)
+            return self._touch_follow_up(found.verdict_id or "")
+        others: set[str] = set()
+        if found.kind == "entry-missed":
+            name = noted.note_entry(groups, found)
+            others = {other for other in groups if other[0] == CONDITION}  # it may raise a warning's priority
+        elif found.kind in ("signal-lost", "signal-back"):
+            name = noted.note_signal(groups, found)
+        else:
+            name = noted.note_condition(groups, found)
+        records.changed.add(name)
+        return {name, *others}
+
+    def _act(self, found: ActionInRoom) -> set[str]:
+        follow_up = self._records.follow_ups.setdefault(found.verdict_id, FollowUp(found.verdict_id, found.at))
+        known = follow_up.action
+        if known is not None and known.number >= found.number:
+            return set()
+        follow_up.action = found
+        follow_up.at = max(follow_up.at, found.at)
+        return self._touch_follow_up(found.verdict_id)
+
+    def _touch_follow_up(self, verdict_id: str) -> set[str]:
+        self._records.changed.add(noted.follow_up_name(verdict_id))
+        group = self._group_of_verdict.get(verdict_id)
+        return set() if group is None else {group}
+
+    def _command(self, received: ReceivedCase, collector: OutputCollector) -> set[str]:
+        """Note a command; return its incident's group, nothing if that is not known."""
+        case = received.case
+        record = self._records.incidents.get(case.incident_id)
+        if record is None or record.digest == TAKEN_BACK:
+            return set()
+        offset = -1 if received.offset is None else received.offset
+        command = Command(case.at, offset, case.kind, case.by, case.until or 0, case.text or "")
+        new = noted.note_command(record.commands, command)
+        collector.count(f"case:{case.kind}:{'new' if new else 'repeated'}")
+        self._records.changed.add(INCIDENT + case.incident_id)
+        return {record.group}
+
+    # ---- lines
+
+    def _lines(self, name: str, now: int) -> list[IncidentLine]:
+        """The lines of a group, those that are to be forgotten too."""
+        record = self._records.groups[name]
+        since = record.losses[0].since if isinstance(record, SignalRecord) else record.since
+        return lines_of(self._facts, name, self._how.limits_at(since), now)
+
+    def _look(self, name: str, now: int) -> list[IncidentLine]:
+        """The lines of a group; note when they change by themselves, and whose verdicts they are."""
+        lines = self._lines(name, now)
+        self._due[name] = min((line.due for line in lines if not line.forgotten), default=MAX_TIME)
+        if any(line.incident.ended_at is None for line in lines):
+            self._open.add(name)
+        else:
+            self._open.discard(name)
+        for line in lines:
+            if line.incident.verdict_id is not None:
+                self._group_of_verdict[line.incident.verdict_id] = name
+        return lines
+
+    def _refresh(self, name: str, now: int, collector: OutputCollector) -> None:
+        """Look at a group whose facts have changed: know its incidents, apply what waited for them, count."""
+        collector.hasten()
+        self._stale.add(name)
+        for line in self._look(name, now):
+            if not line.forgotten:
+                self._know(name, line.incident)
+                self._apply_waiting(line.incident.incident_id, collector)
+        for line in self._look(name, now):
+            record = self._records.incidents.get(line.incident.incident_id)
+            if record is not None:
+                self._count(line.incident, record, collector)
+
+    def _know(self, name: str, incident: IncidentStatus) -> None:
+        incidents, id_ = self._records.incidents, incident.incident_id
+        if id_ not in incidents:
+            incidents[id_] = IncidentRecord(name, commands=[])
+            self._records.changed.add(INCIDENT + id_)
+        elif incidents[id_].digest == TAKEN_BACK:
+            incidents[id_].digest = ""
+
+    def _apply_waiting(self, incident_id: str, collector: OutputCollector) -> None:
+        for chunk, received in self._records.pending.take(incident_id):
+            self._records.changed.add(chunk)
+            self._command(received, collector)
+
+    def _count(self, incident: IncidentStatus, record: IncidentRecord, collector: OutputCollector) -> None:
+        """Count the time to the first look and to the decision, once each."""
+        opened_at = incident.at_risk_at or incident.violated_at or incident.since
+        if incident.first_claimed_at is not None and not record.looked:
+            record.looked = True
+            _count_seconds("look", incident, incident.first_claimed_at - opened_at, collector)
+        if incident.decided_at is not None and incident.violated_at is not None and not record.decided:
+            record.decided = True
+            self._records.changed.add(INCIDENT + incident.incident_id)
+            _count_seconds("decision", incident, incident.decided_at - incident.violated_at, collector)
+
+    # ---- outputs
+
+    def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
+        """The lines that differ from those published last; if `final`, all of them."""
+        now = watermark if final else watermark - 1
+        names = sorted(self._records.groups if final else self._stale)
+        return [output for name in names for output in self._outputs(name, now, final)]
+
+    def _outputs(self, name: str, now: int, final: bool) -> Iterator[Output]:
+        lines = {line.incident.incident_id: line.incident for line in self._lines(name, now) if not line.forgotten}
+        records = self._records.incidents
+        yield from line_outputs(lines.values(), records, lambda one: final or (self._again and one.ended_at is None))
+        yield from taken_back(
+            lines, ((id_, one) for id_, one in records.items() if one.group == name), now, again=final
+        )
+
+    def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
+        for output in outputs:
+            id_, _, digest = output.id.partition(":")
+            record = self._records.incidents[id_]
+            if record.digest != digest:
+                record.digest = digest
+                self._records.changed.add(INCIDENT + id_)
+        self._stale.clear()
+        self._again = False
+
+    def has_deferred_output(self) -> bool:
+        """True while an incident is open: after a restart it is published once more (see `_again`)."""
+        return bool(self._open)
+
+    # ---- timers
+
+    def next_timer(self) -> int:
+        """When time alone changes a line, a command has waited for too long, or something is to be forgotten."""
+        return min(min(self._due.values(), default=MAX_TIME), self._records.pending.due, self._forget_at())
+
+    def on_timer(self, at: int, collector: OutputCollector) -> None:
+        """Note what time has changed, and forget what is over for long."""
+        records = self._records
+        records.main.judged_at = at
+        records.changed.add("")
+        for name in sorted(name for name, due in self._due.items() if due <= at):
+            self._forget(name, at, collector)
+            if name in records.groups:
+                self._refresh(name, at, collector)
+        records.changed.update(records.pending.reject(at, collector))
+        for verdict_id in [one.verdict_id for one in self._unclaimed() if one.at + self._how.keep_ms <= at]:
+            records.drop_follow_up(verdict_id)
+        self._expired = self._is_empty() and records.main.stream_at + self._how.keep_ms <= at
+
+    def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
+        """Reject every command that waits: its incident does not come any more."""
+        self._records.changed.update(self._records.pending.reject(until, collector, all_of_them=True))
+
+    def expired(self) -> bool:
+        return self._expired
+
+    def dump_changes(self) -> ChangedChunks:
+        return self._records.dump()
+
+    def _forget(self, name: str, at: int, collector: OutputCollector) -> None:
+        """Forget the incidents of a group that are over for long, and the group if nothing is left of it."""
+        lines = self._look(name, at)
+        over = [line.incident for line in lines if line.forgotten]
+        for incident in over:
+            self._drop(incident.incident_id, at, collector)
+        if over and len(over) == len(lines):
+            self._forget_group(name, at, collector)
+
+    def _forget_group(self, name: str, at: int, collector: OutputCollector) -> None:
+        for id_ in [id_ for id_, record in self._records.incidents.items() if record.group == name]:
+            self._drop(id_, at, collector)
+        for verdict_id in [id_ for id_, group in self._group_of_verdict.items() if group == name]:
+            self._records.drop_follow_up(verdict_id)
+            del self._group_of_verdict[verdict_id]
+        del self._records.groups[name], self._due[name]
+        self._open.discard(name)
+        self._stale.discard(name)
+        self._records.changed.add(name)
+
+    def _drop(self, id_: str, at: int, collector: OutputCollector) -> None:
+        record = self._records.incidents.pop(id_, None)
+        if record is not None:
+            self._records.changed.add(INCIDENT + id_)
+            if record.digest not in ("", TAKEN_BACK):
+                gone = tombstone(id_, at)
+                collector.emit(gone.topic, id_, gone.id, gone.at, None)
+
+    def _unclaimed(self) -> Iterator[FollowUp]:
+        """What follows from verdicts that are not known here."""
+        return (one for id_, one in self._records.follow_ups.items() if id_ not in self._group_of_verdict)
+
+    def _is_empty(self) -> bool:
+        return not self._records.groups and not self._records.follow_ups and not self._records.pending.records
+
+    def _forget_at(self) -> int:
+        """When the first thing that no incident is about is forgotten."""
+        if self._expired:
+            return MAX_TIME
+        times = [one.at for one in self._unclaimed()]
+        if self._is_empty():
+            times.append(self._records.main.stream_at)
+        return min(times) + self._how.keep_ms if times else MAX_TIME
+
+
+def _count_seconds(what: str, incident: IncidentStatus, ms: int, collector: OutputCollector) -> None:
+    seconds = min(max(-(-ms // 1000), 0), LONGEST_COUNTED_S)
+    collector.count(f"{what}:{incident.severity}:{seconds}")

@@ -1,0 +1,212 @@
+"""What people do about incidents: claims, snoozes, notes, and commands whose incident is not known."""
+
+import base64
+import re
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support.incident_stories import (
+    DAY,
+    START,
+    Stage,
+    action,
+    at,
+    board,
+    case,
+    cleared,
+    id_of,
+    reviewed,
+    stream,
+    violated,
+    warned,
+)
+from vigil.topics.fields import InvalidEvent
+from vigil.topics.incidents import IncidentStatus, decode_case
+
+
+def claim(line: IncidentStatus) -> tuple[str | None, float | None, float | None]:
+    """Who works on it since when, and when somebody did first, in seconds after START."""
+    times = (None if when is None else (when - START) / 1000 for when in (line.claimed_at, line.first_claimed_at))
+    return line.claimed_by, *times  # type: ignore[return-value]
+
+
+# ---- claims ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_holds() -> None:
+    line = board(warned(), case("claim", 70)).line
+    assert claim(line) == ("mei", 70, 70)
+    assert line.at == at(70)
+
+
+def test_of_two_claims_the_first_by_time_and_offset_holds_whatever_their_order() -> None:
+    first, second, third = case("claim", 70), case("claim", 70, "li", 1), case("claim", 71, "wu", 2)
+    for story in ((first, second, third), (third, second, first)):
+        assert claim(board(warned(), *story).line) == ("mei", 70, 70)
+
+
+def test_a_release_frees_it_for_the_next_claim() -> None:
+    story = (warned(), case("claim", 70), case("release", 80))
+    assert claim(board(*story).line) == (None, None, 70)
+    assert claim(board(*story, case("claim", 90, "li")).line) == ("li", 90, 70)
+
+
+def test_nobody_releases_what_another_one_has_claimed() -> None:
+    assert claim(board(warned(), case("claim", 70), case("release", 80, "li")).line) == ("mei", 70, 70)
+
+
+@pytest.mark.parametrize(("now", "who"), [(669.999, "mei"), (670, None)])
+def test_a_claim_expires_ten_minutes_after_the_last_command_of_its_owner(now: float, who: str | None) -> None:
+    assert board(violated(), case("claim", 70), until=now).line.claimed_by == who
+    later = (case("claim", 70), case("note", 100, text="looking"))
+    assert board(violated(), *later, until=now + 30).line.claimed_by == who
+    others = (case("claim", 70), case("note", 100, "li", text="so do I"), case("claim", 101, "li"))
+    assert board(violated(), *others, until=now).line.claimed_by == who
+
+
+def test_what_expires_is_as_of_then() -> None:
+    assert board(violated(), case("claim", 70), until=700).line.at == at(670)
+
+
+@pytest.mark.parametrize(("when", "who"), [(669.999, "mei"), (670, "li")])
+def test_another_claim_counts_once_the_first_has_expired(when: float, who: str) -> None:
+    assert board(violated(), case("claim", 70), case("claim", when, "li")).line.claimed_by == who
+
+
+def test_the_end_of_the_incident_ends_the_claim() -> None:
+    assert claim(board(warned(), case("claim", 70), cleared(90)).line) == (None, None, 70)
+
+
+def test_an_incident_that_has_ended_can_be_claimed() -> None:
+    """An appeal is worked on after the room has ended."""
+    story = (violated(), stream("ended", 200), action(2, when=300, appealed_at=at(300)))
+    assert claim(board(*story, case("claim", 310)).line) == ("mei", 310, 310)
+
+
+def test_each_incident_is_claimed_by_itself() -> None:
+    other = id_of(since=200)
+    shown = board(warned(), warned(260, 200, 320), case("claim", 270, of=other))
+    assert {id_: line.claimed_by for id_, line in shown.lines.items()} == {id_of(): None, other: "mei"}
+
+
+# ---- snoozes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("now", "until"), [(199.999, at(200)), (200, None)])
+def test_a_snooze_ends_at_its_time(now: float, until: int | None) -> None:
+    assert board(violated(), case("snooze", 130, until=at(200)), until=now).line.snoozed_until == until
+
+
+def test_a_snooze_can_be_taken_back_and_made_longer() -> None:
+    story = (violated(), case("snooze", 130, until=at(200)))
+    assert board(*story, case("unsnooze", 140)).line.snoozed_until is None
+    assert board(*story, case("snooze", 140, until=at(900))).line.snoozed_until == at(900)
+
+
+def test_a_snooze_ends_when_the_warning_becomes_a_violation() -> None:
+    snoozed = case("snooze", 70, until=at(900))
+    assert board(warned(), snoozed).line.snoozed_until == at(900)
+    for story in ((warned(), snoozed, violated()), (warned(), violated(), snoozed)):
+        assert board(*story).line.snoozed_until is None
+
+
+def test_a_snooze_ends_when_a_decision_changes_the_action() -> None:
+    snoozed = case("snooze", 130, until=at(900))
+    assert board(violated(), action(), snoozed).line.snoozed_until == at(900)
+    assert board(violated(), action(), snoozed, reviewed("upheld", 140)).line.snoozed_until is None
+    assert board(violated(), reviewed("upheld", 125), snoozed).line.snoozed_until == at(900)
+
+
+# ---- notes -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_twenty_notes_are_shown_in_order() -> None:
+    notes = [case("note", 130 + n, offset=n, text=f"{n}") for n in range(25)]
+    line = board(violated(), *reversed(notes)).line
+    assert [note.text for note in line.notes] == [f"{n}" for n in range(5, 25)]
+    assert (line.notes[0].by, line.notes[0].at) == ("mei", at(135))
+
+
+def test_a_note_that_is_sent_twice_is_shown_once() -> None:
+    twice = (case("note", 130, text="x"), case("note", 130, offset=9, text="x"))
+    shown = board(violated(), *twice)
+    assert len(shown.line.notes) == 1
+    assert {name: number for name, number in shown.counts.items() if name.startswith("case")} == {
+        "case:note:new": 1,
+        "case:note:repeated": 1,
+    }
+
+
+# ---- unknown incidents -----------------------------------------------------------------------------------------------
+
+
+def test_a_command_waits_for_its_incident() -> None:
+    shown = board(case("claim", 70), warned())
+    assert claim(shown.line) == ("mei", 70, 70)
+    assert shown.letters == []
+
+
+@pytest.mark.parametrize(("now", "rejected"), [(1.999, 0), (2, 1)])
+def test_a_command_about_an_unknown_incident_is_a_dead_letter(now: float, rejected: int) -> None:
+    shown = Stage(wait_ms=2000, crashes=iter(lambda: True, None)).play(case("claim", 0, of="x")).until(now).board
+    assert len(shown.letters) == rejected
+    if rejected:
+        (letter,) = shown.letters
+        assert (letter.topic, letter.partition, letter.offset, letter.reason) == ("case", 0, 0, "unknown-incident")
+        assert letter.detail == "no incident 'x' of the room 'room' is known"
+        assert base64.b64decode(letter.value or "") == b"as it came"
+
+
+def test_without_a_deadline_it_is_rejected_at_the_end_of_the_input() -> None:
+    stage = Stage(wait_ms=None).play(case("claim", 0, of="x")).until(DAY)
+    assert stage.board.letters == []
+    assert len(stage.end().board.letters) == 1
+
+
+def test_a_forgotten_incident_is_not_known() -> None:
+    stage = Stage().play(violated(), stream("ended", 200)).until(200 + 7 * DAY)
+    stage.state = stage.machine.load("room", {})
+    shown = stage.play(case("claim", 300 + 7 * DAY)).until(400 + 7 * DAY).board
+    assert [letter.reason for letter in shown.letters] == ["unknown-incident"]
+
+
+# ---- what is measured ------------------------------------------------------------------------------------------------
+
+
+def test_the_first_look_and_the_first_decision_are_counted_once() -> None:
+    story = (warned(), case("claim", 72), case("release", 73), case("claim", 90, "li"), violated())
+    counts = board(*story, reviewed("upheld", 150), reviewed("overturned", 160, 3)).counts
+    assert {name: number for name, number in counts.items() if not name.startswith("case")} == {
+        "look:warning:12": 1,
+        "decision:critical:30": 1,
+    }
+
+
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"kind": "snooze"}, "missing required field `until`"),
+        ({"kind": "snooze", "until": START}, "at most 24 h later"),
+        ({"kind": "snooze", "until": START + DAY * 1000 + 1}, "at most 24 h later"),
+        ({"kind": "note"}, "missing required field `text`"),
+        ({"kind": "note", "text": "x" * 1025}, "<= 1024"),
+        ({"kind": "ban"}, "Invalid enum value 'ban'"),
+        ({"by": ""}, ">= 1"),
+    ],
+)
+def test_what_is_no_command_is_refused(fields: dict[str, Any], why: str) -> None:
+    value = {"incident_id": "i", "room_id": "room", "kind": "claim", "by": "mei", "at": START, **fields}
+    with pytest.raises(InvalidEvent, match=re.escape(why)):
+        decode_case(b"room", orjson.dumps(value))
+    with pytest.raises(InvalidEvent, match="is not the room_id"):
+        decode_case(b"other", orjson.dumps({**value, "kind": "release", "by": "mei"}))
+
+
+def test_a_snooze_of_a_whole_day_is_one() -> None:
+    value = {"incident_id": "i", "room_id": "room", "kind": "snooze", "by": "mei", "at": START}
+    assert decode_case(b"room", orjson.dumps({**value, "until": START + DAY * 1000})).kind == "snooze"
