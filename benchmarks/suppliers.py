@@ -65,6 +65,7 @@ class Stage:
     def __init__(self) -> None:
         self._machine = SupplierMachine(RULEBOOK)
         self._shard = make_shard(self._machine, 2000, collector=OutputCollector())
+        self._shard.advance_watermark(BEGIN)
         self._offsets: dict[int, int] = {}
 
     def play(self, story: Iterable[Line]) -> None:

@@ -344,7 +344,8 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         self._note_month_compared()
         self._lines.mark_published()
-        self._changed = self._changed or bool(outputs)
+        # What is not stale any more is stored, also where no line differs.
+        self._changed = self._changed or bool(outputs) or self._lines.output_work > 0
         for output in outputs:
             if isinstance(output.body, RankingEntry):
                 self._note_sent(output.body)
