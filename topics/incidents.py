@@ -253,7 +253,16 @@ OUTPUT_TOPICS: Final = (
                     "appealed_at": None,
                     "priority": "high",
                     "losses": 0,
-                    "outcomes": [],
+                    "outcomes": [
+                        {
+                            "revision": 2,
+                            "step": "warn",
+                            "outcome": "done",
+                            "by": "shop-backend",
+                            "at": 1662048021000,
+                            "detail": None,
+                        }
+                    ],
                     "still_live": False,
                     "media_uri": None,
                     "claimed_by": "moderator-2",
@@ -270,7 +279,7 @@ OUTPUT_TOPICS: Final = (
                     ],
                     "at": 1662048021000,
                 },
-                id="7462321fa306809760b0faccb9e40a0a:8bb646e436be06d6",
+                id="7462321fa306809760b0faccb9e40a0a:ccc8d749f7ed59f8",
             ),
         ),
     ),

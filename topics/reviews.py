@@ -1,9 +1,9 @@
-"""Input events of moderators: `review`, keyed by `host_id`."""
+"""What people and the marketplace did about verdicts: `review` and `enforcement-result`, keyed by `host_id`."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vigil.topics.decoder import EventDecoder, nobody
 from vigil.topics.fields import At, Id, InvalidEvent, Number, check_key
@@ -75,6 +75,35 @@ def decode_review(key: bytes | None, value: bytes | None, on_ignored: OnIgnored 
     return review
 
 
+class EnforcementResult(Struct, frozen=True, kw_only=True):
+    """What came of one step of an action."""
+
+    action_id: Id
+    """The action, which is the verdict's id."""
+    revision: Number
+    """Of the action that was carried out."""
+    host_id: Id
+    step: Step
+    """What was to be done."""
+    outcome: Literal["done", "failed"]
+    """Whether it was done."""
+    by: Annotated[str, Meta(max_length=128)]
+    """Who or what did it; not interpreted."""
+    at: At
+    detail: Annotated[str, Meta(max_length=1024)] | None = None
+    """More about it; not interpreted."""
+
+
+_RESULT: Final = EventDecoder(EnforcementResult)
+
+
+def decode_result(key: bytes | None, value: bytes | None, on_ignored: OnIgnored = nobody) -> EnforcementResult:
+    """Decode a message of `enforcement-result`; raise InvalidEvent if it is malformed or its key is not the host's."""
+    result = _RESULT.decode(value, on_ignored)
+    check_key(key, "host_id", result.host_id)
+    return result
+
+
 TOPICS: Final = (
     Topic(
         "review",
@@ -93,6 +122,29 @@ TOPICS: Final = (
                     "by": "moderator-2",
                     "reason": "Watched the recording: nobody was greeted.",
                     "at": 1662048021000,
+                },
+            ),
+        ),
+    ),
+    Topic(
+        "enforcement-result",
+        "in",
+        "host_id",
+        EnforcementResult,
+        "a step of an action was carried out, or was not",
+        decode=lambda key, value, now, on_ignored: decode_result(key, value, on_ignored),
+        examples=(
+            Example(
+                "merchant-7",
+                {
+                    "action_id": "20672b91cfe722dbd41689f8a76ed603",
+                    "revision": 2,
+                    "host_id": "merchant-7",
+                    "step": "warn",
+                    "outcome": "done",
+                    "by": "shop-backend",
+                    "at": 1662048021000,
+                    "detail": None,
                 },
             ),
         ),

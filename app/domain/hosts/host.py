@@ -30,8 +30,18 @@ from vigil.app.domain.hosts.conclusion import Conclusion
 from vigil.app.domain.hosts.decisions import decision_of, why_not_offered
 from vigil.app.domain.hosts.ladder import DAY_MS, LadderCounts, Violation, remembered_ms
 from vigil.app.domain.hosts.published import action_in_room, action_of
-from vigil.app.domain.hosts.reviews import PendingReview, ReceivedReview, as_decided, reject, reject_unknown
+from vigil.app.domain.hosts.reviews import (
+    PendingResult,
+    PendingReview,
+    Received,
+    ReceivedReview,
+    as_decided,
+    reject,
+    reject_unknown,
+    with_outcome,
+)
 from vigil.app.domain.hosts.stored import (
+    RESULT_CHUNK,
     REVIEW_CHUNK,
     VERDICT_CHUNK,
     VERSION,
@@ -40,6 +50,7 @@ from vigil.app.domain.hosts.stored import (
     check_version,
     decode_main,
     decode_pending,
+    decode_pending_result,
     decode_record,
 )
 from vigil.app.domain.rulebook import Rulebook
@@ -50,7 +61,7 @@ from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.internal import ACTION_BY_ROOM
 from vigil.topics.verdicts import Verdict
 
-HostEvent = Verdict | ReceivedReview
+HostEvent = Verdict | Received
 
 
 class HostOptions(NamedTuple):
@@ -74,7 +85,7 @@ class HostState(KeyStateDefaults[HostEvent]):
         self._main = decode_main(chunks[b""]) if b"" in chunks else HostMainChunk()
         check_version(host_id, self._main.version)
         self._records: dict[str, VerdictRecord] = {}
-        self._pending: dict[bytes, PendingReview] = {}
+        self._pending: dict[bytes, PendingReview | PendingResult] = {}
         self._counts = LadderCounts(rulebook)
         self._changed: set[bytes] = set() if b"" in chunks else {b""}
         """The keys of the chunks that changed since they were dumped."""
@@ -85,6 +96,8 @@ class HostState(KeyStateDefaults[HostEvent]):
                 self._records[record.verdict_id] = record
             elif chunk_key.startswith(REVIEW_CHUNK):
                 self._pending[chunk_key] = decode_pending(chunk)
+            elif chunk_key.startswith(RESULT_CHUNK):
+                self._pending[chunk_key] = decode_pending_result(chunk)
         # In the order of their arrival: chunks have none.
         self._pending = dict(sorted(self._pending.items(), key=lambda item: int(item[0][1:])))
         for record in sorted(self._records.values(), key=lambda record: record.violation):
@@ -108,8 +121,8 @@ class HostState(KeyStateDefaults[HostEvent]):
         elif isinstance(event, Verdict):
             if not self.is_duplicate(event):
                 self._apply_verdict(event, collector)
-        elif (record := self._records.get(event.review.verdict_id)) and not self._is_expired(record.at, watermark):
-            self._apply_review(record, event, collector)
+        elif (record := self._records.get(event.verdict_id)) and not self._is_expired(record.at, watermark):
+            self._apply_received(record, event, collector)
         else:
             self._add_pending(event, watermark)
 
@@ -151,7 +164,7 @@ class HostState(KeyStateDefaults[HostEvent]):
             stored: Struct | None = self._main
             if chunk_key.startswith(VERDICT_CHUNK):
                 stored = self._records.get(chunk_key[1:].decode())
-            elif chunk_key.startswith(REVIEW_CHUNK):
+            elif chunk_key:
                 stored = self._pending.get(chunk_key)
             chunks[chunk_key] = None if stored is None else msgspec.msgpack.encode(stored)
         self._changed.clear()
@@ -178,9 +191,9 @@ class HostState(KeyStateDefaults[HostEvent]):
             collector.defer(self._publish_step)
         self._step.append(record.violation)
         for chunk_key, pending in list(self._pending.items()):
-            if pending.received.review.verdict_id == record.verdict_id:
+            if pending.received.verdict_id == record.verdict_id:
                 self._drop_pending(chunk_key)
-                self._apply_review(record, pending.received, collector)
+                self._apply_received(record, pending.received, collector)
         # A dropped review may leave the timer too early, which is harmless; it must not be too late.
         self._next_timer = min(self._next_timer, record.at + self._keep_ms)
 
@@ -189,6 +202,14 @@ class HostState(KeyStateDefaults[HostEvent]):
         if self._step:
             first, self._step = min(self._step), []
             self._publish_changes(self._counts.conclude_from(first), collector)
+
+    def _apply_received(self, record: VerdictRecord, received: Received, collector: OutputCollector) -> None:
+        if isinstance(received, ReceivedReview):
+            self._apply_review(record, received, collector)
+        elif (outcomes := with_outcome(record.outcomes, received.outcome)) != record.outcomes:
+            self._publish_step(collector)
+            record.outcomes = outcomes
+            self._inform_room(record, collector)
 
     def _apply_review(self, record: VerdictRecord, received: ReceivedReview, collector: OutputCollector) -> None:
         self._publish_step(collector)
@@ -254,14 +275,18 @@ class HostState(KeyStateDefaults[HostEvent]):
         found = action_in_room(self._host_id, record)
         collector.emit(ACTION_BY_ROOM, record.room_id, f"{record.verdict_id}:{record.sent}", found.at, found)
 
-    def _add_pending(self, received: ReceivedReview, watermark: int) -> None:
+    def _add_pending(self, received: Received, watermark: int) -> None:
         # The watermark is behind the arrival by the allowed lateness, and so is every timer: the wait counts from the
         # watermark. If that is further behind (a backlog, or no event yet), from the review's own time at least.
         wait_ms = self._how.review_wait_ms
-        deadline = MAX_TIME if wait_ms is None else max(watermark + wait_ms, received.review.at)
-        chunk_key = b"%b%d" % (REVIEW_CHUNK, self._main.arrivals)
+        deadline = MAX_TIME if wait_ms is None else max(watermark + wait_ms, received.at)
+        is_review = isinstance(received, ReceivedReview)
+        chunk_key = b"%b%d" % (REVIEW_CHUNK if is_review else RESULT_CHUNK, self._main.arrivals)
         self._main.arrivals += 1
-        self._pending[chunk_key] = PendingReview(deadline, received)
+        if isinstance(received, ReceivedReview):
+            self._pending[chunk_key] = PendingReview(deadline, received)
+        else:
+            self._pending[chunk_key] = PendingResult(deadline, received)
         self._changed |= {b"", chunk_key}
         self._next_timer = min(self._next_timer, deadline)
 

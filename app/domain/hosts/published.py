@@ -39,6 +39,7 @@ def action_in_room(host_id: str, record: VerdictRecord) -> ActionInRoom:
     if action is not None and action.status == "active" and record.concluded is not None:
         active_at = max(record.at, record.concluded.approved_at or 0)
     times = [record.at, record.appealed_at or 0, 0 if review is None else review.at]
+    times += (one.at for one in record.outcomes)
     return ActionInRoom(
         verdict_id=record.verdict_id,
         room_id=record.room_id,
@@ -49,4 +50,5 @@ def action_in_room(host_id: str, record: VerdictRecord) -> ActionInRoom:
         decision=None if review is None else review.decision,
         decided_at=None if review is None else review.at,
         appealed_at=record.appealed_at,
+        outcomes=record.outcomes,
     )

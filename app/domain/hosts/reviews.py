@@ -1,12 +1,13 @@
 """Human reviews: which review of a verdict counts, and reviews that wait for a verdict that has not arrived yet."""
 
-from typing import Literal
+from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
 from vigil.app.engine.output_collector import OutputCollector, RejectedRecord
 from vigil.topics.fields import Reason
-from vigil.topics.reviews import Review, ReviewChoice
+from vigil.topics.incidents import StepOutcome
+from vigil.topics.reviews import EnforcementResult, Review, ReviewChoice
 
 ReviewedAs = Literal["upheld", "overturned"]
 
@@ -20,9 +21,71 @@ class ReceivedReview(Struct, frozen=True):
     key: bytes | None
     value: bytes | None
 
+    topic: ClassVar = "review"
+
     @property
     def at(self) -> int:
         return self.review.at
+
+    @property
+    def verdict_id(self) -> str:
+        return self.review.verdict_id
+
+    @property
+    def host_id(self) -> str:
+        return self.review.host_id
+
+
+class ReceivedResult(Struct, frozen=True):
+    """What came of an action, together with its message, as a ReceivedReview."""
+
+    result: EnforcementResult
+    partition: int | None
+    offset: int | None
+    key: bytes | None
+    value: bytes | None
+
+    topic: ClassVar = "enforcement-result"
+
+    @property
+    def at(self) -> int:
+        return self.result.at
+
+    @property
+    def verdict_id(self) -> str:
+        return self.result.action_id
+
+    @property
+    def host_id(self) -> str:
+        return self.result.host_id
+
+    @property
+    def outcome(self) -> StepOutcome:
+        """As the incident shows it."""
+        result = self.result
+        return StepOutcome(
+            revision=result.revision,
+            step=result.step,
+            outcome=result.outcome,
+            by=result.by,
+            at=result.at,
+            detail=result.detail,
+        )
+
+
+Received = ReceivedReview | ReceivedResult
+"""What refers to a verdict."""
+
+MOST_OUTCOMES: Final = 20
+"""Outcomes of a verdict's action that are remembered, the latest."""
+
+
+def with_outcome(known: tuple[StepOutcome, ...], outcome: StepOutcome) -> tuple[StepOutcome, ...]:
+    """Add what came of an action, in order of time; one that is known changes nothing."""
+    if outcome in known:
+        return known
+    ordered = sorted((*known, outcome), key=lambda one: (one.at, one.revision, one.step, one.outcome, one.by))
+    return tuple(ordered[-MOST_OUTCOMES:])
 
 
 class LatestReview(Struct, frozen=True, array_like=True):
@@ -53,6 +116,14 @@ class PendingReview(Struct, frozen=True, array_like=True):
     version: int = 1
 
 
+class PendingResult(Struct, frozen=True, array_like=True):
+    """What came of an action whose verdict is not known yet. Stored by position."""
+
+    deadline: int
+    received: ReceivedResult
+    version: int = 1
+
+
 def as_decided(received: ReceivedReview) -> LatestReview | None:
     """What is kept of a review that was received; None of an appeal, which decides nothing."""
     review = received.review
@@ -62,14 +133,13 @@ def as_decided(received: ReceivedReview) -> LatestReview | None:
     return LatestReview(review.at, offset, review.decision, review.by, review.choice)
 
 
-def reject(received: ReceivedReview, reason: Reason, detail: str, watermark: int, collector: OutputCollector) -> None:
+def reject(received: Received, reason: Reason, detail: str, watermark: int, collector: OutputCollector) -> None:
     """Send a review to `dead-letter`."""
-    rejected = RejectedRecord("review", received.partition, received.offset, received.key, received.value)
+    rejected = RejectedRecord(received.topic, received.partition, received.offset, received.key, received.value)
     collector.emit_dead_letter(rejected, reason, detail, watermark)
 
 
-def reject_unknown(received: ReceivedReview, watermark: int, collector: OutputCollector) -> None:
+def reject_unknown(received: Received, watermark: int, collector: OutputCollector) -> None:
     """Send a review whose verdict did not arrive to `dead-letter`."""
-    review = received.review
-    detail = f"no verdict {review.verdict_id!r} of the host {review.host_id!r} is known"
+    detail = f"no verdict {received.verdict_id!r} of the host {received.host_id!r} is known"
     reject(received, "unknown-verdict", detail, watermark, collector)

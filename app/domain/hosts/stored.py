@@ -8,13 +8,17 @@ from msgspec import Struct
 from vigil.app.domain.hosts.conclusion import Conclusion
 from vigil.app.domain.hosts.decisions import Reviews
 from vigil.app.domain.hosts.ladder import Violation
-from vigil.app.domain.hosts.reviews import LatestReview, PendingReview
+from vigil.app.domain.hosts.reviews import LatestReview, PendingResult, PendingReview
+from vigil.topics.incidents import StepOutcome
 
 VERSION: Final = 1
 """Of the stored state. New fields go to the end of their struct, with a default; any other change is a new version."""
 
 VERDICT_CHUNK: Final = b"v"
 """The first letter of the chunk keys of verdicts; the verdict's id follows."""
+
+RESULT_CHUNK: Final = b"x"
+"""The first letter of the chunk keys of pending results, numbered with the reviews."""
 
 REVIEW_CHUNK: Final = b"w"
 """The first letter of the chunk keys of pending reviews; a number follows that counts arrivals."""
@@ -43,6 +47,8 @@ class VerdictRecord(Struct, array_like=True):
     """When the host appealed last."""
     sent: int = 0
     """How often its room was informed."""
+    outcomes: tuple[StepOutcome, ...] = ()
+    """What came of its action."""
 
     @property
     def reviews(self) -> Reviews:
@@ -75,6 +81,7 @@ class HostMainChunk(Struct, array_like=True):
 
 decode_record: Final = msgspec.msgpack.Decoder(VerdictRecord).decode
 decode_pending: Final = msgspec.msgpack.Decoder(PendingReview).decode
+decode_pending_result: Final = msgspec.msgpack.Decoder(PendingResult).decode
 decode_main: Final = msgspec.msgpack.Decoder(HostMainChunk).decode
 
 

@@ -26,7 +26,7 @@ def _action(body: Body) -> Iterable[Sample]:
 
 SUBJECT: Final = Subject(
     name="hosts",
-    sources=("verdict-by-host", "review"),
+    sources=HostMachine.topics,
     outputs=(
         OutputTopic(
             "enforcement",
@@ -51,6 +51,6 @@ SUBJECT: Final = Subject(
             ),
         ),
         of_outputs={"enforcement": _action},
-        rejections=(("review", "unknown-verdict"),),
+        rejections=(("review", "unknown-verdict"), ("enforcement-result", "unknown-verdict")),
     ),
 )

@@ -121,6 +121,6 @@ def test_a_host_with_hundreds_of_verdicts_stores_only_what_changed() -> None:
 
 def test_the_machine_names_its_topics_in_the_order_of_source_index() -> None:
     machine = HostMachine(RULEBOOK, 2000)
-    assert machine.topics == ("verdict-by-host", "review")
+    assert machine.topics == ("verdict-by-host", "review", "enforcement-result")
     assert machine.order == Arrival()
     assert machine.key_of(review("v", 0)) == machine.key_of(verdict("rights", START)) == "host"

@@ -49,16 +49,16 @@ STORED_NOW = {
     for name, part in {
         b"": "kgEB",
         b"vabsence@9000": (
-            "nQGsYWJzZW5jZUA5MDAwp2Fic2VuY2WpcmVjZXB0aW9upHJvb23PAAABgn+1+yjAAZ0BkaR3YXJukqR3YXJupWNsb3NlwMDAwMDA"
-            "wMKQwMCQwAE="
+            "ngGsYWJzZW5jZUA5MDAwp2Fic2VuY2WpcmVjZXB0aW9upHJvb23PAAABgn+1+yjAAZ0BkaR3YXJukqR3YXJupWNsb3NlwMDAwMDA"
+            "wMKQwMCQwAGQ"
         ),
         b"vblack-screen@0": (
-            "nQGuYmxhY2stc2NyZWVuQDCsYmxhY2stc2NyZWVuq2xvdy1xdWFsaXR5pHJvb23PAAABgn+12ACVzwAAAYJ/tiYgAKpvdmVydHVy"
+            "ngGuYmxhY2stc2NyZWVuQDCsYmxhY2stc2NyZWVuq2xvdy1xdWFsaXR5pHJvb23PAAABgn+12ACVzwAAAYJ/tiYgAKpvdmVydHVy"
             "bmVkqW1vZGVyYXRvcsACnQGRpHdhcm6SpHdhcm6lY2xvc2XAwMDAwKltb2RlcmF0b3LPAAABgn+2JiDCkMCVzwAAAYJ/tiYgAKpv"
-            "dmVydHVybmVkqW1vZGVyYXRvcsCQwAI="
+            "dmVydHVybmVkqW1vZGVyYXRvcsCQwAKQ"
         ),
         b"vsleeping@5000": (
-            "nQGtc2xlZXBpbmdANTAwMKhzbGVlcGluZ6tsb3ctcXVhbGl0eaRyb29tzwAAAYJ/teuIwAKdAZGlY2xvc2XAwMDAwMDAwMKQwMCQwAI="
+            "ngGtc2xlZXBpbmdANTAwMKhzbGVlcGluZ6tsb3ctcXVhbGl0eaRyb29tzwAAAYJ/teuIwAKdAZGlY2xvc2XAwMDAwMDAwMKQwMCQwAKQ"
         ),
         b"w0": (
             "k88AAAGCf7Yx2IWmcmV2aWV3h6p2ZXJkaWN0X2lkqG5vYm9keUAxp2hvc3RfaWSkaG9zdKhkZWNpc2lvbqpvdmVydHVybmVkomJ5"

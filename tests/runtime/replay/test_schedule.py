@@ -22,4 +22,4 @@ def test_an_rfq_gets_events_in_no_order_of_time_and_is_judged_at_the_end(schedul
 
 
 def test_reviews_and_cases_are_read_after_what_they_may_name(schedule: Schedule) -> None:
-    assert schedule.inputs_of(set(REGISTRY.upstream)) == {"review", "case"}
+    assert schedule.inputs_of(set(REGISTRY.upstream)) == {"review", "enforcement-result", "case"}
