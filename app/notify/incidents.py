@@ -56,6 +56,11 @@ class IncidentBounds(Struct, frozen=True, kw_only=True):
     most: int = 100_000
 
 
+def _leads_to(action: Action) -> Action:
+    """Return the action without its revision and who decided: those alone are no news to whoever was told of it."""
+    return replace(action, revision=0, decided_by=None, decided_at=None)
+
+
 class Incidents:
     """All incidents. Every call returns the changes that it makes, in order."""
 
@@ -125,13 +130,15 @@ class Incidents:
         if known is None:
             self._table.park(action, now)
             return []
-        if known.action is not None and known.action.revision >= action.revision:
+        before = known.action
+        if before is not None and before.revision >= action.revision:
             return []
         known = replace(known, action=action, heard=now)
         if known.open and action.status == "withdrawn":
             return [self._resolve(known, "withdrawn", action.at, now)]
         self._table.put(known)
-        return [make_change(known, "action", action.at, action.revision)]
+        news = before is None or _leads_to(before) != _leads_to(action)
+        return [make_change(known, "action", action.at, action.revision)] if news else []
 
     def room(self, room_id: str, at: int, over: bool, now: int) -> list[IncidentChange]:
         """Apply a room status as of `at`; `over`: the stream was ended, or the status is a tombstone."""

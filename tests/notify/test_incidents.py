@@ -144,6 +144,21 @@ def test_an_overturned_verdict_that_is_read_later_is_not_published() -> None:
     assert changes(notice("at-risk"), action(found, 2, "withdrawn"), found) == [OPENED, RESOLVED]
 
 
+def test_who_upheld_an_action_is_no_news_but_what_was_chosen_and_approved_is() -> None:
+    found = verdict()
+    incidents = machine()
+    assert len(changes(found, action(found), incidents=incidents)) == 2
+    upheld = {"decided_by": "mei", "decided_at": found.at + 1}
+    assert take(incidents, action(found, 2, **upheld)) == []
+    (chosen,) = take(incidents, action(found, 3, steps=("close",), **upheld))
+    assert chosen.event == "action"
+    (approved,) = take(incidents, action(found, 4, steps=("close",), approved_by=("mei", "li"), **upheld))
+    assert approved.event == "action"
+    (withdrawn,) = take(incidents, action(found, 5, "withdrawn", **upheld))
+    assert withdrawn.event == "resolved"
+    assert take(incidents, action(found, 6, "withdrawn", decided_by="li", decided_at=found.at + 2)) == []
+
+
 def test_an_older_revision_says_nothing_new() -> None:
     found = verdict()
     assert changes(found, action(found, 2), action(found, 1), action(found, 2)) == [("violation", "opened"), ACTED]
