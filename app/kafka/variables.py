@@ -38,6 +38,10 @@ CONSOLE: Final = [
     "MAX_HOSTS",
     "MAX_ACTIONS_OF_HOST",
     "MAX_SUPPLIERS",
+    "MAX_PRODUCTS",
+    "MAX_OBLIGATIONS",
+    "MAX_PARTICIPATIONS",
+    "MAX_CERTIFICATES",
     "MAX_TIMELINE_MS",
     "MAX_CONNECTIONS_OF_ADDRESS",
     "MAX_STREAMS_OF_ADDRESS",
@@ -53,7 +57,7 @@ KNOWN: Final = frozenset(
 
 _OPEN: Final = (
     f"{PREFIX}NOTIFY_SECRET_",
-    *(f"{PREFIX}{tools}" for tools in ("REQUIRE_", "KAFKA_", "TEST_", "CI_", "BENCH_", "WRITE_DOCS")),
+    *(f"{PREFIX}{tools}" for tools in ("REQUIRE_", "KAFKA_", "TEST_", "CI_", "BENCH_", "WRITE_DOCS", "EXAMPLES")),
 )
 """How names begin that cannot be listed: the operator's own secrets, and what the project's tests and tools read."""
 
