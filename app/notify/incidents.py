@@ -57,7 +57,7 @@ class IncidentBounds(Struct, frozen=True, kw_only=True):
 
 
 def _leads_to(action: Action) -> Action:
-    """Return the action without its revision and who decided: those alone are no news to whoever was told of it."""
+    """Return the action without its revision and who decided: a change of these alone is not notified."""
     return replace(action, revision=0, decided_by=None, decided_at=None)
 
 
