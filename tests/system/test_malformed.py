@@ -3,11 +3,16 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.support.comparison import differences
 from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send
 from vigil.app.simulate import Simulation
 
 
+@pytest.mark.parametrize(
+    "any_broker_of_its_own", ["embedded", pytest.param("kafka", marks=pytest.mark.slow)], indirect=True
+)
 async def test_malformed_messages_change_nothing_and_all_become_dead_letters(
     any_broker_of_its_own: str, tmp_path: Path
 ) -> None:

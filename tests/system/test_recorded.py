@@ -5,6 +5,7 @@ import time
 from functools import cache
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
@@ -69,6 +70,7 @@ async def test_one_worker_gives_the_outputs_of_a_replay(own_kafka: KafkaBroker, 
         assert worker.stop() == 0
 
 
+@pytest.mark.slow
 async def test_two_workers_of_which_one_is_killed_give_the_outputs_of_a_replay(
     own_kafka: KafkaBroker, tmp_path: Path
 ) -> None:
