@@ -15,7 +15,7 @@ import yaml
 
 from tests.deploy.test_compose import DASHBOARDS, panels
 from tests.observability.prometheus.test_rules import RULES
-from tests.support.harness import WorkerProcess, make_topics, send
+from tests.support.harness import WorkerProcess, make_topics, read, send
 from tests.support.needs import program
 from vigil.app.kafka.embedded_broker import EmbeddedBroker, free_port, start_child, stop_child
 from vigil.app.kafka.settings import Settings
@@ -70,6 +70,33 @@ def frame_with_an_unreadable_field() -> SimulatedMessage:
     return SimulatedMessage("frame-status", b"odd", json.dumps(frame).encode(), at, at)
 
 
+async def moderate(broker: str, until: float) -> None:
+    """Claim and uphold each violation that `incident` shows, as a moderator does, until the monotonic time `until`."""
+    done: set[str] = set()
+    while time.monotonic() < until:
+        lines = (await read(broker, ["incident"]))["incident"]
+        found = {line["incident_id"]: line for _, line in lines if line is not None and line["verdict_id"] is not None}
+        for id_ in found.keys() - done:
+            await send(broker, decide(found[id_]))
+        done |= found.keys()
+        await asyncio.sleep(5)
+
+
+def decide(incident: dict[str, Any]) -> list[SimulatedMessage]:
+    """What a moderator sends who takes an incident and upholds its verdict."""
+    at = time.time_ns() // 1_000_000
+    room, host = incident["room_id"], incident["host_id"]
+    case = {"incident_id": incident["incident_id"], "room_id": room, "kind": "claim", "by": "mei", "at": at}
+    review = {
+        "verdict_id": incident["verdict_id"], "host_id": host, "decision": "upheld", "by": "mei", "at": at,
+        "reason": "seen",
+    }  # fmt: skip
+    return [
+        SimulatedMessage("case", room.encode(), json.dumps(case).encode(), at, at),
+        SimulatedMessage("review", host.encode(), json.dumps(review).encode(), at, at),
+    ]
+
+
 @pytest.mark.slow
 async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
     simulation = Simulation(
@@ -121,7 +148,7 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
         try:
             await worker.ready()
             await notify.ready()
-            await asyncio.sleep(SCRAPES_S)
+            await moderate(broker.address, time.monotonic() + SCRAPES_S)
             empty = [
                 (where, query)
                 for where, query in all_queries()
