@@ -128,13 +128,14 @@ class PortsContract:
             pytest.skip("the embedded broker does not tell when an offset is out of range")
         stage.receiver.start = {stage.entry: 0, stage.look: 0}
         await start_with(stage, b"0", b"1", b"2")
+        calls = len(stage.receiver.calls)
         await stage.recreate(stage.entry)
         await stage.produce(stage.entry, b"new")
         await stage.ports.membership.request_topics()
         await stage.until(lambda: offsets(stage, stage.entry)[3:] == [0])
         batch = stage.receiver.batches[-1]
         assert batch.records[0].value == b"new"
-        assert batch.expected_offset == 3 or stage.receiver.calls[-2:] == ["revoked", "assigned"]
+        assert batch.expected_offset == 3 or "assigned" in stage.receiver.calls[calls:]
 
     # ---- SourceFeed: back-pressure --------------------------------------------------------------------------------
 
