@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -20,18 +21,20 @@ async def serving(head_s: float = 10, **options: Any) -> AsyncIterator[tuple[Con
     """A console on a free port of this machine."""
     console = ConsoleStage(port=0, **options)
     web = WebServer(uvicorn_config(console.server, console.console, head_s))
-    task = asyncio.create_task(web.serve())
+    listener = socket.create_server(("127.0.0.1", 0))
+    task = asyncio.create_task(web.serve(sockets=[listener]))
     ticking = asyncio.create_task(console.state.run_ticks())
     try:
         async with asyncio.timeout(10):
             while not web.started:
                 await asyncio.sleep(0.01)
-        yield console, web.servers[0].sockets[0].getsockname()[1]
+        yield console, listener.getsockname()[1]
     finally:
         console.state.stopping.set()
         web.should_exit = True
         await task
         ticking.cancel()
+        listener.close()
 
 
 async def closed_after(port: int, *pieces: bytes, every_s: float = 0.1) -> float:
