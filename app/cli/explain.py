@@ -108,7 +108,7 @@ def explain(
 
 
 def _check(what: str, right: str | None, at: int | None, rulebook: Rulebook) -> None:
-    """Raise UsageError if it cannot be known what is to be explained."""
+    """Raise UsageError if the arguments do not say what to explain."""
     if at is not None and right is None:
         raise click.UsageError("--at requires --right.")
     if right is None and "/" not in what and len(what) < _SHORTEST:

@@ -31,7 +31,7 @@ class ConsoleBounds(Struct, frozen=True, kw_only=True):
     suppliers: Annotated[int, Meta(ge=10)] = 200_000
     products: Annotated[int, Meta(ge=10)] = 200_000
     obligations: Annotated[int, Meta(ge=10)] = 100_000
-    """Of each status that is to be met, and of those that are settled."""
+    """Of each status that is not settled, and of the settled ones together."""
     participations: Annotated[int, Meta(ge=10)] = 200_000
     certificates: Annotated[int, Meta(ge=10)] = 100_000
     connections_of_address: Annotated[int, Meta(ge=1)] = 500

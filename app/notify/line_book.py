@@ -75,7 +75,7 @@ class LineBook:
         self._known = KnownStatuses(self._bounds.most_known)
         self._digests = Digests(routing.digest_s * 1000)
         self.open: dict[str, LineAlert] = {}
-        """By id, the obligations whose end somebody is to be notified of; the one heard of last stands last."""
+        """By id, the obligations with targets that must be notified of their end; the latest message's stands last."""
         self._expired_at = 0
         self._dirty: dict[str, None] = {}
 
@@ -195,7 +195,7 @@ class LineBook:
         return [ScheduledChange(change_of(resolved, "resolved"), when)] if when else []
 
     def _put(self, alert: LineAlert) -> None:
-        """Replace an open alert, where somebody is to be notified of its end; it becomes the one heard of last."""
+        """Replace an open alert, if a target must be notified of its end, and move it to the last place."""
         if alert.end_targets:
             self.open.pop(alert.id, None)
             self.open[alert.id] = alert

@@ -69,7 +69,7 @@ class ObligationList:
 
 
 class Obligations:
-    """The obligations of all suppliers; at most `most` of each status that is to be met, and of the settled ones."""
+    """The obligations of all suppliers: at most `most` of each unsettled status, and of all settled ones."""
 
     def __init__(self, most: int) -> None:
         self._lists = {status: ObligationList(most) for status in (*PENDING, SETTLED)}
@@ -100,7 +100,7 @@ class Obligations:
         return sorted(row for _, row in self._lists[status].store.of(supplier_id))
 
     def is_known(self, supplier_id: str) -> bool:
-        """True if the supplier has an obligation that is to be met."""
+        """True if the supplier has an unsettled obligation."""
         return any(self._lists[status].store.has(supplier_id) for status in PENDING)
 
     def count(self, status: str) -> int:
@@ -108,7 +108,7 @@ class Obligations:
 
     @property
     def evicted(self) -> int:
-        """How many of those that are to be met were evicted."""
+        """How many unsettled ones were evicted."""
         return sum(self._lists[status].store.evicted for status in PENDING)
 
     def __iter__(self) -> Iterator[str]:

@@ -51,7 +51,7 @@ class LinePages:
         }
 
     def _pending_of_product(self, supplier_id: str, product_id: str) -> list[Any]:
-        """What is to be met of a product's service requests."""
+        """The unsettled obligations of a product's service requests."""
         rows = [row for status in PENDING for row in self._lines.obligations.of(supplier_id, status)]
         found = (row.decoded() for row in rows)
         return [one for one in found if one.product_id == product_id][:MAX_DUE]

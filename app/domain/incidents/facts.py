@@ -20,6 +20,7 @@ from vigil.app.domain.incidents.stored import (
     RoomRecord,
     SignalRecord,
 )
+from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.topics.internal import FoundInRoom
 
 Groups = dict[str, ConditionRecord | EntryRecord | SignalRecord]
@@ -63,6 +64,15 @@ def note_entry(groups: Groups, found: FoundInRoom) -> str:
     name = f"{ENTRY}{found.since}:{found.buyer_id}"
     groups.setdefault(name, EntryRecord(found.rule or "", found.buyer_id or "", found.since, found.host_id, found.at))
     return name
+
+
+def warnings_about(groups: Groups, since: int) -> set[str]:
+    """The names of the warnings whose priority a missed entry of that time may raise."""
+    return {
+        name
+        for name, one in groups.items()
+        if isinstance(one, ConditionRecord) and one.is_warning_of(GREETING) and one.since <= since <= one.until
+    }
 
 
 def note_signal(groups: Groups, found: FoundInRoom) -> str:

@@ -51,7 +51,7 @@ class IncidentLine(NamedTuple):
     due: int
     """When time alone changes it; MAX_TIME: never."""
     forgotten: bool
-    """It ended so long ago that it is to be forgotten."""
+    """It ended so long ago that it is not remembered any more."""
 
 
 class _End(NamedTuple):
@@ -181,9 +181,8 @@ class _Lines:
         """High if the verdict names a buyer of high quality, or its warning is about one."""
         if verdict is not None:
             return verdict.priority
-        until = record.cleared_at if record.cleared_at is not None else MAX_TIME
         missed = (one for one in self._facts.groups.values() if isinstance(one, EntryRecord))
-        concerned = record.rule == GREETING and any(record.since <= one.since <= until for one in missed)
+        concerned = record.is_warning_of(GREETING) and any(record.since <= one.since <= record.until for one in missed)
         return "high" if concerned else "normal"
 
     def _follow(self, follow_up: FollowUp | None, ended: _End, about: dict[str, Any]) -> int:

@@ -19,7 +19,6 @@ from vigil.app.domain.incidents.options import IncidentOptions
 from vigil.app.domain.incidents.publishing import TAKEN_BACK, line_outputs, taken_back, tombstone
 from vigil.app.domain.incidents.records import RoomRecords
 from vigil.app.domain.incidents.stored import (
-    CONDITION,
     INCIDENT,
     Command,
     FollowUp,
@@ -83,14 +82,15 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         if found.kind == "stream":
             noted.note_stream(records.main, found)
             records.changed.add("")
-            return set(groups)
+            # What has ended is changed by the end of the room only, which may be read later than what it ended.
+            return set(self._open) if found.stream in ("live", "disconnected") else set(groups)
         if found.kind == "verdict-contested":
             noted.note_contested(records.follow_ups, found.verdict_id or "", found.at)
             return self._touch_follow_up(found.verdict_id or "")
         others: set[str] = set()
         if found.kind == "entry-missed":
             name = noted.note_entry(groups, found)
-            others = {other for other in groups if other[0] == CONDITION}  # it may raise a warning's priority
+            others = noted.warnings_about(groups, found.since)
         elif found.kind in ("signal-lost", "signal-back"):
             name = noted.note_signal(groups, found)
         else:
@@ -128,7 +128,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     # ---- lines
 
     def _lines(self, name: str, now: int) -> list[IncidentLine]:
-        """The lines of a group, those that are to be forgotten too."""
+        """The lines of a group, also those whose time to be remembered is over."""
         record = self._records.groups[name]
         since = record.losses[0].since if isinstance(record, SignalRecord) else record.since
         return lines_of(self._facts, name, self._how.limits_at(since), now)
@@ -150,11 +150,13 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         """Look at a group whose facts have changed: know its incidents, apply what waited for them, count."""
         collector.hasten()
         self._stale.add(name)
-        for line in self._look(name, now):
+        lines = self._look(name, now)
+        applied = False
+        for line in lines:
             if not line.forgotten:
                 self._know(name, line.incident)
-                self._apply_waiting(line.incident.incident_id, collector)
-        for line in self._look(name, now):
+                applied |= self._apply_waiting(line.incident.incident_id, collector)
+        for line in self._look(name, now) if applied else lines:
             record = self._records.incidents.get(line.incident.incident_id)
             if record is not None:
                 self._count(line.incident, record, collector)
@@ -167,10 +169,13 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         elif incidents[id_].digest == TAKEN_BACK:
             incidents[id_].digest = ""
 
-    def _apply_waiting(self, incident_id: str, collector: OutputCollector) -> None:
-        for chunk, received in self._records.pending.take(incident_id):
+    def _apply_waiting(self, incident_id: str, collector: OutputCollector) -> bool:
+        """Apply the commands that waited for an incident; return False if there was none."""
+        waiting = list(self._records.pending.take(incident_id))
+        for chunk, received in waiting:
             self._records.changed.add(chunk)
             self._command(received, collector)
+        return bool(waiting)
 
     def _count(self, incident: IncidentStatus, record: IncidentRecord, collector: OutputCollector) -> None:
         """Count the time to the first look and to the decision, once each."""
@@ -216,7 +221,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     # ---- timers
 
     def next_timer(self) -> int:
-        """When time alone changes a line, a command has waited for too long, or something is to be forgotten."""
+        """When time alone changes a line, a command has waited for too long, or something is no longer remembered."""
         return min(min(self._due.values(), default=MAX_TIME), self._records.pending.due, self._forget_at())
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:

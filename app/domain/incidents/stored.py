@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.incidents import Case
 from vigil.topics.internal import ActionInRoom
 from vigil.topics.verdicts import Priority
@@ -53,6 +54,15 @@ class ConditionRecord(Struct, array_like=True):
     due: int | None = None
     cleared_at: int | None = None
     verdicts: list[FoundVerdict] = []
+
+    @property
+    def until(self) -> int:
+        """When the warning was cleared; MAX_TIME while it was not."""
+        return MAX_TIME if self.cleared_at is None else self.cleared_at
+
+    def is_warning_of(self, rule: str) -> bool:
+        """True if it is about a rule and has no verdict."""
+        return self.rule == rule and not self.verdicts
 
 
 class EntryRecord(Struct, array_like=True):
