@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vigil.app.domain.quality.rule_quality import RuleQuality
 from vigil.app.domain.rulebook.changes import LimitChange
 from vigil.app.domain.rulebook.formatting import format_leaf
 from vigil.app.observability.terminal import console, escape_control_chars, table
 from vigil.app.runtime.whatif.backtest import Row, by_host, by_rule
 from vigil.app.runtime.whatif.backtest import as_json as comparison_as_json
 from vigil.app.runtime.whatif.compare import Comparison, compare
-from vigil.app.runtime.whatif.impact import Sentence, count, impact_summary
+from vigil.app.runtime.whatif.impact import Sentence, count, gone_by_rule, impact_summary
 from vigil.app.runtime.whatif.line_changes import line_changes
 from vigil.app.runtime.whatif.line_groups import SupplierEffects, by_supplier
 from vigil.app.runtime.whatif.outcome import Outcome
@@ -51,6 +52,9 @@ def print_comparison(limits: list[LimitChange], was: Outcome, now: Outcome, most
     rules = by_rule(was, now, changes)
     if any(row.touched for row in rules):
         print_table(out, _rows_table(rules, "rule"), "By rule")
+    gone = gone_by_rule(was, changes)
+    if any(rule.reviewed for rule in gone):
+        print_table(out, _gone_table(gone), "Verdicts that would be gone, by what moderators had decided")
     hosts = by_host(was, now, changes)
     if hosts:
         print_table(out, _rows_table(hosts[:most], "host"), "By host, largest change first")
@@ -130,6 +134,17 @@ def _rows_table(rows: Sequence[Row], name: str) -> Table:
             ),
             _from_to(row.ban_days_was, row.ban_days_now),
         )
+    return grid
+
+
+def _gone_table(rules: Sequence[RuleQuality]) -> Table:
+    grid = table("rule", "label", "gone", "overturned", "upheld", "neither")
+    for column in grid.columns[2:]:
+        column.justify = "right"
+    for rule in rules:
+        names = (Text(escape_control_chars(name or "")) for name in (rule.rule, rule.subject))
+        numbers = (rule.verdicts, rule.overturned, rule.upheld, rule.verdicts - rule.reviewed)
+        grid.add_row(*names, *(_number(*each) for each in zip(numbers, ("", "green", "red", ""), strict=True)))
     return grid
 
 

@@ -6,8 +6,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from vigil.app.domain.quality.rule_quality import RuleQuality
 from vigil.app.runtime.whatif.compare import Comparison, ScoreChange
-from vigil.app.runtime.whatif.impact import Sentence
+from vigil.app.runtime.whatif.impact import Sentence, gone_by_rule
 from vigil.app.runtime.whatif.line_changes import line_changes
 from vigil.app.runtime.whatif.line_groups import by_supplier
 from vigil.app.runtime.whatif.outcome import Outcome
@@ -88,6 +89,7 @@ def as_json(base: Outcome, other: Outcome, changes: Comparison, sentences: Seque
             "now": verdicts.now,
             "added": _plain(verdicts.added),
             "gone": _plain(verdicts.gone),
+            "gone_reviewed": [_reviewed(one) for one in gone_by_rule(base, changes)],
             "moved": _pairs(verdicts.moved),
             "restated": _pairs(verdicts.restated),
         },
@@ -129,6 +131,11 @@ def _body(body: Any) -> Any:
     for name in ("published_at", "revision"):  # a backtest has one value of each
         fields.pop(name, None)
     return fields
+
+
+def _reviewed(rule: RuleQuality) -> dict[str, Any]:
+    names = ("rule", "subject", "verdicts", "overturned", "upheld")
+    return {name: getattr(rule, name) for name in names}
 
 
 def _row(name: str, row: Row) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from vigil.app.domain.quality.rule_quality import RuleQuality, judged, qualities
 from vigil.app.runtime.whatif.compare import Comparison, Sanction, tally
 from vigil.app.runtime.whatif.line_changes import LINE_TOPICS, line_changes
 from vigil.app.runtime.whatif.line_groups import ChangeGroup, group_words, grouped
@@ -39,7 +40,14 @@ class Sentence(NamedTuple):
 def impact_summary(base: Outcome, other: Outcome, changes: Comparison) -> list[Sentence]:
     """What the candidate would do to hosts and suppliers, the most severe first; empty where it changes nothing."""
     lines = [_line_sentence(group) for group in grouped(line_changes(changes.others))]
-    return [*_verdicts(changes), *_hosts(base, other), *_suppliers(changes), *_pins(changes), *lines, *_others(changes)]
+    verdicts = [*_verdicts(changes), *_reviewed(base, changes)]
+    return [*verdicts, *_hosts(base, other), *_suppliers(changes), *_pins(changes), *lines, *_others(changes)]
+
+
+def gone_by_rule(base: Outcome, changes: Comparison) -> list[RuleQuality]:
+    """What moderators had decided about the verdicts that would be gone, for each rule and label."""
+    actions = base.actions
+    return qualities(judged(verdict, actions.get(verdict.verdict_id)) for verdict in changes.verdicts.gone)
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -56,6 +64,21 @@ def sanction_words(sanction: Sanction, number: int) -> str:
     if step == "close-past-rooms":
         return f"{words} of the last {count(days, 'day')}"
     return f"{_NUMBERS[days] if days < len(_NUMBERS) else days}-day {words}"
+
+
+def _reviewed(base: Outcome, changes: Comparison) -> Iterator[Sentence]:
+    """Whether the verdicts that would be gone were good ones; nothing where the recording has no review of them."""
+    rules = gone_by_rule(base, changes)
+    overturned, upheld = sum(one.overturned for one in rules), sum(one.upheld for one in rules)
+    gone = len(changes.verdicts.gone)
+    open_ = gone - overturned - upheld
+    if overturned or upheld:
+        whose = "the verdict" if gone == 1 else f"the {gone:,} verdicts"
+        words = (
+            f"of {whose} that would be gone, {overturned:,} had been overturned, {upheld:,} upheld, {open_:,} neither"
+        )
+        facts = {"what": "verdicts", "change": "gone", "number": gone, "overturned": overturned, "upheld": upheld}
+        yield Sentence(words, facts)
 
 
 def _verdicts(changes: Comparison) -> list[Sentence]:

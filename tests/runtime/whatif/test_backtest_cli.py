@@ -63,6 +63,23 @@ def test_names_from_events_cannot_harm_a_terminal(events: Path) -> None:
         assert not set(shown) & set("\x1b\x9b\u202e")
 
 
+def test_reviews_of_the_recording_say_whether_what_would_be_gone_was_good(events: Path) -> None:
+    options = ("--set", "greeting-miss.in_a_row=4")
+    (gone,) = machine(run("backtest", str(events), *options, "--json"))["verdicts"]["gone"]
+    assert "overturned" not in run("backtest", str(events), *options).stdout
+    review = {name: gone[name] for name in ("verdict_id", "host_id")}
+    review |= {"decision": "overturned", "by": "mei", "reason": "greeted by hand", "at": gone["at"] + 1}
+    with events.open("ab") as file:
+        file.write(msgspec.json.encode({"topic": "review", "key": gone["host_id"], "value": review}) + b"\n")
+    answer = machine(run("backtest", str(events), *options, "--json"))
+    assert answer["verdicts"]["gone_reviewed"] == [
+        {"rule": "greeting-miss", "subject": None, "verdicts": 1, "overturned": 1, "upheld": 0}
+    ]
+    shown = run("backtest", str(events), *options).stdout
+    assert "of the verdict that would be gone, 1 had been overturned, 0 upheld, 0 neither" in shown
+    assert "by what moderators had decided" in shown
+
+
 def test_two_equal_rulebooks_change_nothing(events: Path) -> None:
     result = run("backtest", str(events))
     assert result.exit_code == 0

@@ -9,7 +9,7 @@ from tests.support.stories import HOST, RULEBOOK, START, S, as_message, entry, f
 from vigil.app.runtime.replay import replay
 from vigil.app.runtime.whatif.backtest import by_host, by_rule, curve, point
 from vigil.app.runtime.whatif.compare import Comparison, compare
-from vigil.app.runtime.whatif.impact import impact_summary
+from vigil.app.runtime.whatif.impact import gone_by_rule, impact_summary
 from vigil.app.runtime.whatif.outcome import Outcome, outcome
 from vigil.app.runtime.whatif.patch import patched
 from vigil.topics.verdicts import Action, Verdict
@@ -122,6 +122,36 @@ class TestImpactSummary:
     def test_numbers_of_every_sentence_are_there_for_machines(self) -> None:
         sentences = impact_summary(EMPTY, outcome_with([verdict("a", 1)], [action("a", 1)]), compare(EMPTY, EMPTY))
         assert all(sentence.facts["number"] > 0 for sentence in sentences)
+
+
+class TestReviewedVerdicts:
+    def test_what_would_be_gone_is_split_by_what_was_decided(self) -> None:
+        verdicts = [verdict(name, at) for at, name in enumerate(("a", "b", "c", "d"))]
+        actions = [
+            action("a", 0, status="withdrawn", decided_at=5),
+            action("b", 1, decided_at=5),
+            action("c", 2, status="withdrawn", decided_at=5),
+            action("d", 3),
+        ]
+        base = outcome_with(verdicts, actions)
+        other = outcome_with([], [])
+        assert "of the 4 verdicts that would be gone, 2 had been overturned, 1 upheld, 1 neither" in words(base, other)
+
+    def test_what_stays_is_not_counted(self) -> None:
+        base = outcome_with([verdict("a", 0), verdict("b", 1, since=1)], [action("a", 0, decided_at=5), action("b", 1)])
+        other = outcome_with([verdict("a", 0)], [action("a", 0, decided_at=5)])
+        assert not any("neither" in each for each in words(base, other))
+
+    def test_by_rule_and_label(self) -> None:
+        base = outcome_with(
+            [verdict("a", 0), verdict("b", 1, rule="harassment", subject="insult")],
+            [action("a", 0, decided_at=5), action("b", 1, status="withdrawn")],
+        )
+        rules = gone_by_rule(base, compare(base, EMPTY))
+        assert [(one.rule, one.subject, one.upheld, one.overturned) for one in rules] == [
+            ("absence", None, 1, 0),
+            ("harassment", "insult", 0, 1),
+        ]
 
 
 STORY = [

@@ -1,0 +1,1 @@
+"""How good a rule is, by what moderators decided about its verdicts. Pure; console, metrics and backtest share it."""
