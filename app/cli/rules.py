@@ -3,9 +3,10 @@
 import itertools
 import json
 import shutil
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
@@ -13,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vigil.app.domain.rulebook import EffectiveVersion, Rulebook, RulebookError, midnight
+from vigil.app.domain.rulebook import EffectiveVersion, Rulebook, RulebookError
+from vigil.app.domain.rulebook.beginnings import Beginning, beginning_of
 from vigil.app.domain.rulebook.changes import LimitChange, changes_between, compare_rulebooks
 from vigil.app.domain.rulebook.formatting import format_leaf, limit_lines
 from vigil.app.domain.rulebook.groups import Group, groups
@@ -28,35 +30,38 @@ _NUMBERS: Final = 26
 """Width of the column of numbers on a narrow terminal."""
 
 
-class _Day(click.ParamType):
-    """A date in the form of the rulebook, YYYY-MM-DD, and in no other."""
+class _When(click.ParamType):
+    """A day or an instant in the form of the rulebook, and in no other."""
 
     name = "date"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        if isinstance(value, date):
-            return value
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            day = date.fromisoformat(value)
+            beginning_of(value, _ANY_ZONE)
         except ValueError:
-            day = None
-        if day is None or day.isoformat() != value:
-            self.fail(f"{value!r} is not a date: write YYYY-MM-DD, for example 2022-07-19.", param, ctx)
-        return day
+            self.fail(
+                f"{value!r} is not a date: write YYYY-MM-DD, for example 2022-07-19, or 2022-07-19T09:30:00-07:00.",
+                param,
+                ctx,
+            )
+        return str(value)
 
 
-_DAY: Final = _Day()
+_WHEN: Final = _When()
+_ANY_ZONE: Final = ZoneInfo("UTC")
+"""The rulebook's own is known only once it is read; whether a day exists is the same in all."""
 
 
 @click.group(short_help="Show or check a rulebook.", invoke_without_command=True)
 @click.option(
     "--on",
-    type=_DAY,
+    type=_WHEN,
     metavar="DATE",
-    help="Show the rules on this day, YYYY-MM-DD in the rulebook's time zone. [default: today]",
+    help="Show the rules at midnight of this day, YYYY-MM-DD in the rulebook's time zone, or at an instant, "
+    "2022-07-19T09:30:00-07:00. [default: today]",
 )
 @click.option(
-    "--between", "days", type=_DAY, nargs=2, metavar="DATE DATE", help="Show the changes from one day to another."
+    "--between", "days", type=_WHEN, nargs=2, metavar="DATE DATE", help="Show the changes from one day to another."
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Show only this rule or section. Repeatable.")
 @click.option("--rulebook", "file", metavar="FILE", help="Rulebook to show. [default: the built-in one]")
@@ -64,8 +69,8 @@ _DAY: Final = _Day()
 @click.pass_context
 def rules(
     context: click.Context,
-    on: date | None,
-    days: tuple[date, date] | None,
+    on: str | None,
+    days: tuple[str, str] | None,
     only: tuple[str, ...],
     file: str | None,
     as_json: bool,
@@ -83,14 +88,16 @@ def rules(
     if context.invoked_subcommand is not None:
         _refuse_options(context, context.invoked_subcommand)
         return
-    _check_days(on, days)
+    if on is not None and days is not None:
+        raise click.UsageError("Give either --on or --between.")
     _check_sections(only)
     book = _read(file)
     shown = [section for section in book.sections if section in only or not only]
     if days is not None:
-        _print_changes(book, days, shown, as_json)
+        _print_changes(book, _span(book, days), shown, as_json)
     else:
-        _print_rules(book, file, on or datetime.now(book.zone).date(), shown, as_json)
+        when = beginning_of(on or datetime.now(book.zone).date().isoformat(), book.zone)
+        _print_rules(book, file, when, shown, as_json)
 
 
 def _refuse_options(context: click.Context, command: str) -> None:
@@ -99,11 +106,12 @@ def _refuse_options(context: click.Context, command: str) -> None:
         raise click.UsageError(f"{command} takes its own options after its name.")
 
 
-def _check_days(on: date | None, days: tuple[date, date] | None) -> None:
-    if on is not None and days is not None:
-        raise click.UsageError("Give either --on or --between.")
-    if days is not None and days[0] > days[1]:
+def _span(book: Rulebook, days: tuple[str, str]) -> tuple[Beginning, Beginning]:
+    """The two ends of --between; raise UsageError if the first one is the later one."""
+    since, until = (beginning_of(day, book.zone) for day in days)
+    if since.at > until.at:
         raise click.UsageError(f"--between: {days[0]} is after {days[1]}; give the earlier day first.")
+    return since, until
 
 
 def _check_sections(only: tuple[str, ...]) -> None:
@@ -147,11 +155,11 @@ def _read(file: str | None) -> Rulebook:
 # ---- what is in force --------------------------------------------------------------------------------------------
 
 
-def _print_rules(book: Rulebook, file: str | None, day: date, shown: list[str], as_json: bool) -> None:
-    at = midnight(day, book.zone)
+def _print_rules(book: Rulebook, file: str | None, when: Beginning, shown: list[str], as_json: bool) -> None:
+    at, day = when
     if as_json:
         sections = {name: _section(book, name, at) for name in shown}
-        facts = {"on": day.isoformat(), "time_zone": book.time_zone, "file": file or "built-in", "digest": book.digest}
+        facts = {"on": day, "time_zone": book.time_zone, "file": file or "built-in", "digest": book.digest}
         _print_json({**facts, "sections": sections})
         return
     console = _console()
@@ -207,18 +215,18 @@ def _section(book: Rulebook, name: str, at: int) -> dict[str, Any]:
 # ---- what changed ------------------------------------------------------------------------------------------------
 
 
-def _print_changes(book: Rulebook, days: tuple[date, date], shown: list[str], as_json: bool) -> None:
-    since, until = (midnight(day, book.zone) for day in days)
+def _print_changes(book: Rulebook, span: tuple[Beginning, Beginning], shown: list[str], as_json: bool) -> None:
+    (since, first), (until, last) = span
     changes = [change for change in changes_between(book, since, until) if change.section in shown]
     if as_json:
         listed = [_as_json(change) for change in changes]
-        _print_json({"between": [day.isoformat() for day in days], "time_zone": book.time_zone, "changes": listed})
+        _print_json({"between": [first, last], "time_zone": book.time_zone, "changes": listed})
         return
     console = _console()
     if not changes:
-        console.print(f"Nothing changed from {days[0]} to {days[1]}.")
+        console.print(f"Nothing changed from {first} to {last}.")
         return
-    console.print(_changes_table(changes, f"Changes from {days[0]} to {days[1]} in {book.time_zone}"))
+    console.print(_changes_table(changes, f"Changes from {first} to {last} in {book.time_zone}"))
 
 
 def _changes_table(changes: list[LimitChange], title: str) -> Table:

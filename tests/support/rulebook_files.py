@@ -80,7 +80,7 @@ def without(table: str, text: str = TEXT) -> str:
 
 
 def dated(section: str, day: str, **values: str) -> str:
-    """The text with one more version of a section: its last one with values changed."""
+    """The text with one more version of a section: its last one with values changed. `day`: as a key of the file."""
     found = re.findall(rf"^\[{re.escape(section)}\.from\.[\d-]+\]$", TEXT, re.MULTILINE)
     lines = TEXT.splitlines()
     start = lines.index(found[-1])

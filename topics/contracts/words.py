@@ -30,7 +30,8 @@ _SHARED: Final = {
     "order_id": "The order. A repeat of `order_id` and `kind` together has no effect.",
     "membership": "`verified` is the paid, third-party-verified tier.",
     "stars": "The supplier's star level, 0 to 5.",
-    "rulebook": "The effective date of the limits applied, such as `2022-07-19`.",
+    "rulebook": "Since when the limits applied are effective: a day, such as `2022-07-19`, or an instant, "
+    "`2026-12-01T09:30:00-08:00`.",
 }
 """By field name, for fields without a docstring."""
 

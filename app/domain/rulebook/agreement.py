@@ -7,10 +7,10 @@ worker must have them before they begin.
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any, Final, NamedTuple
 
-from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, digest_of, midnight, plain
+from vigil.app.domain.rulebook.beginnings import beginning_of
+from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, digest_of, plain
 from vigil.app.engine.watermark import MAX_TIME, MIN_TIME
 
 _DIGEST_DIGITS: Final = 16
@@ -21,8 +21,8 @@ the fingerprint, which may be stored with a shard's state, stays short."""
 def fingerprint(rulebook: Rulebook) -> dict[str, str]:
     """Everything that can change a judgement, item by item: the time zone, the families, a digest of each version.
 
-    Keys are `time_zone`, `<rule>.family` and `<section>.from.<YYYY-MM-DD>`, as in the file. The fingerprints of two
-    rulebooks are equal if and only if their digests are.
+    Keys are `time_zone`, `<rule>.family` and `<section>.from.<YYYY-MM-DD>` (or an instant), as in the file. The
+    fingerprints of two rulebooks are equal if and only if their digests are.
     """
     items = {"time_zone": rulebook.time_zone}
     for section in rulebook.sections:
@@ -73,7 +73,7 @@ def alike_until(own: Rulebook, theirs: Mapping[str, str]) -> int:
 
 def _start_of(day: str, rulebook: Rulebook) -> int:
     try:
-        return midnight(date.fromisoformat(day), rulebook.zone)
+        return beginning_of(day, rulebook.zone).at
     except ValueError:
         # A later Vigil may write the items in another form. Too early is safe, too late would judge differently.
         return MIN_TIME

@@ -46,7 +46,7 @@ class EffectiveVersion(Generic[T]):
 
     limits: T
     effective_date: str
-    """The first day on which they are effective, `YYYY-MM-DD`."""
+    """Since when they are effective: the first day, `YYYY-MM-DD`, or the instant, `2026-12-01T09:30:00-08:00`."""
     start: int
     until: int
     """The start of the next version; MAX_TIME for the last one."""
@@ -112,8 +112,9 @@ class Rulebook:
 
     def newest_date(self, when: int) -> str | None:
         """The newest effective date of all versions that have begun by the event time `when`; None before the first."""
-        versions = (section.at(when) for section in self._sections.values())
-        return max((version.effective_date for version in versions if version is not None), default=None)
+        found = (section.at(when) for section in self._sections.values())
+        newest = max((version for version in found if version is not None), key=lambda one: one.start, default=None)
+        return None if newest is None else newest.effective_date
 
     def section(self, name: str, kind: type[L]) -> DatedSection[L]:
         """A section with the type of its limits; raise TypeError where its limits have another type."""

@@ -16,9 +16,9 @@ class LimitChange(NamedTuple):
     section: str
     """Empty for the time zone; the name of a family (`permit`) for the order of its sections."""
     effective_date: str | None
-    """The day of the change, `YYYY-MM-DD`; None where the value differs at all times."""
+    """The day or instant of the change, as the version names it; None where the value differs at all times."""
     start: int | None
-    """The beginning of that day in ms of event time, by the rulebook that has the version."""
+    """The same in ms of event time, by the rulebook that has the version."""
     key: str
     """Path of the value: `within_s`, `rungs[1].ban_days`."""
     was: Any

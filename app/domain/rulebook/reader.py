@@ -3,6 +3,7 @@
     [<section>]                       says = "…" (and family = "…" of a room rule), optionally says_zh = "…"
     [<section>.from.<YYYY-MM-DD>]     the limits that are effective from that day, and source = "…"; optionally says
                                       and says_zh, where these limits mean something else than the section's head says
+    [<section>.from."<instant>"]      the same from an instant such as 2026-12-01T09:30:00-08:00
 
 A section's name may have dots ([ladder.reception]). The types in rooms.py, hosts.py, suppliers.py and their
 neighbours define what the file may hold. Both directions are checked: a section that no type knows would be judged by
@@ -13,7 +14,6 @@ products, may be left out; those of a family (`[stars.INDUSTRY]`) are as many as
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path as FilePath
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -24,7 +24,8 @@ from msgspec import Struct
 from vigil.app.domain.registry import REGISTRY, matches
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import hosts
-from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, RulebookError, SectionHeading, midnight
+from vigil.app.domain.rulebook.beginnings import Beginning, beginning_of, is_beginning
+from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, RulebookError, SectionHeading
 from vigil.app.domain.rulebook.toml_positions import Path, TomlPositions
 from vigil.app.domain.rulebook.validation import Problem, hint, validate
 from vigil.app.domain.rulebook.zones import zone_problem
@@ -38,7 +39,8 @@ SECTIONS: Final[Mapping[str, type[Struct]]] = REGISTRY.sections
 OPTIONAL: Final[Mapping[str, type[Struct]]] = REGISTRY.optional_sections
 """The sections that it may have, by name or pattern."""
 
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ANY_ZONE: Final = ZoneInfo("UTC")
+"""Where the file names none, its dates are read in this one, only to find what is wrong with them."""
 _REMEDY: Final = "start from a copy of the built-in rulebook"
 
 
@@ -77,7 +79,8 @@ def parse_rulebook(text: str, name: str) -> Rulebook:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"\(at line (\d+), column \d+\)", str(error))
         place = f"{name}:{line[1]}" if line else name
-        raise RulebookError(f"{place}: {_syntax_problem(str(error))}") from error
+        written = text.splitlines()[int(line[1]) - 1] if line else ""
+        raise RulebookError(f"{place}: {_syntax_problem(str(error), written)}") from error
     except RecursionError as error:
         raise RulebookError(f"{name}: not valid TOML that we read: it is nested too deeply") from error
     except ValueError as error:  # int() refuses numbers of thousands of digits, and tomllib passes that on
@@ -106,8 +109,11 @@ def read_tables(raw: dict[str, Any], name: str, line_of: Callable[[Path], int | 
     return book
 
 
-def _syntax_problem(text: str) -> str:
-    """What tomllib refuses. A table that stands twice has its own text: it is the usual slip of a hurried change."""
+def _syntax_problem(text: str, line: str) -> str:
+    """What tomllib refuses in a line. The usual slips of a hurried change, a table that stands twice and an instant
+    without quotation marks, have texts of their own."""
+    if bare := re.match(r"\s*\[(?P<section>.*\.from)\.(?P<instant>\d{4}-\d\d-\d\dT[^\]]*)\]", line):
+        return f'not valid TOML: an instant needs quotation marks: [{bare["section"]}."{bare["instant"]}"]'
     if twice := re.match(r"Cannot declare \((?P<keys>.*)\) twice", text):
         keys = re.findall(r"'([^']*)'", twice["keys"])
         return f"the table [{'.'.join(keys)}] stands twice: keep one; a change has a date of its own"
@@ -145,7 +151,7 @@ def _is_text(value: object) -> bool:
 class _DatedTable(NamedTuple):
     """The limits of one dated table, before it is known until when they are effective."""
 
-    day: date
+    begins: Beginning
     limits: Struct
     citation: str
     description: str
@@ -177,8 +183,7 @@ class _Reading:
             table = found[name]
             if table is not None:
                 headings[name] = self.heading(name, path, table)
-                dated = self.dated_tables(name, path, table, headings[name])
-                sections[name] = [] if zone is None else _versions(dated, zone)
+                sections[name] = _versions(self.dated_tables(path, table, headings[name], zone or _ANY_ZONE))
         if not self.problems:
             self.reject_conflicts(sections, headings)
         if self.problems or zone is None:
@@ -251,29 +256,43 @@ class _Reading:
             return default
         return str(text)
 
-    def dated_tables(self, name: str, path: Path, table: dict[str, Any], head: SectionHeading) -> list[_DatedTable]:
+    def dated_tables(
+        self, path: Path, table: dict[str, Any], head: SectionHeading, zone: ZoneInfo
+    ) -> list[_DatedTable]:
         """The dated tables of a section, oldest first. `head`: describes tables without a description of their own."""
-        under = table.get("from")
+        under, name = table.get("from"), ".".join(map(str, path))
         if not isinstance(under, dict) or not under:
             remedy = f"put them under [{name}.from.YYYY-MM-DD], the day from which they hold"
             self.reject((*path, "from"), f"must be a table of dated limits: {remedy}")
             return []
-        kind = section_type(name)
-        assert kind is not None  # noqa: S101 - only sections that are known are read
-        found: dict[date, _DatedTable] = {}
-        for day, limits in under.items():
-            here = (*path, "from", day)
-            when = self.day(day, here)
+        found: dict[int, _DatedTable] = {}
+        for written, limits in under.items():
+            here = (*path, "from", written)
+            begins = self.beginning(written, here, zone)
             if not isinstance(limits, dict):
-                self.reject(here, f"must be a table of limits: [{name}.from.{day}]")
+                self.reject(here, f"must be a table of limits: [{name}.from.{written}]")
                 continue
-            values = self.limits(kind, here, limits)
-            own = self.optional_text(here, limits, "says", head.description)
-            # A version that means something else is not described by the head's translation.
-            own_zh = self.optional_text(here, limits, "says_zh", "" if "says" in limits else head.description_zh)
-            if when is not None and values is not None:
-                found[when] = _DatedTable(when, values, str(limits.get("source")), own, own_zh)
-        return [found[when] for when in sorted(found)]
+            dated = self.dated_table(here, limits, begins, head)
+            if dated is None:
+                continue
+            if dated.begins.at in found:
+                self.reject(here, f"begins when another version does, {dated.begins.name}: keep one of them")
+            found[dated.begins.at] = dated
+        return [found[at] for at in sorted(found)]
+
+    def dated_table(
+        self, path: Path, table: dict[str, Any], begins: Beginning | None, head: SectionHeading
+    ) -> _DatedTable | None:
+        """One dated table of a section; None if it cannot be used."""
+        kind = section_type(".".join(map(str, path[:-2])))
+        assert kind is not None  # noqa: S101 - only sections that are known are read
+        values = self.limits(kind, path, table)
+        own = self.optional_text(path, table, "says", head.description)
+        # A version that means something else is not described by the head's translation.
+        own_zh = self.optional_text(path, table, "says_zh", "" if "says" in table else head.description_zh)
+        if begins is None or values is None:
+            return None
+        return _DatedTable(begins, values, str(table.get("source")), own, own_zh)
 
     def limits(self, kind: type[Struct], path: Path, table: dict[str, Any]) -> Struct | None:
         """The limits of one dated table; None if they cannot be used."""
@@ -284,16 +303,13 @@ class _Reading:
         self.problems += problems
         return None if problems else msgspec.convert(numbers, kind)
 
-    def day(self, text: str, path: Path) -> date | None:
-        # date.fromisoformat alone would take 20220719 and 2022-W29-2 for the same day as 2022-07-19.
+    def beginning(self, text: str, path: Path, zone: ZoneInfo) -> Beginning | None:
+        """When a version begins; None if the file does not say it."""
         try:
-            if _DAY.fullmatch(text):
-                return date.fromisoformat(text)
+            return beginning_of(text, zone)
         except ValueError as error:
-            self.reject(path, f"is no date ({error}): write a day that exists")
+            self.reject(path, str(error))
             return None
-        self.reject(path, "is no date: write the day as YYYY-MM-DD, for example 2022-07-19")
-        return None
 
 
 def _optional(found: Iterable[str]) -> Iterator[str]:
@@ -313,7 +329,7 @@ def _listed(sections: Iterable[str]) -> dict[str, list[str]]:
 
 def _misplaced(name: str, key: str, allowed: Sequence[str]) -> str:
     """The text for a key that does not belong into the head of the section `name`."""
-    if _DAY.fullmatch(key):
+    if is_beginning(key):
         return f"a date stands under from: [{name}.from.{key}]"
     kind = section_type(name)
     if key == "source" or (kind is not None and key in kind.__struct_fields__):
@@ -321,12 +337,18 @@ def _misplaced(name: str, key: str, allowed: Sequence[str]) -> str:
     return f"is not known here; {hint(key, allowed)}"
 
 
-def _versions(tables: Sequence[_DatedTable], zone: ZoneInfo) -> list[EffectiveVersion[Any]]:
-    """Each dated table from its day until the day of the next one."""
-    starts = [midnight(table.day, zone) for table in tables]
+def _versions(tables: Sequence[_DatedTable]) -> list[EffectiveVersion[Any]]:
+    """Each dated table from its beginning until that of the next one."""
+    ends = [*(table.begins.at for table in tables[1:]), MAX_TIME]
     return [
         EffectiveVersion(
-            table.limits, table.day.isoformat(), start, until, table.citation, table.description, table.description_zh
+            table.limits,
+            table.begins.name,
+            table.begins.at,
+            until,
+            table.citation,
+            table.description,
+            table.description_zh,
         )
-        for table, start, until in zip(tables, starts, [*starts, MAX_TIME][1:], strict=True)
+        for table, until in zip(tables, ends, strict=False)
     ]

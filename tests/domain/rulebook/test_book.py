@@ -63,6 +63,33 @@ def test_a_version_is_effective_from_the_first_millisecond_of_its_day(day: str) 
     assert before.limits.lasts_s != 77
 
 
+@pytest.mark.parametrize(
+    ("written", "named", "begins"),
+    [
+        ("2026-12-01T09:30:00-08:00", "2026-12-01T09:30:00-08:00", utc(2026, 12, 1, 17, 30)),
+        ("2026-12-01T17:30:00Z", "2026-12-01T09:30:00-08:00", utc(2026, 12, 1, 17, 30)),
+        ("2026-12-02T01:30:00+08:00", "2026-12-01T09:30:00-08:00", utc(2026, 12, 1, 17, 30)),
+        ("2026-12-01T08:00:00Z", "2026-12-01", utc(2026, 12, 1, 8)),  # midnight in Los Angeles
+        ("2026-11-01T09:30:00Z", "2026-11-01T01:30:00-08:00", utc(2026, 11, 1, 9, 30)),  # the hour comes twice
+        ("2026-11-01T08:30:00Z", "2026-11-01T01:30:00-07:00", utc(2026, 11, 1, 8, 30)),
+    ],
+)
+def test_a_version_is_effective_from_the_first_millisecond_of_its_instant(
+    written: str, named: str, begins: int
+) -> None:
+    book = read(dated("absence", f'"{written}"', lasts_s="77"))
+    before, after = book.at("absence", begins - 1), book.at("absence", begins)
+    assert before and after
+    assert (before.until, after.start, after.until) == (begins, begins, MAX_TIME)
+    assert (after.effective_date, after.limits.lasts_s) == (named, 77)
+    assert book.version_of("absence", named) is after
+
+
+def test_one_instant_has_one_digest_however_it_is_written() -> None:
+    one, same = (read(dated("absence", f'"{at}"')) for at in ("2026-12-01T17:30:00Z", "2026-12-01T09:30:00-08:00"))
+    assert one.digest == same.digest != BOOK.digest
+
+
 def test_before_its_first_version_a_rule_has_no_limits() -> None:
     first = BOOK.versions("absence")[0]
     assert first.start == utc(2022, 7, 19, 7)

@@ -170,13 +170,42 @@ def test_a_day_that_does_not_exist_is_refused(day: str) -> None:
     text = dated("absence", day)
     (refused,) = problems(text)
     assert refused.startswith(f"{FILE}:{line_of(f'absence.from.{day}', text=text)}: [absence.from.{day}] is no date (")
-    assert refused.endswith("): write a day that exists")
+    assert refused.endswith("): write a day or an instant that exists")
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "2026-12-01T09:30:00",  # where?
+        "2026-12-01T09:30-08:00",
+        "2026-12-01 09:30:00-08:00",
+        "2026-12-01T09:30:00.500-08:00",
+        "20261201T093000Z",
+    ],
+)
+def test_an_instant_written_otherwise_is_refused(instant: str) -> None:
+    refused = problem(dated("absence", f'"{instant}"'))
+    assert f"[absence.from.{instant}] is no date: write a day as YYYY-MM-DD" in refused
+
+
+def test_an_instant_without_quotation_marks_is_found() -> None:
+    assert problem(dated("absence", "2026-12-01T09:30:00Z")).endswith(
+        'not valid TOML: an instant needs quotation marks: [absence.from."2026-12-01T09:30:00Z"]'
+    )
+
+
+@pytest.mark.parametrize("again", ["2026-12-01T17:30:00Z", "2026-12-01T18:30:00+01:00"])
+def test_two_versions_that_begin_at_one_instant_are_refused(again: str) -> None:
+    text = dated("absence", '"2026-12-01T09:30:00-08:00"')
+    refused = problem(with_table(f'absence.from."{again}"', "lasts_s = 5", 'source = "…"', text=text))
+    assert f"[absence.from.{again}] begins when another version does, 2026-12-01T09:30:00-08:00: keep one" in refused
 
 
 @pytest.mark.parametrize("day", ["20220719", "2022-W29-2", "2022-7-19", "19-07-2022", "tomorrow"])
 def test_a_day_written_otherwise_is_refused(day: str) -> None:
     assert problem(dated("absence", day)).endswith(
-        f"[absence.from.{day}] is no date: write the day as YYYY-MM-DD, for example 2022-07-19"
+        f"[absence.from.{day}] is no date: write a day as YYYY-MM-DD, for example 2022-07-19, "
+        'or an instant with its offset, "2022-07-19T09:30:00-07:00"'
     )
 
 

@@ -45,6 +45,21 @@ def machine_output(*arguments: str, text: str | None = None) -> Any:
 # ---- in force on a day -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("folder")
+def test_an_instant_shows_the_version_that_begins_at_it() -> None:
+    text = dated("absence", '"2026-12-01T09:30:00-08:00"', lasts_s="240")
+    before, after = (
+        shown("--on", at, "--only", "absence", "--rulebook", FILE, text=text)
+        for at in ("2026-12-01T09:29:59-08:00", "2026-12-01T17:30:00Z")
+    )
+    assert "5 min │ 2022-07-19" in before and "until" in before and "│ 2026-12-01T09:30:00-08:00" in before
+    assert (
+        "4 min │ 2026-12-01T09:30:00-08:00" in after and "on 2026-12-01T09:30:00-08:00 in America/Los_Angeles" in after
+    )
+    changes = shown("--between", "2026-12-01T00:00:00-08:00", "2026-12-02", "--rulebook", FILE)
+    assert "2026-12-01T09:30:00-08:00 │ absence │ lasts_s │ 5 min │ 4 min" in changes
+
+
 def test_every_rule_and_section_is_shown() -> None:
     page = shown("--on", "2030-01-01")
     for section in BOOK.sections:
