@@ -11,7 +11,7 @@ from vigil.app.kafka.migration import check_migrated
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.ownership import check_outputs
 from vigil.app.kafka.settings import Settings
-from vigil.app.runtime.interpreter import tune_collector
+from vigil.app.runtime.interpreter import stop_automatic_passes
 from vigil.topics.catalog import SubjectName
 
 
@@ -22,7 +22,7 @@ def tune_process() -> None:
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     faulthandler.enable()  # a crash in a library's C code shows where
-    tune_collector()
+    stop_automatic_passes()  # the worker makes them between its work
 
 
 async def prepare_cluster(settings: Settings) -> dict[SubjectName, int]:

@@ -22,6 +22,7 @@ from vigil.app.kafka.settings import Settings
 from vigil.app.observability.health import HealthServer
 from vigil.app.runtime.broker_checks import BrokerChecks
 from vigil.app.runtime.clock_guard import ClockGuard
+from vigil.app.runtime.interpreter import PacedCollector
 from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.app.runtime.preparations import prepare_cluster, tune_process
 from vigil.app.runtime.shard_restorer import ShardRestorer
@@ -109,6 +110,7 @@ class Worker:
         self._web = HealthServer(
             settings, self.metrics.registry, health.not_live, health.not_ready, self._reporter.refresh
         )
+        self._collector = PacedCollector()
         self._shutdown_guard = ShutdownGuard(lambda: health.exit_code)
         self._assigned_once = False
         self._recovery_began = time.monotonic()
@@ -188,6 +190,7 @@ class Worker:
             return
         if self._clock_guard is not None:
             self._clock_guard.assigned()
+        self._collector.full()  # nothing is judged yet
         self.health.ready = True
         for finding in self.manager.findings:
             log.warning("source changed", what=finding.words)
@@ -233,6 +236,7 @@ class Worker:
                 await self.checkpoints.write_if_due()
                 for runner in self.manager.shards.values():
                     runner.shard.evict(self.settings.max_loaded_keys)
+            self._collector.look()
 
     async def _ask_for_time(self) -> None:
         """Write a checkpoint, from which the worker learns the broker's time; nothing else is written meanwhile."""

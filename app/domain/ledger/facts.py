@@ -63,9 +63,14 @@ class Facts:
         self.profiles = profiles
         self.rules = rules
         self.moment = moment
-        self.supplier: Facts = supplier or self
+        self._supplier = supplier  # never itself: a cycle would keep the ledger until the garbage collector comes
         self.answers: Answers = {}
         """What was asked of these facts about the supplier as a whole."""
+
+    @property
+    def supplier(self) -> "Facts":
+        """The facts that answer questions about the supplier as a whole."""
+        return self._supplier or self
 
     @property
     def now(self) -> int:
