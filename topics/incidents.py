@@ -14,6 +14,7 @@ CaseKind = Literal["claim", "release", "snooze", "unsnooze", "note"]
 IncidentKind = Literal["rule", "signal", "entry"]
 Severity = Literal["info", "warning", "critical"]
 Stage = Literal["at-risk", "violation", "ended"]
+Effect = Literal["done", "lost"]
 EndedBy = Literal["cleared", "withdrawn", "room-ended", "steady", "passed"]
 
 MAX_SNOOZE_MS: Final = DAY_MS
@@ -106,6 +107,19 @@ class Note(Struct, frozen=True, kw_only=True):
     """What it says."""
 
 
+class LoggedCommand(Struct, frozen=True, kw_only=True):
+    """A command, and what it came to."""
+
+    kind: CaseKind
+    """`claim`, `release`, `snooze`, `unsnooze`, or `note`."""
+    by: ShortText
+    """Who gave it."""
+    at: Instant
+    effect: Effect
+    """`lost`: it has no effect, because another person works on the incident, or because what was to be released was
+    not held."""
+
+
 class IncidentStatus(Struct, frozen=True, kw_only=True):
     """One thing in one room that wants somebody's attention, from its first warning to its end."""
 
@@ -172,6 +186,8 @@ class IncidentStatus(Struct, frozen=True, kw_only=True):
     """Until when it is snoozed; null: it is not snoozed."""
     notes: tuple[Note, ...]
     """The last 20 notes, in order."""
+    commands: tuple[LoggedCommand, ...] = ()
+    """The last 20 commands, in order, and what each came to."""
     at: Instant
     """Event time of the latest thing that it says."""
 
@@ -193,6 +209,16 @@ INPUT_TOPICS: Final = (
                     "kind": "claim",
                     "by": "moderator-2",
                     "at": 1662048019000,
+                },
+            ),
+            Example(
+                "room-1",
+                {
+                    "incident_id": "7462321fa306809760b0faccb9e40a0a",
+                    "room_id": "room-1",
+                    "kind": "claim",
+                    "by": "moderator-5",
+                    "at": 1662048019400,
                 },
             ),
             Example(
@@ -277,9 +303,14 @@ OUTPUT_TOPICS: Final = (
                             "text": "Called the host.",
                         }
                     ],
+                    "commands": [
+                        {"kind": "claim", "by": "moderator-2", "at": 1662048019000, "effect": "done"},
+                        {"kind": "claim", "by": "moderator-5", "at": 1662048019400, "effect": "lost"},
+                        {"kind": "note", "by": "moderator-2", "at": 1662048020000, "effect": "done"},
+                    ],
                     "at": 1662048021000,
                 },
-                id="7462321fa306809760b0faccb9e40a0a:ccc8d749f7ed59f8",
+                id="7462321fa306809760b0faccb9e40a0a:4dd8e0bdc6293919",
             ),
         ),
     ),

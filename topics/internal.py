@@ -166,6 +166,8 @@ class ActionInRoom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Since when the action is active; None where it is not."""
     decision: Literal["upheld", "overturned"] | None = None
     decided_at: int | None = None
+    withdrawn_at: int | None = None
+    """When a review overturned the verdict last, also where another one has upheld it since."""
     appealed_at: int | None = None
     outcomes: tuple[StepOutcome, ...] = ()
 

@@ -35,9 +35,6 @@ def action_of(host_id: str, record: VerdictRecord) -> Action | None:
 def action_in_room(host_id: str, record: VerdictRecord) -> ActionInRoom:
     """What the incident of a verdict shows of its action and its reviews."""
     action, review = action_of(host_id, record), record.review
-    active_at = None
-    if action is not None and action.status == "active" and record.concluded is not None:
-        active_at = max(record.at, record.concluded.approved_at or 0)
     times = [record.at, record.appealed_at or 0, 0 if review is None else review.at]
     times += (one.at for one in record.outcomes)
     return ActionInRoom(
@@ -46,9 +43,17 @@ def action_in_room(host_id: str, record: VerdictRecord) -> ActionInRoom:
         at=max(times),
         number=record.sent,
         action=action,
-        active_at=active_at,
+        active_at=_active_at(record) if action is not None and action.status == "active" else None,
         decision=None if review is None else review.decision,
         decided_at=None if review is None else review.at,
+        withdrawn_at=None if record.overturning is None else record.overturning.at,
         appealed_at=record.appealed_at,
         outcomes=record.outcomes,
     )
+
+
+def _active_at(record: VerdictRecord) -> int:
+    """Since when an active action is so: since its violation, its second approval, or the review that reinstated it."""
+    approved_at = None if record.concluded is None else record.concluded.approved_at
+    reinstated_at = record.upheld[0].at if record.overturning is not None and record.upheld else 0
+    return max(record.at, approved_at or 0, reinstated_at)

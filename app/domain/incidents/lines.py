@@ -4,12 +4,13 @@ warning, verdicts of one condition ──▶ a line for each label; the warning 
 missed entry ──▶ a line           losses of the signal ──▶ a line for those that belong together
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from vigil.app.domain.incidents.facts import Groups, end_after
 from vigil.app.domain.incidents.options import DAY_MS
 from vigil.app.domain.incidents.signals import signal_incidents
+from vigil.app.domain.incidents.still_live import looks_at
 from vigil.app.domain.incidents.stored import (
     ConditionRecord,
     EntryRecord,
@@ -19,17 +20,15 @@ from vigil.app.domain.incidents.stored import (
     RoomRecord,
     SignalRecord,
 )
-from vigil.app.domain.incidents.work import work_of
+from vigil.app.domain.incidents.work import MOST_SHOWN, work_of
 from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook.incidents import IncidentLimits
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.incidents import EndedBy, IncidentAction, IncidentKind, IncidentStatus, Severity
+from vigil.topics.incidents import Case, Effect, EndedBy, IncidentAction, IncidentKind, IncidentStatus, Severity
 from vigil.topics.verdicts import identity
 
 _WARNED: Final[Mapping[Severity, Severity]] = {"critical": "warning", "warning": "info", "info": "info"}
 """By the severity of a violation: that of its warning."""
-
-_CLOSING: Final = frozenset({"close", "ban"})
 
 
 class RoomFacts(NamedTuple):
@@ -72,6 +71,8 @@ class _Draft(NamedTuple):
     """When it got worse last; 0: never."""
     about: dict[str, Any]
     """Further fields of its line."""
+    withdrawn_at: int | None = None
+    """When a review overturned its verdict last, also where another one has upheld it since."""
 
 
 def lines_of(facts: RoomFacts, name: str, limits: IncidentLimits, now: int) -> list[IncidentLine]:
@@ -83,6 +84,16 @@ def lines_of(facts: RoomFacts, name: str, limits: IncidentLimits, now: int) -> l
     if isinstance(record, EntryRecord):
         return [build.of_entry(record)]
     return list(build.of_signal(record))
+
+
+def effect_in(lines: Iterable[IncidentLine], case: Case) -> Effect:
+    """What a command came to; `done` of one that is older than those which its line shows."""
+    for line in lines:
+        if line.incident.incident_id == case.incident_id:
+            for one in line.incident.commands:
+                if (one.at, one.kind, one.by) == (case.at, case.kind, case.by):
+                    return one.effect
+    return "done"
 
 
 def incident_id(kind: IncidentKind, room_id: str, since: int, **about: str | None) -> str:
@@ -166,16 +177,18 @@ class _Lines:
             "at": max(record.warned_at or 0, 0 if verdict is None else verdict.at),
             "priority": self._priority(record, verdict),
         }
-        worse_at, due = 0, MAX_TIME
+        worse_at, due, withdrawn_at = 0, MAX_TIME, None
         if verdict is None:
             severity = _WARNED[severity]
         else:
             about |= {"violated_at": verdict.at, "verdict_id": verdict.verdict_id, "media_uri": verdict.media_uri}
             follow_up = facts.follow_ups.get(verdict.verdict_id)
             due = self._follow(follow_up, ended, about)
+            if follow_up is not None and follow_up.action is not None:
+                withdrawn_at = follow_up.action.withdrawn_at
             worse_at = max(verdict.at, 0 if follow_up is None else _revised_at(follow_up))
         id_ = incident_id("rule", facts.room_id, record.since, rule=record.rule, subject=None if warned else subject)
-        return self._line(_Draft(id_, "rule", severity, ended, due, worse_at, about))
+        return self._line(_Draft(id_, "rule", severity, ended, due, worse_at, about, withdrawn_at))
 
     def _priority(self, record: ConditionRecord, verdict: FoundVerdict | None) -> str:
         """High if the verdict names a buyer of high quality, or its warning is about one."""
@@ -206,31 +219,21 @@ class _Lines:
                 status=action.status,
                 revision=action.revision,
             )
-        looked_at = self._looks_at(follow_up)
+        looked_at = looks_at(follow_up, self._limits.still_live_s * 1000)
         if ended.at is not None or looked_at > self._now:
             return looked_at if ended.at is None else MAX_TIME
         about["still_live"] = self._facts.main.live
         about["at"] = max(about["at"], looked_at)
         return MAX_TIME
 
-    def _looks_at(self, follow_up: FollowUp) -> int:
-        """When it is looked whether the room is still live; MAX_TIME: not at all."""
-        found = follow_up.action
-        if found is None:
-            return MAX_TIME
-        times = [one.at for one in found.outcomes if one.outcome == "done" and one.step in _CLOSING]
-        if not found.outcomes and found.active_at is not None and found.action and "ban" in found.action.steps:
-            times.append(found.active_at)
-        return min(times) + self._limits.still_live_s * 1000 if times else MAX_TIME
-
     def _line(self, draft: _Draft) -> IncidentLine:
         facts, now, limits = self._facts, self._now, self._limits
-        id_, kind, severity, ended, due, worse_at, about = draft
+        id_, kind, severity, ended, due, worse_at, about, withdrawn_at = draft
         record = facts.incidents.get(id_)
         work = work_of(
             () if record is None else record.commands,
             now,
-            ended_at=ended.at,
+            ends=_ends(withdrawn_at, ended.at),
             worse_at=worse_at,
             expires_ms=limits.claim_expires_s * 1000,
         )
@@ -250,6 +253,7 @@ class _Lines:
             first_claimed_at=work.first_claimed_at,
             snoozed_until=work.snoozed_until,
             notes=work.notes,
+            commands=tuple(work.commands[-MOST_SHOWN:]),
             **fields,
         )
         if ended.at is None:
@@ -285,3 +289,10 @@ def _revised_at(follow_up: FollowUp) -> int:
     """When a decision changed the action last; 0: none did. (A late verdict that does has no time of its own.)"""
     found = follow_up.action
     return 0 if found is None or found.action is None else found.action.decided_at or 0
+
+
+def _ends(withdrawn_at: int | None, ended_at: int | None) -> list[int]:
+    """When an incident ended, the last times: by the review that withdrew it, unless it had ended before, and now."""
+    if ended_at is None:
+        return [] if withdrawn_at is None else [withdrawn_at]
+    return [ended_at] if withdrawn_at is None or withdrawn_at >= ended_at else [withdrawn_at, ended_at]

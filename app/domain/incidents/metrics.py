@@ -56,9 +56,9 @@ METRICS: Final = (
     Metric(
         "counter",
         "vigil_cases",
-        "Commands about incidents, by kind; repeated ones have no effect.",
+        "Commands about incidents, by kind; lost ones (what another person holds) and repeated ones have no effect.",
         ("kind", "effect"),
-        initial=tuple((kind, effect) for kind in get_args(CaseKind) for effect in ("new", "repeated")),
+        initial=tuple((kind, effect) for kind in get_args(CaseKind) for effect in ("done", "lost", "repeated")),
     ),
 )
 

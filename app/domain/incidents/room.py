@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from vigil.app.domain.incidents import facts as noted
-from vigil.app.domain.incidents.lines import IncidentLine, RoomFacts, lines_of
+from vigil.app.domain.incidents.lines import IncidentLine, RoomFacts, effect_in, lines_of
 from vigil.app.domain.incidents.options import IncidentOptions
 from vigil.app.domain.incidents.publishing import TAKEN_BACK, line_outputs, taken_back, tombstone
 from vigil.app.domain.incidents.records import RoomRecords
@@ -70,7 +70,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         elif isinstance(event, ActionInRoom):
             touched = self._act(event)
         else:
-            touched = self._command(event, collector)
+            touched = self._command(event, watermark - 1, collector)
             if not touched:
                 self._records.changed |= {"", self._records.pending.add(event, watermark)}
         for name in sorted(touched):
@@ -112,7 +112,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         group = self._group_of_verdict.get(verdict_id)
         return set() if group is None else {group}
 
-    def _command(self, received: ReceivedCase, collector: OutputCollector) -> set[str]:
+    def _command(self, received: ReceivedCase, now: int, collector: OutputCollector) -> set[str]:
         """Note a command; return its incident's group, nothing if that is not known."""
         case = received.case
         record = self._records.incidents.get(case.incident_id)
@@ -121,7 +121,8 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         offset = -1 if received.offset is None else received.offset
         command = Command(case.at, offset, case.kind, case.by, case.until or 0, case.text or "")
         new = noted.note_command(record.commands, command)
-        collector.count(f"case:{case.kind}:{'new' if new else 'repeated'}")
+        effect = effect_in(self._lines(record.group, now), case) if new else "repeated"
+        collector.count(f"case:{case.kind}:{effect}")
         self._records.changed.add(INCIDENT + case.incident_id)
         return {record.group}
 
@@ -155,7 +156,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         for line in lines:
             if not line.forgotten:
                 self._know(name, line.incident)
-                applied |= self._apply_waiting(line.incident.incident_id, collector)
+                applied |= self._apply_waiting(line.incident.incident_id, now, collector)
         for line in self._look(name, now) if applied else lines:
             record = self._records.incidents.get(line.incident.incident_id)
             if record is not None:
@@ -169,12 +170,12 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         elif incidents[id_].digest == TAKEN_BACK:
             incidents[id_].digest = ""
 
-    def _apply_waiting(self, incident_id: str, collector: OutputCollector) -> bool:
+    def _apply_waiting(self, incident_id: str, now: int, collector: OutputCollector) -> bool:
         """Apply the commands that waited for an incident; return False if there was none."""
         waiting = list(self._records.pending.take(incident_id))
         for chunk, received in waiting:
             self._records.changed.add(chunk)
-            self._command(received, collector)
+            self._command(received, now, collector)
         return bool(waiting)
 
     def _count(self, incident: IncidentStatus, record: IncidentRecord, collector: OutputCollector) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.incidents import Case
+from vigil.topics.incidents import Case, CaseKind
 from vigil.topics.internal import ActionInRoom
 from vigil.topics.verdicts import Priority
 
@@ -109,7 +109,7 @@ class Command(Struct, array_like=True, frozen=True, order=True):
 
     at: int
     offset: int
-    kind: str
+    kind: CaseKind
     by: str
     until: int = 0
     text: str = ""

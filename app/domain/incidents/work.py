@@ -6,16 +6,17 @@
 Commands count in order of (`at`, offset), whatever the order of their arrival.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from vigil.app.domain.incidents.stored import Command
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.topics.incidents import Note
+from vigil.topics.incidents import Effect, LoggedCommand, Note
 
-MOST_NOTES: Final = 20
+MOST_SHOWN: Final = 20
+"""Notes, and commands, that a line shows: the latest."""
 
 
 class Work(Struct):
@@ -31,63 +32,69 @@ class Work(Struct):
     notes: tuple[Note, ...] = ()
     at: int = 0
     """The latest command, or what time alone has changed since."""
-    lost: int = 0
-    """Commands that had no effect: claims of what another one has claimed, and releases of what is not one's own."""
+    commands: list[LoggedCommand] = []
+    """Every command, and what it came to."""
     due: int = MAX_TIME
     """When time alone changes it."""
 
     def release(self) -> None:
         self.claimed_by = self.claimed_at = None
 
-    def free_by(self, at: int, ended_at: int | None, expires_ms: int) -> None:
+    def free_by(self, at: int, ends: Sequence[int], expires_ms: int) -> None:
         """End a claim that holds no more at a time: its incident has ended since, or nothing was heard of its owner."""
         if self.claimed_at is None:
             return
-        ends = [self.heard_at + expires_ms]
-        if ended_at is not None and ended_at > self.claimed_at:
-            ends.append(ended_at)
-        if min(ends) <= at:
-            self.at = max(self.at, min(ends))
+        claimed_at = self.claimed_at
+        free_at = min([self.heard_at + expires_ms, *(end for end in ends if end > claimed_at)])
+        if free_at <= at:
+            self.at = max(self.at, free_at)
             self.release()
 
     def apply(self, command: Command) -> None:
         """Apply the next command."""
         self.at = max(self.at, command.at)
+        effect: Effect = "done"
         if command.kind == "claim":
-            self._claim(command)
+            effect = self._claim(command)
         elif command.kind == "release":
-            if self.claimed_by == command.by:
-                self.release()
-            else:
-                self.lost += 1
+            effect = self._release(command)
         elif command.kind == "snooze":
             self.snoozed_at, self.snoozed_until = command.at, command.until
         elif command.kind == "unsnooze":
             self.snoozed_until = None
         else:
-            self.notes = (*self.notes, Note(by=command.by, at=command.at, text=command.text))[-MOST_NOTES:]
+            self.notes = (*self.notes, Note(by=command.by, at=command.at, text=command.text))[-MOST_SHOWN:]
+        self.commands.append(LoggedCommand(kind=command.kind, by=command.by, at=command.at, effect=effect))
         if self.claimed_by == command.by:
             self.heard_at = command.at
 
-    def _claim(self, command: Command) -> None:
+    def _claim(self, command: Command) -> Effect:
+        """Let the incident be claimed; lost where another person holds it."""
         if self.claimed_by is None:
             self.claimed_by, self.claimed_at = command.by, command.at
             self.first_claimed_at = self.first_claimed_at or command.at
-        elif self.claimed_by != command.by:
-            self.lost += 1
+        return "done" if self.claimed_by == command.by else "lost"
+
+    def _release(self, command: Command) -> Effect:
+        """End the person's own claim; lost where there is none."""
+        if self.claimed_by != command.by:
+            return "lost"
+        self.release()
+        return "done"
 
 
-def work_of(commands: Iterable[Command], now: int, *, ended_at: int | None, worse_at: int, expires_ms: int) -> Work:
+def work_of(commands: Iterable[Command], now: int, *, ends: Sequence[int], worse_at: int, expires_ms: int) -> Work:
     """What commands come to as of `now`.
 
-    `worse_at`: when the incident got worse last, which ends a snooze from before; 0: never. A claim of an incident that
-    has ended holds as any other: an appeal is worked on then.
+    `ends`: when the incident ended, each of which ends the claims from before; one that was withdrawn may go on since.
+    `worse_at`: when it got worse last, which ends a snooze from before; 0: never. A claim of an incident that has ended
+    holds as any other: an appeal is worked on then.
     """
     work = Work()
     for command in commands:
-        work.free_by(command.at, ended_at, expires_ms)
+        work.free_by(command.at, ends, expires_ms)
         work.apply(command)
-    work.free_by(max(now, ended_at or 0), ended_at, expires_ms)
+    work.free_by(max(now, *ends, 0), ends, expires_ms)
     if work.claimed_by is not None:
         work.due = work.heard_at + expires_ms
     until = work.snoozed_until

@@ -91,6 +91,30 @@ def test_each_incident_is_claimed_by_itself() -> None:
     assert {id_: line.claimed_by for id_, line in shown.lines.items()} == {id_of(): None, other: "mei"}
 
 
+def test_what_has_no_effect_is_lost_in_the_log_of_commands() -> None:
+    story = (case("claim", 130), case("claim", 131, "li"), case("release", 132, "li"), case("claim", 133))
+    shown = board(violated(), *story)
+    log = [(one.kind, one.by, one.effect) for one in shown.line.commands]
+    assert log == [
+        ("claim", "mei", "done"),
+        ("claim", "li", "lost"),
+        ("release", "li", "lost"),
+        ("claim", "mei", "done"),
+    ]
+    assert shown.counts == {"look:critical:10": 1, "case:claim:done": 2, "case:claim:lost": 1, "case:release:lost": 1}
+
+
+def test_the_last_twenty_commands_are_in_the_log() -> None:
+    story = [case("note", 130 + n, offset=n, text=f"{n}") for n in range(25)]
+    assert [one.at for one in board(violated(), *story).line.commands] == [at(135 + n) for n in range(20)]
+
+
+def test_a_claim_is_lost_once_an_earlier_one_is_read() -> None:
+    first, second = case("claim", 130, "li"), case("claim", 131)
+    assert board(violated(), second).line.commands[0].effect == "done"
+    assert [one.effect for one in board(violated(), second, first).line.commands] == ["done", "lost"]
+
+
 # ---- snoozes ---------------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +158,7 @@ def test_a_note_that_is_sent_twice_is_shown_once() -> None:
     shown = board(violated(), *twice)
     assert len(shown.line.notes) == 1
     assert {name: number for name, number in shown.counts.items() if name.startswith("case")} == {
-        "case:note:new": 1,
+        "case:note:done": 1,
         "case:note:repeated": 1,
     }
 
