@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+import time
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
@@ -12,7 +14,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.logs import configure_logging
 
 
-@click.command(short_help="Run the web console for moderators.")
+@click.group(short_help="Run the web console for moderators.", invoke_without_command=True)
 @settings_options
 @shared_rulebook_option
 @click.option("--host", help="Address to listen on; any but loopback requires authentication.  [default: 127.0.0.1]")
@@ -26,7 +28,16 @@ from vigil.app.observability.logs import configure_logging
 @click.option(
     "--role", type=click.Choice(["view", "review"]), default="view", show_default=True, help="Role of a new token."
 )
-def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role: Any, **options: Any) -> None:
+@click.pass_context
+def console(
+    context: click.Context,
+    /,
+    settings: Settings,
+    rulebook: Rulebook,
+    new_token: str | None,
+    role: Any,
+    **options: Any,
+) -> None:
     """Run the web console for moderators: live rooms, verdicts and reviews.
 
     The console reads the topics and keeps no state of its own, so any number of them may run. On a loopback address it
@@ -35,7 +46,10 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
     \b
     vigil console --broker localhost:9092
     vigil console --new-token mei --role review
+    vigil console link --host merchant-7 --days 7
     """
+    if context.invoked_subcommand is not None:
+        return
     from vigil.app.console.auth.tokens import new_token as make_token
     from vigil.app.console.http.server import serve
     from vigil.app.console.settings import load_console_settings
@@ -60,6 +74,50 @@ def console(settings: Settings, rulebook: Rulebook, new_token: str | None, role:
         asyncio.run(run())
     except SettingsError as error:
         raise OperatorError(str(error)) from error
+
+
+@console.command(short_help="Print a link to the record of one host.")
+@click.option("--host", "host_id", required=True, metavar="HOST", help="The host whose record the link shows.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 90),
+    default=7,
+    show_default=True,
+    help="The number of days for which the link works.",
+)
+@click.option(
+    "--url",
+    default="http://127.0.0.1:8080",
+    show_default=True,
+    metavar="URL",
+    help="The address of the console as merchants reach it.",
+)
+def link(host_id: str, days: int, url: str) -> None:
+    """Print a link to the record of one host, for its merchant.
+
+    It is signed with the first key of VIGIL_CONSOLE_HOST_LINK_KEYS_FILE, and works on every console with that key.
+    Whoever has it sees the record and may appeal. It is stored nowhere; replacing the key ends it.
+
+    \b
+    vigil console link --host merchant-7 --days 7 --url https://vigil.example
+    """
+    from vigil.app.console.auth.host_links import load_host_links
+    from vigil.app.console.http.host_pages import PATH
+    from vigil.app.console.settings import load_console_settings
+
+    if not 1 <= len(host_id) <= 128:
+        raise click.UsageError("--host: an id has 1 to 128 characters")
+    try:
+        links = load_host_links(load_console_settings())
+    except SettingsError as error:
+        raise OperatorError(str(error)) from error
+    if not links:
+        raise OperatorError(
+            "There is no key to sign a link with. Make one (`openssl rand -hex 32 > keys`) and set "
+            "VIGIL_CONSOLE_HOST_LINK_KEYS_FILE, here and for every console."
+        )
+    until_s = int(time.time()) + days * 24 * 3600
+    click.echo(f"{url.rstrip('/')}{PATH}?{urlencode({'token': links.token(host_id, until_s)})}")
 
 
 def _announce(address: str) -> None:

@@ -40,6 +40,12 @@ class ConsoleBounds(Struct, frozen=True, kw_only=True):
     """Open event streams (pages that follow what happens) of one person."""
     streams_of_address: Annotated[int, Meta(ge=1)] = 200
     """Open event streams from one address; those of `trusted_proxies` are not limited."""
+    host_requests_of_address: Annotated[int, Meta(ge=1)] = 120
+    """Requests for hosts' pages from one address in a minute; those of `trusted_proxies` are not limited."""
+    requests_of_host: Annotated[int, Meta(ge=1)] = 60
+    """Requests for the page of one host in a minute."""
+    appeals_of_host: Annotated[int, Meta(ge=1)] = 20
+    """Appeals of one host in a day."""
     timeline_ms: Annotated[int, Meta(ge=60_000)] = 60 * 60_000
     """How far back a room's timeline goes, in a console that has run for as long."""
 
@@ -72,6 +78,10 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     """Members of this group (in `proxy_groups_header`, separated by commas) may review; others view."""
     proxy_role: Role = "view"
     """The role of everybody whom the proxy lets through, where there is no `review_group`."""
+    host_link_keys: str | None = None
+    """The keys that sign the links of hosts: one, or the new one and then the old one, separated by `;`."""
+    host_link_keys_file: str | None = None
+    """The file with these keys, one a line; preferred. Without any, there is no page for hosts."""
     trusted_proxies: str = ""
     """Addresses or networks, separated by commas, from which the proxy's headers are accepted."""
     allowed_hosts: str = ""
@@ -88,7 +98,7 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
         """The time zone."""
         return ZoneInfo(self.time_zone)
 
-    def __repr__(self) -> str:  # without tokens, which must not appear in logs
+    def __repr__(self) -> str:  # without tokens and keys, which must not appear in logs
         return f"ConsoleSettings(host={self.host!r}, port={self.port})"
 
 
@@ -138,9 +148,9 @@ def _check(settings: ConsoleSettings) -> None:
 
 
 def _checked(place: str, value: str | int, type_: Any) -> Any:
-    """Return the value as a setting's type; raise SettingsError. The values of tokens are not shown."""
+    """Return the value as a setting's type; raise SettingsError. The values of tokens and keys are not shown."""
     try:
         return msgspec.convert(value, type_, strict=not isinstance(value, str))
     except msgspec.ValidationError as error:
-        shown = "" if "TOKENS" in place.upper() else f" {value!r}"
+        shown = "" if any(word in place.upper() for word in ("TOKENS", "KEYS")) else f" {value!r}"
         raise SettingsError(f"{place}:{shown} cannot be used: {error}") from error

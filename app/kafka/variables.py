@@ -29,6 +29,8 @@ CONSOLE: Final = [
     "REVIEW_GROUP",
     "PROXY_ROLE",
     "TRUSTED_PROXIES",
+    "HOST_LINK_KEYS",
+    "HOST_LINK_KEYS_FILE",
     "ALLOWED_HOSTS",
     "TLS_CERT_FILE",
     "TLS_KEY_FILE",
@@ -46,6 +48,9 @@ CONSOLE: Final = [
     "MAX_CONNECTIONS_OF_ADDRESS",
     "MAX_STREAMS_OF_ADDRESS",
     "MAX_STREAMS_OF_USER",
+    "MAX_HOST_REQUESTS_OF_ADDRESS",
+    "MAX_REQUESTS_OF_HOST",
+    "MAX_APPEALS_OF_HOST",
 ]
 """Settings of the console, each after VIGIL_CONSOLE_."""
 

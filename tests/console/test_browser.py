@@ -19,11 +19,12 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from tests.console.test_auth import LINE, TOKEN
 from tests.console.test_line_pages import market
 from tests.console.test_line_store import obligation
-from tests.console.test_model import verdict
+from tests.console.test_model import notice, verdict
 from tests.console.test_server import hostile
 from tests.console.test_wall import S, status
 from tests.support.console_stories import HOSTILE, ConsoleStage, simulated
 from tests.support.needs import program
+from vigil.app.console.auth.host_links import HostLinks
 from vigil.app.console.http.server import WebServer
 from vigil.app.console.ingest.topic_ingest import wall_ms
 from vigil.topics.verdicts import RoomStatus
@@ -322,6 +323,54 @@ async def test_no_serious_violation_of_accessibility(browser: Browser, scheme: s
             assert answer is not None and answer.ok
             await asyncio.sleep(0.7)
             assert (path, await serious(page)) == (path, [])
+
+
+def host_record() -> tuple[ConsoleStage, str]:
+    """A console that has read a simulation, and a link to the page of a host with verdicts and a warning."""
+    console = ConsoleStage(host_link_keys="k" * 64).play(*simulated())
+    model = console.state.model
+    host, room = next((one.host_id, one.room_id) for _, one in model.verdicts.items() if model.action(one.verdict_id))
+    warned = msgspec.structs.replace(notice("at-risk", 0, "black-screen", due=900 * S), host_id=host, room_id=room)
+    console.take("notice", warned)
+    token = HostLinks(("k" * 64,)).token(host, int(time.time()) + 600)
+    return console, f"/for-host?token={token}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_a_hosts_page_is_accessible_on_a_screen_and_on_a_phone(browser: Browser, scheme: str, language: str):
+    console, path = host_record()
+    async with served(console) as address:
+        for width in (1200, 380):
+            options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
+            async with page_of(browser, **options) as page:
+                await page.goto(f"{address}{path}&lang={language}")
+                await expect(page.locator("article.risk")).to_be_visible()
+                for summary in await page.locator("summary").all():
+                    await summary.click()
+                assert await serious(page) == []
+                wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+                assert not await page.evaluate(wide)
+
+
+async def test_a_host_appeals_by_keyboard_and_without_scripts(browser: Browser):
+    console, path = host_record()
+    async with served(console) as address, page_of(browser, java_script_enabled=False) as page:
+        await page.goto(address + path)
+        article = page.locator("article.verdict").first
+        await article.locator("summary").focus()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("The camera was on; see the recording.")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("status")).to_have_text("Your appeal was sent.")
+        await expect(article.locator("textarea")).to_have_count(0)
+        await expect(article.locator(".note")).to_contain_text("A moderator will look at it again.")
+        (review,) = console.sent
+        assert (review.decision, review.reason) == ("appealed", "The camera was on; see the recording.")
+        await page.get_by_role("link", name="中文").click()
+        await expect(page.locator("html")).to_have_attribute("lang", "zh")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -25,8 +25,8 @@ HEADERS: Final = {
 }
 FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip"})
 """Headers that proxies add, besides those that begin with `x-forwarded`."""
-PUBLIC_PATHS: Final = ("/sign-in", "/static/", "/health/", "/set")
-"""Paths that need no sign-in."""
+PUBLIC_PATHS: Final = ("/sign-in", "/static/", "/health/", "/set", "/for-host", "/robots.txt")
+"""Paths that need no sign-in. Those of hosts need a signed link."""
 
 
 class SecurityMiddleware:
@@ -53,7 +53,7 @@ class SecurityMiddleware:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)  # a page may be stricter
                 if not scope["path"].startswith("/static/"):
                     headers["cache-control"] = "no-store"
                 if self._tls:

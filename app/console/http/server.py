@@ -24,9 +24,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from vigil.app.console.auth.authenticator import Authenticator
+from vigil.app.console.auth.host_links import load_host_links
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.event_streams import EventStreams
 from vigil.app.console.http.forms import Forms
+from vigil.app.console.http.host_pages import PATH, HostPages, robots
 from vigil.app.console.http.limits import HEAD_S, LimitedProtocol, throttle_logs
 from vigil.app.console.http.request_context import RequestContext
 from vigil.app.console.http.security import SecurityMiddleware
@@ -53,11 +55,13 @@ class ConsoleServer:
     """The routes of one console."""
 
     def __init__(self, state: ConsoleState, auth: Authenticator) -> None:
+        """Raise SettingsError where the keys of hosts' links cannot be used."""
         self.context = RequestContext(state, auth)
+        self._host_pages = HostPages(self.context, load_host_links(state.console))
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        streams, forms = EventStreams(self.context), Forms(self.context)
+        streams, forms, hosts = EventStreams(self.context), Forms(self.context), self._host_pages
         app = Starlette(
             routes=[
                 Route("/", self.wall),
@@ -65,6 +69,10 @@ class ConsoleServer:
                 Route("/suppliers", self.suppliers),
                 Route("/search", self.search),
                 Route("/review", forms.review, methods=["POST"]),
+                Route(PATH, hosts.page),
+                Route(f"{PATH}.json", hosts.json),
+                Route(f"{PATH}/appeal", hosts.appeal, methods=["POST"]),
+                Route("/robots.txt", robots),
                 Route("/live/wall", streams.wall),
                 *(Route(f"/live/{kind}", streams.page(kind)) for kind in PARTS),
                 Route("/live/check", self.health_live),

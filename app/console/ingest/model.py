@@ -161,7 +161,7 @@ class ConsoleModel:
 
     def _room(self, room_id: str, host_id: str) -> RoomView:
         room = self.rooms.touch(room_id, lambda: RoomView(room_id, host_id))
-        host = self._host(room.host_id)
+        host = self._host(host_id)  # a room may have had more than one
         if room_id not in host.rooms:
             host.rooms.append(room_id)
         return room

@@ -56,7 +56,7 @@ def _condition(verdict: Verdict, limits: Struct, clock: Clock) -> list[Message]:
     since = clock(verdict.since)
     last = clock(verdict.evidence[-1].at if verdict.evidence else verdict.at)
     lasts = format_value("lasts_s", limits.lasts_s)  # type: ignore[attr-defined] # every condition lasts
-    frame = {"since": since, "last": last, "instead": _instead(verdict, limits), "lasts": lasts}
+    frame = {"since": since, "last": last, "instead": instead_of(verdict.rule, verdict.subject, limits), "lasts": lasts}
     found = [Message("remedy.frame", frame)]
     rule = RULES.get(verdict.rule)
     if rule is not None and rule.restarted_by_reception:
@@ -65,11 +65,11 @@ def _condition(verdict: Verdict, limits: Struct, clock: Clock) -> list[Message]:
     return found
 
 
-def _instead(verdict: Verdict, limits: Struct) -> Message:
-    """What a frame shows that does not satisfy the condition."""
-    if verdict.subject is not None:
-        return Message("remedy.no-label", {"label": repr(verdict.subject)})
-    rule = RULES.get(verdict.rule)
+def instead_of(rule_id: str, label: str | None, limits: Struct) -> Message:
+    """What a frame shows that does not satisfy the condition of a rule, or of one of its labels."""
+    if label is not None:
+        return Message("remedy.no-label", {"label": repr(label)})
+    rule = RULES.get(rule_id)
     if rule is None or rule.holds is None:
         return Message("remedy.something-else")
     return Message(rule.remedy, _numbers(limits))
