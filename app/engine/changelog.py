@@ -40,6 +40,9 @@ FLAG_PENDING: Final = 1
 FLAG_PUBLISHED: Final = 2
 """Flag of a main record: a state output of the key goes out with this checkpoint."""
 
+FLAG_RESUMES: Final = 4
+"""Flag of a main record: the key is asked for its outputs after a restart."""
+
 EPOCHS: Final = 1 << 29
 """Upper bound of epochs. No shard changes its owner so often, and four bytes of text are a larger number: a record with
 such an epoch was written by another program."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
-from vigil.app.engine.changelog import FLAG_PENDING, FLAG_PUBLISHED, HEADER, UNREADABLE, unreadable
+from vigil.app.engine.changelog import FLAG_PENDING, FLAG_PUBLISHED, FLAG_RESUMES, HEADER, UNREADABLE, unreadable
 from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import Event, KeyState, StateMachine
@@ -47,14 +47,18 @@ class KeyedStates(Generic[E]):
         """Keys that expired since the last snapshot, whose chunks are still stored."""
         self.unconfirmed: list[str] = []
         """Keys whose state outputs went out with the last stored checkpoint: nobody knows whether they were sent."""
+        self.resuming: set[str] = set()
+        """Keys that are still to hear of the restart (see `KeyState.resume`)."""
         last = None if store.marker is None else store.marker.checkpoint_id
         times = {}
         for key, value in store.main.items():
             epoch, sequence, time, flags = HEADER.unpack_from(value)
             if time < MAX_TIME:
                 times[key] = time
-            if flags & FLAG_PENDING:
+            if flags & (FLAG_PENDING | FLAG_RESUMES):
                 self.deferred[key] = 0
+            if flags & FLAG_RESUMES:
+                self.resuming.add(key)
             if flags & FLAG_PUBLISHED and (epoch, sequence) == last:
                 self.unconfirmed.append(key)
         self.timers: Final = TimerHeap(times)
@@ -140,6 +144,7 @@ class KeyedStates(Generic[E]):
         self.timers.cancel(key)
         self.changed.discard(key)
         self.deferred.pop(key, None)
+        self.resuming.discard(key)
 
     def evict(self, limit: int) -> None:
         """Unload states that have nothing unsaved until at most `limit` are loaded, the longest unchanged first.

@@ -19,6 +19,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from vigil.app.engine.changelog import (
     FLAG_PENDING,
     FLAG_PUBLISHED,
+    FLAG_RESUMES,
     FORMAT,
     HEADER,
     ChangelogRecord,
@@ -163,6 +164,8 @@ class Snapshotter(Generic[E]):
             if state.has_deferred_output():
                 states.deferred[key] = 0 if state.has_more_outputs() else self._round + between
                 flags |= FLAG_PENDING
+            if state.resumes:
+                flags |= FLAG_RESUMES
             self._dump(key, state, id_, flags, records)
         states.changed.clear()
         self.more_outputs = 0 in states.deferred.values()
@@ -180,6 +183,9 @@ class Snapshotter(Generic[E]):
         states.touch(key)
         if self._left <= 0 and state.has_more_outputs():
             return state, []
+        if key in states.resuming:
+            states.resuming.remove(key)
+            state.resume()
         published = self._publish(state, as_of, final)
         self._left -= state.output_work
         states.deferred.pop(key, None)

@@ -178,6 +178,19 @@ class KeyState(Protocol[E_contra]):
         Must not change the state.
         """
 
+    @property
+    def resumes(self) -> bool:
+        """True if the key is to be asked for its outputs after a restart, although nothing changes then.
+
+        For readers that know nothing of what was published before they began. Read for each key of a checkpoint.
+        """
+
+    def resume(self) -> None:
+        """Note that the worker has started again: the next `pending_outputs` returns what is to be heard of once more.
+
+        Called once for a key that `resumes`, in one of the first checkpoints after a restart.
+        """
+
     def expired(self) -> bool:
         """Return True if nothing is left to remember: the key and its chunks are deleted.
 
@@ -273,6 +286,7 @@ class KeyStateDefaults(Generic[E]):
     __slots__ = ()
 
     output_work = 0
+    resumes = False
 
     def is_duplicate(self, event: E) -> bool:
         return False
@@ -308,6 +322,9 @@ class KeyStateDefaults(Generic[E]):
 
     def has_more_outputs(self) -> bool:
         return False
+
+    def resume(self) -> None:
+        return
 
 
 class StateMachineDefaults(Generic[E]):

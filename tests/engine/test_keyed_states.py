@@ -103,6 +103,38 @@ def test_between_two_rounds_only_keys_that_changed_are_asked_for_deferred_output
     assert statuses(between=False) == ["B"]
 
 
+def test_a_key_that_resumes_is_asked_once_after_a_restart_and_not_in_each_round() -> None:
+    asked: list[str] = []
+
+    class Resuming(OrderedState):
+        resumes = True
+
+        def resume(self) -> None:
+            asked.append(self.key)
+
+    class ResumingToy(OrderedToy):
+        def load(self, key: str, chunks: Any) -> Any:
+            return Resuming(key, chunks)
+
+    life = Life(ResumingToy())
+    life.shard.ingest(ENTRY, [message(0, Event("A", 1000)), message(1, Event("B", 1000))])
+    life.shard.advance_watermark(1001)
+    life.checkpoint()
+    life.checkpoint()
+    assert not life.shard.states.deferred
+    assert asked == []
+    for restart in (1, 2):
+        life.restart()
+        life.checkpoint()
+        life.checkpoint()
+        assert sorted(asked) == sorted(["A", "B"] * restart)
+    life.shard.evict(0)
+    life.shard.ingest(ENTRY, [message(2, Event("A", 2000))])
+    life.shard.advance_watermark(2001)
+    life.checkpoint()
+    assert len(asked) == 4, "loaded again, but not after a restart"
+
+
 def test_a_timer_that_does_not_move_on_stops_the_shard() -> None:
     class Stuck(Recorder):
         def on_timer(self, at: int, collector: Any) -> None:

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
-from vigil.app.domain.incidents.stored import IncidentRecord
-from vigil.topics.envelope import Output, encode_body
+from vigil.app.domain.incidents.stored import IncidentRecord, encode
+from vigil.topics.envelope import Output
 from vigil.topics.incidents import IncidentStatus
 
 TAKEN_BACK: Final = "-"
@@ -21,7 +21,7 @@ def line_outputs(
     """The lines that are to be published."""
     for incident in lines:
         id_ = incident.incident_id
-        digest = hashlib.blake2b(encode_body(incident) or b"", digest_size=8).hexdigest()
+        digest = hashlib.blake2b(encode(incident), digest_size=8).hexdigest()
         if again(incident) or digest != records[id_].digest:
             yield Output("incident", id_.encode(), f"{id_}:{digest}", incident.at, incident)
 

@@ -40,7 +40,11 @@ class RoomRecords:
         self.follow_ups: dict[str, FollowUp] = {name[1:]: one for name, one in found[FOLLOW_UP].items()}
         """By verdict."""
         self.incidents: dict[str, IncidentRecord] = {name[1:]: one for name, one in found[INCIDENT].items()}
-        """By incident."""
+        """By incident. `know` and `drop_incident` add to it and remove from it."""
+        self._ids: dict[str, set[str]] = {}
+        """By group: the incidents that it has had."""
+        for id_, record in self.incidents.items():
+            self._ids.setdefault(record.group, set()).add(id_)
         self.pending = PendingCases(self.main, found[PENDING], wait_ms)
         self.changed: set[str] = set() if chunks else {""}
         """The names of the chunks that changed since they were dumped."""
@@ -62,6 +66,27 @@ class RoomRecords:
         if name[0] == INCIDENT:
             return self.incidents.get(name[1:])
         return self.pending.records.get(name) if name[0] == PENDING else self.groups.get(name)
+
+    def know(self, id_: str, group: str) -> None:
+        """Remember a new incident."""
+        self.incidents[id_] = IncidentRecord(group, commands=[])
+        self._ids.setdefault(group, set()).add(id_)
+        self.changed.add(INCIDENT + id_)
+
+    def of_group(self, group: str) -> dict[str, IncidentRecord]:
+        """The incidents of a group by identity, in order."""
+        return {id_: self.incidents[id_] for id_ in sorted(self._ids.get(group, ()))}
+
+    def drop_incident(self, id_: str) -> IncidentRecord | None:
+        """Forget an incident and return it; None: it is not known."""
+        record = self.incidents.pop(id_, None)
+        if record is not None:
+            self.changed.add(INCIDENT + id_)
+            ids = self._ids[record.group]
+            ids.discard(id_)
+            if not ids:
+                del self._ids[record.group]
+        return record
 
     def drop_follow_up(self, verdict_id: str) -> None:
         """Forget what follows from a verdict."""

@@ -28,6 +28,7 @@ from vigil.app.domain.incidents.stored import (
 )
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
+from vigil.app.engine.timers import TimerHeap
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.incidents import IncidentStatus
@@ -49,16 +50,19 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
             room_id, records.main, records.groups, records.follow_ups, records.incidents, how.families
         )
         self._group_of_verdict: dict[str, str] = {}
-        self._due: dict[str, int] = {}
+        self._unclaimed = dict.fromkeys(records.follow_ups)
+        """Verdicts of which something is known though they are not known here."""
+        self._due: TimerHeap[str] = TimerHeap()
         """By group: when time alone changes one of its lines."""
         self._open: set[str] = set()
-        """Groups with an incident that goes on."""
+        """Groups with an incident that goes on. While there are any, the room `resumes`: who counts open incidents after
+        a restart must hear of them."""
         for name in records.groups:
             self._look(name, records.main.judged_at)
-        self._stale: set[str] = set(self._open)
-        """Groups whose lines may be others than were published."""
-        self._again = bool(chunks)
-        """What is open is published once more, so that whoever counts open incidents after a restart knows of it."""
+        self._stale: dict[str, list[IncidentLine]] = {}
+        """Groups whose lines may be others than were published, and their lines as they were computed last."""
+        self._again = False
+        """What is open is published although it was before."""
         self._expired = False
 
     # ---- events
@@ -110,7 +114,10 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     def _touch_follow_up(self, verdict_id: str) -> set[str]:
         self._records.changed.add(noted.follow_up_name(verdict_id))
         group = self._group_of_verdict.get(verdict_id)
-        return set() if group is None else {group}
+        if group is None:
+            self._unclaimed[verdict_id] = None
+            return set()
+        return {group}
 
     def _command(self, received: ReceivedCase, now: int, collector: OutputCollector) -> set[str]:
         """Note a command; return its incident's group, nothing if that is not known."""
@@ -137,27 +144,33 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     def _look(self, name: str, now: int) -> list[IncidentLine]:
         """The lines of a group; note when they change by themselves, and whose verdicts they are."""
         lines = self._lines(name, now)
-        self._due[name] = min((line.due for line in lines if not line.forgotten), default=MAX_TIME)
+        due = min((line.due for line in lines if not line.forgotten), default=MAX_TIME)
+        if due < MAX_TIME:
+            self._due.schedule(name, due)
+        else:
+            self._due.cancel(name)
         if any(line.incident.ended_at is None for line in lines):
             self._open.add(name)
         else:
             self._open.discard(name)
+        self.resumes = bool(self._open)
         for line in lines:
             if line.incident.verdict_id is not None:
                 self._group_of_verdict[line.incident.verdict_id] = name
+                self._unclaimed.pop(line.incident.verdict_id, None)
         return lines
 
     def _refresh(self, name: str, now: int, collector: OutputCollector) -> None:
         """Look at a group whose facts have changed: know its incidents, apply what waited for them, count."""
         collector.hasten()
-        self._stale.add(name)
         lines = self._look(name, now)
         applied = False
         for line in lines:
             if not line.forgotten:
                 self._know(name, line.incident)
                 applied |= self._apply_waiting(line.incident.incident_id, now, collector)
-        for line in self._look(name, now) if applied else lines:
+        self._stale[name] = self._look(name, now) if applied else lines
+        for line in self._stale[name]:
             record = self._records.incidents.get(line.incident.incident_id)
             if record is not None:
                 self._count(line.incident, record, collector)
@@ -165,8 +178,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     def _know(self, name: str, incident: IncidentStatus) -> None:
         incidents, id_ = self._records.incidents, incident.incident_id
         if id_ not in incidents:
-            incidents[id_] = IncidentRecord(name, commands=[])
-            self._records.changed.add(INCIDENT + id_)
+            self._records.know(id_, name)
         elif incidents[id_].digest == TAKEN_BACK:
             incidents[id_].digest = ""
 
@@ -194,16 +206,21 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         """The lines that differ from those published last; if `final`, all of them."""
         now = watermark if final else watermark - 1
-        names = sorted(self._records.groups if final else self._stale)
-        return [output for name in names for output in self._outputs(name, now, final)]
+        names = self._records.groups if final else {*self._stale, *self._open} if self._again else self._stale
+        return [output for name in sorted(names) for output in self._outputs(name, now, final)]
 
     def _outputs(self, name: str, now: int, final: bool) -> Iterator[Output]:
-        lines = {line.incident.incident_id: line.incident for line in self._lines(name, now) if not line.forgotten}
-        records = self._records.incidents
-        yield from line_outputs(lines.values(), records, lambda one: final or (self._again and one.ended_at is None))
-        yield from taken_back(
-            lines, ((id_, one) for id_, one in records.items() if one.group == name), now, again=final
-        )
+        lines = {line.incident.incident_id: line.incident for line in self._known_lines(name, now)}
+        known = self._records.of_group(name)
+        yield from line_outputs(lines.values(), known, lambda one: final or (self._again and one.ended_at is None))
+        yield from taken_back(lines, known.items(), now, again=final)
+
+    def _known_lines(self, name: str, now: int) -> Iterator[IncidentLine]:
+        """The lines of a group that are remembered; they are computed again only if time has changed them since."""
+        lines = self._stale.get(name)
+        if lines is None or self._due.times.get(name, MAX_TIME) <= now:
+            lines = self._lines(name, now)
+        return (line for line in lines if not line.forgotten)
 
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
         for output in outputs:
@@ -215,28 +232,28 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         self._stale.clear()
         self._again = False
 
-    def has_deferred_output(self) -> bool:
-        """True while an incident is open: after a restart it is published once more (see `_again`)."""
-        return bool(self._open)
+    def resume(self) -> None:
+        self._again = True
 
     # ---- timers
 
     def next_timer(self) -> int:
         """When time alone changes a line, a command has waited for too long, or something is no longer remembered."""
-        return min(min(self._due.values(), default=MAX_TIME), self._records.pending.due, self._forget_at())
+        return min(self._due.next_time(), self._records.pending.due, self._forget_at())
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Note what time has changed, and forget what is over for long."""
         records = self._records
         records.main.judged_at = at
         records.changed.add("")
-        for name in sorted(name for name, due in self._due.items() if due <= at):
+        for name in sorted(self._pop_due(at)):
             self._forget(name, at, collector)
             if name in records.groups:
                 self._refresh(name, at, collector)
         records.changed.update(records.pending.reject(at, collector))
-        for verdict_id in [one.verdict_id for one in self._unclaimed() if one.at + self._how.keep_ms <= at]:
+        for verdict_id in [id_ for id_ in self._unclaimed if records.follow_ups[id_].at + self._how.keep_ms <= at]:
             records.drop_follow_up(verdict_id)
+            del self._unclaimed[verdict_id]
         self._expired = self._is_empty() and records.main.stream_at + self._how.keep_ms <= at
 
     def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
@@ -249,6 +266,11 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     def dump_changes(self) -> ChangedChunks:
         return self._records.dump()
 
+    def _pop_due(self, at: int) -> Iterator[str]:
+        """The groups whose lines time has changed."""
+        while (due := self._due.pop_due(at + 1)) is not None:
+            yield due[1]
+
     def _forget(self, name: str, at: int, collector: OutputCollector) -> None:
         """Forget the incidents of a group that are over for long, and the group if nothing is left of it."""
         lines = self._look(name, at)
@@ -259,27 +281,23 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
             self._forget_group(name, at, collector)
 
     def _forget_group(self, name: str, at: int, collector: OutputCollector) -> None:
-        for id_ in [id_ for id_, record in self._records.incidents.items() if record.group == name]:
+        for id_ in self._records.of_group(name):
             self._drop(id_, at, collector)
         for verdict_id in [id_ for id_, group in self._group_of_verdict.items() if group == name]:
             self._records.drop_follow_up(verdict_id)
             del self._group_of_verdict[verdict_id]
-        del self._records.groups[name], self._due[name]
+        del self._records.groups[name]
+        self._due.cancel(name)
         self._open.discard(name)
-        self._stale.discard(name)
+        self.resumes = bool(self._open)
+        self._stale.pop(name, None)
         self._records.changed.add(name)
 
     def _drop(self, id_: str, at: int, collector: OutputCollector) -> None:
-        record = self._records.incidents.pop(id_, None)
-        if record is not None:
-            self._records.changed.add(INCIDENT + id_)
-            if record.digest not in ("", TAKEN_BACK):
-                gone = tombstone(id_, at)
-                collector.emit(gone.topic, id_, gone.id, gone.at, None)
-
-    def _unclaimed(self) -> Iterator[FollowUp]:
-        """What follows from verdicts that are not known here."""
-        return (one for id_, one in self._records.follow_ups.items() if id_ not in self._group_of_verdict)
+        record = self._records.drop_incident(id_)
+        if record is not None and record.digest not in ("", TAKEN_BACK):
+            gone = tombstone(id_, at)
+            collector.emit(gone.topic, id_, gone.id, gone.at, None)
 
     def _is_empty(self) -> bool:
         return not self._records.groups and not self._records.follow_ups and not self._records.pending.records
@@ -288,7 +306,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         """When the first thing that no incident is about is forgotten."""
         if self._expired:
             return MAX_TIME
-        times = [one.at for one in self._unclaimed()]
+        times = [self._records.follow_ups[id_].at for id_ in self._unclaimed]
         if self._is_empty():
             times.append(self._records.main.stream_at)
         return min(times) + self._how.keep_ms if times else MAX_TIME

@@ -134,3 +134,27 @@ def test_a_shard_that_crashes_before_or_after_a_checkpoint_is_sent_comes_to_the_
         return {key: payload for key, payload in known.items() if payload is not None}
 
     assert run(crash) == run(None)
+
+
+def test_a_restart_publishes_what_is_open_once_more_and_nothing_that_has_ended() -> None:
+    log: list[Any] = []
+
+    def checkpoint(running: AnyShard, *, acquires: bool = False) -> list[tuple[str, int]]:
+        snapshot = running.acquire() if acquires else running.snapshot()
+        log.extend(snapshot.changelog())
+        running.confirm(snapshot)
+        return [(output.topic, output.at) for output in snapshot.outputs]
+
+    first = shard(log)
+    first.acquire()
+    events = [warned(), cleared(80), warned(560, 500, 620)]
+    first.ingest(0, [Message(n, encode_body(each)) for n, each in enumerate(events)])
+    first.advance_watermark(at(600))
+    assert sorted(checkpoint(first)) == [("incident", at(80)), ("incident", at(560))]
+    assert checkpoint(first) == [], "nothing changed"
+    first.evict(0)
+    assert checkpoint(first) == []
+
+    restarted = shard(log)
+    assert checkpoint(restarted, acquires=True) == [("incident", at(560))]
+    assert checkpoint(restarted) == []
