@@ -55,7 +55,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         self._due: TimerHeap[str] = TimerHeap()
         """By group: when time alone changes one of its lines."""
         self._open: set[str] = set()
-        """Groups with an incident that goes on. While there are any, the room `resumes`: who counts open incidents after
+        """Groups with an incident that goes on. While there are any, the room `resumes`: who counts open ones after
         a restart must hear of them."""
         for name in records.groups:
             self._look(name, records.main.judged_at)
