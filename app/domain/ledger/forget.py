@@ -15,9 +15,16 @@ from collections.abc import Sequence
 from vigil.app.domain.ledger.facts import Facts
 from vigil.app.domain.ledger.ledger import Ledger
 from vigil.app.domain.ledger.memory import MEMORY, ORDER_MEMORY, PRODUCT_MEMORY, REQUEST_RETENTION, RETENTION
-from vigil.app.domain.ledger.records import CertificateRecord, MeasureRecord, ProductRecord, ProductState, RequestRecord
+from vigil.app.domain.ledger.records import (
+    CertificateRecord,
+    MeasureRecord,
+    OrderRecord,
+    ProductRecord,
+    ProductState,
+    RequestRecord,
+)
 from vigil.app.domain.products.selection import is_selected
-from vigil.app.domain.programmes.growth import reached_by
+from vigil.app.domain.programmes.growth import of_orders, reached_by
 from vigil.app.domain.services.coverage import cover_of
 from vigil.app.engine.watermark import MIN_TIME
 from vigil.topics.products import Certificate, Order, Product
@@ -29,7 +36,7 @@ def is_too_old(event: Product | Order | Certificate | ServiceRequest | Activity,
     if event.at > now - _memory_of(event):
         return False
     if isinstance(event, Order):
-        return ledger.order_with(event).latest() <= now - ORDER_MEMORY
+        return _is_over(ledger.order_with(event), now)
     latest = _latest_of(event, ledger)
     return latest is None or latest > event.at
 
@@ -79,19 +86,26 @@ def _keep_growth(ledger: Ledger, facts: Facts) -> None:
     limits = facts.moment.limits(facts.rules.growth)
     if limits is not None:
         until = facts.now - MEMORY
-        ledger.set_reached({name: at for name, at in reached_by(limits, facts).items() if at <= until})
+        # An amount is reached by many orders: without the first of them it would be reached later, or not any more.
+        stays = of_orders(limits) if any(_is_over(order, facts.now) for order in ledger.order_buckets) else frozenset()
+        reached = reached_by(limits, facts).items()
+        ledger.set_reached({name: at for name, at in reached if at <= until or name in stays})
 
 
 def _forget_orders(ledger: Ledger, facts: Facts) -> None:
     """Requests keep how they were covered."""
-    until = facts.now - ORDER_MEMORY
     for order in list(ledger.order_buckets):
-        if order.latest() > until:
+        if not _is_over(order, facts.now):
             continue
         for request_id in list(ledger.requests_of.get(order.order_id, ())):
             _keep_cover(ledger, ledger.requests[request_id], facts)
         ledger.unindex_order(order)
         ledger.order_buckets.remove(order)
+
+
+def _is_over(order: OrderRecord, now: int) -> bool:
+    """True if an order is older than its memory."""
+    return order.latest() <= now - ORDER_MEMORY
 
 
 def _keep_cover(ledger: Ledger, request: RequestRecord, facts: Facts) -> None:

@@ -124,9 +124,7 @@ def task_times(limits: GrowthLimits, facts: Facts) -> dict[str, int | None]:
 
 def milestone_times(limits: GrowthLimits, facts: Facts) -> dict[str, int | None]:
     """When each milestone was reached, by its name."""
-    return {
-        one.name: _earlier(f"milestone/{one.name}", _milestone_time(one, facts), facts) for one in limits.milestones
-    }
+    return {one.name: _earlier(_milestone(one.name), _milestone_time(one, facts), facts) for one in limits.milestones}
 
 
 def _earlier(name: str, at: int | None, facts: Facts) -> int | None:
@@ -172,5 +170,14 @@ def _paid_since(opened_at: int, facts: Facts) -> list[tuple[int, str, int]]:
 def reached_by(limits: GrowthLimits, facts: Facts) -> dict[str, int]:
     """All that was reached by now, as `Ledger.set_reached` keeps it."""
     tasks = {f"task/{name}": at for name, at in task_times(limits, facts).items()}
-    milestones = {f"milestone/{name}": at for name, at in milestone_times(limits, facts).items()}
+    milestones = {_milestone(name): at for name, at in milestone_times(limits, facts).items()}
     return {name: at for name, at in {**tasks, **milestones}.items() if at is not None}
+
+
+def of_orders(limits: GrowthLimits) -> frozenset[str]:
+    """What follows from orders, as `reached_by` names it."""
+    return frozenset(_milestone(one.name) for one in limits.milestones if one.measure is None)
+
+
+def _milestone(name: str) -> str:
+    return f"milestone/{name}"

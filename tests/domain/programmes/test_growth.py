@@ -189,3 +189,10 @@ def test_what_growth_reached_stays_when_its_orders_and_measures_are_forgotten() 
     said = growth(*story, *later)
     assert (said["stage"], said["milestones"]["usd-1000"]) == ("mature", OPENED)
     assert (said["milestones"]["leads-10"], said["milestones"]["order-1"]) == (OPENED, OPENED)
+
+
+def test_an_amount_that_several_orders_reached_stays_when_the_first_of_them_is_forgotten() -> None:
+    story = [paid(OPENED, "o1", ("p", "600")), paid(OPENED + 300 * DAY, "o2", ("p", "400"))]
+    days = range(30, 690, 30)  # the first order is forgotten after 520 days, the milestone is 400 days old after 700
+    said = growth(*story, paid(OPENED + 310 * DAY, "o3", ("p", "600")), *[tick(OPENED + day * DAY) for day in days])
+    assert said["milestones"]["usd-1000"] == OPENED + 300 * DAY
