@@ -365,7 +365,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
     def _changed_month_entry(self, always: bool) -> RankingEntry | None:
         """The entry of the latest assessed month if it changed, or `always`; None if there is none."""
         main, end = self._main, self._assessed_end
-        if not (self._month_changed or always) or self._metrics is None or not self._is_ranked():
+        if not (self._month_changed or always) or self._metrics is None or not self._counts():
             return None
         if main.first_at > end:
             return None
@@ -375,7 +375,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
 
     def _note_month_compared(self) -> None:
         """Note that the entry of the month was compared with the one that was sent: no need to until it may change."""
-        if self._metrics is not None and self._is_ranked():
+        if self._metrics is not None and self._counts():
             self._month_changed = False
 
     def _note_sent(self, entry: RankingEntry) -> None:

@@ -324,3 +324,10 @@ def test_rewards_that_were_given_and_are_not_over() -> None:
     assert rights(*story, tick(august + 1))["rewards"] == both[:2]
     assert rights(*story, tick(july + 1))["rewards"] == []
     assert lines_of(*story)["participation"][0]["edition"] == "2022-07"
+
+
+def test_gold_rfqs_of_a_supplier_whose_profile_was_deleted_since_are_those_of_the_month_before() -> None:
+    measured = measure(EARLY, "videos", 1)
+    for story in ([tick(NOW), member(EARLY), deleted(), measured], [member(EARLY), measured, tick(NOW), deleted()]):
+        said = rights(*story)
+        assert (said["membership"], said["gold_rfqs"]) == ("standard", {"total": 5, "used": 0, "left": 5})
