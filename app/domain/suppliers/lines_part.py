@@ -87,7 +87,7 @@ class LinesPart:
         elif event.kind == "measure":
             ledger.measure(event)
         elif event.kind == "claim":
-            self._claim(event, collector)
+            self._claim(event, now, collector)
         else:
             ledger.duty(event)
         self._lines.stale_supplier()
@@ -120,18 +120,25 @@ class LinesPart:
             self.ledger.claim_buckets.touch(record)
             self._lines.stale_supplier()
 
-    def _claim(self, event: Activity, collector: OutputCollector) -> None:
+    def _claim(self, event: Activity, now: int, collector: OutputCollector) -> None:
         programme = event.programme or ""
         collector.count(f"claim:{programme}")
         section = self._rules.programmes[programme]
         edition = edition_at(section, event.at, self._rules.days)
-        self.ledger.claim(programme, edition, event.at)
+        record = self.ledger.claim(programme, edition, event.at)
         if any(version.limits.places_by == "claim" for version in section.versions):
             # Places go by the order of arrival where claims have one time: send it at once.
             arrived = ProgrammeClaim(
                 programme=programme, edition=edition, supplier_id=self._supplier_id, at=event.at, accepted=None
             )
             _send(collector, arrived)
+            self._take_part(record, now, collector)
+
+    def _take_part(self, record: ClaimRecord, now: int, collector: OutputCollector) -> None:
+        """Send a claim that is accepted at once: a checkpoint may end a long backlog, and knows no order of claims."""
+        claim = None if self._replay or record.sent else self._accepted(record, self._facts(now))
+        if claim is not None:
+            self._send_accepted(record, claim, collector)
 
     def _writable(self) -> Ledger:
         if self.ledger is EMPTY:
@@ -183,9 +190,10 @@ class LinesPart:
         return outputs
 
     def unconfirmed_outputs(self, now: int, clock: int, quota: Quota | None) -> list[Output]:
-        """The lines that went out with the last checkpoint, as of now."""
+        """The lines that went out with the last checkpoint, as of now, and the claims that no place has answered."""
         self._computed, self._sending = None, []
-        return [output_of(line, now) for line in self._lines.compute_sent(now, clock, quota)]
+        lines = [output_of(line, now) for line in self._lines.compute_sent(now, clock, quota)]
+        return lines + [_output(claim) for _, claim in self._claims(now, clock, again=True)]
 
     @property
     def output_work(self) -> int:
@@ -211,34 +219,43 @@ class LinesPart:
         """Claim the places that are not claimed yet, and judge all that was referred."""
         self._referrals.judge(MAX_TIME, self._facts(now), collector)
         for record, claim in list(self._claims(now, now)):
-            record.sent = True
-            self.ledger.claim_buckets.touch(record)
-            _send(collector, claim)
+            self._send_accepted(record, claim, collector)
 
-    def _claims(self, now: int, clock: int) -> Iterator[tuple[ClaimRecord, ProgrammeClaim]]:
-        """The claims of programmes with few places that are to be sent."""
+    def _claims(self, now: int, clock: int, *, again: bool = False) -> Iterator[tuple[ClaimRecord, ProgrammeClaim]]:
+        """The claims of programmes with few places that are to be sent; `again`: those that were, and wait for a place.
+
+        One that arrives twice changes nothing.
+        """
         facts = Facts(self.ledger, self._profiles, self._rules, AsOf(now, clock))
         for record in self.ledger.claims.values():
-            judged = None if record.sent else judge_claims(record, facts)
-            if not isinstance(judged, Accepted) or judged.version.limits.places is None:
-                continue
-            limits = judged.version.limits
-            by_claim = limits.places_by == "claim"
-            at = judged.at if by_claim else completion(record, facts)
-            if at is not None:
-                accepted = AcceptedClaim(
-                    places=limits.places or 0, decided_at=at if by_claim else judged.window.closes, by_id=not by_claim
-                )
-                yield (
-                    record,
-                    ProgrammeClaim(
-                        programme=record.programme,
-                        edition=record.edition,
-                        supplier_id=self._supplier_id,
-                        at=at,
-                        accepted=accepted,
-                    ),
-                )
+            if record.place is None and record.sent == again:
+                claim = self._accepted(record, facts)
+                if claim is not None:
+                    yield record, claim
+
+    def _accepted(self, record: ClaimRecord, facts: Facts) -> ProgrammeClaim | None:
+        """The claim of a place; None where none is accepted, or places are not few or wait for the window's end."""
+        judged = judge_claims(record, facts)
+        if not isinstance(judged, Accepted) or judged.version.limits.places is None:
+            return None
+        limits = judged.version.limits
+        by_claim = limits.places_by == "claim"
+        at = judged.at if by_claim else completion(record, facts)
+        if at is None:
+            return None
+        decided_at = at if by_claim else judged.window.closes
+        return ProgrammeClaim(
+            programme=record.programme,
+            edition=record.edition,
+            supplier_id=self._supplier_id,
+            at=at,
+            accepted=AcceptedClaim(places=limits.places or 0, decided_at=decided_at, by_id=not by_claim),
+        )
+
+    def _send_accepted(self, record: ClaimRecord, claim: ProgrammeClaim, collector: OutputCollector) -> None:
+        record.sent = True
+        self.ledger.claim_buckets.touch(record)
+        _send(collector, claim)
 
     def _facts(self, now: int) -> Facts:
         return Facts(self.ledger, self._profiles, self._rules, AsOf(now))

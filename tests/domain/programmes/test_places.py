@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from tests.support.line_stories import Line, claim, lines_of, measure, member
-from tests.support.supplier_stories import DAY, at, tick
+from tests.support.supplier_stories import DAY, SECOND, Chain, at, tick
 
 EARLY, FIRST = at("2022-05-01"), at("2022-07-28 09:00")
 LAST = at("2022-09-03") - 1
@@ -63,3 +65,22 @@ def test_the_1001st_of_1000_has_no_place() -> None:
     last = said["s1000"]
     assert (last["status"], last["place"], last["at"]) == ("no-place", None, LAST)
     assert (last["completed_at"], last["rewards"], last["reward_by"]) == (at("2022-08-12"), [], None)
+
+
+@pytest.mark.parametrize(
+    ("programme", "story", "ends"),
+    [("recruit", [claim(FIRST, "recruit")], FIRST), ("stars-2-level", challenger("s", at("2022-08-12")), LAST)],
+)
+def test_a_claim_that_a_crash_keeps_from_going_out_goes_out_after_it(
+    programme: str, story: list[Line], ends: int
+) -> None:
+    chain = Chain().play(*story).advance(ends + 1).crash(sent=False).advance(ends + 90 * SECOND).checkpoint()
+    [line] = [one for one in chain.states("participation").values() if one["programme"] == programme]
+    assert (line["status"], line["place"]) == ("completed", 1)
+
+
+def test_claims_of_a_backlog_between_two_checkpoints_go_by_their_time() -> None:
+    claims = [claim(FIRST + n * SECOND, "recruit", who) for n, who in enumerate("zay")]
+    chain = Chain().play(*claims, tick(FIRST + DAY)).checkpoint().checkpoint()
+    places = {line["supplier_id"]: line["place"] for line in chain.states("participation").values()}
+    assert places == {"z": 1, "a": 2, "y": 3}
