@@ -4,9 +4,13 @@ import asyncio
 import secrets
 from typing import Final, TypedDict
 
+import structlog
+from aiokafka.errors import KafkaError
+
 from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.group_rulebook import GroupRulebook
 from vigil.app.console.ingest.model import ConsoleModel
+from vigil.app.console.ingest.releases import Releases
 from vigil.app.console.ingest.topic_ingest import TopicIngest
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.console.views.canvas import clock, length
@@ -21,6 +25,8 @@ from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.topics.rooms import FrameStatus
 
+log: Final = structlog.get_logger("vigil.console")
+
 TICK_S: Final = 0.25
 """How often changes are published. Browsers show a change within a second; shorter ticks cost more than they show."""
 RECORDED_MS: Final = 10 * 60_000
@@ -33,6 +39,8 @@ BEHIND_MS: Final = 8_000
 it is one or two seconds."""
 BEHIND_EVERY_TICKS: Final = 4
 """Rooms that are not judged are looked for once a second: that reads every room."""
+RELEASE_S: Final = 2.0
+"""Browsers get no changes while a release is sent, so that is not waited for any longer."""
 MAX_CHANGED_PAGES: Final = 50_000
 """Pages whose last change is remembered. A page beyond them is rendered anyway, every eighth tick at the latest."""
 
@@ -60,6 +68,7 @@ class ConsoleState:
 
         self.model = ConsoleModel(console.bounds, rooms.max_frame_gap_s * 1000, conditions_of=conditions)
         self.model.max_ahead_ms = settings.max_ahead_ms
+        self.releases = Releases(self.model.incidents)
         self.wall = Wall(self.model, rulebook)
         self.ingest = TopicIngest(settings, console, self.model)
         self.group_rulebook = GroupRulebook(settings, rulebook.digest)
@@ -103,7 +112,16 @@ class ConsoleState:
         """Tick until cancelled."""
         while True:
             self.tick()
+            await self.release()
             await asyncio.sleep(TICK_S)
+
+    async def release(self) -> None:
+        """End the claims whose decision Vigil has applied. One that Kafka does not take expires by itself."""
+        for command in self.releases.take(self.now):
+            try:
+                await asyncio.wait_for(self.ingest.send(command), RELEASE_S)
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("release not published", incident_id=command.incident_id, error=str(error))
 
     async def next_tick(self) -> bool:
         """Wait for the next tick; return False where the console is stopping."""

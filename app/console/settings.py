@@ -32,6 +32,8 @@ class ConsoleBounds(Struct, frozen=True, kw_only=True):
     products: Annotated[int, Meta(ge=10)] = 200_000
     obligations: Annotated[int, Meta(ge=10)] = 100_000
     """Of each status that is not settled, and of the settled ones together."""
+    incidents: Annotated[int, Meta(ge=10)] = 100_000
+    """Of those that are to do or snoozed, and of those that are over."""
     participations: Annotated[int, Meta(ge=10)] = 200_000
     certificates: Annotated[int, Meta(ge=10)] = 100_000
     connections_of_address: Annotated[int, Meta(ge=1)] = 500

@@ -20,6 +20,7 @@ from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.replay import Outputs, replay
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.message import SimulatedMessage
+from vigil.topics.incidents import Case
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import ROOM_TOPICS
 
@@ -46,14 +47,15 @@ class ConsoleStage:
         self.state = ConsoleState(settings or Settings(), self.console, rulebook)
         self.state.ingest.missing = ()
         self.state.ingest.assigned = True
-        self.sent: list[Review] = []
+        self.sent: list[Any] = []
+        """Reviews and commands, in order."""
         self.state.ingest.send = self._send  # type: ignore[method-assign]
         self.auth = Authenticator(self.console)
         self.server = ConsoleServer(self.state, self.auth)
         self.app = self.server.app()
 
-    async def _send(self, review: Review) -> None:
-        self.sent.append(review)
+    async def _send(self, message: Review | Case) -> None:
+        self.sent.append(message)
 
     def take(
         self, topic: str, body: msgspec.Struct | None, key: str | None = None, tick: bool = True

@@ -22,7 +22,7 @@ from typing import Final, Literal, NamedTuple
 
 from starlette.requests import Request
 
-from vigil.app.console.auth.tokens import digest_of, load_tokens
+from vigil.app.console.auth.tokens import MAX_NAME_CHARS, digest_of, load_tokens
 from vigil.app.console.settings import PREFIX, ConsoleSettings, Role
 from vigil.app.kafka.settings import SettingsError
 
@@ -33,7 +33,6 @@ SESSION_S: Final = 12 * 3600
 MAX_ENDED: Final = 100_000
 """Sign-ins that were ended before their time and are remembered until then."""
 MIN_SECRET_BYTES: Final = 32
-MAX_NAME_CHARS: Final = 256
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 
 Mode = Literal["local", "tokens", "proxy"]

@@ -3,11 +3,13 @@
 import hashlib
 import secrets
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vigil.app.console.settings import PREFIX, ConsoleSettings, Role
 from vigil.app.kafka.settings import SettingsError
 
+MAX_NAME_CHARS: Final = 128
+"""As long as the name of who sends a command may be."""
 TOKEN_BYTES = 24
 """192 bits: nobody guesses a token, and its digest needs no salt."""
 
@@ -52,6 +54,8 @@ def _token(words: list[str], place: str) -> Token:
     digest = words[2].removeprefix("sha256:").lower()
     if len(digest) != 64 or any(digit not in "0123456789abcdef" for digit in digest):
         raise SettingsError(f"{place}: after sha256: there must be 64 hexadecimal digits")
+    if len(words[1]) > MAX_NAME_CHARS:
+        raise SettingsError(f"{place}: the name has more than {MAX_NAME_CHARS} characters")
     return Token("review" if words[0] == "review" else "view", words[1], digest)
 
 

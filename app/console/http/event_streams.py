@@ -137,7 +137,7 @@ class EventStreams:
         """Return the handler that streams pages of a kind."""
 
         async def live(request: Request) -> Response:
-            reader, name = self._context.reader(request), request.query_params.get("id", "")
+            reader, name = self._context.reader(request, kind), request.query_params.get("id", "")
             query = dict(request.query_params)
             stream = PageStream(self._context.state, reader, (kind, name))
 

@@ -1,7 +1,7 @@
 """The forms: a review of a verdict, signing in and out, and a browser's preferences."""
 
 import asyncio
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote
 
 import structlog
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from vigil.app.console.auth.authenticator import SESSION_COOKIE, SESSION_S, Person
+from vigil.app.console.http.choices import NotOfferedError, choice_of
 from vigil.app.console.http.request_context import (
     YEAR_S,
     ZONE_COOKIE,
@@ -35,6 +36,7 @@ WRONG_TOKEN_WAIT_S: Final = 0.5
 """Tokens have too many bits to be guessed; the wait keeps attempts from costing this process anything."""
 
 Form = dict[str, str]
+DECISIONS: Final[tuple[Literal["upheld", "overturned", "appealed"], ...]] = ("upheld", "overturned", "appealed")
 
 
 class Forms:
@@ -54,40 +56,56 @@ class Forms:
         if verdict is None:
             raise HTTPException(404, words("unknown"))
         if not self._context.is_own_form(request, form, person):
-            return self._verdict_again(request, form, words("form.stale"), 403)
+            return self._again(request, form, words("form.stale"), 403)
         if (problem := _problem(form, words)) is not None:
-            return self._verdict_again(request, form, problem, 422)
+            return self._again(request, form, problem, 422)
+        incident = self._context.state.model.incidents.of_verdict(verdict.verdict_id)
+        if incident is not None and incident.claimed_by not in (None, person.name):
+            return self._again(request, form, words("review.held", name=incident.claimed_by), 409)
         try:
-            await self._context.state.ingest.send(self._review(form, verdict, person))
+            review = self._review(form, verdict, person)
+            await self._context.state.ingest.send(review)
+        except NotOfferedError as error:
+            return self._again(request, form, words(str(error)), 422)
         except (KafkaError, OSError) as error:
             log.warning("review not published", verdict_id=verdict.verdict_id, error=str(error))
             failed = words("review.failed", why=str(error)[:200] or type(error).__name__)
-            return self._verdict_again(request, form, failed, 503)
-        log.info("review published", verdict_id=verdict.verdict_id, decision=form["decision"], by=person.name)
-        return RedirectResponse(link("verdict", verdict.verdict_id) + "&sent=1", 303)
+            return self._again(request, form, failed, 503)
+        log.info("review published", verdict_id=verdict.verdict_id, decision=review.decision, by=person.name)
+        if incident is None or "incident_id" not in form:
+            return RedirectResponse(link("verdict", verdict.verdict_id) + "&sent=1", 303)
+        if review.decision != "appealed" and incident.claimed_by is not None:
+            self._context.state.releases.expect(incident.incident_id, person.name, review.at)
+        return RedirectResponse(f"{link('incident', incident.incident_id)}&sent={review.decision}-{review.at}", 303)
 
     def _review(self, form: Form, verdict: Verdict, person: Person) -> Review:
+        """The review of a form; raise NotOfferedError if its choice is not what the action offers."""
         state = self._context.state
+        decision = next(one for one in DECISIONS if one == form["decision"])
+        action = state.model.action(verdict.verdict_id) if decision == "upheld" else None
         return Review(
             verdict_id=verdict.verdict_id,
             host_id=verdict.host_id,
-            decision="upheld" if form["decision"] == "upheld" else "overturned",
+            decision=decision,
             by=person.name,
             reason=_reason(form),
             at=state.now if state.recorded else max(wall_ms(), verdict.at),
+            choice=choice_of(form, action),
         )
 
-    def _verdict_again(self, request: Request, form: Form, error: str, status: int) -> Response:
-        """Show the verdict's page with the form as it was sent and an error."""
-        verdict_id = form["verdict_id"]
-        view = self._context.pages.view("verdict", verdict_id, self._context.reader(request), {})
+    def _again(self, request: Request, form: Form, error: str, status: int) -> Response:
+        """Show the page of the incident or the verdict with the form as it was sent and an error."""
+        name = form.get("incident_id", "")
+        kind = "incident" if name in self._context.state.model.incidents else "verdict"
+        name = name if kind == "incident" else form["verdict_id"]
+        view = self._context.pages.view(kind, name, self._context.reader(request, kind), {})
         values = {
-            "live": f"/live/verdict?id={quote(verdict_id, safe='')}",
+            "live": f"/live/{kind}?id={quote(name, safe='')}",
             "sent": None,
             "error": error,
             "form": {"decision": form.get("decision", ""), "reason": form.get("reason", "")},
         }
-        return self._context.html(request, "verdict.html", status, **values, **(view or {}))
+        return self._context.html(request, f"{kind}.html", status, **(values | (view or {})))
 
     async def sign_in(self, request: Request) -> Response:
         """Show the form of the token; sign in whoever sends a token that is known."""
@@ -138,10 +156,10 @@ def _reason(form: Form) -> str:
 def _problem(form: Form, words: Words) -> str | None:
     """Return what is wrong with a review, in the person's language; None where nothing is."""
     decision, reason = form.get("decision", ""), _reason(form)
-    if decision not in ("upheld", "overturned"):
+    if decision not in DECISIONS:
         return words("review.needs-decision")
-    if decision == "overturned" and not reason:
-        return words("review.needs-reason")
+    if decision != "upheld" and not reason:
+        return words("review.needs-reason" if decision == "overturned" else "review.needs-appeal")
     if len(reason) > MAX_REASON_CHARS:
         return words("review.too-long")
     return None

@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse, Response
 from vigil.app.console.auth.authenticator import VISITOR_COOKIE, Authenticator, Person
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.limits import ConsoleLimits
-from vigil.app.console.views.pages import Pages
-from vigil.app.console.views.reader import Reader, zone_called
+from vigil.app.console.views.pages import PERSONAL, Pages
+from vigil.app.console.views.reader import Reader, Viewer, zone_called
 from vigil.app.console.views.templates import safe_json
 from vigil.app.console.views.text import WORDS, Words, choose
 from vigil.app.messages import LANGUAGES
@@ -26,6 +26,9 @@ FORM_S: Final = 20.0
 YEAR_S: Final = 365 * 24 * 3600
 ZONE_COOKIE: Final = "vigil_zone"
 """The time zone that a browser has, or that its person has chosen."""
+
+LOOKED_COOKIE: Final = "vigil_looked"
+"""The broker's time of the newest line of an incident when a browser's person said that they had looked."""
 
 
 class RequestContext:
@@ -42,9 +45,17 @@ class RequestContext:
         """Return the words of the language that the person has chosen, or else that the browser prefers."""
         return WORDS[choose(request.cookies.get("vigil_lang"), request.headers.get("accept-language"))]
 
-    def reader(self, request: Request) -> Reader:
-        """Return the language and the time zone of who makes the request."""
-        return Reader(self.words(request), self._chosen_zone(request) or self.state.zone)
+    def reader(self, request: Request, kind: str = "") -> Reader:
+        """Return the language and the time zone of who makes the request, and the person where that kind of page shows
+        each their own."""
+        viewer = self._viewer(request) if kind in PERSONAL else None
+        return Reader(self.words(request), self._chosen_zone(request) or self.state.zone, viewer)
+
+    @staticmethod
+    def _viewer(request: Request) -> Viewer:
+        person, looked = signed_in(request), request.cookies.get(LOOKED_COOKIE, "")
+        known = looked.isascii() and looked.isdigit() and len(looked) < 16
+        return Viewer(person.name, person.may_review, int(looked) if known else 0)
 
     @staticmethod
     def _chosen_zone(request: Request) -> ZoneInfo | None:
@@ -107,7 +118,7 @@ def signed_in(request: Request) -> Person:
     return person
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, most_fields: int = 20) -> dict[str, str]:
     """Return a form's fields, the first value of each; raise HTTPException where it is too large or no form."""
     body = bytearray()
     try:
@@ -121,7 +132,7 @@ async def read_form(request: Request) -> dict[str, str]:
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise HTTPException(415, "not a form")
     try:
-        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=20, errors="strict")
+        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=most_fields, errors="strict")
     except (UnicodeDecodeError, ValueError) as error:
         raise HTTPException(400, "not a form") from error
     return {name: values[0] for name, values in fields.items()}

@@ -26,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 from vigil.app.console.auth.authenticator import Authenticator
 from vigil.app.console.auth.host_links import load_host_links
 from vigil.app.console.console_state import ConsoleState
+from vigil.app.console.http.cases import Cases
 from vigil.app.console.http.event_streams import EventStreams
 from vigil.app.console.http.forms import Forms
 from vigil.app.console.http.host_pages import PATH, HostPages, robots
@@ -61,7 +62,8 @@ class ConsoleServer:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        streams, forms, hosts = EventStreams(self.context), Forms(self.context), self._host_pages
+        streams, forms, cases = EventStreams(self.context), Forms(self.context), Cases(self.context)
+        hosts = self._host_pages
         app = Starlette(
             routes=[
                 Route("/", self.wall),
@@ -73,6 +75,10 @@ class ConsoleServer:
                 Route(f"{PATH}.json", hosts.json),
                 Route(f"{PATH}/appeal", hosts.appeal, methods=["POST"]),
                 Route("/robots.txt", robots),
+                Route("/case", cases.case, methods=["POST"]),
+                Route("/next", cases.next, methods=["POST"]),
+                Route("/looked", cases.looked, methods=["POST"]),
+                Route("/handover", cases.hand_over, methods=["POST"]),
                 Route("/live/wall", streams.wall),
                 *(Route(f"/live/{kind}", streams.page(kind)) for kind in PARTS),
                 Route("/live/check", self.health_live),
@@ -100,14 +106,13 @@ class ConsoleServer:
 
         async def page(request: Request) -> Response:
             name = request.query_params.get("id", "")
-            view = self.context.pages.view(kind, name, self.context.reader(request), request.query_params)
+            view = self.context.pages.view(kind, name, self.context.reader(request, kind), request.query_params)
             if view is None:
                 return self.context.html(request, "unknown.html", 404, kind=kind, id=name)
             query = {key: value for key, value in request.query_params.items() if key in names}
             live = f"/live/{kind}?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
-            return self.context.html(
-                request, f"{kind}.html", live=live, sent=request.query_params.get("sent"), error=None, **view
-            )
+            shown = {"live": live, "sent": request.query_params.get("sent"), "error": None}
+            return self.context.html(request, f"{kind}.html", **(shown | view))
 
         return page
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from vigil.app.console.ingest.bounded import Bounded
+from vigil.app.console.ingest.incident_views import IncidentViews
 from vigil.app.console.ingest.line_views import SUPPLIER_LINES, LineViews
 from vigil.app.console.ingest.subject_views import HostView, RoomView, SupplierView
 from vigil.app.console.ingest.track import Track, no_conditions
@@ -64,6 +65,7 @@ class ConsoleModel:
         self.hosts: Bounded[str, HostView] = Bounded(bounds.hosts)
         self.suppliers: Bounded[str, SupplierView] = Bounded(bounds.suppliers)
         self.lines = LineViews(bounds)
+        self.incidents = IncidentViews(bounds.incidents)
         self.newest = 0
         """The largest `at` of all outputs."""
         self.dirty: set[str] = set()
@@ -89,8 +91,11 @@ class ConsoleModel:
             "pin-decision": self._pin,
         }
 
-    def ingest(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int) -> None:
-        """Fold one message in; one that is not what its topic carries is counted, and shown nowhere."""
+    def ingest(self, topic: str, key: bytes | None, value: bytes | None, wall_ms: int, published: int = 0) -> None:
+        """Fold one message in; one that is not what its topic carries is counted, and shown nowhere.
+
+        `published`: the broker's time of the message, ms.
+        """
         self.ingested += 1
         try:
             if topic in _SOURCE_INDEX:
@@ -102,7 +107,7 @@ class ConsoleModel:
             elif value is None:
                 self._tombstone(topic, key)
             elif topic in self._decoders:
-                self._output(topic, key, read_back(self._decoders[topic], value), value)
+                self._output(topic, key, read_back(self._decoders[topic], value), value, published)
         except (InvalidEvent, ForeignMessageError, UnicodeDecodeError) as error:
             self._reject(topic, error)
 
@@ -128,6 +133,8 @@ class ConsoleModel:
         name = (key or b"").decode()
         if topic in SUPPLIER_LINES:
             self.changed |= self.lines.drop(topic, name)
+        elif topic == "incident":
+            self.changed |= self.incidents.drop(name)
         elif topic == "room-status" and (room := self.rooms.get(name)) is not None:
             room.ended = True
             self.tracks.drop(name)
@@ -135,9 +142,11 @@ class ConsoleModel:
         elif topic in self.others:
             self.others[topic].drop(name)
 
-    def _output(self, topic: str, key: bytes | None, output: Any, value: bytes) -> None:
+    def _output(self, topic: str, key: bytes | None, output: Any, value: bytes, published: int) -> None:
         self.newest = max(self.newest, output.at)
-        if topic == "supplier-score":
+        if topic == "incident":
+            self.changed |= self.incidents.put(output, published)
+        elif topic == "supplier-score":
             self._score(output, value)
         elif topic in SUPPLIER_LINES:
             self.changed |= self.lines.put(topic, (key or b"").decode(), output, value)
@@ -235,7 +244,7 @@ class ConsoleModel:
     @property
     def viewed(self) -> frozenset[str]:
         """The outputs that pages show; the others are only kept."""
-        return frozenset({*self._fold, *SUPPLIER_LINES, "supplier-score"})
+        return frozenset({*self._fold, *SUPPLIER_LINES, "supplier-score", "incident"})
 
     # ---- what pages ask for -----------------------------------------------------------------------------------
 

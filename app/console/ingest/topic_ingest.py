@@ -1,4 +1,4 @@
-"""Reads Vigil's topics into a ConsoleModel, from a bounded past on, and publishes reviews.
+"""Reads Vigil's topics into a ConsoleModel, from a bounded past on, and publishes reviews and commands.
 
 Its consumer is in no group and commits nothing: any number of consoles can run without an effect on the workers.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-import orjson
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -26,12 +26,14 @@ from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import TopicReader
 from vigil.app.kafka.wall_clock import wall_ms
+from vigil.topics.incidents import Case
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import ROOM_TOPICS
 
 log: Final = structlog.get_logger("vigil.console")
 
 READ: Final = (*OUTPUTS, "review", "certificate", *ROOM_TOPICS)
+WRITTEN: Final = ("review", "case")
 REFRESH_S: Final = 30.0
 """How often new topics and partitions are looked for."""
 BATCH: Final = 2_000
@@ -45,10 +47,10 @@ WHOLE_MS: Final = 100 * 365 * 24 * HOUR_MS
 
 
 def needed(reviews: bool = True, names: TopicNames | None = None) -> list[Acl]:
-    """All rights of a console; `reviews`: it may publish them, too; `names`: by default those without a prefix."""
+    """All rights of a console; `reviews`: it may publish them and commands; `names`: by default without prefix."""
     names = names or TopicNames("vigil")
     rights = [Acl("topic", name, "Read") for name in (*names.all_on_cluster(READ), names.changelog("rooms"))]
-    return [*rights, Acl("topic", names.on_cluster("review"), "Write")] if reviews else rights
+    return [*rights, *(Acl("topic", name, "Write") for name in names.all_on_cluster(WRITTEN))] if reviews else rights
 
 
 def backs(console: ConsoleSettings, registry: Registry = REGISTRY) -> Mapping[str, int]:
@@ -158,7 +160,7 @@ class TopicIngest:
         for tp, records in batches.items():
             topic = self._names.in_catalogue(tp.topic)
             for record in records:
-                ingest(topic, record.key, record.value, now)
+                ingest(topic, record.key, record.value, now, record.timestamp)
             if tp in reader.pending:
                 self._read_past += len(records)
         if batches:
@@ -205,13 +207,11 @@ class TopicIngest:
         else:
             consumer.resume(*(tp for tp in events if tp in consumer.paused()))
 
-    async def send(self, review: Review) -> None:
-        """Publish a review; raise KafkaError or OSError where the broker does not take it."""
+    async def send(self, message: Review | Case) -> None:
+        """Publish a review or a command; raise KafkaError or OSError where the broker does not take it."""
         producer = await self._started_producer()
-        fields = {name: getattr(review, name) for name in review.__struct_fields__}
-        await producer.send_and_wait(
-            self._names.on_cluster("review"), orjson.dumps(fields), key=review.host_id.encode()
-        )
+        topic, key = ("review", message.host_id) if isinstance(message, Review) else ("case", message.room_id)
+        await producer.send_and_wait(self._names.on_cluster(topic), msgspec.json.encode(message), key=key.encode())
 
     async def _started_producer(self) -> AIOKafkaProducer:
         async with self._producer_lock:
@@ -226,7 +226,7 @@ class TopicIngest:
             return self._producer
 
     async def close(self) -> None:
-        """Stop the producer of reviews."""
+        """Stop the producer of reviews and commands."""
         if self._producer is not None:
             with suppress(KafkaError, OSError):
                 await self._producer.stop()

@@ -53,6 +53,12 @@ export function left(due) {
   return hours ? `${hours}:${rest}` : rest;
 }
 
+/** How long ago an event time is, by its largest unit. */
+export function ago(at) {
+  const seconds = Math.max(0, Math.floor((now() - at) / 1000));
+  return seconds < 60 ? `−${seconds} s` : seconds < 3600 ? `−${Math.floor(seconds / 60)} min` : seconds < 172800 ? `−${Math.floor(seconds / 3600)} h` : `−${Math.floor(seconds / 86400)} d`;
+}
+
 /** Listen to changes. A connection that is silent for 12 seconds counts as lost, and is opened again. */
 export function listen(address, event, take) {
   let source, last;
@@ -122,6 +128,8 @@ onKey("/", () => document.getElementById("search")?.select());
 onKey("?", () => dialog.showModal());
 onKey("u", () => location.assign("/"));
 onKey("o", () => location.assign("/obligations"));
+onKey("q", () => location.assign("/queue"));
+onKey("h", () => location.assign("/handover"));
 
 // Lists of links: j and k go from one to the next.
 function step(by) {

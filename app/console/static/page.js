@@ -1,6 +1,6 @@
 // A page about one room, host, supplier or verdict. Its parts arrive as HTML when they change; the focus stays.
 
-import { left, listen } from "./common.js";
+import { ago, left, listen } from "./common.js";
 
 const parts = new Map([...document.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
 
@@ -42,6 +42,10 @@ function settle() {
 function tick() {
   for (const one of document.querySelectorAll("[data-due]")) {
     const text = left(Number(one.dataset.due));
+    if (one.textContent !== text) one.textContent = text;
+  }
+  for (const one of document.querySelectorAll("[data-ago]")) {
+    const text = ago(Number(one.dataset.ago));
     if (one.textContent !== text) one.textContent = text;
   }
 }

@@ -1,7 +1,7 @@
 // The wall: the browser has every row and draws those in view, sorted by urgency. The order is not changed while the
 // pointer is over the list or somebody holds it: no row moves away from the pointer.
 
-import { clock, left, listen, now, onKey, say } from "./common.js";
+import { ago, clock, left, listen, now, onKey, say } from "./common.js";
 
 const HEIGHT = 31, BEYOND = 6, STILL_MS = 2000, SORT_MS = 250;
 const LEVELS = ["critical", "violated", "at-risk", "watch", "calm"];
@@ -112,11 +112,6 @@ function fill(slot, row) {
     slot.ago = at;
     if (row.n[3] > 1) cells.last.append(element("small", "", "×" + row.n[3]));
   } else slot.ago = null;
-}
-
-function ago(at) {
-  const seconds = Math.max(0, Math.floor((now() - at) / 1000));
-  return seconds < 60 ? `−${seconds} s` : seconds < 3600 ? `−${Math.floor(seconds / 60)} min` : seconds < 172800 ? `−${Math.floor(seconds / 3600)} h` : `−${Math.floor(seconds / 86400)} d`;
 }
 
 const slots = [];

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from vigil.app.console.ingest.obligations import PENDING, ObligationRow, Obligations
 from vigil.app.console.views.text import Words
+
+R = TypeVar("R")
 
 LINES: Final = 100
 """How many lines one page of a list shows."""
@@ -76,26 +78,27 @@ def page_of(value: str | None) -> int:
     return max(int(digits), 1) if digits.isascii() and digits.isdigit() and len(digits) <= 6 else 1
 
 
-class Listing(NamedTuple):
+class Listing(NamedTuple, Generic[R]):
     """One page of a list."""
 
-    rows: list[ObligationRow]
+    rows: list[R]
     found: int
     """How many lines the list has on all pages."""
     page: int
     pages: int
 
 
-def listing(obligations: Obligations, query: ListQuery) -> Listing:
+def listing(obligations: Obligations, query: ListQuery) -> Listing[ObligationRow]:
     """The obligations that are asked for, those at risk first, in the order in which they are due."""
     if query.supplier and obligations.is_known(query.supplier):
         own = chain.from_iterable(obligations.of(query.supplier, status) for status in query.statuses)
-        return _cut([row for row in own if query.duty in ("", row.duty)], query.page)
+        return cut([row for row in own if query.duty in ("", row.duty)], query.page)
     rows = list(chain.from_iterable(map(obligations.ordered, query.statuses)))
-    return _cut([row for row in rows if query.fits(row)] if query.duty or query.supplier else rows, query.page)
+    return cut([row for row in rows if query.fits(row)] if query.duty or query.supplier else rows, query.page)
 
 
-def _cut(rows: list[ObligationRow], wanted: int) -> Listing:
-    pages = max(-(-len(rows) // LINES), 1)
+def cut(rows: list[R], wanted: int, lines: int = LINES) -> Listing[R]:
+    """One page of a list, or the last one where there is no such page. `lines`: how many a page has."""
+    pages = max(-(-len(rows) // lines), 1)
     page = min(wanted, pages)
-    return Listing(rows[(page - 1) * LINES : page * LINES], len(rows), page, pages)
+    return Listing(rows[(page - 1) * lines : page * lines], len(rows), page, pages)

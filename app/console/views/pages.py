@@ -8,8 +8,10 @@ from vigil.app.console.ingest.subject_views import RoomView
 from vigil.app.console.ingest.track import Track
 from vigil.app.console.views.advice import outlook
 from vigil.app.console.views.canvas import Window
+from vigil.app.console.views.incident import IncidentPages
 from vigil.app.console.views.ladders import banned_until, ladders
 from vigil.app.console.views.line_pages import LinePages
+from vigil.app.console.views.queue import Queue
 from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.templates import SPANS, environment
 from vigil.app.console.views.timeline import draw
@@ -36,10 +38,13 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "room": ("status", "timeline", "verdicts", "happened"),
     "host": ("status", "ladders", "actions"),
     "supplier": ("due", "programmes", "rights", "products", "score", "raise", "pins"),
-    "verdict": ("timeline", "follows", "reviews"),
+    "verdict": ("timeline", "follows", "choice", "reviews"),
     "product": ("stars", "selection", "epr", "due", "rules"),
     "obligation": ("facts",),
     "obligations": ("list",),
+    "queue": ("list",),
+    "incident": ("work", "facts", "timeline", "follows", "choice", "happened"),
+    "handover": ("held",),
 }
 """The parts of each kind of page, each with a template of its own. A browser receives those that have changed."""
 
@@ -47,8 +52,13 @@ QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
     "room": ("span",),
     "supplier": ("page",),
     "obligations": ("status", "duty", "supplier", "page"),
+    "queue": ("view", "page"),
+    "incident": ("sent",),
 }
 """What an address may ask for besides the id, by kind of page."""
+
+PERSONAL: Final = frozenset({"queue", "incident", "handover"})
+"""The kinds of pages that show each person their own."""
 
 View = dict[str, Any]
 
@@ -65,6 +75,8 @@ class Pages:
         self._state = state
         self._templates = environment(state)
         self._lines = LinePages(state)
+        self.queue = Queue(state)
+        self._incidents = IncidentPages(state, self.queue)
         self._views: dict[str, Callable[[str, Reader, Mapping[str, str]], View | None]] = {
             "room": self._room,
             "host": self._host,
@@ -73,6 +85,9 @@ class Pages:
             "product": self._lines.product,
             "obligation": self._lines.obligation,
             "obligations": self._lines.obligations,
+            "queue": self.queue.page,
+            "incident": self._incident,
+            "handover": self.queue.handover,
         }
 
     def render(self, template: str, **values: object) -> str:
@@ -164,10 +179,26 @@ class Pages:
             "says": self._state.rulebook.description_of(verdict.rule, verdict.rulebook, reader.words.language),
             "action": model.action(verdict_id),
             "is_supplier": verdict.host_id in model.suppliers,
+            "incident": model.incidents.of_verdict(verdict_id),
             "contested": [] if room is None else [one for one in room.notices if one.verdict_id == verdict_id],
             "reviews": list(reversed(model.reviews.get(verdict_id) or ())),
             "timeline": draw(room, model.tracks.get(verdict.room_id), [verdict], window, verdict_id),
         }
+
+    def _incident(self, incident_id: str, reader: Reader, query: Mapping[str, str]) -> View | None:
+        """An incident with its verdict's evidence; a warning has none, and shows what its room does."""
+        view = self._incidents.page(incident_id, reader, query)
+        if view is None:
+            return None
+        one = view["one"]
+        judged = None if one.verdict_id is None else self._verdict(one.verdict_id, reader, query)
+        if judged is not None:
+            return judged | view | {"incident": None}  # it is the page's own
+        now, model = self._state.now, self._state.model
+        room = model.rooms.get(one.room_id)
+        window = Window(one.since - AROUND_MS, max(one.due or now, now) + AROUND_MS, now, reader.zone, reader.words)
+        drawn = draw(room, model.tracks.get(one.room_id), [], window)
+        return {"verdict": None, "says": "", "timeline": drawn} | view
 
     # ---- hosts ------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""For whom a page is rendered: their language and their time zone."""
+"""For whom a page is rendered: their language, their time zone and, where it matters, their name."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,11 +14,22 @@ UTC_NAMES = frozenset(("UTC", "Etc/UTC", "Etc/UCT", "UCT", "Etc/Universal", "Uni
 """The names of UTC in the time zone database."""
 
 
+class Viewer(NamedTuple):
+    """A person, for pages that show each their own."""
+
+    name: str
+    may_review: bool
+    looked: int = 0
+    """The broker's time of the newest line when they said last that they had looked, ms; 0: never."""
+
+
 class Reader(NamedTuple):
-    """Two readers of one language and time zone see the same page."""
+    """Two readers of one language and time zone see the same page, but for pages that show each person their own."""
 
     words: Words
     zone: ZoneInfo
+    viewer: Viewer | None = None
+    """None for pages that are the same for everybody."""
 
 
 @lru_cache(maxsize=1024)
