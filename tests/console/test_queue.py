@@ -14,6 +14,8 @@ from vigil.app.console.settings import ConsoleBounds
 from vigil.app.console.views.happenings import happenings
 from vigil.app.console.views.incident import ANSWER_MS, SentCommand
 from vigil.app.console.views.queue import LINES, MOST_CHANGED
+from vigil.app.console.views.reader import Reader, Viewer
+from vigil.app.console.views.text import WORDS
 from vigil.topics.incidents import IncidentStatus
 from vigil.topics.reviews import Review
 
@@ -29,7 +31,7 @@ def incident(name: str = "i", **changes: Any) -> IncidentStatus:
         "incident_id": name, "kind": "rule", "room_id": f"room-{name}", "host_id": f"host-{name}", "rule": "absence",
         "family": "low-quality", "severity": "warning", "stage": "at-risk", "since": START, "at_risk_at": START,
         "due": START + 5 * MINUTE, "contested": False, "priority": "normal", "losses": 0, "outcomes": (),
-        "still_live": False, "notes": (), "at": START,
+        "still_live": False, "notes": (), "commands": (), "at": START,
     }  # fmt: skip
     return msgspec.convert({**empty, **fields, **changes}, IncidentStatus)
 
@@ -245,6 +247,10 @@ def test_every_page_renders_for_every_kind_of_incident(language: str) -> None:
         answer = browser.get(path, params=query or None)
         assert answer.status_code == 200, (path, query)
         assert "<img" not in answer.text and "\u202e" not in re.sub(r"<[^>]*>", "", answer.text), path
+    pages, reader = console.server.context.pages, Reader(WORDS[language], console.state.zone, Viewer("mei", True))  # type: ignore[index]
+    for one in lines:
+        view = pages.view("incident", one.incident_id, reader, {"sent": f"claim-{START}"})
+        assert view is not None and "<img" not in "".join(pages.parts("incident", view).values())
     assert browser.get("/incident?id=nobody").status_code == 404
     assert browser.get("/queue?id=x").status_code == browser.get("/handover?id=x").status_code == 404
 
@@ -260,6 +266,7 @@ def test_what_happened_names_who_did_it_latest_first() -> None:
             claimed_at=START + 4 * S,
             first_claimed_at=START + 3 * S,
             notes=({"by": "mei", "at": START + 5 * S, "text": "called"},),
+            commands=(logged("claim", "lin", START + 3 * S), logged("claim", "mei", START + 4 * S)),
             appealed_at=START + 7 * S,
         ),
         at=START + 6 * S,
@@ -267,27 +274,31 @@ def test_what_happened_names_who_did_it_latest_first() -> None:
     review = Review(verdict_id="verdict-v", host_id="h", decision="upheld", by="mei", reason="seen", at=START + 6 * S)
     found = [(each.code, each.by) for each in happenings(one, (review,))]
     assert found == [
-        ("appealed", ""), ("upheld", "mei"), ("noted", "mei"), ("claimed", "mei"), ("looked", ""), ("violated", ""),
+        ("appealed", ""), ("upheld", "mei"), ("noted", "mei"), ("claim", "mei"), ("claim", "lin"), ("violated", ""),
         ("warned", ""),
     ]  # fmt: skip
+
+
+def logged(kind: str, by: str = "me", at: int = START, effect: str = "done") -> dict[str, Any]:
+    return {"kind": kind, "by": by, "at": at, "effect": effect}
 
 
 @pytest.mark.parametrize(
     "sent, one, answer",
     [
         ("claim", violation(), "waiting"),
-        ("claim", violation(claimed_by="me", claimed_at=START), "done"),
-        ("claim", violation(claimed_by="lin", claimed_at=START), "lost"),
-        ("release", violation(claimed_by="me", claimed_at=START), "waiting"),
-        ("release", violation(), "done"),
-        ("snooze", violation(), "waiting"),
-        ("snooze", violation(snoozed_until=START), "done"),
-        ("unsnooze", violation(), "done"),
-        ("note", violation(notes=({"by": "lin", "at": START, "text": "x"},)), "waiting"),
-        ("note", violation(notes=({"by": "me", "at": START, "text": "x"},)), "done"),
+        ("claim", violation(commands=(logged("claim"),)), "done"),
+        ("claim", violation(commands=(logged("claim", "lin"), logged("claim", effect="lost"))), "lost"),
+        ("claim", violation(commands=(logged("claim", "lin"),)), "waiting"),
+        ("claim", violation(commands=(logged("claim", at=START - 1),)), "waiting"),
+        ("release", violation(commands=(logged("claim"),)), "waiting"),
+        ("release", violation(commands=(logged("release"),)), "done"),
+        ("snooze", violation(snoozed_until=START), "waiting"),
+        ("note", violation(commands=(logged("note"),)), "done"),
         ("upheld", decided(violation(), at=START - 1), "waiting"),
         ("upheld", decided(violation(), at=START), "done"),
         ("appealed", violation(appealed_at=START), "done"),
+        ("appealed", decided(violation(), at=START), "waiting"),
     ],
 )
 def test_what_a_line_says_of_what_was_sent(sent: str, one: IncidentStatus, answer: str) -> None:

@@ -46,4 +46,5 @@ function follow() {
     if (one.hidden !== hidden && !(hidden && one.contains(document.activeElement))) one.hidden = hidden;
   }
 }
-setInterval(follow, 250);
+const part = document.querySelector('[data-part="work"]');
+if (part) new MutationObserver(follow).observe(part, { childList: true });

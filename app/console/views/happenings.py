@@ -19,14 +19,15 @@ class Happening(NamedTuple):
 def happenings(one: IncidentStatus, reviews: tuple[Review, ...]) -> list[Happening]:
     """What is known to have happened to an incident, the latest first."""
     known = [
-        (one.at_risk_at, "warned", ""),
-        (one.violated_at, "violated", ""),
-        (one.first_claimed_at, "looked", ""),
-        (one.claimed_at, "claimed", one.claimed_by or ""),
-        (one.ended_at, f"ended.{one.ended_by}", ""),
+        (one.at_risk_at, "warned"),
+        (one.violated_at, "violated"),
+        (one.first_claimed_at, "looked"),
+        (one.ended_at, f"ended.{one.ended_by}"),
     ]
-    found = [Happening(at, code, by) for at, code, by in known if at is not None]
-    found = [each for each in found if each.code != "looked" or each.at != one.claimed_at]
+    found = [Happening(at, code) for at, code in known if at is not None]
+    applied = [each for each in one.commands if each.effect == "done" and each.kind != "note"]
+    found += [Happening(each.at, each.kind, each.by) for each in applied]
+    found = [each for each in found if each.code != "looked" or not any(each.at == other.at for other in applied)]
     found += [Happening(note.at, "noted", note.by, note.text) for note in one.notes]
     found += [Happening(each.at, each.outcome, each.by, each.detail or "", each.step) for each in one.outcomes]
     found += [Happening(each.at, each.decision, each.by, each.reason, _chosen(each)) for each in reviews]

@@ -33,23 +33,18 @@ class SentCommand(NamedTuple):
         return cls(kind, int(at)) if kind in SENT and at.isascii() and at.isdigit() and len(at) < 16 else None
 
     def answer(self, one: IncidentStatus, person: str, now: int) -> str:
-        """What the incident's line says of it: `done`, `lost` (another was faster), `waiting` or `silent`."""
-        if self._is_done(one, person):
-            return "done"
-        if self.kind == "claim" and one.claimed_by is not None:
-            return "lost"
-        return "waiting" if now - self.at < ANSWER_MS else "silent"
+        """What the incident's line says of it: `done`, `lost` (another works on it), `waiting` or `silent`."""
+        logged = (each for each in one.commands if (each.kind, each.by, each.at) == (self.kind, person, self.at))
+        effect = next((each.effect for each in logged), None)
+        if effect is None and self._is_decided(one):
+            effect = "done"
+        return effect or ("waiting" if now - self.at < ANSWER_MS else "silent")
 
-    def _is_done(self, one: IncidentStatus, person: str) -> bool:
-        if self.kind == "claim":
-            return one.claimed_by == person
-        if self.kind == "release":
-            return one.claimed_by != person
-        if self.kind in ("snooze", "unsnooze"):
-            return (one.snoozed_until is not None) == (self.kind == "snooze")
-        if self.kind == "note":
-            return any(note.by == person and note.at >= self.at for note in one.notes)
-        return max(one.appealed_at or 0 if self.kind == "appealed" else one.decided_at or 0, 0) >= self.at
+    def _is_decided(self, one: IncidentStatus) -> bool:
+        """True if the line shows the review that was sent, or a later one."""
+        if self.kind == "appealed":
+            return (one.appealed_at or 0) >= self.at
+        return self.kind in ("upheld", "overturned") and (one.decided_at or 0) >= self.at
 
 
 class IncidentPages:

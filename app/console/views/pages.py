@@ -198,7 +198,7 @@ class Pages:
         room = model.rooms.get(one.room_id)
         window = Window(one.since - AROUND_MS, max(one.due or now, now) + AROUND_MS, now, reader.zone, reader.words)
         drawn = draw(room, model.tracks.get(one.room_id), [], window)
-        return {"verdict": None, "says": "", "timeline": drawn} | view
+        return {"verdict": None, "says": "", "contested": [], "incident": None, "timeline": drawn} | view
 
     # ---- hosts ------------------------------------------------------------------------------------------------
 
