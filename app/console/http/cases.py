@@ -50,10 +50,7 @@ class Cases:
     async def case(self, request: Request) -> Response:
         """Publish the one command of a form, and show the incident, or the page that the form names."""
         person, form = await self._own_form(request)
-        kind = next((kind for kind in KINDS if kind in form), None)
-        one = None if kind is None else self._context.state.model.incidents.get(form[kind])
-        if kind is None or one is None:
-            raise HTTPException(404, self._context.words(request)("unknown"))
+        kind, one = self._asked(request, form)
         if one.claimed_by not in (None, person.name) and kind != "note":
             return RedirectResponse(link("incident", one.incident_id), 303)  # it shows who works on it
         command = self._command(kind, one, person, form)
@@ -64,6 +61,14 @@ class Cases:
         if back and kind in ("release", "unsnooze"):
             return RedirectResponse(local_path(back), 303)
         return _to_incident(command)
+
+    def _asked(self, request: Request, form: Form) -> tuple[CaseKind, IncidentStatus]:
+        """The kind of command that a form has, and its incident; raise HTTPException where there is none."""
+        kind = next((kind for kind in KINDS if kind in form), None)
+        one = None if kind is None else self._context.state.model.incidents.get(form[kind])
+        if kind is None or one is None:
+            raise HTTPException(404, self._context.words(request)("unknown"))
+        return kind, one
 
     async def next(self, request: Request) -> Response:
         """Claim the most urgent incident that nobody works on, and show it; the queue where there is none."""
