@@ -90,7 +90,10 @@ class ProgrammeClaim(Struct, frozen=True, kw_only=True):
     at: int
     """The time by which places are given: that of the claim, or of its completion."""
     accepted: AcceptedClaim | None
-    """Null: the claim has arrived, and may be accepted."""
+    """Null: the claim has arrived, and may be accepted; or, with a `number`, it is not accepted any more."""
+    number: int = 0
+    """Of what a supplier says about the acceptance of its claims: counts from 1, the highest is valid. 0: a claim has
+    arrived."""
 
 
 class ProgrammePlace(Struct, frozen=True, kw_only=True):

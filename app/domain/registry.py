@@ -50,7 +50,7 @@ class Registry:
         self.depends_on: Final = {name: self._dependencies(name) for name in self.subjects}
         """By subject: the subjects that write its internal sources, but for those that feed back."""
         self.upstream: Final = self._upstream_of_all()
-        """By subject that depends on others: every topic from which what it reads is made."""
+        """By subject that depends on others: every topic from which what it reads is made, but for answers."""
         self.sections: Final[Mapping[str, type[Struct]]] = _sections(self.subjects.values())
         """The rulebook's sections, and the types of their limits."""
         self.optional_sections: Final[Mapping[str, type[Struct]]] = _optional_sections(self.subjects.values())
@@ -91,17 +91,23 @@ class Registry:
         return {name: feeding for name in self.subjects if (feeding := self._upstream(name))}
 
     def _upstream(self, name: SubjectName) -> tuple[str, ...]:
+        topics: dict[str, None] = {}
+        writers = list(self.depends_on[name])
+        for writer in writers:  # grows
+            read = [topic for topic in self.sources[writer] if not self._is_answer(topic)]
+            topics |= dict.fromkeys(read)
+            writers += [one for topic in read if (one := self.writers.get(topic)) is not None and one not in writers]
+        return tuple(topics)
+
+    def _is_answer(self, topic: str) -> bool:
+        """True if an internal topic feeds back to a subject that has ended by then, and ends once more with it.
+
+        One that nobody waits for leads on to others: a room's violation that came back from its supplier.
+        """
         order = list(self.subjects)
-        topics: list[str] = []
-        for writer in self.depends_on[name]:
-            fed_back = {
-                topic
-                for topic in self.sources[writer]
-                if topic in self.writers and order.index(self.writers[topic]) >= order.index(writer)
-            }
-            topics += [topic for topic in self.sources[writer] if topic not in fed_back | self._unawaited]
-            topics += self._upstream(writer)
-        return tuple(dict.fromkeys(topics))
+        writer = self.writers.get(topic)
+        fed_back = writer is not None and order.index(writer) >= order.index(self.readers[topic])
+        return fed_back and topic not in self._unawaited
 
     def _check(self) -> None:
         for topic in self.topics.values():

@@ -62,7 +62,7 @@ class OutputTopic:
 
     awaited: bool = True
     """Internal: the subject that reads it waits for what it is made from, where the input is recorded. Not where an
-    order between them changes nothing."""
+    order between them changes nothing; those that read what follows from it wait all the same."""
 
     @property
     def replayed(self) -> bool:
@@ -145,6 +145,12 @@ class MachineContext(NamedTuple):
     """A rulebook that judges rooms in shadow; nothing follows from what it says."""
     replay: bool = False
     """True for a replay: nothing is stored, and no revision is left out."""
+
+    @property
+    def at_the_end(self) -> bool:
+        """True if the input is recorded, in a file or in Kafka: what is decided once is decided at its end, when all is
+        there that may decide it."""
+        return self.review_wait_ms is None
 
 
 @dataclass(frozen=True)

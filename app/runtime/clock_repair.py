@@ -66,7 +66,7 @@ async def repair_clocks(settings: Settings, rulebook: Rulebook) -> AsyncIterator
         enable_idempotence=settings.idempotent_producer,
         max_request_size=MAX_REQUEST_BYTES,
     )
-    machines = REGISTRY.machines(rulebook)
+    machines = REGISTRY.machines(rulebook, settings.largest_lateness_ms())
     await producer.start()
     try:
         for subject, machine in machines.items():

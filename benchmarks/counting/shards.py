@@ -95,7 +95,7 @@ class CountedShards:
 
     def __init__(self, subjects: Sequence[SubjectName]) -> None:
         """`subjects`: in the order in which outputs flow."""
-        machines = REGISTRY.machines(load_rulebook())
+        machines = REGISTRY.machines(load_rulebook(), LATENESS_MS)
         self.shards = {name: make_shard(machines[name], LATENESS_MS, partition=0) for name in subjects}
         self.counting = False
         """Count the costs of each kind; otherwise the watermark advances once in a window, past all events at once."""

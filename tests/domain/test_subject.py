@@ -219,8 +219,15 @@ SUPPLIER_INPUTS = (
 )
 
 
+ROOM_INPUTS = ("buyer-entry", "comment", "frame-status")
+REFERRED = ("restricted-by-supplier", "restricted-by-room")
+
+
 def test_what_feeds_a_subject_derives_from_the_order_of_the_subjects() -> None:
-    """Industries feed back to suppliers, which do not wait for them."""
+    """Industries feed back to suppliers, which do not wait for them.
+
+    What rooms refer to suppliers, and what comes back, nobody waits for; but from it verdicts are made.
+    """
     registry = Registry(SUBJECTS)
     assert {
         "rooms": (),
@@ -229,13 +236,13 @@ def test_what_feeds_a_subject_derives_from_the_order_of_the_subjects() -> None:
         "industries": ("suppliers",),
         "rfqs": ("suppliers",),
     }.items() <= registry.depends_on.items()
-    assert {
-        "hosts": ("buyer-entry", "comment", "frame-status"),
-        "industries": SUPPLIER_INPUTS,
-        "rfqs": SUPPLIER_INPUTS,
-        "programmes": SUPPLIER_INPUTS,
-    }.items() <= registry.upstream.items()
-    assert "suppliers" not in registry.upstream
+    upstream = {name: set(topics) for name, topics in registry.upstream.items()}
+    first = {*ROOM_INPUTS, *SUPPLIER_INPUTS, *REFERRED}
+    ladders = {"verdict-by-host", "review", "enforcement-result"}
+    assert upstream == {
+        **dict.fromkeys(("hosts", "industries", "rfqs", "programmes"), first),
+        "incidents": first | ladders,
+    }
 
 
 @pytest.mark.parametrize("name", [subject.name for subject in SUBJECTS])

@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
+from tests.support.incident_stories import at, warned
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.shards import make_shard
@@ -35,3 +37,16 @@ def test_after_the_final_outputs_nothing_is_left_to_write(group: SubjectName, st
     assert not shard.has_unsaved_state
     again = shard.snapshot(final=True)
     assert (again.records, again.outputs) == ([], [])
+
+
+def test_an_open_incident_is_published_once_at_the_end() -> None:
+    """One that is open is published again after a restart, but not as long as the worker runs."""
+    machine = REGISTRY.machines(load_rulebook(), None)["incidents"]
+    shard = make_shard(machine, 2000, partition=0)
+    shard.ingest(0, [Read(0, b"room", msgspec.json.encode(warned(when=60, since=0, due=120)))])
+    shard.end_of_input(at(60))
+    last = shard.snapshot(final=True)
+    shard.confirm(last)
+    assert [output.topic for output in last.outputs] == ["incident"]
+    assert not shard.has_unsaved_state
+    assert shard.snapshot(final=True).outputs == []

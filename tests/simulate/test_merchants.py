@@ -13,7 +13,7 @@ from vigil.app.domain.products.standing import standing_of
 from vigil.app.domain.rulebook.products import conditions_of
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_event
-from vigil.app.domain.suppliers.lines_part import LinesPart
+from vigil.app.domain.suppliers.lines_part import REPLAY, LinesPart
 from vigil.app.domain.suppliers.profiles import Profiles
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.watermark import MAX_TIME
@@ -87,7 +87,7 @@ class Trace:
     def __init__(self, supplier_id: str) -> None:
         self._supplier_id = supplier_id
         self._profiles = Profiles([])
-        self._part = LinesPart(supplier_id, RULES, self._profiles, {}, replay=True)
+        self._part = LinesPart(supplier_id, RULES, self._profiles, {}, REPLAY)
         self._collector = OutputCollector()
         self._standings: dict[str, ProductStanding] = {}
         self._since: dict[tuple[str, str], int] = {}

@@ -119,8 +119,12 @@ class ClaimRecord(Struct, array_like=True):
     place: int | None = None
     """Of a programme with few places: the place, 0 for none, None: no answer yet."""
     sent: bool = False
-    """Of a programme with few places: the place was asked for."""
+    """Of a programme with few places: a place is asked for."""
     bucket: int = 0
+    asked_at: int = 0
+    """The time of the claim or completion for which a place was asked for last."""
+    asks: int = 0
+    """How often a place was asked for, or the request taken back."""
 
     def latest(self) -> int:
         """Return the largest event time in it."""

@@ -18,6 +18,7 @@ from vigil.app.domain.programmes.growth import stage_of
 from vigil.app.domain.programmes.tasks import task_state
 from vigil.app.domain.rulebook.book import EffectiveVersion
 from vigil.app.domain.rulebook.programmes import Programme
+from vigil.topics.internal import AcceptedClaim
 from vigil.topics.programmes import GivenReward, Participation, ParticipationStatus, TaskState
 
 TOPIC: Final = "participation"
@@ -185,7 +186,7 @@ def _waits_for_end(limits: Programme) -> bool:
     return limits.places_by == "completion"
 
 
-def completion(claim: ClaimRecord, facts: Facts) -> int | None:
+def _completion(claim: ClaimRecord, facts: Facts) -> int | None:
     """When an accepted claim was completed, whether or not there is a place for it; None if it is not."""
     judged = judge_claims(claim, facts)
     if not isinstance(judged, Accepted):
@@ -195,6 +196,19 @@ def completion(claim: ClaimRecord, facts: Facts) -> int | None:
         return None
     done = [task.done_at for task in _tasks(claim, judged, facts)]
     return None if None in done else max([judged.at, *(at for at in done if at is not None)])
+
+
+def asks_for(claim: ClaimRecord, facts: Facts) -> tuple[int, AcceptedClaim] | tuple[None, None]:
+    """By which time a claim asks for one of few places, and what decides about it; None if it does not."""
+    judged = judge_claims(claim, facts)
+    if not isinstance(judged, Accepted) or (places := judged.version.limits.places) is None:
+        return None, None
+    by_claim = judged.version.limits.places_by == "claim"
+    at = judged.at if by_claim else _completion(claim, facts)
+    if at is None:
+        return None, None
+    decided_at = at if by_claim else judged.window.closes
+    return at, AcceptedClaim(places=places, decided_at=decided_at, by_id=not by_claim)
 
 
 def _rewards(claim: ClaimRecord, limits: Programme, facts: Facts) -> Iterator[GivenReward]:

@@ -1,9 +1,12 @@
 """The places of one edition of a programme: first come, first served, across all suppliers.
 
     claim arrives ──▶ its number          claim accepted ──▶ waits ──the clock is past its time──▶ its place, or none
+                                             ▲      └─accepted no more, or for another time ─┐
+                                             └───────────────────────────────────────────────┘
 
 Places go by the time of the claim or of its completion, then by arrival or supplier. What is accepted in order within
-the allowed lateness is put in order first; decisions stand. A replay decides at the end, in order of time.
+the allowed lateness is put in order first; decisions stand. Where the input is recorded, all are made at its end, when
+all claims are there: their suppliers are in different shards, which are read in any order.
 
 Source: announcement of July 2022. Expiry: 500 days after its latest claim.
 """
@@ -53,6 +56,8 @@ class ClaimEntry(Struct, array_like=True):
     by_id: bool = False
     place: int | None = None
     bucket: int = 0
+    number: int = 0
+    """Of the last message about its acceptance."""
 
     def latest(self) -> int:
         """Return the largest event time in it."""
@@ -78,11 +83,11 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 class PlacesState(KeyStateDefaults[ProgrammeClaim]):
     """All that is remembered of one edition."""
 
-    def __init__(self, key: str, replay: bool, chunks: StateChunks) -> None:
+    def __init__(self, key: str, at_the_end: bool, chunks: StateChunks) -> None:
         self._main = main = _MAIN.decode(chunks[b""]) if chunks else PlacesMainChunk()
         if main.version != VERSION:
             raise ValueError(f"the state of the edition {key!r} has the unknown version {main.version}")
-        self._replay = replay
+        self._at_the_end = at_the_end
         self._entries: Buckets[ClaimEntry] = Buckets(b"e", ClaimEntry, chunks)
         self._entry = {entry.supplier_id: entry for entry in self._entries}
         self._waiting = {
@@ -92,7 +97,8 @@ class PlacesState(KeyStateDefaults[ProgrammeClaim]):
         self._changed = False
 
     def apply(self, event: ProgrammeClaim, watermark: int, collector: OutputCollector) -> None:
-        """Note that a claim arrived, or was accepted; a repeat changes nothing."""
+        """Note that a claim arrived, is accepted, or is accepted no more; a repeat, and what comes after the decision,
+        changes nothing."""
         main = self._main
         main.programme, main.edition = event.programme, event.edition
         main.last_at = max(main.last_at, event.at)
@@ -101,27 +107,32 @@ class PlacesState(KeyStateDefaults[ProgrammeClaim]):
         if entry is None:
             entry = self._entry[event.supplier_id] = ClaimEntry(event.supplier_id, {})
             self._entries.add(entry)
-        if event.accepted is None:
+        if event.number == 0:
             if event.at not in entry.arrived:
                 main.arrivals += 1
                 entry.arrived[event.at] = main.arrivals
-        elif entry.accepted_at is None:
-            self._accept(entry, event.at, event.accepted)
+        elif event.number > entry.number and entry.place is None:
+            entry.number = event.number
+            self._set_accepted(entry, event.at, event.accepted)
         self._entries.touch(entry)
 
-    def _accept(self, entry: ClaimEntry, at: int, accepted: AcceptedClaim) -> None:
+    def _set_accepted(self, entry: ClaimEntry, at: int, accepted: AcceptedClaim | None) -> None:
+        if accepted is None:
+            entry.accepted_at = None
+            self._waiting.discard(entry.supplier_id)
+            return
         entry.accepted_at, entry.places, entry.by_id = at, accepted.places, accepted.by_id
         entry.decided_at = accepted.decided_at + (COMPLETION_WAIT_MS if accepted.by_id else 0)
         self._waiting.add(entry.supplier_id)
 
     def next_timer(self) -> int:
-        if self._waiting and not self._replay:
+        if self._waiting and not self._at_the_end:
             return min(self._entry[supplier_id].decided_at for supplier_id in self._waiting)
         return self._main.last_at + KEEP_MS if self._main.last_at > MIN_TIME else MAX_TIME
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         due = [one for one in self._waiting_entries() if one.decided_at <= at]
-        if due and not self._replay:
+        if due and not self._at_the_end:
             self._decide(due, collector)
         elif at >= self._main.last_at + KEEP_MS:
             self._expired = True
@@ -177,9 +188,9 @@ class PlacesMachine(StateMachineDefaults[ProgrammeClaim]):
     topics: tuple[str, ...] = ("programme-claim",)
     order: Order = Arrival()
 
-    def __init__(self, *, replay: bool = False) -> None:
-        """`replay`: places are given at the end of the input."""
-        self._replay = replay
+    def __init__(self, *, at_the_end: bool = False) -> None:
+        """`at_the_end`: the input is recorded, and places are given at its end."""
+        self._at_the_end = at_the_end
 
     def decode(
         self, source_index: int, record: SourceRecord, watermark: int, origin_of: OriginOf, on_ignored: OnIgnored
@@ -191,4 +202,4 @@ class PlacesMachine(StateMachineDefaults[ProgrammeClaim]):
         return composed_key(event.programme, event.edition)
 
     def load(self, key: str, chunks: StateChunks) -> PlacesState:
-        return PlacesState(key, self._replay, chunks)
+        return PlacesState(key, self._at_the_end, chunks)

@@ -10,7 +10,7 @@ SUBJECT: Final = Subject(
     name="programmes",
     sources=("programme-claim",),
     outputs=(OutputTopic("programme-place", "internal"),),
-    machine=lambda context: PlacesMachine(replay=context.replay),
+    machine=lambda context: PlacesMachine(at_the_end=context.at_the_end),
     sections={},
     metrics=PROGRAMME_METRICS,
 )

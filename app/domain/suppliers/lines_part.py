@@ -3,11 +3,14 @@
     product, order, certificate, service-request, activity, profile, gold quote ──▶ ledger ──▶ lines
     claims of programmes with places ──▶ programmes ──▶ the place, back from there
 
+A place is asked for once a claim is accepted. Events that arrive later may say otherwise: as long as there is no
+answer, it says so to the programme. What was referred from rooms is judged once.
+
 Most suppliers of a marketplace have quotes and payments only: for them nothing is kept here.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from vigil.app.domain.buyers.referrals import Referrals
 from vigil.app.domain.buyers.rights import Quota
@@ -20,13 +23,13 @@ from vigil.app.domain.ledger.published import output_of
 from vigil.app.domain.ledger.records import ClaimRecord
 from vigil.app.domain.ledger.rules import LOGIN_DAYS, LineRules
 from vigil.app.domain.programmes.editions import edition_at
-from vigil.app.domain.programmes.participations import Accepted, completion, judge_claims
+from vigil.app.domain.programmes.participations import asks_for
 from vigil.app.domain.suppliers.profiles import Profiles
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
-from vigil.topics.internal import AcceptedClaim, ProgrammeClaim, ProgrammePlace
+from vigil.topics.internal import ProgrammeClaim, ProgrammePlace
 from vigil.topics.products import Certificate, Order, Product
 from vigil.topics.services import Activity, ServiceRequest
 from vigil.topics.suppliers import Quote
@@ -38,14 +41,31 @@ LineEvent = Product | Order | Certificate | ServiceRequest | Activity
 CLAIM_TOPIC: Final = "programme-claim"
 
 
+class AtTheEnd(NamedTuple):
+    """What waits for the end of the input."""
+
+    lines: bool = False
+    """Lines are computed then: a replay shows only how things stand at its end."""
+    judgements: bool = False
+    """What is judged once is judged then, when all is there that may decide it: the input is recorded."""
+
+
+REPLAY: Final = AtTheEnd(lines=True, judgements=True)
+
+
 class LinesPart:
     """Ledger and lines of one supplier."""
 
     def __init__(
-        self, supplier_id: str, rules: LineRules, profiles: Profiles, chunks: StateChunks, *, replay: bool = False
+        self,
+        supplier_id: str,
+        rules: LineRules,
+        profiles: Profiles,
+        chunks: StateChunks,
+        at_the_end: AtTheEnd = AtTheEnd(),  # noqa: B008 - a value
     ) -> None:
-        """`replay`: lines are computed at the end of the input only."""
-        self._replay = replay
+        self._replay = at_the_end.lines
+        self._judges_at_the_end = at_the_end.judgements
         self._supplier_id = supplier_id
         self._rules = rules
         self._profiles = profiles
@@ -53,7 +73,7 @@ class LinesPart:
         self._referrals = Referrals(chunks)
         self._lines = SupplierLines(supplier_id, rules, profiles, self.ledger, chunks)
         self._computed: Computed | None = None
-        self._sending: list[ClaimRecord] = []
+        self._sending: list[tuple[ClaimRecord, ProgrammeClaim]] = []
         """Both from `pending_outputs` to `mark_published`."""
         self._work = 0
 
@@ -132,13 +152,14 @@ class LinesPart:
                 programme=programme, edition=edition, supplier_id=self._supplier_id, at=event.at, accepted=None
             )
             _send(collector, arrived)
-            self._take_part(record, now, collector)
+            self._ask_at_once(record, now, collector)
 
-    def _take_part(self, record: ClaimRecord, now: int, collector: OutputCollector) -> None:
-        """Send a claim that is accepted at once: a checkpoint may end a long backlog, and knows no order of claims."""
-        claim = None if self._replay or record.sent else self._accepted(record, self._facts(now))
+    def _ask_at_once(self, record: ClaimRecord, now: int, collector: OutputCollector) -> None:
+        """Ask for the place of a claim that is accepted: a checkpoint may end a long backlog, and knows no order."""
+        claim = None if self._replay else self._request_of(record, self._facts(now), again=False)
         if claim is not None:
-            self._send_accepted(record, claim, collector)
+            self._note_asked(record, claim)
+            _send(collector, claim)
 
     def _writable(self) -> Ledger:
         if self.ledger is EMPTY:
@@ -155,12 +176,16 @@ class LinesPart:
 
     def next_timer(self) -> int:
         """When a line changes next without further events; MAX_TIME if it does not, and in a replay."""
-        return MAX_TIME if self._replay else min(self._lines.next_timer(), self._referrals.next_timer())
+        if self._replay:
+            return MAX_TIME
+        changes = self._lines.next_timer()
+        return changes if self._judges_at_the_end else min(changes, self._referrals.next_timer())
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Note that lines change at `at`, and judge what was referred up to then."""
         if not self._replay:
             self._lines.expire(at)
+        if not self._judges_at_the_end:
             self._referrals.judge(at, self._facts(at), collector)
 
     def forget(self, now: int) -> None:
@@ -184,16 +209,14 @@ class LinesPart:
         self._computed = self._lines.compute(now, clock, quota)
         self._work = len(self._computed.units)
         outputs = [output_of(line, now) for line in self._lines.changed(self._computed)]
-        for record, claim in self._claims(now, clock):
-            self._sending.append(record)
-            outputs.append(_output(claim))
-        return outputs
+        self._sending = list(self._claims(now, clock))
+        return outputs + [_output(claim) for _, claim in self._sending]
 
     def unconfirmed_outputs(self, now: int, clock: int, quota: Quota | None) -> list[Output]:
-        """The lines that went out with the last checkpoint, as of now, and the claims that no place has answered."""
-        self._computed, self._sending = None, []
+        """The lines that went out with the last checkpoint, as of now, and every request for a place that waits."""
+        self._computed, self._sending = None, list(self._claims(now, clock, again=True))
         lines = [output_of(line, now) for line in self._lines.compute_sent(now, clock, quota)]
-        return lines + [_output(claim) for _, claim in self._claims(now, clock, again=True)]
+        return lines + [_output(claim) for _, claim in self._sending]
 
     @property
     def output_work(self) -> int:
@@ -206,9 +229,8 @@ class LinesPart:
             self._lines.commit(self._computed)
         else:
             self._lines.commit_nothing()
-        for record in self._sending:
-            record.sent = True
-            self.ledger.claim_buckets.touch(record)
+        for record, claim in self._sending:
+            self._note_asked(record, claim)
         self._computed, self._sending = None, []
 
     def has_more_outputs(self) -> bool:
@@ -216,46 +238,40 @@ class LinesPart:
         return not self._replay and bool(self._lines.stale)
 
     def end_of_input(self, now: int, collector: OutputCollector) -> None:
-        """Claim the places that are not claimed yet, and judge all that was referred."""
+        """Ask for the places of the claims that are accepted, and judge all that was referred."""
         self._referrals.judge(MAX_TIME, self._facts(now), collector)
         for record, claim in list(self._claims(now, now)):
-            self._send_accepted(record, claim, collector)
+            self._note_asked(record, claim)
+            _send(collector, claim)
+
+    def _note_asked(self, record: ClaimRecord, claim: ProgrammeClaim) -> None:
+        record.sent, record.asked_at, record.asks = claim.accepted is not None, claim.at, claim.number
+        self.ledger.claim_buckets.touch(record)
 
     def _claims(self, now: int, clock: int, *, again: bool = False) -> Iterator[tuple[ClaimRecord, ProgrammeClaim]]:
-        """The claims of programmes with few places that are to be sent; `again`: those that were, and wait for a place.
-
-        One that arrives twice changes nothing.
-        """
+        """What is to be said about the acceptance of claims that wait for a place; with `again`, what was said, too."""
         facts = Facts(self.ledger, self._profiles, self._rules, AsOf(now, clock))
         for record in self.ledger.claims.values():
-            if record.place is None and record.sent == again:
-                claim = self._accepted(record, facts)
-                if claim is not None:
-                    yield record, claim
+            claim = self._request_of(record, facts, again)
+            if claim is not None:
+                yield record, claim
 
-    def _accepted(self, record: ClaimRecord, facts: Facts) -> ProgrammeClaim | None:
-        """The claim of a place; None where none is accepted, or places are not few or wait for the window's end."""
-        judged = judge_claims(record, facts)
-        if not isinstance(judged, Accepted) or judged.version.limits.places is None:
+    def _request_of(self, record: ClaimRecord, facts: Facts, again: bool) -> ProgrammeClaim | None:
+        """What is to be said about the acceptance of a claim; None if nothing is."""
+        if record.place is not None:
             return None
-        limits = judged.version.limits
-        by_claim = limits.places_by == "claim"
-        at = judged.at if by_claim else completion(record, facts)
-        if at is None:
+        at, accepted = asks_for(record, facts)
+        changed = at != (record.asked_at if record.sent else None)
+        if not changed and not (again and record.asks):
             return None
-        decided_at = at if by_claim else judged.window.closes
         return ProgrammeClaim(
             programme=record.programme,
             edition=record.edition,
             supplier_id=self._supplier_id,
-            at=at,
-            accepted=AcceptedClaim(places=limits.places or 0, decided_at=decided_at, by_id=not by_claim),
+            at=record.asked_at if at is None else at,
+            accepted=accepted,
+            number=record.asks + changed,
         )
-
-    def _send_accepted(self, record: ClaimRecord, claim: ProgrammeClaim, collector: OutputCollector) -> None:
-        record.sent = True
-        self.ledger.claim_buckets.touch(record)
-        _send(collector, claim)
 
     def _facts(self, now: int) -> Facts:
         return Facts(self.ledger, self._profiles, self._rules, AsOf(now))
@@ -270,8 +286,8 @@ class LinesPart:
 
 def _output(claim: ProgrammeClaim) -> Output:
     place = composed_key(claim.programme, claim.edition)
-    kind = "arrived" if claim.accepted is None else "accepted"
-    return Output(CLAIM_TOPIC, place.encode(), f"{place}/{claim.supplier_id}/{kind}/{claim.at}", claim.at, claim)
+    says = f"{claim.number}" if claim.number else f"arrived/{claim.at}"
+    return Output(CLAIM_TOPIC, place.encode(), f"{place}/{claim.supplier_id}/{says}", claim.at, claim)
 
 
 def _send(collector: OutputCollector, claim: ProgrammeClaim) -> None:

@@ -9,6 +9,7 @@ from vigil.app.domain.ledger.rules import LineRules
 from vigil.app.domain.rooms.restricted import decode_referred
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_event
+from vigil.app.domain.suppliers.lines_part import AtTheEnd
 from vigil.app.domain.suppliers.rules import SupplierRules
 from vigil.app.domain.suppliers.supplier import StateRules, SupplierEvent, SupplierState
 from vigil.app.engine.subject import (
@@ -103,10 +104,9 @@ class SupplierMachine(StateMachineDefaults[SupplierEvent]):
     )
     order: Order = Arrival()
 
-    def __init__(self, rulebook: Rulebook, *, replay: bool = False) -> None:
-        """`replay`: lines are computed at the end of the input only."""
+    def __init__(self, rulebook: Rulebook, at_the_end: AtTheEnd = AtTheEnd()) -> None:  # noqa: B008 - a value
         lines = LineRules(rulebook)
-        self._rules = StateRules(SupplierRules(rulebook), lines, ScoreRules(rulebook), replay)
+        self._rules = StateRules(SupplierRules(rulebook), lines, ScoreRules(rulebook), at_the_end)
         self._readers: tuple[ReadEvent[SupplierEvent], ...] = (
             _read_quote,
             _read_payment,

@@ -9,6 +9,7 @@ from vigil.app.domain.rulebook.services import SERVICE_SECTIONS
 from vigil.app.domain.rulebook.suppliers import SUPPLIER_SECTIONS
 from vigil.app.domain.subject import OutputTopic, Subject
 from vigil.app.domain.suppliers.line_metrics import LINE_METRICS
+from vigil.app.domain.suppliers.lines_part import AtTheEnd
 from vigil.app.domain.suppliers.machine import SupplierMachine
 
 SUBJECT: Final = Subject(
@@ -24,7 +25,7 @@ SUBJECT: Final = Subject(
         OutputTopic("participation", "state", "programme", summary="participations"),
         OutputTopic("supplier-rights", "state", "supplier_id", summary="suppliers' rights"),
     ),
-    machine=lambda context: SupplierMachine(context.rulebook, replay=context.replay),
+    machine=lambda context: SupplierMachine(context.rulebook, AtTheEnd(context.replay, context.at_the_end)),
     sections=SUPPLIER_SECTIONS,
     optional_sections={**PRODUCT_SECTIONS, **SERVICE_SECTIONS, **PROGRAMME_SECTIONS, **BUYER_SECTIONS},
     metrics=LINE_METRICS,

@@ -24,7 +24,7 @@ from vigil.app.domain.ledger.memory import RETENTION
 from vigil.app.domain.ledger.rules import LineRules
 from vigil.app.domain.suppliers.calendar import month_from_name, month_name
 from vigil.app.domain.suppliers.entries import PaymentEntry, QuoteEntry
-from vigil.app.domain.suppliers.lines_part import LineEvent, LinesPart
+from vigil.app.domain.suppliers.lines_part import AtTheEnd, LineEvent, LinesPart
 from vigil.app.domain.suppliers.metrics import SupplierMetrics
 from vigil.app.domain.suppliers.profiles import Profile, Profiles
 from vigil.app.domain.suppliers.rules import DAY_MS, SupplierRules
@@ -65,8 +65,7 @@ class StateRules(NamedTuple):
     counting: SupplierRules
     lines: LineRules
     scores: ScoreRules
-    replay: bool
-    """Lines are computed at the end of the input only."""
+    at_the_end: AtTheEnd
 
 
 class SupplierState(KeyStateDefaults[SupplierEvent]):
@@ -95,7 +94,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         self._rules = rules.counting
         self._main = load_main_chunk(supplier_id, chunks)
         self._profiles = Profiles(self._main.profiles)
-        self._lines = LinesPart(supplier_id, rules.lines, self._profiles, chunks, replay=rules.replay)
+        self._lines = LinesPart(supplier_id, rules.lines, self._profiles, chunks, rules.at_the_end)
         self._metrics: SupplierMetrics | None = None
         self._changed = False
         self._assess_at = MAX_TIME

@@ -84,3 +84,53 @@ def test_claims_of_a_backlog_between_two_checkpoints_go_by_their_time() -> None:
     chain = Chain().play(*claims, tick(FIRST + DAY)).checkpoint().checkpoint()
     places = {line["supplier_id"]: line["place"] for line in chain.states("participation").values()}
     assert places == {"z": 1, "a": 2, "y": 3}
+
+
+# ---- live: by the clock, and decisions stand ------------------------------------------------------------------------
+
+
+def lives(*story: Line) -> Chain:
+    """What a worker publishes of a story in order of arrival, with a checkpoint after each event."""
+    chain = Chain()
+    for line in story:
+        chain.play(line).checkpoint()
+    return chain
+
+
+def places(chain: Chain, until: int) -> dict[str, int | None]:
+    """The place of each supplier once the clock has passed `until`."""
+    for _ in range(3):  # the place, its answer, the line
+        chain.advance(until + 1).checkpoint()
+    return {line["supplier_id"]: line["place"] for line in chain.states("participation").values()}
+
+
+def test_live_claims_in_order_within_the_lateness_are_put_in_order_and_later_ones_are_not() -> None:
+    chain = lives(claim(FIRST + 2000, "recruit", "z"), claim(FIRST + 1, "recruit", "a"))
+    assert places(chain, FIRST + 2000) == {"a": 1, "z": 2}
+    chain.play(claim(FIRST, "recruit", "m")).checkpoint()
+    assert places(chain, FIRST + 2000) == {"a": 1, "z": 2, "m": 3}, "decisions stand"
+
+
+def closed(when: int, who: str) -> Line:
+    """A profile of a supplier that has not opened yet: it may not enter."""
+    return member(when, who, signed_at=EARLY)
+
+
+def test_a_place_is_not_given_to_a_claim_that_what_comes_within_the_lateness_refuses() -> None:
+    chain = lives(claim(FIRST, "recruit", "n"), claim(FIRST + 1, "recruit", "s"), closed(FIRST - 1, "n"))
+    assert places(chain, FIRST + 1) == {"n": None, "s": 1}
+
+
+def test_a_claim_that_is_accepted_after_all_has_the_place_of_its_time() -> None:
+    opened = member(FIRST - 1, "n", signed_at=EARLY, opened_at=EARLY)
+    first, other = claim(FIRST, "recruit", "n"), claim(FIRST + 1, "recruit", "s")
+    assert places(lives(closed(FIRST - DAY, "n"), first, other, opened), FIRST + 1) == {"n": 1, "s": 2}
+    again = lives(first, other, closed(FIRST - DAY, "n"), opened)
+    assert places(again, FIRST + 1) == {"n": 1, "s": 2}, "accepted, refused, accepted"
+
+
+def test_what_comes_after_the_decision_takes_no_place_back() -> None:
+    chain = lives(claim(FIRST, "recruit", "n"), claim(FIRST + 1, "recruit", "s"))
+    assert places(chain, FIRST + 1) == {"n": 1, "s": 2}
+    chain.play(closed(FIRST - 1, "n"), claim(FIRST + 2, "recruit", "t")).checkpoint()
+    assert places(chain, FIRST + 2) == {"n": None, "s": 2, "t": 3}

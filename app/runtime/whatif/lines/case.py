@@ -13,7 +13,7 @@ from vigil.app.domain.ledger.ledger import Ledger
 from vigil.app.domain.ledger.rules import LineRules
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_event
-from vigil.app.domain.suppliers.lines_part import LineEvent, LinesPart
+from vigil.app.domain.suppliers.lines_part import REPLAY, LineEvent, LinesPart
 from vigil.app.domain.suppliers.profiles import Profiles
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.runtime.whatif.story import Raw
@@ -46,7 +46,7 @@ class SupplierCase:
         self.rulebook = rulebook
         self.rules = LineRules(rulebook)
         self.profiles = Profiles([])
-        self._part = LinesPart(supplier_id, self.rules, self.profiles, {}, replay=True)
+        self._part = LinesPart(supplier_id, self.rules, self.profiles, {}, REPLAY)
         self.events: list[CaseRead] = []
         """In order of arrival, without duplicates."""
         latest = 0
