@@ -37,6 +37,20 @@ LIVE_LATENESS_MS: Final = 16_000
 
 LIVE_BACKLOG_S: Final = 300
 
+MODERATORS: Final = 4
+
+TWO_NAMES: Final = """
+[approval]
+says = "Two people approve bans, long freezes, and whatever deletes content."
+
+[approval.from.2022-07-19]
+ban_days_from = 7
+freeze_days_from = 60
+steps = ["delete-content"]
+source = "chaos runs"
+"""
+"""Appended to the built-in rulebook."""
+
 
 @dataclass(frozen=True)
 class ChaosAction:
@@ -73,6 +87,8 @@ class ChaosPlan:
     """Whether workers pause between the steps of a checkpoint, so that faults occur there."""
     settings: dict[str, object]
     actions: tuple[ChaosAction, ...]
+    two_names: bool = False
+    """Whether bans and deletions are held until two people have approved them."""
     in_checkpoint: bool = False
     """Whether a worker is frozen between a snapshot and its writing."""
 
@@ -106,7 +122,9 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> ChaosPl
         start_ms=RECORDED_START_MS,
         duration_s=LIVE_BACKLOG_S + READY_S + stream_s if live else 360,
         history_days=rng.choice((5, 20)),
-        reviews=0.0 if live else 0.3,  # reviews refer to verdicts that might not be published yet
+        # What people do refers to verdicts that a broker which is away may keep from them for longer than they wait.
+        reviews=0.0 if live else 0.3,
+        moderators=0 if live else MODERATORS,
         duplicates=0.01,
         fault_every_s=rng.choice((20.0, 40.0)),
     )
@@ -132,6 +150,7 @@ def plan(seed: int, clock: Literal["recorded", "live"] | None = None) -> ChaosPl
         slow=rng.random() < 0.5,
         settings=settings,
         actions=tuple(_actions(rng, workers, stream_s, session_ms / 1000)),
+        two_names=not live and seed % 2 == 0,
     )
 
 

@@ -22,8 +22,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from tests.support.comparison import Consumed, differences, identities
 from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send_paced
 from tests.support.kafka import KafkaBroker
-from tools.chaos_plan import READY_S, ChaosAction, ChaosPlan
+from tools.chaos_plan import READY_S, TWO_NAMES, ChaosAction, ChaosPlan
 from vigil.agents.wall_clock import wall_ms
+from vigil.app.domain.rulebook.reader import BUILT_IN
 from vigil.app.simulate.message import SimulatedMessage
 
 BEGIN_S: Final = 40
@@ -163,7 +164,7 @@ class Run:
         live = self.plan.clock == "live"
         now = wall_ms()
         messages = list(self.plan.simulation_at(now).messages())
-        expected = replayed(messages, self.plan.lateness_ms)
+        expected = replayed(messages, self.plan.lateness_ms, self._rulebook())
         self._until = expected.until
         cut = self._backlog(messages, now)
         await send_paced(address, messages[:cut])
@@ -201,6 +202,8 @@ class Run:
         settings: dict[str, object] = {"clock": self.plan.clock, "app_id": self.app_id, "log_format": "text"}
         if self.plan.clock == "recorded":
             settings["recorded_until"] = self._until
+        if (rulebook := self._rulebook()) is not None:
+            settings["rulebook"] = rulebook
         command = [sys.executable, "-m", "tests.support.faulty_worker"]
         if self.plan.slow or self._fault not in (None, "no-fence"):
             command.append(f"--slow={1000 * self.plan.seed + self.outcome.starts}")
@@ -208,6 +211,15 @@ class Run:
             command.append(f"--fault={self._fault}")
         log = self.folder / f"worker-{name}.log"
         return WorkerProcess(self.broker.address, log, command=command, **settings, **self.plan.settings)
+
+    def _rulebook(self) -> Path | None:
+        """The rulebook of workers and replay, if it is not the built-in one."""
+        if not self.plan.two_names:
+            return None
+        path = self.folder / "rulebook.toml"
+        if not path.exists():
+            path.write_text(BUILT_IN.read_text(encoding="utf-8") + TWO_NAMES, encoding="utf-8")
+        return path
 
     def _backlog(self, messages: Sequence[SimulatedMessage], now: int) -> int:
         """How many of the messages are sent before the workers start."""

@@ -123,10 +123,17 @@ _SETTINGS: Final = {
     type=float,
     default=0.002,
     show_default=True,
-    help="Share of comments, quotes, payments, orders, requests and activities that are sent twice.",
+    help="Share of comments, quotes, payments, orders, requests, activities, commands and results that are sent twice.",
 )
 @click.option(
     "--reviews", type=float, default=0.0, show_default=True, help="Share of the violations that a moderator reviews."
+)
+@click.option(
+    "--moderators",
+    type=int,
+    default=0,
+    show_default=True,
+    help="People who claim, note, snooze and decide incidents, while the marketplace reports what it did.",
 )
 @click.option(
     "--rfq-every", type=Duration(), default="2m", show_default=True, help="Mean time between two quotes of a supplier."

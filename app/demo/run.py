@@ -37,6 +37,9 @@ TOPICS: Final = ("verdict", "notice", "enforcement", "room-status", "supplier-sc
 PRODUCTS: Final = 3
 """Of each supplier."""
 
+MODERATORS: Final = 4
+"""Simulated people. They leave two in five violations to whoever uses the console."""
+
 CONSOLE_PORT: Final = 8080
 
 SESSION_MS: Final = 3000
@@ -175,6 +178,7 @@ class Demo:
             history_days=45,
             rfq_every_s=60.0,
             products=PRODUCTS,
+            moderators=MODERATORS,
         )
 
     def _say(self, line: str) -> None:

@@ -18,6 +18,7 @@ from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.simulate.malformed import MERCHANT_TOPICS
 from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.partitions import partition_of
+from vigil.app.simulate.shift import WORK_TOPICS
 from vigil.app.simulate.simulation import InvalidSimulationError, Simulation
 from vigil.topics.rooms import ROOM_TOPICS
 from vigil.topics.suppliers import SUPPLIER_TOPICS
@@ -81,7 +82,8 @@ def topics_of(simulation: Simulation) -> list[str]:
     topics = list(ROOM_TOPICS) if simulation.rooms else []
     topics += SUPPLIER_TOPICS if simulation.suppliers else ()
     topics += MERCHANT_TOPICS if simulation.suppliers and simulation.products else ()
-    return topics + (["review"] if simulation.reviews else [])
+    topics += ["review"] if simulation.reviews or simulation.moderators else []
+    return topics + (list(WORK_TOPICS) if simulation.moderators else [])
 
 
 async def produce(

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from vigil.app.simulate.message import SimulatedMessage
+from vigil.app.simulate.shift import WORK_TOPICS
 from vigil.topics.fields import MAX_MESSAGE_BYTES
 from vigil.topics.rooms import ROOM_TOPICS
 
@@ -40,6 +41,8 @@ _ID: Final = {
     "certificate": "certificate_id",
     "service-request": "request_id",
     "activity": "kind",
+    "case": "incident_id",
+    "enforcement-result": "action_id",
 }
 """By topic: a field that is required, and is no free text."""
 
@@ -115,13 +118,15 @@ KINDS: Final = (
     Malformation("id too long", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], "x" * 129))),
     Malformation("id as a number", None, _fields(lambda m, f: f.__setitem__(_ID[m.topic], 7))),
     Malformation(
-        "tombstone", _only(*ROOM_TOPICS, "quote", "payment", "review", *MERCHANT_TOPICS), lambda m, f: (m.key, None)
+        "tombstone",
+        _only(*ROOM_TOPICS, "quote", "payment", "review", *MERCHANT_TOPICS, *WORK_TOPICS),
+        lambda m, f: (m.key, None),
     ),
     Malformation("unknown role", _only("comment"), _put("author_role", "robot")),
     Malformation("text too long", _only("comment"), _put("text", "长" * 4097)),
     Malformation("unknown stream", _only("frame-status"), _put("stream", "paused")),
     Malformation("face as a number", _only("frame-status"), _put("face", 1)),
-    Malformation("unknown kind", _only("quote", "payment", *MERCHANT_TOPICS[1:]), _put("kind", "lost")),
+    Malformation("unknown kind", _only("quote", "payment", "case", *MERCHANT_TOPICS[1:]), _put("kind", "lost")),
     Malformation("submitted to no RFQ time", _only("quote"), _fields(lambda m, f: _submitted(f))),
     Malformation("no amount", _only("payment"), _put("amount_usd", 0)),
     Malformation("an amount below 0", _only("payment"), _put("amount_usd", "-5.00")),
@@ -131,6 +136,11 @@ KINDS: Final = (
     Malformation("six stars", _only("supplier-profile"), _put("stars", 6)),
     Malformation("unknown membership", _only("supplier-profile"), _put("membership", "gold")),
     Malformation("unknown decision", _only("review"), _put("decision", "perhaps")),
+    Malformation("a snooze without an end", _only("case"), _merged(kind="snooze", until=None)),
+    Malformation("a note that is too long", _only("case"), _merged(kind="note", text="长" * 1025)),
+    Malformation("by nobody", _only("case"), _put("by", "")),
+    Malformation("unknown outcome", _only("enforcement-result"), _put("outcome", "perhaps")),
+    Malformation("unknown step", _only("enforcement-result"), _put("step", "jail")),
     Malformation("unknown model", _only("product"), _put("model", "used")),
     Malformation("an information score above 5", _only("product"), _put("info_score", 5.1)),
     Malformation("an information score in words", _only("product"), _put("info_score", "high")),
@@ -176,13 +186,16 @@ class Malformer:
     def __init__(self, seed: int, share: float, *, ahead: bool) -> None:
         self._rng = Random(f"{seed}/malformed")
         self._of_merchants = Random(f"{seed}/malformed/merchants")
+        self._of_work = Random(f"{seed}/malformed/work")
         self._share = share
         kinds = (*KINDS, AHEAD) if ahead else KINDS
         self._kinds = {topic: [kind for kind in kinds if kind.topics is None or topic in kind.topics] for topic in _ID}
         self._turn = {topic: self._rng_of(topic).randrange(len(of)) for topic, of in self._kinds.items()}
 
     def _rng_of(self, topic: str) -> Random:
-        """Merchants have random numbers of their own: they change nothing of what others send."""
+        """Merchants and those who work on incidents have their own: they change nothing of what others send."""
+        if topic in WORK_TOPICS:
+            return self._of_work
         return self._of_merchants if topic in MERCHANT_TOPICS else self._rng
 
     def spoil(self, message: SimulatedMessage) -> SimulatedMessage | None:

@@ -25,8 +25,10 @@ FaultKind = Literal[
     "violation", "signal-lost",
     "obligation-breached", "not-covered", "claim-refused", "participation-failed",
     "star-lost", "selection-lost", "epr-blocked",
+    "claim-lost",
 ]  # fmt: skip
-"""A verdict of a room, or the notice `signal-lost`, which is no violation; the others are of merchants."""
+"""A verdict of a room, or the notice `signal-lost`, which is no violation; others are of merchants; the last one is a
+claim of an incident that another person holds."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):

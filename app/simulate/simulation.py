@@ -15,6 +15,7 @@ from vigil.app.simulate.message import Fault, SimulatedMessage
 from vigil.app.simulate.reviews import Moderators
 from vigil.app.simulate.room import RoomPlayer
 from vigil.app.simulate.script import Script
+from vigil.app.simulate.shift import WORK_TOPICS, Shift
 from vigil.app.simulate.suppliers import Suppliers, SupplierSettings
 
 SLICE_MS: Final = 4_000
@@ -25,7 +26,7 @@ DAY_MS: Final = 24 * 3_600_000
 LATENESS_MS: Final = 2_000
 """Vigil's default allowed lateness, which the disorder of messages must stay below."""
 
-DUPLICATED: Final = frozenset({"comment", "quote", "payment", "order", "service-request", "activity"})
+DUPLICATED: Final = frozenset({"comment", "quote", "payment", "order", "service-request", "activity", *WORK_TOPICS})
 """Topics of which some messages are sent twice."""
 
 _sent_at: Final = attrgetter("sent_at")
@@ -65,6 +66,8 @@ class Simulation:
     """Mean time between the faults of a host who makes them; None: no faults, of suppliers either."""
     reviews: float = 0.0
     """Share of the planned violations that a moderator reviews."""
+    moderators: int = 0
+    """People who work on incidents of violations, while the marketplace reports what it did; 0: nobody."""
     rfq_every_s: float = 120.0
     """Mean time between two quotes of a supplier while rooms are on air."""
     history_days: float = 0.0
@@ -85,8 +88,9 @@ class Simulation:
         for name, count, most in (("rooms", self.rooms, 100_000), ("suppliers", self.suppliers, 1_000_000)):
             if not 0 <= count <= most:
                 raise InvalidSimulationError(name, f"is {count}: it must be from 0 to {most}")
-        if not 0 <= self.products <= 10_000:
-            raise InvalidSimulationError("products", f"is {self.products}: it must be from 0 to 10000")
+        for name, count in (("products", self.products), ("moderators", self.moderators)):
+            if not 0 <= count <= 10_000:
+                raise InvalidSimulationError(name, f"is {count}: it must be from 0 to 10000")
         if self.rooms == self.suppliers == 0:
             raise InvalidSimulationError("rooms", "is 0, and so is suppliers: there would be no events")
 
@@ -129,6 +133,8 @@ class Simulation:
             for segment in broadcast.segments
             for fault in segment.faults
         ]
+        shift = Shift(self.seed, self.moderators, self.end_ms)
+        faults += [lost for fault in faults for lost in shift.consider(fault)]
         if self.products:
             Suppliers(self.suppliers, self._of_suppliers(), faults.append, merchants_only=True).play(self.end_ms, [])
         return sorted(faults, key=order_of_faults)
@@ -138,11 +144,13 @@ class Simulation:
         end = self.end_ms
         at = self._since
         moderators = Moderators(self.seed, self.reviews)
+        shift = Shift(self.seed, self.moderators, end)
 
         def planned(fault: Fault) -> None:
             moderators.consider(fault)
-            if on_fault:
-                on_fault(fault)
+            for each in (fault, *shift.consider(fault)):
+                if on_fault:
+                    on_fault(each)
 
         suppliers = Suppliers(self.suppliers, self._of_suppliers(), planned)
         rooms = [RoomPlayer(self._script(slot), self.seed, self.disorder_ms, planned) for slot in range(self.rooms)]
@@ -159,6 +167,7 @@ class Simulation:
                 for room in rooms:
                     room.play(until, fresh)
                 moderators.play(until, fresh)
+                shift.play(until, fresh)
             waiting += noise.add_to(fresh)
             waiting.sort(key=_sent_at)
             due = bisect_left(waiting, until, key=_sent_at)
@@ -191,6 +200,7 @@ class _Noise:
     def __init__(self, settings: Simulation) -> None:
         self._rng = Random(f"{settings.seed}/duplicates")
         self._of_merchants = Random(f"{settings.seed}/duplicates/merchants")
+        self._of_work = Random(f"{settings.seed}/duplicates/work")
         self._duplicates = settings.duplicates
         self._disorder = settings.disorder_ms
         self._malformer = (
@@ -203,11 +213,17 @@ class _Noise:
         if self._duplicates:
             noisy = list(messages)
             for message in messages:
-                rng = self._of_merchants if message.topic in MERCHANT_TOPICS else self._rng
-                if message.topic in DUPLICATED and rng.random() < self._duplicates:
-                    again = rng.randint(message.sent_at, max(message.sent_at, message.at + self._disorder))
+                if message.topic in DUPLICATED and self._rng_of(message.topic).random() < self._duplicates:
+                    latest = max(message.sent_at, message.at + self._disorder)
+                    again = self._rng_of(message.topic).randint(message.sent_at, latest)
                     noisy.append(message._replace(sent_at=again))
         if self._malformer:
             spoilt = [bad for message in messages if (bad := self._malformer.spoil(message)) is not None]
             noisy = noisy + spoilt
         return noisy
+
+    def _rng_of(self, topic: str) -> Random:
+        """Merchants, and those who work on incidents, have random numbers of their own."""
+        if topic in WORK_TOPICS:
+            return self._of_work
+        return self._of_merchants if topic in MERCHANT_TOPICS else self._rng

@@ -16,9 +16,11 @@ from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_event
 from vigil.app.simulate import InvalidSimulationError, SimulatedMessage, Simulation
 from vigil.app.simulate.malformed import AHEAD, KINDS, MERCHANT_TOPICS
+from vigil.app.simulate.shift import WORK_TOPICS
 from vigil.topics.decoder import nobody
 from vigil.topics.fields import InvalidEvent
-from vigil.topics.reviews import decode_review
+from vigil.topics.incidents import decode_case
+from vigil.topics.reviews import decode_result, decode_review
 from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
 from vigil.topics.suppliers import decode_payment, decode_profile, decode_quote
 
@@ -42,15 +44,18 @@ def decode(message: SimulatedMessage) -> object:
         return decode_profile(message.key, message.value, message.at)
     if message.topic in MERCHANT_TOPICS:
         return decode_line_event(message.topic, message.key, message.value, nobody, RULES)
-    return {"quote": decode_quote, "payment": decode_payment, "review": decode_review}[message.topic](
-        message.key, message.value
-    )
+    decoders = {
+        "quote": decode_quote, "payment": decode_payment, "review": decode_review, "case": decode_case,
+        "enforcement-result": decode_result,
+    }  # fmt: skip
+    return decoders[message.topic](message.key, message.value)
 
 
 def test_the_same_seed_gives_the_same_bytes_in_another_process_with_other_hashes():
     program = (
         "import hashlib; from vigil.app.simulate import Simulation\n"
-        f"s = Simulation(3, 8, 8, {START}, 400, malformed=0.02, reviews=0.5, history_days=2, products=2)\n"
+        f"s = Simulation(3, 8, 8, {START}, 400, malformed=0.02, reviews=0.5, history_days=2, products=2, "
+        "moderators=3)\n"
         "print(hashlib.sha256(repr(list(s.messages())).encode()).hexdigest())"
     )
     found = {
@@ -63,7 +68,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_with_other_hashes
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert found == {digest(small(malformed=0.02, reviews=0.5, history_days=2, products=2).messages())}
+    assert found == {digest(small(malformed=0.02, reviews=0.5, history_days=2, products=2, moderators=3).messages())}
 
 
 def test_another_seed_gives_other_messages():
@@ -105,11 +110,19 @@ def test_events_are_between_start_and_end_and_the_history_is_before():
 
 def test_every_valid_message_is_accepted():
     topics = set()
-    settings = {"duration_s": 900, "reviews": 1, "history_days": 20, "suppliers": 60, "duplicates": 0.05, "products": 2}
+    settings = {
+        "duration_s": 900,
+        "reviews": 1,
+        "history_days": 20,
+        "suppliers": 60,
+        "duplicates": 0.05,
+        "products": 2,
+        "moderators": 3,
+    }
     for message in small(**settings).messages():
         decode(message)
         topics.add(message.topic)
-    assert topics == {*ROOM_TOPICS, "quote", "payment", "supplier-profile", "review", *MERCHANT_TOPICS}
+    assert topics == {*ROOM_TOPICS, "quote", "payment", "supplier-profile", "review", *MERCHANT_TOPICS, *WORK_TOPICS}
     assert MERCHANT_TOPICS == LINE_TOPICS
 
 
@@ -125,7 +138,15 @@ def test_what_merchants_do_changes_no_other_message():
 
 def test_every_malformed_message_is_rejected_and_every_kind_occurs():
     kinds = defaultdict(set)
-    settings = {"reviews": 1, "rooms": 40, "suppliers": 60, "duration_s": 900, "history_days": 2, "products": 2}
+    settings = {
+        "reviews": 1,
+        "rooms": 40,
+        "suppliers": 60,
+        "duration_s": 900,
+        "history_days": 2,
+        "products": 2,
+        "moderators": 3,
+    }
     for message in small(malformed=1.0, **settings).messages():
         if message.malformed is not None:
             with pytest.raises(InvalidEvent):
@@ -216,6 +237,7 @@ def test_suppliers_send_every_kind_of_event():
         ("rfq_every_s", 0.5),
         ("history_days", 401),
         ("products", 10_001),
+        ("moderators", -1),
     ],
 )
 def test_a_setting_out_of_range_is_rejected_by_name(setting, value):

@@ -45,9 +45,11 @@ def recorded(messages: Iterable[SimulatedMessage]) -> list[bytes]:
     return lines
 
 
-def replayed(messages: Iterable[SimulatedMessage], lateness: int = LATENESS_MS) -> Outputs:
-    """Return the outputs of a replay of the messages."""
-    run = Replay(load_rulebook(), AllowedLateness(lateness))
+def replayed(
+    messages: Iterable[SimulatedMessage], lateness: int = LATENESS_MS, rulebook: Path | None = None
+) -> Outputs:
+    """Return the outputs of a replay of the messages; `rulebook`: a file, otherwise the built-in one."""
+    run = Replay(load_rulebook(rulebook), AllowedLateness(lateness))
     run.feed(recorded(messages))
     return run.end()
 

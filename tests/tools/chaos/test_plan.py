@@ -1,8 +1,13 @@
 """Everything random in a chaos run comes from its seed."""
 
 from collections import Counter
+from pathlib import Path
 
-from tools.chaos_plan import LIVE_EVERY, LIVE_LATENESS_MS, MOST_WORKERS, plan, zombie
+from tests.support.harness import replayed
+from tools.chaos_plan import LIVE_EVERY, LIVE_LATENESS_MS, MOST_WORKERS, TWO_NAMES, plan, zombie
+from vigil.app.domain.rulebook.reader import BUILT_IN
+from vigil.topics.incidents import IncidentStatus
+from vigil.topics.verdicts import Action
 
 SEEDS = range(1, 201)
 
@@ -56,3 +61,22 @@ def test_with_a_live_clock_the_broker_is_away_for_less_than_the_allowed_lateness
         assert drawn.lateness_ms == drawn.settings["allowed_lateness_ms"] == LIVE_LATENESS_MS
         away = sum(action.for_s for action in drawn.actions if action.worker is None)
         assert away * 1000 < LIVE_LATENESS_MS
+
+
+def test_what_people_do_is_part_of_what_is_compared(tmp_path: Path) -> None:
+    """Claims that hold and are lost, notes, outcomes, appeals; where two must approve, held and approved actions."""
+    incidents: list[IncidentStatus] = []
+    actions: dict[bool, list[Action]] = {False: [], True: []}
+    for seed in (1, 2, 3, 4):
+        drawn = plan(seed)
+        rulebook = tmp_path / "rules.toml"
+        rulebook.write_text(BUILT_IN.read_text(encoding="utf-8") + TWO_NAMES * drawn.two_names, encoding="utf-8")
+        outputs = replayed(drawn.simulation.messages(), drawn.lateness_ms, rulebook)
+        incidents += [one.body for one in outputs["incident"] if isinstance(one.body, IncidentStatus)]
+        actions[drawn.two_names] += [one.body for one in outputs["enforcement"] if isinstance(one.body, Action)]
+    assert {command.effect for one in incidents for command in one.commands} == {"done", "lost"}
+    for name in ("claimed_by", "notes", "outcomes", "appealed_at", "snoozed_until"):
+        assert any(getattr(one, name) for one in incidents), name
+    assert {action.status for action in actions[False]} == {"active", "withdrawn"}
+    assert {action.status for action in actions[True]} == {"active", "withdrawn", "held"}
+    assert any(len(action.approved_by) == 2 and action.status == "active" for action in actions[True])
