@@ -258,8 +258,17 @@ def moderation() -> Dashboard:
             [("sum by (kind, stage, severity) (vigil_incidents_open)", "{{kind}}, {{stage}}, {{severity}}"),
              ("sum(vigil_incidents_unclaimed)", "nobody works on it"),
              ("sum(vigil_incidents_still_live)", "still live after a close or ban")], "short")  # fmt: skip
-    d.lines("Time to first look", "From an incident's beginning until somebody claims it first.",
+    d.stat("First look at critical incidents, median", "Of the last half hour; the aim is 15 s.",
+           "vigil:critical_look_seconds:p50_30m", "s", warn=15, bad=60, width=8)  # fmt: skip
+    d.stat("Critical incidents that nobody has looked at", "For more than a minute.",
+           'sum(vigil_incidents_unseen{severity="critical"})', "short", warn=1, bad=5, width=8)  # fmt: skip
+    d.stat("Decided within ten minutes", "Share of the violations that were decided in the last six hours; the aim is 90 %.",
+           "1 - vigil:late_decisions:ratio_rate6h", "percentunit", width=8)  # fmt: skip
+    d.lines("Time to first look", "From a warning, or from the violation where nobody had claimed it by then, to the first claim.",
             quantiles("vigil_incident_look_seconds"), "s")  # fmt: skip
+    d.lines("Time to first look, by severity", "Its median.",
+            [(quantile(0.5, "vigil_incident_look_seconds", "severity"), "{{severity}}"),
+             ("sum by (severity) (vigil_incidents_unseen)", "{{severity}}: nobody for a minute")], "s")  # fmt: skip
     d.lines("Time to decision", "From a violation to the first review of it.",
             quantiles("vigil_incident_decision_seconds"), "s")  # fmt: skip
     d.lines("Commands about incidents", "A minute; repeated ones have no effect.",

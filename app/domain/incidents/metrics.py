@@ -9,7 +9,10 @@ from msgspec import Struct
 
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.domain.subject import Metric, Sample, SubjectMetrics
-from vigil.topics.incidents import CaseKind, IncidentKind, Severity
+from vigil.topics.incidents import CaseKind, IncidentKind, IncidentStatus, Severity
+
+UNSEEN_MS: Final = 60_000
+"""A first look that takes this long is far from the aim of 15 s: somebody should know."""
 
 _SECONDS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 14_400, 86_400)
 
@@ -38,9 +41,16 @@ METRICS: Final = (
         "Incidents whose room is still live 60 s after it was closed or its host banned.",
     ),
     Metric(
+        "gauge",
+        "vigil_incidents_unseen",
+        "Incidents of the queue that nobody has claimed for more than a minute, by severity.",
+        ("severity",),
+        initial=_EACH_SEVERITY,
+    ),
+    Metric(
         "histogram",
         "vigil_incident_look_seconds",
-        "Time from an incident's beginning until somebody claims it first.",
+        "Time from an incident's warning, or its violation where nobody had claimed it by then, to its first claim.",
         ("severity",),
         _SECONDS,
         initial=_EACH_SEVERITY,
@@ -63,6 +73,19 @@ METRICS: Final = (
 )
 
 
+def look_ms(incident: IncidentStatus) -> int | None:
+    """How long an incident waited for its first claim; None: it still does.
+
+    What became a violation before counts from then: until then, it was right to look at others first.
+    """
+    looked_at, violated_at = incident.first_claimed_at, incident.violated_at
+    if looked_at is None:
+        return None
+    if violated_at is not None and looked_at >= violated_at:
+        return looked_at - violated_at
+    return looked_at - (incident.at_risk_at or incident.since)
+
+
 class _Shown(Struct):
     """What is read of an incident's line; all else is skipped."""
 
@@ -71,6 +94,19 @@ class _Shown(Struct):
     severity: str
     claimed_by: str | None
     still_live: bool
+    since: int
+    at_risk_at: int | None
+    violated_at: int | None
+    first_claimed_at: int | None
+    decision: str | None
+    snoozed_until: int | None
+
+    def is_unseen(self, now: int) -> bool:
+        """True if it has waited for its first claim for long."""
+        touched = (self.first_claimed_at, self.decision, self.snoozed_until)
+        if self.kind != "rule" or any(one is not None for one in touched):
+            return False
+        return now - (self.violated_at or self.at_risk_at or self.since) > UNSEEN_MS
 
 
 _decode: Final = msgspec.json.Decoder(_Shown).decode
@@ -95,6 +131,9 @@ class IncidentGauges:
             yield Sample("vigil_incidents_open", number, labels)
         yield Sample("vigil_incidents_unclaimed", sum(one.claimed_by is None for one in self._open.values()))
         yield Sample("vigil_incidents_still_live", sum(one.still_live for one in self._open.values()))
+        unseen = Counter(one.severity for one in self._open.values() if one.is_unseen(now))
+        for severity, number in unseen.items():
+            yield Sample("vigil_incidents_unseen", number, (severity,))
 
 
 def _seconds(metric: str, name: str, number: int) -> Iterable[Sample]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from vigil.app.domain.incidents import facts as noted
 from vigil.app.domain.incidents.lines import IncidentLine, RoomFacts, effect_in, lines_of
+from vigil.app.domain.incidents.metrics import look_ms
 from vigil.app.domain.incidents.options import IncidentOptions
 from vigil.app.domain.incidents.publishing import TAKEN_BACK, line_outputs, taken_back, tombstone
 from vigil.app.domain.incidents.records import RoomRecords
@@ -192,10 +193,9 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
 
     def _count(self, incident: IncidentStatus, record: IncidentRecord, collector: OutputCollector) -> None:
         """Count the time to the first look and to the decision, once each."""
-        opened_at = incident.at_risk_at or incident.violated_at or incident.since
-        if incident.first_claimed_at is not None and not record.looked:
+        if (waited_ms := look_ms(incident)) is not None and not record.looked:
             record.looked = True
-            _count_seconds("look", incident, incident.first_claimed_at - opened_at, collector)
+            _count_seconds("look", incident, waited_ms, collector)
         if incident.decided_at is not None and incident.violated_at is not None and not record.decided:
             record.decided = True
             self._records.changed.add(INCIDENT + incident.incident_id)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.incident_stories import (
     DAY,
+    RULEBOOK,
     START,
     Stage,
     action,
@@ -17,11 +18,14 @@ from tests.support.incident_stories import (
     case,
     cleared,
     id_of,
+    lost,
     reviewed,
     stream,
     violated,
     warned,
 )
+from vigil.app.domain.incidents.metrics import IncidentGauges
+from vigil.topics.envelope import encode_body
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.incidents import IncidentStatus, decode_case
 
@@ -206,6 +210,32 @@ def test_the_first_look_and_the_first_decision_are_counted_once() -> None:
         "look:warning:12": 1,
         "decision:critical:30": 1,
     }
+
+
+def test_a_first_look_counts_from_the_violation_if_nobody_had_looked_before() -> None:
+    looked_before = board(warned(60), case("claim", 119), violated(120)).counts
+    looked_at_once = board(warned(60), violated(120), case("claim", 120)).counts
+    looked_later = board(warned(60), violated(120), case("claim", 131)).counts
+    assert [name for counts in (looked_before, looked_at_once, looked_later) for name in counts if "look" in name] == [
+        "look:warning:59", "look:critical:0", "look:critical:11",
+    ]  # fmt: skip
+
+
+def unseen(one: IncidentStatus, seconds: float) -> list[str]:
+    """The severities of incidents that nobody has looked at for long, at a time."""
+    gauges = IncidentGauges(RULEBOOK)
+    gauges.update("incident", one.incident_id, encode_body(one))
+    found = [sample for sample in gauges.samples(at(seconds)) if sample.metric == "vigil_incidents_unseen"]
+    return [sample.labels[0] for sample in found]
+
+
+def test_what_nobody_has_looked_at_for_a_minute_is_counted() -> None:
+    open_ = board(warned(60), violated(120)).line
+    assert (unseen(open_, 180), unseen(open_, 180.001)) == ([], ["critical"])
+    assert unseen(board(warned(60)).line, 200) == ["warning"]
+    for story in ((case("claim", 130),), (case("snooze", 130, until=at(900)),), (reviewed("upheld", 130),)):
+        assert unseen(board(warned(60), violated(120), *story).line, 800) == []
+    assert unseen(board(lost(0)).line, 800) == []
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------------
