@@ -7,7 +7,7 @@ one is missing. Cases at the exact limits are left to the tests of the rules.
 from collections.abc import Callable
 from typing import Final
 
-from vigil.app.simulate import rules, words
+from vigil.app.simulate import permits, rules, words
 from vigil.app.simulate.segment import ScriptedComment, Segment, SimulatedRoom, one_look, taking_turns
 
 Plan = Callable[[SimulatedRoom, int], Segment]
@@ -147,10 +147,12 @@ def layout(room: SimulatedRoom, start: int) -> Segment:
 def _labelled(rule: str, labels: tuple[str, ...], text: str) -> Plan:
     def plan(room: SimulatedRoom, start: int) -> Segment:
         label = room.rng.choice(labels)
+        label = room.goods.get(label, label)
         end = start + _length(room, rule, 20)
         look = room.look.but(labels=("indoor", label))
         fault = room.run(rule, start, end, text.format(label=label), label)
-        return Segment(start, end, one_look(start, end, look), faults=(fault,))
+        faults = () if room.permitted(label) else (fault,)
+        return Segment(start, end, one_look(start, end, look), faults=faults)
 
     plan.__doc__ = f"The picture shows it: {text}."
     return plan
@@ -159,14 +161,15 @@ def _labelled(rule: str, labels: tuple[str, ...], text: str) -> Plan:
 def spoken_label(room: SimulatedRoom, start: int) -> Segment:
     """The host says or writes what a label forbids; a repeat within the hour does not count."""
     label = room.rng.choice((*words.OFFERS, "abuse", "abuse"))
+    label = room.goods.get(label, label)
     rule = "harassment" if label == "abuse" else "rights" if label.startswith("rights:") else "prohibited-goods"
-    text = room.rng.choice(words.ABUSE) if label == "abuse" else words.OFFERS[label]
+    text = room.rng.choice(words.ABUSE) if label == "abuse" else {**words.OFFERS, **permits.OFFERS}[label]
     end = start + 40_000
     said = []
     faults = []
     for at in (start + room.rng.randint(3_000, 12_000), start + room.rng.randint(20_000, 35_000)):
         said.append(ScriptedComment(at, text, "speech" if room.rng.random() < 0.5 else "text", None, (label,)))
-        if room.counts(rule, label):
+        if room.counts(rule, label) and not room.permitted(label):
             faults.append(room.fault(rule, at, at, f"the host said: {text}", label))
     return Segment(start, end, one_look(start, end, room.look), said=tuple(said), faults=tuple(faults))
 

@@ -15,6 +15,7 @@ from vigil.app.simulate import words
 from vigil.app.simulate.faults import FAULTS, Plan
 from vigil.app.simulate.looks import GOOD_LAYOUT, Look
 from vigil.app.simulate.near_misses import NEAR_MISSES
+from vigil.app.simulate.permits import goods_of, permits_of
 from vigil.app.simulate.segment import Segment, SimulatedRoom, one_look
 
 SETTLING_MS: Final = 10_000
@@ -61,7 +62,12 @@ class Broadcast:
 class Script:
     """The broadcasts of one host in order of time, endless or until `end`."""
 
-    def __init__(self, seed: int, slot: int, start: int, end: int | None, fault_every_s: float | None) -> None:
+    def __init__(  # noqa: PLR0913 - the host, the times, and what it may do
+        self, seed: int, slot: int, start: int, end: int | None, fault_every_s: float | None, merchants: bool = False
+    ) -> None:
+        """`merchants`: hosts sell products, and some goods of theirs need a permit."""
+        self._seed = seed
+        self._merchants = merchants
         self.rng = Random(f"{seed}/script/{slot}")
         self.host_id = f"merchant-{slot:05d}"
         self.slot = slot
@@ -92,13 +98,16 @@ class Script:
             layout=rng.choice((None, GOOD_LAYOUT)),
             labels=rng.choice(((), (), ("indoor",))),
         )
+        room_id = f"room-{self.slot:05d}-{number:03d}"
         return SimulatedRoom(
             rng=rng,
-            room_id=f"room-{self.slot:05d}-{number:03d}",
+            room_id=room_id,
             host_id=self.host_id,
             look=look,
             product=rng.choice(words.INDUSTRIES[self.industry]),
             counted=set(),
+            goods=goods_of(self._seed, room_id) if self._merchants else {},
+            permits=permits_of(self._seed, self.slot),
         )
 
     def _segments(self, room: SimulatedRoom, at: int, closing: int) -> Iterator[Segment]:

@@ -1,7 +1,7 @@
 """A segment of a broadcast: what the picture shows, whether the host receives buyers, and the resulting faults."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
@@ -61,8 +61,17 @@ class SimulatedRoom:
     product: str
     counted: set[tuple[str, str | None]]
     """Rules and labels that have counted in a comment. They count once an hour, and no broadcast lasts an hour."""
+    goods: Mapping[str, str] = field(default_factory=dict)
+    """By the label of forbidden goods: that of the goods that it shows instead, which need a permit."""
+    permits: frozenset[str] = frozenset()
+    """Those that its merchant holds."""
     buyers: int = 0
     """Number of the last scripted buyer. Each of them is a different one."""
+
+    def permitted(self, label: str) -> bool:
+        """True for a label of goods whose permit the merchant holds."""
+        kind, _, permit = label.partition(":")
+        return kind == "restricted" and permit in self.permits
 
     def fault(self, rule: str | None, since: int, at: int, words: str, subject: str | None = None) -> Fault:
         """One line of the manifest."""

@@ -186,7 +186,8 @@ class Simulation:
         return SupplierSettings(self.seed, frame, self.products)
 
     def _script(self, slot: int) -> Script:
-        return Script(self.seed, slot, self.start_ms, self.end_ms, self.fault_every_s)
+        merchants = self.products > 0 and slot < self.suppliers
+        return Script(self.seed, slot, self.start_ms, self.end_ms, self.fault_every_s, merchants)
 
 
 def order_of_faults(fault: Fault) -> tuple[int, str, str, str]:

@@ -1,5 +1,6 @@
 """The rules find every planned violation, by identity, every lost signal, and nothing else."""
 
+import orjson
 import pytest
 
 from vigil.app.domain.rooms import RoomMachine
@@ -8,6 +9,7 @@ from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.runtime.replay import replay
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.files import line_of
+from vigil.app.simulate.permits import PERMITS
 from vigil.topics.envelope import DeadLetter, Output
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.rooms import ROOM_TOPICS, decode_room_event
@@ -83,3 +85,26 @@ def test_the_replay_of_a_recording_finds_the_planned_violations():
     assert {action.action_id for action in actions} == set(planned), "one action for each violation"
     assert any(action.status == "withdrawn" for action in actions), "reviews name verdicts that Vigil knows"
     assert len(outputs["supplier-score"]) == 25
+
+
+def test_goods_that_need_a_permit_are_violations_of_hosts_who_do_not_hold_it():
+    """Frames and the host's words, of merchants with and without the permit; who sells nothing has no such goods."""
+    simulation = Simulation(3, 50, 40, START, 1_500, fault_every_s=2, products=1, disorder_ms=1_999)
+    messages = list(simulation.messages())
+    shown: set[tuple[str, str, str]] = set()
+    for message in messages:
+        if message.topic in ("frame-status", "comment") and message.value is not None:
+            value = orjson.loads(message.value)
+            labels = [label for label in value.get("labels", ()) if label.startswith("restricted:")]
+            shown.update((message.topic, value["host_id"], label) for label in labels)
+    planned = [fault for fault in simulation.manifest() if (fault.subject or "").startswith("restricted:")]
+    found = [output.body for output in replay(map(line_of, messages), load_rulebook())["verdict"]]
+    violations = {one.verdict_id for one in found if (one.subject or "").startswith("restricted:")}  # type: ignore[union-attr]
+    assert violations == {fault.verdict_id for fault in planned}
+    of_hosts = {(fault.host_id, fault.subject) for fault in planned}
+    held = {(host, label) for _, host, label in shown} - of_hosts
+    assert len(of_hosts) > 5
+    assert len(held) > 3, "shown by right"
+    assert {topic for topic, _, _ in shown} == {"frame-status", "comment"}
+    assert {host for _, host, _ in shown} <= {f"merchant-{number:05d}" for number in range(40)}
+    assert {label.partition(":")[2] for _, _, label in shown} == set(PERMITS)

@@ -85,6 +85,7 @@ class Desk:
 
     def __init__(self, number: int, seed: int, frame: Frame, on_fault: OnFault) -> None:
         self.number = number
+        self.seed = seed
         self.rng = Random(f"{seed}/merchant/{number}")
         chosen = self.rng.choice(CHARACTERS)
         self.character = chosen if frame.faults else ATTENTIVE
@@ -142,10 +143,15 @@ class Desk:
 
     def send(self, topic: str, at: int, **fields: Any) -> None:
         """Send a message with this event time."""
+        self._send(topic, at, int(self.rng.random() * self.frame.disorder_ms), fields)
+
+    def send_promptly(self, topic: str, at: int, **fields: Any) -> None:
+        """Send a message that arrives at its event time, without a random number."""
+        self._send(topic, at, 0, fields)
+
+    def _send(self, topic: str, at: int, delay: int, fields: dict[str, Any]) -> None:
         value = orjson.dumps({"supplier_id": self.supplier_id, "at": at, **fields})
-        self.out.append(
-            SimulatedMessage(topic, self._key, value, at, at + int(self.rng.random() * self.frame.disorder_ms))
-        )
+        self.out.append(SimulatedMessage(topic, self._key, value, at, at + delay))
 
     def fault(self, kind: FaultKind, rule: str, subject: str, times: tuple[int, int], words: str) -> None:
         """Report a fault; `times`: since when, and when Vigil must find it."""

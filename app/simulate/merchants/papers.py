@@ -6,6 +6,7 @@ from typing import Any, Final
 from vigil.app.simulate.merchants import calendar, tables
 from vigil.app.simulate.merchants.desk import Desk, Rhythm
 from vigil.app.simulate.merchants.shop import Shop
+from vigil.app.simulate.permits import permits_of
 
 VALID: Final = Rhythm(history_s=14 * 86_400, on_air=12)
 """How long a certificate is valid. Short, so that renewals are seen."""
@@ -27,6 +28,8 @@ class Paperwork:
             self._first(since + 4_100, "local-service")
         if industry == "apparel":
             self._first(since + 4_200, "quality-system")
+        for number, permit in enumerate(sorted(permits_of(desk.seed, desk.number))):
+            desk.at(since + 4_300 + number * 50, self._permitted, permit)
         desk.at(calendar.start_of(calendar.months_after(calendar.month_of(since))), self._month)
 
     # ---- certificates -------------------------------------------------------------------------------------------
@@ -71,6 +74,11 @@ class Paperwork:
             fields |= {"number": f"{country}{self._desk.number:07d}", "holder": holder, "invoice": False}
         self._desk.send("certificate", at, certificate_id=certificate_id, **fields)
         self._shop.certified(certificate_id, what, status == "accepted" and holder == "self", until)
+
+    def _permitted(self, at: int, permit: str) -> None:
+        """The certificate by which it may sell certain goods: its rooms show them."""
+        certificate_id = f"c-{self._desk.number:05d}-{permit}"
+        self._desk.send_promptly("certificate", at, certificate_id=certificate_id, kind=permit, status="accepted")
 
     # ---- declarations -------------------------------------------------------------------------------------------
 
