@@ -153,6 +153,8 @@ class ShardRunner:
         if self._policy.live:
             self._environment.step("fetch", max(0, now - first.timestamp) / 1000)
         rest = self._ingest_slices(source_index, batch, now, slice_end)
+        if rest is not None and len(rest.records) == len(batch.records):
+            return rest
         last = batch.records[-1 if rest is None else -1 - len(rest.records)]
         source.position.identities = note_read(source.position.identities, last)
         self.ended = False
@@ -164,15 +166,17 @@ class ShardRunner:
         shard, source, records = self.shard, self.sources[source_index], batch.records
         wall = now if self._policy.live else None
         size = len(records) if shard.event_time_order else RECORDS_PER_SLICE
-        for begin in range(0, len(records), size):
-            end = begin + size
+        begin = 0
+        while begin < len(records):
+            end = begin + shard.ready(records[begin : begin + size])
             buffered, before = len(shard.reorder_buffer), source.position.max_event_time
-            if shard.ingest(source_index, records[begin:end], wall):
+            if end > begin and shard.ingest(source_index, records[begin:end], wall):
                 moved = shard.first_mover(source_index, buffered, before)
                 source.arrived(now, records[begin].timestamp, moved)
             # A producer whose messages are all invalid counts as silent: it must not hold the watermark back.
+            begin = end
             if time.monotonic() >= slice_end:
-                return Batch(batch.tp, records[end:], source.position.read_offset) if end < len(records) else None
+                return _rest(batch, begin, source.position.read_offset)
         return None
 
     # ---- time -------------------------------------------------------------------------------------------------
@@ -300,3 +304,10 @@ class ShardRunner:
         for source in self.sources:
             source.set_paused(self._feed, slowest is not None and source is not slowest)
         self.paused = any(source.paused for source in self.sources)
+
+
+def _rest(batch: Batch, begin: int, read_offset: int) -> Batch | None:
+    """What is left of a batch from its record number `begin` on; `read_offset`: that of the source by now."""
+    if begin == len(batch.records):
+        return None
+    return Batch(batch.tp, batch.records[begin:], read_offset if begin else batch.expected_offset)

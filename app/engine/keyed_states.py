@@ -1,7 +1,7 @@
 """The states of a shard's keys and their timers: loaded when they are used, evicted, and deleted when they expire.
 
 stored chunks ──load──▶ state ──apply, on_timer──▶ changed ──snapshot──▶ stored chunks
-                          └─ unchanged for long: evicted        └─ expired: deleted
+    └─ large: in steps    └─ unchanged for long: evicted        └─ expired: deleted
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,9 @@ E = TypeVar("E", bound=Event)
 
 EVICTED_AT_ONCE: Final = 1000
 """States that one call of `evict` looks at: it is called every few milliseconds and must not delay what else is due."""
+
+MANY_CHUNKS: Final = 200
+"""Chunks from which on a state is *large*: it may take more than 5 ms to load, and is loaded in steps."""
 
 MAX_FIRINGS: Final = 10_000
 """A timer that fires so often without moving on never will: that is an error of ours, and better found than endless."""
@@ -49,6 +52,10 @@ class KeyedStates(Generic[E]):
         """Keys whose state outputs went out with the last stored checkpoint: nobody knows whether they were sent."""
         self.resuming: set[str] = set()
         """Keys that are still to hear of the restart (see `KeyState.resume`)."""
+        self.large: set[str] = {key for key, chunks in store.chunks.items() if len(chunks) >= MANY_CHUNKS}
+        """Keys with a large state that is not loaded."""
+        self._loading: dict[str, Iterator[KeyState[E] | None]] = {}
+        """Of large states, the steps that are left."""
         last = None if store.marker is None else store.marker.checkpoint_id
         times = {}
         for key, value in store.main.items():
@@ -79,6 +86,28 @@ class KeyedStates(Generic[E]):
         """Return the state of a key, a new one where the key does not exist. Raise StoredStateError."""
         state = self._states.get(key)
         return self._load(key) if state is None else state
+
+    def prepare(self, key: str) -> bool:
+        """Load the state of a key a step further if it is large; True once `get` does not take long.
+
+        Raise StoredStateError.
+        """
+        if key not in self.large:
+            return True
+        steps = self._loading.get(key)
+        if steps is None:
+            steps = self._loading[key] = self._machine.load_in_steps(key, self._store.payloads(key))
+        try:
+            state = next(steps)
+        except UNREADABLE as error:
+            raise unreadable(f"the stored state of {key!r}", error) from error
+        if state is None:
+            return False
+        self._states[key] = state
+        self.loaded[key] = None
+        self.large.discard(key)
+        del self._loading[key]
+        return True
 
     def is_duplicate(self, key: str, event: E) -> bool:
         """Return True if the key exists and an event of the same identity was applied to it."""
@@ -112,7 +141,10 @@ class KeyedStates(Generic[E]):
             self.timers.schedule(key, time)
 
     def fire(self, before: int, limit: int | None = None) -> bool:
-        """Fire the timers below `before` in order of time; return True if more than `limit` keys were due."""
+        """Fire the timers below `before` in order of time; return True if more than `limit` keys were due.
+
+        With a limit, a large state is loaded a step further only, and its key is due again at the next call.
+        """
         timers = self.timers
         fired = 0
         while timers.earliest < before:
@@ -120,6 +152,9 @@ class KeyedStates(Generic[E]):
                 return True
             due = timers.pop_due(before)
             if due is not None:
+                if limit is not None and not self.prepare(due[1]):
+                    timers.schedule(due[1], due[0])
+                    return True
                 fired += 1
                 self._fire_key(due[1], due[0])
         return False
@@ -160,8 +195,13 @@ class KeyedStates(Generic[E]):
                 loaded[key] = None  # it is in use: its turn comes again after all others
             else:
                 self._states[key] = None
+                if len(self._store.chunks.get(key, ())) >= MANY_CHUNKS:
+                    self.large.add(key)
 
     def _load(self, key: str) -> KeyState[E]:
+        while key in self.large:
+            if self.prepare(key):
+                return self.get(key)
         if key in self._states:
             try:
                 state = self._machine.load(key, self._store.payloads(key))

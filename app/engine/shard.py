@@ -12,11 +12,12 @@ shard holds is bounded: keys expire, and the buffer is empty once the watermark 
 The order of a subject (`subject.py`) decides which of two classes a shard is; `make_shard` chooses.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar, Unpack
 
 from vigil.app.engine.shard_input import ShardInput, ShardOptions
 from vigil.app.engine.snapshot import Snapshot, Snapshotter, StateOrigin
-from vigil.app.engine.subject import Event, StateMachine
+from vigil.app.engine.subject import Event, SourceRecord, StateMachine
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 
@@ -57,6 +58,18 @@ class Shard(ShardInput[E]):
         late, source.late_mover = source.late_mover, MAX_TIME
         first = min(late, self.reorder_buffer.first_mover(buffered))
         return first if first < MAX_TIME else source.max_event_time  # applied on arrival
+
+    def ready(self, records: Sequence[SourceRecord]) -> int:
+        """Return how many of the first records can be ingested without a large state that is still to be loaded.
+
+        The state of the next one is loaded a step further.
+        """
+        large, prepare = self.states.large, self.states.prepare
+        for number, record in enumerate(records if large else ()):
+            key = (record.key or b"").decode(errors="replace")
+            if key in large and not prepare(key):
+                return number
+        return len(records)
 
     @property
     def has_urgent_outputs(self) -> bool:

@@ -50,6 +50,9 @@ and for four times as long after it: a checkpoint takes a fifth of a core at mos
 LOAD_WORK: Final = 5
 """What it costs to load a key's state."""
 
+STEP_WORK: Final = 15
+"""What a step costs in which a large state is loaded."""
+
 
 class Position(NamedTuple):
     """How far a shard has come."""
@@ -151,7 +154,7 @@ class Snapshotter(Generic[E]):
             asked.update(self._begin_round())
         self._left = MAX_TIME if final else WORK_AT_ONCE
         for key in (*waiting, *sorted(asked.difference(waiting))):
-            if self._left <= 0 and key not in states.changed:
+            if key not in states.changed and not self._has_turn(key, at_once=final or acquires):
                 continue
             state, published = self._ask(key, as_of, final)
             messages += published
@@ -172,6 +175,13 @@ class Snapshotter(Generic[E]):
         stored_outbox = outbox_records(outbox, id_)
         records += stored_outbox
         return Snapshot(records, self._marker(position, id_, len(stored_outbox)), messages)
+
+    def _has_turn(self, key: str, at_once: bool) -> bool:
+        """False for a key that did not change and must wait for a later snapshot: there is no work left for it in this
+        one, or only for some steps of loading its state. `at_once`: nobody waits, so the state is loaded at once."""
+        while not at_once and self._left > 0 and not self._states.prepare(key):
+            self._left -= STEP_WORK
+        return self._left > 0
 
     def _ask(self, key: str, as_of: int, final: bool) -> tuple[KeyState[E], list[OutboxMessage]]:
         """The state of a key, and what it publishes; nothing if it has more than there is work left for."""

@@ -11,7 +11,7 @@ A method may raise only what its docstring names. Any other exception is an erro
 restart reads again what was not stored.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -263,6 +263,12 @@ class StateMachine(Protocol[E]):
         Raises ValueError or a msgspec error where the chunks cannot be read, for example of an unknown version.
         """
 
+    def load_in_steps(self, key: str, chunks: StateChunks) -> Iterator[KeyState[E] | None]:
+        """Yield None after each step of loading, of 1 or 2 ms, and then the state that `load` would return.
+
+        Called for keys with many chunks where other work must not wait for all of it. Raises what `load` raises.
+        """
+
 
 class ReadEvent(Protocol[E_co]):
     """Reads the records of one source; see `StateMachine.reader`."""
@@ -340,6 +346,10 @@ class StateMachineDefaults(Generic[E]):
             return event, key_of(event), dedup_key(event)
 
         return read
+
+    def load_in_steps(self: StateMachine[E], key: str, chunks: StateChunks) -> Iterator[KeyState[E] | None]:
+        """At once: for states that are small."""
+        yield self.load(key, chunks)
 
     def dedup_key(self, event: E) -> str | None:
         return None

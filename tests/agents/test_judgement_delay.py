@@ -47,6 +47,9 @@ class Shard:
         self.sources[source_index].read_offset = records[-1].offset + 1
         return True
 
+    def ready(self, records: list[Record]) -> int:
+        return len(records)
+
     def first_mover(self, source_index: int, buffered: int, before: int) -> None:
         return None
 

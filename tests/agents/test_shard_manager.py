@@ -423,6 +423,34 @@ async def test_a_batch_that_takes_long_leaves_others_a_turn_where_order_does_not
     assert not stage.manager.has_gaps()
 
 
+async def test_records_wait_while_a_large_state_is_loaded_and_others_have_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = await Stage(toy=ArrivalToy()).assign()
+    seconds, calls = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    steps = iter([2, 0, 0, 0, 0, 0, 8])
+
+    def ready(records: Sequence[Any]) -> int:
+        seconds[0] += 0.4 * shard_manager.TIME_SLICE_S
+        calls.append(len(records))
+        return next(steps)
+
+    stage.runner.shard.ready = ready  # type: ignore[method-assign]
+    stage.feed.reported_ends[ENTRY] = 10
+    first = batch(fetched("entry", 0, *[NOW] * 10))
+    rest = stage.manager.ingest(first)
+    assert rest is not None
+    assert (len(rest.records), rest.expected_offset, calls) == (8, 2, [10, 8, 8])
+    waiting = stage.manager.ingest(rest)
+    assert waiting is not None
+    assert waiting is not rest, "the agent waits before it passes a batch again that was not taken"
+    assert waiting == rest
+    assert stage.manager.positions()[ENTRY] == 2
+    assert stage.manager.ingest(waiting) is None
+    assert stage.manager.positions()[ENTRY] == 10
+
+
 async def test_what_is_left_of_a_batch_is_dropped_with_its_shard(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = await Stage(toy=ArrivalToy()).assign()
     monkeypatch.setattr(shard_manager, "TIME_SLICE_S", 0)

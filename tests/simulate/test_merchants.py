@@ -87,7 +87,7 @@ class Trace:
     def __init__(self, supplier_id: str) -> None:
         self._supplier_id = supplier_id
         self._profiles = Profiles([])
-        self._part = LinesPart(supplier_id, RULES, self._profiles, {}, REPLAY)
+        self._part = LinesPart(supplier_id, RULES, self._profiles, REPLAY)
         self._collector = OutputCollector()
         self._standings: dict[str, ProductStanding] = {}
         self._since: dict[tuple[str, str], int] = {}

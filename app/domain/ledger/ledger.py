@@ -12,7 +12,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
 from copy import copy
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -32,6 +32,7 @@ from vigil.app.domain.ledger.records import (
     RequestRecord,
 )
 from vigil.app.engine.storage.buckets import Buckets
+from vigil.app.engine.storage.steps import batches, finish
 from vigil.app.engine.subject import ChangedChunks, StateChunks
 from vigil.topics.products import Certificate, Order, Product
 from vigil.topics.services import Activity, ServiceRequest
@@ -51,24 +52,24 @@ class Ledger:
     """The records of one supplier. To read, except by `Ledger` itself and `forget`."""
 
     def __init__(self, chunks: StateChunks) -> None:
-        self.order_buckets: Buckets[OrderRecord] = Buckets(b"O", OrderRecord, chunks)
-        self.request_buckets: Buckets[RequestRecord] = Buckets(b"R", RequestRecord, chunks)
-        self.certificate_buckets: Buckets[CertificateRecord] = Buckets(b"C", CertificateRecord, chunks)
-        self.measure_buckets: Buckets[MeasureRecord] = Buckets(b"M", MeasureRecord, chunks)
-        self.duty_buckets: Buckets[DutyRecord] = Buckets(b"D", DutyRecord, chunks)
-        self.claim_buckets: Buckets[ClaimRecord] = Buckets(b"K", ClaimRecord, chunks)
-        self.gold_buckets: Buckets[GoldRecord] = Buckets(b"G", GoldRecord, chunks)
-        self.orders = {order.order_id: order for order in self.order_buckets}
-        self.requests = {request.request_id: request for request in self.request_buckets}
-        self.duties = {(duty.duty, duty.ref): duty for duty in self.duty_buckets}
-        self.claims = {(claim.programme, claim.edition): claim for claim in self.claim_buckets}
-        self.gold = {(gold.month, gold.rfq_id): gold for gold in self.gold_buckets}
+        self.order_buckets: Buckets[OrderRecord] = Buckets(b"O", OrderRecord, {})
+        self.request_buckets: Buckets[RequestRecord] = Buckets(b"R", RequestRecord, {})
+        self.certificate_buckets: Buckets[CertificateRecord] = Buckets(b"C", CertificateRecord, {})
+        self.measure_buckets: Buckets[MeasureRecord] = Buckets(b"M", MeasureRecord, {})
+        self.duty_buckets: Buckets[DutyRecord] = Buckets(b"D", DutyRecord, {})
+        self.claim_buckets: Buckets[ClaimRecord] = Buckets(b"K", ClaimRecord, {})
+        self.gold_buckets: Buckets[GoldRecord] = Buckets(b"G", GoldRecord, {})
+        self.orders: dict[str, OrderRecord] = {}
+        self.requests: dict[str, RequestRecord] = {}
+        self.duties: dict[tuple[str, str], DutyRecord] = {}
+        self.claims: dict[tuple[str, str], ClaimRecord] = {}
+        self.gold: dict[tuple[int, str], GoldRecord] = {}
         self.certificates: dict[str, list[CertificateRecord]] = {}
         """By id, in order of `at`."""
         self.measures: dict[str, list[MeasureRecord]] = {}
         """By name, in order of `at`."""
         self.products: dict[str, ProductRecord] = {}
-        self.shares = OrderShares(self.orders.values())
+        self.shares = OrderShares()
         self.sales: dict[str, ProductSales] = {}
         """By product: what was paid for it."""
         self.requests_of: dict[str, dict[str, None]] = {}
@@ -77,25 +78,59 @@ class Ledger:
         """What growth reached, by name, where what showed it is forgotten."""
         self._changed_products: set[str] = set()
         self._reached_changed = False
-        self._load(chunks)
+        if chunks:
+            finish(self.load(chunks))
 
-    def _load(self, chunks: StateChunks) -> None:
+    def load(self, chunks: StateChunks) -> Iterator[None]:
+        """Load what is stored, some of it in each step; call it once, in the place of giving `chunks` to the
+        constructor."""
+        for buckets in self._all_buckets():
+            yield from buckets.load(chunks)
+        yield from self._load_orders()
+        yield from self._load_products(chunks)
+        for requests in batches(self.request_buckets):
+            self.requests.update({request.request_id: request for request in requests})
+            for request in requests:
+                self._index_request(request)
+            yield
+        self.duties = {(duty.duty, duty.ref): duty for duty in self.duty_buckets}
+        self.claims = {(claim.programme, claim.edition): claim for claim in self.claim_buckets}
+        self.gold = {(gold.month, gold.rfq_id): gold for gold in self.gold_buckets}
         for certificate in sorted(self.certificate_buckets, key=_AT):
             self.certificates.setdefault(certificate.certificate_id, []).append(certificate)
         for measure in sorted(self.measure_buckets, key=_AT):
             self.measures.setdefault(measure.name, []).append(measure)
-        sold: dict[str, list[SoldLine]] = {}
-        for order in self.order_buckets:
-            for product_id, line in _sold_by(order):
-                sold.setdefault(product_id, []).append(line)
-        self.sales = {product_id: ProductSales(lines) for product_id, lines in sold.items()}
-        for request in self.request_buckets:
-            self._index_request(request)
-        for name, chunk in chunks.items():
-            if name[:1] == PRODUCT_CHUNK:
-                self.products[name[1:].decode()] = _product(chunk)
         if _REACHED_CHUNK in chunks:
             self.reached = _reached(chunks[_REACHED_CHUNK]).times
+
+    def _load_orders(self) -> Iterator[None]:
+        sold: dict[str, list[SoldLine]] = {}
+        for orders in batches(self.order_buckets):
+            self.orders.update({order.order_id: order for order in orders})
+            for order in orders:
+                for product_id, line in _sold_by(order):
+                    sold.setdefault(product_id, []).append(line)
+            yield
+        yield from self.shares.load(batches(self.order_buckets))
+        for product_ids in batches(sold):
+            self.sales.update({product_id: ProductSales(sold[product_id]) for product_id in product_ids})
+            yield
+
+    def _load_products(self, chunks: StateChunks) -> Iterator[None]:
+        for names in batches(name for name in chunks if name[:1] == PRODUCT_CHUNK):
+            self.products.update({name[1:].decode(): _product(chunks[name]) for name in names})
+            yield
+
+    def _all_buckets(self) -> "tuple[Buckets[Any], ...]":
+        return (
+            self.order_buckets,
+            self.request_buckets,
+            self.certificate_buckets,
+            self.measure_buckets,
+            self.duty_buckets,
+            self.claim_buckets,
+            self.gold_buckets,
+        )
 
     def __bool__(self) -> bool:
         """True if anything is remembered."""
@@ -248,15 +283,7 @@ class Ledger:
 
     def dump(self, into: ChangedChunks) -> None:
         """Put the chunks that changed since the last call into `into`."""
-        for buckets in (
-            self.order_buckets,
-            self.request_buckets,
-            self.certificate_buckets,
-            self.measure_buckets,
-            self.duty_buckets,
-            self.claim_buckets,
-            self.gold_buckets,
-        ):
+        for buckets in self._all_buckets():
             buckets.dump(into)
         for product_id in self._changed_products:
             record = self.products.get(product_id)

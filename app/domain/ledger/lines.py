@@ -12,7 +12,7 @@ What is published is a function of events and rulebook. What is stored of it (pu
 spares work: without it every line is computed and published again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -92,19 +92,27 @@ class Computed(NamedTuple):
 class SupplierLines:
     """The lines of one supplier."""
 
-    def __init__(
-        self, supplier_id: str, rules: LineRules, profiles: Profiles, ledger: Ledger, chunks: StateChunks
-    ) -> None:
+    def __init__(self, supplier_id: str, rules: LineRules, profiles: Profiles, ledger: Ledger) -> None:
         self._supplier_id = supplier_id
         self._rules = rules
         self._profiles = profiles
         self._ledger = ledger
-        self._published = PublishedLines(chunks)
-        self._main = main = _MAIN(chunks[MAIN_CHUNK]) if MAIN_CHUNK in chunks else LinesMainChunk()
-        self._main_changed = main.rulebook != rules.digest
-        self._timers: TimerHeap[str] = TimerHeap({**self._published.units(), **main.silent})
-        self.stale: dict[str, None] = dict.fromkeys(main.waiting)
+        self._published = PublishedLines()
+        self._main = LinesMainChunk()
+        self._main_changed = True
+        self._timers: TimerHeap[str] = TimerHeap()
+        self.stale: dict[str, None] = {}
         """Units whose lines may be out of date, in the order in which they are computed."""
+
+    def load(self, chunks: StateChunks) -> Iterator[None]:
+        """Load what is stored, once the ledger is loaded, some of it in each step; call it once."""
+        if MAIN_CHUNK in chunks:
+            self._main = _MAIN(chunks[MAIN_CHUNK])
+        main, ledger, times = self._main, self._ledger, dict[str, int]()
+        self._main_changed = main.rulebook != self._rules.digest
+        yield from self._published.load(chunks, times)
+        self._timers = TimerHeap({**times, **main.silent})
+        self.stale.update(dict.fromkeys(main.waiting))
         if main.behind or (self._main_changed and (self._published or ledger)):
             self._stale_all(main.behind)
 

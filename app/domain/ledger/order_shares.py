@@ -8,7 +8,7 @@ So an answer costs two searches, whatever the number of orders, and an order tha
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from vigil.app.domain.ledger.memory import DAY_MS, ORDER_MEMORY
@@ -25,6 +25,7 @@ DUE: Final = 3
 """To be dispatched; without those whose refund was requested in time and that were not dispatched."""
 ON_TIME: Final = 4
 
+COUNTS: Final = 5
 
 Span = tuple[int, int]
 """When an order begins to count, and when it ceases to (exclusive). Times are ms."""
@@ -35,10 +36,21 @@ class OrderShares:
 
     __slots__ = ("_begins", "_ends")
 
-    def __init__(self, orders: Iterable[OrderRecord]) -> None:
-        counts = _spans(orders)
-        self._begins = [array("q", sorted(begin for begin, _ in spans)) for spans in counts]
-        self._ends = [array("q", sorted(end for _, end in spans)) for spans in counts]
+    def __init__(self) -> None:
+        self._begins, self._ends = ([array("q") for _ in range(COUNTS)] for _ in range(2))
+        """By count, in order."""
+
+    def load(self, orders: Iterable[Sequence[OrderRecord]]) -> Iterator[None]:
+        """Count many orders, some in each step; no others were added before."""
+        for some in orders:
+            for which, spans in enumerate(_spans(some)):
+                self._begins[which].extend(begin for begin, _ in spans)
+                self._ends[which].extend(end for _, end in spans)
+            yield
+        for times in (self._begins, self._ends):
+            for which, unsorted in enumerate(times):
+                times[which] = array("q", sorted(unsorted))
+                yield
 
     def add(self, order: OrderRecord) -> None:
         """Count an order as it is."""

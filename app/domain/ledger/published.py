@@ -3,7 +3,7 @@
 It only spares work: without it every line is computed and published again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -13,7 +13,9 @@ from msgspec import Struct
 from vigil.app.domain.ledger.records import LineRecord
 from vigil.app.domain.products import standing
 from vigil.app.engine.storage.buckets import Buckets
+from vigil.app.engine.storage.steps import batches
 from vigil.app.engine.subject import ChangedChunks, StateChunks
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.products import ProductStanding
 from vigil.topics.verdicts import identity
@@ -49,28 +51,35 @@ class Unit(NamedTuple):
 class PublishedLines:
     """The lines of one supplier as they were published last."""
 
-    def __init__(self, chunks: StateChunks) -> None:
-        self._buckets: Buckets[LineRecord] = Buckets(_LINE_CHUNK, LineRecord, chunks)
+    def __init__(self) -> None:
+        self._buckets: Buckets[LineRecord] = Buckets(_LINE_CHUNK, LineRecord, {})
         self._records: dict[str, dict[Place, LineRecord]] = {}
         """By unit, and by topic and key."""
         self.stars: dict[int, int] = {}
         """By number of stars, how many products were published with them. To read only."""
         self._gone: list[LineRecord] = []
         """The lines that were deleted last. Their tombstones are sent again after a crash, as lines are."""
-        for record in self._buckets:
-            if record.unit == GONE:
-                self._gone.append(record)
-            else:
+
+    def load(self, chunks: StateChunks, times: dict[str, int]) -> Iterator[None]:
+        """Load what is stored, some of it in each step, and put into `times` when each unit changes; call it once."""
+        yield from self._buckets.load(chunks)
+        for records in batches(self._buckets):
+            for record in records:
+                if record.unit == GONE:
+                    self._gone.append(record)
+                    continue
                 self._records.setdefault(record.unit, {})[record.topic, record.key] = record
                 self._count_stars(record, 1)
+                times[record.unit] = min(record.until, times.get(record.unit, MAX_TIME))
+            yield
 
     def __bool__(self) -> bool:
         """True if a line is published."""
         return bool(self._records)
 
-    def units(self) -> dict[str, int]:
-        """The units that have lines, and when each of them changes."""
-        return {unit: min(one.until for one in records.values()) for unit, records in self._records.items()}
+    def units(self) -> Iterable[str]:
+        """The units that have lines."""
+        return self._records.keys()
 
     def stars_with(self, units: Mapping[str, Unit]) -> dict[int, int]:
         """By number of stars, how many products have them once these units are published."""

@@ -61,7 +61,6 @@ class LinesPart:
         supplier_id: str,
         rules: LineRules,
         profiles: Profiles,
-        chunks: StateChunks,
         at_the_end: AtTheEnd = AtTheEnd(),  # noqa: B008 - a value
     ) -> None:
         self._replay = at_the_end.lines
@@ -69,13 +68,20 @@ class LinesPart:
         self._supplier_id = supplier_id
         self._rules = rules
         self._profiles = profiles
-        self.ledger = Ledger(chunks) if any(name[:1].isupper() for name in chunks) else EMPTY
-        self._referrals = Referrals(chunks)
-        self._lines = SupplierLines(supplier_id, rules, profiles, self.ledger, chunks)
+        self.ledger = EMPTY
+        self._referrals = Referrals({})
+        self._lines = SupplierLines(supplier_id, rules, profiles, self.ledger)
         self._computed: Computed | None = None
         self._sending: list[tuple[ClaimRecord, ProgrammeClaim]] = []
         """Both from `pending_outputs` to `mark_published`."""
         self._work = 0
+
+    def load(self, chunks: StateChunks) -> Iterator[None]:
+        """Load what is stored, some of it in each step; call it once."""
+        self._referrals = Referrals(chunks)
+        if any(name[:1].isupper() for name in chunks):
+            yield from self._writable().load(chunks)
+        yield from self._lines.load(chunks)
 
     def __bool__(self) -> bool:
         """True if something is remembered, or a line is published."""

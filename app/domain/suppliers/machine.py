@@ -1,5 +1,6 @@
 """The state machine of suppliers: quotes, payments, profiles and assessed scores, applied on arrival."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -12,6 +13,7 @@ from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_even
 from vigil.app.domain.suppliers.lines_part import AtTheEnd
 from vigil.app.domain.suppliers.rules import SupplierRules
 from vigil.app.domain.suppliers.supplier import StateRules, SupplierEvent, SupplierState
+from vigil.app.engine.storage.steps import finish
 from vigil.app.engine.subject import (
     Arrival,
     Order,
@@ -135,4 +137,12 @@ class SupplierMachine(StateMachineDefaults[SupplierEvent]):
         return _dedup_key_of(event)
 
     def load(self, key: str, chunks: StateChunks) -> SupplierState:
-        return SupplierState(key, self._rules, chunks)
+        state = SupplierState(key, self._rules, chunks)
+        finish(state.load(chunks))
+        return state
+
+    def load_in_steps(self, key: str, chunks: StateChunks) -> Iterator[SupplierState | None]:
+        state = SupplierState(key, self._rules, chunks)
+        for _ in state.load(chunks):
+            yield None
+        yield state

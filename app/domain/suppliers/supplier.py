@@ -13,7 +13,7 @@ assessed one, its entry is sent again when an event arrives that happened before
 Expiry: metrics.py says when events expire. A supplier without an active profile expires 400 days after its last event.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import structs
@@ -94,7 +94,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         self._rules = rules.counting
         self._main = load_main_chunk(supplier_id, chunks)
         self._profiles = Profiles(self._main.profiles)
-        self._lines = LinesPart(supplier_id, rules.lines, self._profiles, chunks, rules.at_the_end)
+        self._lines = LinesPart(supplier_id, rules.lines, self._profiles, rules.at_the_end)
         self._metrics: SupplierMetrics | None = None
         self._changed = False
         self._assess_at = MAX_TIME
@@ -105,7 +105,11 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         self._month_changed = True
         """True if the entry of the latest assessed month may have changed."""
         self.earliest_timer = MAX_TIME
+
+    def load(self, chunks: StateChunks) -> Iterator[None]:
+        """Load what is stored, some of it in each step; call it once, with what the constructor was given."""
         if chunks:
+            yield from self._lines.load(chunks)
             self._begin(chunks)
             self.next_timer()
 

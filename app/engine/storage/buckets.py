@@ -9,6 +9,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from vigil.app.engine.storage.steps import ENTRIES_A_STEP, batches
 from vigil.app.engine.subject import ChangedChunks, StateChunks
 
 BUCKET_ENTRIES: Final = 16
@@ -32,19 +33,34 @@ E = TypeVar("E", bound=Entry)
 class Buckets(Generic[E]):
     """Entries of one type; their chunks are named by one letter and the bucket's number."""
 
-    __slots__ = ("_buckets", "_changed", "_latest", "_letter", "_newest")
+    __slots__ = ("_buckets", "_changed", "_entry_type", "_latest", "_letter", "_newest")
 
     def __init__(self, letter: bytes, entry_type: type[E], chunks: StateChunks) -> None:
         self._letter = letter
+        self._entry_type = entry_type
         self._changed: set[int] = set()
         self._buckets: dict[int, list[E]] = {}
         self._latest: dict[int, int] = {}
         """A time that a bucket is known to have; its largest only grows."""
+        self._newest = 0
         if chunks:
-            decode = _decoder(entry_type)
-            numbers = sorted(int(name[1:]) for name in chunks if name[:1] == letter)
-            self._buckets = {number: decode(chunks[b"%b%d" % (letter, number)]) for number in numbers}
-        self._newest = max(self._buckets, default=0)
+            self._decode(chunks, self._numbers(chunks))
+
+    def load(self, chunks: StateChunks) -> Iterator[None]:
+        """Load the entries that are stored, some buckets in each step; call it once, in the place of giving `chunks`
+        to the constructor."""
+        for numbers in batches(self._numbers(chunks), ENTRIES_A_STEP // BUCKET_ENTRIES):
+            self._decode(chunks, numbers)
+            yield
+
+    def _numbers(self, chunks: StateChunks) -> list[int]:
+        letter = self._letter
+        return sorted(int(name[1:]) for name in chunks if name[:1] == letter)
+
+    def _decode(self, chunks: StateChunks, numbers: list[int]) -> None:
+        letter, decode = self._letter, _decoder(self._entry_type)
+        self._buckets.update({number: decode(chunks[b"%b%d" % (letter, number)]) for number in numbers})
+        self._newest = numbers[-1] if numbers else 0
 
     def __iter__(self) -> Iterator[E]:
         for bucket in self._buckets.values():

@@ -1,13 +1,16 @@
 """A checkpoint computes some lines and leaves the rest to the next, and a crash repeats what went out last."""
 
 import re
+import sys
 
 from tests.support import line_stories as lines
 from tests.support.line_stories import LINE_TOPICS, certificate, epr, product
 from tests.support.rulebook_files import TEXT, read, without
 from tests.support.supplier_stories import HOUR, Chain, at, tick
 from vigil.app.domain.ledger.lines import UNITS_AT_ONCE, UNITS_STORED
+from vigil.app.engine.keyed_states import MANY_CHUNKS
 from vigil.app.engine.snapshot import WORK_AT_ONCE
+from vigil.app.engine.storage.steps import ENTRIES_A_STEP
 
 DAY_1 = at("2022-08-31")
 ROLL_OUT = at("2022-09-01")
@@ -56,6 +59,52 @@ def test_suppliers_that_wait_for_their_turn_are_evicted_and_survive_a_crash() ->
     while chain.shards[0].has_waiting_keys:
         chain.checkpoint()
     assert {body["stars"] for body in chain.states("product-standing").values()} == {1}
+
+
+def loading_steps(products: int) -> list[int]:
+    """How many functions each step calls in which a supplier is loaded with products, and twice as many orders."""
+    chain = Chain().play(*(product(DAY_1, f"p{n}") for n in range(products)))
+    chain.play(*(lines.paid(DAY_1 - n, f"o{n}", (f"p{n % products}", "9")) for n in range(2 * products)))
+    while chain.shards[0].has_unsaved_state:
+        chain.checkpoint()
+    shard = chain.shards[0]
+    shard.evict(0)
+    assert shard.states.large == {"s"}
+    calls, steps = [0], []
+
+    def count(frame: object, event: str, _: object) -> None:
+        calls[0] += event in ("call", "c_call")
+
+    ready = False
+    while not ready:
+        calls[0] = 0
+        sys.setprofile(count)
+        ready = shard.states.prepare("s")
+        sys.setprofile(None)
+        steps.append(calls[0])
+    return steps
+
+
+def test_a_step_of_loading_a_supplier_does_not_grow_with_its_products_and_orders() -> None:
+    some, more = loading_steps(2000), loading_steps(4000)
+    assert max(more) < 1.1 * max(some) < 16 * ENTRIES_A_STEP
+    assert len(more) > 1.5 * len(some) > 15
+
+
+def test_a_supplier_that_is_loaded_in_steps_is_that_which_was_stored() -> None:
+    story = [product(DAY_1, f"p{n}", service="remote", industry="machinery") for n in range(MANY_CHUNKS)]
+    chain = Chain().play(*story)
+    while chain.shards[0].has_unsaved_state or chain.shards[0].has_waiting_keys:
+        chain.checkpoint()
+    chain.play(certificate(DAY_1 + 1, "warranty-agreement"))
+    checkpoints, states = 0, chain.shards[0].states
+    while checkpoints == 0 or chain.shards[0].has_waiting_keys:
+        chain.checkpoint()
+        chain.shards[0].evict(0)
+        assert states.large == {"s"}
+        checkpoints += 1
+    assert {body["stars"] for body in chain.states("product-standing").values()} == {2}
+    assert checkpoints > 2 * MANY_CHUNKS / UNITS_AT_ONCE, "some of them only load"
 
 
 def test_a_crash_repeats_the_lines_of_the_last_checkpoint_and_no_others() -> None:

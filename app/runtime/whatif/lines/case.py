@@ -46,7 +46,7 @@ class SupplierCase:
         self.rulebook = rulebook
         self.rules = LineRules(rulebook)
         self.profiles = Profiles([])
-        self._part = LinesPart(supplier_id, self.rules, self.profiles, {}, REPLAY)
+        self._part = LinesPart(supplier_id, self.rules, self.profiles, REPLAY)
         self.events: list[CaseRead] = []
         """In order of arrival, without duplicates."""
         latest = 0
