@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from tests.support.comparison import Consumed, differences, identities
 from tests.support.harness import WorkerProcess, finished, make_topics, read, replayed, send_paced
 from tests.support.kafka import KafkaBroker
+from tools.chaos_notify import NotifyUnderFire
 from tools.chaos_plan import READY_S, TWO_NAMES, ChaosAction, ChaosPlan
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.domain.rulebook.reader import BUILT_IN
@@ -57,6 +58,8 @@ class ChaosResult:
     """Outputs that were published more than once."""
     outputs: int = 0
     """Outputs by identity."""
+    alerts: int = 0
+    """Steps of alerts that were accepted, by identity."""
     slowest_stop_s: float = 0.0
 
     @property
@@ -169,6 +172,7 @@ class Run:
         cut = self._backlog(messages, now)
         await send_paced(address, messages[:cut])
         tending = asyncio.create_task(self._tend())
+        notify = NotifyUnderFire(address, self.folder, self.plan.seed, app_id=self.app_id, **self._rulebook_setting())
         sending: asyncio.Task[None] | None = None
         try:
             for name in range(self.plan.workers):
@@ -177,6 +181,7 @@ class Run:
             over_s = None if live else READY_S + self.plan.stream_s
             sending = asyncio.create_task(send_paced(address, messages[cut:], over_s))
             await self._ready()
+            await notify.start()
             await self._act()
             await sending
             try:
@@ -185,6 +190,8 @@ class Run:
                 self.outcome.wrong.append(f"{type(error).__name__}: {error}"[:2000])
             consumed = await read(address)
             self.outcome.wrong += differences(expected, consumed, live=live)
+            self.outcome.wrong += await notify.missing(dict(consumed["incident"]).values())
+            self.outcome.alerts = notify.alerts
             self._count(consumed)
         except (AssertionError, TimeoutError) as error:
             self.outcome.wrong.append(f"{type(error).__name__}: {error}"[:2000])
@@ -192,6 +199,7 @@ class Run:
             if sending is not None:
                 sending.cancel()
             tending.cancel()
+            await notify.stop()
             await self._stop_crew()
         self.outcome.seconds = time.monotonic() - began
         return self.outcome
@@ -202,8 +210,7 @@ class Run:
         settings: dict[str, object] = {"clock": self.plan.clock, "app_id": self.app_id, "log_format": "text"}
         if self.plan.clock == "recorded":
             settings["recorded_until"] = self._until
-        if (rulebook := self._rulebook()) is not None:
-            settings["rulebook"] = rulebook
+        settings |= self._rulebook_setting()
         command = [sys.executable, "-m", "tests.support.faulty_worker"]
         if self.plan.slow or self._fault not in (None, "no-fence"):
             command.append(f"--slow={1000 * self.plan.seed + self.outcome.starts}")
@@ -211,6 +218,10 @@ class Run:
             command.append(f"--fault={self._fault}")
         log = self.folder / f"worker-{name}.log"
         return WorkerProcess(self.broker.address, log, command=command, **settings, **self.plan.settings)
+
+    def _rulebook_setting(self) -> dict[str, object]:
+        rulebook = self._rulebook()
+        return {} if rulebook is None else {"rulebook": rulebook}
 
     def _rulebook(self) -> Path | None:
         """The rulebook of workers and replay, if it is not the built-in one."""
@@ -338,5 +349,6 @@ def summary(outcome: ChaosResult) -> dict[str, object]:
         "slowest_stop_s": round(outcome.slowest_stop_s, 2),
         "outputs": outcome.outputs,
         "repeats": outcome.repeats,
+        "alerts": outcome.alerts,
         "outcome": "same" if outcome.good else f"{len(outcome.wrong)} wrong",
     }

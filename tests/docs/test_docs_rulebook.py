@@ -10,6 +10,7 @@ import pytest
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.formatting import limit_lines
 from vigil.app.domain.rulebook.groups import groups
+from vigil.app.domain.rulebook.incidents import IncidentLimits
 from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook, parse_rulebook
 from vigil.app.runtime.whatif.patch import patched, sweep
 
@@ -61,7 +62,7 @@ def test_every_section_and_version_is_in_the_tables() -> None:
 
 def test_the_excerpt_of_the_file_is_part_of_it() -> None:
     shown = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert len(shown) == 4
+    assert len(shown) == 5
     assert shown[0] in BUILT_IN.read_text(encoding="utf-8")
 
 
@@ -77,6 +78,15 @@ def test_the_example_of_an_approval_can_be_added_to_the_rulebook() -> None:
     assert example
     book = parse_rulebook(BUILT_IN.read_text(encoding="utf-8") + "\n" + example[1], "candidate.toml")
     assert len(book.versions("approval")) == 1
+
+
+def test_the_example_of_incidents_is_what_holds_without_it() -> None:
+    example = re.search(r"<!-- incidents -->\n```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert example
+    book = parse_rulebook(BUILT_IN.read_text(encoding="utf-8") + "\n" + example[1], "candidate.toml")
+    (version,) = book.versions("incidents")
+    assert version.limits == IncidentLimits()
+    assert all(name in example[1] for name in IncidentLimits.__struct_fields__)
 
 
 def test_the_examples_of_rejections_are_messages_of_the_reader() -> None:

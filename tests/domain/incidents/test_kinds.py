@@ -245,6 +245,7 @@ BAN = {"steps": ("close", "ban"), "ban_until": at(DAY)}
         (action(active_at=at(120), outcomes=(done("close", 150),)), 150),
         (action(action=BAN, active_at=at(130), outcomes=(done("close", 150, "failed"),)), None),
         (action(action=BAN, active_at=at(130), outcomes=(done("warn", 150),)), None),
+        (action(action=BAN, active_at=at(400), outcomes=(done("ban", 150, "failed"),)), 400),  # from before
         (action(action=BAN), None),
         (action(active_at=at(120)), None),
     ],
@@ -256,6 +257,11 @@ def test_a_room_that_is_still_live_after_its_end_was_ordered_is_flagged(follows:
     assert not board(violated(), follows, until=since + 59.999).line.still_live
     line = board(violated(), follows, until=since + 60).line
     assert (line.still_live, line.at) == (True, at(since + 60))
+
+
+def test_what_has_ended_with_its_room_is_not_flagged_when_the_room_goes_on() -> None:
+    story = (violated(), action(action=BAN, active_at=at(130)), stream("ended", 150), stream("live", 160))
+    assert not board(*story, until=900).line.still_live
 
 
 def test_a_room_that_is_not_live_is_not_flagged() -> None:

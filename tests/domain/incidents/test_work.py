@@ -83,6 +83,14 @@ def test_the_end_of_the_incident_ends_the_claim() -> None:
     assert claim(board(warned(), case("claim", 70), cleared(90)).line) == (None, None, 70)
 
 
+def test_each_end_of_the_incident_ends_the_claims_from_before() -> None:
+    """An overturn, another uphold, and the end of the room: the claim from before the overturn holds until that."""
+    again = reviewed("upheld", 260, 3, withdrawn_at=at(250))
+    story = (violated(), action(), case("claim", 240), again, case("claim", 270, "li"), stream("ended", 300))
+    assert [one.effect for one in board(*story).line.commands] == ["done", "done"]
+    assert claim(board(*story).line) == (None, None, 240)
+
+
 def test_an_incident_that_has_ended_can_be_claimed() -> None:
     """An appeal is worked on after the room has ended."""
     story = (violated(), stream("ended", 200), action(2, when=300, appealed_at=at(300)))
