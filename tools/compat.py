@@ -31,6 +31,7 @@ ACCEPTED: Final = {
     "dead-letter: $.reason: has the new value 'misrouted'": "the reason is for people; no consumer acts on its value",
     "dead-letter: $.reason: has the new value 'future'": "the reason is for people; no consumer acts on its value",
     "dead-letter: $.reason: has the new value 'unknown-incident'": "the reason is for people; no consumer acts on it",
+    "dead-letter: $.reason: has the new value 'too-many'": "the reason is for people; no consumer acts on it",
     "enforcement: $.status: has the new value 'held'": "only where the rulebook has [approval], which asks for it",
     "review: $: the rule `if` changed": "it asks something of reviews with a choice only, which is new",
     "review: $: the rule `then` changed": "likewise",

@@ -21,7 +21,7 @@ from vigil.topics import (
 )
 from vigil.topics.topic import DAY_MS, Topic
 
-VERSION: Final = "1.4"
+VERSION: Final = "1.5"
 """Of the contract: the second number rises when something is added, the first when others have to change."""
 
 SubjectName = str

@@ -42,7 +42,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     """The offset; in a replay the number of the line where the recording has no offset."""
     reason: Reason
     """`malformed`, `misrouted` (it lies in another partition than its key belongs to), `future` (`at` is ahead of the
-    clock), `late`, a review of an `unknown-verdict`, or a command about an `unknown-incident`."""
+    clock), `late`, a review of an `unknown-verdict`, a command about an `unknown-incident`, or one `too-many` of its
+    supplier."""
     detail: str
     """What is wrong with the message, in English."""
     at: Instant

@@ -38,7 +38,7 @@ Tier = Literal["L0", "L1", "L2", "L3", "L4"]
 HIGH_QUALITY: Final[tuple[Tier, ...]] = ("L1", "L2", "L3", "L4")
 """The tiers whose misses moderators see first."""
 
-Reason = Literal["malformed", "misrouted", "future", "late", "unknown-verdict", "unknown-incident"]
+Reason = Literal["malformed", "misrouted", "future", "late", "unknown-verdict", "unknown-incident", "too-many"]
 """Why a message is in `dead-letter`. The first four are tested in this order; the first that applies is the reason."""
 
 MAX_MESSAGE_BYTES = 64 * 1024

@@ -145,7 +145,7 @@ class ShardInput(ABC, Generic[E]):
             elif at >= buffered_from:
                 buffer_event((at, source_index, record.offset, key, event, max_event_time_before, dedup_key))
             else:
-                self._apply_on_arrival(key, event)
+                self._apply_on_arrival(key, event, source_index, record)
         source.read_offset = records[-1].offset + 1 if records else source.read_offset
         self._count_lateness(source_index, behind, None if wall is None else event, len(records))
         self.collector.count(self._events_counter[source_index], len(records))
@@ -191,9 +191,12 @@ class ShardInput(ABC, Generic[E]):
         self.states.on_late(key, event, self.watermark)
         return self.watermark
 
-    def _apply_on_arrival(self, key: str, event: E) -> None:
+    def _apply_on_arrival(self, key: str, event: E, source_index: int, record: SourceRecord) -> None:
         states = self.states
-        states.apply(key, event, self.watermark)
+        try:
+            states.apply(key, event, self.watermark)
+        except InvalidEvent as refused:  # by its key; its time counts for the source all the same
+            self.reader.reject(source_index, record, refused, self.watermark, None)
         if states.timers.earliest < self.watermark:
             states.fire(self.watermark)  # its timer had passed when it came
 
@@ -224,7 +227,7 @@ class ShardInput(ABC, Generic[E]):
                 pending = (event.at, source_index, record.offset, key, event, max_event_time_before, dedup_key)
                 self.reorder_buffer.add(pending)
             else:
-                self._apply_on_arrival(key, event)
+                self._apply_on_arrival(key, event, source_index, record)
         first = max(source.read_offset, source.stored_read_offset)
         return [record for record in records if record.offset >= first], any_event
 

@@ -105,6 +105,9 @@ class KeyState(Protocol[E_contra]):
         Called once for each event that is no duplicate. In event-time order `watermark` is the event's own time, no
         earlier event follows, and every timer before it has fired; a late event that is not dropped, and every event in
         arrival order, comes with the shard's watermark.
+
+        In arrival order it may raise InvalidEvent, before it has changed anything, for an event that the key has no
+        room for: its record is rejected.
         """
 
     def on_late(self, event: E_contra, watermark: int, collector: OutputCollector) -> None:

@@ -37,7 +37,7 @@ class ClockedShard(ArrivalShard[Any]):
             if event.at > source.max_event_time:
                 source.max_event_time = event.at
             if dedup_key is None or register(dedup_key, key, event):
-                apply(key, event)
+                apply(key, event, source_index, record)
             else:
                 self.collector.count(self._duplicates_counter[source_index])
         source.read_offset = records[-1].offset + 1

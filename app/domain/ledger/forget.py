@@ -5,6 +5,7 @@
                                  400 days, and as long as a line may follow from them; of certificates and measures the
                                  latest stays
     superseded product states    30 days; since when the product is selected stays
+    deleted products             stay, unless there are as many products as are remembered: then 30 days
     what growth reached          stays
 
 Decided by Vigil: the announcement gives no numbers.
@@ -12,6 +13,7 @@ Decided by Vigil: the announcement gives no numbers.
 
 from collections.abc import Sequence
 
+from vigil.app.domain.ledger.bounds import MOST_PRODUCTS
 from vigil.app.domain.ledger.facts import Facts
 from vigil.app.domain.ledger.ledger import Ledger
 from vigil.app.domain.ledger.memory import MEMORY, ORDER_MEMORY, PRODUCT_MEMORY, REQUEST_RETENTION, RETENTION
@@ -80,6 +82,8 @@ def forget(ledger: Ledger, facts: Facts) -> None:
     for product_id, record in list(ledger.products.items()):
         if _forget_states(record, now - PRODUCT_MEMORY, facts):
             ledger.touch_product(product_id)
+    if len(ledger.products) >= MOST_PRODUCTS:
+        _forget_deleted(ledger, now - PRODUCT_MEMORY)
 
 
 def _keep_growth(ledger: Ledger, facts: Facts) -> None:
@@ -133,6 +137,20 @@ def _forget_states(record: ProductRecord, until: int, facts: Facts) -> bool:
         record.states.pop(0)
         forgotten = True
     return forgotten
+
+
+def forget_oldest_state(ledger: Ledger, product_id: str, facts: Facts) -> None:
+    """Forget the oldest state of a product that has too many."""
+    record = ledger.products[product_id]
+    _keep_selected(record, facts)
+    record.states.pop(0)
+
+
+def _forget_deleted(ledger: Ledger, until: int) -> None:
+    """Of a supplier with as many products as are remembered, forget those that are deleted: others need the room."""
+    for product_id, record in list(ledger.products.items()):
+        if record.states[-1].deleted and record.states[-1].at <= until:
+            ledger.forget_product(product_id)
 
 
 def _keep_selected(record: ProductRecord, facts: Facts) -> None:

@@ -153,8 +153,8 @@ class Ledger:
         record = self.orders.get(event.order_id) if isinstance(event, Order) else self.requests.get(event.request_id)
         return record is not None and getattr(record, _field(event.kind)) is not None
 
-    def product(self, event: Product) -> None:
-        """Take the state of a product."""
+    def product(self, event: Product) -> int:
+        """Take the state of a product; return how many there are of it."""
         record = self.products.get(event.product_id)
         if record is None:
             record = self.products[event.product_id] = ProductRecord([])
@@ -165,6 +165,7 @@ class Ledger:
         else:
             record.states.insert(place, state)
         self._changed_products.add(event.product_id)
+        return len(record.states)
 
     def order_with(self, event: Order) -> OrderRecord:
         """What an order would be with a step that is not a duplicate, as far as times go."""
@@ -294,7 +295,12 @@ class Ledger:
             into[_REACHED_CHUNK] = _encode(ReachedRecord(self.reached))
 
     def touch_product(self, product_id: str) -> None:
-        """Note that the record of a product has changed, or is gone."""
+        """Note that the record of a product has changed."""
+        self._changed_products.add(product_id)
+
+    def forget_product(self, product_id: str) -> None:
+        """Forget a product."""
+        del self.products[product_id]
         self._changed_products.add(product_id)
 
     def set_reached(self, times: dict[str, int]) -> None:

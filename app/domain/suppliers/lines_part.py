@@ -15,8 +15,9 @@ from typing import Final, NamedTuple
 from vigil.app.domain.buyers.referrals import Referrals
 from vigil.app.domain.buyers.rights import Quota
 from vigil.app.domain.ledger.as_of import AsOf
+from vigil.app.domain.ledger.bounds import MOST_STATES, check_bounds
 from vigil.app.domain.ledger.facts import Facts
-from vigil.app.domain.ledger.forget import forget, is_too_old
+from vigil.app.domain.ledger.forget import forget, forget_oldest_state, is_too_old
 from vigil.app.domain.ledger.ledger import EMPTY, Ledger
 from vigil.app.domain.ledger.lines import Computed, SupplierLines
 from vigil.app.domain.ledger.published import output_of
@@ -93,6 +94,13 @@ class LinesPart:
         """True if an event of the same id and kind was applied before."""
         return self.ledger.is_duplicate(event)
 
+    def check_bounds(self, event: LineEvent) -> None:
+        """Raise InvalidEvent if the supplier has as many of its kind as are remembered."""
+        edition = ""
+        if isinstance(event, Activity) and event.kind == "claim":
+            edition = edition_at(self._rules.programmes[event.programme or ""], event.at, self._rules.days)
+        check_bounds(event, edition, self.ledger)
+
     def apply(self, event: LineEvent, now: int, collector: OutputCollector) -> None:
         """Take an event that is not a duplicate; one that is older than the memory of its kind is counted only."""
         if is_too_old(event, now, self.ledger):
@@ -100,7 +108,8 @@ class LinesPart:
             return
         ledger = self._writable()
         if isinstance(event, Product):
-            ledger.product(event)
+            if ledger.product(event) > MOST_STATES:
+                forget_oldest_state(ledger, event.product_id, self._facts(now))
             self._lines.stale_products((event.product_id,))
         elif isinstance(event, Order):
             order = ledger.order(event)

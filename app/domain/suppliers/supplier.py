@@ -188,6 +188,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
             self._changed = True
             self.next_timer()
         elif isinstance(event, _OF_LINES):
+            self._lines.check_bounds(event)
             self._advance_to_event(event.at, passed)
             self._lines.apply(event, self._main.now, collector)
             self.next_timer()

@@ -11,6 +11,7 @@ from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.subject import AnyStateMachine, Event, EventTime, SourceRecord
 from vigil.app.runtime.jobs import messages
 from vigil.app.runtime.jobs.messages import Counted, PlacedOutput
+from vigil.app.runtime.jobs.order import BY_KEYS
 from vigil.app.runtime.jobs.pool import Jobs
 from vigil.app.runtime.jobs.recipe import Recipe
 from vigil.app.runtime.jobs.split_shard import ArrivalSplit, EventTimeSplit
@@ -128,7 +129,10 @@ class ShardLink:
 
 def _of_line(name: str) -> bool:
     kind, _, rest = name.partition(":")
-    return kind in ("events", "fields_ignored", "refused") and rest.partition(":")[0] in inputs()
+    topic, _, what = rest.partition(":")
+    if kind == "refused" and what == BY_KEYS:
+        return False
+    return kind in ("events", "fields_ignored", "refused") and topic in inputs()
 
 
 def _add_names(replies: Iterable[Counted], collector: OutputCollector) -> None:

@@ -26,6 +26,9 @@ LATER: Final = MAX_TIME
 MAX_DISTINCT: Final = 5000
 """Names from events that a job distinguishes, more than a replay shows: which of them came first, it finds out."""
 
+BY_KEYS: Final[Reason] = "too-many"
+"""The reason for which keys reject records. For any other one the replay itself has rejected them."""
+
 
 class WatchedBuffer(ReorderBuffer[Event]):
     """A reorder buffer that knows which of its events is being applied."""
@@ -77,7 +80,10 @@ class JobCollector(OutputCollector):
         super().emit(topic, key, id_, at, body)
 
     def emit_dead_letter(self, record: RejectedRecord, reason: Reason, detail: str, at: int) -> None:
-        return
+        """Only what a key has rejected: the replay itself has rejected the others."""
+        if reason == BY_KEYS:
+            self.places.append(self._timed_by.place())
+            super().emit_dead_letter(record, reason, detail, at)
 
     def count_name(self, counter: str, name: str) -> None:
         if (counter, name) not in self.names and len(self.names) >= MAX_DISTINCT:

@@ -153,8 +153,6 @@ class ArrivalSplit(SplitShard, ClockedShard):
     """Of a subject that judges on arrival."""
 
     event_time_order = False
-    _source_index = 0
-    """That of the lines that are being ingested."""
 
     def advance_watermark(self, watermark: int, limit: int | None = None) -> bool:
         if watermark > self.watermark:
@@ -168,17 +166,15 @@ class ArrivalSplit(SplitShard, ClockedShard):
         return self.ingest_lines(source_index, records)
 
     def ingest_lines(self, source_index: int, records: Sequence[SourceRecord]) -> bool:
-        self._source_index = source_index
         any_event = super().ingest_lines(source_index, records)
         self._link.added(len(records))
         return any_event
 
-    def _apply_on_arrival(self, key: str, event: Event) -> None:
-        record = self.record
+    def _apply_on_arrival(self, key: str, event: Event, source_index: int, record: SourceRecord) -> None:
         if isinstance(record, RecordedEvent):
             lines = self._lines.get(key) or self._lines_of(key)
             lines.offsets.append(self._link.next_number())
             lines.watermarks.append(self.watermark)
             lines.texts.append(record.raw)
-        elif record is not None:
-            self._link.record(key.encode(), self._source_index, record, None, self.watermark)
+        else:
+            self._link.record(key.encode(), source_index, record, None, self.watermark)

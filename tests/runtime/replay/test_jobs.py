@@ -18,11 +18,13 @@ from msgspec import structs
 
 from tests.runtime.replay.test_recorded_events import SIMULATION, story
 from tests.support.harness import recorded
-from tests.support.line_stories import certificate
+from tests.support.line_stories import certificate, product
+from tests.support.line_stories import recorded as line_recording
 from tests.support.local_jobs import local_jobs
 from tests.support.stories import HOUR, MIN, START, S, comment, entry, frame, frames
 from vigil.app.cli import common
 from vigil.app.cli.main import main
+from vigil.app.domain.ledger import bounds
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.engine.output_collector import MAX_NAMES
 from vigil.app.runtime.jobs.group import JobGroup
@@ -186,6 +188,16 @@ class Killed(Process):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         os.kill(self.pid, signal.SIGKILL)
+
+
+def test_what_keys_refuse_is_refused_in_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MOST_PRODUCTS", 2)
+    story = [product(START + n, f"p{n % 4}", f"s{n % 3}") for n in range(40)]
+    one = outcome(line_recording(story))
+    assert one == outcome(line_recording(story), 3)
+    letters = [orjson.loads(line) for line in one[0]["dead-letter.jsonl"]]
+    assert {letter["reason"] for letter in letters} == {"too-many"}
+    assert len(letters) == 18
 
 
 def test_a_job_that_dies_ends_the_command_with_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
