@@ -11,6 +11,7 @@ from vigil.app.observability.terminal import escape_control_chars, table
 from vigil.app.runtime.whatif.explain import Explanation
 from vigil.app.runtime.whatif.lines.explanation import LineWords, RequirementsWords, SectionWords
 from vigil.app.runtime.whatif.local_time import Clock
+from vigil.app.runtime.whatif.saying import Say, sayer
 
 _MARKS = {True: "✓", False: "✗", None: "?"}
 """Of what is asked for: it holds, it does not, it is not known."""
@@ -81,47 +82,48 @@ def print_verdict(
     def line(words: str, style: str = "") -> None:
         out.print(Text(f"  {escape_control_chars(words)}", style=style), soft_wrap=not out.is_terminal)
 
-    out.print(Text(f"Verdict {escape_control_chars(verdict.verdict_id)}", style="bold"))
+    say = sayer(language)
+    out.print(Text(say("verdict.title", id=escape_control_chars(verdict.verdict_id)), style="bold"))
     line(explanation.happened)
     for caveat in explanation.caveats:
         line(caveat, "yellow")
     title("limits")
-    _print_limits(line, explanation)
+    _print_limits(line, explanation, say)
     title("verdict-evidence")
     for each in explanation.evidence:
         line(f"{clock(each.at)}  {each.topic}  {published_sentence(each, language)}")
     if with_timeline and explanation.timeline:
         title("timeline")
-        _print_timeline(out, explanation, clock)
+        _print_timeline(out, explanation, clock, say)
     if explanation.prevented:
         title("prevented")
         for words in explanation.prevented:
             line(words)
     title("ladder")
-    _print_ladder(line, explanation, clock)
+    _print_ladder(line, explanation, clock, say)
     title("follows")
     for words in explanation.follows:
         line(words)
 
 
-def _print_limits(line: Callable[..., None], explanation: Explanation) -> None:
+def _print_limits(line: Callable[..., None], explanation: Explanation, say: Say) -> None:
     limits = explanation.limits
     if limits is None:
         return
-    until = f" until {limits.until}" if limits.until else ""
     line(limits.says)
     line(", ".join(f"{name}: {words}" for name, words in limits.numbers.items()))
-    line(f"in force since {limits.effective}{until} ({explanation.time_zone}); {limits.source}")
+    code, until = ("in-force-until", {"until": limits.until}) if limits.until else ("in-force", {})
+    about = {"since": limits.effective, "zone": explanation.time_zone, "source": limits.source}
+    line(say(f"heading.{code}", **about, **until))
 
 
-def _print_timeline(out: Console, explanation: Explanation, clock: Clock) -> None:
-    grid = table("when", "", "what")
+def _print_timeline(out: Console, explanation: Explanation, clock: Clock, say: Say) -> None:
+    grid = table(say("moment.when"), "", say("moment.what"))
     occurred = False
 
     def add_violation() -> None:
-        grid.add_row(
-            clock(explanation.verdict.at), "▶", Text(f"the violation: {explanation.verdict.rule}", style="bold red")
-        )
+        words = say("moment.violation", rule=explanation.verdict.rule)
+        grid.add_row(clock(explanation.verdict.at), "▶", Text(words, style="bold red"))
 
     for moment in explanation.timeline:
         if moment.at > explanation.verdict.at and not occurred:
@@ -133,14 +135,16 @@ def _print_timeline(out: Console, explanation: Explanation, clock: Clock) -> Non
     if not occurred:
         add_violation()
     out.print(grid)
-    out.print("  ● evidence of the verdict", style="dim")
+    out.print(f"  ● {say('moment.evidence')}", style="dim")
 
 
-def _print_ladder(line: Callable[..., None], explanation: Explanation, clock: Clock) -> None:
+def _print_ladder(line: Callable[..., None], explanation: Explanation, clock: Clock, say: Say) -> None:
     ladder = explanation.ladder
     if ladder.count is None:
-        line(f"It does not count: {'it was overturned' if explanation.action else ladder.window}.")
+        line(say("ladder.not-counted", why=say("ladder.overturned") if explanation.action else ladder.window))
         return
-    line(f"Number {ladder.count} of the family {ladder.family} (window: {ladder.window}): {ladder.rung}")
+    about = {"count": ladder.count, "family": ladder.family, "window": ladder.window, "rung": ladder.rung}
+    line(say("ladder.place", **about))
     for each in ladder.counted:
-        line(f"after {each.rule} on {clock.full(each.at)} in room {each.room_id} ({each.verdict_id})")
+        where = {"rule": each.rule, "at": clock.full(each.at), "room": each.room_id, "id": each.verdict_id}
+        line(say("ladder.after", **where))

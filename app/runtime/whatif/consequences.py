@@ -6,8 +6,10 @@ from msgspec import Struct
 
 from vigil.app.domain.hosts.ladder import DAY_MS, LadderCounts, Violation, remembered_ms
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.rulebook.hosts import Ladder
+from vigil.app.domain.rulebook.hosts import DayRange, Ladder, Rung
+from vigil.app.messages import Message
 from vigil.app.runtime.whatif.local_time import Clock
+from vigil.app.runtime.whatif.saying import Say
 from vigil.topics.verdicts import Action, Verdict
 
 
@@ -38,13 +40,13 @@ def last_revisions(actions: Iterable[Action]) -> dict[str, Action]:
 
 
 def rung_of(
-    verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Action], rulebook: Rulebook
+    verdict: Verdict, own: Mapping[str, Verdict], last: Mapping[str, Action], rulebook: Rulebook, say: Say
 ) -> ExplainedRung:
     name = f"ladder.{verdict.family}"
     dated = rulebook.at(name, verdict.at) if name in rulebook.sections else None
     if dated is None:
         return ExplainedRung(
-            family=verdict.family, count=None, window="no ladder was in force", counted=[], rung=None, next=None,
+            family=verdict.family, count=None, window=say("ladder.none"), counted=[], rung=None, next=None,
             counts_until=None,
         )  # fmt: skip
     ladder: Ladder = dated.limits
@@ -56,10 +58,10 @@ def rung_of(
     return ExplainedRung(
         family=verdict.family,
         count=count,
-        window="as long as verdicts are remembered" if days is None else f"{days} days",
+        window=say("ladder.remembered") if days is None else say("days", days=days),
         counted=_counted_before(verdict, valid, window_ms),
-        rung=None if count is None else _rung(ladder, count, verdict.rule),
-        next=None if count is None else _rung(ladder, count + 1, None),
+        rung=None if count is None else _rung(ladder, count, verdict.rule, say),
+        next=None if count is None else _rung(ladder, count + 1, None, say),
         counts_until=verdict.at + window_ms,
     )
 
@@ -86,58 +88,89 @@ def _age(verdict: Verdict) -> tuple[int, str]:
     return verdict.at, verdict.verdict_id
 
 
-def _rung(ladder: Ladder, count: int, rule: str | None) -> str:
-    words = ladder.rungs[min(count, len(ladder.rungs)) - 1].words()
-    if rule in ladder.always_close and "close" not in words.replace("close past rooms", "").split(" or ")[0]:
-        return f"close (after {rule} always)"
+def _rung(ladder: Ladder, count: int, rule: str | None, say: Say) -> str:
+    """What a count leads to; `rule`: of the violation, if it is known."""
+    rung = ladder.rungs[min(count, len(ladder.rungs)) - 1]
+    if rule in ladder.always_close and "close" not in rung.steps:
+        return say("ladder.always", step=_step("close", say), rule=rule)
+    days: dict[str, int | DayRange | None] = {
+        "ban": rung.ban_days,
+        "freeze": rung.freeze_days,
+        "close-past-rooms": rung.past_days,
+    }
+    steps = [_with_days(_offered(rung, step, say), days.get(step), say) for step in rung.steps]
+    return _listed(steps, say)
+
+
+def _offered(rung: Rung, step: str, say: Say) -> str:
+    """A step, or all of which one is chosen."""
+    if rung.choice and step == rung.choice[0]:
+        return _either([_step(one, say) for one in rung.choice], say)
+    return _step(step, say)
+
+
+def _with_days(step: str, days: int | DayRange | None, say: Say) -> str:
+    if isinstance(days, DayRange):
+        return say("ladder.step-range", step=step, least=days.least, most=days.most)
+    return say("ladder.step-days", step=step, days=days) if days else step
+
+
+def _step(step: str, say: Say) -> str:
+    return say("ladder.step", step=step)
+
+
+def _listed(texts: Iterable[str], say: Say) -> str:
+    return say("moment.list", texts=tuple(Message("explain.text", {"text": text}) for text in texts))
+
+
+def _either(texts: list[str], say: Say) -> str:
+    words = texts[0]
+    for text in texts[1:]:
+        words = say("ladder.either", one=words, other=text)
     return words
 
 
-def follows(action: Action | None, ladder: ExplainedRung, clock: Clock) -> list[str]:
-    return [*_action_words(action, clock), *_next_words(ladder, clock)]
+def follows(action: Action | None, ladder: ExplainedRung, clock: Clock, say: Say) -> list[str]:
+    return [*_action_words(action, clock, say), *_next_words(ladder, clock, say)]
 
 
-def _action_words(action: Action | None, clock: Clock) -> Iterator[str]:
+def _action_words(action: Action | None, clock: Clock, say: Say) -> Iterator[str]:
     if action is None:
-        yield "No action of this verdict is known here."
+        yield say("action.unknown")
         return
     if action.status == "withdrawn":
-        yield f"Nothing: a review overturned the verdict, and its action was withdrawn ({_steps(action)})."
+        yield say("action.withdrawn", steps=_steps(action, say))
         return
-    yield f"Recommended: {_steps(action)}."
+    yield say("action.recommended", steps=_steps(action, say))
     if action.status == "held":
-        so_far = ", ".join(action.approved_by) or "nobody"
-        yield f"It is held until two people have upheld the verdict; so far: {so_far}."
+        so_far = ", ".join(action.approved_by)
+        yield say("action.held-by", who=so_far) if so_far else say("action.held")
     if action.choice is not None:
-        yield f"A moderator may choose: {_choices(action)}; the mildest is recommended."
+        yield say("action.choice", choices=_choices(action, say))
     if action.ban_until is not None and action.status == "active":
         longer = action.ban_days is not None and action.ban_until > action.at + action.ban_days * DAY_MS
-        rest = ", as long as another ban that was still running" if longer else ""
-        yield f"The host is banned until {clock.full(action.ban_until)}{rest}."
+        yield say("action.banned-longer" if longer else "action.banned", until=clock.full(action.ban_until))
     if action.revision > 1:
-        yield f"It is revision {action.revision}: a late verdict or a review changed what it says."
+        yield say("action.revised", revision=action.revision)
 
 
-def _choices(action: Action) -> str:
+def _choices(action: Action, say: Say) -> str:
     """What a moderator may choose: one of several steps, or a number of days for each."""
     if isinstance(action.choice, dict):
         ranges = action.choice.items()
-        return ", ".join(f"{name.removesuffix('_days')} {least} to {most} days" for name, (least, most) in ranges)
-    return " or ".join(action.choice or ())
+        return _listed((say(f"action.choice-{name}", least=least, most=most) for name, (least, most) in ranges), say)
+    return _either([_step(step, say) for step in action.choice or ()], say)
 
 
-def _next_words(ladder: ExplainedRung, clock: Clock) -> Iterator[str]:
+def _next_words(ladder: ExplainedRung, clock: Clock, say: Say) -> Iterator[str]:
     """What one more violation leads to; nothing where this one does not count."""
     if ladder.next is None or ladder.counts_until is None or ladder.count is None:
         return
-    while_counted = f"while all {ladder.count} count" if ladder.count > 1 else "until then"
-    yield (
-        f"It counts until {clock.full(ladder.counts_until)}. Another {ladder.family} violation {while_counted} is "
-        f"number {ladder.count + 1}: {ladder.next}."
-    )
+    code = "ladder.next-while" if ladder.count > 1 else "ladder.next"
+    about = {"until": clock.full(ladder.counts_until), "family": ladder.family, "rung": ladder.next}
+    counted = {"count": ladder.count} if ladder.count > 1 else {}
+    yield say(code, **about, **counted, number=ladder.count + 1)
 
 
-def _steps(action: Action) -> str:
-    return ", ".join(
-        step.replace("-", " ") + (f" {days} d" if days is not None else "") for step, days in action.sanctions
-    )
+def _steps(action: Action, say: Say) -> str:
+    return _listed((_with_days(_step(step, say), days, say) for step, days in action.sanctions), say)

@@ -15,6 +15,7 @@ from vigil.app.messages import Language, render
 from vigil.app.runtime.whatif.consequences import ExplainedRung, follows, last_revisions, rung_of
 from vigil.app.runtime.whatif.local_time import Clock
 from vigil.app.runtime.whatif.prevention import remedies, spoken
+from vigil.app.runtime.whatif.saying import Say, sayer
 from vigil.app.runtime.whatif.story import Moment, Raw, timeline
 from vigil.topics.verdicts import Action, Evidence, Verdict
 
@@ -59,24 +60,24 @@ def explain(  # noqa: PLR0913 - a verdict, what is known around it, and the lang
     """Explain a verdict.
 
     `verdicts` and `actions`: all that are known of its host; `raws`: the room's events, where they are known;
-    `language`: of what the rule says and what would have prevented it; the rest is in English.
+    `language`: of all words that are Vigil's.
     """
-    clock = Clock(rulebook)
+    clock, say = Clock(rulebook), sayer(language)
     dated = rulebook.version_of(verdict.rule, verdict.rulebook)
     own = {each.verdict_id: each for each in verdicts if each.host_id == verdict.host_id}
     own.setdefault(verdict.verdict_id, verdict)
     last = last_revisions(actions)
     action = last.get(verdict.verdict_id)
-    ladder = rung_of(verdict, own, last, rulebook)
-    moments = timeline(raws, verdict, rulebook) if raws is not None else None
+    ladder = rung_of(verdict, own, last, rulebook, say)
+    moments = timeline(raws, verdict, rulebook, language) if raws is not None else None
     caveats = (
-        _limits_caveat(verdict, dated, rulebook),
-        _count_caveat(action, ladder),
-        _moments_caveat(moments),
+        _limits_caveat(verdict, dated, rulebook, say),
+        _count_caveat(action, ladder, say),
+        _moments_caveat(moments, say),
     )
     return Explanation(
         verdict=verdict,
-        happened=_happened(verdict, dated, clock),
+        happened=_happened(verdict, clock, say),
         evidence=verdict.evidence,
         timeline=moments or [],
         limits=_limits(verdict, dated, rulebook, language),
@@ -85,37 +86,27 @@ def explain(  # noqa: PLR0913 - a verdict, what is known around it, and the lang
         else [],
         ladder=ladder,
         action=action,
-        follows=follows(action, ladder, clock),
+        follows=follows(action, ladder, clock, say),
         caveats=[caveat for caveat in caveats if caveat is not None],
         time_zone=rulebook.time_zone,
     )
 
 
-def _limits_caveat(verdict: Verdict, dated: EffectiveVersion[Any] | None, rulebook: Rulebook) -> str | None:
+def _limits_caveat(verdict: Verdict, dated: EffectiveVersion[Any] | None, rulebook: Rulebook, say: Say) -> str | None:
     if verdict.rule not in rulebook.sections:
-        return f"The rulebook given here has no rule {verdict.rule!r}."
-    if dated is not None:
-        return None
-    return (
-        f"The verdict was judged by limits of {verdict.rulebook}, which the rulebook given here does not have: give "
-        "the one that judged it by --rulebook."
-    )
+        return say("verdict.no-rule", rule=repr(verdict.rule))
+    return say("verdict.no-limits", day=verdict.rulebook) if dated is None else None
 
 
-def _count_caveat(action: Action | None, ladder: ExplainedRung) -> str | None:
+def _count_caveat(action: Action | None, ladder: ExplainedRung, say: Say) -> str | None:
     if action is None or action.status != "active" or action.count == ladder.count:
         return None
-    return (
-        f"The published action counts it as number {action.count}; of the verdicts known here it is number "
-        f"{ladder.count}: others, not known here, count with it (or the ladders were others)."
-    )
+    return say("verdict.other-count", published=action.count, count=ladder.count)
 
 
-def _moments_caveat(moments: list[Moment] | None) -> str | None:
+def _moments_caveat(moments: list[Moment] | None, say: Say) -> str | None:
     """`moments`: None where the room's events are not known."""
-    if moments is None or moments:
-        return None
-    return "None of the room's events around the verdict are among those given."
+    return None if moments is None or moments else say("verdict.no-moments")
 
 
 def _limits(
@@ -134,15 +125,17 @@ def _limits(
     )
 
 
-def _happened(verdict: Verdict, dated: EffectiveVersion[Any] | None, clock: Clock) -> str:
-    what = f" ({verdict.subject!r})" if verdict.subject is not None else ""
-    if verdict.since == verdict.at or (spoken(verdict) and verdict.subject is not None):
-        return f"{verdict.rule}{what} in room {verdict.room_id} of host {verdict.host_id} at {clock.full(verdict.at)}"
-    seconds = (verdict.at - verdict.since) / 1000
-    since = f"since {clock.full(verdict.since)}, {seconds:g} s before"
-    return (
-        f"{verdict.rule}{what} in room {verdict.room_id} of host {verdict.host_id} at {clock.full(verdict.at)}, {since}"
+def _happened(verdict: Verdict, clock: Clock, say: Say) -> str:
+    rule = (
+        verdict.rule
+        if verdict.subject is None
+        else say("verdict.about", rule=verdict.rule, subject=repr(verdict.subject))
     )
+    where = {"rule": rule, "room": verdict.room_id, "host": verdict.host_id, "at": clock.full(verdict.at)}
+    if verdict.since == verdict.at or (spoken(verdict) and verdict.subject is not None):
+        return say("verdict.happened", **where)
+    seconds = (verdict.at - verdict.since) / 1000
+    return say("verdict.happened-since", **where, since=clock.full(verdict.since), seconds=f"{seconds:g}")
 
 
 def chosen(verdicts: Sequence[Verdict], given: str) -> list[Verdict]:

@@ -14,6 +14,8 @@ from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.formatting import format_value
 from vigil.app.domain.rulebook.rooms import LayoutLimits
+from vigil.app.messages import Language, Message
+from vigil.app.runtime.whatif.saying import Say, sayer
 from vigil.topics.fields import InvalidEvent, Reason
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry, Comment, FrameStatus, Layout, RoomEvent, decode_room_event
 from vigil.topics.verdicts import Verdict
@@ -23,11 +25,8 @@ BEFORE_MS: Final = 30_000
 
 AFTER_MS: Final = 15_000
 
-_NOT_JUDGED: Final = {
-    "late": "came too late to be judged",
-    "misrouted": "lay in the wrong partition, and was not judged",
-    "future": "was ahead of the worker's clock, and was not judged",
-}
+_NOT_JUDGED: Final = frozenset({"late", "misrouted", "future"})
+"""Reasons of rejections that have words of their own."""
 
 SHOWN: Final = 120
 """Code points of a comment that are shown."""
@@ -67,27 +66,28 @@ class _Read(NamedTuple):
     rejected: Reason | None
 
 
-def timeline(raws: Iterable[Raw], verdict: Verdict, rulebook: Rulebook) -> list[Moment]:
+def timeline(raws: Iterable[Raw], verdict: Verdict, rulebook: Rulebook, language: Language = "en") -> list[Moment]:
     """The moments around a verdict, of the kinds of events that its rule judges.
 
     Malformed messages are left out; others that were rejected are shown as what they are.
     """
-    cited = {(each.topic, each.at) for each in verdict.evidence}
+    words = _Words(verdict, rulebook, sayer(language))
     moments: list[Moment] = []
     frames: list[FrameStatus] = []
     for read in sorted(_around(raws, verdict), key=lambda read: read[:3]):
         event, topic = read.event, ROOM_TOPICS[read.source_index]
         if read.rejected is not None:
-            moments.append(Moment(at=read.at, topic=topic, words=_NOT_JUDGED.get(read.rejected, "was not judged")))
+            moments.append(Moment(at=read.at, topic=topic, words=words.not_judged(read.rejected)))
         elif isinstance(event, FrameStatus):
-            if frames and not _alike(frames[-1], event, rulebook):
-                moments.append(_frames(frames, verdict, cited, rulebook))
+            if frames and not words.alike(frames[-1], event):
+                moments.append(words.frames(frames))
                 frames = []
             frames.append(event)
         elif _matters(event, verdict):
-            moments.append(Moment(at=read.at, topic=topic, words=_said(event), evidence=(topic, read.at) in cited))
+            evidence = words.is_evidence(topic, read.at)
+            moments.append(Moment(at=read.at, topic=topic, words=words.said(event), evidence=evidence))
     if frames:
-        moments.append(_frames(frames, verdict, cited, rulebook))
+        moments.append(words.frames(frames))
     return sorted(moments, key=lambda moment: moment.at)
 
 
@@ -128,112 +128,133 @@ def _matters(event: BuyerEntry | Comment, verdict: Verdict) -> bool:
     return event.author_role == "host" and (judged or any(each.topic == "comment" for each in verdict.evidence))
 
 
-def _alike(before: FrameStatus, frame: FrameStatus, rulebook: Rulebook) -> bool:
-    """True if two neighbouring frames are one moment: they look alike, without a gap that ends a condition."""
-    rooms = rulebook.at("rooms", frame.at) or rulebook.versions("rooms")[0]
-    near = frame.at - before.at <= rooms.limits.max_frame_gap_s * 1000
-    return near and _look(before, rulebook) == _look(frame, rulebook)
-
-
-def _look(frame: FrameStatus, rulebook: Rulebook) -> str:
-    """What a frame shows: the same text where no rule could see a difference."""
-    shown = (
-        frame.stream,
-        "a face" if frame.face else "no face",
-        "black picture" if frame.black else None,
-        _activity(frame),
-        _sound(frame, rulebook),
-        _layout(frame, rulebook),
-        "off air" if frame.activity == "signed-off" and frame.stream == "live" else None,
-        *(f"label {label!r}" for label in frame.labels),
-    )
-    return ", ".join(each for each in shown if each is not None)
-
-
-def _activity(frame: FrameStatus) -> str | None:
-    """What the host does, unless that is to host."""
-    if frame.activity is None or frame.activity == "hosting":
-        return None
-    return "host does nothing" if frame.activity == "none" else f"host {frame.activity}"
-
-
-def _sound(frame: FrameStatus, rulebook: Rulebook) -> str | None:
-    offset_ms = frame.av_offset_ms
-    if offset_ms is None or not apart(offset_ms, _limits("av-desync", frame.at, rulebook)):
-        return None
-    return "sound too late" if offset_ms > 0 else "sound too early"
-
-
-def _layout(frame: FrameStatus, rulebook: Rulebook) -> str | None:
-    faults = layout_faults(frame.layout, _limits("layout", frame.at, rulebook))
-    return f"bad layout: {' and '.join(faults)}" if faults else None
-
-
 def layout_faults(layout: Layout | None, limits: LayoutLimits) -> list[str]:
-    """What makes a layout bad, for people; empty where it is not."""
+    """What makes a layout bad, as the ends of codes; empty where it is not."""
     if layout is None:
         return []
     found = {
-        "the camera too small": layout.camera_share <= limits.camera_share_at_most,
-        "too much uncovered": layout.uncovered_share > limits.uncovered_share_over,
-        "too many materials": layout.materials > limits.materials_over,
-        "the camera outside the safe area": layout.camera_in_safe_area is False,
-        "too many videos": layout.videos > limits.videos_over,
+        "camera-small": layout.camera_share <= limits.camera_share_at_most,
+        "uncovered": layout.uncovered_share > limits.uncovered_share_over,
+        "materials": layout.materials > limits.materials_over,
+        "camera-outside": layout.camera_in_safe_area is False,
+        "videos": layout.videos > limits.videos_over,
     }
     return [fault for fault, there in found.items() if there]
 
 
-def _measured(layouts: list[Layout]) -> str:
-    """The measures of some layouts, from the smallest to the largest."""
-    measures = []
-    for name in ("camera_share", "uncovered_share", "materials", "videos"):
-        values = [getattr(layout, name) for layout in layouts]
-        ends = dict.fromkeys(format_value(name, value) for value in (min(values), max(values)))
-        measures.append(f"{name.removesuffix('_share')} {' to '.join(ends)}")
-    return ", ".join(measures)
+class _Words:
+    """What events around a verdict say, in one language."""
 
+    def __init__(self, verdict: Verdict, rulebook: Rulebook, say: Say) -> None:
+        self._rule = verdict.rule
+        self._cited = {(each.topic, each.at) for each in verdict.evidence}
+        self._rulebook = rulebook
+        self._say = say
 
-def _limits(rule: str, at: int, rulebook: Rulebook) -> Any:
-    return (rulebook.at(rule, at) or rulebook.versions(rule)[0]).limits
+    def is_evidence(self, topic: str, at: int) -> bool:
+        """True if an event is evidence of the verdict."""
+        return (topic, at) in self._cited
 
+    def not_judged(self, reason: Reason) -> str:
+        """What a rejected message is shown as."""
+        return self._say(f"moment.{reason if reason in _NOT_JUDGED else 'rejected'}")
 
-def _frames(frames: list[FrameStatus], verdict: Verdict, cited: set[tuple[str, int]], rulebook: Rulebook) -> Moment:
-    first, last = frames[0], frames[-1]
-    several = len(frames) > 1
-    number = f"{len(frames)} frames: " if several else ""
-    return Moment(
-        at=first.at,
-        until=last.at if several else None,
-        topic="frame-status",
-        words=f"{number}{_look(first, rulebook)}{_measures(frames, verdict.rule)}",
-        evidence=any(("frame-status", frame.at) in cited for frame in frames),
-    )
+    # ---- frames -------------------------------------------------------------------------------------------------
 
+    def alike(self, before: FrameStatus, frame: FrameStatus) -> bool:
+        """True if two neighbouring frames are one moment: they look alike, without a gap that ends a condition."""
+        near = frame.at - before.at <= self._limits("rooms", frame.at).max_frame_gap_s * 1000
+        return bool(near) and self._look(before) == self._look(frame)
 
-def _measures(frames: list[FrameStatus], rule: str) -> str:
-    """What the rule measures in these frames, in brackets; empty for rules that measure nothing."""
-    if rule == "av-desync":
-        offsets = [frame.av_offset_ms for frame in frames if frame.av_offset_ms is not None]
-        return f" (sound {min(offsets):+d} to {max(offsets):+d} ms)" if offsets else ""
-    if rule == "layout":
+    def frames(self, frames: list[FrameStatus]) -> Moment:
+        """The moment of frames that look alike."""
+        first, last = frames[0], frames[-1]
+        look = self._look(first) + self._measures(frames)
+        several = len(frames) > 1
+        return Moment(
+            at=first.at,
+            until=last.at if several else None,
+            topic="frame-status",
+            words=self._say("moment.frames", number=len(frames), look=look) if several else look,
+            evidence=any(self.is_evidence("frame-status", frame.at) for frame in frames),
+        )
+
+    def _look(self, frame: FrameStatus) -> str:
+        """What a frame shows: the same text where no rule could see a difference."""
+        off_air = frame.activity == "signed-off" and frame.stream == "live"
+        codes = [
+            f"stream-{frame.stream}",
+            "face" if frame.face else "no-face",
+            "black" if frame.black else None,
+            "idle" if frame.activity == "none" else None,
+        ]
+        shown = [self._say(f"moment.{code}") for code in codes if code is not None]
+        shown += self._doing(frame)
+        shown += self._sound(frame)
+        shown += self._layout(frame)
+        shown += [self._say("moment.off-air")] if off_air else []
+        return self._listed([*shown, *(self._say("moment.label", label=repr(label)) for label in frame.labels)])
+
+    def _doing(self, frame: FrameStatus) -> list[str]:
+        """What the host does, unless that is to host, or nothing."""
+        if frame.activity in (None, "hosting", "none"):
+            return []
+        return [self._say("moment.does", activity=frame.activity)]
+
+    def _sound(self, frame: FrameStatus) -> list[str]:
+        offset_ms = frame.av_offset_ms
+        if offset_ms is None or not apart(offset_ms, self._limits("av-desync", frame.at)):
+            return []
+        return [self._say("moment.sound-late" if offset_ms > 0 else "moment.sound-early")]
+
+    def _layout(self, frame: FrameStatus) -> list[str]:
+        faults = layout_faults(frame.layout, self._limits("layout", frame.at))
+        if not faults:
+            return []
+        words = self._say(f"moment.layout-{faults[0]}")
+        for fault in faults[1:]:
+            words = self._say("moment.both", one=words, other=self._say(f"moment.layout-{fault}"))
+        return [self._say("moment.bad-layout", faults=words)]
+
+    def _measures(self, frames: list[FrameStatus]) -> str:
+        """What the rule measures in these frames, in brackets; empty for rules that measure nothing."""
+        if self._rule == "av-desync":
+            offsets = [frame.av_offset_ms for frame in frames if frame.av_offset_ms is not None]
+            ends = {"least": f"{min(offsets):+d}", "most": f"{max(offsets):+d}"} if offsets else {}
+            return self._say("moment.sound-range", **ends) if ends else ""
         layouts = [frame.layout for frame in frames if frame.layout is not None]
-        return f" ({_measured(layouts)})" if layouts else ""
-    return ""
+        if self._rule == "layout" and layouts:
+            measures = [self._measured(name, layouts) for name in _MEASURES]
+            return self._say("moment.measures", measures=self._listed(measures))
+        return ""
+
+    def _measured(self, name: str, layouts: list[Layout]) -> str:
+        """A measure of some layouts, from the smallest to the largest."""
+        values = [getattr(layout, name) for layout in layouts]
+        least, most = format_value(name, min(values)), format_value(name, max(values))
+        value = least if least == most else self._say("moment.range", least=least, most=most)
+        return self._say(f"moment.measure-{name.removesuffix('_share')}", value=value)
+
+    def _limits(self, rule: str, at: int) -> Any:
+        return (self._rulebook.at(rule, at) or self._rulebook.versions(rule)[0]).limits
+
+    # ---- buyers and the host ------------------------------------------------------------------------------------
+
+    def said(self, event: BuyerEntry | Comment) -> str:
+        """What a buyer or the host did."""
+        if isinstance(event, BuyerEntry):
+            return self._say("moment.entered", buyer=event.buyer_id, tier=event.buyer_tier or "none")
+        text = event.text if len(event.text) <= SHOWN else event.text[: SHOWN - 1] + "…"
+        rest = [self._say(f"moment.intent-{event.intent}")] if event.intent else []
+        rest += [self._say("moment.label", label=repr(label)) for label in event.labels]
+        half = event.intent if event.intent in ("greet", "ask") else "whole"
+        rest.append(self._say(f"moment.reception-{half}" if shows_reception(event) else "moment.no-reception"))
+        code = "moment.said" if event.via == "speech" else "moment.wrote"
+        return self._say(code, text=repr(text), about=self._listed(rest))
+
+    def _listed(self, texts: list[str]) -> str:
+        return self._say("moment.list", texts=tuple(Message("explain.text", {"text": text}) for text in texts))
 
 
-_RECEPTION: Final = {
-    "greet": "a greeting: with a question a reception",
-    "ask": "a question: with a greeting a reception",
-}
-"""What half of a reception is called, by its intent."""
-
-
-def _said(event: BuyerEntry | Comment) -> str:
-    if isinstance(event, BuyerEntry):
-        return f"buyer {event.buyer_id} ({event.buyer_tier or 'no tier'}) entered"
-    how = "said" if event.via == "speech" else "wrote"
-    text = event.text if len(event.text) <= SHOWN else event.text[: SHOWN - 1] + "…"
-    rest = [str(event.intent)] if event.intent else []
-    rest += [f"label {label!r}" for label in event.labels]
-    rest.append(_RECEPTION.get(event.intent or "", "a reception") if shows_reception(event) else "no reception")
-    return f"the host {how} {text!r} ({', '.join(rest)})"
+_MEASURES: Final = ("camera_share", "uncovered_share", "materials", "videos")
+"""The numbers of a layout."""

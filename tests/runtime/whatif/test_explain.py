@@ -1,9 +1,10 @@
 """One verdict in words: every number from the rulebook, the evidence or the action; nothing that a terminal obeys."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -32,13 +33,14 @@ from tests.support.stories import (
 from vigil.app.domain.rooms.rules.frame_conditions import bad_layout
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import BUILT_IN, parse_rulebook
+from vigil.app.messages import CATALOGUES, LANGUAGES, Language
 from vigil.app.runtime.replay import replay
 from vigil.app.runtime.whatif.explain import Explanation, explain
 from vigil.app.runtime.whatif.patch import patched
 from vigil.app.runtime.whatif.sources import raws_of
 from vigil.app.runtime.whatif.story import layout_faults
-from vigil.topics.rooms import Layout, RoomEvent
-from vigil.topics.verdicts import Action, Verdict
+from vigil.topics.rooms import Intent, Layout, RoomEvent, Stream
+from vigil.topics.verdicts import Action, Step, Verdict
 
 
 def recording(*story: RoomEvent | Iterable[RoomEvent]) -> list[bytes]:
@@ -46,7 +48,11 @@ def recording(*story: RoomEvent | Iterable[RoomEvent]) -> list[bytes]:
 
 
 def explained(
-    *story: RoomEvent | Iterable[RoomEvent], rule: str, rulebook: Rulebook = RULEBOOK, number: int = -1
+    *story: RoomEvent | Iterable[RoomEvent],
+    rule: str,
+    rulebook: Rulebook = RULEBOOK,
+    number: int = -1,
+    language: Language = "en",
 ) -> Explanation:
     """The last verdict of a rule (or its `number`th), explained with all there is."""
     lines = recording(*story)
@@ -54,7 +60,7 @@ def explained(
     verdicts = [output.body for output in outputs["verdict"] if isinstance(output.body, Verdict)]
     actions = [output.body for output in outputs["enforcement"] if isinstance(output.body, Action)]
     chosen = [verdict for verdict in verdicts if verdict.rule == rule][number]
-    return explain(chosen, verdicts, actions, rulebook, raws_of(lines, ROOM, {}))
+    return explain(chosen, verdicts, actions, rulebook, raws_of(lines, ROOM, {}), language)
 
 
 def text(answer: Explanation) -> str:
@@ -398,3 +404,55 @@ def test_events_that_a_topic_no_longer_has_are_a_caveat(judged: str, monkeypatch
     answer = json.loads(run("explain", verdict.id, "--json", "--broker", judged).stdout)
     (caveat,) = answer["caveats"]
     assert caveat.startswith("comment no longer has all messages from before 2022-09-01")
+
+
+class TestChinese:
+    """No English is left but ids, quotations, names of rules and units."""
+
+    DATA = re.compile(r"'[^']*'|[a-z]+(-[a-z]+)+|\b(room|host|ann|ben|cho|absence|layout|sleeping|min|OBS)\b")
+
+    def check(self, answer: Explanation) -> None:
+        ladder = answer.ladder
+        said = [answer.happened, ladder.window, ladder.rung, *answer.prevented, *answer.follows, *answer.caveats]
+        for words in [*said, *(moment.words for moment in answer.timeline)]:
+            assert words is not None
+            assert re.search("[A-Za-z]{2,}", self.DATA.sub("", words)) is None, words
+            assert re.search("[\u4e00-\u9fff]", words), words
+
+    def test_frames_of_every_kind(self) -> None:
+        fit = layout(camera_share=0.2, uncovered_share=0.5, materials=4, camera_in_safe_area=False, videos=2)
+        for rule, shown in {
+            "black-screen": {"black": True, "face": False},
+            "sleeping": {"activity": "sleeping"},
+            "no-content": {"activity": "none", "labels": ("indoor",)},
+            "dead-air": {"activity": "signed-off", "face": False},
+            "av-desync": {"av_offset_ms": 300},
+            "layout": {"layout": fit},
+        }.items():
+            self.check(explained(frames(0, 310 * S, **shown), frame(311 * S), rule=rule, language="zh"))
+
+    def test_entries_and_what_the_host_says(self) -> None:
+        said = [comment(n * S, "well", intent=intent) for n, intent in enumerate(("chat", "chat"), start=35)]
+        self.check(explained(*MISSED, *said, rule="greeting-miss", language="zh"))
+
+    @pytest.mark.parametrize("number", [0, 1, 2])
+    def test_what_follows(self, number: int) -> None:
+        self.check(explained(*THRICE, rule="black-screen", number=number, language="zh"))
+
+    def test_caveats(self) -> None:
+        outputs = replay(recording(*THRICE), RULEBOOK)
+        verdict: Any = outputs["verdict"][-1].body
+        self.check(explain(verdict, [], [output.body for output in outputs["enforcement"]], RULEBOOK, [], "zh"))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_a_moment_shows_has_words(language: Language) -> None:
+    """What is chosen by the value of a field."""
+    faults = layout_faults(layout(camera_share=0, uncovered_share=1, materials=9, camera_in_safe_area=False, videos=9),
+                           RULEBOOK.versions("layout")[0].limits)  # fmt: skip
+    named = [f"stream-{stream}" for stream in get_args(Stream)] + [f"intent-{intent}" for intent in get_args(Intent)]
+    assert len(faults) == 5
+    for code in (*named, *(f"layout-{fault}" for fault in faults)):
+        assert f"explain.moment.{code}" in CATALOGUES[language]
+    for step in get_args(Step):
+        assert f"step.{step}" in CATALOGUES[language]
