@@ -4,6 +4,7 @@ import asyncio
 import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -21,7 +22,11 @@ PARTITIONS = 4
 
 @cache
 def recording() -> tuple[list[SimulatedMessage], Outputs]:
-    """Return forty rooms for twelve minutes and fifteen suppliers with a history, and the outputs of a replay."""
+    """Return forty rooms for twelve minutes and fifteen suppliers with a history, and the outputs of a replay.
+
+    In it is the recruitment of July, whose places go to claims from all partitions in order of time, and some rooms
+    show goods that need a permit; verdicts about them are reviewed as others are.
+    """
     simulation = Simulation(
         seed=7,
         rooms=40,
@@ -29,13 +34,26 @@ def recording() -> tuple[list[SimulatedMessage], Outputs]:
         start_ms=1_662_048_000_000,
         duration_s=720,
         fault_every_s=20,
-        history_days=30,  # after the recruitment of July: its places go by the order in which claims arrive
-        reviews=0.2,
+        history_days=40,
+        reviews=0.4,
         duplicates=0.01,
         products=2,
     )
     messages = list(simulation.messages())
     return messages, replayed(messages)
+
+
+def reviewed_restricted_goods(expected: Outputs) -> int:
+    verdicts: list[Any] = [output.body for output in expected["verdict"]]
+    restricted = {verdict.verdict_id for verdict in verdicts if (verdict.subject or "").startswith("restricted:")}
+    actions: list[Any] = [output.body for output in expected["enforcement"]]
+    return len({action.action_id for action in actions if action.decided_by is not None} & restricted)
+
+
+def recruited(expected: Outputs) -> list[int]:
+    """The places of the recruitment."""
+    lines: list[Any] = [output.body for output in expected["participation"]]
+    return [line.place for line in lines if line.programme == "recruit" and line.place is not None]
 
 
 def settings(expected: Outputs) -> dict[str, object]:
@@ -60,6 +78,8 @@ async def test_one_worker_gives_the_outputs_of_a_replay(own_kafka: KafkaBroker, 
     messages, expected = recording()
     assert len(expected["verdict"]) > 100
     assert len({output.body.rule for output in expected["verdict"]}) == 14  # type: ignore[union-attr]
+    assert reviewed_restricted_goods(expected) > 0
+    assert len(recruited(expected)) > 2
     await make_topics(own_kafka.address, PARTITIONS)
     await send(own_kafka.address, messages)
     worker = await WorkerProcess(own_kafka.address, tmp_path / "worker.log", **settings(expected)).ready()
