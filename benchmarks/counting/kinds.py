@@ -47,7 +47,7 @@ def _rooms() -> Iterator[tuple[str, Costs]]:
     kinds = _room_kinds(messages)
     messages = [message._replace(kind=kind) for message, kind in zip(messages, kinds, strict=True)]
     windows = _windows(messages, 5_000)
-    yield from _in_shards("rooms", ("rooms", "hosts"), windows[:20], windows[20:30], windows[30:50])
+    yield from _in_shards("rooms", ("rooms", "hosts", "incidents"), windows[:20], windows[20:30], windows[30:50])
     yield "rooms, a line of a replay", _replayed(messages[:1000], messages[1000:3000])
 
 
