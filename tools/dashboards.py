@@ -273,6 +273,14 @@ def moderation() -> Dashboard:
             quantiles("vigil_incident_decision_seconds"), "s")  # fmt: skip
     d.lines("Commands about incidents", "A minute; repeated ones have no effect.",
             [(rate("vigil_cases_total", "kind, effect") + " * 60", "{{kind}}, {{effect}}")], "cpm")  # fmt: skip
+    d.row("How good the rules are")
+    d.lines("Precision", "Of the reviewed verdicts of the last 30 days, the share that was upheld. Needs a console with metrics.",
+            [('max by (rule, subject) (vigil_rule_precision_ratio{bound="estimate"})', "{{rule}} {{subject}}")], "percentunit")  # fmt: skip
+    d.lines("Surely overturned", "The lower bound of the share that is overturned, with 95 % confidence; above 20 % there is an alert.",
+            [('max by (rule, subject) (vigil_rule_overturned_ratio{bound="low"})', "{{rule}} {{subject}}")], "percentunit")  # fmt: skip
+    d.lines("Verdicts in 30 days", "By rule and label, and how many of them were reviewed.",
+            [("max by (rule, subject) (vigil_rule_verdicts)", "{{rule}} {{subject}}"),
+             ("sum(max by (rule, subject, decision) (vigil_rule_decisions))", "reviewed")], "short")  # fmt: skip
     d.row("Reception")
     d.lines("Time to reception", "From a buyer's entry to the host's reception, of entries received in time.",
             quantiles("vigil_reception_seconds"), "s")  # fmt: skip

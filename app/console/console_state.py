@@ -16,6 +16,7 @@ from vigil.app.console.settings import ConsoleSettings
 from vigil.app.console.views.canvas import clock, length
 from vigil.app.console.views.outside import OutsideLinks
 from vigil.app.console.views.reader import Reader
+from vigil.app.console.views.rule_report import RuleReports
 from vigil.app.console.views.wall import Wall
 from vigil.app.domain.rooms.limits import EffectiveLimits
 from vigil.app.domain.rooms.shown_conditions import ConditionKey, conditions_of
@@ -70,6 +71,7 @@ class ConsoleState:
         self.model.max_ahead_ms = settings.max_ahead_ms
         self.releases = Releases(self.model.incidents)
         self.wall = Wall(self.model, rulebook)
+        self.rule_reports = RuleReports(self.model)
         self.ingest = TopicIngest(settings, console, self.model)
         self.group_rulebook = GroupRulebook(settings, rulebook.digest)
         self.boot_id = secrets.token_hex(4)

@@ -60,7 +60,7 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     read_minutes: Minutes = 15
     """How far back room topics and `room-status` are read at start."""
     verdict_hours: Hours = 24 * 7
-    """How far back verdicts and pin decisions are read at start; notices at most a day."""
+    """How far back pin decisions are read at start, verdicts at least 30 days, notices at most a day."""
     action_hours: Hours = 24 * 180
     """How far back actions and reviews are read at start. The ladders count what was read."""
     score_hours: Hours = 26
@@ -93,6 +93,10 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     tls_key_file: str | None = None
     secure_cookies: bool = False
     """Set it where a proxy ends TLS: browsers then send cookies over TLS only. With `tls_cert_file` they always do."""
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
+    """The port for Prometheus, beside the console's own; none where it is not given."""
+    metrics_host: str = "127.0.0.1"
+    """The address for Prometheus."""
     bounds: ConsoleBounds = msgspec.field(default_factory=ConsoleBounds)
 
     @property

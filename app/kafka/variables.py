@@ -35,6 +35,8 @@ CONSOLE: Final = [
     "TLS_CERT_FILE",
     "TLS_KEY_FILE",
     "SECURE_COOKIES",
+    "METRICS_PORT",
+    "METRICS_HOST",
     "MAX_ROOMS",
     "MAX_VERDICTS",
     "MAX_HOSTS",

@@ -307,7 +307,7 @@ async def test_no_serious_violation_of_accessibility(browser: Browser, scheme: s
     console.take("room-status", live("room-b", waiting=(("L4", 9 * S),)))
     model = console.state.model
     one = model.verdicts_of(model.verdicts)[0]
-    paths = ["/", "/suppliers", "/search?q=merchant", f"/room?id={one.room_id}", f"/host?id={one.host_id}"]
+    paths = ["/", "/suppliers", "/rules", "/search?q=merchant", f"/room?id={one.room_id}", f"/host?id={one.host_id}"]
     paths += [f"/verdict?id={one.verdict_id}", "/supplier?id=merchant-00001"]
     console.play_lines(*market())
     lines = console.state.model.lines

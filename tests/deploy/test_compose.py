@@ -16,6 +16,7 @@ from tests.support.needs import program
 from vigil.app.cli.notify import notify
 from vigil.app.console.auth.authenticator import Authenticator
 from vigil.app.console.auth.tokens import new_token
+from vigil.app.console.console_metrics import ConsoleMetrics
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings, load_console_settings
 from vigil.app.domain.rulebook.reader import load_rulebook
@@ -166,10 +167,13 @@ def test_vigils_containers_get_only_existing_settings(name: str):
 
 def test_the_web_port_is_the_same_everywhere():
     assert {job: found["names"] for job, found in SCRAPES.items()} == {
-        "vigil": ["worker"], "vigil-notify": ["notify"],
+        "vigil": ["worker"], "vigil-notify": ["notify"], "vigil-console": ["console"],
     }  # fmt: skip
     port = Settings().web_port
-    assert {found["port"] for found in SCRAPES.values()} == {port}
+    assert {SCRAPES[job]["port"] for job in ("vigil", "vigil-notify")} == {port}
+    console = load_console_settings(environment("console"))
+    assert (SCRAPES["vigil-console"]["port"], console.metrics_host) == (console.metrics_port, "0.0.0.0")
+    assert not any(f":{console.metrics_port}" in published for published in SERVICES["console"]["ports"])
     assert SERVICES["worker"]["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert f"EXPOSE {port}\n" in DOCKERFILE
     assert f"http://127.0.0.1:{port}/health/ready" in DOCKERFILE
@@ -183,7 +187,8 @@ def test_the_web_port_is_the_same_everywhere():
 def test_alerts_and_dashboards_use_jobs_that_are_scraped():
     rules = "".join(file.read_text() for file in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
     asked = rules + "".join(file.read_text().replace('\\"', '"') for file in DASHBOARDS)
-    assert set(re.findall(r'job="([\w-]+)"', asked)) == set(SCRAPES)
+    # No alert selects consoles by their job: those of a rule are about all of them.
+    assert set(re.findall(r'job="([\w-]+)"', asked)) == set(SCRAPES) - {"vigil-console"}
 
 
 def test_prometheus_and_notify_find_the_alertmanager():
@@ -370,9 +375,9 @@ def test_dashboards_use_only_existing_metrics_and_labels(dashboard: Path):
 
 
 def labels_by_name() -> dict[str, set[str]]:
-    """Return every series of a worker or `vigil notify`, with its labels."""
+    """Return every series of a worker, `vigil notify` or a console, with its labels."""
     series: dict[str, set[str]] = {}
-    for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values()):
+    for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values(), *vars(ConsoleMetrics()).values()):
         if isinstance(metric, MetricWrapperBase | CountedHistogram):
             (family,) = metric.describe()
             suffixes, more = SUFFIXES[family.type]

@@ -172,8 +172,10 @@ def test_the_file_explains_how_to_create_its_secret_with_every_file_of_the_setti
 
 @pytest.mark.parametrize("part", PARTS)
 def test_ports_and_probes_fit_the_web_server(part: str):
-    (named,) = container(part)["ports"]
-    assert (named["name"], named["containerPort"]) == ("web", web_port(part))
+    ports = {named["name"]: named["containerPort"] for named in container(part)["ports"]}
+    assert ports.pop("web") == web_port(part)
+    metrics_port = load_console_settings(environment(part)).metrics_port if part == "console" else None
+    assert ports == ({} if metrics_port is None else {"metrics": metrics_port})
     server = "console/http/server.py" if part == "console" else "observability/health.py"
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         asked = container(part)[probe]["httpGet"]
@@ -184,9 +186,11 @@ def test_ports_and_probes_fit_the_web_server(part: str):
     assert alive == {"/health/live"}
     assert container(part)["readinessProbe"]["httpGet"]["path"] == "/health/ready"
     assert spec("Service", part)["ports"][0]["targetPort"] == "web"
-    if part != "console":
-        scraped = spec("ServiceMonitor", part)["endpoints"][0]
-        assert (scraped["port"], scraped["path"]) == (spec("Service", part)["ports"][0]["name"], "/metrics")
+    scraped = spec("ServiceMonitor", part)["endpoints"][0]
+    assert (scraped["port"], scraped["path"]) == (spec("Service", part)["ports"][-1]["name"], "/metrics")
+    if part == "console":
+        assert load_console_settings(environment(part)).metrics_host == "0.0.0.0"
+    else:
         # All interfaces of the pod; otherwise no probe could reach it.
         assert tomllib.loads(CONFIG["vigil.toml"])["web_host"] == "0.0.0.0"
 
@@ -206,11 +210,12 @@ def test_the_network_policy_allows_connections_to_the_broker_and_dns(part: str):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_network_policy_allows_connections_from_clients_only(part: str):
-    (ingress,) = spec("NetworkPolicy", part)["ingress"]
-    (peer,) = ingress["from"]
-    serves = {"console": "ingress"}.get(part, "monitoring")
-    assert peer == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": serves}}}
-    assert ingress["ports"] == [{"protocol": "TCP", "port": "web"}]
+    allowed = {}
+    for ingress in spec("NetworkPolicy", part)["ingress"]:
+        (peer,), (port,) = ingress["from"], ingress["ports"]
+        allowed[port["port"]] = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        assert (len(peer), port["protocol"]) == (1, "TCP")
+    assert allowed == ({"web": "ingress", "metrics": "monitoring"} if part == "console" else {"web": "monitoring"})
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -290,7 +295,7 @@ def test_the_ingress_terminates_tls_and_routes_to_the_service_of_the_console():
     (tls,) = found["tls"]
     assert tls["hosts"] == [rule["host"]]
     (path,) = rule["http"]["paths"]
-    (port,) = spec("Service", "console")["ports"]
+    port, _ = spec("Service", "console")["ports"]
     assert path["backend"]["service"] == {"name": "vigil-console", "port": {"name": port["name"]}}
     assert load_console_settings(environment("console")).secure_cookies is True
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vigil.app.cli.main import COMMANDS
+from vigil.app.console.console_metrics import ConsoleMetrics
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.kafka.settings import PREFIX, Settings
@@ -45,7 +46,7 @@ _OF_METRICS = ("", "_total", "_bucket", "_count", "_sum")
 
 def names() -> dict[str, set[str]]:
     """Return the names that exist in the code, by kind."""
-    registries = (worker_metrics().registry, NotifyMetrics().registry)
+    registries = (worker_metrics().registry, NotifyMetrics().registry, ConsoleMetrics().registry)
     metrics = {metric.name for registry in registries for metric in registry.collect()}
     fields = {name for topic in TOPICS for name in topic.carries.__struct_fields__}
     settings = {*Settings.__struct_fields__, *ConsoleSettings.__struct_fields__}

@@ -8,6 +8,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from tests.support.needs import program
+from vigil.app.console.console_metrics import ConsoleMetrics
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.observability.counted_histogram import CountedHistogram
 from vigil.app.observability.metrics import DELAYS, WorkerMetrics
@@ -15,7 +16,7 @@ from vigil.app.runtime.metrics_reporter import worker_metrics
 
 EVERY = [
     metric
-    for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values())
+    for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values(), *vars(ConsoleMetrics()).values())
     if isinstance(metric, MetricWrapperBase | CountedHistogram)
 ]
 
@@ -49,8 +50,10 @@ def test_a_new_vigil_notify_exports_the_counters_of_each_target_at_0():
         assert metrics.registry.get_sample_value(f"vigil_notify_{name}_total", {"target": "ops", **labels}) == 0
 
 
-@pytest.mark.parametrize("metrics", [worker_metrics(), NotifyMetrics()], ids=["worker", "notify"])
-def test_promtool_accepts_the_metrics(metrics: WorkerMetrics | NotifyMetrics):
+@pytest.mark.parametrize(
+    "metrics", [worker_metrics(), NotifyMetrics(), ConsoleMetrics()], ids=["worker", "notify", "console"]
+)
+def test_promtool_accepts_the_metrics(metrics: WorkerMetrics | NotifyMetrics | ConsoleMetrics):
     promtool = program("PROMETHEUS", "the metrics' form is", "prometheus", "promtool")
     result = subprocess.run(
         [promtool, "check", "metrics"], input=generate_latest(metrics.registry), capture_output=True, check=False

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 import structlog
 import uvicorn
 from starlette.applications import Starlette
@@ -25,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 
 from vigil.app.console.auth.authenticator import Authenticator
 from vigil.app.console.auth.host_links import load_host_links
+from vigil.app.console.console_metrics import ConsoleMetrics
 from vigil.app.console.console_state import ConsoleState
 from vigil.app.console.http.cases import Cases
 from vigil.app.console.http.event_streams import EventStreams
@@ -34,14 +36,16 @@ from vigil.app.console.http.limits import HEAD_S, LimitedProtocol, throttle_logs
 from vigil.app.console.http.request_context import RequestContext
 from vigil.app.console.http.security import SecurityMiddleware
 from vigil.app.console.ingest.search import search
-from vigil.app.console.settings import ConsoleSettings
+from vigil.app.console.settings import PREFIX, ConsoleSettings
 from vigil.app.console.views.pages import PARTS, QUERIES
 from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.templates import HERE, link
 from vigil.app.console.views.text import WORDS
 from vigil.app.console.views.urgency import BANDS, numbers
+from vigil.app.domain.quality.rule_quality import OVERTURNED_OFTEN, PERIOD_DAYS
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
+from vigil.app.observability.health import HealthServer
 
 log: Final = structlog.get_logger("vigil.console")
 
@@ -69,6 +73,7 @@ class ConsoleServer:
                 Route("/", self.wall),
                 *(Route(f"/{kind}", self._page(kind)) for kind in PARTS),
                 Route("/suppliers", self.suppliers),
+                Route("/rules", self.rules),
                 Route("/search", self.search),
                 Route("/review", forms.review, methods=["POST"]),
                 Route(PATH, hosts.page),
@@ -119,6 +124,12 @@ class ConsoleServer:
     async def suppliers(self, request: Request) -> Response:
         """Show the suppliers with the highest scores."""
         return self.context.html(request, "suppliers.html", suppliers=self.context.pages.suppliers())
+
+    async def rules(self, request: Request) -> Response:
+        """Show how good each rule is."""
+        state = self.context.state
+        report = state.rule_reports.report(state.now)
+        return self.context.html(request, "rules.html", report=report, days=PERIOD_DAYS, often=OVERTURNED_OFTEN)
 
     async def search(self, request: Request) -> Response:
         """Show what a search finds; an id that is found alone and exactly leads to its page."""
@@ -177,6 +188,7 @@ async def serve(
     auth = Authenticator(console)
     state = ConsoleState(settings, console, rulebook)
     server = ConsoleServer(state, auth)
+    prometheus = await _metrics_server(settings, console, state)
     throttle_logs()
     config = uvicorn_config(server, console)
     listener = _listen(console)
@@ -201,7 +213,28 @@ async def serve(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await state.ingest.close()
+        if prometheus is not None:
+            await prometheus.stop()
         listener.close()
+
+
+async def _metrics_server(settings: Settings, console: ConsoleSettings, state: ConsoleState) -> HealthServer | None:
+    """Return what serves Prometheus, once it listens; None where no port is set. Raise SettingsError."""
+    if console.metrics_port is None:
+        return None
+    metrics = ConsoleMetrics()
+    server = HealthServer(
+        msgspec.structs.replace(settings, web_host=console.metrics_host, web_port=console.metrics_port),
+        metrics.registry,
+        lambda: None,
+        lambda: None if state.ingest.caught_up else "the past is still being read",
+        lambda: metrics.refresh(state),
+    )
+    try:
+        await server.start()
+    except SettingsError as error:
+        raise SettingsError(f"{PREFIX}METRICS_PORT cannot be used: {error}") from error
+    return server
 
 
 def uvicorn_config(server: ConsoleServer, console: ConsoleSettings, head_s: float = HEAD_S) -> uvicorn.Config:

@@ -21,10 +21,12 @@ from vigil.app.console.ingest.line_views import SUPPLIER_LINES, LineViews
 from vigil.app.console.ingest.subject_views import HostView, RoomView, SupplierView
 from vigil.app.console.ingest.track import Track, no_conditions
 from vigil.app.console.settings import ConsoleBounds
+from vigil.app.domain.quality.rule_quality import Attention, attention_in
 from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.domain.rooms.shown_conditions import ConditionsOf
 from vigil.topics.event_time import check_ahead
 from vigil.topics.fields import MAX_AHEAD_MS, InvalidEvent
+from vigil.topics.incidents import IncidentStatus
 from vigil.topics.products import decode_certificate
 from vigil.topics.read_back import ForeignMessageError, read_back
 from vigil.topics.reviews import Review, decode_review
@@ -62,6 +64,8 @@ class ConsoleModel:
         self.actions: Bounded[str, str] = Bounded(bounds.verdicts)
         """The host of each action, by verdict id."""
         self.reviews: Bounded[str, tuple[Review, ...]] = Bounded(bounds.verdicts)
+        self.attention: Bounded[str, Attention] = Bounded(bounds.verdicts)
+        """What incidents said of their verdicts, by verdict id; also of incidents that are forgotten by now."""
         self.hosts: Bounded[str, HostView] = Bounded(bounds.hosts)
         self.suppliers: Bounded[str, SupplierView] = Bounded(bounds.suppliers)
         self.lines = LineViews(bounds)
@@ -145,7 +149,7 @@ class ConsoleModel:
     def _output(self, topic: str, key: bytes | None, output: Any, value: bytes, published: int) -> None:
         self.newest = max(self.newest, output.at)
         if topic == "incident":
-            self.changed |= self.incidents.put(output, published)
+            self._incident(output, published)
         elif topic == "supplier-score":
             self._score(output, value)
         elif topic in SUPPLIER_LINES:
@@ -224,6 +228,11 @@ class ConsoleModel:
             self.actions.put(action.action_id, action.host_id)
             self.fresh.append(action.action_id)
         self.changed |= {("host", action.host_id), ("verdict", action.action_id), ("room", action.room_id)}
+
+    def _incident(self, incident: IncidentStatus, published: int) -> None:
+        self.changed |= self.incidents.put(incident, published)
+        if incident.verdict_id is not None:
+            self.attention.put(incident.verdict_id, attention_in(incident))
 
     def _score(self, score: SupplierScore, value: bytes) -> None:
         supplier = self.suppliers.touch(score.supplier_id, SupplierView)

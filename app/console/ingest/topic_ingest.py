@@ -18,6 +18,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from vigil.app.console.ingest.line_views import SUPPLIER_LINES
 from vigil.app.console.ingest.model import OUTPUTS, ConsoleModel
 from vigil.app.console.settings import ConsoleSettings
+from vigil.app.domain.quality.rule_quality import PERIOD_DAYS
 from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.kafka.acls import Acl
 from vigil.app.kafka.admin import Cluster
@@ -29,6 +30,7 @@ from vigil.app.kafka.wall_clock import wall_ms
 from vigil.topics.incidents import Case
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import ROOM_TOPICS
+from vigil.topics.topic import DAY_MS
 
 log: Final = structlog.get_logger("vigil.console")
 
@@ -63,6 +65,7 @@ def backs(console: ConsoleSettings, registry: Registry = REGISTRY) -> Mapping[st
     return {
         **back,
         **dict.fromkeys((*ROOM_TOPICS, "room-status"), minutes),
+        "verdict": max(verdicts, PERIOD_DAYS * DAY_MS),  # what is said of rules is of all verdicts of the period
         "notice": min(verdicts, 24 * HOUR_MS),
         "enforcement": actions,
         "review": actions,

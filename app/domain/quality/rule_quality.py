@@ -21,6 +21,10 @@ PERIOD_DAYS: Final = 30
 """The specification's period, by the verdicts' `at`."""
 
 
+OVERTURNED_OFTEN: Final = 0.2
+"""From this share of surely overturned verdicts on, a rule is marked and alerted of: of ten reviews, five."""
+
+
 class Attention(NamedTuple):
     """What an incident says of its verdict, besides the decision."""
 
@@ -67,6 +71,11 @@ class RuleQuality(NamedTuple):
     def precision(self) -> EstimatedShare | None:
         """The share of the reviewed verdicts that were upheld; None if none was reviewed."""
         return share_of(self.upheld, self.reviewed)
+
+    @property
+    def overturned_often(self) -> bool:
+        """True if even the lower bound of the share that is overturned is high: it is no accident."""
+        return self.overturns is not None and self.overturns.low > OVERTURNED_OFTEN
 
     @property
     def overturns(self) -> EstimatedShare | None:

@@ -1,4 +1,4 @@
-"""The query of every panel returns data in a Prometheus that scrapes a running worker and `vigil notify`."""
+"""The query of every panel returns data in a Prometheus that scrapes a running worker, `vigil notify` and a console."""
 
 import asyncio
 import json
@@ -126,12 +126,16 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
             broker.address, tmp_path / "notify.log", session_timeout_ms=3000, idempotent_producer=False,
             notify_routes=tmp_path / "routes.toml", command=[sys.executable, "-m", "vigil", "notify"],
         )  # fmt: skip
+        console = WorkerProcess(
+            broker.address, tmp_path / "console.log", web_port=(port_of_metrics := free_port()),
+            console_metrics_port=port_of_metrics, command=[sys.executable, "-m", "vigil", "console", "--port", "0"],
+        )  # fmt: skip
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(file) for file in RULES],
             "scrape_configs": [
                 {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{process.web_port}"]}]}
-                for job, process in (("vigil", worker), ("vigil-notify", notify))
+                for job, process in (("vigil", worker), ("vigil-notify", notify), ("vigil-console", console))
             ],
         }
         (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -148,6 +152,7 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
         try:
             await worker.ready()
             await notify.ready()
+            await console.ready()
             await moderate(broker.address, time.monotonic() + SCRAPES_S)
             empty = [
                 (where, query)
@@ -171,6 +176,7 @@ async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
         finally:
             stop.set()
             stop_child(server, within_s=10)
+            console.stop()
             notify.stop()
             worker.stop()
             await sending
