@@ -20,7 +20,9 @@ from vigil.app.domain.incidents.options import IncidentOptions
 from vigil.app.domain.incidents.publishing import TAKEN_BACK, line_outputs, taken_back, tombstone
 from vigil.app.domain.incidents.records import RoomRecords
 from vigil.app.domain.incidents.stored import (
+    FORGOTTEN_AT_ONCE,
     INCIDENT,
+    MOST_GROUPS,
     Command,
     FollowUp,
     IncidentRecord,
@@ -80,6 +82,8 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
                 self._records.changed |= {"", self._records.pending.add(event, watermark)}
         for name in sorted(touched):
             self._refresh(name, watermark - 1, collector)
+        if len(self._records.groups) > MOST_GROUPS:
+            self._make_room(watermark - 1, collector)
 
     def _find(self, found: FoundInRoom) -> set[str]:
         """Note what a room found; return the groups that it may change."""
@@ -292,6 +296,13 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         self.resumes = bool(self._open)
         self._stale.pop(name, None)
         self._records.changed.add(name)
+
+    def _make_room(self, at: int, collector: OutputCollector) -> None:
+        """Forget some incidents of a room with too many before their time: those that ended first."""
+        groups, ends = self._records.groups, self._due.times
+        first = sorted(groups, key=lambda name: (name in self._open, ends.get(name, MAX_TIME), name))
+        for name in first[:FORGOTTEN_AT_ONCE]:
+            self._forget_group(name, at, collector)
 
     def _drop(self, id_: str, at: int, collector: OutputCollector) -> None:
         record = self._records.drop_incident(id_)

@@ -32,6 +32,14 @@ MOST_COMMANDS: Final = 300
 """Commands about an incident that are remembered, the latest."""
 
 
+MOST_GROUPS: Final = 2_000
+"""Conditions, missed entries and signals of a room that are remembered: one in five minutes for a week. A room of which
+more come would take more and more memory, and time to load."""
+
+FORGOTTEN_AT_ONCE: Final = 50
+"""How many of them are forgotten where there are more."""
+
+
 class FoundVerdict(Struct, array_like=True, frozen=True, order=True):
     """One verdict of a condition. They sort by time and label. Stored by position."""
 
