@@ -20,6 +20,9 @@ from vigil.topics.topic import composed_key
 
 Effect = Literal["gain", "loss", "other"]
 
+DETAILS: Final = "other details"
+"""What a line would have that differs in what is neither better nor worse, such as the conditions of the next star."""
+
 NO_LINE: Final = ""
 """What a line was or is where there is none, or it does not matter."""
 
@@ -59,8 +62,24 @@ def line_changes(others: Mapping[str, OtherChanges]) -> list[LineChange]:
         change
         for topic, changes_of in _BY_TOPIC.items()
         for was, now in _pairs(others.get(topic))
-        for change in changes_of(was, now)
+        for change in list(changes_of(was, now)) or _details(was, now)
     ]
+
+
+def _details(was: Struct | None, now: Struct | None) -> Iterator[LineChange]:
+    """The change of a line that differs in nothing that is named."""
+    if isinstance(was, ProductStanding) and isinstance(now, ProductStanding):
+        key = composed_key(now.supplier_id, now.product_id)
+        yield LineChange("product", PRODUCT, NO_LINE, DETAILS, "other", now.supplier_id, key)
+    if isinstance(was, SupplierRights) and isinstance(now, SupplierRights) and _own(was) != _own(now):
+        yield LineChange(
+            "rights", SUPPLIER, NO_LINE, f"rights with {DETAILS}", "other", now.supplier_id, now.supplier_id
+        )
+
+
+def _own(line: SupplierRights) -> SupplierRights:
+    """The line without its date, and without what products and participations change and show."""
+    return msgspec.structs.replace(line, rulebook=None, starred_products=None, rewards=())
 
 
 def _pairs(changes: OtherChanges | None) -> Iterator[tuple[Struct | None, Struct | None]]:

@@ -93,6 +93,8 @@ CHANGES = {
     "activity.check-in.programme=coupon-500": [
         "2 suppliers would have no activity check-in instead of the activity check-in: a, b"
     ],
+    "epr.DE.battery.weeks=[1, 3]": ["3 products of 3 suppliers would have other details: a/p, b/p, c/p"],
+    'activity.check-in.tiers=["L4"]': ["2 suppliers would have rights with other details: a, b"],
     "buyer-labels.marked=[]": [
         "3 suppliers would have no labels instead of the labels L1 as L1+, L2 as L1+, L3 as L1+, L4 as L1+: a, b, c"
     ],
