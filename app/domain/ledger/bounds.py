@@ -53,15 +53,19 @@ def check_bounds(
 
 def _check_activity(event: Activity, edition: str, ledger: Ledger) -> None:
     if event.kind == "measure":
-        measures = ledger.measures.get(event.measure or "", ())
-        if len(measures) >= MOST_MEASURES and all(known.at != event.at for known in measures):
-            _check(len(measures), MOST_MEASURES, f"values of the measure {event.measure!r}")
+        _check_measure(event.measure or "", event.at, ledger)
     elif event.kind == "claim":
         claims = ledger.claims.get((event.programme or "", edition))
         if claims is not None and event.at not in claims.times:
             _check(len(claims.times), MOST_CLAIMS, f"claims of {event.programme!r}, {edition}")
     elif (event.duty or "", event.ref or "") not in ledger.duties:
         _check(len(ledger.duties), MOST_DUTIES, "duties that were asked for or done")
+
+
+def _check_measure(name: str, at: int, ledger: Ledger) -> None:
+    measures = ledger.measures.get(name, ())
+    if len(measures) >= MOST_MEASURES and all(known.at != at for known in measures):
+        _check(len(measures), MOST_MEASURES, f"values of the measure {name!r}")
 
 
 def _check(number: int, most: int, what: str) -> None:

@@ -88,11 +88,20 @@ class Ledger:
             yield from buckets.load(chunks)
         yield from self._load_orders()
         yield from self._load_products(chunks)
+        yield from self._load_requests()
+        self._load_others()
+        if _REACHED_CHUNK in chunks:
+            self.reached = _reached(chunks[_REACHED_CHUNK]).times
+
+    def _load_requests(self) -> Iterator[None]:
         for requests in batches(self.request_buckets):
             self.requests.update({request.request_id: request for request in requests})
             for request in requests:
                 self._index_request(request)
             yield
+
+    def _load_others(self) -> None:
+        """What is bounded, or little: in one step."""
         self.duties = {(duty.duty, duty.ref): duty for duty in self.duty_buckets}
         self.claims = {(claim.programme, claim.edition): claim for claim in self.claim_buckets}
         self.gold = {(gold.month, gold.rfq_id): gold for gold in self.gold_buckets}
@@ -100,8 +109,6 @@ class Ledger:
             self.certificates.setdefault(certificate.certificate_id, []).append(certificate)
         for measure in sorted(self.measure_buckets, key=_AT):
             self.measures.setdefault(measure.name, []).append(measure)
-        if _REACHED_CHUNK in chunks:
-            self.reached = _reached(chunks[_REACHED_CHUNK]).times
 
     def _load_orders(self) -> Iterator[None]:
         sold: dict[str, list[SoldLine]] = {}
