@@ -209,21 +209,23 @@ def operations() -> Dashboard:
     d.lines("Up for", "Time since a worker started.",
             [('time() - process_start_time_seconds{job="vigil"}', "{{instance}}")], "s", width=6)  # fmt: skip
     d.row("Alerts for others: vigil notify (empty where none runs)")
-    d.lines("Waiting for delivery, by target", "Changes of incidents that were not delivered yet, those that wait for the end of "
+    d.lines("Waiting for delivery, by target", "Alerts with something that was not delivered yet, those that wait for the end of "
             "quiet hours included.", [("sum by (target) (vigil_notify_owed)", "{{target}}")], "short")  # fmt: skip
-    d.lines("Longest wait, by target", "How long the oldest change that is due has been waiting; quiet hours do not count. While it "
+    d.lines("Longest wait, by target", "How long the oldest alert that is due has been waiting; quiet hours do not count. While it "
             "grows, the target does not answer, or takes less than there is to deliver.",
             [("max by (target) (vigil_notify_late_seconds)", "{{target}}")], "s")  # fmt: skip
-    d.lines("Delivered and given up, by target", "Changes a minute; what was given up is in notify-dead-letter.",
+    d.lines("Delivered and given up, by target", "Steps a minute; what was given up is in notify-dead-letter.",
             [(rate("vigil_notify_delivered_total", "target") + " * 60", "{{target}}"),
              (rate("vigil_notify_dead_letters_total", "target") + " * 60", "{{target}}: given up")], "cpm")  # fmt: skip
     d.lines("Obligations and participations sent", "In an hour: one by one by kind, and those that were a part of a digest. Many of these "
             "are a month's end, or a producer of activities that is silent.",
             [('sum by (kind) (increase(vigil_notify_changes_total{kind=~"obligation|participation"}[1h]))', "{{kind}}"),
              ("sum by (kind) (increase(vigil_notify_digested_total[1h]))", "{{kind}}: in digests")], "short", width=12)  # fmt: skip
-    d.lines("Open alerts", "Incidents and obligations that have not ended.",
+    d.lines("Open alerts", "Incidents and obligations whose end will be sent.",
             [("sum(vigil_notify_open_incidents)", "incidents"),
-             ("sum(vigil_notify_open_obligations)", "obligations")], "short", width=12)  # fmt: skip
+             ("sum(vigil_notify_open_obligations)", "obligations")], "short", width=6)  # fmt: skip
+    d.lines("Held back by brakes", "New violations of a rule beyond what a route's brake lets pass: they wait for vigil notify release.",
+            [("max by (route, rule) (vigil_notify_held)", "{{route}}, {{rule}}")], "short", width=6)  # fmt: skip
     return d
 
 

@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from vigil.app.notify.book import AlertBook
+from vigil.app.notify.kept import Delivery
+from vigil.app.notify.line_alerts import LineAlert
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.outbox import Delivery, Outbox
 from vigil.app.notify.rate_limiter import RateLimiter
 from vigil.app.notify.senders.outcome import (
     OUTCOME_LABELS,
@@ -32,6 +34,8 @@ MAX_WAIT_MS: Final = 5 * 60 * 1000
 """A target that comes back gets what waits for it at most this much later."""
 MAX_PAUSE_MS: Final = 15 * 60 * 1000
 """The longest Retry-After that is obeyed. Without it, one bad header could silence a target for days."""
+MEMBER_POLL_MS: Final = 200
+"""How soon it is looked again whether this process still owns its partitions."""
 MAX_SLEEP_MS: Final = 10_000
 """The wall clock may be set while a deliverer sleeps, so it looks again after this time."""
 WARN_EVERY_MS: Final = 60_000
@@ -47,11 +51,15 @@ class Channel(NamedTuple):
 
 
 class DeliveryTiming(NamedTuple):
-    """The clock and the chance that a deliverer uses; tests pass their own."""
+    """The clock and the chance that a deliverer uses, and its share of a target's limit; tests pass their own."""
 
     wall_ms: Callable[[], int]
     chance: Callable[[], float] = random.random
     first_wait_ms: int = FIRST_WAIT_MS
+    share: float = 1.0
+    """Of the requests a minute: as large as this process's share of the partitions."""
+    may_send: Callable[[], bool] = lambda: True
+    """False while the process may have lost its partitions."""
 
     def wait_ms(self, attempts: int) -> int:
         """Return how long to wait after this number of failed tries (1 after the first)."""
@@ -68,23 +76,23 @@ def backoff_ms(attempts: int, chance: float, first_ms: int = FIRST_WAIT_MS) -> i
 
 
 class Deliverer:
-    """Sends everything that the outbox has for one target."""
+    """Sends everything that the book has for one target."""
 
     def __init__(
         self,
         channel: Channel,
-        outbox: Outbox,
+        book: AlertBook,
         metrics: NotifyMetrics,
         on_progress: Callable[[], None],
         timing: DeliveryTiming,
     ) -> None:
-        """`on_progress` is called when the outbox has something new to be stored."""
+        """`on_progress` is called when the book has something new to be stored."""
         self._name, self._limits, self._sender = channel
-        self._outbox = outbox
+        self._book = book
         self._metrics = metrics
         self._on_progress = on_progress
         self._timing = timing
-        self._rate = RateLimiter(self._limits.per_minute, timing.wall_ms())
+        self._rate = RateLimiter(self._limits.per_minute * timing.share, timing.wall_ms())
         self._paused_until = 0
         self._warned_at = 0
         self._wakeup = asyncio.Event()
@@ -108,7 +116,7 @@ class Deliverer:
             while True:
                 self._wakeup.clear()
                 now = self._timing.wall_ms()
-                due = self._outbox.next_at(self._name)
+                due = self._book.next_at(self._name)
                 if due is None or self._closing or self._in_flight >= self._limits.parallel:
                     await self._wakeup.wait()
                     continue
@@ -116,7 +124,13 @@ class Deliverer:
                 if start > now:
                     await self._sleep(start - now)
                     continue
-                deliveries = self._outbox.take_due(self._name, now, self._sender.batch)
+                if not self._timing.may_send():
+                    await self._sleep(MEMBER_POLL_MS)
+                    continue
+                deliveries = self._book.take_due(self._name, now, self._sender.batch)
+                if not deliveries:
+                    self._on_progress()  # what begins must be stored first
+                    continue
                 self._rate.take(now)
                 self._in_flight += 1
                 tasks.create_task(self._send(deliveries))
@@ -136,7 +150,7 @@ class Deliverer:
             self._in_flight -= 1
             if not outcomes:
                 for delivery in deliveries:
-                    self._outbox.put_back(delivery)
+                    self._book.put_back(delivery)
         for delivery, outcome in zip(deliveries, outcomes, strict=True):
             self._record(delivery, outcome)
         self._on_progress()
@@ -145,29 +159,32 @@ class Deliverer:
     def _record(self, delivery: Delivery, outcome: SendOutcome) -> None:
         now = self._timing.wall_ms()
         self._metrics.tries.labels(self._name, OUTCOME_LABELS[type(outcome)]).inc()
-        first_at = delivery.progress.first_at or now
+        first_at = delivery.work.first_at or now
         match outcome:
             case Sent():
-                self._outbox.complete(delivery)
+                self._book.complete(delivery, now)
                 self._metrics.delivered.labels(self._name).inc()
+                self._metrics.changes.labels(delivery.change.kind).inc()
+                if isinstance(line := delivery.change.alert, LineAlert) and line.count:
+                    self._metrics.digested.labels(line.kind).inc(line.count)
                 self._metrics.delay.labels(self._name).observe(max(now - first_at, 0) / 1000)
             case DeliveryRejected(why):
-                self._give_up(delivery, why)
-            case RetryLater(why, after_s):
+                self._give_up(delivery, why, now)
+            case RetryLater(why, after_s, _):
                 if after_s is not None:
                     self._paused_until = max(self._paused_until, now + min(round(after_s * 1000), MAX_PAUSE_MS))
                 if now - first_at >= self._limits.give_up_after_s * 1000:
-                    self._give_up(delivery, f"given up after {delivery.progress.attempts + 1} tries: {why}")
+                    self._give_up(delivery, f"given up after {delivery.work.attempts + 1} tries: {why}", now)
                 else:
-                    self._retry(delivery, why, now)
+                    self._retry(delivery, outcome, now)
 
-    def _retry(self, delivery: Delivery, why: str, now: int) -> None:
+    def _retry(self, delivery: Delivery, outcome: RetryLater, now: int) -> None:
         if now - self._warned_at >= WARN_EVERY_MS:
             self._warned_at = now
-            log.warning("delivery failed, will retry", target=self._name, why=why)
-        self._outbox.retry(delivery, now + self._timing.wait_ms(delivery.progress.attempts + 1))
+            log.warning("delivery failed, will retry", target=self._name, why=outcome.why)
+        at = now + self._timing.wait_ms(delivery.work.attempts + 1)
+        self._book.retry(delivery, at, now, untaken=outcome.untaken)
 
-    def _give_up(self, delivery: Delivery, why: str) -> None:
+    def _give_up(self, delivery: Delivery, why: str, now: int) -> None:
         log.error("delivery given up", target=self._name, change=delivery.change.id, why=why)
-        self._metrics.dead.labels(self._name).inc()
-        self._outbox.give_up(delivery, why)
+        self._book.give_up(delivery, why, now)

@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 from vigil.app.notify.line_alerts import LineAlert
 from vigil.app.notify.routes import Route, Routing, allows
-from vigil.app.notify.targets import Alertmanager
 
 
 class LineSending(NamedTuple):
     """How one target receives an alert about a line."""
 
-    at: int
-    """From when on."""
+    at: int | None
+    """From when on; None: quiet hours drop it."""
     singly: int
     """How many of one name and status it receives one by one; further ones are a digest."""
     ends: bool
@@ -43,36 +42,14 @@ def matches(route: Route, alert: LineAlert) -> bool:
     )
 
 
-def sendings(routing: Routing, alert: LineAlert, now: int) -> dict[str, LineSending] | None:
-    """Return the targets of an alert about a line; None where no route matches it.
-
-    A route that drops what happens now matches, and adds no target.
-    """
-    routes = [route for route in routing.routes if matches(route, alert)]
-    found: dict[str, LineSending] = {}
-    for route in routes:
-        at = route.send_at(now, routing.zone)
-        for name in route.to if at is not None else ():
-            known = found.get(name)
-            ends = route.ends or isinstance(routing.targets[name], Alertmanager)
-            mine = LineSending(at or now, route.singly, ends)
-            found[name] = mine if known is None else _both(known, mine)
-    return found if routes else None
-
-
-def _both(one: LineSending, other: LineSending) -> LineSending:
-    """Return how a target receives what two routes lead to it: the more of each."""
-    return LineSending(min(one.at, other.at), max(one.singly, other.singly), one.ends or other.ends)
-
-
-def end_sendings(routing: Routing, alert: LineAlert, now: int) -> dict[str, int]:
-    """Return from when on each target that received the beginning may be notified of the end.
-
-    Quiet hours hold an end back, and never drop it. That a breach is a week old is news to an Alertmanager only.
-    """
-    found = sendings(routing, alert, now) or {}
-    return {
-        name: found[name].at if name in found else now
-        for name in alert.end_targets
-        if name in routing.targets and (alert.why != "expired" or isinstance(routing.targets[name], Alertmanager))
-    }
+def sending(routing: Routing, target: str, alert: LineAlert, now: int) -> LineSending | None:
+    """Return how a target receives an alert about a line; None where no route to it matches."""
+    routes = [route for route in routing.routes_to(target) if matches(route, alert)]
+    if not routes:
+        return None
+    kept = [(route, at) for route in routes if (at := route.send_at(now, routing.zone)) is not None]
+    return LineSending(
+        at=min((at for _, at in kept), default=None),
+        singly=max((route.singly for route, _ in kept), default=0),
+        ends=any(routing.sends_ends(target, route) for route, _ in kept),
+    )

@@ -1,23 +1,18 @@
 """Alerts about suppliers' lines as text, labels and JSON, from the catalogue (app/messages); see words.py."""
 
 from collections.abc import Iterator
-from typing import Any, Final
-
-import msgspec
 
 from vigil.app.messages import CATALOGUES, Language, Message
 from vigil.app.messages.names import name_message
-from vigil.app.notify.line_alerts import LineAlert, LineAlertChange
+from vigil.app.notify.alerts import AlertChange
+from vigil.app.notify.line_alerts import LineAlert
 from vigil.app.notify.words import escape_control_chars, time_text
 
-INTERNAL_FIELDS: Final = ("kind", "heard", "end_targets")
-"""Fields of an alert that matter to `vigil notify` only, or that the message has beside it."""
 
-
-def title(change: LineAlertChange, language: Language) -> str:
+def title(change: AlertChange, line: LineAlert, language: Language) -> str:
     """The alert on one line, such as `At risk: Send the parts (request-4), supplier merchant-7`."""
-    head = "over" if change.event == "resolved" else change.line.status
-    return _say(language, "title", change.line, head=Message(f"line-alert.head.{head}"))
+    head = "over" if change.event == "resolved" else line.status
+    return _say(language, "title", line, head=Message(f"line-alert.head.{head}"))
 
 
 def summary(alert: LineAlert, language: Language) -> str:
@@ -53,16 +48,6 @@ def annotations(alert: LineAlert, language: Language) -> dict[str, str]:
         "severity": "critical" if alert.status == "breached" else "warning",
         "why": alert.why or "",
     }
-
-
-def payload(change: LineAlertChange) -> dict[str, Any]:
-    """Return a change for a webhook. Its texts are data as they came."""
-    line = msgspec.to_builtins(change.line)
-    for name in INTERNAL_FIELDS:
-        line.pop(name, None)
-    line["open"] = change.line.open
-    what = "digest" if change.line.count else change.line.kind
-    return {"id": change.id, "event": change.event, "kind": change.line.kind, "at": change.at, what: line}
 
 
 def _say(language: Language, code: str, alert: LineAlert, **params: object) -> str:

@@ -6,6 +6,7 @@ from typing import Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from vigil.app.notify.line_alerts import LineKind
+from vigil.app.notify.routes import RouteKind
 from vigil.app.notify.senders.outcome import OUTCOME_LABELS
 
 DELAY_BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -22,23 +23,21 @@ class NotifyMetrics:
             "vigil_notify_refused", "Messages that could not be read; they are in notify-dead-letter.", ["topic"],
             registry=registry,
         )  # fmt: skip
-        self.changes = Counter(
-            "vigil_notify_changes", "Steps of incidents, sent or not, and those about lines that are sent.",
-            ["kind"],
+        self.changes = Counter("vigil_notify_changes", "Steps delivered, by kind.", ["kind"], registry=registry)
+        self.open = Gauge("vigil_notify_open_incidents", "Incidents whose end will be sent.", registry=registry)
+        self.remembered = Gauge(
+            "vigil_notify_remembered", "Alerts of which a target knows something, ended ones included.",
             registry=registry,
         )  # fmt: skip
-        self.open = Gauge("vigil_notify_open_incidents", "Incidents that have not ended.", registry=registry)
-        self.remembered = Gauge(
-            "vigil_notify_remembered_incidents", "Incidents in memory, ended ones included.", registry=registry
-        )
         self.open_lines = Gauge(
             "vigil_notify_open_obligations",
             "Obligations at risk or breached whose end will be sent.",
             registry=registry,
         )
-        self.remembered_lines = Gauge(
-            "vigil_notify_remembered_lines", "Obligations and participations in memory.", registry=registry
-        )
+        self.held = Gauge(
+            "vigil_notify_held", "Violations that a brake holds back; the same on each process.", ["route", "rule"],
+            registry=registry,
+        )  # fmt: skip
         self.digested = Counter(
             "vigil_notify_digested", "Obligations and participations that were sent as a part of a digest.", ["kind"],
             registry=registry,
@@ -73,8 +72,9 @@ class NotifyMetrics:
             "Open alerts that an Alertmanager refused to take again; each is not sent again until it changes.",
             ["target"], registry=registry,
         )  # fmt: skip
-        self.active = Gauge("vigil_notify_active", "1 on the active process, 0 on one that stands by.",
+        self.active = Gauge("vigil_notify_active", "1 on a process that owns partitions and delivers.",
                             registry=registry)  # fmt: skip
+        self.partitions = Gauge("vigil_notify_partitions", "Partitions that the process owns.", registry=registry)
 
     def initialize(self, targets: Iterable[str]) -> None:
         """Export the counters of these targets from 0 on.
@@ -88,4 +88,5 @@ class NotifyMetrics:
                 self.tries.labels(name, outcome)
         for kind in get_args(LineKind):
             self.digested.labels(kind)
+        for kind in (*get_args(RouteKind), "brake", "resolved"):
             self.changes.labels(kind)

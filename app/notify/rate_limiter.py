@@ -8,7 +8,7 @@ larger burst, a minute could have nearly twice as many requests as the operator 
 class RateLimiter:
     """A token bucket that holds a tenth of a minute's requests, and at least one."""
 
-    def __init__(self, per_minute: int, now: int) -> None:
+    def __init__(self, per_minute: float, now: int) -> None:
         self._interval_ms = 60_000 / per_minute
         self._burst_ms = max(MIN_BURST_MS, self._interval_ms)
         self._full_at = float(now)

@@ -1,74 +1,59 @@
-"""Records of Vigil's topics as input of the incident machine, and the dead letters of `vigil notify`."""
+"""Messages that `vigil notify` reads as alerts, and the dead letters that it writes."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import orjson
-from aiokafka.structs import ConsumerRecord
-from msgspec import Struct
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from vigil.app.notify.changes import IncidentChange
-from vigil.app.notify.incidents import Incidents
-from vigil.app.notify.outbox import Undelivered
-from vigil.topics.fields import MAX_MESSAGE_BYTES, Id, Instant, InvalidEvent
+from vigil.app.notify.alerts import Alert, letter_key_of
+from vigil.app.notify.book import AlertBook
+from vigil.app.notify.kept import AlertMessage, Undelivered
+from vigil.app.notify.line_alerts import of_obligation, of_participation
+from vigil.app.notify.shown import payload
+from vigil.topics.fields import MAX_MESSAGE_BYTES, InvalidEvent
+from vigil.topics.incidents import IncidentStatus
+from vigil.topics.programmes import Participation
 from vigil.topics.read_back import ForeignMessageError, read_back
-from vigil.topics.verdicts import Action, Notice, Verdict
+from vigil.topics.services import Obligation
 
-SOURCE_TOPICS: Final = ("notice", "verdict", "enforcement", "room-status")
-"""In the order in which records that were fetched together are applied: warnings, violations, actions, the end."""
-MAX_KEY_BYTES: Final = 4 * 128
-"""A key is an identifier of at most 128 characters."""
+INCIDENT: Final = "incident"
+LINE_TOPICS: Final = ("obligation", "participation")
+"""They are read only where a route asks for them."""
+MAX_KEY_BYTES: Final = 4 * 3 * 128
+"""A key is at most three identifiers of at most 128 characters."""
 
-
-class StatusView(Struct):
-    """The fields of a room's status that matter here; the others are skipped while decoding."""
-
-    room_id: Id
-    at: Instant
-    stream: Literal["live", "disconnected", "ended"] | None
-
-
-_DECODERS: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
-    "verdict": msgspec.json.Decoder(Verdict),
-    "notice": msgspec.json.Decoder(Notice),
-    "enforcement": msgspec.json.Decoder(Action),
-    "room-status": msgspec.json.Decoder(StatusView),
+_DECODERS: Final[Mapping[str, tuple[msgspec.json.Decoder[Any], Callable[[Any], Alert]]]] = {
+    INCIDENT: (msgspec.json.Decoder(IncidentStatus), lambda incident: incident),
+    "obligation": (msgspec.json.Decoder(Obligation), of_obligation),
+    "participation": (msgspec.json.Decoder(Participation), of_participation),
 }
 
 
-def apply_record(incidents: Incidents, topic: str, record: ConsumerRecord, now: int) -> list[IncidentChange]:
-    """Apply one record to the incidents and return the changes; raise InvalidEvent where Vigil cannot have written it.
+def apply_record(book: AlertBook, topic: str, record: ConsumerRecord, now: int) -> None:
+    """Apply one record; raise InvalidEvent where Vigil cannot have written it.
 
     `topic`: the record's, by its name in the catalogue.
     """
-    value = record.value
-    if value is None:
-        if topic != "room-status":
-            raise InvalidEvent("the message has no value")
-        return incidents.room(_room_of(record.key), tombstone_time(record), True, now)
+    partition = TopicPartition(record.topic, record.partition)
     try:
-        message = read_back(_DECODERS[topic], value)
-    except ForeignMessageError as error:
-        raise InvalidEvent(str(error)) from error
-    if topic == "verdict":
-        return incidents.verdict(message, now)
-    if topic == "notice":
-        return incidents.notice(message, now)
-    if topic == "enforcement":
-        return incidents.action(message, now)
-    return incidents.room(message.room_id, message.at, message.stream == "ended", now)
-
-
-def _room_of(key: bytes | None) -> str:
-    try:
-        return msgspec.convert((key or b"").decode(), Id)
+        key = f"{topic}:{(record.key or b'').decode()}"
     except UnicodeDecodeError as error:
         raise InvalidEvent("the key is not UTF-8") from error
-    except msgspec.ValidationError as error:
-        raise InvalidEvent(f"the key is no room_id: {error}") from error
+    if record.value is None:
+        book.gone(key, partition, tombstone_time(record), now)
+        return
+    decoder, alert_of = _DECODERS[topic]
+    try:
+        alert = alert_of(read_back(decoder, record.value))
+    except ForeignMessageError as error:
+        raise InvalidEvent(str(error)) from error
+    if isinstance(alert, IncidentStatus) and key != f"{INCIDENT}:{alert.incident_id}":
+        raise InvalidEvent("the key is not the incident_id")
+    book.publish(AlertMessage(key, alert, partition, record.offset, int(record.timestamp)), now)
 
 
 def tombstone_time(record: ConsumerRecord) -> int:
@@ -101,13 +86,13 @@ def malformed_letter(topic: str, record: ConsumerRecord, detail: str, now: int) 
 
 
 def undelivered_letter(undelivered: Undelivered, now: int) -> tuple[bytes | None, bytes]:
-    """Return the key and value of the dead letter for a change that was not delivered to a target."""
+    """Return the key and value of the dead letter for a step that was not delivered to a target."""
     fields = {
         "reason": "not-delivered",
         "detail": undelivered.detail,
         "at": now,
         "target": undelivered.target,
         "attempts": undelivered.attempts,
-        "change": msgspec.to_builtins(undelivered.change),
+        "change": payload(undelivered.change),
     }
-    return undelivered.change.letter_key.encode(), orjson.dumps(fields)
+    return letter_key_of(undelivered.change.alert).encode(), orjson.dumps(fields)

@@ -1,10 +1,10 @@
-"""Which targets receive a change, and when: routes and quiet hours as the routing file declares them. Pure.
+"""Which targets receive what, and when: routes and quiet hours as the routing file declares them. Pure.
 
-change ──▶ every route that matches ──▶ its targets, at once or at the end of quiet hours
-resolved ──▶ the targets that were notified of the beginning
+step ──▶ every route that matches ──▶ its targets, at once or at the end of quiet hours
+end  ──▶ the targets that were notified of the beginning
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
@@ -12,14 +12,24 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
-from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.domain.rooms.rules.table import GREETING
+from vigil.app.notify.brakes import Brake
 from vigil.app.notify.line_alerts import LineStatus
 from vigil.app.notify.targets import Alertmanager, Target, TargetName, Text
-from vigil.topics.fields import Tier
+from vigil.topics.fields import HIGH_QUALITY, Tier
+from vigil.topics.incidents import IncidentStatus
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 RouteKind = Literal[
-    "at-risk", "violation", "action", "signal-lost", "entry-missed", "verdict-contested", "obligation", "participation"
+    "at-risk",
+    "violation",
+    "action",
+    "signal-lost",
+    "entry-missed",
+    "verdict-contested",
+    "still-live",
+    "obligation",
+    "participation",
 ]
 LINE_KINDS: Final[tuple[RouteKind, ...]] = ("obligation", "participation")
 """The kinds that are about suppliers' lines: see line_routes.py."""
@@ -37,7 +47,7 @@ class QuietHours(Struct, frozen=True, forbid_unknown_fields=True, rename={"from_
     days: tuple[Day, ...] = DAYS
     """The days on which the hours begin."""
     then: Literal["hold", "drop"] = "hold"
-    """`hold`: sent at the end of the hours, each incident as it is by then. `drop`: not sent."""
+    """`hold`: sent at the end of the hours, each alert as it is by then. `drop`: not sent."""
     time_zone: str | None = None
     """The time zone of the routing file where it is not given."""
 
@@ -68,13 +78,17 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which changes go to which targets. A condition that is left out matches everything."""
 
     to: Annotated[tuple[TargetName, ...], Meta(min_length=1)]
+    name: TargetName | None = None
+    """What `vigil notify release` calls it; needed where it has a brake."""
     rules: tuple[str, ...] | None = None
     families: tuple[str, ...] | None = None
     tiers: tuple[Tier, ...] | None = None
-    """Tiers of the buyers concerned. Only missed entries and greeting-miss have any."""
+    """Tiers of the buyers concerned. Only missed entries and greeting-miss have any: L0, or any from L1 on."""
     hosts: tuple[Text, ...] | None = None
     """`*` matches any number of characters, `?` one, `[ab]` one of these."""
-    kinds: tuple[RouteKind, ...] = ("at-risk", "violation", "action", "signal-lost", "verdict-contested")
+    kinds: tuple[RouteKind, ...] = (
+        "at-risk", "violation", "action", "signal-lost", "verdict-contested", "still-live",
+    )  # fmt: skip
     duties: tuple[str, ...] | None = None
     """Of obligations, as are `owed_by`; `programmes` of participations; `statuses` and `suppliers` of both."""
     programmes: tuple[str, ...] | None = None
@@ -87,15 +101,17 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ends: bool = True
     """Whether the end of what was sent is sent too."""
     quiet: tuple[QuietHours, ...] = ()
+    brake: Brake | None = None
+    """How many new violations of one rule it delivers; further ones wait for a decision."""
 
-    def matches(self, incident: Incident, kind: str) -> bool:
+    def matches(self, incident: IncidentStatus, kind: str) -> bool:
         """Return whether a change of this kind belongs on this route, whatever the time of day."""
         return (
             kind in self.kinds
             and not self.asks_of_lines
             and allows(self.rules, incident.rule)
             and allows(self.families, incident.family)
-            and allows(self.tiers, *incident.tiers)
+            and allows(self.tiers, *_tiers(incident))
             and (self.hosts is None or any(fnmatchcase(incident.host_id, pattern) for pattern in self.hosts))
         )
 
@@ -124,50 +140,21 @@ class Routing(Struct, frozen=True, kw_only=True):
     zone: ZoneInfo
     targets: Mapping[str, Target]
     routes: tuple[Route, ...]
-    signal_hold_s: int = 30
-    """How long a signal must be back without another loss until its incident ends."""
     digest_s: int = 600
     """How long alerts about lines are counted for a digest."""
 
-    def schedule(
-        self, change: IncidentChange, end_targets: Iterable[str], now: int
-    ) -> tuple[dict[str, int], tuple[str, ...]]:
-        """Return the targets of a change, each with the time from which it may be sent, and the new end targets.
+    @property
+    def has_brakes(self) -> bool:
+        """True if a route has a brake."""
+        return any(route.brake is not None for route in self.routes)
 
-        End targets are those that must be notified of the incident's end; `end_targets` are those known by now.
-        """
-        incident = change.incident
-        if change.event == "resolved":
-            return self._schedule_end(incident, end_targets, now), ()
-        when: dict[str, int] = {}
-        ends: set[str] = set()
-        for route in self.routes:
-            at = route.send_at(now, self.zone) if route.matches(incident, change.kind) else None
-            if at is None:
-                continue
-            when |= {name: min(at, when.get(name, at)) for name in route.to}
-            ends.update(self._end_targets(route))
-        return when, tuple(sorted(ends)) if incident.open else ()
+    def routes_to(self, target: str) -> list[Route]:
+        """Return the routes that lead to a target."""
+        return [route for route in self.routes if target in route.to]
 
-    def _end_targets(self, route: Route) -> Iterable[str]:
-        """Return the route's targets that get the end of what they got; an Alertmanager gets it from every route."""
-        return (name for name in route.to if route.ends or isinstance(self.targets[name], Alertmanager))
-
-    def _schedule_end(self, incident: Incident, end_targets: Iterable[str], now: int) -> dict[str, int]:
-        """Return from when on each end target may be notified; targets that the file no longer has are left out."""
-        return {name: self._end_at(name, incident, now) for name in end_targets if name in self.targets}
-
-    def _end_at(self, name: str, incident: Incident, now: int) -> int:
-        """Return from when on a target may be notified of an end: the earliest time of the routes that led to it.
-
-        A route that drops what happens now does not drop an end: whatever was begun gets its end.
-        """
-        kinds = ("signal-lost",) if incident.sort == "signal" else ("at-risk", "violation", "action")
-        routes = [
-            route for route in self.routes if name in route.to and any(route.matches(incident, kind) for kind in kinds)
-        ]
-        times = [route.send_at(now, self.zone) for route in routes]
-        return min((at for at in times if at is not None), default=now)
+    def sends_ends(self, target: str, route: Route) -> bool:
+        """Return whether a target gets the end of what a route led to it; an Alertmanager always does."""
+        return route.ends or isinstance(self.targets[target], Alertmanager)
 
 
 def allows(condition: Container[str] | None, *values: str | None) -> bool:
@@ -178,3 +165,10 @@ def allows(condition: Container[str] | None, *values: str | None) -> bool:
 def _time(text: str) -> time:
     hours, _, minutes = text.partition(":")
     return time(int(hours), int(minutes))
+
+
+def _tiers(incident: IncidentStatus) -> tuple[Tier, ...]:
+    """The tiers that the buyers concerned may have."""
+    if incident.rule != GREETING:
+        return ()
+    return HIGH_QUALITY if incident.priority == "high" else ("L0",)

@@ -1,7 +1,6 @@
 """The strict reader of the routing file: a TOML text becomes a Routing, or every problem with its line and remedy.
 
 time_zone = "Asia/Shanghai"
-signal_hold_s = 30
 digest_s = 600
 [targets.<name>]     kind = "alertmanager" | "webhook" | "chat", and the keys of that kind
 [[routes]]           to = ["<name>", …], and what must match
@@ -28,8 +27,11 @@ from vigil.app.notify.targets import Alertmanager, Chat, Target, Webhook
 from vigil.app.notify.urls import url_problem
 
 KINDS: Final[Mapping[str, type[Target]]] = {"alertmanager": Alertmanager, "webhook": Webhook, "chat": Chat}
-SECTIONS: Final = ("time_zone", "signal_hold_s", "digest_s", "targets", "routes")
-MAX_HOLD_S: Final = 3600
+SECTIONS: Final = ("time_zone", "digest_s", "targets", "routes")
+MOVED: Final = {
+    "signal_hold_s": "is a number of the rulebook now: signal_hold_s in [incidents.from.DATE]; delete it here",
+}
+"""Keys of earlier versions, and where they are now."""
 MIN_DIGEST_S: Final = 1
 MAX_DIGEST_S: Final = 24 * 3600
 RESERVED_LABELS: Final = (
@@ -93,7 +95,6 @@ def parse_routing(text: str, name: str, names: KnownNames) -> Routing:
         zone=ZoneInfo(raw.get("time_zone", "UTC")),
         targets={name: msgspec.convert(table, KINDS[table["kind"]]) for name, table in raw["targets"].items()},
         routes=tuple(msgspec.convert(table, Route) for table in raw["routes"]),
-        signal_hold_s=raw.get("signal_hold_s", 30),
         digest_s=raw.get("digest_s", 600),
     )
 
@@ -110,12 +111,10 @@ def _in_order(text: str, name: str, problems: list[Problem]) -> list[str]:
 
 
 def _problems(raw: Table, names: KnownNames) -> Iterator[Problem]:
-    for key in raw:
-        if key not in SECTIONS:
-            yield Problem((key,), f"is not known here; {hint(key, SECTIONS)}")
+    for key in raw.keys() - set(SECTIONS):
+        yield Problem((key,), MOVED.get(key) or f"is not known here; {hint(key, SECTIONS)}")
     if "time_zone" in raw:
         yield from _zone_problems(raw["time_zone"], ("time_zone",))
-    yield from _seconds_problems(raw, "signal_hold_s", 0, MAX_HOLD_S)
     yield from _seconds_problems(raw, "digest_s", MIN_DIGEST_S, MAX_DIGEST_S)
     targets = raw.get("targets")
     if not isinstance(targets, dict) or not targets:
@@ -129,6 +128,16 @@ def _problems(raw: Table, names: KnownNames) -> Iterator[Problem]:
         return
     for index, table in enumerate(routes):
         yield from _route_problems(("routes", index), table, targets, names)
+    yield from _repeated_names(routes)
+
+
+def _repeated_names(routes: list[object]) -> Iterator[Problem]:
+    seen: set[object] = set()
+    for index, table in enumerate(routes):
+        name = table.get("name") if isinstance(table, dict) else None
+        if isinstance(name, str) and name in seen:
+            yield Problem(("routes", index, "name"), f"{name!r} is another route's name")
+        seen.add(name if isinstance(name, str) else None)
 
 
 def _seconds_problems(raw: Table, key: str, least: int, most: int) -> Iterator[Problem]:
@@ -225,6 +234,8 @@ def _contradictions(route: Route, path: Path) -> Iterator[Problem]:
     for keys, kinds, text in NEEDED_KINDS:
         if any(getattr(route, key) is not None for key in keys) and not kinds.intersection(route.kinds):
             yield Problem((*path, "kinds"), text)
+    if route.brake is not None and (route.name is None or "violation" not in route.kinds):
+        yield Problem((*path, "brake"), 'needs the kind "violation", and a name for vigil notify release')
     if route.programmes is not None and (route.duties is not None or route.owed_by is not None):
         yield Problem((*path, "programmes"), "an alert has a duty or a programme, not both: write two routes")
     if route.asks_of_rooms and (route.asks_of_lines or set(route.kinds).issubset(LINE_KINDS)):

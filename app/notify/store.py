@@ -1,127 +1,110 @@
-"""The durable state of `vigil notify`: one compacted topic of one partition, written together with the offsets.
+"""Writes what follows from deliveries, and reads the marks of a partition again.
 
-    one write = dead letters ─▶ state records ─▶ offsets
+    one write = dead letters and marks, acknowledged ─▶ offsets
 
-On Apache Kafka a write is a transaction, and the transactional id fences: a process that was suspended and wakes up
-after another became active cannot write any more.
-
-The embedded broker has no transactions. There the order makes a torn write safe: pending deliveries are written before
-the incidents that say which targets were notified, and both before the offsets. What is read again then changes
-nothing, and a step that is pending already has the same id.
+An offset is committed only after all that lies before it is settled in the marks. So a process that is killed between
+both reads again what it has settled, and says nothing twice. Offsets are committed by a member of the group: where the
+process is none any more, the coordinator refuses, and the lease, which every commit renews, has run out before that.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 from aiokafka.structs import TopicPartition
 
-from vigil.app.kafka.clients import new_consumer, new_producer
+from vigil.app.kafka.clients import new_consumer, started
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.topic_reader import TopicReader
-from vigil.app.notify import line_digests
-from vigil.app.notify.changes import MAX_STORED_BYTES
-from vigil.app.notify.outbox import KEY_PREFIXES as OUTBOX_KEYS
-from vigil.app.notify.state_topic import NotifyNames
+from vigil.app.notify.marks import MarkRecord
+from vigil.app.notify.topics import NotifyNames
 
-StateRecord = tuple[str, bytes | None]
-"""Key and value; None deletes the key."""
+MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
+"""The largest dead letter: it repeats a message of up to 1 MiB."""
 
-FIRST_KEYS: Final = (*OUTBOX_KEYS, line_digests.KEY_PREFIX)
-"""Begin the keys of what is written first: what waits to be sent, before what says that it was said."""
+MEMBER_ERRORS: Final = (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+"""What says that this process is no member of the group any more, or will not be for long."""
 
 DeadLetter = tuple[bytes | None, bytes]
 """Key and value of a record of `notify-dead-letter`."""
 
 
-class IncidentStore:
-    """Reads and writes the state as the only process that may."""
+class Lease:
+    """For how long a process may act as the owner of its partitions since the coordinator last accepted its commit.
 
-    def __init__(self, settings: Settings) -> None:
+    A process that was suspended sees that its lease has run out before it sends anything.
+    """
+
+    def __init__(self, session_timeout_ms: int) -> None:
+        self.lasts_s: Final = session_timeout_ms / 1000
+        self._until = 0.0
+
+    def renew(self, asked_at: float) -> None:
+        """Extend the lease: the coordinator has accepted what it was asked at this time (time.monotonic)."""
+        self._until = asked_at + self.lasts_s
+
+    def valid(self) -> bool:
+        """Return whether no other process can own the partitions yet."""
+        return time.monotonic() < self._until
+
+
+class MarkStore:
+    """The marks of one process's partitions in Kafka."""
+
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer, topics: Mapping[str, str]) -> None:
+        """`topics`: by source topic, that with its marks; both by their names on the cluster."""
         self._settings = settings
-        self._names = NotifyNames.of(settings.app_id, settings.topic_prefix)
-        self._transactional = settings.idempotent_producer
-        self._producer: AIOKafkaProducer | None = None
-        self._lock = asyncio.Lock()
+        self._producer = producer
+        self._topics = topics
+        self._dead_letter = NotifyNames.of(settings.app_id, settings.topic_prefix).dead_letter
+        self.lease = Lease(settings.session_timeout_ms)
 
-    async def open(self) -> dict[str, bytes]:
-        """Fence the process that wrote before; return all records of the state."""
-        options: dict[str, object] = {"max_request_size": MAX_STORED_BYTES, "linger_ms": 5}
-        if self._transactional:
-            options["transactional_id"] = self._names.group
-        self._producer = new_producer(self._settings, "notify", **options)
-        await self._producer.start()
-        return await self._read()
-
-    async def _read(self) -> dict[str, bytes]:
-        committed = {"isolation_level": "read_committed"} if self._transactional else {}
-        consumer = new_consumer(
-            self._settings, "notify-state", auto_offset_reset="earliest", fetch_max_wait_ms=50, **committed
-        )
-        await consumer.start()
-        records: dict[str, bytes] = {}
-        try:
-            partition = TopicPartition(self._names.state, 0)
+    async def read(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, dict[str, bytes]]:
+        """Return the records of some source partitions, by name."""
+        sources = {TopicPartition(self._topics[each.topic], each.partition): each for each in partitions}
+        found: dict[TopicPartition, dict[str, bytes]] = {each: {} for each in sources.values()}
+        consumer = new_consumer(self._settings, "notify-state", auto_offset_reset="earliest", fetch_max_wait_ms=50)
+        async with started(consumer):
             reader = TopicReader(consumer)
-            await reader.add([partition])
+            await reader.add(list(sources))
             while True:
                 batches = await consumer.getmany(timeout_ms=300)
-                for record in batches.get(partition, ()):
-                    key = (record.key or b"").decode(errors="backslashreplace")
-                    if record.value is None:
-                        records.pop(key, None)
-                    else:
-                        records[key] = record.value
+                for partition, records in batches.items():
+                    state = found[sources[partition]]
+                    for record in records:
+                        key = (record.key or b"").decode(errors="backslashreplace")
+                        state.pop(key, None)
+                        if record.value is not None:
+                            state[key] = record.value
                 await reader.update()
                 # Caught up is not enough: the end that the embedded broker reports lies before its last records.
                 if not batches and reader.caught_up:
-                    break
-        finally:
-            await consumer.stop()
-        return records
+                    return found
 
-    async def write(
-        self,
-        letters: Iterable[DeadLetter],
-        records: Iterable[StateRecord],
-        offsets: Mapping[TopicPartition, int],
-        consumer: AIOKafkaConsumer,
-    ) -> None:
-        """Write all of it, and commit `offsets` (the next to be read, by partition); raise KafkaError."""
-        letters, records = list(letters), list(records)
-        if not (letters or records or offsets):
-            return
-        producer = self._opened()
-        async with self._lock:
-            if self._transactional:
-                async with producer.transaction():
-                    await self._send(producer, letters, records)
-                    if offsets:
-                        await producer.send_offsets_to_transaction(dict(offsets), self._names.group)
-            else:
-                await self._send(producer, letters, records)
-                if offsets:
-                    await consumer.commit(dict(offsets))
-
-    def _opened(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            raise RuntimeError("the store is not open")
-        return self._producer
-
-    async def _send(self, producer: AIOKafkaProducer, letters: list[DeadLetter], records: list[StateRecord]) -> None:
-        sent = [await producer.send(self._names.dead_letter, value, key=key) for key, value in letters]
-        # Pending deliveries before incidents: see the top of this file.
-        for key, value in sorted(records, key=lambda record: not record[0].startswith(FIRST_KEYS)):
-            sent.append(await producer.send(self._names.state, value, key=key.encode()))
+    async def write(self, letters: Iterable[DeadLetter], marks: Iterable[MarkRecord]) -> None:
+        """Write dead letters and marks; raise KafkaError."""
+        sent = [await self._producer.send(self._dead_letter, value, key=key) for key, value in letters]
+        for (topic, number), name, value in marks:
+            sent.append(await self._producer.send(self._topics[topic], value, key=name.encode(), partition=number))
         await asyncio.gather(*sent)
 
-    async def close(self) -> None:
-        """Stop the producer."""
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            try:
-                await producer.stop()
-            except KafkaError:  # fenced: another process writes now
-                return
+    async def commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit the first message of each partition that must be read again; raise one of MEMBER_ERRORS."""
+        asked_at = time.monotonic()
+        await consumer.commit(dict(offsets))
+        self.lease.renew(asked_at)

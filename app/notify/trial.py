@@ -5,14 +5,14 @@ import aiohttp
 from vigil.app.domain.rulebook.validation import hint
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
-from vigil.app.notify.alerts import AlertChange
-from vigil.app.notify.changes import Incident, key_of, make_change
-from vigil.app.notify.line_alerts import LineAlert, change_of
+from vigil.app.notify.alerts import AlertChange, key_of
+from vigil.app.notify.line_alerts import LineAlert
 from vigil.app.notify.routes import LINE_KINDS, Routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders import make_sender
 from vigil.app.notify.senders.http import HttpPoster
 from vigil.app.notify.senders.outcome import Sent
+from vigil.topics.incidents import IncidentStatus
 
 
 async def check_targets(routing: Routing, secrets: Secrets) -> None:
@@ -40,22 +40,49 @@ def _test_message(routing: Routing, name: str) -> AlertChange:
     now = wall_ms()
     kinds = {kind for route in routing.routes if name in route.to for kind in route.kinds}
     if kinds and kinds.issubset(LINE_KINDS):
-        return change_of(_test_line(now), "noted")
-    incident = Incident(
-        id=key_of("trial", now),
-        sort="entry",
+        line = _test_line(now)
+        return AlertChange(id=line.id, event="noted", kind="obligation", at=now, alert=line)
+    incident = _test_incident(now)
+    return AlertChange(id=incident.incident_id, event="noted", kind="entry-missed", at=now, alert=incident)
+
+
+def _test_incident(now: int) -> IncidentStatus:
+    return IncidentStatus(
+        incident_id=key_of("trial", now),
+        kind="entry",
         room_id="test-room",
         host_id="test-host",
         rule="greeting-miss",
         family="reception",
-        since=now,
-        at=now,
-        heard=now,
+        subject=None,
         buyer_id="test-buyer",
-        opened_at=now,
-        resolved_at=now,
+        severity="info",
+        stage="ended",
+        since=now,
+        at_risk_at=now,
+        due=None,
+        violated_at=None,
+        ended_at=now,
+        ended_by="passed",
+        verdict_id=None,
+        action=None,
+        decision=None,
+        contested=False,
+        appealed_at=None,
+        priority="high",
+        losses=0,
+        outcomes=(),
+        still_live=False,
+        media_uri=None,
+        claimed_by=None,
+        claimed_at=None,
+        first_claimed_at=None,
+        decided_at=None,
+        snoozed_until=None,
+        notes=(),
+        commands=(),
+        at=now,
     )
-    return make_change(incident, "noted", now)
 
 
 def _test_line(now: int) -> LineAlert:
@@ -65,11 +92,9 @@ def _test_line(now: int) -> LineAlert:
         name="service-answer",
         status="at-risk",
         at=now,
-        heard=now,
         supplier_id="test-supplier",
         ref="test-request",
         since=now,
         due=now,
         owed_by="supplier",
-        opened_at=now,
     )

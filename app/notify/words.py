@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from vigil.app.messages import CATALOGUES, Language, Message, published_sentence
-from vigil.app.notify.changes import Incident, IncidentChange
+from vigil.app.messages import CATALOGUES, Language, Message
+from vigil.app.notify.alerts import AlertChange, BrakeAlert
+from vigil.app.notify.line_alerts import LineAlert
+from vigil.topics.incidents import IncidentStatus
 
 _MARKUP: Final = frozenset("<>&@*`~|[](){}#!\\$^\"'=+/")
 _PLAIN: Final = _MARKUP - frozenset("()/'+=")
@@ -21,9 +23,6 @@ _LONE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 LONGEST: Final = 300
 """Maximum characters of a text from an event in an alert: chats cut messages that are too long without warning."""
-
-SHOWN_EVIDENCE: Final = 5
-"""Pieces of evidence in an alert. The console shows all of them."""
 
 
 def escape_control_chars(text: str, longest: int = LONGEST) -> str:
@@ -51,67 +50,76 @@ def _signs(text: str, markup: frozenset[str], longest: int) -> str:
     return "".join(shown)
 
 
-def title(change: IncidentChange, language: Language = "en") -> str:
+def title(change: AlertChange, language: Language = "en") -> str:
     """The alert on one line, such as `VIOLATION: black screen in room r-17`."""
-    incident = change.incident
-    room = escape_control_chars(incident.room_id, 80)
-    return _say(language, "title", head=Message(f"alert.head.{_head(change)}"), what=_what(incident), room=room)
+    head = Message(f"alert.head.{_head(change)}")
+    alert = change.alert
+    if isinstance(alert, BrakeAlert):
+        return _say(language, "brake-title", head=head, **_of_brake(alert))
+    if isinstance(alert, LineAlert):
+        raise TypeError("line_words.py shows lines of suppliers")
+    return _say(language, "title", head=head, what=_what(alert), room=escape_control_chars(alert.room_id, 80))
 
 
-def summary(incident: Incident, language: Language = "en") -> str:
+def summary(alert: IncidentStatus | BrakeAlert, language: Language = "en") -> str:
     """What it is, whatever became of it."""
-    room, host = escape_control_chars(incident.room_id, 80), escape_control_chars(incident.host_id, 80)
-    return _say(language, "summary", what=_what(incident), room=room, host=host)
+    if isinstance(alert, BrakeAlert):
+        return _say(language, "brake-summary", **_of_brake(alert))
+    room, host = escape_control_chars(alert.room_id, 80), escape_control_chars(alert.host_id, 80)
+    return _say(language, "summary", what=_what(alert), room=room, host=host)
 
 
-def body(change: IncidentChange, console_url: str | None = None, language: Language = "en") -> str:
+def body(alert: IncidentStatus | BrakeAlert, console_url: str | None = None, language: Language = "en") -> str:
     """What one needs to know, a line each."""
-    lines = [CATALOGUES[language].render(*message) for message in _facts(change.incident, language)]
+    facts = _brake_facts(alert) if isinstance(alert, BrakeAlert) else _facts(alert)
+    lines = [CATALOGUES[language].render(*message) for message in facts]
     return "\n".join(lines if console_url is None else [*lines, console_url])
 
 
-def steps(incident: Incident, language: Language = "en") -> str:
+def steps(incident: IncidentStatus, language: Language = "en") -> str:
     """What the ladder recommends, as a sentence."""
     message = _recommendation(incident)
     return "" if message is None else CATALOGUES[language].render(*message)
 
 
-def _facts(incident: Incident, language: Language) -> Iterator[Message]:
+def _facts(incident: IncidentStatus) -> Iterator[Message]:
     yield Message(
         "alert.host", {"host": escape_control_chars(incident.host_id, 80), "since": time_text(incident.since)}
     )
     yield from _concerned(incident)
     yield from _violation(incident)
-    for one in incident.evidence[:SHOWN_EVIDENCE]:
-        note = escape_control_chars(published_sentence(one, language))
-        yield Message("alert.evidence", {"at": time_text(one.at), "note": note})
+    if incident.still_live:
+        yield Message("alert.still-live")
+    if incident.contested:
+        yield Message("alert.contested")
     if (recommendation := _recommendation(incident)) is not None:
         yield recommendation
     if incident.losses > 1:
         yield Message("alert.losses", {"count": incident.losses})
-    if incident.why is not None and incident.resolved_at is not None:
-        end = Message(f"alert.end.{incident.why}")
-        yield Message("alert.over", {"at": time_text(incident.resolved_at), "why": end})
+    if incident.ended_by is not None and incident.ended_at is not None and incident.kind != "entry":
+        end = Message(f"alert.end.{incident.ended_by}")
+        yield Message("alert.over", {"at": time_text(incident.ended_at), "why": end})
 
 
-def _concerned(incident: Incident) -> Iterator[Message]:
-    """The label and the buyer that it is about, where it has them."""
+def _concerned(incident: IncidentStatus) -> Iterator[Message]:
+    """The label and the buyers that it is about, where it has them."""
     if incident.subject is not None:
         yield Message("alert.label", {"label": escape_control_chars(incident.subject, 120)})
     if incident.buyer_id is not None:
-        code = "alert.buyer-high" if incident.priority == "high" else "alert.buyer"
-        yield Message(code, {"buyer": escape_control_chars(incident.buyer_id, 80)})
+        yield Message("alert.buyer-high", {"buyer": escape_control_chars(incident.buyer_id, 80)})
+    elif incident.priority == "high":
+        yield Message("alert.buyers-high")
 
 
-def _violation(incident: Incident) -> Iterator[Message]:
+def _violation(incident: IncidentStatus) -> Iterator[Message]:
     """When it became a violation, or would become one."""
     if incident.violated_at is not None:
         yield Message("alert.violated", {"at": time_text(incident.violated_at)})
-    elif incident.open and incident.due is not None:
+    elif incident.ended_at is None and incident.due is not None:
         yield Message("alert.becomes", {"at": time_text(incident.due)})
 
 
-def _recommendation(incident: Incident) -> Message | None:
+def _recommendation(incident: IncidentStatus) -> Message | None:
     action = incident.action
     if action is None:
         return None
@@ -119,40 +127,51 @@ def _recommendation(incident: Incident) -> Message | None:
         return Message("alert.withdrawn")
     if action.status == "held":
         return Message("alert.held")
+    until = action.ban_until
     named = (
-        Message("alert.step-days", {"step": step, "days": days}) if days else Message("alert.step", {"step": step})
-        for step, days in action.sanctions
+        Message("alert.step-until", {"step": step, "at": time_text(until)})
+        if step == "ban" and until is not None
+        else Message("alert.step", {"step": step})
+        for step in action.steps
     )
     code = "alert.recommended-choice" if action.choice else "alert.recommended"
-    family = escape_control_chars(action.family, 40)
+    family = escape_control_chars(incident.family or "", 40)
     return Message(code, {"count": action.count, "family": family, "steps": tuple(named)})
+
+
+def _brake_facts(alert: BrakeAlert) -> Iterator[Message]:
+    yield Message("alert.brake-why", {"count": alert.per_rule, "seconds": alert.every_s, **_of_brake(alert)})
+    if alert.decision is None or alert.decided_at is None:
+        yield Message("alert.brake-remedy", {"route": alert.route, "rule": escape_control_chars(alert.rule, 60)})
+    else:
+        end = Message(f"alert.end.{alert.decision}")
+        yield Message("alert.over", {"at": time_text(alert.decided_at), "why": end})
+
+
+def _of_brake(alert: BrakeAlert) -> dict[str, object]:
+    return {"rule": _rule(alert.rule), "route": alert.route}
 
 
 def _say(language: Language, code: str, **params: object) -> str:
     return CATALOGUES[language].render(f"alert.{code}", params)
 
 
-def _head(change: IncidentChange) -> str:
+def _head(change: AlertChange) -> str:
     if change.event == "resolved":
         return "over"
-    if change.event == "action":
-        return "action"
     return "missed" if change.kind == "entry-missed" else change.kind
 
 
-def _what(incident: Incident) -> object:
+def _what(incident: IncidentStatus) -> object:
     """What the alert is about; a rule of a later version, which the catalogue does not know, is called by its id."""
-    if incident.sort == "signal":
+    if incident.kind == "signal":
         return Message("alert.no-pictures")
-    if incident.sort == "entry":
-        return Message("alert.entry")
-    rule = _rule(incident)
-    return Message("alert.contested", {"rule": rule}) if incident.sort == "contested" else rule
+    return Message("alert.entry") if incident.kind == "entry" else _rule(incident.rule)
 
 
-def _rule(incident: Incident) -> Message | str:
-    code = f"rule.{incident.rule}.alert"
-    return Message(code) if code in CATALOGUES["en"] else escape_control_chars(incident.rule or "", 60)
+def _rule(rule: str | None) -> Message | str:
+    code = f"rule.{rule}.alert"
+    return Message(code) if code in CATALOGUES["en"] else escape_control_chars(rule or "", 60)
 
 
 def time_text(at: int) -> str:
@@ -160,8 +179,7 @@ def time_text(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def alert_name(incident: Incident) -> str:
+def alert_name(incident: IncidentStatus) -> str:
     """Return `VigilBlackScreen`, `VigilSignalLost`, …: a name that stays the same for the life of the incident."""
-    names = {"signal": "signal-lost", "entry": "entry-missed", "action": "action", "contested": "verdict-contested"}
-    name = names.get(incident.sort, incident.rule or "")
+    name = {"signal": "signal-lost", "entry": "entry-missed"}.get(incident.kind, incident.rule or "")
     return "Vigil" + "".join(part.capitalize() for part in name.split("-"))

@@ -10,7 +10,9 @@ from vigil.app.console.console_metrics import ConsoleMetrics
 from vigil.app.console.settings import PREFIX as OF_CONSOLE
 from vigil.app.console.settings import ConsoleSettings
 from vigil.app.kafka.settings import PREFIX, Settings
+from vigil.app.notify.brakes import Brake
 from vigil.app.notify.metrics import NotifyMetrics
+from vigil.app.notify.routes import Route
 from vigil.app.notify.routing_file import KINDS
 from vigil.app.runtime.metrics_reporter import worker_metrics
 from vigil.topics.catalog import TOPICS
@@ -50,7 +52,7 @@ def names() -> dict[str, set[str]]:
     metrics = {metric.name for registry in registries for metric in registry.collect()}
     fields = {name for topic in TOPICS for name in topic.carries.__struct_fields__}
     settings = {*Settings.__struct_fields__, *ConsoleSettings.__struct_fields__}
-    routing = {name for kind in KINDS.values() for name in kind.__struct_encode_fields__}
+    routing = {name for kind in (*KINDS.values(), Route, Brake) for name in kind.__struct_encode_fields__}
     return {
         "metric": {f"{name}{end}" for name in metrics for end in _OF_METRICS},
         "setting": settings | fields | routing,

@@ -9,16 +9,15 @@ from vigil.app.console.ingest import topic_ingest as feed
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.acls import Acl, commands, needed
 from vigil.app.kafka.names import TopicNames
-from vigil.app.notify import state_topic
-from vigil.app.notify.line_records import LINE_TOPICS
-from vigil.app.notify.records import SOURCE_TOPICS
+from vigil.app.notify import topics
+from vigil.app.notify.records import INCIDENT, LINE_TOPICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 
 RIGHTS = {
     "vigil": needed(TopicNames("vigil"), REGISTRY.sources),
     "vigil-console": feed.needed(),
-    "vigil-notify": state_topic.required_acls("vigil", [*SOURCE_TOPICS, *LINE_TOPICS]),
+    "vigil-notify": topics.required_acls("vigil", [INCIDENT, *LINE_TOPICS]),
 }
 
 

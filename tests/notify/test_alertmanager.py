@@ -14,11 +14,10 @@ import pytest
 from aiohttp import web
 
 from tests.support.needs import program
-from tests.support.notify_stories import RULEBOOK, S, action, notice, verdict
+from tests.support.notify_stories import T0, TO_HOOK, Desk, S, acted, missed_entry, over, violation, warning
 from tests.support.webhook_receiver import Receiver
 from vigil.app.kafka.embedded_broker import free_port, start_child, stop_child
-from vigil.app.notify.changes import Incident, IncidentChange
-from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.alerts import Alert, AlertChange, life_of
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders.alertmanager import AlertmanagerSender
 from vigil.app.notify.senders.http import HttpPoster
@@ -87,43 +86,41 @@ async def until(condition: Any, within_s: float = 10) -> Any:
     return found
 
 
-def story(room_id: str) -> tuple[Incidents, list[IncidentChange]]:
-    """A warning and its violation with its action, now."""
-    incidents, begun = Incidents(RULEBOOK), wall_ms() // S - 1_700_000_000 - 130
-    found = verdict(begun, begun + 120, room_id=room_id)
-    return incidents, [
-        *incidents.notice(notice("at-risk", begun, begun + 60, room_id=room_id), wall_ms()),
-        *incidents.verdict(found, wall_ms()),
-        *incidents.action(action(found), wall_ms()),
-    ]
+def story(room_id: str) -> list[AlertChange]:
+    """A warning, its violation, its action and its end, now."""
+    begun = (wall_ms() - T0) // S - 130
+    found = violation(begun, begun + 120, room_id=room_id)
+    said = [warning(begun, begun + 60, room_id=room_id), found, acted(found), over(acted(found), at=begun + 129)]
+    desk = Desk(TO_HOOK)
+    desk.say(*said)
+    return desk.changes()
 
 
 @pytest.mark.slow
 async def test_an_alert_appears_once_is_updated_stays_and_resolves(alertmanager: str) -> None:
     room_id = "room-<!here>-1"
-    incidents, (opened, violated, acted) = story(room_id)
+    opened, violated, decided, resolved = story(room_id)
     shown_as = "room-＜！here＞-1"
     async with Receiver(port=HOOK_PORT) as hook, sender(alertmanager, resolve_timeout_s=4, labels={"team": "x"}) as am:
         assert await am.send([opened]) == [Sent()]
         [alert] = await until(lambda: alerts(alertmanager, shown_as))
         assert alert["labels"] == {
-            "alertname": "VigilBlackScreen", "family": "low-quality", "host_id": "host-1", "incident": opened.incident.id,  # noqa: E501 - one case a line
+            "alertname": "VigilBlackScreen", "family": "low-quality", "host_id": "host-1", "incident": opened.alert.incident_id,  # noqa: E501 - one case a line
             "room_id": shown_as, "rule": "black-screen", "team": "x",
         }  # fmt: skip
         assert alert["annotations"]["stage"] == "at-risk"
         assert await am.send([violated]) == [Sent()]
-        assert await am.send([acted]) == [Sent()]
+        assert await am.send([decided]) == [Sent()]
         [alert] = await alerts(alertmanager, shown_as)
         assert (alert["annotations"]["stage"], alert["annotations"]["severity"]) == ("violation", "critical")
-        assert alert["annotations"]["steps"].endswith("close, ban 7 days.")
+        assert alert["annotations"]["steps"].endswith("close, ban until 2023-11-21 22:13:20 UTC.")
         # Longer than `resolve_timeout_s`: it stays because it is sent again.
         ends = time.monotonic() + 7
         while time.monotonic() < ends:
-            outcomes = [resent.outcome async for resent in am.resend(lambda: list(incidents.open.values()))]
+            outcomes = [resent.outcome async for resent in am.resend(lambda: [decided.alert])]
             assert set(outcomes) == {Sent()}
             assert len(await alerts(alertmanager, shown_as)) == 1
             await asyncio.sleep(am.resend_s)
-        [resolved] = incidents.room(room_id, wall_ms(), True, wall_ms())
         assert await am.send([resolved]) == [Sent()]
         assert await alerts(alertmanager, shown_as) == []
 
@@ -132,7 +129,7 @@ async def test_an_alert_appears_once_is_updated_stays_and_resolves(alertmanager:
 
         await until(resolution_arrived)
         # A stale view of it as open does not bring it back: it is left out, and its end is sent again.
-        stale = [acted.incident]
+        stale = [decided.alert]
         [_ async for _ in am.resend(lambda: stale)]
         assert await alerts(alertmanager, shown_as) == []
         statuses = [message["status"] for message in hook.taken if shown_as in str(message)]
@@ -141,7 +138,7 @@ async def test_an_alert_appears_once_is_updated_stays_and_resolves(alertmanager:
 
 @pytest.mark.slow
 async def test_an_alert_that_is_not_sent_again_ends(alertmanager: str) -> None:
-    _, changes = story("room-silent")
+    changes = story("room-silent")
     async with sender(alertmanager, resolve_timeout_s=1) as am:
         await am.send(changes[:1])
         assert len(await alerts(alertmanager, "room-silent")) == 1
@@ -154,18 +151,18 @@ async def test_an_alert_that_is_not_sent_again_ends(alertmanager: str) -> None:
 
 @pytest.mark.slow
 async def test_a_recording_of_long_ago_is_accepted_too(alertmanager: str) -> None:
-    incidents = Incidents(RULEBOOK)
-    changes = incidents.notice(notice("at-risk", room_id="room-old"), wall_ms())
+    desk, begun = Desk(), warning(room_id="room-old")
+    desk.say(begun, over(begun, "cleared", 80))
+    opened, resolved = desk.changes()
     async with sender(alertmanager) as am:
-        assert await am.send(changes) == [Sent()]
+        assert await am.send([opened]) == [Sent()]
         assert len(await alerts(alertmanager, "room-old")) == 1
-        [resolved] = incidents.notice(notice("risk-cleared", at=80, room_id="room-old"), wall_ms())
         assert await am.send([resolved]) == [Sent()]
         assert await alerts(alertmanager, "room-old") == []
 
 
 async def test_one_member_of_a_cluster_is_enough() -> None:
-    _, changes = story("room-1")
+    changes = story("room-1")
     async with Receiver() as one, sender("http://127.0.0.1:1", f"http://127.0.0.1:{one.port}") as am:
         assert await am.send(changes[:1]) == [Sent()]
     assert len(one.taken) == 1
@@ -176,7 +173,7 @@ async def test_one_bad_alert_does_not_spoil_the_others() -> None:
         bad = b"room-bad" in await request.read() or number == 1
         return web.Response(status=400 if bad else 200)
 
-    changes = [story(name)[1][0] for name in ("room-1", "room-bad", "room-2")]
+    changes = [story(name)[0] for name in ("room-1", "room-bad", "room-2")]
     async with Receiver(picky) as receiver, sender(f"http://127.0.0.1:{receiver.port}/prefix/") as am:
         outcomes: list[SendOutcome] = await am.send(changes)
     assert [type(outcome) for outcome in outcomes] == [Sent, DeliveryRejected, Sent]
@@ -196,22 +193,22 @@ def picky(*bad: str) -> Any:
 async def test_one_bad_alert_keeps_no_other_from_being_sent_again(bad_at: int) -> None:
     names = [f"room-{number:02}" for number in range(64)]
     names[bad_at] = "room-bad"
-    firing = [story(name)[1][0].incident for name in names]
+    firing = [story(name)[0].alert for name in names]
     async with Receiver(picky("room-bad")) as receiver, sender(f"http://127.0.0.1:{receiver.port}") as am:
         first = [resent async for resent in am.resend(lambda: firing)]
         tried = len(receiver.bodies)
         second = [resent async for resent in am.resend(lambda: firing)]
     assert sum(resent.sent for resent in first) == 63
-    assert [resent.refused for resent in first if resent.refused is not None] == [firing[bad_at].id]
+    assert [resent.refused for resent in first if resent.refused is not None] == [life_of(firing[bad_at]).id]
     assert tried <= 13, "halving, not one by one"
     assert [(resent.sent, resent.refused) for resent in second] == [(63, None)]
 
 
 async def test_a_refused_alert_is_sent_again_once_it_has_changed() -> None:
-    [opened, violated, _] = story("room-bad")[1]
+    opened, violated, _, _ = story("room-bad")
     async with Receiver(picky("room-bad")) as receiver, sender(f"http://127.0.0.1:{receiver.port}") as am:
-        for incident, tries in ((opened.incident, 1), (opened.incident, 1), (violated.incident, 2)):
-            _ = [resent async for resent in am.resend(lambda incident=incident: [incident])]  # type: ignore[misc]
+        for alert, tries in ((opened.alert, 1), (opened.alert, 1), (violated.alert, 2)):
+            _ = [resent async for resent in am.resend(lambda alert=alert: [alert])]  # type: ignore[misc]
             assert len(receiver.bodies) == tries
 
 
@@ -219,7 +216,7 @@ async def test_wrong_credentials_drop_nothing_and_are_not_tried_for_each_alert()
     async def locked(request: web.Request, number: int) -> web.StreamResponse:
         return web.Response(status=401)
 
-    firing = [story(f"room-{number}")[1][0].incident for number in range(8)]
+    firing = [story(f"room-{number}")[0].alert for number in range(8)]
     async with Receiver(locked) as receiver, sender(f"http://127.0.0.1:{receiver.port}") as am:
         for tries in (1, 2):
             assert [resent.refused async for resent in am.resend(lambda: firing)] == [None]
@@ -227,7 +224,7 @@ async def test_wrong_credentials_drop_nothing_and_are_not_tried_for_each_alert()
 
 
 async def test_a_member_that_is_down_keeps_no_good_alert_from_the_one_that_refuses_a_bad_one() -> None:
-    changes = [story(name)[1][0] for name in ("room-1", "room-bad", "room-2")]
+    changes = [story(name)[0] for name in ("room-1", "room-bad", "room-2")]
     async with Receiver(picky("room-bad")) as up, sender("http://127.0.0.1:1", f"http://127.0.0.1:{up.port}") as am:
         outcomes = await am.send(changes)
     assert [type(outcome) for outcome in outcomes] == [Sent, RetryLater, Sent]
@@ -235,18 +232,18 @@ async def test_a_member_that_is_down_keeps_no_good_alert_from_the_one_that_refus
 
 @pytest.mark.slow
 async def test_the_real_alertmanager_keeps_all_but_the_alert_that_it_refuses(alertmanager: str) -> None:
-    firing = [story(f"many-{number}")[1][0].incident for number in range(8)]
+    firing = [story(f"many-{number}")[0].alert for number in range(8)]
     async with sender(alertmanager, resolve_timeout_s=4) as am:
         plain = am.alert
 
-        def one_refused(incident: Incident) -> dict[str, Any]:
-            alert = plain(incident)
-            return alert | {"startsAt": "yesterday"} if incident.room_id == "many-3" else alert
+        def one_refused(alert: Any) -> dict[str, Any]:
+            shown = plain(alert)
+            return shown | {"startsAt": "yesterday"} if alert.room_id == "many-3" else shown
 
         am.alert = one_refused  # type: ignore[method-assign]
         resent = [each async for each in am.resend(lambda: firing)]
         shown = [len(await alerts(alertmanager, f"many-{number}")) for number in range(8)]
-    assert [each.refused for each in resent if each.refused] == [firing[3].id]
+    assert [each.refused for each in resent if each.refused] == [life_of(firing[3]).id]
     assert shown == [1, 1, 1, 0, 1, 1, 1, 1]
 
 
@@ -255,23 +252,20 @@ async def test_the_token_is_sent_and_not_shown() -> None:
         return web.Response(status=500, text=request.headers["Authorization"])
 
     async with Receiver(echo) as receiver, sender(f"http://127.0.0.1:{receiver.port}", bearer_secret="token") as am:
-        [outcome] = await am.send(story("room-1")[1][:1])
+        [outcome] = await am.send(story("room-1")[:1])
     assert receiver.headers[0]["Authorization"] == "Bearer am-token-123"
     assert isinstance(outcome, RetryLater)
     assert "am-token-123" not in outcome.why
 
 
 async def test_an_alert_of_any_incident_begins_before_it_ends() -> None:
-    incidents, now = Incidents(RULEBOOK), wall_ms()
-    ahead = (now - 1_700_000_000_000) // S + 3600  # a producer's clock that is an hour ahead
-    [opened] = incidents.notice(notice("at-risk", ahead, ahead + 60), now)
-    [resolved] = incidents.notice(notice("risk-cleared", ahead, ahead + 61), now)
-    [missed] = incidents.notice(notice("entry-missed", buyer_id="b"), now)
+    ahead = (wall_ms() - T0) // S + 3600  # a producer's clock that is an hour ahead
+    opened = warning(ahead, ahead + 60)
     async with sender("http://127.0.0.1:1") as am:
-        for incident in (opened.incident, resolved.incident, missed.incident):
+        for incident in (opened, over(opened, "cleared", ahead + 61), missed_entry(), over(missed_entry(), "passed")):
             alert = am.alert(incident)
             assert alert["startsAt"] < alert["endsAt"]
-        assert am.alert(missed.incident)["labels"]["alertname"] == "VigilEntryMissed"
+        assert am.alert(missed_entry())["labels"]["alertname"] == "VigilEntryMissed"
 
 
 async def test_an_alert_that_has_ended_does_not_fire_again_when_requests_cross() -> None:
@@ -283,8 +277,8 @@ async def test_an_alert_that_has_ended_does_not_fire_again_when_requests_cross()
             await slow.wait()
         return web.Response()
 
-    incidents, changes = story("room-1")
-    on: list[Incident] = [changes[0].incident]
+    opened, *_, resolved = story("room-1")
+    on: list[Alert] = [opened.alert]
     async with Receiver(first_slow) as receiver, sender(f"http://127.0.0.1:{receiver.port}") as am:
 
         async def again() -> None:
@@ -292,7 +286,6 @@ async def test_an_alert_that_has_ended_does_not_fire_again_when_requests_cross()
 
         resending = asyncio.create_task(again())
         await asyncio.sleep(0.1)
-        [resolved] = incidents.room("room-1", wall_ms(), True, wall_ms())
         sending = asyncio.create_task(am.send([resolved]))
         await asyncio.sleep(0.1)
         assert len(receiver.tried) == 1

@@ -48,7 +48,7 @@ def message(said: Any) -> tuple[str, bytes, bytes]:
 async def notifying(broker: str, url: str, routes: str = ROUTES) -> AsyncIterator[NotifyService]:
     """A running NotifyService, stopped in order at the end."""
     routing = parse_routing(routes.format(url=url), "routes.toml", names_of(RULEBOOK))
-    notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}), RULEBOOK)
+    notify = NotifyService(settings(broker), routing, Secrets({"hook": "key-123456"}))
     stop = asyncio.Event()
     task = asyncio.create_task(run_notify(notify, stop))
     try:

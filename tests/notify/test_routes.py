@@ -5,33 +5,18 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
-from tests.support.notify_stories import action, notice, verdict
+from tests.support.notify_stories import TARGETS, Desk, acted, missed_entry, over, signal_lost, violation, warning
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.settings import SettingsError
-from vigil.app.notify.changes import IncidentChange
-from vigil.app.notify.incidents import Incidents
 from vigil.app.notify.routes import QuietHours, Routing
 from vigil.app.notify.routing_file import load_routing, names_of, parse_routing
 from vigil.app.notify.secrets import Secrets, load_secrets
+from vigil.topics.incidents import IncidentStatus
 
 RULEBOOK = load_rulebook()
 RULES = names_of(RULEBOOK)
-
-TARGETS = """
-[targets.ops]
-kind = "alertmanager"
-urls = ["http://localhost:9093"]
-
-[targets.hook]
-kind = "webhook"
-url = "https://example.org/hook"
-secret = "hook"
-
-[targets.chat]
-kind = "chat"
-url_secret = "chat"
-"""
 
 
 def routing(text: str, targets: str = TARGETS) -> Routing:
@@ -51,44 +36,43 @@ def at(day: str, clock: str, zone: str = "Asia/Shanghai") -> int:
 NOW = at("2026-03-02", "12:00")
 
 
-def change(*messages: object) -> IncidentChange:
-    """The last change that the messages make."""
-    incidents, changes = Incidents(RULEBOOK), []
-    for message in messages:
-        take = {"Notice": incidents.notice, "Verdict": incidents.verdict, "Action": incidents.action}
-        changes += take[type(message).__name__](message, NOW)  # type: ignore[operator]
-    return changes[-1]
+def to(text: str, what: IncidentStatus, now: int = NOW) -> set[str]:
+    """The targets that receive a step at once."""
+    desk = Desk(text)
+    desk.now = now
+    desk.say(what)
+    return {name for name, _ in desk.sent}
 
 
-def to(text: str, what: IncidentChange, now: int = NOW) -> set[str]:
-    return set(routing(text).schedule(what, (), now)[0])
-
-
-RISK = change(notice("at-risk"))
-VIOLATION = change(verdict())
-ACTION = change(verdict(), action(verdict()))
-MISSED = change(notice("entry-missed", buyer_id="b", priority="high"))
-PLAIN_MISSED = change(notice("entry-missed", buyer_id="b"))
-LOST = change(notice("signal-lost"))
+RISK = warning()
+VIOLATION = violation()
+MISSED = missed_entry()
+LOST = signal_lost()
+NARROW = replace(violation(rule="greeting-miss"), family="reception")
+HIGH = replace(NARROW, priority="high")
 
 
 @pytest.mark.parametrize(
     ("route", "fits", "not_fits"),
     [
-        ("", [RISK, VIOLATION, ACTION, LOST], [MISSED]),
-        ('kinds = ["at-risk"]', [RISK], [VIOLATION, ACTION, LOST, MISSED]),
-        ('kinds = ["violation"]', [VIOLATION], [RISK, ACTION, LOST, MISSED]),
-        ('kinds = ["action"]', [ACTION], [RISK, VIOLATION]),
-        ('kinds = ["entry-missed"]', [MISSED, PLAIN_MISSED], [RISK, LOST]),
-        ('kinds = ["entry-missed"]\ntiers = ["L3"]', [MISSED], [PLAIN_MISSED]),
-        ('kinds = ["entry-missed"]\ntiers = ["L0"]', [PLAIN_MISSED], [MISSED]),
-        ('rules = ["black-screen"]', [RISK, VIOLATION], [change(notice("at-risk", rule="absence")), LOST]),
-        ('families = ["reception"]', [change(notice("at-risk", rule="absence"))], [RISK, VIOLATION, LOST]),
+        ("", [RISK, VIOLATION, LOST, NARROW], [MISSED]),
+        ('kinds = ["at-risk"]', [RISK], [VIOLATION, LOST, MISSED]),
+        ('kinds = ["violation"]', [VIOLATION], [RISK, LOST, MISSED]),
+        ('kinds = ["action"]', [acted(VIOLATION)], [RISK, VIOLATION]),
+        ('kinds = ["still-live"]', [replace(VIOLATION, still_live=True)], [RISK, VIOLATION]),
+        ('kinds = ["verdict-contested"]', [replace(VIOLATION, contested=True)], [RISK, VIOLATION]),
+        ('kinds = ["signal-lost"]', [LOST], [RISK, VIOLATION]),
+        ('kinds = ["entry-missed"]', [MISSED], [RISK, LOST]),
+        ('kinds = ["entry-missed"]\ntiers = ["L3"]', [MISSED], []),
+        ('tiers = ["L3"]', [HIGH], [NARROW, VIOLATION, LOST]),
+        ('tiers = ["L0"]', [NARROW], [HIGH, VIOLATION]),
+        ('rules = ["black-screen"]', [RISK, VIOLATION], [warning(rule="absence"), LOST]),
+        ('families = ["reception"]', [NARROW], [RISK, VIOLATION, LOST]),
         ('hosts = ["host-?"]', [RISK, LOST], []),
         ('hosts = ["vip-*", "host-2"]', [], [RISK, VIOLATION]),
     ],
 )
-def test_a_route_takes_what_matches_it(route: str, fits: list[IncidentChange], not_fits: list[IncidentChange]) -> None:
+def test_a_route_takes_what_matches_it(route: str, fits: list[IncidentStatus], not_fits: list[IncidentStatus]) -> None:
     text = f'[[routes]]\nto = ["hook"]\n{route}'
     assert [one.kind for one in fits if to(text, one) != {"hook"}] == []
     assert [one.kind for one in not_fits if to(text, one)] == []
@@ -105,18 +89,6 @@ def test_every_route_that_matches_adds_its_targets() -> None:
     assert to(text, RISK) == {"hook", "ops", "chat"}
 
 
-def test_the_end_goes_to_the_targets_that_were_notified_of_the_beginning() -> None:
-    incidents = Incidents(RULEBOOK)
-    [opened] = incidents.notice(notice("at-risk"), NOW)
-    routes = routing('[[routes]]\nto = ["hook"]\n[[routes]]\nto = ["chat", "ops"]\nends = false')
-    when, ends = routes.schedule(opened, (), NOW)
-    assert set(when) == {"hook", "chat", "ops"}
-    assert ends == ("hook", "ops"), "an Alertmanager is always notified of the end"
-    incidents.add_end_targets(opened.incident.id, ends)
-    [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)
-    assert set(routes.schedule(resolved, resolved.incident.end_targets, NOW)[0]) == {"hook", "ops"}
-
-
 NIGHT = '[[routes]]\nto = ["hook"]\nquiet = [{ from = "22:00", until = "08:00", time_zone = "Asia/Shanghai" }]'
 
 
@@ -131,7 +103,10 @@ NIGHT = '[[routes]]\nto = ["hook"]\nquiet = [{ from = "22:00", until = "08:00", 
 )
 def test_quiet_hours_hold_over_midnight(day: str, clock: str, ends: str | None) -> None:
     now = at(day, clock)
-    assert routing(NIGHT).schedule(RISK, (), now)[0] == {"hook": at(ends, "08:00") if ends else now}
+    desk = Desk(NIGHT)
+    desk.now = now
+    assert desk.say(RISK) == ([] if ends else ["opened at-risk"])
+    assert desk.book.next_at("hook") == (at(ends, "08:00") if ends else None)
 
 
 def test_quiet_hours_of_a_day_belong_to_the_night_that_begins_on_it() -> None:
@@ -152,25 +127,14 @@ def test_quiet_hours_end_by_local_time_when_clocks_change() -> None:
     assert end - before == 9 * 3_600_000
 
 
-def test_quiet_hours_can_drop_and_a_route_that_is_awake_goes_first() -> None:
-    dropping = NIGHT.replace('" }', '", then = "drop" }')
-    night = at("2026-03-02", "23:00")
-    assert to(dropping, RISK, night) == set()
-    both = NIGHT + '\n[[routes]]\nto = ["hook"]\nkinds = ["violation"]'
-    assert routing(both).schedule(VIOLATION, (), night)[0] == {"hook": night}
-    assert routing(both).schedule(RISK, (), night)[0] == {"hook": at("2026-03-03", "08:00")}
-
-
 def test_an_end_in_quiet_hours_waits_and_is_never_dropped() -> None:
-    incidents = Incidents(RULEBOOK)
-    [opened] = incidents.notice(notice("at-risk"), NOW)
-    incidents.add_end_targets(opened.incident.id, ("hook",))
-    [resolved] = incidents.notice(notice("risk-cleared", at=80), NOW)
-    night = at("2026-03-02", "23:00")
-    assert routing(NIGHT).schedule(resolved, ("hook",), night)[0] == {"hook": at("2026-03-03", "08:00")}
-    assert routing(NIGHT.replace('" }', '", then = "drop" }')).schedule(resolved, ("hook",), night)[0] == {
-        "hook": night
-    }
+    for text, expected in ((NIGHT, []), (NIGHT.replace('" }', '", then = "drop" }'), ["resolved cleared"])):
+        desk = Desk(text)
+        desk.now = at("2026-03-02", "21:00")
+        desk.say(RISK)
+        desk.now = at("2026-03-02", "23:00")
+        assert desk.say(over(RISK, "cleared")) == expected
+        assert desk.wait(at("2026-03-03", "08:00")) == ([] if expected else ["resolved cleared"])
 
 
 ROUTE = '[[routes]]\nto = ["hook"]\n'
@@ -214,10 +178,20 @@ ROUTE = '[[routes]]\nto = ["hook"]\n'
         (ROUTE + 'kinds = ["violation", "obligation"]\nhosts = ["m-*"]\nsuppliers = ["m-*"]', "write two routes"),
         (ROUTE + 'kinds = ["obligation"]\nsingly = -1', "at least 0"),
         (ROUTE + 'time_zone = "Mars"\n[targets.y', "not valid TOML"),
+        (ROUTE + 'brake = { per_rule = 20, every_s = 3600 }', "needs the kind \"violation\", and a name for vigil notify release"),  # noqa: E501 - one case a line
+        (ROUTE + 'name = "a"\nkinds = ["at-risk"]\nbrake = { per_rule = 20, every_s = 3600 }', 'needs the kind "violation"'),  # noqa: E501 - one case a line
+        (ROUTE + 'name = "a"\nbrake = { per_rule = 0, every_s = 3600 }', "at least 1"),
+        (ROUTE + 'name = "a"\nbrake = { per_rul = 1, every_s = 3600 }', "did you mean per_rule?"),
+        (ROUTE + 'name = "a"\n' + ROUTE + 'name = "a"', "routes.toml:19: [[routes]] no. 2 name 'a' is another route's name"),  # noqa: E501 - one case a line
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_with_its_place_and_a_remedy(text: str, said: str) -> None:
     assert said in refused(text)
+
+
+def test_a_key_that_has_moved_says_where_to() -> None:
+    said = refused(ROUTE, "signal_hold_s = 30\n" + TARGETS)
+    assert said.startswith("routes.toml:1: signal_hold_s is a number of the rulebook now")
 
 
 def test_all_problems_are_reported_at_once_in_order_of_lines() -> None:

@@ -6,21 +6,26 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.notify.test_outbox import steps
+from tests.support.notify_stories import PARTITION, TO_HOOK, Desk, acted, over, violation, warning
 from tests.support.webhook_receiver import Receiver, good, huge, reset, signed_well
-from vigil.app.notify.changes import IncidentChange
+from vigil.app.notify.alerts import AlertChange
+from vigil.app.notify.book import AlertBook
+from vigil.app.notify.brakes import BrakeLedger
 from vigil.app.notify.deliverer import Channel, Deliverer, DeliveryTiming
+from vigil.app.notify.kept import AlertMessage, Undelivered
 from vigil.app.notify.metrics import NotifyMetrics
-from vigil.app.notify.outbox import Outbox
+from vigil.app.notify.routes import Routing
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders.http import HttpPoster, retry_after_s
 from vigil.app.notify.senders.webhook import WebhookSender, payload
 from vigil.app.notify.targets import Webhook
+from vigil.topics.incidents import IncidentStatus
 
 KEY = "whsec-0123456789"
 
@@ -29,59 +34,101 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def story(room_id: str = "room-1") -> list[IncidentStatus]:
+    """What is published of one incident: four steps follow."""
+    found = violation(room_id=room_id)
+    return [warning(room_id=room_id), found, acted(found), over(acted(found))]
+
+
+def steps(room_id: str = "room-1") -> list[AlertChange]:
+    """Opened, violation, action, resolved."""
+    desk = Desk()
+    desk.say(*story(room_id))
+    return desk.changes()
+
+
+class Publisher:
+    """Gives a book the next message of an incident once what followed from the last one was delivered."""
+
+    def __init__(self, stories: Iterable[list[IncidentStatus]], target: Webhook) -> None:
+        self.book = AlertBook(Routing(zone=ZoneInfo("UTC"), targets={"hook": target}, routes=ROUTES), BrakeLedger())
+        self.left = [list(one) for one in stories]
+        self.letters: list[Undelivered] = []
+
+    @property
+    def done(self) -> bool:
+        return not any(self.left) and self.book.count("hook") == 0
+
+    def feed(self) -> None:
+        self.book.release(self.book.take_staged(), wall_ms())
+        self.letters += self.book.take_undelivered()
+        pending = self.book.pending("hook")
+        for rest in self.left:
+            if rest and f"incident:{rest[0].incident_id}" not in pending:
+                one = rest.pop(0)
+                self.book.publish(AlertMessage(f"incident:{one.incident_id}", one, PARTITION, 0, 0), wall_ms())
+
+
+ROUTES = Desk(TO_HOOK).routing.routes
+
+
 @asynccontextmanager
 async def delivering(
-    receiver: Receiver, changes: Iterable[IncidentChange], metrics: NotifyMetrics | None = None, **target: Any
-) -> AsyncIterator[Outbox]:
-    """A deliverer that sends the changes."""
+    receiver: Receiver,
+    stories: Iterable[list[IncidentStatus]],
+    metrics: NotifyMetrics | None = None,
+    **target: Any,
+) -> AsyncIterator[Publisher]:
+    """A deliverer that sends what follows from the stories."""
     metrics = metrics or NotifyMetrics()
     defaults = {"timeout_s": 0.3, "per_minute": 100_000, "url": receiver.url, "secret": "hook"}
     webhook = Webhook(kind="webhook", **(defaults | target))
-    secrets, outbox = Secrets({"hook": KEY}), Outbox()
-    for change in changes:
-        outbox.add(change, {"hook": 0}, wall_ms())
-    outbox.mark_stored(wall_ms())
+    secrets, feed = Secrets({"hook": KEY}), Publisher(stories, webhook)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         sender = WebhookSender(webhook, secrets, HttpPoster(session, secrets))
         timing = DeliveryTiming(wall_ms, random.Random(1).random, first_wait_ms=20)
-        deliverer = Deliverer(Channel("hook", webhook, sender), outbox, metrics, lambda: None, timing)
+        deliverer = Deliverer(Channel("hook", webhook, sender), feed.book, metrics, feed.feed, timing)
+        feed.feed()
         task = asyncio.create_task(deliverer.run())
         try:
-            yield outbox
+            yield feed
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def emptied(outbox: Outbox, within_s: float = 30) -> None:
+async def emptied(feed: Publisher, within_s: float = 30) -> None:
     async with asyncio.timeout(within_s):
-        while len(outbox):
+        while not feed.done:
             await asyncio.sleep(0.01)
 
 
-def check_order(receiver: Receiver, changes: list[IncidentChange]) -> None:
-    """Every change arrived, and the steps of each incident arrived for the first time in order."""
-    assert {one["id"] for one in receiver.taken} == {one.id for one in changes}
+def check_order(receiver: Receiver, rooms: Iterable[str]) -> None:
+    """Every step arrived, and the steps of each incident arrived for the first time in order."""
+    assert {one["id"] for one in receiver.taken} == {one.id for room in rooms for one in steps(room)}
     taken: dict[str, list[str]] = {}
     for message in receiver.first_taken():
-        taken.setdefault(message["incident"]["id"], []).append(message["event"])
+        taken.setdefault(message["incident"]["incident_id"], []).append(message["event"])
     assert set(map(tuple, taken.values())) == {("opened", "violation", "action", "resolved")}
 
 
+def warnings(count: int) -> list[list[IncidentStatus]]:
+    return [story(f"room-{number}")[:1] for number in range(count)]
+
+
 async def test_messages_are_signed_and_complete() -> None:
-    changes = steps()
-    async with Receiver() as receiver, delivering(receiver, changes) as outbox:
-        await emptied(outbox)
-    check_order(receiver, changes)
-    assert receiver.tried == [one.id for one in changes], "once each"
+    async with Receiver() as receiver, delivering(receiver, [story()]) as feed:
+        await emptied(feed)
+    check_order(receiver, ["room-1"])
+    assert receiver.tried == [one.id for one in steps()], "once each"
     for headers, body in zip(receiver.headers, receiver.bodies, strict=True):
         assert signed_well(KEY, headers, body)
         assert not signed_well("another", headers, body)
         assert not signed_well(KEY, headers, body + b" ")
         assert not signed_well(KEY, {**headers, "Vigil-Timestamp": "1"}, body)
         assert abs(int(headers["Vigil-Timestamp"]) - time.time()) < 60
-    assert receiver.taken[3]["incident"]["why"] == "room-ended"
-    assert "told" not in receiver.taken[0]["incident"]
+    assert receiver.taken[3]["incident"]["ended_by"] == "room-ended"
+    assert not {"notes", "claimed_by", "outcomes"} & set(receiver.taken[0]["incident"])
 
 
 async def test_both_keys_sign_while_a_key_is_rotated() -> None:
@@ -116,11 +163,11 @@ async def test_a_receiver_that_fails_in_every_way_gets_everything_in_order() -> 
             case _:
                 return web.Response()
 
-    changes = [change for number in range(40) for change in steps(f"room-{number}")]
-    async with Receiver(hostile) as receiver, delivering(receiver, changes, parallel=8) as outbox:
-        await emptied(outbox, 60)
-    check_order(receiver, changes)
-    assert len(receiver.tried) > len(changes), "it was hostile"
+    rooms = [f"room-{number}" for number in range(40)]
+    async with Receiver(hostile) as receiver, delivering(receiver, map(story, rooms), parallel=8) as feed:
+        await emptied(feed, 60)
+    check_order(receiver, rooms)
+    assert len(receiver.tried) > 4 * len(rooms), "it was hostile"
 
 
 @pytest.mark.parametrize("status", [200, 404, 503])
@@ -132,10 +179,9 @@ async def test_an_endless_answer_is_not_read_to_its_end(status: int) -> None:
             return web.Response()
         return await huge(request, status, flooded)
 
-    changes = [change for number in range(3) for change in steps(f"room-{number}")[:1]]
-    async with Receiver(flood) as receiver, delivering(receiver, changes) as outbox:
-        await emptied(outbox)
-        letters = outbox.take_undelivered()
+    async with Receiver(flood) as receiver, delivering(receiver, warnings(3)) as feed:
+        await emptied(feed)
+        letters = feed.letters
     assert len(letters) == (3 if status == 404 else 0)
     assert all(len(letter.detail) < 500 for letter in letters)
     assert len(flooded) == 3
@@ -149,9 +195,9 @@ async def test_redirects_are_refused_wherever_they_lead(status: int) -> None:
         async def elsewhere(request: web.Request, number: int) -> web.StreamResponse:
             return web.Response(status=status, headers={"Location": internal.url})
 
-        async with Receiver(elsewhere) as receiver, delivering(receiver, steps()[:1]) as outbox:
-            await emptied(outbox)
-            [letter] = outbox.take_undelivered()
+        async with Receiver(elsewhere) as receiver, delivering(receiver, warnings(1)) as feed:
+            await emptied(feed)
+            [letter] = feed.letters
     assert internal.tried == []
     assert f"HTTP {status} (redirects are not followed" in letter.detail
 
@@ -160,9 +206,9 @@ async def test_what_is_rejected_is_a_dead_letter_with_harmless_text() -> None:
     async def gone(request: web.Request, number: int) -> web.StreamResponse:
         return web.Response(status=410, text=f"<b>no such hook</b>\x1b[31m {KEY}")
 
-    async with Receiver(gone) as receiver, delivering(receiver, steps()) as outbox:
-        await emptied(outbox)
-        letters = outbox.take_undelivered()
+    async with Receiver(gone) as receiver, delivering(receiver, [story()]) as feed:
+        await emptied(feed)
+        letters = feed.letters
     assert len(receiver.tried) == len(letters) == 4
     assert letters[0].detail.startswith("HTTP 410: ＜b＞no such hook")
     assert "\x1b" not in letters[0].detail
@@ -173,9 +219,9 @@ async def test_it_gives_up_after_the_configured_time() -> None:
     async def broken(request: web.Request, number: int) -> web.StreamResponse:
         return web.Response(status=500)
 
-    async with Receiver(broken) as receiver, delivering(receiver, steps()[:1], give_up_after_s=1) as outbox:
-        await emptied(outbox)
-        [letter] = outbox.take_undelivered()
+    async with Receiver(broken) as receiver, delivering(receiver, warnings(1), give_up_after_s=1) as feed:
+        await emptied(feed)
+        [letter] = feed.letters
     assert letter.detail == f"given up after {len(receiver.tried)} tries: HTTP 500"
     assert 3 <= len(receiver.tried) <= 12, "the waits grow"
 
@@ -198,8 +244,8 @@ async def test_outcomes_are_counted_under_their_published_labels() -> None:
         ]
 
     assert tries() == [0, 0, 0]
-    async with Receiver(mixed) as receiver, delivering(receiver, steps()[:2], metrics, parallel=1) as outbox:
-        await emptied(outbox)
+    async with Receiver(mixed) as receiver, delivering(receiver, [story()[:2]], metrics, parallel=1) as feed:
+        await emptied(feed)
     assert tries() == [1, 1, 1]
 
 
@@ -210,9 +256,8 @@ async def test_a_target_gets_no_request_for_the_time_that_it_asks_for() -> None:
         asked.append(time.monotonic())
         return web.Response(status=429, headers={"Retry-After": "1"}) if number == 1 else web.Response()
 
-    changes = [change for number in range(5) for change in steps(f"room-{number}")[:1]]
-    async with Receiver(busy) as receiver, delivering(receiver, changes, parallel=1) as outbox:
-        await emptied(outbox)
+    async with Receiver(busy) as receiver, delivering(receiver, warnings(5), parallel=1) as feed:
+        await emptied(feed)
     assert asked[1] - asked[0] >= 0.95
     assert len(receiver.taken) == 5
 
@@ -220,18 +265,16 @@ async def test_a_target_gets_no_request_for_the_time_that_it_asks_for() -> None:
 async def test_changes_arrive_once_a_receiver_that_was_down_listens() -> None:
     async with Receiver() as receiver:
         port = receiver.port
-    changes = steps()
     receiver = Receiver(good, port)
-    async with delivering(receiver, changes) as outbox:
+    async with delivering(receiver, [story()]) as feed:
         await asyncio.sleep(0.3)
         async with receiver:
-            await emptied(outbox)
-    check_order(receiver, changes)
+            await emptied(feed)
+    check_order(receiver, ["room-1"])
 
 
 async def test_no_more_requests_a_minute_than_allowed() -> None:
-    changes = [change for number in range(30) for change in steps(f"room-{number}")[:1]]
-    async with Receiver() as receiver, delivering(receiver, changes, per_minute=60):
+    async with Receiver() as receiver, delivering(receiver, warnings(30), per_minute=60):
         await asyncio.sleep(1.5)
     assert 6 <= len(receiver.tried) <= 9, "six at once, then one a second"
 

@@ -3,25 +3,28 @@
 import asyncio
 import logging
 import re
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from tests.support.notify_stories import RULEBOOK, T0, S, action, notice, verdict
+from tests.support.notify_stories import T0, TO_HOOK, Desk, acted, missed_entry, over, signal_lost, violation, warning
 from tests.support.webhook_receiver import Receiver
 from vigil.app.kafka.settings import SettingsError
+from vigil.app.messages import CATALOGUES
 from vigil.app.notify import words
-from vigil.app.notify.changes import IncidentChange
-from vigil.app.notify.incidents import Incidents
+from vigil.app.notify.alerts import AlertChange, BrakeAlert
+from vigil.app.notify.routes import LINE_KINDS, RouteKind
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders.chat import ChatSender
 from vigil.app.notify.senders.outcome import RetryLater, SendOutcome, Sent
+from vigil.app.notify.shown import annotations, labels, payload
 from vigil.app.notify.targets import Chat
-from vigil.topics.verdicts import Evidence
+from vigil.topics.incidents import EndedBy, IncidentStatus
 
 HOSTILE = [
     "<!channel>", "<@U012AB3CD>", "@everyone", "@13800000000", "<https://evil.example|click>", "[x](https://evil.example)",
@@ -60,58 +63,95 @@ def test_labels_keep_names_with_dots_whole() -> None:
 
 
 def test_a_rule_of_a_later_version_is_called_by_its_id() -> None:
-    assert words.title(last(verdict(rule="absence"))) == "VIOLATION: host absent in room room-1"
-    assert words.title(last(verdict(rule="lens-covered"))) == "VIOLATION: lens-covered in room room-1"
+    assert words.title(last(violation(rule="absence"))) == "VIOLATION: host absent in room room-1"
+    assert words.title(last(violation(rule="lens-covered"))) == "VIOLATION: lens-covered in room room-1"
 
 
 def test_an_alert_in_chinese() -> None:
-    found = verdict()
-    change = last(notice("at-risk", due=T0 + 120 * S), found, action(found))
+    change = last(violation(), acted(violation()))
     assert words.title(change, "zh") == "处置：直播间 room-1 黑屏"
-    assert words.steps(change.incident, "zh") == "建议（low-quality 第 2 次违规）：close，ban 7 天。"
+    assert words.steps(change.alert, "zh") == "建议（low-quality 第 2 次违规）：close，ban至 2023-11-21 22:13:20 UTC。"
 
 
-def last(*messages: Any) -> IncidentChange:
-    incidents, changes = Incidents(RULEBOOK), []
-    for message in messages:
-        if isinstance(message, int):
-            changes += incidents.room("room-1", message, True, T0)
-        else:
-            take = {"Notice": incidents.notice, "Verdict": incidents.verdict, "Action": incidents.action}
-            changes += take[type(message).__name__](message, T0)  # type: ignore[operator]
-    return changes[-1]
+def last(*said: IncidentStatus) -> AlertChange:
+    """The last step that follows."""
+    desk = Desk(TO_HOOK + 'kinds = ["at-risk", "violation", "action", "signal-lost", "entry-missed", "still-live"]\n')
+    desk.say(*said)
+    return desk.changes()[-1]
+
+
+def body(change: AlertChange) -> list[str]:
+    return words.body(change.alert).splitlines()  # type: ignore[arg-type]
 
 
 def test_an_alert_says_what_happened_since_when_and_what_follows() -> None:
-    found = verdict()
-    change = last(notice("at-risk", due=T0 + 120 * S), found, action(found))
+    change = last(violation(), acted(violation()))
     assert words.title(change) == "Action: black screen in room room-1"
-    assert words.body(change).splitlines() == [
+    assert body(change) == [
         "Host host-1. Since 2023-11-14 22:13:20 UTC.",
         "Violation at 2023-11-14 22:15:20 UTC.",
-        "- 2023-11-14 22:13:20 UTC the first of 121 frames in a row black",
-        "Recommended (violation no. 2 of low-quality): close, ban 7 days.",
+        "Recommended (violation no. 2 of low-quality): close, ban until 2023-11-21 22:13:20 UTC.",
     ]
-    over = last(notice("at-risk"), found, T0 + 300 * S)
-    assert words.title(over) == "Over: black screen in room room-1"
-    assert words.body(over).endswith("Over at 2023-11-14 22:18:20 UTC: the room ended.")
+    ended = last(warning(), violation(), over(violation()))
+    assert words.title(ended) == "Over: black screen in room room-1"
+    assert body(ended)[-1] == "Over at 2023-11-14 22:18:20 UTC: the room ended."
+
+
+def test_each_kind_of_alert_says_what_it_is_about() -> None:
+    assert body(last(warning()))[-1] == "Becomes a violation at 2023-11-14 22:15:20 UTC."
+    live = last(violation(), replace(violation(), still_live=True, contested=True))
+    assert words.title(live) == "STILL LIVE: black screen in room room-1"
+    assert body(live)[-2:] == [
+        "The room is still live although it was to be closed.",
+        "The verdict may be wrong: a late comment contests it.",
+    ]
+    assert words.title(last(missed_entry())) == "Missed: a buyer not greeted in room room-1"
+    assert body(last(missed_entry()))[-1] == "Buyer of tier L1 or above: buyer-1"
+    steady = last(signal_lost(), over(signal_lost(3), "steady"))
+    assert body(steady)[-2:] == [
+        "The signal was lost 3 times.", "Over at 2023-11-14 22:18:20 UTC: the signal is back.",
+    ]  # fmt: skip
+    assert body(last(violation(rule="greeting-miss", priority="high")))[1].startswith("A buyer of tier L1")
+
+
+BRAKE = BrakeAlert(id="b", route="flood", rule="black-screen", per_rule=20, every_s=3600, held=4, at=T0)
+
+
+def test_an_alert_about_a_brake_names_the_command_that_releases_it() -> None:
+    change = AlertChange(id="b", event="opened", kind="brake", at=T0, alert=BRAKE)
+    assert words.title(change) == "HELD BACK: more violations of black screen, route flood"
+    assert body(change) == [
+        "More than 20 new violations of black screen in 3600 s: further ones are held back on route flood.",
+        "Release them: vigil notify release --route flood --rule black-screen; add --discard to drop them.",
+    ]
+    ended = replace(change, event="resolved", alert=replace(BRAKE, decided_at=T0, decision="discard"))
+    assert words.title(ended).startswith("Over: ")
+    assert body(ended)[-1] == "Over at 2023-11-14 22:13:20 UTC: they were discarded."
+    assert annotations(BRAKE)["summary"] == "violations of black screen are held back on route flood"
+    assert labels(BRAKE) == {"alertname": "VigilBrake", "route": "flood", "rule": "black-screen", "incident": "b"}
+    assert payload(change)["brake"]["held"] == 4
+
+
+def test_every_end_and_kind_has_words_in_both_languages() -> None:
+    for language in ("en", "zh"):
+        codes = set(CATALOGUES[language].codes("alert."))
+        ends = {*get_args(EndedBy), "release", "discard"} - {"passed"}
+        assert {f"alert.end.{why}" for why in ends} <= codes
+        heads = {kind for kind in get_args(RouteKind) if kind not in (*LINE_KINDS, "entry-missed")}
+        assert {f"alert.head.{kind}" for kind in (*heads, "missed", "over", "brake")} <= codes
 
 
 def test_hostile_names_are_harmless_wherever_they_stand() -> None:
     evil = "<!channel> https://evil.example *x*"
-    found = verdict(
-        rule="rights", room_id=evil, host_id=evil, subject=f"rights:{evil}",
-        evidence=(Evidence(topic="comment", at=T0, note=evil),),
-    )  # fmt: skip
-    change = last(found)
-    said = words.title(change) + words.body(change) + words.summary(change.incident)
+    change = last(violation(rule=evil, room_id=evil, host_id=evil, subject=f"rights:{evil}"))
+    said = words.title(change) + "".join(body(change)) + words.summary(change.alert)  # type: ignore[arg-type]
     assert "<" not in said
     assert "https://" not in said
     assert "*" not in said
-    assert said.count("！channel") == 6
+    assert said.count("！channel") == 7
 
 
-async def sent(url: str, change: IncidentChange, **target: Any) -> SendOutcome:
+async def sent(url: str, change: AlertChange, **target: Any) -> SendOutcome:
     chat = Chat(kind="chat", url_secret="chat", **target)
     [outcome] = await ChatSender("moderators", chat, Secrets({"chat": url})).send([change])
     return outcome
@@ -120,7 +160,7 @@ async def sent(url: str, change: IncidentChange, **target: Any) -> SendOutcome:
 async def test_a_chat_gets_the_words_by_apprise() -> None:
     async with Receiver() as receiver:
         url = f"json://127.0.0.1:{receiver.port}/SecretTokenXYZ"
-        assert await sent(url, last(verdict()), console_url="https://console.example/") == Sent()
+        assert await sent(url, last(violation()), console_url="https://console.example/") == Sent()
     [message] = [one for one in receiver.bodies if one]
     assert b"VIOLATION: black screen in room room-1" in message
     assert b"https://console.example/" in message
@@ -128,7 +168,7 @@ async def test_a_chat_gets_the_words_by_apprise() -> None:
 
 async def test_a_chat_gets_the_words_in_its_language() -> None:
     async with Receiver() as receiver:
-        assert await sent(f"json://127.0.0.1:{receiver.port}/x", last(verdict()), language="zh") == Sent()
+        assert await sent(f"json://127.0.0.1:{receiver.port}/x", last(violation()), language="zh") == Sent()
     [message] = [one for one in receiver.bodies if one]
     assert "违规：直播间 room-1" in orjson.loads(message)["title"]
 
@@ -142,8 +182,8 @@ async def test_a_chat_that_fails_is_tried_later_and_its_url_is_in_no_log(
     with caplog.at_level(logging.DEBUG):
         async with Receiver(broken) as receiver:
             url = f"json://user:SecretTokenXYZ@127.0.0.1:{receiver.port}/SecretTokenXYZ"
-            outcome = await sent(url, last(verdict()))
-        nobody = await sent("json://127.0.0.1:1/SecretTokenXYZ", last(verdict()))
+            outcome = await sent(url, last(violation()))
+        nobody = await sent("json://127.0.0.1:1/SecretTokenXYZ", last(violation()))
     assert isinstance(outcome, RetryLater)
     assert isinstance(nobody, RetryLater)
     said = caplog.text + str(outcome) + str(nobody) + "".join(capfd.readouterr())
@@ -156,7 +196,7 @@ async def test_a_chat_that_does_not_answer_is_not_waited_for() -> None:
         return web.Response()
 
     async with Receiver(slow) as receiver:
-        outcome = await sent(f"json://127.0.0.1:{receiver.port}/x", last(verdict()), timeout_s=0.2)
+        outcome = await sent(f"json://127.0.0.1:{receiver.port}/x", last(violation()), timeout_s=0.2)
     assert outcome == RetryLater("no answer in time")
 
 
@@ -167,7 +207,7 @@ async def test_a_chat_is_not_redirected() -> None:
             return web.Response(status=307, headers={"Location": internal.url})
 
         async with Receiver(elsewhere) as receiver:
-            outcome = await sent(f"json://127.0.0.1:{receiver.port}/x", last(verdict()))
+            outcome = await sent(f"json://127.0.0.1:{receiver.port}/x", last(violation()))
     assert isinstance(outcome, RetryLater)
     assert internal.tried == []
 

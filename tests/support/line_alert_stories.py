@@ -1,30 +1,13 @@
-"""Builders of what Vigil publishes about suppliers' lines, and a book of alerts with routes of its own."""
+"""Builders of what Vigil publishes about suppliers' lines."""
 
 from typing import Any
 
-from tests.support.notify_stories import RULEBOOK, T0, S
-from vigil.app.notify.line_book import LineBook, LineBounds, ScheduledChange
-from vigil.app.notify.routing_file import names_of, parse_routing
+from tests.support.notify_stories import T0, S
 from vigil.topics.programmes import Participation
 from vigil.topics.services import Obligation
 from vigil.topics.verdicts import identity
 
 H = 3600 * S
-
-TARGETS = """
-[targets.ops]
-kind = "alertmanager"
-urls = ["http://localhost:9093"]
-
-[targets.hook]
-kind = "webhook"
-url = "https://example.org/hook"
-secret = "hook"
-
-[targets.chat]
-kind = "chat"
-url_secret = "chat"
-"""
 
 ALL = '[[routes]]\nto = ["hook"]\nkinds = ["obligation", "participation"]\n'
 
@@ -49,25 +32,3 @@ def participation(status: str = "claimed", supplier: str = "merchant-7", at: int
         "rulebook": "2022-07-21", **more,
     }  # fmt: skip
     return Participation(supplier_id=supplier, at=T0 + at * H, status=status, **fields)  # type: ignore[arg-type]
-
-
-def book(routes: str = ALL, head: str = "", **bounds: int) -> LineBook:
-    routing = parse_routing(head + TARGETS + routes, "routes.toml", names_of(RULEBOOK))
-    return LineBook(routing, LineBounds(**bounds))
-
-
-def take(lines: LineBook, said: Obligation | Participation, now: int = T0) -> list[ScheduledChange]:
-    return lines.obligation(said, now) if isinstance(said, Obligation) else lines.participation(said, now)
-
-
-def write(lines: LineBook, store: dict[str, bytes]) -> None:
-    for name, value in lines.changed():
-        if value is None:
-            store.pop(name, None)
-        else:
-            store[name] = value
-
-
-def events(changes: list[ScheduledChange]) -> list[tuple[str, str]]:
-    """Event and status, or the reason of an end, of every change."""
-    return [(change.event, change.line.why or change.line.status) for change, _ in changes]

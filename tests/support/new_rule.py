@@ -147,17 +147,13 @@ def by_console(folder: Path, recording: Path) -> dict[str, Any]:
 def by_notify(folder: Path) -> dict[str, Any]:
     import msgspec
 
-    from vigil.app.domain.rulebook.reader import load_rulebook
     from vigil.app.notify import words
-    from vigil.app.notify.incidents import Incidents
-    from vigil.topics.verdicts import Notice, Verdict
+    from vigil.app.notify.alerts import AlertChange
+    from vigil.topics.incidents import IncidentStatus
 
-    incidents = Incidents(load_rulebook())
-    changes = [
-        *incidents.notice(msgspec.convert(lines(folder, "notice")[0], Notice), 0),
-        *incidents.verdict(msgspec.convert(lines(folder, "verdict")[0], Verdict), 0),
-    ]
-    return {"alerts": [words.title(change) for change in changes], "alert": words.title(changes[-1], "zh")}
+    incident = msgspec.convert(lines(folder, "incident")[0], IncidentStatus)
+    steps = [AlertChange(id="", event="opened", kind=kind, at=0, alert=incident) for kind in ("at-risk", "violation")]
+    return {"alerts": [words.title(step) for step in steps], "alert": words.title(steps[-1], "zh")}
 
 
 def by_registry() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from vigil.app.notify import shown, words
-from vigil.app.notify.alerts import Alert, AlertChange
+from vigil.app.notify.alerts import Alert, AlertChange, life_of
 from vigil.app.notify.secrets import Secrets
 from vigil.app.notify.senders.http import HttpPoster
 from vigil.app.notify.senders.outcome import DeliveryRejected, RetryLater, SendOutcome, Sent
@@ -57,9 +57,9 @@ class AlertmanagerSender:
         self._wall_ms = wall_ms
         # One request at a time: a request that says an alert is firing must not overtake one that says it is resolved.
         self._lock = asyncio.Lock()
-        self._resolved: dict[str, Alert] = {}
-        """Incidents that were resolved not long ago, by id. They are sent again too, in case a request that timed out
-        here arrives there late and makes the alert fire again."""
+        self._resolved: dict[str, tuple[Alert, int]] = {}
+        """What was resolved not long ago, by id, and when that was sent. It is sent again too, in case a request that
+        timed out here arrives there late and makes the alert fire again."""
         self._refused: dict[str, Alert] = {}
         """Open incidents, by id, as they were when their alert alone was refused."""
 
@@ -73,7 +73,7 @@ class AlertmanagerSender:
         async with self._lock:
             for change in changes:
                 if change.event == "resolved":
-                    self._resolved[change.alert.id] = change.alert
+                    self._resolved[life_of(change.alert).id] = change.alert, self._wall_ms()
             outcomes: list[SendOutcome] = []
             async for part, outcome in self._post_in_parts([change.alert for change in changes]):
                 self._note_refused(part, outcome)
@@ -86,33 +86,34 @@ class AlertmanagerSender:
         `firing` returns the open incidents that the Alertmanager knows of. It is called before every batch, since an
         incident may have been resolved meanwhile.
         """
-        left = [incident.id for incident in firing()]
+        left = [life_of(alert).id for alert in firing()]
         self._refused = {id_: incident for id_, incident in self._refused.items() if id_ in set(left)}
         while left:
             wanted, left = set(left[:BATCH]), left[BATCH:]
             async with self._lock:
-                incidents = [one for one in firing() if one.id in wanted and self._may_be_sent_again(one)]
-                parts = [part async for part in self._post_in_parts(incidents)]
+                alerts = [one for one in firing() if life_of(one).id in wanted and self._may_be_sent_again(one)]
+                parts = [part async for part in self._post_in_parts(alerts)]
             for part, outcome in parts:
-                refused = part[0].id if self._note_refused(part, outcome) else None
+                refused = life_of(part[0]).id if self._note_refused(part, outcome) else None
                 yield Resent(outcome, len(part) if isinstance(outcome, Sent) else 0, refused)
         async for outcome in self._resend_resolved():
             yield Resent(outcome)
 
-    def _may_be_sent_again(self, incident: Alert) -> bool:
-        return incident.id not in self._resolved and self._refused.get(incident.id) != incident
+    def _may_be_sent_again(self, alert: Alert) -> bool:
+        id_ = life_of(alert).id
+        return id_ not in self._resolved and self._refused.get(id_) != alert
 
     def _note_refused(self, part: Sequence[Alert], outcome: SendOutcome) -> bool:
         """Remember an alert that was refused alone; return whether it was."""
         if isinstance(outcome, DeliveryRejected) and len(part) == 1 and outcome.status in OF_CONTENT:
-            self._refused[part[0].id] = part[0]
+            self._refused[life_of(part[0]).id] = part[0]
             return True
         return False
 
     async def _resend_resolved(self) -> AsyncIterator[SendOutcome]:
         oldest = self._wall_ms() - self._target.resolve_timeout_s * 1000
-        resolved = list(self._resolved.values())
-        self._resolved = {incident.id: incident for incident in resolved if incident.heard > oldest}
+        resolved = [alert for alert, _ in self._resolved.values()]
+        self._resolved = {id_: (alert, sent_at) for id_, (alert, sent_at) in self._resolved.items() if sent_at > oldest}
         for first in range(0, len(resolved), BATCH):
             async with self._lock:
                 parts = [part async for part in self._post_in_parts(resolved[first : first + BATCH])]
@@ -148,11 +149,12 @@ class AlertmanagerSender:
         """Return an alert as the API expects it."""
         now, language = self._wall_ms(), self._target.language
         labels = {**self._target.labels, **shown.labels(alert)}
-        start = min(alert.opened_at if alert.opened_at is not None else alert.at, now)
-        if alert.resolved_at is None or alert.momentary:
+        _, begins, ends, momentary = life_of(alert)
+        start = min(begins, now)
+        if ends is None or momentary:
             end = now + self._target.resolve_timeout_s * 1000
         else:
-            end = max(min(alert.resolved_at, now), start + 1)
+            end = max(min(ends, now), start + 1)
         return {
             "startsAt": timestamp(start),
             "endsAt": timestamp(end),

@@ -40,14 +40,15 @@ class HttpPoster:
                     after_s = retry_after_s(answer.headers.get("Retry-After"))
                     answer.close()  # drops the rest of the answer unread
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return RetryLater(self._secrets.redact(f"no answer: {str(error) or type(error).__name__}")[:500])
+            why = self._secrets.redact(f"no answer: {str(error) or type(error).__name__}")[:500]
+            return RetryLater(why, untaken=isinstance(error, aiohttp.ClientConnectorError))
         if 200 <= status < 300:
             return Sent()
         why = self._secrets.redact(f"HTTP {status}: {words.escape_control_chars(text, 300)}".rstrip(": "))
         if 300 <= status < 400:
             return DeliveryRejected(f"{why} (redirects are not followed: name the address itself)", status)
         if status in (408, 425, 429) or status >= 500:
-            return RetryLater(why, after_s)
+            return RetryLater(why, after_s, untaken=status in (429, 503))
         return DeliveryRejected(why, status)
 
 

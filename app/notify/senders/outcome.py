@@ -16,6 +16,8 @@ class RetryLater(NamedTuple):
     why: str
     after_s: float | None = None
     """Seconds that the target asked to wait; None where it did not say."""
+    untaken: bool = False
+    """True if the target has certainly not taken it; else it may have."""
 
 
 class DeliveryRejected(NamedTuple):
