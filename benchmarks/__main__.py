@@ -8,7 +8,7 @@ from typing import Final
 PAGE: Final = ("backlog", "peers", "latency", "growth", "replay", "footprint", "million")
 """Those that write docs/performance.md."""
 
-MORE: Final = ("live", "backtest", "recovery", "group", "suppliers", "page")
+MORE: Final = ("live", "backtest", "recovery", "group", "suppliers", "stored", "page")
 """Those that are run by name only: they take long, or measure what changes rarely."""
 
 COUNTS: Final = "counts"

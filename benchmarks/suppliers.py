@@ -21,6 +21,7 @@ from tests.support import line_stories as lines
 from tests.support.supplier_stories import DAY, RULEBOOK, Line, Message, at
 from vigil.agents.shard_runner import TIMERS_PER_SLICE
 from vigil.app.domain.suppliers.machine import SupplierMachine
+from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.shards import make_shard
 from vigil.app.runtime.interpreter import PacedCollector, stop_automatic_passes
@@ -65,10 +66,11 @@ class Stretches(NamedTuple):
 class Stage:
     """One shard of suppliers."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: ChangelogStore | None = None) -> None:
+        """`store`: what to restore the shard from."""
         self._machine = SupplierMachine(RULEBOOK)
-        self._shard = make_shard(self._machine, 2000, collector=OutputCollector())
-        self._shard.advance_watermark(BEGIN)
+        self.shard = make_shard(self._machine, 2000, collector=OutputCollector(), store=store or ChangelogStore())
+        self.shard.advance_watermark(BEGIN)
         self._offsets: dict[int, int] = {}
         self._collector = PacedCollector()
 
@@ -79,12 +81,12 @@ class Stage:
             offset = self._offsets.get(source_index, 0)
             self._offsets[source_index] = offset + 1
             message = Message(offset, line.key.encode(), orjson.dumps(line.value))
-            self._shard.ingest(source_index, [message])
+            self.shard.ingest(source_index, [message])
 
     def measure(self, what: str, until: int) -> Stretches:
         """Advance the watermark as a worker does, with checkpoints between, until nothing waits."""
-        shard, timers, snapshots, passes, outputs, more = self._shard, [0.0], [0.0], [0.0], 0, True
-        self._collector.full()  # as after an assignment
+        shard, timers, snapshots, passes, outputs, more = self.shard, [0.0], [0.0], [0.0], 0, True
+        self.full_pass()
         while more or shard.has_unsaved_state:
             if more:
                 began = time.process_time()
@@ -96,17 +98,25 @@ class Stage:
             shard.confirm(snapshot)
             shard.evict(LOADED)
             outputs += len(snapshot.outputs)
-            began = time.process_time()
-            self._collector.look()
-            passes.append(time.process_time() - began)
+            passes.append(self.look())
         total = sum(timers) + sum(snapshots) + sum(passes)
         ms = [1000 * seconds for seconds in (total, max(timers), max(snapshots), max(passes))]
         return Stretches(what, len(snapshots) - 1, *ms, outputs)
 
+    def look(self) -> float:
+        """Make the pass of the garbage collector that is due; return its CPU time in seconds."""
+        began = time.process_time()
+        self._collector.look()
+        return time.process_time() - began
+
+    def full_pass(self) -> None:
+        """Make a full pass, as after an assignment."""
+        self._collector.full()
+
     def load(self, what: str) -> Stretches:
         """Load the only key, as a worker does before it ingests an event of it."""
-        (key,), states, arrivals, ready = self._shard.states, self._shard.states, [0.0], False
-        self._shard.evict(0)
+        (key,), states, arrivals, ready = self.shard.states, self.shard.states, [0.0], False
+        self.shard.evict(0)
         while not ready:
             began = time.process_time()
             ready = states.prepare(key)
@@ -114,7 +124,8 @@ class Stage:
         return Stretches(what, 0, 1000 * sum(arrivals), 1000 * max(arrivals), 0, 0, 0)
 
 
-def _many(suppliers: int) -> Iterator[Line]:
+def many(suppliers: int) -> Iterator[Line]:
+    """Suppliers with PRODUCTS_EACH products."""
     for number in range(suppliers):
         supplier = f"s{number}"
         yield lines.member(BEGIN, supplier, opened_at=BEGIN - 200 * DAY)
@@ -133,13 +144,13 @@ def _one(products: int) -> Iterator[Line]:
 
 def measure(suppliers: int, products: int) -> list[Stretches]:
     """Measure many suppliers, and one with many products and twice as many orders."""
-    many, one = Stage(), Stage()
-    many.play(_many(suppliers))
-    many.measure("first lines", BEGIN + 1)
+    all_, one = Stage(), Stage()
+    all_.play(many(suppliers))
+    all_.measure("first lines", BEGIN + 1)
     name = f"{suppliers:,} suppliers with {PRODUCTS_EACH} products"
     found = [
-        many.measure(f"{name}: the roll-out of stars", ROLL_OUT + 1),
-        many.measure(f"{name}: two months' ends", MONTH_END + 1),
+        all_.measure(f"{name}: the roll-out of stars", ROLL_OUT + 1),
+        all_.measure(f"{name}: two months' ends", MONTH_END + 1),
     ]
     one.play(_one(products))
     one.measure("first lines", BEGIN + 1)
