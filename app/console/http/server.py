@@ -122,8 +122,9 @@ class ConsoleServer:
         return page
 
     async def suppliers(self, request: Request) -> Response:
-        """Show the suppliers with the highest scores."""
-        return self.context.html(request, "suppliers.html", suppliers=self.context.pages.suppliers())
+        """Show the suppliers in the order that was asked for."""
+        listed = self.context.pages.suppliers(request.query_params.get("by", ""))
+        return self.context.html(request, "suppliers.html", listed=listed)
 
     async def rules(self, request: Request) -> Response:
         """Show how good each rule is."""

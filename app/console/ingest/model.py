@@ -237,6 +237,7 @@ class ConsoleModel:
     def _score(self, score: SupplierScore, value: bytes) -> None:
         supplier = self.suppliers.touch(score.supplier_id, SupplierView)
         supplier.score = value
+        supplier.response_rate = score.metrics.response_rate
         if score.predicted is not None and (not supplier.trail or supplier.trail[-1][1] != score.predicted):
             supplier.trail.append((score.at, score.predicted))
         self.changed.add(("supplier", score.supplier_id))

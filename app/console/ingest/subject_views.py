@@ -56,11 +56,13 @@ class HostView:
 class SupplierView:
     """What is known of a supplier."""
 
-    __slots__ = ("pins", "score", "trail")
+    __slots__ = ("pins", "response_rate", "score", "trail")
 
     def __init__(self) -> None:
         self.score: bytes | None = None
         """Its JSON: decoded for its page only."""
+        self.response_rate: float | None = None
+        """Of the score, by which the list of suppliers may be in order."""
         self.pins: deque[PinDecision] = deque(maxlen=200)
         self.trail: deque[tuple[int, int]] = deque(maxlen=240)
         """Predicted scores as they changed: `at`, score."""

@@ -13,6 +13,7 @@ from vigil.app.console.views.ladders import banned_until, ladders
 from vigil.app.console.views.line_pages import LinePages
 from vigil.app.console.views.queue import Queue
 from vigil.app.console.views.reader import Reader
+from vigil.app.console.views.supplier_list import SupplierList, supplier_list
 from vigil.app.console.views.templates import SPANS, environment
 from vigil.app.console.views.timeline import draw
 from vigil.app.console.views.urgency import stands
@@ -30,7 +31,6 @@ MAX_EVENTS: Final = 80
 MAX_VERDICTS: Final = 50
 MAX_ACTIONS: Final = 200
 MAX_ROOMS_OF_HOST: Final = 10
-MAX_SUPPLIERS: Final = 200
 MAX_TRAIL: Final = 60
 """How many rows of each list a page shows; a page is rendered for every change, so it must stay small."""
 
@@ -237,12 +237,9 @@ class Pages:
             "is_host": supplier_id in model.hosts,
         } | self._lines.of_supplier(supplier_id, reader, query)
 
-    def suppliers(self) -> list[View]:
-        """Return the suppliers with the highest predicted scores."""
-        model = self._state.model
-        known = ((supplier.trail[-1][1], name) for name, supplier in model.suppliers.items() if supplier.trail)
-        best = sorted(known, key=lambda one: (-one[0], one[1]))[:MAX_SUPPLIERS]
-        return [{"supplier_id": name, "score": score} for _, name in best if (score := model.score(name)) is not None]
+    def suppliers(self, by: str) -> SupplierList:
+        """Return the list of suppliers in an order."""
+        return supplier_list(self._state.model, by)
 
 
 def _has_ended(room: RoomView) -> bool:
