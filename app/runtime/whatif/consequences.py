@@ -148,10 +148,15 @@ def _action_words(action: Action | None, clock: Clock, say: Say) -> Iterator[str
     if action.choice is not None:
         yield say("action.choice", choices=_choices(action, say))
     if action.ban_until is not None and action.status == "active":
-        longer = action.ban_days is not None and action.ban_until > action.at + action.ban_days * DAY_MS
-        yield say("action.banned-longer" if longer else "action.banned", until=clock.full(action.ban_until))
+        yield say(_banned(action, action.ban_until), until=clock.full(action.ban_until))
     if action.revision > 1:
         yield say("action.revised", revision=action.revision)
+
+
+def _banned(action: Action, until: int) -> str:
+    """The code of how long a host is banned: another ban may prolong it."""
+    longer = action.ban_days is not None and until > action.at + action.ban_days * DAY_MS
+    return "action.banned-longer" if longer else "action.banned"
 
 
 def _choices(action: Action, say: Say) -> str:

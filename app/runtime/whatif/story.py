@@ -219,14 +219,22 @@ class _Words:
     def _measures(self, frames: list[FrameStatus]) -> str:
         """What the rule measures in these frames, in brackets; empty for rules that measure nothing."""
         if self._rule == "av-desync":
-            offsets = [frame.av_offset_ms for frame in frames if frame.av_offset_ms is not None]
-            ends = {"least": f"{min(offsets):+d}", "most": f"{max(offsets):+d}"} if offsets else {}
-            return self._say("moment.sound-range", **ends) if ends else ""
-        layouts = [frame.layout for frame in frames if frame.layout is not None]
-        if self._rule == "layout" and layouts:
-            measures = [self._measured(name, layouts) for name in _MEASURES]
-            return self._say("moment.measures", measures=self._listed(measures))
+            return self._sound_range([frame.av_offset_ms for frame in frames if frame.av_offset_ms is not None])
+        if self._rule == "layout":
+            return self._layout_range([frame.layout for frame in frames if frame.layout is not None])
         return ""
+
+    def _sound_range(self, offsets: list[int]) -> str:
+        if not offsets:
+            return ""
+        return self._say("moment.sound-range", least=f"{min(offsets):+d}", most=f"{max(offsets):+d}")
+
+    def _layout_range(self, layouts: list[Layout]) -> str:
+        if not layouts:
+            return ""
+        return self._say(
+            "moment.measures", measures=self._listed([self._measured(name, layouts) for name in _MEASURES])
+        )
 
     def _measured(self, name: str, layouts: list[Layout]) -> str:
         """A measure of some layouts, from the smallest to the largest."""
