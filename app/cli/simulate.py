@@ -18,7 +18,7 @@ from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.observability.terminal import silence_kafka_logs
 from vigil.app.simulate import Fault, InvalidSimulationError, Simulation, files
-from vigil.app.simulate.kafka import CannotProduceError, SendCallbacks, SendOptions, produce
+from vigil.app.simulate.kafka import WORKER_STARTS_MS, CannotProduceError, SendCallbacks, SendOptions, produce
 from vigil.app.simulate.options import Duration, Instant, Speed
 
 RECORDED_START: Final = 1_662_048_000_000
@@ -185,6 +185,7 @@ def simulate(
         start = RECORDED_START if out is not None else wall_ms() - round(backlog * 1000)
     simulation = _simulation(
         start_ms=start,
+        moderators_from_ms=start if broker is None else start + round(backlog * 1000) + WORKER_STARTS_MS,
         duration_s=duration,
         disorder_ms=round(disorder * 1000),
         fault_every_s=fault_every,

@@ -27,7 +27,7 @@ from vigil.app.kafka.embedded_broker import HOST, EmbeddedBroker, free_port
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.simulate import Simulation
-from vigil.app.simulate.kafka import SendCallbacks, SendOptions, produce
+from vigil.app.simulate.kafka import WORKER_STARTS_MS, SendCallbacks, SendOptions, produce
 
 BACKLOG_S: Final = 600
 """The demo starts with a backlog of ten minutes, so that the rules of five minutes show at once."""
@@ -168,17 +168,19 @@ class Demo:
         self._say(f"Stopped {stopped} and simulator. The log of the worker is kept in {worker.log}")
 
     def _simulation(self) -> Simulation:
+        now = wall_ms()
         return Simulation(
             seed=self._options.seed,
             rooms=self._options.rooms,
             suppliers=self._options.suppliers,
-            start_ms=wall_ms() - BACKLOG_S * 1000,
+            start_ms=now - BACKLOG_S * 1000,
             duration_s=None,
             fault_every_s=90.0,
             history_days=45,
             rfq_every_s=60.0,
             products=PRODUCTS,
             moderators=MODERATORS,
+            moderators_from_ms=now + WORKER_STARTS_MS,
         )
 
     def _say(self, line: str) -> None:

@@ -28,6 +28,8 @@ IN_FLIGHT: Final = 64
 """Batches that may wait for the broker before more are made."""
 TICK_S: Final = 0.005
 """Messages that are due within this time are sent at once."""
+WORKER_STARTS_MS: Final = 30_000
+"""After the backlog: a worker that starts then has judged it, and moderators can know of incidents."""
 MESSAGES_PER_FLUSH: Final = 5_000
 """Messages after which the batches are flushed and the progress is reported."""
 

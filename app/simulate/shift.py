@@ -143,22 +143,28 @@ class _Desk:
 class Shift:
     """Produces the commands, reviews and results that follow from planned violations."""
 
-    def __init__(self, seed: int, moderators: int, end_ms: int | None) -> None:
-        """`moderators`: number of people; 0: nobody works. `end_ms`: what happens from then on is left out."""
+    def __init__(self, seed: int, moderators: int, from_ms: int, end_ms: int | None) -> None:
+        """`moderators`: number of people; 0: nobody works.
+
+        `from_ms`: violations before are left alone. `end_ms`: what happens from then on is left out.
+        """
         self._seed = seed
         self._people = [f"moderator-{number}" for number in range(1, moderators + 1)]
+        self._from_ms = from_ms
         self._end_ms = end_ms
         self._due: list[tuple[int, int, Deed]] = []
         self._planned = 0
 
     def consider(self, fault: Fault) -> Iterator[Fault]:
         """Plan what follows from a violation; yield the claims that are lost, for the manifest."""
-        if not self._people or fault.kind != "violation":
+        if not self._people or fault.kind != "violation" or fault.at < self._from_ms:
             return
         rng = Random(f"{self._seed}/shift/{fault.verdict_id}")
         desk = _Desk(rng, fault, rng.sample(self._people, min(2, len(self._people))))
         desk.work()
         desk.carry_out()
+        if any(deed.at < self._from_ms for deed in desk.deeds):
+            return  # at its warning
         for deed in desk.deeds:
             heapq.heappush(self._due, (deed.at, self._planned, deed))
             self._planned += 1

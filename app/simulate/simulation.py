@@ -68,6 +68,8 @@ class Simulation:
     """Share of the planned violations that a moderator reviews."""
     moderators: int = 0
     """People who work on incidents of violations, while the marketplace reports what it did; 0: nobody."""
+    moderators_from_ms: int = 0
+    """They work on violations from this time on: of what is sent before a worker runs, nobody has seen an incident."""
     rfq_every_s: float = 120.0
     """Mean time between two quotes of a supplier while rooms are on air."""
     history_days: float = 0.0
@@ -133,7 +135,7 @@ class Simulation:
             for segment in broadcast.segments
             for fault in segment.faults
         ]
-        shift = Shift(self.seed, self.moderators, self.end_ms)
+        shift = Shift(self.seed, self.moderators, self.moderators_from_ms, self.end_ms)
         faults += [lost for fault in faults for lost in shift.consider(fault)]
         if self.products:
             Suppliers(self.suppliers, self._of_suppliers(), faults.append, merchants_only=True).play(self.end_ms, [])
@@ -144,7 +146,7 @@ class Simulation:
         end = self.end_ms
         at = self._since
         moderators = Moderators(self.seed, self.reviews)
-        shift = Shift(self.seed, self.moderators, end)
+        shift = Shift(self.seed, self.moderators, self.moderators_from_ms, end)
 
         def planned(fault: Fault) -> None:
             moderators.consider(fault)

@@ -116,5 +116,14 @@ def test_what_is_chosen_is_always_offered() -> None:
                             assert getattr(rung, name).least <= days <= getattr(rung, name).most
 
 
+def test_nobody_works_before_there_is_a_worker() -> None:
+    begin = START + 700_000
+    early, late = shift(moderators_from_ms=begin), shift()
+    times = [message.at for message in early.messages() if message.topic in WORK]
+    assert min(times) >= begin
+    assert {fault.at for fault in early.manifest()} <= {fault.at for fault in late.manifest()}
+    assert len(times) > 20
+
+
 def test_one_moderator_loses_no_claim() -> None:
     assert [fault for fault in shift(moderators=1).manifest() if fault.kind == "claim-lost"] == []
