@@ -25,6 +25,7 @@ from vigil.app.domain.rooms.rules.table import GREETING, RULES
 from vigil.app.domain.rulebook.incidents import IncidentLimits
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.incidents import Case, Effect, EndedBy, IncidentAction, IncidentKind, IncidentStatus, Severity
+from vigil.topics.internal import ActionInRoom
 from vigil.topics.verdicts import identity
 
 _WARNED: Final[Mapping[Severity, Severity]] = {"critical": "warning", "warning": "info", "info": "info"}
@@ -184,9 +185,9 @@ class _Lines:
             about |= {"violated_at": verdict.at, "verdict_id": verdict.verdict_id, "media_uri": verdict.media_uri}
             follow_up = facts.follow_ups.get(verdict.verdict_id)
             due = self._follow(follow_up, ended, about)
-            if follow_up is not None and follow_up.action is not None:
-                withdrawn_at = follow_up.action.withdrawn_at
-            worse_at = max(verdict.at, 0 if follow_up is None else _revised_at(follow_up))
+            decided = None if follow_up is None else follow_up.action
+            withdrawn_at = None if decided is None else decided.withdrawn_at
+            worse_at = max(verdict.at, _revised_at(decided))
         id_ = incident_id("rule", facts.room_id, record.since, rule=record.rule, subject=None if warned else subject)
         return self._line(_Draft(id_, "rule", severity, ended, due, worse_at, about, withdrawn_at))
 
@@ -285,9 +286,8 @@ _NOTHING: Final[Mapping[str, Any]] = {
 """What a line says of what it does not have."""
 
 
-def _revised_at(follow_up: FollowUp) -> int:
+def _revised_at(found: ActionInRoom | None) -> int:
     """When a decision changed the action last; 0: none did. (A late verdict that does has no time of its own.)"""
-    found = follow_up.action
     return 0 if found is None or found.action is None else found.action.decided_at or 0
 
 
