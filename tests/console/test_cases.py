@@ -287,6 +287,9 @@ def test_nobody_decides_what_another_works_on():
     for more in ({}, {"incident_id": ""}):
         answer = desk.decide("lin", decision="overturned", **more)
         assert answer.status_code == 409 and "mei works on this" in answer.text
+    page = desk.page("lin", f"/verdict?id={desk.one.verdict_id}")
+    assert "mei works on this. Ask mei" in page and 'action="/review"' not in page
+    assert 'action="/review"' in desk.page("mei", f"/verdict?id={desk.one.verdict_id}")
     assert commands(desk.console) == [("claim", "mei")]
 
 

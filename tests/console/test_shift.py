@@ -182,6 +182,21 @@ async def test_of_two_moderators_one_works_on_it_and_both_see_who(browser: Brows
         assert [each.by for each in console.sent] == ["mei"]
 
 
+async def test_a_line_that_is_gone_leaves_the_focus_in_its_place(browser: Browser):
+    async with market() as (console, address), page_of(browser) as page:
+        ids = [one.incident_id for one in console.state.model.incidents.on("to-do")]
+        await page.goto(f"{address}/queue")
+        await press(page, "j", "j")
+        focused = "document.activeElement.dataset.key"
+        assert await page.evaluate(focused) == f"i-{ids[1]}"
+        one = console.state.model.incidents.get(ids[1])
+        assert one is not None
+        about = {"incident_id": ids[1], "room_id": one.room_id, "by": "lin", "at": wall_ms()}
+        await console.state.ingest.send(Case(**about, kind="claim"))
+        await expect(page.locator(f"[data-key='i-{ids[1]}']")).to_have_count(0, timeout=4000)
+        assert await page.evaluate(focused) == f"i-{ids[2]}"
+
+
 async def test_what_is_typed_stays_while_the_page_follows(browser: Browser):
     async with market() as (console, address), page_of(browser) as page:
         one = next(iter(console.state.model.incidents.on("to-do")))

@@ -71,11 +71,16 @@ class LiveWorker:
                 yield output
 
 
+def _is_of_the_queue(output: OutboxMessage) -> bool:
+    return output.topic in ("incident", "verdict", "enforcement")
+
+
 class Market:
     """Rooms that go on while time passes, the worker that judges them, and the consoles that show it."""
 
     def __init__(self, messages: Iterable[SimulatedMessage], worker: LiveWorker, *, events: bool = True) -> None:
-        """`messages`: in order of arrival; only those of rooms are taken. `events`: consoles read them."""
+        """`messages`: in order of arrival; only those of rooms are taken. `events`: consoles read them, and the figures
+        of rooms; otherwise only what the queue shows."""
         self._shows_events = events
         self._coming = iter(messages)
         self._next = next(self._coming, None)
@@ -107,7 +112,7 @@ class Market:
                     console.state.model.ingest(message.topic, message.key, message.value, now)
         published = self.worker.advance(now)
         for console in self.consoles:
-            for output in published:
+            for output in published if self._shows_events else filter(_is_of_the_queue, published):
                 console.state.model.ingest(output.topic, output.key, output.payload, now, now)
             console.state.ingest._last = time.monotonic()
             console.state.tick()

@@ -16,13 +16,19 @@ const isStill = (part) => performance.now() - (moved.get(part) ?? -STILL_MS) >= 
 
 function update(part, html) {
   const focused = part.contains(document.activeElement) ? document.activeElement : null;
-  const key = focused?.dataset.key, scroller = focused?.classList.contains("drawing");
+  const key = focused?.dataset.key, place = focused ? [...part.querySelectorAll("[data-item]")].indexOf(focused) : -1;
+  const scroller = focused?.classList.contains("drawing");
   const before = part.querySelector(".drawing"), scrolled = before?.scrollLeft, atEnd = before && isAtEnd(before);
   part.innerHTML = html; // made by the server's templates, which escape whatever came from events
   const drawing = part.querySelector(".drawing");
   if (drawing) drawing.scrollLeft = atEnd ? drawing.scrollWidth : scrolled ?? 0;
   if (scroller) drawing?.focus({ preventScroll: true });
-  else if (key) part.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  else if (key) {
+    // A line that is gone leaves the focus to the one in its place, so that j and k go on from there.
+    const items = part.querySelectorAll("[data-item]");
+    const instead = place < 0 ? null : items[Math.min(place, items.length - 1)];
+    (part.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? instead)?.focus({ preventScroll: true });
+  }
 }
 
 listen(document.body.dataset.live, "page", (message) => {
