@@ -142,6 +142,16 @@ def test_beyond_the_bound_the_one_published_longest_ago_is_dropped_everywhere() 
     assert (held.evicted, held.get("00"), held.of_verdict("verdict-01")) == (2, None, None)
 
 
+def test_what_was_published_since_a_time_is_found_in_whatever_order_it_was_read() -> None:
+    held = IncidentViews(10)
+    for name, published in (("new", 30), ("newest", 40), ("old", 10), ("at-the-time", 20)):
+        held.put(violation(name), published)
+    assert names(held.since(20)) == ["newest", "new"]
+    held.put(violation("old"), 50)
+    held.drop("new")
+    assert (names(held.since(20)), names(held.since(50)), held.newest) == (["old", "newest"], [], 50)
+
+
 # ---- what each person is shown
 
 

@@ -49,10 +49,6 @@ class Bounded(Generic[K, V]):
         """From the one touched longest ago to the one touched last."""
         return iter(self._entries.items())
 
-    def latest(self) -> Iterator[tuple[K, V]]:
-        """From the one touched last to the one touched longest ago."""
-        return reversed(self._entries.items())
-
     def __iter__(self) -> Iterator[K]:
         return iter(self._entries)
 

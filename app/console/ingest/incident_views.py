@@ -9,6 +9,7 @@ Pure. What is to do, and its order, are functions of an incident's line alone: e
 """
 
 import bisect
+import sys
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
@@ -100,6 +101,8 @@ class IncidentViews:
         self._open: Bounded[str, HeldIncident] = Bounded(most, self._evicted)
         self._over: Bounded[str, HeldIncident] = Bounded(most, self._evicted)
         self._rows: dict[Shelf, list[QueueRow]] = {shelf: [] for shelf in SHELVES}
+        self._published: list[tuple[int, str]] = []
+        """All by the broker's time: partitions are read one after another, so arrival does not have its order."""
         self._of_verdict: dict[str, str] = {}
         self._claims: dict[str, set[str]] = {}
         """By person: the incidents that they work on."""
@@ -113,6 +116,7 @@ class IncidentViews:
         held = HeldIncident(line, published, shelf, row)
         self._store(shelf).put(line.incident_id, held)
         bisect.insort(self._rows[shelf], row)
+        bisect.insort(self._published, (published, line.incident_id))
         if line.verdict_id is not None:
             self._of_verdict[line.verdict_id] = line.incident_id
         if line.claimed_by is not None:
@@ -138,6 +142,7 @@ class IncidentViews:
     def _evicted(self, incident_id: str, held: HeldIncident) -> None:
         rows = self._rows[held.shelf]
         del rows[bisect.bisect_left(rows, held.row)]
+        del self._published[bisect.bisect_left(self._published, (held.published, incident_id))]
         if held.line.verdict_id is not None:
             self._of_verdict.pop(held.line.verdict_id, None)
         if (person := held.line.claimed_by) is not None:
@@ -175,11 +180,9 @@ class IncidentViews:
 
     def since(self, published: int) -> Iterator[IncidentStatus]:
         """The incidents with a line that was published after a time (ms), the latest first."""
-        for store in (self._open, self._over):
-            for _, held in store.latest():
-                if held.published <= published:
-                    break
-                yield held.line
+        first = bisect.bisect_right(self._published, (published, chr(sys.maxunicode)))
+        found = (self._held(id_) for _, id_ in reversed(self._published[first:]))
+        return (held.line for held in found if held is not None)
 
     @property
     def evicted(self) -> int:
