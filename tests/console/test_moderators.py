@@ -12,17 +12,24 @@ from vigil.app.simulate import Simulation
 
 
 @pytest.mark.parametrize(
-    "people, rooms, seconds",
+    "people, rooms, fault_every_s, seconds",
     [
-        (4, 80, 150),
-        pytest.param(20, 2000, 120, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+        (4, 80, 400, 150),
+        # Half of what 20 people could do at 14 s each; at 400 s there is more than they can, and half wait for 30 s.
+        pytest.param(20, 2000, 1000, 120, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
     ],
 )
 async def test_nobody_works_on_what_another_does_and_critical_ones_are_looked_at_soon(
-    people: int, rooms: int, seconds: int, monkeypatch: pytest.MonkeyPatch
+    people: int, rooms: int, fault_every_s: float, seconds: int, monkeypatch: pytest.MonkeyPatch
 ):
     simulation = Simulation(
-        seed=5, rooms=rooms, suppliers=rooms, start_ms=START, duration_s=seconds, rfq_every_s=1e6, fault_every_s=400
+        seed=5,
+        rooms=rooms,
+        suppliers=rooms,
+        start_ms=START,
+        duration_s=seconds,
+        rfq_every_s=1e6,
+        fault_every_s=fault_every_s,
     )
     shift = Shift(simulation, people)
     for module in (console_state, forms):
