@@ -25,6 +25,7 @@ from vigil.app.console.views.templates import link
 from vigil.app.console.views.text import Words
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.messages import LANGUAGES
+from vigil.topics.incidents import IncidentStatus
 from vigil.topics.reviews import Review
 from vigil.topics.verdicts import Verdict
 
@@ -72,10 +73,14 @@ class Forms:
             failed = words("review.failed", why=str(error)[:200] or type(error).__name__)
             return self._again(request, form, failed, 503)
         log.info("review published", verdict_id=verdict.verdict_id, decision=review.decision, by=person.name)
+        return self._sent(form, review, incident)
+
+    def _sent(self, form: Form, review: Review, incident: IncidentStatus | None) -> Response:
+        """Show the page that the form came from; the claim of an incident ends once the decision is applied."""
         if incident is None or "incident_id" not in form:
-            return RedirectResponse(link("verdict", verdict.verdict_id) + "&sent=1", 303)
+            return RedirectResponse(link("verdict", review.verdict_id) + "&sent=1", 303)
         if review.decision != "appealed" and incident.claimed_by is not None:
-            self._context.state.releases.expect(incident.incident_id, person.name, review.at)
+            self._context.state.releases.expect(incident.incident_id, review.by, review.at)
         return RedirectResponse(f"{link('incident', incident.incident_id)}&sent={review.decision}-{review.at}", 303)
 
     def _review(self, form: Form, verdict: Verdict, person: Person) -> Review:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from vigil.app.console.console_state import ConsoleState
-from vigil.app.console.ingest.incident_views import URGENCIES, is_appealed, needs_second_name, urgency_of
+from vigil.app.console.ingest.incident_views import URGENCIES, Shelf, is_appealed, needs_second_name, urgency_of
 from vigil.app.console.views.due import cut, page_of
 from vigil.app.console.views.happenings import Happening, happenings
 from vigil.app.console.views.reader import Reader, Viewer
@@ -20,6 +20,8 @@ LINES: Final = 50
 """How many incidents a page of the queue shows: about what fits on two screens, and quick to render."""
 VIEWS: Final = ("to-do", "mine", "others", "snoozed", "changed", "decided")
 """What the queue can show; the first is the usual one."""
+LISTED: Final[tuple[Shelf, ...]] = ("snoozed", "decided")
+"""Shelves that are shown as they are."""
 MOST_CHANGED: Final = 200
 LOOKED_BEFORE_MS: Final = 3_600_000
 """Who has never said that they had looked is shown what has changed in this time."""
@@ -94,16 +96,9 @@ class Queue:
         viewer = reader.viewer or NOBODY
         asked = query.get("view", "")
         shown = asked if asked in VIEWS else VIEWS[0]
-        incidents = self._model.incidents
-        lists = {
-            "to-do": self.to_do(viewer.name),
-            "mine": incidents.claimed_by(viewer.name),
-            "others": [one for one in incidents.on("to-do") if one.claimed_by not in (None, viewer.name)],
-            "changed": self.changed(viewer.looked),
-        }
-        counts = {kind: len(rows) for kind, rows in lists.items()} | {"snoozed": incidents.count("snoozed")}
-        if shown in ("snoozed", "decided"):
-            lists[shown] = list(islice(incidents.on("snoozed" if shown == "snoozed" else "decided"), MOST_DECIDED))
+        lists = self._lists(viewer, shown)
+        counts = {kind: len(rows) for kind, rows in lists.items() if kind != "decided"}
+        counts["snoozed"] = self._model.incidents.count("snoozed")
         listing = cut(lists[shown], page_of(query.get("page")), LINES)
         urgencies = Counter(urgency_of(one) for one in lists["to-do"])
         return {
@@ -115,8 +110,22 @@ class Queue:
             "listing": listing,
             "lines": [self.line(one) for one in listing.rows],
             "viewer": viewer,
-            "evicted": incidents.evicted,
+            "evicted": self._model.incidents.evicted,
         }
+
+    def _lists(self, viewer: Viewer, shown: str) -> dict[str, list[IncidentStatus]]:
+        """The lists by name; those that need no counting only where they are shown."""
+        incidents = self._model.incidents
+        lists = {
+            "to-do": self.to_do(viewer.name),
+            "mine": incidents.claimed_by(viewer.name),
+            "others": [one for one in incidents.on("to-do") if one.claimed_by not in (None, viewer.name)],
+            "changed": self.changed(viewer.looked),
+        }
+        for shelf in LISTED:
+            if shelf == shown:
+                lists[shelf] = list(islice(incidents.on(shelf), MOST_DECIDED))
+        return lists
 
     def handover(self, name: str, reader: Reader, query: Mapping[str, str]) -> View | None:
         """The page of the end of a shift: what the person works on, and what waits for the next; it has no id."""
