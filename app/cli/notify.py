@@ -92,7 +92,7 @@ def notify(
 def release(settings: Settings, route: str, rule: str, discard: bool) -> None:
     """Send what a route's brake holds back of a rule, or discard it. The count of new violations begins again.
 
-    The processes that run deliver it. Exit code 1 where nothing is held back.
+    The processes that run deliver it. Exit code 2 where nothing is held back.
     """
     from vigil.app.notify.brake_log import decide, held_back
     from vigil.app.notify.brakes import BrakeDecision

@@ -1,6 +1,7 @@
 """`vigil notify` on the command line, and its page in the docs."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from tests.support.webhook_receiver import Receiver
 from vigil.app.cli.main import main
 from vigil.app.domain.rulebook.reader import load_rulebook
+from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.routing_file import names_of, parse_routing
 
@@ -90,3 +92,48 @@ def test_every_metric_stands_in_the_docs() -> None:
     exported = {family.name for family in NotifyMetrics().registry.collect() if not family.name.startswith("process_")}
     named = {name.removesuffix("_total") for name in re.findall(r"`(vigil_notify_\w+)`", DOCS)}
     assert exported == named
+
+
+async def test_release_says_what_it_decided_and_what_is_held_back_instead(broker_of_its_own: str) -> None:
+    """The log has three claims of which one is held back."""
+    import asyncio
+
+    import msgspec
+    from aiokafka import AIOKafkaProducer
+
+    from vigil.app.kafka.admin import Cluster
+    from vigil.app.kafka.settings import Settings
+    from vigil.app.notify.brakes import BrakeClaim
+    from vigil.app.notify.topics import NotifyNames
+
+    topic = NotifyNames.of("vigil").brakes
+    async with Cluster(Settings(broker=broker_of_its_own)) as cluster:
+        await cluster.create({topic: (1, {})})
+    async with AIOKafkaProducer(bootstrap_servers=broker_of_its_own) as producer:
+        for name in ("one", "two", "three"):
+            claim = BrakeClaim(route="flood", rule="absence", incident_id=name, per_rule=2, every_s=3600)
+            await producer.send_and_wait(topic, msgspec.json.encode(claim), partition=0)
+
+    def release(*options: str) -> Result:
+        command = ["notify", "release", "--broker", broker_of_its_own, *options]
+        return CliRunner().invoke(main, command, env={"VIGIL_IDEMPOTENT_PRODUCER": "false"})
+
+    wrong = await asyncio.to_thread(release, "--route", "flod", "--rule", "absence")
+    assert wrong.exit_code == 2
+    assert "nothing of absence is held back on route flod; held back now: flood absence: 1" in wrong.output
+    done = await asyncio.to_thread(release, "--route", "flood", "--rule", "absence", "--discard")
+    assert (done.exit_code, done.output) == (0, "1 violations of absence on route flood discarded\n")
+    again = await asyncio.to_thread(release, "--route", "flood", "--rule", "absence")
+    assert "held back now: nothing" in again.output
+
+
+def test_without_a_routing_file_the_option_is_named() -> None:
+    result = CliRunner().invoke(main, ["notify"], env={"VIGIL_NOTIFY_ROUTES": None})
+    assert result.exit_code == 2
+    assert "--routes" in result.output
+
+
+@pytest.fixture
+def broker_of_its_own() -> Iterator[str]:
+    with EmbeddedBroker() as broker:
+        yield broker.address
