@@ -117,7 +117,7 @@ class ShardManager:
         runner = self.shards.get((subject, partition))
         if runner is None:  # revoked meanwhile
             return None
-        if self.held:
+        if self.held or runner.held:
             return batch
         return runner.ingest(source_index, batch, time.monotonic() + TIME_SLICE_S)
 

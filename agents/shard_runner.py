@@ -23,6 +23,7 @@ from vigil.agents.steps import StepTimer, not_measured
 from vigil.agents.wall_clock import wall_ms
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.source_identity import note_read
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.catalog import SubjectName
 from vigil.topics.envelope import Output
 
@@ -64,6 +65,8 @@ class ShardEnvironment(NamedTuple):
     """Outputs whose delay is measured."""
     wall_ms: Callable[[], int] = wall_ms
     step: StepTimer = not_measured
+    known_until: Callable[[], int] = lambda: MAX_TIME
+    """Live: the rules are known for event times below it. Nothing later is judged."""
 
 
 class ShardRunner:
@@ -108,6 +111,8 @@ class ShardRunner:
         self.eligible_at: dict[str, int] = {}
         """By identity of a verdict or notice that is not published yet: the earliest time at which it could be judged
         (wall clock, ms)."""
+        self.held = False
+        """Nothing is ingested and nothing is judged: the shard is about to get other rules."""
         self.waits_since = 0.0
         """Since when a verdict or notice waits for a checkpoint (`time.monotonic`); 0.0 if none does."""
 
@@ -152,6 +157,8 @@ class ShardRunner:
             source.gap = (read_offset, first.offset)
         if self._policy.live:
             self._environment.step("fetch", max(0, now - first.timestamp) / 1000)
+        if self._policy.live and not self.shard.event_time_order:
+            self.shard.known_until = self._environment.known_until()
         rest = self._ingest_slices(source_index, batch, now, slice_end)
         if rest is not None and len(rest.records) == len(batch.records):
             return rest
@@ -174,9 +181,12 @@ class ShardRunner:
                 moved = shard.first_mover(source_index, buffered, before)
                 source.arrived(now, records[begin].timestamp, moved)
             # A producer whose messages are all invalid counts as silent: it must not hold the watermark back.
+            read = source.position.read_offset
+            if end > begin and read <= records[end - 1].offset:  # the rules of the next event are not known yet
+                return _unread(batch, read)
             begin = end
             if time.monotonic() >= slice_end:
-                return _rest(batch, begin, source.position.read_offset)
+                return _rest(batch, begin, read)
         return None
 
     # ---- time -------------------------------------------------------------------------------------------------
@@ -186,6 +196,8 @@ class ShardRunner:
 
         `arrived_at`: when the broker received what allows it (wall clock, ms); 0 if nothing arrived.
         """
+        if self.held:
+            return
         outputs = self.shard.collector.outputs
         known = len(outputs)
         began = time.monotonic()
@@ -214,7 +226,8 @@ class ShardRunner:
     def _advance_to(self, answered_at: int, now: int, slice_end: float) -> None:
         if self._policy.live:
             if self._hold is None or self._may_go_on(self._hold):
-                self.behind = self._advance_in_steps(min(source.limit(now) for source in self._awaited), slice_end)
+                limit = min(source.limit(now) for source in self._awaited)
+                self.behind = self._advance_in_steps(min(limit, self._environment.known_until()), slice_end)
             return
         if slowest := [source.clock for source in self._awaited if not source.idle]:
             # What other subjects write arrives in no order of time: recorded data waits until all of it is there.
@@ -311,3 +324,9 @@ def _rest(batch: Batch, begin: int, read_offset: int) -> Batch | None:
     if begin == len(batch.records):
         return None
     return Batch(batch.tp, batch.records[begin:], read_offset if begin else batch.expected_offset)
+
+
+def _unread(batch: Batch, read_offset: int) -> Batch:
+    """What is left of a batch of which everything below an offset was read: the batch itself if that is all of it."""
+    left = [record for record in batch.records if record.offset >= read_offset]
+    return batch if len(left) == len(batch.records) else Batch(batch.tp, left, read_offset)

@@ -168,6 +168,13 @@ def operations() -> Dashboard:
              ("min by (shards) (vigil_clock_delay_seconds)", "{{shards}}, fastest")], "s")  # fmt: skip
     d.lines("Workers' clocks", "By how much each worker's clock is ahead of the broker's. More than five seconds, either "
             "way, and the worker is not ready.", [("vigil_clock_ahead_seconds", "{{instance}}")], "s")  # fmt: skip
+    d.lines("Rulebook known for", "For how long event times are covered by the last look at the topic rulebook. Below 0 nothing is "
+            "judged; until a rulebook that was published is taken over, it ends where that one begins.",
+            [("vigil_rulebook_known_seconds", "{{instance}}")], "s")  # fmt: skip
+    d.lines("Rulebooks in use", "Workers by the digest of their rulebook, and publications that do not count. More than one digest for "
+            "more than some seconds means a worker that does not follow.",
+            [("count by (digest) (vigil_rulebook_info)", "{{digest}}"),
+             ('max by (outcome) (vigil_rulebook_publications_total{outcome!="accepted"})', "refused: {{outcome}}")], "short")  # fmt: skip
     d.lines("How late events come, p99.9", "Behind the clock of their partition, by topic and, of comments, what they came "
             "by. The allowed lateness must be above it; vigil doctor recommends a value.",
             [(quantile(0.999, "vigil_lateness_seconds", "topic, via"), "{{topic}} {{via}}")], "s")  # fmt: skip

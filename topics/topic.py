@@ -50,6 +50,8 @@ class Topic:
     retention_days: int | None = None
     """None where the topic is compacted, and for inputs: their producers decide."""
     compacted: bool = False
+    partitions: int | None = None
+    """The number that Vigil creates it with; None: as its subject's topics, or the setting `partitions`."""
     more_config: Mapping[str, str] = field(default_factory=dict)
     """Further topic configuration that Vigil creates it with."""
     tombstone: str | None = None

@@ -19,6 +19,7 @@ from vigil.app.kafka.settings_loader import load_settings
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.runtime.jobs.pool import JobEndedError, Jobs
 from vigil.app.runtime.replay_clocks import LATENESS_MS, AllowedLateness
+from vigil.app.runtime.rulebooks.history_file import HISTORY_SUFFIX, newest_in_file
 from vigil.topics.catalog import inputs
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,9 +56,22 @@ class OperatorError(click.ClickException):
 
 
 def read_rulebook(file: str | Path | None) -> Rulebook:
-    """Read a rulebook file, or the built-in one for None; raise OperatorError with every problem of the file."""
+    """Read a rulebook file, or the built-in one for None; raise OperatorError with every problem of the file.
+
+    Of a file that `vigil rules history --export` has written (`….jsonl`), it is the newest publication that counts.
+    """
+    if file is not None and str(file).endswith(HISTORY_SUFFIX):
+        return read_newest(Path(file))
     try:
         return load_rulebook(Path(file)) if file else load_rulebook()
+    except RulebookError as error:
+        raise OperatorError(str(error)) from error
+
+
+def read_newest(history: Path) -> Rulebook:
+    """Read the newest publication that counts in an exported history; raise OperatorError."""
+    try:
+        return newest_in_file(history)
     except RulebookError as error:
         raise OperatorError(str(error)) from error
 

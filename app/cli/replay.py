@@ -18,7 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from vigil.app.cli.common import jobs_option, lateness_option, rulebook_option, started_jobs
+from vigil.app.cli.common import jobs_option, lateness_option, read_newest, rulebook_option, started_jobs
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rooms.emitter import shown
 from vigil.app.domain.rulebook import Rulebook
@@ -184,9 +184,18 @@ def _add_ignored(table: Table, counts: Mapping[str, int]) -> None:
     show_default=True,
     help="Output folder; one JSON Lines file for each topic.",
 )
+@click.option(
+    "--rulebook-history",
+    "history",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Judge by what `vigil rules history --export` wrote: as the workers did, whatever they took over meanwhile.",
+)
 @lateness_option
 @jobs_option
-def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness, jobs: int) -> None:
+def replay(
+    events: str, rulebook: Rulebook, out: Path, history: Path | None, lateness: AllowedLateness, jobs: int
+) -> None:
     """Judge recorded EVENTS and write the outputs.
 
     EVENTS is a JSON Lines file, or "-" for standard input; .gz and .zst are decompressed. Each line is
@@ -194,6 +203,8 @@ def replay(events: str, rulebook: Rulebook, out: Path, lateness: AllowedLateness
     file gives the same outputs, byte for byte. Rejected lines are counted and written to dead-letter.jsonl; the exit
     status is 1 if no line is accepted.
     """
+    if history is not None:
+        rulebook = read_newest(history)
     lines = lines_with_progress(events, "replaying")
     first = next(lines, b"")  # an unreadable file is reported before anything is created
     make_folder(out)  # now rather than at the end: a long replay must not fail then

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from typing import Final, TypedDict
 
 import structlog
@@ -21,6 +22,7 @@ from vigil.app.console.views.wall import Wall
 from vigil.app.domain.rooms.limits import EffectiveLimits
 from vigil.app.domain.rooms.shown_conditions import ConditionKey, conditions_of
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.history import RulebookHistory
 from vigil.app.domain.rulebook.rooms import RoomLimits
 from vigil.app.kafka.settings import Settings
 from vigil.app.kafka.wall_clock import wall_ms
@@ -59,19 +61,21 @@ class ConsoleState:
     def __init__(self, settings: Settings, console: ConsoleSettings, rulebook: Rulebook) -> None:
         self.console = console
         self.rulebook = rulebook
+        self._users_of_rulebook: list[Callable[[Rulebook], None]] = []
         self.outside = OutsideLinks(settings)
         self.zone = console.zone
         rooms: RoomLimits = rulebook.versions("rooms")[-1].limits
-        limits = EffectiveLimits(rulebook)
+        self._limits = EffectiveLimits(rulebook)
 
         def conditions(frame: FrameStatus) -> frozenset[ConditionKey]:
-            return conditions_of(frame, limits.conditions_at(frame.at))
+            return conditions_of(frame, self._limits.conditions_at(frame.at))
 
         self.model = ConsoleModel(console.bounds, rooms.max_frame_gap_s * 1000, conditions_of=conditions)
         self.model.max_ahead_ms = settings.max_ahead_ms
         self.releases = Releases(self.model.incidents)
         self.wall = Wall(self.model, rulebook)
         self.rule_reports = RuleReports(self.model)
+        self.with_rulebook(self.wall.use)
         self.ingest = TopicIngest(settings, console, self.model)
         self.group_rulebook = GroupRulebook(settings, rulebook.digest)
         self.boot_id = secrets.token_hex(4)
@@ -84,6 +88,18 @@ class ConsoleState:
         self._behind_ms = settings.allowed_lateness_ms + BEHIND_MS
         self._always_recorded = settings.clock == "recorded"
         self._next_tick = asyncio.Event()
+
+    def with_rulebook(self, use: Callable[[Rulebook], None]) -> None:
+        """Call `use` with the rulebook, now and whenever another one was published."""
+        self._users_of_rulebook.append(use)
+        use(self.rulebook)
+
+    def use(self, rulebook: Rulebook, history: RulebookHistory) -> None:
+        """Show what follows from a rulebook that was published; `history`: of all publications."""
+        self.rulebook, self._limits = rulebook, EffectiveLimits(rulebook)
+        self.group_rulebook.know(rulebook.digest, history.digests)
+        for each in self._users_of_rulebook:
+            each(rulebook)
 
     @property
     def recorded(self) -> bool:

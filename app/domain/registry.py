@@ -12,16 +12,20 @@ from vigil.app.domain.programmes.subject import SUBJECT as PROGRAMMES
 from vigil.app.domain.rfqs.subject import SUBJECT as RFQS
 from vigil.app.domain.rooms.subject import SUBJECT as ROOMS
 from vigil.app.domain.rulebook.book import Rulebook
-from vigil.app.domain.subject import MachineContext, OutputTopic, Subject
+from vigil.app.domain.subject import MachineContext, OutputTopic, Subject, matches
 from vigil.app.domain.suppliers.subject import SUBJECT as SUPPLIERS
 from vigil.app.engine.subject import AnyStateMachine
 from vigil.topics.catalog import TOPICS, SubjectName, Topic
+from vigil.topics.rulebooks import RULEBOOK
 
 SUBJECTS: Final = (ROOMS, SUPPLIERS, INDUSTRIES, RFQS, PROGRAMMES, HOSTS, INCIDENTS)
 """In the order in which outputs flow. A subject that reads what a later one writes is fed back: it does not wait."""
 
 DEAD_LETTER: Final = "dead-letter"
 """The one output of all subjects: their shards write to it what they reject."""
+
+OF_NO_SUBJECT: Final = frozenset({DEAD_LETTER, RULEBOOK})
+"""Outputs that no single subject writes. `rulebook` is written by a command."""
 
 
 class Registry:
@@ -68,6 +72,14 @@ class Registry:
         context = MachineContext(rulebook, review_wait_ms, candidate, replay)
         return {name: subject.machine(context) for name, subject in self.subjects.items()}
 
+    def always(self, rulebook: Rulebook) -> dict[str, object]:
+        """What of a rulebook counts at all times, whatever its dates, by where it stands in the file."""
+        found: dict[str, object] = {}
+        for subject in self.subjects.values():
+            if subject.always is not None:
+                found.update(subject.always(rulebook))
+        return found
+
     def section_type(self, name: str) -> type[Struct] | None:
         """The type of the limits of a section; None if no subject judges by it."""
         subject = self.subject_of_section(name)
@@ -113,7 +125,7 @@ class Registry:
         for topic in self.topics.values():
             if topic.direction != "out" and topic.name not in self.readers:
                 raise ValueError(f"no subject reads the topic {topic.name}")
-            if topic.direction == "in" or topic.name == DEAD_LETTER:
+            if topic.direction == "in" or topic.name in OF_NO_SUBJECT:
                 continue
             if topic.name not in self.writers:
                 raise ValueError(f"no subject writes the topic {topic.name}")
@@ -151,12 +163,6 @@ def _section_type(subject: Subject, name: str) -> type[Struct] | None:
     if name in subject.sections:
         return subject.sections[name]
     return next((kind for pattern, kind in subject.optional_sections.items() if matches(pattern, name)), None)
-
-
-def matches(pattern: str, name: str) -> bool:
-    """True if a section's name has the form of a pattern: as many parts, and the same but for `*`."""
-    wanted, parts = pattern.split("."), name.split(".")
-    return len(wanted) == len(parts) and all(want in ("*", part) for want, part in zip(wanted, parts, strict=True))
 
 
 def _by_topic(topics: Mapping[SubjectName, Iterable[str]]) -> dict[str, SubjectName]:

@@ -106,6 +106,9 @@ class ShardGauges(Protocol):
     def update(self, topic: str, key: str, payload: bytes | None) -> None:
         """A state was published; None deletes it."""
 
+    def use(self, rulebook: Rulebook) -> None:
+        """Judge by another rulebook from now on."""
+
     def samples(self, now: int) -> Iterable[Sample]:
         """The gauges of the shard at `now`, its watermark or the wall clock, whichever is earlier (ms)."""
 
@@ -169,4 +172,25 @@ class Subject:
     optional_sections: Mapping[str, type[Struct]] = field(default_factory=dict)
     """Sections that a rulebook may leave out: what they are about is then not judged. A `*` in a name stands for one
     part of it, which the rulebook chooses: `stars.*` has a section for each industry."""
+    always: Callable[[Rulebook], Mapping[str, object]] | None = None
+    """What its judgements take from all versions of a section at once, whatever their dates, such as the longest
+    memory: by where it stands in the file (`[hosts] remember_days`). It cannot change while the group runs, because a
+    worker would judge by it from the moment at which it learns of it."""
     metrics: SubjectMetrics = SubjectMetrics()
+
+
+def matches(pattern: str, name: str) -> bool:
+    """True if a section's name has the form of a pattern: as many parts, and the same but for `*`."""
+    wanted, parts = pattern.split("."), name.split(".")
+    return len(wanted) == len(parts) and all(want in ("*", part) for want, part in zip(wanted, parts, strict=True))
+
+
+def sections_of(rulebook: Rulebook, patterns: Iterable[str]) -> list[str]:
+    """The sections of a rulebook whose names have the form of any pattern, in its order."""
+    patterns = tuple(patterns)
+    return [name for name in rulebook.sections if any(matches(pattern, name) for pattern in patterns)]
+
+
+def starts_of(rulebook: Rulebook, patterns: Iterable[str]) -> list[int]:
+    """Every start of a version of these sections, oldest first."""
+    return sorted({one.start for name in sections_of(rulebook, patterns) for one in rulebook.versions(name)})

@@ -70,6 +70,8 @@ class KeyedStates(Generic[E]):
                 self.unconfirmed.append(key)
         self.timers: Final = TimerHeap(times)
         """When each key is looked at next. One whose own timer has moved to a later time is not called then."""
+        self._rules_change_at = MAX_TIME
+        """When the rules change next: every key is called then."""
 
     def __len__(self) -> int:
         return len(self._states)
@@ -140,6 +142,24 @@ class KeyedStates(Generic[E]):
         if time < self.timers.times.get(key, MAX_TIME):
             self.timers.schedule(key, time)
 
+    def adopt(self, machine: StateMachine[E]) -> None:
+        """Load states by another machine from now on. All are unloaded; none may have anything unsaved but outputs that
+        are deferred, which is stored."""
+        if self.changed or self.deleted:
+            raise RuntimeError(f"{len(self.changed | self.deleted)} keys have unsaved state: it would be lost")
+        self._machine = machine
+        self._loading.clear()
+        for key in self.loaded:
+            self._unload(key)
+        self.loaded.clear()
+
+    def await_rules(self, watermark: int) -> None:
+        """Call every key when the rules change next: their stored timers may be those of other rules."""
+        self._rules_change_at = self._machine.rules_change_after(watermark - 1)
+        if self._rules_change_at < MAX_TIME:
+            for key in self._states:
+                self.schedule(key, self._rules_change_at)
+
     def fire(self, before: int, limit: int | None = None) -> bool:
         """Fire the timers below `before` in order of time; return True if more than `limit` keys were due.
 
@@ -194,9 +214,12 @@ class KeyedStates(Generic[E]):
             if key in self.changed or self.deferred.get(key):
                 loaded[key] = None  # it is in use: its turn comes again after all others
             else:
-                self._states[key] = None
-                if len(self._store.chunks.get(key, ())) >= MANY_CHUNKS:
-                    self.large.add(key)
+                self._unload(key)
+
+    def _unload(self, key: str) -> None:
+        self._states[key] = None
+        if len(self._store.chunks.get(key, ())) >= MANY_CHUNKS:
+            self.large.add(key)
 
     def _load(self, key: str) -> KeyState[E]:
         while key in self.large:
@@ -219,6 +242,8 @@ class KeyedStates(Generic[E]):
         collector = self._collector
         collector.key = key
         time = state.next_timer()
+        if scheduled == self._rules_change_at:
+            time = min(time, scheduled)
         firings = 0
         while time <= scheduled:
             collector.now = time
@@ -231,5 +256,7 @@ class KeyedStates(Generic[E]):
         if firings and state.expired():
             self.remove(key)
             self.deleted.add(key)
+        elif scheduled < self._rules_change_at < time:
+            self.timers.schedule(key, self._rules_change_at)
         elif time < MAX_TIME:
             self.timers.schedule(key, time)

@@ -15,7 +15,7 @@ The order of a subject (`subject.py`) decides which of two classes a shard is; `
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar, Unpack
 
-from vigil.app.engine.shard_input import ShardInput, ShardOptions
+from vigil.app.engine.shard_input import ShardInput, ShardOptions, readers_of
 from vigil.app.engine.snapshot import Snapshot, Snapshotter, StateOrigin
 from vigil.app.engine.subject import Event, SourceRecord, StateMachine
 from vigil.app.engine.watermark import MAX_TIME
@@ -35,6 +35,20 @@ class Shard(ShardInput[E]):
         self._snapshotter = Snapshotter(self.states, self.store, origin, self.watermark)
         self._end: int | None = None
         """When the input has ended."""
+        self.states.await_rules(self.watermark)
+
+    def adopt(self, machine: StateMachine[E], rulebook: str) -> None:
+        """Judge by another machine of the same subject from now on; `rulebook`: the digest of its rulebook.
+
+        Call it right after `confirm`, with nothing ingested since the snapshot: every state is loaded again from what
+        is stored. The two machines judge alike up to the watermark. Raises RuntimeError if anything is unsaved.
+        """
+        self.states.adopt(machine)
+        self.machine = machine
+        self._readers = readers_of(machine)
+        self.reader.adopt(machine)
+        self._snapshotter.adopt(rulebook)
+        self.states.await_rules(self.watermark)
 
     def end_of_input(self, until: int) -> None:
         """Judge everything up to `until`, where recorded input has ended, and let every key act on the end."""

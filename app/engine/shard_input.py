@@ -79,9 +79,7 @@ class ShardInput(ABC, Generic[E]):
         """By source index: the watermark waits for the source; see EventTime."""
         self._origin_of: OriginOf = options.get("origin_of") or self._own_origin_of
         self._clock = options.get("clock")
-        self._readers: Sequence[ReadEvent[E]] = options.get("readers") or [
-            machine.reader(source_index) for source_index in range(len(machine.topics))
-        ]
+        self._readers: Sequence[ReadEvent[E]] = options.get("readers") or readers_of(machine)
         rules = _source_rules(machine.topics, lateness, options)
         self.lateness = tuple(rule.lateness for rule in rules)
         """The allowed lateness of each source, ms."""
@@ -92,6 +90,9 @@ class ShardInput(ABC, Generic[E]):
         self._duplicates_counter = [f"duplicates:{topic}" for topic in machine.topics]
         self.topics = options.get("topics") or machine.topics
         self._on_ignored = [self._ignored_counter(topic) for topic in machine.topics]
+        self.known_until = MAX_TIME
+        """The rules are known for event times below it: nothing else is applied on arrival. The owner sets it; in
+        event-time order, where it advances the watermark only so far instead, it leaves it as it is."""
         self.watermark = MIN_TIME
         """Everything below it was judged."""
         if self.store.marker is not None:
@@ -102,7 +103,9 @@ class ShardInput(ABC, Generic[E]):
         """Read records of one source in the order of their offsets; return True if any of them was an event.
 
         `wall`: the wall clock in ms if the worker is live; an event too far ahead of it is rejected. Records that were
-        read before are skipped. The loop runs for each event: it makes no call that it can do without.
+        read before are skipped. In arrival order the first event that is not below `known_until` ends the reading:
+        the source's read offset says how far it came. The loop runs for each event: it makes no call that it can do
+        without.
         """
         source, reader, watermark = self.sources[source_index], self.reader, self.watermark
         records, any_event = self._not_read_before(source_index, records)
@@ -112,7 +115,8 @@ class ShardInput(ABC, Generic[E]):
         buffered_from = watermark if self.event_time_order else MAX_TIME
         now = max(watermark, 0)
         on_ignored = self._on_ignored[source_index]
-        latest = MAX_TIME if wall is None else wall + rule.max_ahead
+        accepted = MAX_TIME if wall is None else wall + rule.max_ahead
+        latest = accepted if accepted < self.known_until else self.known_until - 1
         before = source.max_event_time
         newest = max(before, watermark + rule.lateness)
         late_from = rule.lateness if reader.drops_late[source_index] else MAX_TIME
@@ -123,10 +127,13 @@ class ShardInput(ABC, Generic[E]):
             try:
                 event, key, dedup_key = read(record, now, origin_of, on_ignored)
                 at = event.at
-                if at > latest or (own_keys is not None and record.key not in own_keys):
-                    rule.check(record.key, event, wall)
+                if (at > latest or (own_keys is not None and record.key not in own_keys)) and self._must_wait(
+                    rule, record, event, wall
+                ):
+                    records = _before(record, records)
+                    break
             except InvalidEvent as invalid:
-                self._note_misplaced(invalid.event, wall, latest)
+                self._note_misplaced(invalid.event, wall, accepted)
                 reader.reject(source_index, record, invalid, watermark, wall)
                 continue
             any_event = True
@@ -150,6 +157,12 @@ class ShardInput(ABC, Generic[E]):
         self._count_lateness(source_index, behind, None if wall is None else event, len(records))
         self.collector.count(self._events_counter[source_index], len(records))
         return any_event
+
+    def _must_wait(self, rule: SourceRule, record: SourceRecord, event: E, wall: int | None) -> bool:
+        """Return True if an event cannot be applied yet, because the rules of its time are not known; raise
+        InvalidEvent if it is to be rejected."""
+        rule.check(record.key, event, wall)
+        return event.at >= self.known_until
 
     def _note_misplaced(self, event: E | None, wall: int | None, latest: int) -> None:
         """Live, let the machine take note of an event of which only the place is wrong, unless it is after `latest`."""
@@ -242,6 +255,16 @@ class ShardInput(ABC, Generic[E]):
     @abstractmethod
     def _register(self, dedup_key: str, key: str, event: E) -> bool:
         """Note the identity of an event; return False if it is a duplicate of one that waits or was applied."""
+
+
+def _before(record: SourceRecord, records: Sequence[SourceRecord]) -> Sequence[SourceRecord]:
+    """The records of a source that come before one of them."""
+    return [each for each in records if each.offset < record.offset]
+
+
+def readers_of(machine: StateMachine[E]) -> list[ReadEvent[E]]:
+    """What reads the records of each source."""
+    return [machine.reader(source_index) for source_index in range(len(machine.topics))]
 
 
 def _source_rules(topics: Sequence[str], lateness: int, options: ShardOptions) -> list[SourceRule]:

@@ -112,6 +112,10 @@ class Snapshotter(Generic[E]):
         """Some keys' outputs were too many for the last snapshot: the next one is due at once."""
         self._resend_state_outputs(watermark)
 
+    def adopt(self, rulebook: str) -> None:
+        """Put the digest of another rulebook into the markers from now on."""
+        self._origin = self._origin._replace(rulebook=rulebook)
+
     def acquire(self, position: Position, outputs: Sequence[Output], *, sends: bool = True) -> Snapshot:
         """Take the first snapshot of the owner: it fences the former one, repairs keys and sends its outbox again.
 

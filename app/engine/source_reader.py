@@ -48,6 +48,10 @@ class SourceReader(Generic[E]):
         """Events with a time below it were applied before the restart, if they were accepted."""
         self._read_at_snapshot = [-1] * len(sources)
 
+    def adopt(self, machine: StateMachine[E]) -> None:
+        """Decode by another machine of the same subject from now on."""
+        self._machine = machine
+
     def restore(self, marker: CheckpointMarker, topics: Sequence[str]) -> None:
         """Continue from a checkpoint; a source that had another topic then is read from the beginning.
 

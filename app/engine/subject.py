@@ -135,6 +135,8 @@ class KeyState(Protocol[E_contra]):
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Act on the timer that was due at `at`: every event up to that time was applied before.
 
+        Also called without such a timer where the rules change (`StateMachine.rules_change_after`).
+
         Called when the watermark is above `at`, in order of time over all keys of the shard. `next_timer` must have
         moved past `at` after a bounded number of calls; otherwise the shard stops with an error.
         """
@@ -260,6 +262,13 @@ class StateMachine(Protocol[E]):
         A bounded number of values. Called for few events.
         """
 
+    def rules_change_after(self, at: int) -> int:
+        """Return the first time after `at` at which keys may have to act by the rules alone, MAX_TIME if never.
+
+        Every key of the shard is called at it (`KeyState.on_timer`), also if its stored timer, which an owner with
+        other rules has set, is a later one.
+        """
+
     def load(self, key: str, chunks: StateChunks) -> KeyState[E]:
         """Return the state of a key from its stored chunks, which are empty for a new key.
 
@@ -362,3 +371,6 @@ class StateMachineDefaults(Generic[E]):
 
     def kind_of(self, event: E) -> str:
         return ""
+
+    def rules_change_after(self, at: int) -> int:
+        return MAX_TIME

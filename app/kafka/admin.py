@@ -104,12 +104,14 @@ async def ensure_topics(
     topics = tuple(topics)
     known = TopicNames.of(settings, topics)
     catalogue = {known.on_cluster(topic.name): topic.config for topic in topics}
+    counted = {known.on_cluster(topic.name): topic.partitions for topic in topics if topic.partitions is not None}
     sources = {subject: known.all_on_cluster(names) for subject, names in sources.items()}
     names = [*catalogue, *(known.changelog(subject) for subject in sources)]
     async with Cluster(settings) as cluster:
         try:
             existing = await cluster.partitions(names)
             counts, missing = _plan(settings, sources, catalogue, existing)
+            missing = {name: (counted.get(name, count), config) for name, (count, config) in missing.items()}
             if missing:
                 await cluster.create(missing)
                 # Another worker may have created some meanwhile, with another number of partitions.

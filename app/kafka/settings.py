@@ -45,6 +45,9 @@ an empty `input_prefix` judges the real events and publishes to topics of its ow
     """Path of a rulebook file. By default the built-in rulebook is used."""
     rulebook_changed: bool = False
     """Accept stored state that was produced under another rulebook. See docs/rulebook.md."""
+    rulebook_notice_ms: Annotated[int, Meta(ge=10_000, le=86_400_000)] = 60_000
+    """How long after `vigil rules publish` its changes begin at the earliest. The same for all workers of a group; a
+worker that cannot read the topic `rulebook` for about this long judges nothing until it can."""
     state_lost: bool = False
     """Start although the stored state of a shard is gone, and judge again what the input topics still have. See
 docs/operations.md."""

@@ -209,6 +209,17 @@ class WorkerMetrics:
         self.rulebook = Gauge(
             "vigil_rulebook_info", "The rulebook in force, by its digest.", ["digest"], registry=registry
         )
+        self.rulebooks_published = Counter(
+            "vigil_rulebook_publications",
+            "Publications in the topic rulebook that this process has read: accepted, or why they do not count.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.rulebook_known = Gauge(
+            "vigil_rulebook_known_seconds",
+            "For how long event times are covered by the last look at the topic rulebook; at 0 nothing is judged.",
+            registry=registry,
+        )
         self._label_values: dict[str, dict[str, str]] = {}
         """By label whose values come from events: the values that are shown, cut to length."""
         self._unknown_labels = {

@@ -13,6 +13,7 @@ from vigil.agents.shard_runner import ShardRunner
 from vigil.agents.steps import STEPS, Step
 from vigil.app.domain.registry import DEAD_LETTER, REGISTRY, Registry
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.history import Refusal
 from vigil.app.domain.subject import Body, Sample, ShardGauges
 from vigil.app.engine.lateness import BOUNDS_MS, LatenessCounts
 from vigil.app.kafka.names import TopicNames
@@ -66,6 +67,8 @@ class WorkerView:
     """Changelog records that standbys have not read yet, by subject."""
     ahead_of_broker: Callable[[], int | None] = lambda: None
     """By how much the worker's clock is ahead of the broker's, ms; None: not known."""
+    rules_known_until: Callable[[], int] = lambda: 0
+    """The event time below which the rulebook in use is known to be right, ms."""
 
 
 class MetricsReporter:
@@ -100,6 +103,19 @@ class MetricsReporter:
         self._published_at = {topic.name for topic in registry.topics.values() if topic.stamped} & self._measured
         metrics.rulebook.labels(digest=rulebook.digest[:12]).set(1)
         self._begin_series()
+
+    def use(self, rulebook: Rulebook) -> None:
+        """Another rulebook is in use."""
+        self._rulebook = rulebook
+        self._metrics.rulebook.clear()
+        self._metrics.rulebook.labels(digest=rulebook.digest[:12]).set(1)
+        for _, gauges in self._gauges.values():
+            gauges.use(rulebook)
+        self._begin_series()
+
+    def published(self, refusal: Refusal | None) -> None:
+        """A record of the topic `rulebook` was read; `refusal`: why it does not count."""
+        self._metrics.rulebooks_published.labels("accepted" if refusal is None else refusal.reason).inc()
 
     def _begin_series(self) -> None:
         """Begin the series of names of the rulebook at 0."""
@@ -210,6 +226,7 @@ class MetricsReporter:
             metrics.shards.labels(subject).set(owned[subject])
             metrics.standby_lag.labels(subject).set(standby_lag.get(subject, 0))
             metrics.held_back.labels(subject).set(paused[subject])
+        metrics.rulebook_known.set((self._worker.rules_known_until() - now) / 1000)
         metrics.clock_ahead.set((self._worker.ahead_of_broker() or 0) / 1000)
         metrics.ready.set(1 if self._worker.not_ready() is None else 0)
         self._refresh_gauges(now)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from vigil.agents.faust.adapter import FaustAdapter
 from vigil.agents.ports import TopicPartition
-from vigil.app.domain.rulebook import Rulebook
 from vigil.app.engine.changelog import StoredStateError
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
 from vigil.app.engine.subject import AnyStateMachine
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.rulebook_check import check_rulebook
+from vigil.app.runtime.rulebooks.follower import RulebookFollower
 from vigil.app.runtime.start_line import log_renamed_sources
 from vigil.app.runtime.worker_settings import shard_options
 from vigil.topics.catalog import SubjectName
@@ -22,7 +22,7 @@ class ShardRestorer:
     """Makes the shards of one worker."""
 
     settings: Settings
-    rulebook: Rulebook
+    rulebooks: RulebookFollower
     adapter: FaustAdapter
     machines: Mapping[SubjectName, AnyStateMachine]
     partitions: Mapping[SubjectName, int]
@@ -43,10 +43,15 @@ class ShardRestorer:
             store.finalize_restore()
         except StoredStateError as error:
             raise StoredStateError(f"{changelog.topic}, partition {partition}: {error}") from error
-        check_rulebook(store, self.rulebook, self.settings.rulebook_changed)
+        check_rulebook(store, self.rulebooks, self.settings.rulebook_changed)
         options = shard_options(self.settings, self.partitions[subject])
         machine, topics = self.machines[subject], self.sources[subject]
-        options |= {"partition": partition, "store": store, "rulebook": self.rulebook.digest, "topics": topics}
+        options |= {
+            "partition": partition,
+            "store": store,
+            "rulebook": self.rulebooks.rulebook.digest,
+            "topics": topics,
+        }
         if store.marker is not None:
             log_renamed_sources(subject, partition, store.marker.topics or machine.topics, topics)
         return make_shard(machine, self.settings.allowed_lateness_ms, **options)

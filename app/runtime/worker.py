@@ -1,6 +1,7 @@
 """The worker: the one place that connects settings, shards, the Faust adapter, metrics and health, and runs them."""
 
 import asyncio
+import functools
 import time
 from collections.abc import Mapping
 from typing import Final, NoReturn
@@ -25,6 +26,9 @@ from vigil.app.runtime.clock_guard import ClockGuard
 from vigil.app.runtime.interpreter import PacedCollector
 from vigil.app.runtime.metrics_reporter import MetricsReporter, WorkerView, worker_metrics
 from vigil.app.runtime.preparations import prepare_cluster, tune_process
+from vigil.app.runtime.rulebooks.follower import RulebookFollower
+from vigil.app.runtime.rulebooks.log import in_force
+from vigil.app.runtime.rulebooks.takeover import RulebookTakeover
 from vigil.app.runtime.shard_restorer import ShardRestorer
 from vigil.app.runtime.source_watch import SourceWatch
 from vigil.app.runtime.start_line import log_start
@@ -61,14 +65,20 @@ class Worker:
         rulebook: Rulebook,
         partitions: Mapping[SubjectName, int],
         machines: Mapping[SubjectName, AnyStateMachine] | None = None,
+        candidate: Rulebook | None = None,
     ) -> None:
-        """`partitions` of each subject, as `ensure_topics` returns them; `machines` replace Vigil's own in tests."""
+        """`partitions` of each subject, as `ensure_topics` returns them; `machines` replace Vigil's own in tests, until
+        a rulebook is published. `candidate`: a rulebook that judges rooms in shadow."""
         self.settings = settings
         self.metrics = worker_metrics()
         self.health = health = WorkerHealth()
         self._clock = WorkerClock()
         live = settings.clock == "live"
-        self.machines = dict(machines or REGISTRY.machines(rulebook, settings.largest_lateness_ms() if live else None))
+        make_machines = functools.partial(
+            REGISTRY.machines, review_wait_ms=settings.largest_lateness_ms() if live else None, candidate=candidate
+        )
+        self.machines = dict(machines or make_machines(rulebook))
+        self.rulebooks = RulebookFollower(settings, rulebook, self._clock.now)
         names = TopicNames.of(settings)
         self._changelogs = {subject: names.changelog(subject) for subject in self.machines}
         self._sources = {subject: names.all_on_cluster(machine.topics) for subject, machine in self.machines.items()}
@@ -96,14 +106,25 @@ class Worker:
                 REGISTRY.latency_promised,
                 self._clock.now,
                 self.metrics.observe_step,
+                self.rulebooks.known_until,
             ),
             self._sources,
-            ShardRestorer(settings, rulebook, self.adapter, self.machines, partitions, self._sources, self._changelogs),
+            ShardRestorer(
+                settings, self.rulebooks, self.adapter, self.machines, partitions, self._sources, self._changelogs
+            ),
         )
         self._clock_guard = ClockGuard(self._clock, self.manager, health, settings.max_ahead_ms) if live else None
-        view = WorkerView(self.manager, health.not_ready, self.adapter.standby_lag, lambda: self._clock.ahead_of_broker)
+        view = WorkerView(
+            self.manager,
+            health.not_ready,
+            self.adapter.standby_lag,
+            lambda: self._clock.ahead_of_broker,
+            self.rulebooks.known_until,
+        )
         self._reporter = MetricsReporter(self.metrics, view, settings, rulebook)
         self.checkpoints = Checkpointer(self.manager, ports, checkpoint_settings(settings), self._reporter, self._clock)
+        self._takeover = RulebookTakeover(self.rulebooks, self.machines, make_machines, self._reporter.use)
+        self.rulebooks.on_record = self._reporter.published
         self._watchdog = EventLoopWatchdog(
             settings.session_timeout_ms, self.metrics.loop_gap.observe, lambda: health.ready
         )
@@ -124,6 +145,7 @@ class Worker:
             self._report,
             self._watch_topics,
             self._watch_partitions,
+            self._follow_rulebook,
         ]
         if not live:
             tasks.append(self._watch_upstream)
@@ -180,6 +202,7 @@ class Worker:
             # A broker that was restarted: the leader assigned partitions by its reply, and left some to nobody.
             log.warning("waiting for topics", why="the broker does not report all of them yet", missing=sorted(missing))
             return
+        await self._takeover.before_assignment()
         await self._broker_checks.partitions()
         await self.manager.assign()
         await self._broker_checks.stored_state(self.manager.shards.values())
@@ -234,6 +257,7 @@ class Worker:
             elif self.health.ready:
                 self.manager.tick()
                 await self.checkpoints.write_if_due()
+                await self._takeover.exchange(self.manager, self.checkpoints)
                 for runner in self.manager.shards.values():
                     runner.shard.evict(self.settings.max_loaded_keys)
             self._collector.look()
@@ -271,6 +295,9 @@ class Worker:
     async def _watch_partitions(self) -> None:
         await self._broker_checks.watch(lambda: self._stopping() or self.health.finished)
 
+    async def _follow_rulebook(self) -> None:
+        await self.rulebooks.run(lambda: self._stopping() or self.health.finished, self.fail_fast)
+
     async def _watch_upstream(self) -> None:
         await self._upstream.run(lambda: self.adapter.stopping)
 
@@ -286,7 +313,5 @@ def run_worker(settings: Settings, rulebook: Rulebook, candidate: Rulebook | Non
     """
     tune_process()
     log_start(settings, rulebook, wall_ms())
-    review_wait_ms = settings.largest_lateness_ms() if settings.clock == "live" else None
-    machines = REGISTRY.machines(rulebook, review_wait_ms, candidate)
     partitions = asyncio.run(prepare_cluster(settings))
-    Worker(settings, rulebook, partitions, machines).run()
+    Worker(settings, asyncio.run(in_force(settings, rulebook)), partitions, candidate=candidate).run()

@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from vigil.app.domain.registry import DEAD_LETTER, REGISTRY
+from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.embedded_broker import free_port, start_child
@@ -46,10 +47,11 @@ def recorded(messages: Iterable[SimulatedMessage]) -> list[bytes]:
 
 
 def replayed(
-    messages: Iterable[SimulatedMessage], lateness: int = LATENESS_MS, rulebook: Path | None = None
+    messages: Iterable[SimulatedMessage], lateness: int = LATENESS_MS, rulebook: Path | Rulebook | None = None
 ) -> Outputs:
-    """Return the outputs of a replay of the messages; `rulebook`: a file, otherwise the built-in one."""
-    run = Replay(load_rulebook(rulebook), AllowedLateness(lateness))
+    """Return the outputs of a replay of the messages; `rulebook`: a file or a rulebook, otherwise the built-in one."""
+    book = rulebook if isinstance(rulebook, Rulebook) else load_rulebook(rulebook)
+    run = Replay(book, AllowedLateness(lateness))
     run.feed(recorded(messages))
     return run.end()
 

@@ -46,6 +46,7 @@ from vigil.app.domain.quality.rule_quality import OVERTURNED_OFTEN, PERIOD_DAYS
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.health import HealthServer
+from vigil.app.runtime.rulebooks.display import follow_newest
 
 log: Final = structlog.get_logger("vigil.console")
 
@@ -195,7 +196,8 @@ async def serve(
     listener = _listen(console)
     web = WebServer(config)
     serving = asyncio.create_task(web.serve(sockets=[listener]))
-    background = (state.ingest.run(), state.run_ticks(), state.group_rulebook.run())
+    following = follow_newest(settings, state.use)
+    background = (state.ingest.run(), state.run_ticks(), state.group_rulebook.run(), following)
     tasks = [*map(asyncio.create_task, background), serving]
     stopping = asyncio.create_task(stop.wait())
     log.info("listening", host=console.host, port=listener.getsockname()[1])

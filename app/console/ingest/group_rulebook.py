@@ -4,6 +4,7 @@ A console with another rulebook would show moderators other bans than are in for
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -28,11 +29,17 @@ class GroupRulebook:
     def __init__(self, settings: Settings, digest: str) -> None:
         """`digest`: of the console's rulebook."""
         self._settings = settings
-        self._digest = digest
+        self._known = {digest}
         self._changelog = TopicNames.of(settings).changelog(SUBJECT)
         self._why_unknown = ""
         self.other: str | None = None
         """The digest of another rulebook by which shards were judged last; None while none is known."""
+
+    def know(self, digest: str, published: Collection[str]) -> None:
+        """The console shows by a published rulebook. A group that goes over to it may still have any other of them."""
+        self._known = {digest, *published}
+        if self.other in self._known:
+            self.other = None
 
     async def run(self) -> None:
         """Compare until cancelled."""
@@ -50,7 +57,7 @@ class GroupRulebook:
         if isinstance(states, Check):
             self._note(states.words)
             return
-        others = sorted({state.marker.rulebook for state in states} - {self._digest})
+        others = sorted({state.marker.rulebook for state in states} - self._known)
         self.other = others[0] if others else None
 
     def _note(self, why: str) -> None:

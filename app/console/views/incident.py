@@ -53,7 +53,6 @@ class IncidentPages:
     def __init__(self, state: ConsoleState, queue: Queue) -> None:
         self._state = state
         self._queue = queue
-        self._limits = state.rulebook.optional_section(INCIDENTS, IncidentLimits)
 
     def page(self, incident_id: str, reader: Reader, query: Mapping[str, str]) -> View | None:
         """What the page shows but for the timeline; None where nothing was read about it."""
@@ -83,7 +82,7 @@ class IncidentPages:
         }
 
     def _expires_s(self, one: IncidentStatus) -> int:
-        limits = self._limits
+        limits = self._state.rulebook.optional_section(INCIDENTS, IncidentLimits)
         return (limits.at_or_first(one.since).limits if limits.versions else IncidentLimits()).claim_expires_s
 
 

@@ -12,6 +12,7 @@ from vigil.app.console.views.products import abilities, known_certificates, regi
 from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.rights import permits, refusals
 from vigil.app.domain.ledger.rules import LineRules
+from vigil.app.domain.rulebook import Rulebook
 from vigil.topics.products import Certificate
 
 View = dict[str, Any]
@@ -32,6 +33,10 @@ class LinePages:
         self._state = state
         self._lines = state.model.lines
         self._rules = LineRules(state.rulebook)
+        state.with_rulebook(self._use)
+
+    def _use(self, rulebook: Rulebook) -> None:
+        self._rules = LineRules(rulebook)
 
     def product(self, key: str, reader: Reader, query: Mapping[str, str]) -> View | None:
         """The page of a product; None where nothing was read about it."""

@@ -42,6 +42,10 @@ class Wall:
         """Of each row: the counts that are shown, and since when."""
         self._latest: deque[str] = deque()
 
+    def use(self, rulebook: Rulebook) -> None:
+        """Rank rooms by another rulebook."""
+        self._rulebook = rulebook
+
     def refresh(self, now: int) -> None:
         """Make the rows that have changed since the last call, by what was read or by the passing of time."""
         due = {room_id for room_id, at in self._revisit.items() if at <= now}

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Final, get_args
 
 from vigil.app.domain.hosts.machine import HostMachine
-from vigil.app.domain.rulebook.hosts import FAMILIES, OPTIONAL_SECTIONS, SECTIONS
+from vigil.app.domain.rulebook.book import Rulebook, first_versions
+from vigil.app.domain.rulebook.hosts import FAMILIES, OPTIONAL_SECTIONS, SECTIONS, HostMemory
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
 from vigil.topics.internal import ACTION_BY_ROOM
 from vigil.topics.verdicts import ActionStatus
@@ -24,6 +25,11 @@ def _action(body: Body) -> Iterable[Sample]:
     yield Sample("vigil_actions", labels=(str(body["family"]), str(body["status"])))
 
 
+def _always(rulebook: Rulebook) -> dict[str, object]:
+    days = [version.limits.remember_days for version in rulebook.section("hosts", HostMemory).versions]
+    return {"[hosts] remember_days, the longest": max(days), **first_versions(rulebook, ["hosts"])}
+
+
 SUBJECT: Final = Subject(
     name="hosts",
     sources=HostMachine.topics,
@@ -39,6 +45,7 @@ SUBJECT: Final = Subject(
     ),
     machine=lambda context: HostMachine(context.rulebook, context.review_wait_ms, context.replay),
     sections=SECTIONS,
+    always=_always,
     optional_sections=OPTIONAL_SECTIONS,
     metrics=SubjectMetrics(
         (

@@ -125,6 +125,9 @@ class IncidentGauges:
         else:
             self._open[key] = shown
 
+    def use(self, rulebook: Rulebook) -> None:
+        return
+
     def samples(self, now: int) -> Iterator[Sample]:
         by_labels = Counter((one.kind, one.stage, one.severity) for one in self._open.values())
         for labels, number in by_labels.items():

@@ -290,5 +290,8 @@ class IndustryMachine(StateMachineDefaults[RankingEntry]):
     def key_of(self, event: RankingEntry) -> str:
         return event.industry
 
+    def rules_change_after(self, at: int) -> int:
+        return self._scores.next_change(at)
+
     def load(self, key: str, chunks: StateChunks) -> IndustryState:
         return IndustryState(self._rules, self._scores, chunks)

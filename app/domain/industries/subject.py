@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from vigil.app.domain.industries.industry import IndustryMachine
+from vigil.app.domain.rulebook.book import Rulebook, first_versions
 from vigil.app.domain.rulebook.suppliers import INDUSTRY_SECTIONS
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
 
@@ -23,6 +24,10 @@ def _score(body: Body) -> Iterable[Sample]:
         yield Sample("vigil_supplier_response_ratio", rate, labels)
 
 
+def _always(rulebook: Rulebook) -> dict[str, object]:
+    return first_versions(rulebook, ["service-score"])
+
+
 SUBJECT: Final = Subject(
     name="industries",
     sources=("supplier-metrics",),
@@ -38,6 +43,7 @@ SUBJECT: Final = Subject(
     ),
     machine=lambda context: IndustryMachine(context.rulebook),
     sections=INDUSTRY_SECTIONS,
+    always=_always,
     metrics=SubjectMetrics(
         (
             Metric(

@@ -1,13 +1,16 @@
 """The rulebook's sections on products, services, programmes and buyers, looked up once for all suppliers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Final
 
+from msgspec import Struct
+
 from vigil.app.domain.ledger.days import Days
 from vigil.app.domain.rulebook import Rulebook
-from vigil.app.domain.rulebook.buyers import BuyerActivity, BuyerLabels, Permit
+from vigil.app.domain.rulebook.buyers import BUYER_SECTIONS, BuyerActivity, BuyerLabels, Permit
 from vigil.app.domain.rulebook.products import (
+    PRODUCT_SECTIONS,
     EprBlocking,
     EprDuty,
     SelectionListing,
@@ -16,8 +19,9 @@ from vigil.app.domain.rulebook.products import (
     StarPlan,
     StarTable,
 )
-from vigil.app.domain.rulebook.programmes import GrowthLimits, Programme
-from vigil.app.domain.rulebook.services import DutyLimits, ServiceCover, WorkingDays
+from vigil.app.domain.rulebook.programmes import PROGRAMME_SECTIONS, GrowthLimits, Programme
+from vigil.app.domain.rulebook.services import SERVICE_SECTIONS, DutyLimits, ServiceCover, WorkingDays
+from vigil.app.domain.subject import sections_of
 
 EPR: str = "epr"
 """The kind of certificate that has a country and a category."""
@@ -26,11 +30,21 @@ LOGIN_DAYS: Final = "login-days-30d"
 """The measure for which the service score gives points."""
 
 
+OF_LINES: Final[Mapping[str, type[Struct]]] = {
+    **PRODUCT_SECTIONS,
+    **SERVICE_SECTIONS,
+    **PROGRAMME_SECTIONS,
+    **BUYER_SECTIONS,
+}
+"""The sections by which lines are computed, by name or pattern."""
+
+
 class LineRules:
     """All sections by which lines are computed; those that the rulebook leaves out have no version."""
 
     def __init__(self, rulebook: Rulebook) -> None:
-        self.digest = rulebook.digest[:16]
+        self.digest = rulebook.digest_of_sections(sections_of(rulebook, OF_LINES))[:16]
+        """Of these sections. A rulebook that changes others changes no line."""
         self.days = Days(rulebook.zone)
         self.star_plan = rulebook.optional_section("star-plan", StarPlan)
         self.star_conditions = rulebook.optional_section("star-conditions", StarConditions)
@@ -69,6 +83,10 @@ class LineRules:
     def countries(self) -> tuple[str, ...]:
         """The countries that have a category of EPR, in the order of the rulebook."""
         return tuple(dict.fromkeys(name.partition(".")[0] for name in self.epr))
+
+    def has_places(self, programme: str) -> bool:
+        """True if any version of a programme gives its places in the order of the claims."""
+        return any(version.limits.places_by == "claim" for version in self.programmes[programme].versions)
 
     @cached_property
     def measures(self) -> frozenset[str]:

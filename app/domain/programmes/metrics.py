@@ -49,6 +49,9 @@ class PlaceGauges:
         while len(editions) > EDITIONS:
             del editions[min(editions)]
 
+    def use(self, rulebook: Rulebook) -> None:
+        self._limits = dict(_limits(rulebook))
+
     def samples(self, now: int) -> Iterator[Sample]:
         for programme, editions in self._left.items():
             for edition, left in editions.items():

@@ -4,12 +4,19 @@ from collections.abc import Iterable
 from typing import Final
 
 from vigil.app.domain.rfqs.machine import RfqMachine
+from vigil.app.domain.rfqs.rfq import RfqLimits
+from vigil.app.domain.rulebook.book import Rulebook, first_versions
 from vigil.app.domain.rulebook.suppliers import RFQ_SECTIONS
 from vigil.app.domain.subject import Body, Metric, OutputTopic, Sample, Subject, SubjectMetrics
 
 
 def _pin(body: Body) -> Iterable[Sample]:
     yield Sample("vigil_pin_decisions", labels=(str(body["decision"]),))
+
+
+def _always(rulebook: Rulebook) -> dict[str, object]:
+    shortest = RfqLimits(rulebook).shortest_keep
+    return {"[pins] keep_days, the shortest (ms)": shortest, **first_versions(rulebook, ["pins"])}
 
 
 SUBJECT: Final = Subject(
@@ -26,6 +33,7 @@ SUBJECT: Final = Subject(
     ),
     machine=lambda context: RfqMachine(context.rulebook),
     sections=RFQ_SECTIONS,
+    always=_always,
     metrics=SubjectMetrics(
         (
             Metric(

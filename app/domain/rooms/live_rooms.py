@@ -51,7 +51,7 @@ class LiveRoomGauges:
     """The rooms of one shard."""
 
     def __init__(self, rulebook: Rulebook) -> None:
-        self._rulebook = rulebook
+        self.rulebook = rulebook
         self._rooms: dict[str, _Room] = {}
 
     def update(self, room_id: str, status: bytes | None) -> None:
@@ -85,5 +85,5 @@ class LiveRoomGauges:
             yield from {rule for rule, at_risk_from in room.warnings if at_risk_from <= now}
 
     def _warnings(self, conditions: list[_Open]) -> tuple[tuple[str, int], ...]:
-        times = ((one.rule, at_risk_at(self._rulebook, one.since, one.due)) for one in conditions)
+        times = ((one.rule, at_risk_at(self.rulebook, one.since, one.due)) for one in conditions)
         return tuple((rule, at) for rule, at in times if at is not None)

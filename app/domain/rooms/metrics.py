@@ -98,6 +98,9 @@ class RoomGauges:
     def update(self, topic: str, key: str, payload: bytes | None) -> None:
         self._rooms.update(key, payload)
 
+    def use(self, rulebook: Rulebook) -> None:
+        self._rooms.rulebook = rulebook
+
     def samples(self, now: int) -> Iterator[Sample]:
         totals = self._rooms.totals()
         yield Sample("vigil_rooms_on_air", totals["on_air"])

@@ -11,7 +11,7 @@ late it is read; a replay of last year's recording gives last year's verdicts.
 import bisect
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from types import MappingProxyType
@@ -172,20 +172,34 @@ class Rulebook:
         return list(self._sections)
 
     def _digest(self) -> str:
-        return digest_of(
-            {
-                # A rulebook without families keeps the digest that it had before there were any.
-                **({"listed": self.listed} if self.listed else {}),
-                "time_zone": self.time_zone,
-                "sections": {
-                    name: {
-                        "family": self.headings[name].family,
-                        "from": {version.effective_date: plain(version.limits) for version in section.versions},
-                    }
-                    for name, section in self._sections.items()
-                },
-            }
-        )
+        # A rulebook without families keeps the digest that it had before there were any.
+        return digest_of({**({"listed": self.listed} if self.listed else {}), **self._content(self._sections)})
+
+    def digest_of_sections(self, names: Iterable[str]) -> str:
+        """SHA-256 of everything in some sections that can change an output, and of their order."""
+        names = list(names)
+        return digest_of({"listed": names, **self._content(names)})
+
+    def _content(self, names: Iterable[str]) -> dict[str, object]:
+        return {
+            "time_zone": self.time_zone,
+            "sections": {
+                name: {
+                    "family": self.headings[name].family,
+                    "from": {version.effective_date: plain(version.limits) for version in self.versions(name)},
+                }
+                for name in names
+            },
+        }
+
+
+def first_versions(rulebook: Rulebook, sections: Iterable[str]) -> dict[str, object]:
+    """The first version of each of these sections, by section: of those that it has.
+
+    For `Subject.always` of sections whose first version counts before its beginning, too (`at_or_first`).
+    """
+    firsts = ((name, versions[0]) for name in sections if (versions := rulebook.versions(name)))
+    return {f"[{name}] its first version": (first.start, plain(first.limits)) for name, first in firsts}
 
 
 def plain(limits: Struct) -> dict[str, Any]:

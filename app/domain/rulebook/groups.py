@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from vigil.app.domain.registry import matches
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.app.domain.rulebook.hosts import FAMILIES
+from vigil.app.domain.subject import matches
 
 LADDERS: Final = "ladder.*"
 

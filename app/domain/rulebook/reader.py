@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from vigil.app.domain.registry import REGISTRY, matches
+from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import hosts
 from vigil.app.domain.rulebook.beginnings import Beginning, beginning_of, is_beginning
@@ -29,6 +29,7 @@ from vigil.app.domain.rulebook.book import EffectiveVersion, Rulebook, RulebookE
 from vigil.app.domain.rulebook.toml_positions import Path, TomlPositions
 from vigil.app.domain.rulebook.validation import Problem, hint, validate
 from vigil.app.domain.rulebook.zones import zone_problem
+from vigil.app.domain.subject import matches
 from vigil.app.engine.watermark import MAX_TIME
 
 BUILT_IN: Final = FilePath(__file__).with_name("rulebook.toml")

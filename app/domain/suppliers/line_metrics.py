@@ -77,6 +77,9 @@ class ObligationGauges:
         else:
             self._place.pop(id_, None)
 
+    def use(self, rulebook: Rulebook) -> None:
+        return
+
     def samples(self, now: int) -> Iterator[Sample]:
         counts: dict[tuple[str, str], int] = {}
         for place in self._place.values():

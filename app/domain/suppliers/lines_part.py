@@ -158,10 +158,9 @@ class LinesPart:
     def _claim(self, event: Activity, now: int, collector: OutputCollector) -> None:
         programme = event.programme or ""
         collector.count(f"claim:{programme}")
-        section = self._rules.programmes[programme]
-        edition = edition_at(section, event.at, self._rules.days)
+        edition = edition_at(self._rules.programmes[programme], event.at, self._rules.days)
         record = self.ledger.claim(programme, edition, event.at)
-        if any(version.limits.places_by == "claim" for version in section.versions):
+        if self._rules.has_places(programme):
             # Places go by the order of arrival where claims have one time: send it at once.
             arrived = ProgrammeClaim(
                 programme=programme, edition=edition, supplier_id=self._supplier_id, at=event.at, accepted=None

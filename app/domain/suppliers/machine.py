@@ -6,9 +6,11 @@ from typing import Final
 import msgspec
 
 from vigil.app.domain.industries.score import ScoreRules
-from vigil.app.domain.ledger.rules import LineRules
+from vigil.app.domain.ledger.rules import OF_LINES, LineRules
 from vigil.app.domain.rooms.restricted import decode_referred
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.suppliers import SUPPLIER_SECTIONS
+from vigil.app.domain.subject import starts_of
 from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_event
 from vigil.app.domain.suppliers.lines_part import AtTheEnd
 from vigil.app.domain.suppliers.rules import SupplierRules
@@ -23,6 +25,7 @@ from vigil.app.engine.subject import (
     StateChunks,
     StateMachineDefaults,
 )
+from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.decoder import decode_own
 from vigil.topics.fields import check_key
 from vigil.topics.internal import RESTRICTED_BY_SUPPLIER, AssessedScore, ProgrammePlace
@@ -108,6 +111,8 @@ class SupplierMachine(StateMachineDefaults[SupplierEvent]):
 
     def __init__(self, rulebook: Rulebook, at_the_end: AtTheEnd = AtTheEnd()) -> None:  # noqa: B008 - a value
         lines = LineRules(rulebook)
+        self._starts = starts_of(rulebook, (*SUPPLIER_SECTIONS, *OF_LINES))
+        """When what suppliers are judged by changes, oldest first."""
         self._rules = StateRules(SupplierRules(rulebook), lines, ScoreRules(rulebook), at_the_end)
         self._readers: tuple[ReadEvent[SupplierEvent], ...] = (
             _read_quote,
@@ -135,6 +140,10 @@ class SupplierMachine(StateMachineDefaults[SupplierEvent]):
     def dedup_key(self, event: SupplierEvent) -> str | None:
         """See SupplierRead; a repeat of anything else changes nothing."""
         return _dedup_key_of(event)
+
+    def rules_change_after(self, at: int) -> int:
+        """Metrics and lines follow the calendar of the rulebook."""
+        return next((start for start in self._starts if start > at), MAX_TIME)
 
     def load(self, key: str, chunks: StateChunks) -> SupplierState:
         state = SupplierState(key, self._rules, chunks)

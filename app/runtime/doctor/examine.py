@@ -31,6 +31,7 @@ from vigil.app.runtime.doctor.refused import check_refused
 from vigil.app.runtime.doctor.sources import changed_lately, check_sources, cut_logs
 from vigil.app.runtime.doctor.state import ShardState, SourcesView, check_clocks, check_state, read_states
 from vigil.app.runtime.doctor.workers import check_workers
+from vigil.app.runtime.rulebooks.log import read_history
 from vigil.topics.catalog import TOPICS, SubjectName
 
 TIMEOUT_S: Final = 60
@@ -134,6 +135,7 @@ class _Cluster:
 
     async def state(self, book: Rulebook | None, clock: Callable[[], int]) -> list[Check]:
         """The checks of the stored state. `clock`: in ms."""
+        history = await read_history(self._settings)
         states: list[ShardState] = []
         for subject, changelog in self._changelogs.items():
             read = await read_states(self._settings, subject, changelog)
@@ -141,7 +143,7 @@ class _Cluster:
                 return [read]
             states += read
         shards = sum(self._found[changelog].partitions for changelog in self._changelogs.values())
-        checks = [check_state(self._settings, shards, states, book)]
+        checks = [check_state(self._settings, shards, states, book, history.digests)]
         logs = await read_offsets(self._settings, self.changelog_partitions)
         checks += cut_logs(states, self._changelogs, logs)
         read_to = {

@@ -1,7 +1,7 @@
 """The stored state: can it be read, was it judged by this rulebook, and where do the shards' clocks stand."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aiokafka.structs import ConsumerRecord, TopicPartition
@@ -40,11 +40,18 @@ class SourceClock(NamedTuple):
     at: int
 
 
-def check_state(settings: Settings, shards: int, states: Sequence[ShardState], book: Rulebook | None) -> Check:
-    """Check that the stored state was judged by this rulebook. `shards`: how many there are."""
+def check_state(
+    settings: Settings,
+    shards: int,
+    states: Sequence[ShardState],
+    book: Rulebook | None,
+    published: Collection[str] = (),
+) -> Check:
+    """Check that the stored state was judged by this rulebook or a published one. `shards`: how many there are;
+    `published`: the digests of the topic `rulebook`."""
     if not states:
         return Check("state", "ok", "none yet")
-    differing = _other_rulebook(settings, book, {state.marker.rulebook for state in states})
+    differing = _other_rulebook(settings, book, {state.marker.rulebook for state in states}.difference(published))
     return differing or Check("state", "ok", f"{len(states)} of {shards} shards have one")
 
 

@@ -9,10 +9,11 @@ what is remembered, the time zone ─▶ everything, apart
 from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
-from vigil.app.domain.registry import REGISTRY, Registry, matches
+from vigil.app.domain.registry import REGISTRY, Registry
 from vigil.app.domain.rooms.rules.table import RULES
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.changes import families_in_another_order
+from vigil.app.domain.subject import matches
 from vigil.topics.catalog import SubjectName
 
 ROOMS: Final[SubjectName] = "rooms"

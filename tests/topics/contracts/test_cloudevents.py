@@ -10,7 +10,10 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 
 from vigil.topics.contracts import EXAMPLES, PUBLIC, schema_of
 
-OUTPUTS = [name for name, topic in PUBLIC.items() if topic.direction == "out" and name != "verdict-shadow"]
+NOT_JUDGED = {"verdict-shadow", "rulebook"}
+"""Outputs of which a worker sends none here; a command writes `rulebook` (tests/runtime/rulebooks/test_publish.py)."""
+
+OUTPUTS = [name for name, topic in PUBLIC.items() if topic.direction == "out" and name not in NOT_JUDGED]
 
 
 async def records(broker: str, topic: str) -> list[Any]:
