@@ -132,6 +132,7 @@ async def see_what_has_changed(page: Page) -> None:
     await press(page, "Enter")
     await expect(page.locator("tr[data-row]")).to_have_count(4)
     await press(page, "x")
+    await page.wait_for_url("**/queue")
     await expect(page.locator("[data-key='view-changed'] b")).to_have_text("0")
 
 

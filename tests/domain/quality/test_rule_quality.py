@@ -4,7 +4,8 @@ from typing import Any
 
 from tests.support.incident_stories import Stage, case, reviewed, violated, warned
 from tests.support.incident_stories import action as action_in_room
-from tests.support.notify_stories import T0, S, action, verdict
+from tests.support.notify_stories import T0, S
+from tests.support.verdicts import action, verdict
 from vigil.app.domain.quality.rule_quality import (
     Attention,
     JudgedVerdict,
