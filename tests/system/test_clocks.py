@@ -213,7 +213,8 @@ async def test_a_stored_clock_that_is_ahead_is_refused_in_words_and_repaired(liv
 
 
 async def test_rooms_of_the_future_are_forgotten_listed_and_judged_again_in_the_present(live: Live) -> None:
-    worker = await live.worker(max_ahead_ms=86_400_000).ready()
+    # Nothing is judged whose rules are not known yet, either, so that has to be as far ahead.
+    worker = await live.worker(max_ahead_ms=86_400_000, rulebook_notice_ms=86_400_000).ready()
     await live.talk(3)
     assert await live.judged() >= set(live.sent)
     await live.talk_ahead("room-ahead", 8)

@@ -37,8 +37,9 @@ BACKLOG_S = 600
 SCRAPES_S = 75
 """Long enough for the rates over 30 s and for the events of the live part."""
 
-WITHOUT_DATA = {"suppliers: Places left"}
-"""Panels that have none: the programmes of the rulebook that have few places were in 2022."""
+WITHOUT_DATA = {"suppliers: Places left", "operations: Held back by brakes", "operations: Rulebooks in use"}
+"""Panels with a query that has none: the programmes of the rulebook that have few places were in 2022, no route has a
+brake, and no publication of a rulebook is refused."""
 
 pytestmark = pytest.mark.timeout(300)
 
