@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME …]`: run the benchmarks of docs/performance.md, or the named ones."""
 
 import importlib
+import logging
 import sys
 import time
 from typing import Final
@@ -26,6 +27,8 @@ def main() -> int:
         known = ", ".join((*PAGE, *MORE, COUNTS))
         print(f"unknown benchmark: {', '.join(unknown)}; known are {known}", file=sys.stderr)
         return 2
+    # A topic that has just been created has no leader yet; each partition would say so a dozen times.
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     for name in names:
         began = time.monotonic()
         print(f"== {name} ==", flush=True)
