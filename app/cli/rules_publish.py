@@ -44,8 +44,8 @@ def publish(file: Path, settings: Settings, by: str, only_check: bool) -> None:
     """Publish the rulebook FILE to workers that run.
 
     Shows what changes and whom it concerns. Everything that differs has to begin `rulebook_notice_ms` after the
-    publication at the earliest, and nobody may have published another rulebook meanwhile. Workers, standbys, console
-    and notifications take it over without a restart. To withdraw a change, publish another.
+    publication at the earliest, and nobody may have published another rulebook meanwhile. Workers, standbys and the
+    console take it over without a restart. To withdraw a change, publish another.
     """
     silence_kafka_logs()
     try:

@@ -160,7 +160,7 @@ class ShardInput(ABC, Generic[E]):
 
     def _must_wait(self, rule: SourceRule, record: SourceRecord, event: E, wall: int | None) -> bool:
         """Return True if an event cannot be applied yet, because the rules of its time are not known; raise
-        InvalidEvent if it is to be rejected."""
+        InvalidEvent if it is rejected."""
         rule.check(record.key, event, wall)
         return event.at >= self.known_until
 

@@ -185,7 +185,7 @@ class KeyState(Protocol[E_contra]):
 
     @property
     def resumes(self) -> bool:
-        """True if the key is to be asked for its outputs after a restart, although nothing changes then.
+        """True if the snapshot after a restart asks the key for its outputs, although the key has not changed.
 
         For readers that know nothing of what was published before they began. Read for each key of a checkpoint.
         """

@@ -1,4 +1,4 @@
-"""What is to be said of an incident: a function of its line. Pure."""
+"""What an alert says of an incident: a function of its line. Pure."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from vigil.topics.incidents import IncidentStatus
 
 
 class Facet(NamedTuple):
-    """One thing to be said of an alert."""
+    """One thing that an alert says."""
 
     kind: str
     """What routes match."""
@@ -17,7 +17,7 @@ class Facet(NamedTuple):
 
 
 def facets_of(incident: IncidentStatus) -> Iterator[Facet]:
-    """Yield what is to be said of an incident, the most important first; nothing while it is snoozed."""
+    """Yield what an alert says of an incident, the most important first; nothing while it is snoozed."""
     if incident.snoozed_until is not None or incident.ended_by == "withdrawn":
         return
     if incident.kind == "entry":

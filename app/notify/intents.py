@@ -53,7 +53,7 @@ class Intents:
             self._unsent[target, key] = partition
 
     def withdraw(self, target: str, key: str) -> None:
-        """Mark as not begun what was not sent, and will not be for now."""
+        """Mark what was not sent as not begun, so that the next step plans it again."""
         if (target, key) in self._unsent:
             mark = self.known(target, key)
             self._marks.put(self._unsent.pop((target, key)), key, target, mark)

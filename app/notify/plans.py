@@ -1,4 +1,4 @@
-"""What a target is to receive next of an alert: what is to be said of it, less what the target knows already. Pure.
+"""What a target receives next of an alert: what the alert says, less what the target knows already. Pure.
 
     alert ──▶ its facets (at-risk or violation, action, contested, …) ──less the mark──▶ news ──routes──▶ a step
           ──▶ its end, for who knows of its beginning ─────────────────────────────────────────────────▶ a step
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
 
     @property
     def waits_for_brakes(self) -> bool:
-        """True if a brake holds something back, or is to be asked."""
+        """True if a brake holds something back, or has not decided yet."""
         return self.held or bool(self.claims)
 
 

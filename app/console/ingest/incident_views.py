@@ -2,7 +2,7 @@
 
     incident ──▶ to do       open and not decided; appealed; a second name is needed; still live after a close or ban
              ├─▶ snoozed     nobody is shown it before its time
-             ├─▶ decided     a review stands, and nothing else is to be done
+             ├─▶ decided     a review stands, and the incident needs no more work
              └─▶ over        ended without a decision
 
 Pure. What is to do, and its order, are functions of an incident's line alone: every console shows the same.
@@ -63,7 +63,7 @@ def needs_second_name(one: IncidentStatus) -> bool:
 
 
 def urgency_of(one: IncidentStatus) -> Urgency | None:
-    """How urgent it is that somebody works on an incident; None: nothing is to be done."""
+    """How urgent it is that somebody works on an incident; None: it needs no work."""
     if is_appealed(one):
         return "appealed"
     if one.ended_at is not None:

@@ -77,7 +77,7 @@ class ShownVerdict(Struct, frozen=True, kw_only=True):
     counts: bool
     """True if it counts for what the next violation of its family leads to."""
     counts_until: int | None
-    """Until when it counts; null: for good, or not any more."""
+    """Until when it counts; null: it never stops counting, or it counts no more."""
     ended_by: tuple[str, ...]
     """Until when each consequence lasts, and what ends it."""
     appealed_at: int | None
@@ -102,7 +102,7 @@ class ShownLadder(Struct, frozen=True, kw_only=True):
     name: str
     count: int
     window_days: int | None
-    """Null: violations count for good."""
+    """Null: violations never stop counting."""
     next: str
 
 

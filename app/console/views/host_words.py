@@ -44,7 +44,7 @@ class Counting(NamedTuple):
 
     counts: bool
     until: int | None
-    """None: for good, or not any more."""
+    """None: it never ends, or it has ended."""
 
 
 def ended_by(reader: Reader, action: Action | None, now: int, counting: Counting, *, may_appeal: bool) -> Iterator[str]:

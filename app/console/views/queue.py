@@ -36,7 +36,7 @@ class QueueLine(NamedTuple):
 
     one: IncidentStatus
     urgency: str
-    """One of URGENCIES; empty: nothing is to be done."""
+    """One of URGENCIES; empty: the incident needs no work."""
     appealed: bool
     second_name: bool
     """True if its action waits for another person's approval."""

@@ -263,7 +263,7 @@ class LinesPart:
         self.ledger.claim_buckets.touch(record)
 
     def _claims(self, now: int, clock: int, *, again: bool = False) -> Iterator[tuple[ClaimRecord, ProgrammeClaim]]:
-        """What is to be said about the acceptance of claims that wait for a place; with `again`, what was said, too."""
+        """The messages about the acceptance of claims that wait for a place; with `again`, also those sent before."""
         facts = Facts(self.ledger, self._profiles, self._rules, AsOf(now, clock))
         for record in self.ledger.claims.values():
             claim = self._request_of(record, facts, again)
@@ -271,7 +271,7 @@ class LinesPart:
                 yield record, claim
 
     def _request_of(self, record: ClaimRecord, facts: Facts, again: bool) -> ProgrammeClaim | None:
-        """What is to be said about the acceptance of a claim; None if nothing is."""
+        """The message about the acceptance of a claim; None if it has not changed."""
         if record.place is not None:
             return None
         at, accepted = asks_for(record, facts)
