@@ -53,6 +53,8 @@ _PROPERTIES = {
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "4000",
     "log.cleaner.dedupe.buffer.size": str(16 * 2**20),
+    # Tests write records with timestamps of past years. Retention would delete them at its first check, after 30 s.
+    "log.retention.check.interval.ms": str(24 * 3600 * 1000),
 }
 
 
