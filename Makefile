@@ -114,7 +114,7 @@ chaos: install ## run seeded chaos tests: workers and broker are killed, frozen 
 
 lock: install ## renew the locks from pyproject.toml; keeps versions that still fit unless LOCK_OPTIONS=--upgrade
 	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(LOCK) $(LOCK_OPTIONS) --extra demo --extra dev pyproject.toml -o requirements.lock
+	$(LOCK) $(LOCK_OPTIONS) --all-extras pyproject.toml -o requirements.lock
 	$(LOCK) -c requirements.lock pyproject.toml -o deploy/requirements.lock
 	$(LOCK) -c requirements.lock --extra demo pyproject.toml deploy/build.in -o deploy/demo.lock
 	$(LOCK) -c requirements.lock deploy/build.in -o deploy/build.lock

@@ -1,6 +1,6 @@
 """Checks that the locks match pyproject.toml. It only reads files and needs no network.
 
-requirements.lock           everything with the extras `demo` and `dev`, which `make install` installs
+requirements.lock           everything with all extras, which `make install` installs
 deploy/requirements.lock    what the image needs, in the same versions
 deploy/demo.lock            what `make demo` needs, in the same versions
 deploy/build.lock           what builds Vigil, from deploy/build.in, in the same version
@@ -57,7 +57,8 @@ def check(root: Path) -> list[str]:
     extras = project["optional-dependencies"]
     problems: list[str] = []
     every = pins((root / "requirements.lock").read_text(), "requirements.lock", problems)
-    problems += unmet([*project["dependencies"], *extras["demo"], *extras["dev"]], every, "requirements.lock")
+    wanted = [*project["dependencies"], *(one for extra in extras.values() for one in extra)]
+    problems += unmet(wanted, every, "requirements.lock")
     build = listed(root, "deploy/build.in")
     parts = {
         "deploy/requirements.lock": (project["dependencies"], "pyproject.toml"),

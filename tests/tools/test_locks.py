@@ -75,8 +75,7 @@ def test_every_dependency_is_documented_with_its_locked_version():
     project = tomllib.loads((locks.ROOT / "pyproject.toml").read_text())["project"]
     named = [
         *project["dependencies"],
-        *project["optional-dependencies"]["demo"],
-        *project["optional-dependencies"]["dev"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
         *locks.listed(locks.ROOT, "deploy/linters.in"),
         *locks.listed(locks.ROOT, "benchmarks/peers/requirements.in"),
     ]
