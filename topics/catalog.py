@@ -22,7 +22,7 @@ from vigil.topics import (
 )
 from vigil.topics.topic import DAY_MS, Topic
 
-VERSION: Final = "1.5"
+VERSION: Final = "1.6"
 """Of the contract: the second number rises when something is added, the first when others have to change."""
 
 SubjectName = str

@@ -12,6 +12,7 @@ from vigil.topics.labels import OnIgnored, canonical_labels
 from vigil.topics.topic import Decode, Example, Topic
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+Luma = Annotated[float, Meta(ge=0, le=255)]
 Count = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(max_length=4096)]
 
@@ -62,12 +63,12 @@ class Comment(Struct, frozen=True, kw_only=True, gc=False):
 class Layout(Struct, frozen=True, kw_only=True, gc=False):
     """What the broadcast canvas shows; shares are 0–1 of the canvas."""
 
-    camera_share: Share
-    """The camera picture's share of the canvas."""
-    uncovered_share: Share
-    """The share of the canvas that shows black because nothing covers it."""
-    materials: Count
-    """Number of overlays beside the camera picture."""
+    camera_share: Share | None
+    """The camera picture's share of the canvas; null: not measured."""
+    uncovered_share: Share | None
+    """The share of the canvas that shows black because nothing covers it; null: not measured."""
+    materials: Count | None
+    """Number of overlays beside the camera picture; null: not measured."""
     camera_in_safe_area: bool | None = None
     """True if the camera picture is within the safe area; null: not known."""
     videos: Count = 0
@@ -98,6 +99,16 @@ class FrameStatus(Struct, frozen=True, kw_only=True, gc=False):
     """Where a person can see or hear it, at most 2,048 code points; null: nowhere."""
     detector: Detector | None = None
     """What observed it, with its version, at most 128 code points; null: not said."""
+    frozen: bool | None = None
+    """The picture does not change; null: not measured. No rule reads this field nor those below."""
+    silent: bool | None = None
+    """Nothing can be heard; null: not measured."""
+    luma_mean: Luma | None = None
+    """The mean brightness of the picture, 0 (black) to 255 (white); null: not measured."""
+    face_score: Share | None = None
+    """How sure the detector is of the face, 0 to 1; null: not measured."""
+    probe_version: Detector | None = None
+    """The version of `vigil probe`, at most 128 code points; null: another producer."""
 
 
 RoomEvent = BuyerEntry | Comment | FrameStatus
@@ -268,6 +279,12 @@ TOPICS: Final = (
                     "stream": "live",
                     "face": True,
                     "black": False,
+                    "layout": {"camera_share": None, "uncovered_share": 0, "materials": None},
+                    "frozen": False,
+                    "silent": False,
+                    "luma_mean": 118.4,
+                    "face_score": 0.93,
+                    "probe_version": "0.1.0",
                 },
             ),
             Example(

@@ -50,7 +50,11 @@ def _event(required: dict[str, Any], optional: dict[str, Any] | None = None) -> 
 
 
 layouts = _event(
-    {"camera_share": shares, "uncovered_share": shares, "materials": counts},
+    {
+        "camera_share": st.none() | shares,
+        "uncovered_share": st.none() | shares,
+        "materials": st.none() | counts,
+    },
     {"camera_in_safe_area": st.none() | st.booleans(), "videos": counts},
 )
 _room = {"room_id": ids, "host_id": ids, "at": times}

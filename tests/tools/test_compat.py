@@ -109,7 +109,7 @@ BREAKS: list[tuple[str, str, Change, str]] = [
     (
         "a number became an int",
         "frame-status",
-        lambda s: layout(s)["camera_share"].update(type="integer"),
+        lambda s: layout(s)["camera_share"]["anyOf"][0].update(type="integer"),
         "may not be number",
     ),
     ("a type taken away", "payment", lambda s: props(s)["amount_usd"]["anyOf"].pop(), "$.amount_usd: may not be"),

@@ -39,6 +39,11 @@ ABSENT: list[tuple[str, str, Any, list[Any]]] = [
     ("frame-status", "layout", None, ["16:9", 1, True, [LAYOUT], {}]),
     ("frame-status", "media_uri", None, ["x" * 2049, 0]),
     ("frame-status", "detector", None, ["x" * 129, 0]),
+    ("frame-status", "frozen", None, ["yes", 1, []]),
+    ("frame-status", "silent", None, ["no", 0]),
+    ("frame-status", "luma_mean", None, ["dark", -1, 255.5, True]),
+    ("frame-status", "face_score", None, ["0.9", 1.1, -0.1]),
+    ("frame-status", "probe_version", None, ["x" * 129, 1.6]),
     ("quote", "buyer_tier", None, ["gold", 2]),
     ("payment", "rfq_id", None, ["", "x" * 129, 7]),
 ]
@@ -157,12 +162,19 @@ def test_the_labels_that_can_be_read_are_read(topic: str, labels: Any, got: tupl
 
 
 @pytest.mark.parametrize("part", LAYOUT)
-@pytest.mark.parametrize("value", [-0.1, -1, True, "0.5", None, [0.5]])
+@pytest.mark.parametrize("value", [-0.1, -1, True, "0.5", [0.5]])
 def test_a_layout_without_its_first_three_parts_is_absent(part: str, value: Any):
     event, ignored = frame(layout={**LAYOUT, part: value})
     assert (event.layout, ignored) == (None, {"layout": 1})
     event, ignored = frame(layout={name: given for name, given in LAYOUT.items() if name != part})
     assert (event.layout, ignored) == (None, {"layout": 1})
+
+
+@pytest.mark.parametrize("part", LAYOUT)
+def test_a_part_of_a_layout_that_was_not_measured_is_null(part: str):
+    event, ignored = frame(layout={**LAYOUT, part: None})
+    assert event.layout == Layout(**{"camera_share": 0.5, "uncovered_share": 0, "materials": 2, part: None})
+    assert ignored == {}
 
 
 @pytest.mark.parametrize(

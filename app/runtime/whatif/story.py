@@ -133,9 +133,9 @@ def layout_faults(layout: Layout | None, limits: LayoutLimits) -> list[str]:
     if layout is None:
         return []
     found = {
-        "camera-small": layout.camera_share <= limits.camera_share_at_most,
-        "uncovered": layout.uncovered_share > limits.uncovered_share_over,
-        "materials": layout.materials > limits.materials_over,
+        "camera-small": layout.camera_share is not None and layout.camera_share <= limits.camera_share_at_most,
+        "uncovered": layout.uncovered_share is not None and layout.uncovered_share > limits.uncovered_share_over,
+        "materials": layout.materials is not None and layout.materials > limits.materials_over,
         "camera-outside": layout.camera_in_safe_area is False,
         "videos": layout.videos > limits.videos_over,
     }
@@ -230,15 +230,16 @@ class _Words:
         return self._say("moment.sound-range", least=f"{min(offsets):+d}", most=f"{max(offsets):+d}")
 
     def _layout_range(self, layouts: list[Layout]) -> str:
-        if not layouts:
+        """The numbers of some layouts that were measured; empty where none was."""
+        values = {name: [getattr(layout, name) for layout in layouts] for name in _MEASURES}
+        measured = {name: [value for value in of if value is not None] for name, of in values.items()}
+        if not any(measured.values()):
             return ""
-        return self._say(
-            "moment.measures", measures=self._listed([self._measured(name, layouts) for name in _MEASURES])
-        )
+        texts = [self._measured(name, of) for name, of in measured.items() if of]
+        return self._say("moment.measures", measures=self._listed(texts))
 
-    def _measured(self, name: str, layouts: list[Layout]) -> str:
-        """A measure of some layouts, from the smallest to the largest."""
-        values = [getattr(layout, name) for layout in layouts]
+    def _measured(self, name: str, values: list[float]) -> str:
+        """A measure, from the smallest value to the largest."""
         least, most = format_value(name, min(values)), format_value(name, max(values))
         value = least if least == most else self._say("moment.range", least=least, most=most)
         return self._say(f"moment.measure-{name.removesuffix('_share')}", value=value)

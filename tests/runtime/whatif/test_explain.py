@@ -251,12 +251,19 @@ class TestTimeline:
             "(camera 80 %, uncovered 0 %, materials 4, videos 0)",
         ]
 
+    def test_what_was_not_measured_of_a_layout_is_not_shown(self) -> None:
+        unknown = layout(camera_share=None, materials=None, uncovered_share=0.4)
+        answer = explained([frame(at * S, layout=unknown) for at in range(12)], rule="layout")
+        assert [moment.words for moment in answer.timeline] == [
+            "12 frames: live, a face, bad layout: too much uncovered (uncovered 40 %, videos 0)"
+        ]
+
     @given(
         st.builds(
             layout,
-            camera_share=st.sampled_from([0.0, 1 / 3, 0.34]),
-            uncovered_share=st.sampled_from([0.0, 0.02, 0.021]),
-            materials=st.integers(0, 4),
+            camera_share=st.sampled_from([None, 0.0, 1 / 3, 0.34]),
+            uncovered_share=st.sampled_from([None, 0.0, 0.02, 0.021]),
+            materials=st.none() | st.integers(0, 4),
             camera_in_safe_area=st.sampled_from([None, True, False]),
             videos=st.integers(0, 3),
         )

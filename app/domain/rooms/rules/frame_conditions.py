@@ -47,9 +47,9 @@ def apart(av_offset_ms: int | None, limits: AvLimits) -> bool:
 def bad_layout(layout: Layout | None, limits: LayoutLimits) -> bool:
     """True if the canvas shows what it must not."""
     return layout is not None and (
-        layout.camera_share <= limits.camera_share_at_most
-        or layout.uncovered_share > limits.uncovered_share_over
-        or layout.materials > limits.materials_over
+        (layout.camera_share is not None and layout.camera_share <= limits.camera_share_at_most)
+        or (layout.uncovered_share is not None and layout.uncovered_share > limits.uncovered_share_over)
+        or (layout.materials is not None and layout.materials > limits.materials_over)
         or layout.camera_in_safe_area is False
         or layout.videos > limits.videos_over
     )
