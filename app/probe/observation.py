@@ -5,6 +5,7 @@ from typing import Final
 
 LIVE: Final = "live"
 DISCONNECTED: Final = "disconnected"
+SLEEPING: Final = "sleeping"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

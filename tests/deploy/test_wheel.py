@@ -57,7 +57,7 @@ def test_the_wheel_claims_one_import_name(wheel: Path) -> None:
 
 def test_the_wheel_carries_every_data_file(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    kept = {".toml", ".json", ".html", ".css", ".js", ".svg"}
+    kept = {".toml", ".json", ".html", ".css", ".js", ".svg", ".tflite"}
     files = {
         path.relative_to(ROOT).as_posix()
         for top in ("app", "agents", "topics")

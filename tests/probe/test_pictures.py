@@ -1,25 +1,14 @@
 """What the probe makes of brightness, black and standstill."""
 
-import numpy as np
 import pytest
 
+from tests.probe.scenes import grey, scene
 from vigil.app.probe.detector import Detectors, RoomDetector
-from vigil.app.probe.pictures import Picture
-
-
-def scene(seed: int, height: int = 240, width: int = 320) -> Picture:
-    """A picture with detail that differs by seed."""
-    coarse = np.random.default_rng(seed).integers(40, 220, (height // 16, width // 16, 3), dtype=np.uint8)
-    return coarse.repeat(16, axis=0).repeat(16, axis=1)
-
-
-def grey(level: int) -> Picture:
-    return np.full((240, 320, 3), level, dtype=np.uint8)
 
 
 @pytest.fixture
 def room() -> RoomDetector:
-    return Detectors.load().room()
+    return Detectors(None, speech=False).room()
 
 
 def test_brightness_is_the_mean_of_the_picture(room: RoomDetector) -> None:

@@ -1,0 +1,130 @@
+"""Whether a living face is there: faces are given, the pictures under them decide."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from tests.probe.scenes import grey, noisy, scene
+from vigil.app.probe.detector import Detectors, RoomDetector
+from vigil.app.probe.faces import Face
+from vigil.app.probe.pictures import Picture
+
+BOX = (100.0, 60.0, 200.0, 180.0)
+SECOND = 1000
+
+
+@dataclass
+class GivenFaces:
+    """A finder that finds what it is given."""
+
+    faces: list[Face] = field(default_factory=list)
+    openness: float = 0.3
+    certain: float = 1.0
+
+    def find(self, image: Picture) -> list[Face]:
+        return self.faces
+
+    def eyes_open(self, image: Picture, face: Face) -> tuple[float, float]:
+        return self.certain, self.openness
+
+
+def face(score: float = 0.9, box: tuple[float, float, float, float] = BOX) -> Face:
+    return Face(score, box, ((130.0, 100.0), (170.0, 100.0)))
+
+
+def living(number: int) -> Picture:
+    """A scene whose middle moves with the number."""
+    return np.roll(scene(1), 5 * number, axis=1)
+
+
+@pytest.fixture
+def finder() -> GivenFaces:
+    return GivenFaces([face()])
+
+
+@pytest.fixture
+def room(finder: GivenFaces) -> RoomDetector:
+    return Detectors(finder, speech=False).room()
+
+
+def test_a_face_is_seen_at_once_and_stays_while_it_moves(room: RoomDetector) -> None:
+    assert [room.see(living(n), n * SECOND).face for n in range(5)] == [True] * 5
+
+
+def test_a_face_that_does_not_change_is_a_photograph_even_before_a_noisy_camera(room: RoomDetector) -> None:
+    seen = [room.see(noisy(scene(1), n), n * SECOND).face for n in range(4)]
+    assert seen == [True, False, False, False]
+
+
+def test_a_photograph_under_a_light_that_flickers_does_not_live(room: RoomDetector) -> None:
+    seen = [room.see((scene(1) // 2 + 10 * (n % 2)).astype(np.uint8), n * SECOND).face for n in range(4)]
+    assert seen == [True, False, False, False]
+
+
+def test_a_photograph_before_a_scene_that_moves_does_not_live(room: RoomDetector) -> None:
+    def picture(number: int) -> Picture:
+        image = living(number)
+        image[60:180, 100:200] = scene(2)[60:180, 100:200]
+        return image
+
+    assert [room.see(picture(n), n * SECOND).face for n in range(3)] == [True, False, False]
+
+
+def test_a_face_that_moves_again_is_seen_again(room: RoomDetector) -> None:
+    pictures = [scene(1), scene(1), living(1)]
+    assert [room.see(image, n * SECOND).face for n, image in enumerate(pictures)] == [True, False, True]
+
+
+def test_a_face_missed_in_one_picture_is_still_there_and_in_two_it_is_gone(
+    room: RoomDetector, finder: GivenFaces
+) -> None:
+    room.see(living(0), 0)
+    finder.faces = []
+    assert [room.see(living(n), n * SECOND).face for n in (1, 2, 3)] == [True, False, False]
+
+
+def test_a_candidate_below_the_score_is_no_face(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.faces = [face(0.59)]
+    first = room.see(living(0), 0)
+    assert (first.face, first.face_score) == (False, 0.59)
+
+
+def test_a_known_face_may_score_lower(room: RoomDetector, finder: GivenFaces) -> None:
+    room.see(living(0), 0)
+    finder.faces = [face(0.5)]
+    assert [room.see(living(n), n * SECOND).face for n in (1, 2, 3)] == [True, True, True]
+
+
+def test_a_dark_picture_with_a_face_is_not_black(room: RoomDetector, finder: GivenFaces) -> None:
+    assert room.see(grey(10), 0).black is False
+    finder.faces = []
+    room.see(grey(10), SECOND)
+    assert room.see(grey(10), 2 * SECOND).black is True
+
+
+def test_a_host_whose_eyes_are_closed_for_a_minute_sleeps(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.openness = 0.1
+    seen = [room.see(living(n), n * SECOND).activity for n in range(60)]
+    assert (seen[:48], seen[48:]) == ([None] * 48, ["sleeping"] * 12)
+
+
+def test_a_host_who_blinks_does_not_sleep(room: RoomDetector, finder: GivenFaces) -> None:
+    for n in range(120):
+        finder.openness = 0.1 if n % 4 else 0.3  # closed in three of four pictures
+        assert room.see(living(n), n * SECOND).activity is None
+
+
+def test_a_photograph_of_closed_eyes_does_not_sleep(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.openness = 0.1
+    assert {room.see(noisy(scene(1), n), n * SECOND).activity for n in range(120)} == {None}
+
+
+def test_eyes_that_the_mesh_is_not_sure_of_do_not_count(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.openness, finder.certain = 0.1, 0.4
+    assert {room.see(living(n), n * SECOND).activity for n in range(120)} == {None}
+
+
+def test_a_room_without_a_finder_measures_no_face() -> None:
+    seen = Detectors(None, speech=False).room().see(scene(1), 0)
+    assert (seen.face, seen.face_score, seen.activity) == (None, None, None)
