@@ -16,7 +16,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-kafka test test-kafka test-slow test-properties check audit generated deploy-check pictures bench counts chaos lock clean
+.PHONY: help install demo demo-kafka test test-kafka test-ci test-slow test-properties check audit generated deploy-check pictures bench counts chaos lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,16 +52,19 @@ TEST_PROCESSES ?= 3
 SPREAD = -n $(TEST_PROCESSES) --dist worksteal
 
 test: install ## run all tests but the slow ones, on Apache Kafka too if Java and Maven are installed
-	$(BIN)/python -m pytest $(SPREAD) -m "not slow"
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow and not ci"
 
 test-kafka: install ## run the tests on Apache Kafka; fail if it cannot be started
-	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "kafka and not slow"
+	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "kafka and not slow and not ci"
 
-test-slow: install ## run the tests that take minutes
-	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m slow
+test-ci: install ## run the longer tests that `.ci/run` adds to those of `make test`
+	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "ci and not slow"
+
+test-slow: install ## run the tests that take minutes, and those of `make test-ci`
+	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "slow or ci"
 
 test-properties: install ## run the property tests with ten times as many examples as `make test`
-	VIGIL_EXAMPLES=4 $(BIN)/python -m pytest $(SPREAD) -m "hypothesis and not slow"
+	VIGIL_EXAMPLES=4 $(BIN)/python -m pytest $(SPREAD) -m "hypothesis and not slow and not ci"
 
 check: install ## check style, types, locks and the compatibility of the contract
 	$(BIN)/ruff check .

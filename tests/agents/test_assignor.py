@@ -54,6 +54,7 @@ def test_a_standby_acquires_the_shards_of_the_worker_that_died() -> None:
     assert sum(group.owners()[partition] == followers[partition] for partition in lost) >= len(lost) // 2
 
 
+@pytest.mark.ci
 def test_what_kafka_stores_of_a_group_grows_with_its_members_and_not_with_their_square() -> None:
     small, large = group_of(20, 120), group_of(80, 120)
     assert large.bytes < 4 * small.bytes

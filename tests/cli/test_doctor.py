@@ -56,6 +56,7 @@ def by_name(result: list[Check]) -> dict[str, Check]:
     return worst
 
 
+@pytest.mark.ci
 def test_every_check_that_is_not_ok_has_a_remedy(judged: str):
     for check in [*checks(judged), *checks("127.0.0.1:1"), *checks(judged, app_id="stranger")]:
         assert bool(check.remedy) == (check.level != "ok"), check
@@ -71,6 +72,7 @@ def test_after_the_story_no_check_fails(judged: str):
     assert result["lag"].words == "0 messages wait to be judged"
 
 
+@pytest.mark.ci
 def test_rejected_messages_of_the_last_hours_are_counted_by_topic_and_reason(judged: str):
     result = [check for check in checks(judged) if check.name == "refused"]
     assert [check.level for check in result] == ["warn", "warn"]
@@ -80,6 +82,7 @@ def test_rejected_messages_of_the_last_hours_are_counted_by_topic_and_reason(jud
     assert by_name(checks(judged, now=time.time() + 4 * 3600))["refused"].level == "ok"
 
 
+@pytest.mark.ci
 def test_a_rulebook_that_differs_from_the_groups_fails(judged: str, tmp_path: Path):
     other = tmp_path / "other.toml"
     text = BUILT_IN.read_text()
@@ -94,6 +97,7 @@ def test_a_rulebook_that_differs_from_the_groups_fails(judged: str, tmp_path: Pa
     assert (meant["state"].level, meant["rulebook"].level) == ("warn", "warn")
 
 
+@pytest.mark.ci
 def test_a_rulebook_that_cannot_be_read_fails_and_the_other_checks_are_made(judged: str, tmp_path: Path):
     bad = tmp_path / "bad.toml"
     bad.write_text("[absense]\n")
@@ -109,6 +113,7 @@ def test_without_a_broker_only_checks_that_need_none_are_made():
     assert [(check.name, check.level) for check in result] == [("rulebook", "ok"), ("broker", "fail")]
 
 
+@pytest.mark.ci
 def test_more_replicas_than_brokers_fail(judged: str):
     result = by_name(checks(judged, replication=3))
     assert result["broker"].level == "fail"
@@ -138,6 +143,7 @@ def test_an_empty_broker():
         assert {check.level for check in result.values()} == {"ok", "warn"}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("ahead_s, level", [(4, "ok"), (60, "warn"), (2 * 86_400, "fail")])
 def test_a_producers_clock_ahead_of_this_machines_is_reported(ahead_s: int, level: str):
     now = round(time.time() * 1000)
@@ -152,6 +158,7 @@ def test_a_producers_clock_ahead_of_this_machines_is_reported(ahead_s: int, leve
         assert "NTP" in result.remedy
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("past_s, level", [(60, "ok"), (301, "warn")])
 def test_five_minutes_without_room_events_are_reported(judged: str, past_s: int, level: str):
     newest = max(message.at for message in story() if message.topic == "frame-status")
@@ -176,6 +183,7 @@ def test_a_foreign_record_in_a_changelog_fails():
     assert "vigil-rooms-state, partition 0: a record in the changelog is not Vigil's" in result.words
 
 
+@pytest.mark.ci
 def test_output_and_exit_status_of_the_command(judged: str):
     result = run("doctor", "--broker", judged, clock="recorded")
     assert result.exit_code == 0
@@ -189,7 +197,7 @@ def test_output_and_exit_status_of_the_command(judged: str):
     assert run("doctor", "--broker", "nonsense").exit_code == 2
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_beside_a_worker_on_real_kafka(own_kafka: Any, tmp_path: Path):
     broker = own_kafka.address
     await make_topics(broker, 2)

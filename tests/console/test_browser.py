@@ -29,7 +29,7 @@ from vigil.app.console.http.server import WebServer
 from vigil.app.console.ingest.topic_ingest import wall_ms
 from vigil.topics.verdicts import RoomStatus
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(180)]
 
 
 @pytest.fixture

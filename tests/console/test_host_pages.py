@@ -338,7 +338,7 @@ class TestAppeals:
             ({"reason": "x" * 1001}, 422, "1000"),
             ({"verdict_id": "v-other"}, 404, "no such violation"),
             ({"verdict_id": ""}, 404, "no such violation"),
-            ({"token": token("other")}, 404, "no such violation"),
+            ({"token": token("other", seconds=86_400)}, 404, "no such violation"),
             ({"token": token(seconds=-1)}, 403, "expired"),
             ({"token": ""}, 403, "not valid"),
         ],

@@ -164,6 +164,7 @@ async def test_a_whole_shift_by_keyboard(browser: Browser):
         assert texts == ["Called the host.", "The signal comes and goes."]
 
 
+@pytest.mark.ci
 async def test_of_two_moderators_one_works_on_it_and_both_see_who(browser: Browser):
     async with market(tokens=LINES) as (console, address), page_of(browser) as page:
         one = next(iter(console.state.model.incidents.on("to-do")))
@@ -183,6 +184,7 @@ async def test_of_two_moderators_one_works_on_it_and_both_see_who(browser: Brows
         assert [each.by for each in console.sent] == ["mei"]
 
 
+@pytest.mark.ci
 async def test_a_line_that_is_gone_leaves_the_focus_in_its_place(browser: Browser):
     async with market() as (console, address), page_of(browser) as page:
         ids = [one.incident_id for one in console.state.model.incidents.on("to-do")]
@@ -198,6 +200,7 @@ async def test_a_line_that_is_gone_leaves_the_focus_in_its_place(browser: Browse
         assert await page.evaluate(focused) == f"i-{ids[2]}"
 
 
+@pytest.mark.ci
 async def test_what_is_typed_stays_while_the_page_follows(browser: Browser):
     async with market() as (console, address), page_of(browser) as page:
         one = next(iter(console.state.model.incidents.on("to-do")))
@@ -215,6 +218,7 @@ async def test_what_is_typed_stays_while_the_page_follows(browser: Browser):
         await expect(page.get_by_role("radio", name="Overturn")).to_be_checked()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("scheme, width", [("light", 1360), ("dark", 390)])
 async def test_the_pages_of_the_queue_are_accessible_and_fit(browser: Browser, scheme: str, width: int):
     async with (

@@ -31,7 +31,7 @@ async def expire_offsets(broker: str) -> None:
         await admin.close()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @ON_KAFKA
 async def test_expired_offsets_repeat_nothing_and_lose_nothing(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
@@ -54,7 +54,7 @@ async def test_expired_offsets_repeat_nothing_and_lose_nothing(any_broker_of_its
     assert events(receiver, "before") == [], "a group that never had anything to say is not new either"
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @ON_KAFKA
 async def test_of_a_topic_that_was_created_again_and_is_longer_nothing_is_skipped(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own

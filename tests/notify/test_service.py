@@ -124,6 +124,7 @@ async def test_an_incident_is_sent_once_across_restarts(any_broker_of_its_own: s
         assert len(set(receiver.tried)) == len(receiver.tried)
 
 
+@pytest.mark.ci
 async def test_what_comes_between_two_runs_of_a_new_group_is_not_lost(broker_of_its_own: str) -> None:
     await make_topics(broker_of_its_own, 2)
     async with Receiver() as receiver:
@@ -134,6 +135,7 @@ async def test_what_comes_between_two_runs_of_a_new_group_is_not_lost(broker_of_
             await until(lambda: len(receiver.taken) == 1)
 
 
+@pytest.mark.ci
 async def test_what_no_target_accepted_is_delivered_by_the_next_process(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
     await make_topics(broker, 1)
@@ -186,6 +188,7 @@ async def dead_letters(broker: str) -> list[Any]:
     return found
 
 
+@pytest.mark.ci
 async def test_two_processes_divide_the_partitions_and_hand_over_in_order(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
     await make_topics(broker, 4)
@@ -211,6 +214,7 @@ def owned(service: NotifyService) -> int:
 BRAKED = ROUTES + 'name = "flood"\nbrake = {{ per_rule = 2, every_s = 3600 }}\n'
 
 
+@pytest.mark.ci
 async def test_a_brake_is_one_for_all_processes_and_survives_restarts(any_broker_of_its_own: str) -> None:
     broker = any_broker_of_its_own
     await make_topics(broker, 4)
@@ -281,6 +285,7 @@ class NotifyProcess(WorkerProcess):
         )
 
 
+@pytest.mark.ci
 async def test_the_others_deliver_for_a_process_that_is_killed(broker_of_its_own: str, tmp_path: Path) -> None:
     broker = broker_of_its_own
     await make_topics(broker, 2)
@@ -303,7 +308,7 @@ async def test_the_others_deliver_for_a_process_that_is_killed(broker_of_its_own
             assert "whsec-SECRET-123" not in process.log.read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_a_worker_and_notifiers_that_are_killed_again_and_again(broker_of_its_own: str, tmp_path: Path) -> None:
     broker = broker_of_its_own
     simulation = Simulation(

@@ -116,6 +116,7 @@ async def committed(broker: str, app_id: str = "vigil") -> dict[str, int]:
 # ---- health, metrics, logs, the end --------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 async def test_a_worker_reports_its_health_and_ends_without_an_error(stored: str, tmp_path: Path) -> None:
     messages = simulated()
     expected = replayed(messages)
@@ -194,6 +195,7 @@ async def test_a_worker_reports_its_health_and_ends_without_an_error(stored: str
         running.kill()
 
 
+@pytest.mark.ci
 async def test_a_signal_in_the_middle_of_a_backlog_loses_and_repeats_nothing(stored: str, tmp_path: Path) -> None:
     messages = simulated(seconds=600, rooms=24)
     expected = replayed(messages)
@@ -258,6 +260,7 @@ def newer() -> tuple[bytes, bytes]:
     return record.key, record.value
 
 
+@pytest.mark.ci
 async def test_state_that_cannot_be_read_is_refused_in_words(stored: str, tmp_path: Path) -> None:
     await write(stored, changelog_of("vigil", "rooms"), *newer())
     running = worker(stored, tmp_path / "worker.log")
@@ -267,6 +270,7 @@ async def test_state_that_cannot_be_read_is_refused_in_words(stored: str, tmp_pa
     assert "upgrade this worker, or roll the group back together" in words
 
 
+@pytest.mark.ci
 async def test_a_bug_in_a_rule_ends_the_worker_with_nothing_lost_and_nothing_half_judged(
     stored: str, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from vigil.app.kafka.admin import changelog_config
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.doctor.examine import examine
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(240)]
 
 PARTITIONS: Final = 2
 ROOMS: Final = tuple(f"room-{n}" for n in range(4))
@@ -235,7 +235,7 @@ def cut_last_batches(data: Path, count: int) -> int:
     return sum(records for _, records in gone)
 
 
-@pytest.mark.parametrize("grown", [False, True], ids=["short", "grown again"])
+@pytest.mark.parametrize("grown", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["short", "grown again"])
 async def test_a_log_that_was_cut_short_is_read_on(own_kafka: KafkaBroker, tmp_path: Path, grown: bool) -> None:
     """Also if others have written to it before a worker looks."""
     broker = own_kafka.address

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from tests.support.harness import WorkerProcess, make_topics, read
 from tests.support.kafka import KafkaBroker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(240)]
 
 ROOMS = 6
 HOUR = 3600
@@ -153,6 +153,7 @@ async def test_a_clock_that_is_set_an_hour_ahead_and_back_harms_nothing(live: Li
     assert worker.stop() == 0
 
 
+@pytest.mark.slow
 async def test_a_clock_that_is_set_by_three_seconds_stops_the_worker_and_loses_nothing_in_silence(live: Live) -> None:
     """Less than would keep a worker from being ready: it is the step that stops it, either way.
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from tests.support.harness import WorkerProcess, make_topics, read
 from tests.support.kafka import KafkaBroker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(180)]
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 HUGE = 12 * 2**20

@@ -19,7 +19,7 @@ from vigil.app.kafka.admin import Cluster
 from vigil.app.kafka.partitioners import by_crc32, by_murmur2
 from vigil.app.kafka.settings import Settings, SettingsError
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(240)]
 
 PARTITIONS = 4
 HOUR = 3_600_000

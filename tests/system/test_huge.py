@@ -9,9 +9,7 @@ from aiokafka import AIOKafkaProducer
 from tests.support.harness import WorkerProcess, make_topics, read
 
 
-@pytest.mark.parametrize(
-    "any_broker_of_its_own", ["embedded", pytest.param("kafka", marks=pytest.mark.slow)], indirect=True
-)
+@pytest.mark.ci
 async def test_huge_messages_and_keys_are_rejected_and_stop_nothing(any_broker_of_its_own: str, tmp_path: Path) -> None:
     broker = any_broker_of_its_own
     await make_topics(broker, 1)

@@ -10,9 +10,7 @@ from tests.support.harness import WorkerProcess, finished, make_topics, read, re
 from vigil.app.simulate import Simulation
 
 
-@pytest.mark.parametrize(
-    "any_broker_of_its_own", ["embedded", pytest.param("kafka", marks=pytest.mark.slow)], indirect=True
-)
+@pytest.mark.ci
 async def test_malformed_messages_change_nothing_and_all_become_dead_letters(
     any_broker_of_its_own: str, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ of eight get a verdict where their comments are placed by CRC-32.
 """
 
 import asyncio
+import itertools
 import json
 import re
 import time
@@ -22,7 +23,7 @@ from vigil.app.kafka.admin import ensure_topics
 from vigil.app.kafka.partitioners import PARTITIONERS
 from vigil.app.kafka.settings import Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 PARTITIONS = 4
 ROOMS = [f"crc-{number}" for number in range(8)]
@@ -49,6 +50,12 @@ CASES = {
     "comments and entries by CRC-32": Case(("comment", "buyer-entry"), voided=0),
     "comments by murmur2, all others by CRC-32": Case(("comment",), partitioner="crc32"),
 }
+
+IN_CI = ("comments by CRC-32", 2)
+RUNS = [
+    pytest.param(*run, marks=pytest.mark.ci if run == IN_CI else pytest.mark.slow)
+    for run in itertools.product(CASES, (1, 2))
+]
 
 
 def messages(end: int) -> list[tuple[str, str, dict[str, Any]]]:
@@ -87,8 +94,7 @@ def metric(workers: list[WorkerProcess], name: str) -> float:
     return sum(float(value) for values in found for value in values)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "workers"), RUNS)
 async def test_nobody_is_judged_by_what_lies_in_the_wrong_partition(
     own_kafka: KafkaBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, workers: int
 ) -> None:

@@ -74,6 +74,7 @@ async def processed(broker: str) -> float:
         await consumer.stop()
 
 
+@pytest.mark.ci
 async def test_one_worker_gives_the_outputs_of_a_replay(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     messages, expected = recording()
     assert len(expected["verdict"]) > 100
@@ -90,7 +91,7 @@ async def test_one_worker_gives_the_outputs_of_a_replay(own_kafka: KafkaBroker, 
         assert worker.stop() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_two_workers_of_which_one_is_killed_give_the_outputs_of_a_replay(
     own_kafka: KafkaBroker, tmp_path: Path
 ) -> None:

@@ -139,10 +139,8 @@ WAYS = {
 }
 
 
-FIRST, *OTHERS = WAYS
-
-
-@pytest.mark.parametrize("way", [FIRST, *(pytest.param(way, marks=pytest.mark.slow) for way in OTHERS)])
+@pytest.mark.ci
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_worker_with_exactly_the_documented_rights_gives_the_outputs_of_a_replay(
     way: str, secure: KafkaBroker, certificates: Path, tmp_path: Path
 ) -> None:
@@ -280,7 +278,7 @@ async def test_a_broker_with_a_certificate_of_an_unknown_ca_is_not_trusted(secur
     assert "certificate" in said.lower()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_a_worker_without_one_of_its_rights_names_it(
     secure: KafkaBroker, certificates: Path, tmp_path: Path
 ) -> None:
@@ -310,7 +308,7 @@ async def test_a_worker_without_one_of_its_rights_names_it(
     assert "docs/security.md" in said
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_a_worker_that_loses_a_right_stops_and_names_it(secure: KafkaBroker, tmp_path: Path) -> None:
     app_id = "deprived"
     await make_topics(secure.address, 2, app_id)

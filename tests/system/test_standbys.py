@@ -26,7 +26,7 @@ from vigil.app.engine.changelog import (
 from vigil.app.kafka.admin import changelog_of
 from vigil.app.simulate import Simulation
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(240)]
 
 
 def metric_of(worker: WorkerProcess, metric: str) -> float:

@@ -10,7 +10,7 @@ from tests.support.harness import WorkerProcess, finished, make_topics, read, re
 from tests.support.kafka import KafkaBroker
 from vigil.app.simulate import Simulation
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(180)]
 
 PER_TRANSACTION = 400
 """Messages in a transaction."""

@@ -51,7 +51,7 @@ async def sources_of(broker: str, topic: str) -> set[str]:
     return {dict(record.headers)["ce_source"].decode() for batch in batches.values() for record in batch}
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_a_trial_rulebook_beside_the_real_one_does_not_touch_it(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     sent, stricter = messages(), tmp_path / "trial.toml"
     stricter.write_text(with_value("absence.from", "lasts_s", "60"), encoding="utf-8")
@@ -89,7 +89,7 @@ async def publish(broker: str, topic: str, source: str | None) -> None:
     await producer.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_a_worker_does_not_publish_where_another_application_does(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     broker = own_kafka.address
     await make_topics(broker, PARTITIONS)
@@ -111,7 +111,7 @@ async def test_a_worker_does_not_publish_where_another_application_does(own_kafk
     assert check.level == "warn"
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_outputs_of_an_earlier_version_are_those_of_an_application_that_ran_before(
     own_kafka: KafkaBroker,
 ) -> None:
@@ -132,7 +132,7 @@ async def commit(broker: str, offsets: dict[TopicPartition, int], group: str = "
     await consumer.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_what_waits_in_internal_topics_of_an_earlier_version_is_judged_after_the_migration(
     own_kafka: KafkaBroker, tmp_path: Path
 ) -> None:

@@ -92,7 +92,7 @@ def test_the_example_consumer_in_python_works_and_is_short(judged: str):
     assert lines == [f"room-1 greeting-miss {VERDICT['at']}"]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_the_example_consumer_in_java_works(judged: str, kafka_here: None):
     jars = real.fetch_jars()
     file = contracts.ROOT / "examples" / "Verdicts.java"

@@ -12,6 +12,7 @@ from benchmarks.counting.tracer import Cost, counted
 FRAME = "frame, same picture"
 
 
+@pytest.mark.ci
 def test_no_kind_of_event_costs_more_than_is_recorded_or_less() -> None:
     """In a process of its own: what other tests have loaded would be missing from the counts."""
     command = [sys.executable, "-m", "benchmarks", "counts", "--check"]

@@ -98,7 +98,7 @@ def decide(incident: dict[str, Any]) -> list[SimulatedMessage]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 async def test_every_panel_has_data(prometheus: str, tmp_path: Path) -> None:
     simulation = Simulation(
         seed=5, rooms=30, suppliers=30, start_ms=time.time_ns() // 1_000_000 - BACKLOG_S * 1000, duration_s=None,

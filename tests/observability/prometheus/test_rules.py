@@ -35,6 +35,7 @@ def test_promtool_accepts_the_rules(promtool: str):
     subprocess.run([promtool, "check", "rules", *map(str, RULES)], check=True, capture_output=True, text=True)
 
 
+@pytest.mark.ci
 def test_alerts_fire_when_they_should_and_only_then(promtool: str, tmp_path: Path):
     for file in (*RULES, *UNIT_TESTS):
         shutil.copy(file, tmp_path)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import orjson
+import pytest
 
 from tests.support.comparison import differences
 from tests.support.harness import OUTPUTS, WorkerProcess, finished, make_topics, read, recorded, replayed, send
@@ -25,6 +26,7 @@ def candidate(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.ci
 async def test_a_worker_with_a_candidate_says_in_shadow_what_a_replay_under_it_says(tmp_path: Path) -> None:
     messages = list(Simulation(seed=17, rooms=20, suppliers=5, start_ms=1_662_048_000_000, duration_s=500).messages())
     expected = replayed(messages)

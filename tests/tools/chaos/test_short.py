@@ -8,7 +8,7 @@ from tests.support.kafka import KafkaBroker
 from tools.chaos_plan import plan, zombie
 from tools.chaos_run import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(420)]
 
 SEEDS = (7, 8, 13)
 """Together they have a kill, a stop, a freeze, a leave, a join, and a broker that is disconnected twice."""

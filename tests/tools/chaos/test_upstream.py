@@ -91,6 +91,7 @@ def test_a_room_without_frames_has_lost_its_signal_and_no_violation() -> None:
     assert live.published(Verdict) == []
 
 
+@pytest.mark.ci
 def test_topics_without_events_for_hours_do_not_delay_verdicts() -> None:
     """With frames only, and idle comments and entries, black-screen is judged on time."""
     live = Live()
@@ -117,6 +118,7 @@ def test_a_frozen_clock_of_one_room_affects_only_that_room() -> None:
     assert {(letter.topic, letter.reason) for letter in letters} == {("frame-status", "late")}
 
 
+@pytest.mark.ci
 def test_a_frozen_clock_of_a_partition_makes_its_events_late_without_violations() -> None:
     live = Live()
     frozen = timely(frames(0, 30 * S, black=True)) + [

@@ -132,6 +132,7 @@ MADE_FROM = {
 """Outputs that only some of their writer's inputs lead to."""
 
 
+@pytest.mark.ci
 def test_everything_that_a_simulated_day_brings_and_leads_to_fits():
     simulation = Simulation(
         seed=5,
