@@ -81,7 +81,8 @@ generated: install ## write the documents and dashboards that are made from the 
 	$(BIN)/python tools/contracts.py write
 	$(BIN)/python -m tools.metrics_page
 	$(BIN)/python -m tools.dashboards
-	VIGIL_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/docs/test_docs_rulebook.py tests/docs/test_docs_rights.py
+	$(BIN)/python -m tools.tables_page
+	VIGIL_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/docs/test_docs_rulebook.py tests/docs/test_docs_rights.py tests/docs/test_analysis.py
 
 pictures: install ## take the screenshots of the documentation from a running demo, with the system's Chromium
 	$(BIN)/python -m tools.pictures

@@ -38,7 +38,7 @@ LAYERS: Final = (
     ("app.domain",),
     ("agents",),
     ("app.runtime",),
-    ("app.console", "app.notify", "app.simulate", "app.probe", "app.demo"),
+    ("app.console", "app.notify", "app.simulate", "app.probe", "app.export", "app.demo"),
     ("app.cli",),
     ("tools", "benchmarks"),
 )

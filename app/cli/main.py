@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "console": "vigil.app.cli.console",
     "record": "vigil.app.cli.record",
     "replay": "vigil.app.cli.replay",
+    "export": "vigil.app.cli.export",
     "backtest": "vigil.app.cli.backtest",
     "explain": "vigil.app.cli.explain",
     "simulate": "vigil.app.cli.simulate",

@@ -16,6 +16,9 @@ MAX_EMPTY_POLLS: Final = 30
 """Empty polls of a second each, in a row, after which the broker counts as not answering. Fewer would give up on a
 broker that elects a leader; with more, a command would seem to hang where a partition is offline."""
 
+FETCH_BYTES: Final = 1024 * 1024
+"""Bytes of a partition that are fetched at a time unless less is asked for: what Kafka's clients fetch."""
+
 
 class TopicReader:
     """Assigns partitions to a started consumer, and knows which of them were read to the end that they had then.
@@ -97,19 +100,23 @@ async def partitions_of(settings: Settings, topic: str) -> int:
 
 
 async def records(
-    settings: Settings, topic: str, last: int | None = None, since: int | None = None
+    settings: Settings,
+    topic: str,
+    last: int | None = None,
+    since: int | None = None,
+    fetch_bytes: int = FETCH_BYTES,
 ) -> AsyncIterator[ConsumerRecord]:
     """Yield every committed record of a topic up to where it ends now; records of one partition come in order.
 
     `topic` is a topic of the catalogue, or the name on the cluster of any other. `last` limits this to so many offsets
-    at the end of each partition, `since` to records that were written at this time (ms) or later. Raise SettingsError
-    where the topic cannot be read.
+    at the end of each partition, `since` to records that were written at this time (ms) or later. `fetch_bytes` of each
+    partition are fetched at a time. Raise SettingsError where the topic cannot be read.
     """
     topic = TopicNames.of(settings).on_cluster(topic)
     count = await partitions_of(settings, topic)
     tps = [TopicPartition(topic, partition) for partition in range(count)]
     # Short waits at the end of a topic: a command that reads it once is being waited for.
-    consumer = new_consumer(settings, "reader", fetch_max_wait_ms=50)
+    consumer = new_consumer(settings, "reader", fetch_max_wait_ms=50, max_partition_fetch_bytes=fetch_bytes)
     try:
         await consumer.start()
         reader = TopicReader(consumer)
