@@ -68,7 +68,7 @@ async def main() -> None:
             await page.goto(address + host)
             await save(page, "host", whole=True)
             await page.goto(f"{address}/suppliers")
-            await page.locator("td a").nth(6).click()
+            await page.locator("td:first-child a").nth(3).click()
             await save(page, "supplier")
         async with page_of(browser, TELEPHONE, "dark", "zh-CN") as page:
             await page.goto(f"{address}/")
