@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their fixtures, so that `-m kafka` and `-m "not kafka"` need no marks in tests."""
+    """Mark tests by their fixtures: what needs a broker, and what starts an Apache Kafka of its own."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
@@ -42,6 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kafka")
         if on_kafka or "broker" in fixtures or named != {None}:
             item.add_marker("broker")
+        if "own_kafka" in fixtures:  # a JVM of its own takes two processors for seconds
+            item.add_marker("ci")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -118,7 +120,7 @@ def any_broker(request: pytest.FixtureRequest) -> str:
     return address
 
 
-@pytest.fixture(params=["embedded", "kafka"])
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.ci)])
 def any_broker_of_its_own(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of each kind of broker in turn, started for this test, so that all names of topics are free."""
     if request.param == "kafka":

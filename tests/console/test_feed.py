@@ -57,6 +57,7 @@ def test_every_topic_that_is_read_has_a_bounded_past():
     assert set(backs(ConsoleSettings())) == set(TopicIngest.topics)
 
 
+@pytest.mark.ci
 async def test_it_follows_a_worker_and_a_review_withdraws_an_action():
     with EmbeddedBroker() as broker:
         await make_topics(broker.address, 2)

@@ -14,7 +14,7 @@ from vigil.app.simulate import Simulation
 @pytest.mark.parametrize(
     "people, rooms, fault_every_s, seconds",
     [
-        (4, 80, 400, 150),
+        pytest.param(4, 80, 400, 150, marks=pytest.mark.ci),
         # Half of what 20 people could do at 14 s each; at 400 s there is more than they can, and half wait for 30 s.
         pytest.param(20, 2000, 1000, 120, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
     ],

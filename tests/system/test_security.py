@@ -33,6 +33,8 @@ from vigil.app.notify.service import NotifyService, run_notify
 from vigil.app.simulate import Simulation
 from vigil.topics.reviews import Review
 
+pytestmark = pytest.mark.ci
+
 SECRET = "not-for-any-log-7f3a"
 PRINCIPAL = "User:vigil"
 APP_ID = "vigil"
@@ -139,7 +141,6 @@ WAYS = {
 }
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_worker_with_exactly_the_documented_rights_gives_the_outputs_of_a_replay(
     way: str, secure: KafkaBroker, certificates: Path, tmp_path: Path
@@ -278,7 +279,6 @@ async def test_a_broker_with_a_certificate_of_an_unknown_ca_is_not_trusted(secur
     assert "certificate" in said.lower()
 
 
-@pytest.mark.ci
 async def test_a_worker_without_one_of_its_rights_names_it(
     secure: KafkaBroker, certificates: Path, tmp_path: Path
 ) -> None:
@@ -308,7 +308,6 @@ async def test_a_worker_without_one_of_its_rights_names_it(
     assert "docs/security.md" in said
 
 
-@pytest.mark.ci
 async def test_a_worker_that_loses_a_right_stops_and_names_it(secure: KafkaBroker, tmp_path: Path) -> None:
     app_id = "deprived"
     await make_topics(secure.address, 2, app_id)
