@@ -81,7 +81,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
             if not touched:
                 self._records.changed |= {"", self._records.pending.add(event, watermark)}
         for name in sorted(touched):
-            self._refresh(name, watermark - 1, collector)
+            self._refresh(name, self._look(name, watermark - 1), watermark - 1, collector)
         if len(self._records.groups) > MOST_GROUPS:
             self._make_room(watermark - 1, collector)
 
@@ -165,10 +165,9 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
                 self._unclaimed.pop(line.incident.verdict_id, None)
         return lines
 
-    def _refresh(self, name: str, now: int, collector: OutputCollector) -> None:
-        """Look at a group whose facts have changed: know its incidents, apply what waited for them, count."""
+    def _refresh(self, name: str, lines: list[IncidentLine], now: int, collector: OutputCollector) -> None:
+        """A group has changed, and these are its lines: know its incidents, apply what waited for them, count."""
         collector.hasten()
-        lines = self._look(name, now)
         applied = False
         for line in lines:
             if not line.forgotten:
@@ -251,9 +250,10 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         records.main.judged_at = at
         records.changed.add("")
         for name in sorted(self._pop_due(at)):
-            self._forget(name, at, collector)
+            lines = self._look(name, at)
+            self._forget(name, lines, at, collector)
             if name in records.groups:
-                self._refresh(name, at, collector)
+                self._refresh(name, lines, at, collector)
         records.changed.update(records.pending.reject(at, collector))
         for verdict_id in [id_ for id_ in self._unclaimed if records.follow_ups[id_].at + self._how.keep_ms <= at]:
             records.drop_follow_up(verdict_id)
@@ -275,9 +275,8 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         while (due := self._due.pop_due(at + 1)) is not None:
             yield due[1]
 
-    def _forget(self, name: str, at: int, collector: OutputCollector) -> None:
+    def _forget(self, name: str, lines: list[IncidentLine], at: int, collector: OutputCollector) -> None:
         """Forget the incidents of a group that are over for long, and the group if nothing is left of it."""
-        lines = self._look(name, at)
         over = [line.incident for line in lines if line.forgotten]
         for incident in over:
             self._drop(incident.incident_id, at, collector)
