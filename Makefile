@@ -16,7 +16,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-kafka test test-kafka test-ci test-slow test-properties check audit generated deploy-check pictures bench counts chaos lock clean
+.PHONY: help install demo demo-kafka test test-kafka test-ci test-slow test-properties check audit generated deploy-check pictures bench counts chaos reality lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ bench: install ## run the benchmarks, or those named after it: make bench peers 
 
 counts: install ## record what each kind of event costs, in calls and instructions, for this version of Python
 	$(BIN)/python -m benchmarks counts --write
+
+reality: install ## replay data that nobody here wrote, count again in SQL, and fail on any difference (needs npm)
+	$(BIN)/python -m tools.reality
 
 chaos: install ## run seeded chaos tests: workers and broker are killed, frozen and disconnected
 	$(BIN)/python -m tools.chaos

@@ -1,0 +1,51 @@
+-- Five continuous minutes of frames without a face, in which the host said nothing.
+
+-- A series of frames: no gap above 15 s, and no frame with a face.
+create table faceless as
+with marked as (
+    select *,
+        face or coalesce(face_before or at_ms - before_ms > 15000, true) as breaks
+    from (
+        select *,
+            lag(at_ms) over (partition by room order by at_ms) as before_ms,
+            lag(face) over (partition by room order by at_ms) as face_before
+        from frame
+    )
+), numbered as (
+    select *, sum(breaks::int) over (partition by room order by at_ms) as series from marked
+)
+select room, series, at_ms from numbered where not face;
+
+-- A run begins at the first frame of a series, and at each reception within it.
+create table absence_run as
+with series as (
+    select room, series, min(at_ms) as first_at, max(at_ms) as last_at from faceless group by all
+), starts as (
+    select room, series, first_at as since, last_at from series
+    union
+    select room, series, reception.at_ms, last_at
+    from series join reception using (room)
+    where reception.at_ms between first_at and last_at
+)
+select *, lead(since) over (partition by room, series order by since) as until from starts;
+
+-- The violation is published by the first frame of the run at or after its time, unless a reception came before that
+-- frame or with it.
+create macro absence_at(after_ms) as table
+select run.room, run.since, run.since + after_ms as at_ms
+from absence_run as run join faceless using (room, series)
+where faceless.at_ms >= run.since + after_ms and (run.until is null or faceless.at_ms < run.until)
+group by all;
+
+create view absence_verdicts__recount as
+select identity('absence||' || room_id || '|' || since || '|' || at_ms) as verdict_id, room_id, host_id, since, at_ms
+from absence_at(300000) join room using (room);
+
+create view absence_verdicts__published as
+select verdict_id, room_id, host_id, since, at_ms from verdict where rule = 'absence';
+
+create view absences_at_risk__recount as
+select room_id, since, at_ms from absence_at(150000) join room using (room);
+
+create view absences_at_risk__published as
+select room_id, since, at_ms from notice where kind = 'at-risk' and rule = 'absence';
