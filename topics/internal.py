@@ -173,6 +173,9 @@ class ActionInRoom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When a review overturned the verdict last, also where another one has upheld it since."""
     appealed_at: int | None = None
     outcomes: tuple[StepOutcome, ...] = ()
+    revised_at: int | None = None
+    """When another verdict of the host, or a review of another one, changed the action last: a verdict counts from its
+    publication, because it may be late. None: none did."""
 
 
 MISROUTED_BY_ROOM: Final = "misrouted-by-room"

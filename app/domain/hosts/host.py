@@ -82,6 +82,8 @@ class HostState(KeyStateDefaults[HostEvent]):
         self._how = how
         self._step: list[Violation] = []
         """Of the verdicts whose changes are not published yet."""
+        self._step_known_at = 0
+        """When the last of them became known."""
         self._main = decode_main(chunks[b""]) if b"" in chunks else HostMainChunk()
         check_version(host_id, self._main.version)
         self._records: dict[str, VerdictRecord] = {}
@@ -190,6 +192,9 @@ class HostState(KeyStateDefaults[HostEvent]):
         if not self._step and not self._how.every_revision:
             collector.defer(self._publish_step)
         self._step.append(record.violation)
+        known_at = verdict.published_at or verdict.at
+        if known_at > self._step_known_at:
+            self._step_known_at = known_at
         for chunk_key, pending in list(self._pending.items()):
             if pending.received.verdict_id == record.verdict_id:
                 self._drop_pending(chunk_key)
@@ -200,8 +205,9 @@ class HostState(KeyStateDefaults[HostEvent]):
     def _publish_step(self, collector: OutputCollector) -> None:
         """Publish what the verdicts since the last step have changed."""
         if self._step:
-            first, self._step = min(self._step), []
-            self._publish_changes(self._counts.conclude_from(first), collector)
+            first, known_at = min(self._step), self._step_known_at
+            self._step, self._step_known_at = [], 0
+            self._publish_changes(self._counts.conclude_from(first), collector, known_at)
 
     def _apply_received(self, record: VerdictRecord, received: Received, collector: OutputCollector) -> None:
         if isinstance(received, ReceivedReview):
@@ -228,11 +234,13 @@ class HostState(KeyStateDefaults[HostEvent]):
             self._changed.add(_chunk_key(record))
             self._counts.decisions[record.verdict_id] = decision_of(record.reviews)
             sent = record.sent
-            self._publish_decision(record, before, collector)
+            self._publish_decision(record, before, collector, review.at)
             if record.sent == sent:
                 self._inform_room(record, collector)  # no ladder is effective: there is no action
 
-    def _publish_decision(self, record: VerdictRecord, overturned_before: bool, collector: OutputCollector) -> None:
+    def _publish_decision(
+        self, record: VerdictRecord, overturned_before: bool, collector: OutputCollector, at: int
+    ) -> None:
         """Publish what follows from the reviews of a verdict: its own action and those of later verdicts."""
         if record.overturned:
             decision = self._counts.decisions[record.verdict_id]
@@ -241,23 +249,32 @@ class HostState(KeyStateDefaults[HostEvent]):
                 if conclusion != record.concluded or not overturned_before:
                     self._publish(record, conclusion, collector)
             if not overturned_before:
-                self._publish_changes(self._counts.remove(record.violation), collector)
+                self._publish_changes(self._counts.remove(record.violation), collector, at)
         elif overturned_before:
-            self._publish_changes(self._counts.add(record.violation), collector, again=record)
+            self._publish_changes(self._counts.add(record.violation), collector, at, record, again=True)
         else:
-            self._publish_changes(self._counts.conclude_from(record.violation), collector)
+            self._publish_changes(self._counts.conclude_from(record.violation), collector, at, record)
 
     def _publish_changes(
         self,
         concluded: Iterable[tuple[Violation, Conclusion | None]],
         collector: OutputCollector,
-        again: VerdictRecord | None = None,
+        at: int,
+        decided: VerdictRecord | None = None,
+        *,
+        again: bool = False,
     ) -> None:
-        """Publish the actions whose content differs from the one published last, and that of `again` in any case."""
+        """Publish the actions whose content differs from the one published last.
+
+        `at`: the time of what changes them; `decided`: the verdict whose review does, published anyway if `again`.
+        """
         for violation, conclusion in concluded:
             record = self._records[violation.verdict_id]
-            if conclusion is not None and (record is again or conclusion != record.concluded):
-                self._publish(record, conclusion, collector)
+            if conclusion is None or (conclusion == record.concluded and not (again and record is decided)):
+                continue
+            if record is not decided and record.revision and at > record.at:
+                record.revised_at = max(record.revised_at, at)
+            self._publish(record, conclusion, collector)
 
     def _publish(self, record: VerdictRecord, conclusion: Conclusion, collector: OutputCollector) -> None:
         """Publish the next revision of a verdict's action; it is withdrawn where the verdict is overturned."""

@@ -49,6 +49,7 @@ def action_in_room(host_id: str, record: VerdictRecord) -> ActionInRoom:
         withdrawn_at=None if record.overturning is None else record.overturning.at,
         appealed_at=record.appealed_at,
         outcomes=record.outcomes,
+        revised_at=record.revised_at or None,
     )
 
 

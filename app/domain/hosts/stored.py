@@ -49,6 +49,8 @@ class VerdictRecord(Struct, array_like=True):
     """How often its room was informed."""
     outcomes: tuple[StepOutcome, ...] = ()
     """What came of its action."""
+    revised_at: int = 0
+    """When another verdict, or a review of another one, changed its action last; 0: none did."""
 
     @property
     def reviews(self) -> Reviews:

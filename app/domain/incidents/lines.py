@@ -287,8 +287,10 @@ _NOTHING: Final[Mapping[str, Any]] = {
 
 
 def _revised_at(found: ActionInRoom | None) -> int:
-    """When a decision changed the action last; 0: none did. (A late verdict that does has no time of its own.)"""
-    return 0 if found is None or found.action is None else found.action.decided_at or 0
+    """When the action was changed last, by a decision, another verdict, or a decision about one; 0: it was not."""
+    if found is None or found.action is None:
+        return 0
+    return max(found.action.decided_at or 0, found.revised_at or 0)
 
 
 def _ends(withdrawn_at: int | None, ended_at: int | None) -> list[int]:

@@ -49,21 +49,22 @@ STORED_NOW = {
     for name, part in {
         b"": "kgEB",
         b"vabsence@9000": (
-            "ngGsYWJzZW5jZUA5MDAwp2Fic2VuY2WpcmVjZXB0aW9upHJvb23PAAABgn+1+yjAAZ0BkaR3YXJukqR3YXJupWNsb3NlwMDAwMDA"
-            "wMKQwMCQwAGQ"
+            "nwGsYWJzZW5jZUA5MDAwp2Fic2VuY2WpcmVjZXB0aW9upHJvb23PAAABgn+1+yjAAZ0BkaR3YXJukqR3YXJupWNsb3NlwMDAwMDAwM"
+            "KQwMCQwAGQAA=="
         ),
         b"vblack-screen@0": (
-            "ngGuYmxhY2stc2NyZWVuQDCsYmxhY2stc2NyZWVuq2xvdy1xdWFsaXR5pHJvb23PAAABgn+12ACVzwAAAYJ/tiYgAKpvdmVydHVy"
-            "bmVkqW1vZGVyYXRvcsACnQGRpHdhcm6SpHdhcm6lY2xvc2XAwMDAwKltb2RlcmF0b3LPAAABgn+2JiDCkMCVzwAAAYJ/tiYgAKpv"
-            "dmVydHVybmVkqW1vZGVyYXRvcsCQwAKQ"
+            "nwGuYmxhY2stc2NyZWVuQDCsYmxhY2stc2NyZWVuq2xvdy1xdWFsaXR5pHJvb23PAAABgn+12ACVzwAAAYJ/tiYgAKpvdmVydHVybm"
+            "VkqW1vZGVyYXRvcsACnQGRpHdhcm6SpHdhcm6lY2xvc2XAwMDAwKltb2RlcmF0b3LPAAABgn+2JiDCkMCVzwAAAYJ/tiYgAKpvdmVy"
+            "dHVybmVkqW1vZGVyYXRvcsCQwAKQAA=="
         ),
         b"vsleeping@5000": (
-            "ngGtc2xlZXBpbmdANTAwMKhzbGVlcGluZ6tsb3ctcXVhbGl0eaRyb29tzwAAAYJ/teuIwAKdAZGlY2xvc2XAwMDAwMDAwMKQwMCQwAKQ"
+            "nwGtc2xlZXBpbmdANTAwMKhzbGVlcGluZ6tsb3ctcXVhbGl0eaRyb29tzwAAAYJ/teuIwAKdAZGlY2xvc2XAwMDAwMDAwMKQwMCQwA"
+            "KQzwAAAYJ/tiYg"
         ),
         b"w0": (
-            "k88AAAGCf7Yx2IWmcmV2aWV3h6p2ZXJkaWN0X2lkqG5vYm9keUAxp2hvc3RfaWSkaG9zdKhkZWNpc2lvbqpvdmVydHVybmVkomJ5"
-            "qW1vZGVyYXRvcqZyZWFzb26sbG9va2VkIGFnYWluomF0zwAAAYJ/tioIpmNob2ljZcCpcGFydGl0aW9uA6ZvZmZzZXQAo2tlecQE"
-            "aG9zdKV2YWx1ZcQQeyJhcyI6Iml0IGNhbWUifQE="
+            "k88AAAGCf7Yx2IWmcmV2aWV3h6p2ZXJkaWN0X2lkqG5vYm9keUAxp2hvc3RfaWSkaG9zdKhkZWNpc2lvbqpvdmVydHVybmVkomJ5qW"
+            "1vZGVyYXRvcqZyZWFzb26sbG9va2VkIGFnYWluomF0zwAAAYJ/tioIpmNob2ljZcCpcGFydGl0aW9uA6ZvZmZzZXQAo2tlecQEaG9z"
+            "dKV2YWx1ZcQQeyJhcyI6Iml0IGNhbWUifQE="
         ),
     }.items()
 }

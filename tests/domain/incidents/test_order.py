@@ -40,7 +40,7 @@ STORY: list[Any] = [
     violated(),
     action(action=BAN, active_at=at(120)),
     reviewed("overturned", 300, withdrawn_at=at(300)),
-    reviewed("upheld", 400, 3, outcomes=(done("close", 350),), withdrawn_at=at(300)),
+    reviewed("upheld", 400, 3, outcomes=(done("close", 350),), withdrawn_at=at(300), revised_at=at(200)),
     found("verdict-contested", 150, 30, verdict_id="v"),
     warned(560, 500, 620),
     cleared(590, 500),

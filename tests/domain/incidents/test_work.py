@@ -155,6 +155,14 @@ def test_a_snooze_ends_when_a_decision_changes_the_action() -> None:
     assert board(violated(), reviewed("upheld", 125), snoozed).line.snoozed_until == at(900)
 
 
+@pytest.mark.parametrize(("revised_at", "until"), [(129, at(900)), (140, None)])
+def test_a_snooze_ends_when_another_verdict_or_its_review_changes_the_action(revised_at: float, until: Any) -> None:
+    snoozed = case("snooze", 130, until=at(900))
+    revised = action(2, when=120, action={"count": 2}, revised_at=at(revised_at))
+    for story in ((snoozed, revised), (revised, snoozed)):
+        assert board(violated(), action(), *story).line.snoozed_until == until
+
+
 # ---- notes -----------------------------------------------------------------------------------------------------------
 
 
