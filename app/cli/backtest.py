@@ -7,7 +7,7 @@ import click
 from vigil.app.cli.backtest_comparison import print_comparison, print_comparison_as_json
 from vigil.app.cli.backtest_sweep import print_sweep
 from vigil.app.cli.common import OperatorError, jobs_option, lateness_option, read_rulebook, started_jobs
-from vigil.app.cli.replay import lines_with_progress
+from vigil.app.cli.replay import open_recording
 from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.domain.rulebook.changes import compare_rulebooks
 from vigil.app.runtime.interpreter import tune_collector
@@ -21,7 +21,11 @@ from vigil.app.runtime.whatif.patch import patched, sweep
 
 @click.command(short_help="Compare rulebooks on recorded events.")
 @click.argument("events")
-@click.option("--base", metavar="RULEBOOK", help="The rulebook in force. [default: the built-in one]")
+@click.option(
+    "--base",
+    metavar="RULEBOOK",
+    help="The rulebook in force. [default: the one published in the recording, or the built-in one]",
+)
 @click.option("--with", "other", metavar="RULEBOOK", help="The candidate. [default: the built-in one]")
 @click.option(
     "--set",
@@ -61,16 +65,18 @@ def backtest(
     EVENTS is a recording as for `vigil replay`. It is read once, however many rulebooks are compared. --set and --sweep
     change the rulebook of --with, or that of --base without it.
     """
-    in_force = read_rulebook(base)
+    recorded, lines = open_recording(events, "replaying")
+    in_force = recorded if recorded is not None and base is None else read_rulebook(base)
     # Without --with, --set and --sweep change the rulebook in force.
     start = read_rulebook(other) if other or not (changes or sweep_spec) else in_force
     candidate, candidates = _candidates(start, changes, sweep_spec)
     tune_collector()
     with started_jobs(jobs) as processes:
         run = MultiCandidateReplay(in_force, [book for _, book in candidates], lateness, jobs=processes)
-        run.feed(lines_with_progress(events, "replaying"))
+        run.feed(lines)
         was, *outcomes = run.outcomes()
-    names = {"events": events, "base": _name(base, in_force), "with": _name(other, candidate, changes)}
+    judged_by = "published" if recorded is in_force else base
+    names = {"events": events, "base": _name(judged_by, in_force), "with": _name(other, candidate, changes)}
     if sweep_spec:
         points = [
             _point(value, book.digest == candidate.digest, was, outcome)

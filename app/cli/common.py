@@ -87,6 +87,12 @@ def rulebook_option(command: F) -> F:
     return with_rulebook  # type: ignore[return-value]
 
 
+def rulebook_is_given() -> bool:
+    """True if the present command was given `--rulebook`."""
+    source = click.get_current_context().get_parameter_source("rulebook_file")
+    return source is not click.core.ParameterSource.DEFAULT
+
+
 def shared_rulebook_option(command: F) -> F:
     """Add the option `--rulebook FILE` below `settings_options`; the command receives a Rulebook, by default that of
     the settings: the one that workers with the same settings have."""

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, TypeVar
 import click
 import msgspec
 
-from vigil.app.cli.common import TimeParam, settings_options, shared_rulebook_option
+from vigil.app.cli.common import TimeParam, rulebook_is_given, settings_options, shared_rulebook_option
 from vigil.app.cli.explain_places import InFolder, OnTopics, Place
 from vigil.app.cli.explained import print_line, print_verdict
 from vigil.app.cli.replay import UnreadableError
@@ -88,14 +88,17 @@ def explain(
     vigil explain shop-7 --right medical-3                        a permit, an activity, `labels`
 
     WHAT is an identity, which may be shortened to its first digits if they identify one verdict or obligation, or the
-    key of a line. --rulebook is the one that judged.
+    key of a line. --rulebook is the one that judged; without it, the one that was published, if any was.
     """
-    _check(what, right, at, rulebook)
+    _check(what, right, at)
     if events is not None and folder is None:
         raise click.UsageError("--events requires --from: without it, the events are read from the topics.")
     silence_kafka_logs()
     place: Place = InFolder(folder, events) if folder is not None else OnTopics(settings)
     try:
+        if not rulebook_is_given():
+            rulebook = place.rulebook(rulebook)
+        _check_right(right, rulebook)
         found = (
             _right(place, rulebook, what, right, at) if right is not None else _found(place, rulebook, what, language)
         )
@@ -107,12 +110,15 @@ def explain(
         _show_line(found, place, rulebook, language, as_json)
 
 
-def _check(what: str, right: str | None, at: int | None, rulebook: Rulebook) -> None:
+def _check(what: str, right: str | None, at: int | None) -> None:
     """Raise UsageError if the arguments do not say what to explain."""
     if at is not None and right is None:
         raise click.UsageError("--at requires --right.")
     if right is None and "/" not in what and len(what) < _SHORTEST:
         raise click.UsageError(f"WHAT: give at least {_SHORTEST} digits of an identity, a key with /, or --right.")
+
+
+def _check_right(right: str | None, rulebook: Rulebook) -> None:
     if right is not None and right not in right_names(rulebook):
         raise click.BadParameter(f"{right!r}: {hint(right, right_names(rulebook))}", param_hint="--right")
 

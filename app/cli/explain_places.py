@@ -4,8 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from vigil.app.cli.replay import lines_with_progress
+from vigil.app.cli.replay import lines_with_progress, open_recording
+from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.settings import Settings
+from vigil.app.runtime.rulebooks.log import in_force
 from vigil.app.runtime.whatif.lines.sources import SupplierLine, lines_in, lines_on, supplier_raws_on
 from vigil.app.runtime.whatif.local_time import Clock
 from vigil.app.runtime.whatif.sources import Published, published_in, published_on, raws_of, raws_on, rejected_in
@@ -28,6 +30,9 @@ class Place(Protocol):
 
     name: str
 
+    def rulebook(self, own: Rulebook) -> Rulebook:
+        """The newest rulebook that was published; `own` where there is none."""
+
     def published(self) -> Published: ...
 
     def lines(self, topic: str) -> list[SupplierLine]: ...
@@ -46,6 +51,12 @@ class InFolder:
         self.name = f"{folder}"
         self._folder = folder
         self._events = events
+
+    def rulebook(self, own: Rulebook) -> Rulebook:
+        if self._events in (None, "-"):  # standard input can be read only once
+            return own
+        recorded, _ = open_recording(self._events, "reading the rulebook")
+        return own if recorded is None else recorded
 
     def published(self) -> Published:
         return published_in(self._folder)
@@ -78,6 +89,9 @@ class OnTopics:
         self._settings = settings
         self._foreign = ForeignMessages()
         self._expired: dict[str, int] = {}
+
+    def rulebook(self, own: Rulebook) -> Rulebook:
+        return asyncio.run(in_force(self._settings, own))
 
     def published(self) -> Published:
         return asyncio.run(published_on(self._settings))

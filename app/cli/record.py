@@ -17,6 +17,7 @@ from vigil.app.observability.terminal import silence_kafka_logs
 from vigil.app.runtime.recorder import Recorder, Selection
 from vigil.app.simulate.files import CannotWriteError, ReaderGoneError, open_output
 from vigil.topics.catalog import inputs
+from vigil.topics.rulebooks import RULEBOOK
 
 _LINES_PER_UPDATE: Final = 1000
 """Lines between two updates of the progress bar."""
@@ -46,7 +47,8 @@ def record(
     topics: tuple[str, ...],
     everything: bool,
 ) -> None:
-    """Record the input topics into FILE, merged in time, so that a replay gives what the workers gave.
+    """Record the input topics into FILE, merged in time, so that a replay gives what the workers gave. Rulebooks that
+    were published stand first, and a replay judges by them.
 
     FILE is JSON Lines, or "-" for standard output; names in .gz or .zst are compressed. Each line has its partition
     and offset. Only committed messages are recorded. What workers rejected as misrouted or future is left out, because
@@ -123,5 +125,5 @@ def _summarise(recorder: Recorder, file: str) -> None:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(recorder.left_out.items()))
         words = f"left out, because workers rejected them and a replay would not: {reasons} (--all records them)"
         console.print(words, markup=False, highlight=False, soft_wrap=True, style="yellow")
-    if not number:
+    if number == recorder.written[RULEBOOK]:
         raise click.ClickException("there was nothing to record")

@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import io
-import itertools
 import sys
 import zlib
 from collections import Counter
@@ -18,10 +17,18 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from vigil.app.cli.common import jobs_option, lateness_option, read_newest, rulebook_option, started_jobs
+from vigil.app.cli.common import (
+    OperatorError,
+    jobs_option,
+    lateness_option,
+    read_newest,
+    rulebook_is_given,
+    rulebook_option,
+    started_jobs,
+)
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.domain.rooms.emitter import shown
-from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook import Rulebook, RulebookError
 from vigil.app.runtime.interpreter import tune_collector
 from vigil.app.runtime.jobs.group import JobGroup
 from vigil.app.runtime.jobs.recipe import RulebookRecipe
@@ -29,6 +36,7 @@ from vigil.app.runtime.recorded_lines import LineFile, bounded_lines
 from vigil.app.runtime.replay import Outputs, Replay, written
 from vigil.app.runtime.replay_clocks import AllowedLateness
 from vigil.app.runtime.replay_warnings import accepted, warnings
+from vigil.app.runtime.rulebooks.history_file import take_publications
 
 _LINES_PER_UPDATE: Final = 5000
 """Lines between two updates of the progress bar."""
@@ -110,6 +118,17 @@ def lines_with_progress(name: str, what: str) -> Iterator[bytes]:
                     bar.update(task, completed=raw.tell())
                 yield line
             bar.update(task, completed=raw.tell())
+
+
+def open_recording(name: str, what: str) -> tuple[Rulebook | None, Iterator[bytes]]:
+    """Open a recording: the newest rulebook that was published in it, None without one, and its lines, as above.
+
+    Raise OperatorError if this version of Vigil cannot judge by that rulebook.
+    """
+    try:
+        return take_publications(lines_with_progress(name, what), name)
+    except RulebookError as error:
+        raise OperatorError(f"{error}; --rulebook names another one to judge by") from error
 
 
 def make_folder(folder: Path) -> None:
@@ -201,18 +220,20 @@ def replay(
     EVENTS is a JSON Lines file, or "-" for standard input; .gz and .zst are decompressed. Each line is
     {"topic": …, "value": {…}}, with optional "key", "partition" and "offset", in order of arrival. The same
     file gives the same outputs, byte for byte. Rejected lines are counted and written to dead-letter.jsonl; the exit
-    status is 1 if no line is accepted.
+    status is 1 if no line is accepted. Without --rulebook and --rulebook-history, rulebooks that were published judge,
+    if the recording has them.
     """
+    recorded, lines = open_recording(events, "replaying")  # an unreadable file is reported before anything is created
     if history is not None:
         rulebook = read_newest(history)
-    lines = lines_with_progress(events, "replaying")
-    first = next(lines, b"")  # an unreadable file is reported before anything is created
+    elif recorded is not None and not rulebook_is_given():
+        rulebook = recorded
     make_folder(out)  # now rather than at the end: a long replay must not fail then
     tune_collector()
     with started_jobs(jobs) as processes:
         group = None if processes is None else JobGroup(processes, RulebookRecipe(rulebook), lateness)
         run = Replay(rulebook, lateness, jobs=group)
-        run.feed(itertools.chain((first,), lines))
+        run.feed(lines)
         outputs = run.end()
     write_outputs(outputs, out)
     console = Console(stderr=True)

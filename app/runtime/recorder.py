@@ -1,5 +1,6 @@
 """Records topics into lines that `vigil replay` reads, merged in time, with a bounded number of them in memory.
 
+    rulebook ──▶ all publications, first
     partitions ──▶ a queue each, in the order of offsets ──merge──▶ lines
                    └ time of a message: the largest event time of its partition so far
 
@@ -25,12 +26,15 @@ from vigil.app.kafka.dead_letters import decode_dead_letter
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import MAX_EMPTY_POLLS, records
+from vigil.app.runtime.rulebooks.history_file import lines_of
+from vigil.app.runtime.rulebooks.log import read_history
 from vigil.topics.catalog import BY_NAME, inputs
 from vigil.topics.decoder import nobody
 from vigil.topics.diagnosis import unframed
 from vigil.topics.fields import InvalidEvent
 from vigil.topics.read_back import ForeignMessageError
 from vigil.topics.rooms import ROOM_TOPICS
+from vigil.topics.rulebooks import RULEBOOK
 
 FETCH_BYTES: Final = 256 * 1024
 """Bytes of a partition that are fetched at a time: what is in memory is a few of these for each partition."""
@@ -167,7 +171,7 @@ class Recorder:
         self._rejected: dict[Place, str] = {}
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Yield the lines; raise SettingsError where the topics cannot be read."""
+        """Yield the lines, published rulebooks first; raise SettingsError where the topics cannot be read."""
         consumer = new_consumer(self._settings, "record", fetch_max_wait_ms=50, max_partition_fetch_bytes=FETCH_BYTES)
         try:
             if not self._selection.everything:
@@ -176,6 +180,9 @@ class Recorder:
             await consumer.start()
             sources = await self._sources(consumer, partitions)
             self.total = sum(source.end - source.begin for source in sources)
+            for line in lines_of(await read_history(self._settings)):
+                self.written[RULEBOOK] += 1
+                yield line
             async for message in self._merged(consumer, sources):
                 if self._of_wanted_room(message):
                     self.written[message.topic] += 1
