@@ -19,7 +19,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from tests.console.test_auth import LINE, TOKEN
 from tests.console.test_line_pages import market
 from tests.console.test_line_store import obligation
-from tests.console.test_model import notice, verdict
+from tests.console.test_model import risk, verdict
 from tests.console.test_server import hostile
 from tests.console.test_wall import S, status
 from tests.support.console_stories import HOSTILE, ConsoleStage, simulated
@@ -330,8 +330,8 @@ def host_record() -> tuple[ConsoleStage, str]:
     console = ConsoleStage(host_link_keys="k" * 64).play(*simulated())
     model = console.state.model
     host, room = next((one.host_id, one.room_id) for _, one in model.verdicts.items() if model.action(one.verdict_id))
-    warned = msgspec.structs.replace(notice("at-risk", 0, "black-screen", due=900 * S), host_id=host, room_id=room)
-    console.take("notice", warned)
+    warned = msgspec.structs.replace(risk(0, "black-screen", due=900 * S), host_id=host, room_id=room)
+    console.take("incident", warned)
     token = HostLinks(("k" * 64,)).token(host, int(time.time()) + 600)
     return console, f"/for-host?token={token}"
 

@@ -9,7 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.console.test_auth import LINE, TOKEN, client, signed_in
-from tests.console.test_model import S, action, notice, verdict
+from tests.console.test_model import S, action, risk, verdict
+from tests.console.test_queue import over
 from tests.console.test_wall import status
 from tests.support.console_stories import HOSTILE, START, ConsoleStage, simulated_console
 from vigil.app.console.auth.host_links import HostLinks
@@ -209,12 +210,12 @@ class TestWhatItSays:
 
     def test_a_warning_says_what_ends_it(self) -> None:
         console = stage().take("room-status", status())
-        console.take("notice", notice("at-risk", 150 * S, due=300 * S))
+        console.take("incident", risk(150 * S, due=300 * S))
         (one,) = record(console)["warnings"]
         assert (one["rule"]["rule"], one["due"]) == ("absence", START + 300 * S)
         assert one["ended_by"] == ["To end it: a visible face."]
         assert "Happening now" in page(console).text
-        console.take("notice", notice("risk-cleared", 160 * S))
+        console.take("incident", over(risk(150 * S, due=300 * S), "cleared"))
         assert record(console)["warnings"] == []
 
     def test_media_that_are_no_web_address_are_no_link(self) -> None:

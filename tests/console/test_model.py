@@ -1,14 +1,18 @@
 """The model: topics in any order relative to each other, repeats, hostile and malformed messages, bounds."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
+from tests.console.test_queue import incident, over
 from tests.support.console_stories import HOSTILE, START, ConsoleStage, simulated, simulated_console
 from vigil.app.console.ingest.bounded import Bounded
 from vigil.app.console.ingest.model import ConsoleModel
 from vigil.app.console.ingest.search import search
 from vigil.app.console.settings import ConsoleBounds
 from vigil.app.console.views.text import WORDS
+from vigil.topics.incidents import IncidentStatus
 from vigil.topics.reviews import Review
 from vigil.topics.rooms import ROOM_TOPICS, BuyerEntry
 from vigil.topics.verdicts import Action, Notice, Verdict
@@ -30,6 +34,17 @@ def notice(kind: str, at: int, rule: str | None = "absence", since: int = 0, due
         at=START + at,
         due=None if due is None else START + due,
     )
+
+
+def risk(at: int, rule: str = "absence", since: int = 0, due: int | None = None, **more: Any) -> IncidentStatus:
+    """A warning that goes on."""
+    times = {"since": START + since, "at_risk_at": START + at, "due": None if due is None else START + due}
+    return incident(f"{rule}-{since}", rule=rule, room_id="r", host_id="h", at=START + at, **{**times, **more})
+
+
+def lost(since: int, **more: Any) -> IncidentStatus:
+    """A signal that is lost."""
+    return risk(since + 15 * S, since=since, **{"kind": "signal", "rule": None, "incident_id": f"lost-{since}", **more})
 
 
 def verdict(rule: str = "absence", since: int = 0, at: int = 300 * S, name: str = "v1", room_id: str = "r") -> Verdict:
@@ -68,22 +83,44 @@ def action(name: str = "v1", revision: int = 1, status: str = "active", at: int 
     return msgspec.convert(fields | changes, Action)
 
 
-def test_a_warning_ends_with_its_clearing():
-    console = ConsoleStage().take("notice", notice("at-risk", 150 * S, due=300 * S))
-    room = console.state.model.rooms.get("r")
-    assert room is not None and len(room.risks) == 1
-    console.take("notice", notice("risk-cleared", 200 * S))
-    assert not room.risks
-
-
-@pytest.mark.parametrize("verdict_first", [False, True])
-def test_a_warning_ends_with_its_violation_whichever_topic_is_read_first(verdict_first: bool):
-    messages = [("notice", notice("at-risk", 150 * S, due=300 * S)), ("verdict", verdict())]
+def standing(*lines: IncidentStatus) -> tuple[list[str | None], int | None]:
+    """The rules that a room is warned of, and since when its signal is lost, in seconds."""
     console = ConsoleStage()
-    for topic, body in reversed(messages) if verdict_first else messages:
-        console.take(topic, body)
+    for one in lines:
+        console.take("incident", one)
     room = console.state.model.rooms.get("r")
-    assert room is not None and not room.risks and list(room.verdicts) == ["v1"]
+    assert room is not None
+    since = room.lost_since
+    return [one.rule for one in room.risks.values()], None if since is None else (since - START) // S
+
+
+def test_what_a_room_is_warned_of_stands_in_its_incidents():
+    warned = risk(150 * S, due=300 * S)
+    assert standing(warned) == (["absence"], None)
+    assert standing(warned, over(warned, "cleared")) == ([], None)
+    assert standing(warned, msgspec.structs.replace(warned, stage="violation", verdict_id="v1")) == ([], None)
+    assert standing(warned, over(risk(10 * S, "sleeping"), "cleared")) == (["absence"], None)
+
+
+def test_a_signal_is_lost_while_an_incident_says_so_whatever_is_read_first():
+    first, second = over(lost(0), "steady"), lost(90 * S, losses=2)
+    assert standing(lost(0), first, second) == standing(second, first) == ([], 90)
+    assert standing(lost(0), first, second, over(second, "steady")) == ([], None)
+
+
+def test_an_incident_that_is_forgotten_leaves_no_warning():
+    console = ConsoleStage().take("incident", risk(150 * S)).take("incident", None, key="absence-0")
+    room = console.state.model.rooms.get("r")
+    assert room is not None and not room.risks
+
+
+def test_an_ended_incident_of_a_room_of_which_nothing_else_is_known_shows_no_room():
+    console = ConsoleStage().take("incident", over(risk(150 * S), "cleared"))
+    assert console.state.model.rooms.get("r") is None
+
+
+def test_entries_that_were_missed_are_no_warnings():
+    assert ConsoleStage().take("incident", risk(10 * S, kind="entry")).state.model.rooms.get("r") is None
 
 
 def test_repeats_change_nothing():

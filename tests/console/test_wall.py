@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.console.test_model import action, notice, verdict
+from tests.console.test_model import action, lost, notice, risk, verdict
 from tests.support.console_stories import START, ConsoleStage, simulated_console
 from tests.support.stories import rulebook_with
 from vigil.app.console.settings import ConsoleBounds
@@ -64,7 +64,7 @@ def rows(console: ConsoleStage, now: int) -> dict[str, dict[str, Any]]:
 def band(*messages: Any, now: int = 0) -> int:
     console = ConsoleStage()
     for one in messages:
-        console.take("room-status" if isinstance(one, RoomStatus) else "notice", one, tick=False)
+        console.take("room-status" if isinstance(one, RoomStatus) else "incident", one, tick=False)
     return int(rows(console, now)["r"]["b"])
 
 
@@ -76,14 +76,14 @@ def band(*messages: Any, now: int = 0) -> int:
         ((status(opened=(("absence", -240 * S, 60 * S + 1),)),), WATCH),
         ((status(opened=(("absence", -240 * S, 60 * S),)),), CRITICAL),
         ((status(opened=(("sleeping", 0, 10 * S),)),), CRITICAL),
-        ((status(opened=(("absence", 0, 300 * S),)), notice("at-risk", 150 * S, due=300 * S)), AT_RISK),
-        ((notice("at-risk", 150 * S, due=300 * S),), AT_RISK),
+        ((status(opened=(("absence", 0, 300 * S),)), risk(150 * S, due=300 * S)), AT_RISK),
+        ((risk(150 * S, due=300 * S),), AT_RISK),
         ((status(waiting=(("L1", 5 * S),)),), AT_RISK),
         ((status(waiting=(("L1", 5 * S + 1),)),), WATCH),
         ((status(waiting=(("L0", 2 * S),)),), CALM),
-        ((status(), notice("at-risk", 10 * S, "greeting-miss")), AT_RISK),
-        ((status(waiting=(("L0", 9 * S),)), notice("at-risk", 10 * S, "greeting-miss")), CRITICAL),
-        ((status(), notice("signal-lost", 15 * S, None)), WATCH),
+        ((status(), risk(10 * S, "greeting-miss")), AT_RISK),
+        ((status(waiting=(("L0", 9 * S),)), risk(10 * S, "greeting-miss")), CRITICAL),
+        ((status(), lost(0)), WATCH),
         ((status(stream="disconnected"),), WATCH),
     ],
 )
@@ -119,7 +119,7 @@ def test_how_many_misses_are_a_violation_stands_in_the_rulebook(
     console = with_numbers("greeting-miss", in_a_row=in_a_row)
     for number in range(missed):
         console.take("notice", notice("entry-missed", 10 * S, "greeting-miss", since=-number * S), tick=False)
-    console.take("notice", notice("at-risk", 10 * S, "greeting-miss", since=(1 - missed) * S), tick=False)
+    console.take("incident", risk(10 * S, "greeting-miss", since=(1 - missed) * S), tick=False)
     buyers = tuple(("L0", (9 + number) * S) for number in range(waiting))
     console.take("room-status", status(waiting=buyers), tick=False)
     (condition,) = rows(console, 0)["r"]["o"]

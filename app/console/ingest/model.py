@@ -138,6 +138,8 @@ class ConsoleModel:
         if topic in SUPPLIER_LINES:
             self.changed |= self.lines.drop(topic, name)
         elif topic == "incident":
+            if (gone := self.incidents.get(name)) is not None:
+                self._note_in_room(gone, stands=False)
             self.changed |= self.incidents.drop(name)
         elif topic == "room-status" and (room := self.rooms.get(name)) is not None:
             room.ended = True
@@ -190,19 +192,7 @@ class ConsoleModel:
 
     def _notice(self, notice: Notice) -> None:
         room = self._room(notice.room_id, notice.host_id)
-        place = (notice.rule or "", notice.since)
-        if notice.kind == "signal-lost":
-            room.lost_since = notice.since
-        elif notice.kind == "signal-back":
-            room.lost_since = None
-        elif notice.kind == "at-risk":
-            if place not in room.violated:
-                room.risks[place] = notice
-            if len(room.risks) > 64:
-                del room.risks[next(iter(room.risks))]
-        elif notice.kind == "risk-cleared":
-            room.risks.pop(place, None)
-        elif notice.buyer_id is not None and (notice.buyer_id, notice.since) not in room.missed:
+        if notice.buyer_id is not None and (notice.buyer_id, notice.since) not in room.missed:
             room.missed.append((notice.buyer_id, notice.since))
         if all(notice.notice_id != other.notice_id for other in room.notices):
             room.notices.append(notice)
@@ -213,8 +203,6 @@ class ConsoleModel:
             self.verdicts.put(verdict.verdict_id, verdict)
             self.fresh.append(verdict.verdict_id)
         room = self._room(verdict.room_id, verdict.host_id)
-        room.risks.pop((verdict.rule, verdict.since), None)
-        room.violated.append((verdict.rule, verdict.since))
         if verdict.verdict_id not in room.verdicts:
             room.verdicts.append(verdict.verdict_id)
         self._touch(room, verdict.at)
@@ -233,6 +221,21 @@ class ConsoleModel:
         self.changed |= self.incidents.put(incident, published)
         if incident.verdict_id is not None:
             self.attention.put(incident.verdict_id, attention_in(incident))
+        self._note_in_room(incident, stands=incident.stage == "at-risk")
+
+    def _note_in_room(self, incident: IncidentStatus, *, stands: bool) -> None:
+        """Note what a room is warned of, or that its signal is lost; `stands`: it is so now."""
+        known = self.rooms.get(incident.room_id)
+        if incident.kind == "entry" or not (stands or known):
+            return
+        room = known or self._room(incident.room_id, incident.host_id)
+        place: Any = incident.incident_id if incident.kind == "signal" else (incident.rule, incident.since)
+        noted: dict[Any, Any] = room.losses if incident.kind == "signal" else room.risks
+        if stands:
+            noted[place] = incident.since if incident.kind == "signal" else incident
+        else:
+            noted.pop(place, None)
+        self._touch(room, incident.at)
 
     def _score(self, score: SupplierScore, value: bytes) -> None:
         supplier = self.suppliers.touch(score.supplier_id, SupplierView)

@@ -3,6 +3,7 @@
 from collections import deque
 
 from vigil.app.console.ingest.bounded import Bounded
+from vigil.topics.incidents import IncidentStatus
 from vigil.topics.scores import PinDecision
 from vigil.topics.verdicts import Action, Notice, RoomStatus
 
@@ -14,14 +15,13 @@ class RoomView:
         "ended",
         "host_id",
         "latest_at",
-        "lost_since",
+        "losses",
         "missed",
         "notices",
         "risks",
         "room_id",
         "status",
         "verdicts",
-        "violated",
     )
 
     def __init__(self, room_id: str, host_id: str) -> None:
@@ -31,16 +31,19 @@ class RoomView:
         self.ended = False
         self.latest_at = 0
         """The largest `at` of the outputs about it."""
-        self.lost_since: int | None = None
-        """The last frame before the signal was lost, while it is."""
-        self.risks: dict[tuple[str, int], Notice] = {}
-        """The `at-risk` notices that are valid, by rule and `since`."""
+        self.losses: dict[str, int] = {}
+        """By incident that goes on: the last frame before the signal was lost first."""
+        self.risks: dict[tuple[str, int], IncidentStatus] = {}
+        """What the room is warned of now, by rule and `since`."""
         self.missed: deque[tuple[str, int]] = deque(maxlen=500)
         """Missed entries: buyer and `at`."""
         self.notices: deque[Notice] = deque(maxlen=200)
         self.verdicts: deque[str] = deque(maxlen=200)
-        self.violated: deque[tuple[str, int]] = deque(maxlen=200)
-        """Rule and `since` of each verdict: an `at-risk` notice of the same that is read later is not valid."""
+
+    @property
+    def lost_since(self) -> int | None:
+        """The last frame before the signal was lost; None while it is not, or is back for good."""
+        return min(self.losses.values(), default=None)
 
 
 class HostView:

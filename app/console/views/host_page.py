@@ -27,7 +27,8 @@ from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rulebook import EffectiveVersion
 from vigil.app.messages import render
 from vigil.app.runtime.whatif.prevention import instead_of, remedies
-from vigil.topics.verdicts import Action, Notice, Verdict
+from vigil.topics.incidents import IncidentStatus
+from vigil.topics.verdicts import Action, Verdict
 
 MAX_VERDICTS: Final = 100
 """Verdicts that are shown, the latest; a page has to stay readable."""
@@ -198,12 +199,12 @@ class _Builder:
             room = model.rooms.get(name)
             if room is None or room.ended or room.host_id != self._host_id:
                 continue
-            for notice in room.risks.values():
-                if notice.rule is not None and notice.host_id == self._host_id and (notice.due or now) >= now:
-                    yield self._warning(notice, notice.rule)
+            for risk in room.risks.values():
+                if risk.rule is not None and risk.host_id == self._host_id and (risk.due or now) >= now:
+                    yield self._warning(risk, risk.rule)
 
-    def _warning(self, notice: Notice, rule: str) -> ShownWarning:
-        version = self._state.rulebook.at(rule, notice.since)
+    def _warning(self, risk: IncidentStatus, rule: str) -> ShownWarning:
+        version = self._state.rulebook.at(rule, risk.since)
         words = self._words
         if rule == GREETING or version is None:
             cleared = words("for-host.warning.greeting")
@@ -212,10 +213,10 @@ class _Builder:
                 "for-host.warning.cleared", instead=render(instead_of(rule, None, version.limits), words.language)
             )
         return ShownWarning(
-            room_id=notice.room_id,
+            room_id=risk.room_id,
             rule=self._rule(rule, None, version),
-            since=notice.since,
-            due=notice.due,
+            since=risk.since,
+            due=risk.due,
             ended_by=(cleared,),
         )
 

@@ -30,7 +30,10 @@ from vigil.app.domain.rooms.risk import (
 from vigil.app.domain.rooms.rules.table import GREETING
 from vigil.app.domain.rulebook.book import Rulebook
 from vigil.topics.fields import HIGH_QUALITY
-from vigil.topics.verdicts import Notice, RoomStatus, Verdict, WaitingEntry
+from vigil.topics.incidents import IncidentStatus
+from vigil.topics.verdicts import RoomStatus, Verdict, WaitingEntry
+
+Risks = Mapping[tuple[str, int], IncidentStatus]
 
 LAST_SECONDS_MS: Final = 5_000
 """A high-tier buyer with no more time than this is about to be missed: enough for a moderator to call the host."""
@@ -100,7 +103,7 @@ class Urgency:
         self._now = now
         status = room.status
         waiting = [one for one in status.waiting if one.due > now - WAITING_OVERDUE_MS] if status is not None else []
-        risks = {place: notice for place, notice in room.risks.items() if stands(notice.due, now)}
+        risks = {place: one for place, one in room.risks.items() if stands(one.due, now)}
         if status is not None:
             self._open_conditions(status, risks)
         self._risks(risks, waiting, room)
@@ -121,7 +124,7 @@ class Urgency:
                     ShownCondition(verdict.rule, verdict.since, None, UrgencyBand.VIOLATED, verdict.at)
                 )
 
-    def _open_conditions(self, status: RoomStatus, risks: Mapping[tuple[str, int], Notice]) -> None:
+    def _open_conditions(self, status: RoomStatus, risks: Risks) -> None:
         for one in status.open:
             if stands(one.due, self._now):
                 self._condition(one.rule, one.since, one.due, (one.rule, one.since) in risks)
@@ -133,14 +136,14 @@ class Urgency:
         critical = critical_at(self._rulebook, since, due)
         self.revisit = min(self.revisit, critical if self._now < critical else due + OVERDUE_MS)
 
-    def _risks(self, risks: Mapping[tuple[str, int], Notice], waiting: list[WaitingEntry], room: RoomView) -> None:
+    def _risks(self, risks: Risks, waiting: list[WaitingEntry], room: RoomView) -> None:
         """What was warned of, where no status shows it."""
         shown = {(one.rule, one.since) for one in self.conditions}
-        for (rule, since), notice in risks.items():
+        for (rule, since), warning in risks.items():
             if rule == GREETING:
                 self._misses(since, waiting, room)
-            elif (rule, since) not in shown and notice.due is not None:
-                self._condition(rule, since, notice.due, True)
+            elif (rule, since) not in shown and warning.due is not None:
+                self._condition(rule, since, warning.due, True)
 
     def _misses(self, since: int, waiting: list[WaitingEntry], room: RoomView) -> None:
         """Consecutive misses: they are a violation at a known time while enough buyers wait."""
