@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -96,7 +97,8 @@ def link(host_id: str, days: int, url: str) -> None:
     """Print a link to the record of one host, for its merchant.
 
     It is signed with the first key of VIGIL_CONSOLE_HOST_LINK_KEYS_FILE, and works on every console with that key.
-    Whoever has it sees the record and may appeal. It is stored nowhere; replacing the key ends it.
+    Whoever has it sees the record and may appeal. It is stored nowhere; VIGIL_CONSOLE_REVOKED_HOST_LINKS_FILE ends it
+    early.
 
     \b
     vigil console link --host merchant-7 --days 7 --url https://vigil.example
@@ -117,6 +119,7 @@ def link(host_id: str, days: int, url: str) -> None:
             "VIGIL_CONSOLE_HOST_LINK_KEYS_FILE, here and for every console."
         )
     until_s = int(time.time()) + days * 24 * 3600
+    click.echo(f"It works until {datetime.fromtimestamp(until_s, UTC):%Y-%m-%dT%H:%M:%SZ}.", err=True)
     click.echo(f"{url.rstrip('/')}{PATH}?{urlencode({'token': links.token(host_id, until_s)})}")
 
 

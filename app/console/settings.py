@@ -84,6 +84,8 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     """The keys that sign the links of hosts: one, or the new one and then the old one, separated by `;`."""
     host_link_keys_file: str | None = None
     """The file with these keys, one a line; preferred. Without any, there is no page for hosts."""
+    revoked_host_links_file: str | None = None
+    """The file with links that work no more, a line each: the end of the last one, and its host."""
     trusted_proxies: str = ""
     """Addresses or networks, separated by commas, from which the proxy's headers are accepted."""
     allowed_hosts: str = ""

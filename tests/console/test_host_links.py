@@ -2,11 +2,14 @@
 
 import base64
 import json
+import re
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.run_command import run
 from vigil.app.console.auth.host_links import HostLinks, LinkError, load_host_links
@@ -131,6 +134,64 @@ class TestKeys:
             load_host_links(ConsoleSettings(host_link_keys_file="/nowhere/keys"))
 
 
+class TestRevoked:
+    LINES = "# two lines\n\n2023-11-14T22:14:20Z merchant-7\n2023-11-14T22:14:20Z  merchant/7 ?&|\u5546\u5bb6\n"
+
+    def links(self, file: Path, text: str = LINES) -> HostLinks:
+        file.write_text(text, encoding="utf-8")
+        return load_host_links(ConsoleSettings(host_link_keys=KEY, revoked_host_links_file=str(file)))
+
+    def works(self, links: HostLinks, **of: Any) -> bool:
+        try:
+            links.host_of(token(**of), NOW)
+        except LinkError as refused:
+            assert refused.expired
+            return False
+        return True
+
+    def test_links_of_a_host_up_to_an_end_work_no_more(self, tmp_path: Path) -> None:
+        links = self.links(tmp_path / "revoked")  # 22:14:20 is NOW + 60
+        assert not self.works(links)
+        assert not self.works(links, until=NOW + 59)
+        assert self.works(links, until=NOW + 61)
+        assert self.works(links, host="merchant-8")
+        assert not self.works(links, host="merchant-7")
+
+    def test_the_latest_end_of_a_host_counts(self, tmp_path: Path) -> None:
+        both = "2023-11-14T22:15:20Z merchant-7\n2023-11-14T22:14:20Z merchant-7\n"
+        assert not self.works(self.links(tmp_path / "revoked", both), host="merchant-7", until=NOW + 120)
+
+    def test_a_line_counts_at_once_and_so_does_its_removal(self, tmp_path: Path) -> None:
+        links = self.links(tmp_path / "revoked", "")
+        assert self.works(links)
+        (tmp_path / "revoked").write_text(self.LINES, encoding="utf-8")
+        assert not self.works(links)
+        (tmp_path / "revoked").write_text("", encoding="utf-8")
+        assert self.works(links)
+
+    @pytest.mark.parametrize(
+        "line", ["merchant-7", "soon merchant-7", "2023-11-14T22:14:20 m", "2023-11-14T22:14:20Z "]
+    )
+    def test_a_line_that_cannot_be_read_is_refused_at_the_start_and_changes_nothing_later(
+        self, line: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(SettingsError, match=r"REVOKED_HOST_LINKS_FILE: .*revoked:2: write the end"):
+            self.links(tmp_path / "revoked", f"\n{line}\n")
+        links = self.links(tmp_path / "revoked")
+        (tmp_path / "revoked").write_text(line)
+        with capture_logs() as logged:
+            assert not self.works(links)
+            assert not self.works(links)
+        assert [one["log_level"] for one in logged] == ["error"]
+
+    def test_a_file_that_is_not_there_is_refused_and_one_that_goes_away_changes_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match="cannot read"):
+            load_host_links(ConsoleSettings(revoked_host_links_file=str(tmp_path / "none")))
+        links = self.links(tmp_path / "revoked")
+        (tmp_path / "revoked").unlink()
+        assert not self.works(links)
+
+
 class TestTheCommand:
     def test_it_prints_a_link(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("VIGIL_CONSOLE_HOST_LINK_KEYS", KEY)
@@ -138,6 +199,7 @@ class TestTheCommand:
         assert result.exit_code == 0, result.output
         address = urlsplit(result.stdout.strip())
         assert f"{address.scheme}://{address.netloc}{address.path}" == "https://vigil.example/for-host"
+        assert re.fullmatch(r"It works until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.\n", result.stderr)
         (sent,) = parse_qs(address.query)["token"]
         assert HostLinks((KEY,)).host_of(sent, time.time() + 3 * 86_400 - 60) == HOST
         with pytest.raises(LinkError):

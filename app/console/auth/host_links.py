@@ -3,7 +3,8 @@
     token    v1.PAYLOAD.MAC    PAYLOAD: the host and the end of the link (s since the epoch), as JSON in base64url
 
 A console accepts every link that was signed with one of its keys, and signs with the first. To replace a key, put the
-new one before it; once the links that it signed have ended, remove it. Removing a key ends its links at once.
+new one before it; once the links that it signed have ended, remove it. Removing a key ends its links at once; single
+ones are revoked by a file (revoked_links.py).
 """
 
 import base64
@@ -16,6 +17,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from vigil.app.console.auth.revoked_links import RevokedLinks
 from vigil.app.console.settings import PREFIX, ConsoleSettings
 from vigil.app.kafka.settings import SettingsError
 from vigil.topics.fields import Id
@@ -51,9 +53,10 @@ _DECODER: Final = msgspec.json.Decoder(_Content)
 class HostLinks:
     """Signs and checks the tokens of links."""
 
-    def __init__(self, keys: tuple[str, ...]) -> None:
+    def __init__(self, keys: tuple[str, ...], revoked: RevokedLinks | None = None) -> None:
         """`keys`: the one that signs first; without any, no token gives access."""
         self._keys = keys
+        self._revoked = revoked
 
     def __bool__(self) -> bool:
         return bool(self._keys)
@@ -79,25 +82,33 @@ class HostLinks:
             raise LinkError from error
         if version != VERSION:
             raise LinkError
-        if now_s >= content.until_s:
+        revoked = self._revoked is not None and self._revoked.has(content.host_id, content.until_s)
+        if revoked or now_s >= content.until_s:
             raise LinkError(expired=True)
         return content.host_id
 
 
 def load_host_links(settings: ConsoleSettings) -> HostLinks:
-    """Return the links of the settings; raise SettingsError where the keys cannot be used. Their text is not shown."""
+    """Return the links of the settings; raise SettingsError where the keys or the revocations cannot be used.
+
+    The text of keys is not shown.
+    """
+    return HostLinks(_load_keys(settings), RevokedLinks(settings.revoked_host_links_file))
+
+
+def _load_keys(settings: ConsoleSettings) -> tuple[str, ...]:
     if settings.host_link_keys is not None and settings.host_link_keys_file is not None:
         raise SettingsError(f"{PREFIX}HOST_LINK_KEYS and {PREFIX}HOST_LINK_KEYS_FILE: set one of them")
     if settings.host_link_keys is not None:
-        return HostLinks(_keys(settings.host_link_keys, f"{PREFIX}HOST_LINK_KEYS"))
+        return _keys(settings.host_link_keys, f"{PREFIX}HOST_LINK_KEYS")
     if settings.host_link_keys_file is None:
-        return HostLinks(())
+        return ()
     place = f"{PREFIX}HOST_LINK_KEYS_FILE"
     try:
         text = Path(settings.host_link_keys_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{place}: cannot read {settings.host_link_keys_file}: {error}") from error
-    return HostLinks(_keys(text, f"{place}: {settings.host_link_keys_file}"))
+    return _keys(text, f"{place}: {settings.host_link_keys_file}")
 
 
 def _keys(text: str, place: str) -> tuple[str, ...]:
