@@ -15,6 +15,7 @@ from tests.console.test_auth import client
 from tests.console.test_model import S, action, verdict
 from tests.support.console_stories import HOSTILE, RULEBOOK, START, ConsoleStage, simulated_console
 from tests.support.incident_stories import Stage, case, violated, warned
+from tests.support.rulebook_files import TEXT, read
 from vigil.app.console.console_metrics import ConsoleMetrics
 from vigil.app.console.http.server import serve
 from vigil.app.console.settings import ConsoleBounds, ConsoleSettings
@@ -139,6 +140,14 @@ class TestThePage:
         page = browser.get("/rules").text
         assert title in page
         assert "rule-report." not in page
+
+    @pytest.mark.parametrize(("remember_days", "said"), [(7, True), (29, True), (30, False)])
+    def test_it_says_of_which_claims_it_knows(self, remember_days: int, said: bool) -> None:
+        section = '[incidents]\nsays = "x"\n[incidents.from.2022-07-19]\nsource = "test"\nremember_days = '
+        console = ConsoleStage(rulebook=read(f"{TEXT}\n{section}{remember_days}\n"))
+        sentence = f"incidents that ended up to {remember_days} days before this console started"
+        assert (sentence in client(console).get("/rules").text) == said
+        assert "up to 7 days before this console started" in client(ConsoleStage()).get("/rules").text
 
     def test_without_a_verdict_it_says_so(self) -> None:
         assert "There is no verdict of the last 30 days" in client(ConsoleStage()).get("/rules").text

@@ -42,8 +42,10 @@ from vigil.app.console.views.reader import Reader
 from vigil.app.console.views.templates import HERE, link
 from vigil.app.console.views.text import WORDS
 from vigil.app.console.views.urgency import BANDS, numbers
+from vigil.app.domain.incidents.options import IncidentOptions
 from vigil.app.domain.quality.rule_quality import OVERTURNED_OFTEN, PERIOD_DAYS
 from vigil.app.domain.rulebook import Rulebook
+from vigil.app.domain.rulebook.incidents import INCIDENTS, IncidentLimits
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.observability.health import HealthServer
 from vigil.app.runtime.rulebooks.display import follow_newest
@@ -131,7 +133,10 @@ class ConsoleServer:
         """Show how good each rule is."""
         state = self.context.state
         report = state.rule_reports.report(state.now)
-        return self.context.html(request, "rules.html", report=report, days=PERIOD_DAYS, often=OVERTURNED_OFTEN)
+        limits = IncidentOptions(state.rulebook.optional_section(INCIDENTS, IncidentLimits), {}, None)
+        known = limits.limits_at(state.now).remember_days
+        shown = {"report": report, "days": PERIOD_DAYS, "often": OVERTURNED_OFTEN, "known_days": known}
+        return self.context.html(request, "rules.html", **shown)
 
     async def search(self, request: Request) -> Response:
         """Show what a search finds; an id that is found alone and exactly leads to its page."""
