@@ -10,9 +10,10 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlencode
 
 from vigil.app.messages import CATALOGUES, Language, Message
-from vigil.app.notify.alerts import AlertChange, BrakeAlert
+from vigil.app.notify.alerts import Alert, AlertChange, BrakeAlert
 from vigil.app.notify.line_alerts import LineAlert
 from vigil.topics.incidents import IncidentStatus
 
@@ -70,10 +71,17 @@ def summary(alert: IncidentStatus | BrakeAlert, language: Language = "en") -> st
 
 
 def body(alert: IncidentStatus | BrakeAlert, console_url: str | None = None, language: Language = "en") -> str:
-    """What one needs to know, a line each."""
+    """What one needs to know, a line each, and where the console shows it."""
     facts = _brake_facts(alert) if isinstance(alert, BrakeAlert) else _facts(alert)
     lines = [CATALOGUES[language].render(*message) for message in facts]
-    return "\n".join(lines if console_url is None else [*lines, console_url])
+    return "\n".join(lines if console_url is None else [*lines, page_of(alert, console_url)])
+
+
+def page_of(alert: Alert, console_url: str) -> str:
+    """The page of the console that shows an incident and its evidence; for other alerts the console itself."""
+    if not isinstance(alert, IncidentStatus):
+        return console_url
+    return f"{console_url.rstrip('/')}/incident?{urlencode({'id': alert.incident_id})}"
 
 
 def steps(incident: IncidentStatus, language: Language = "en") -> str:

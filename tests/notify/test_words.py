@@ -163,7 +163,8 @@ async def test_a_chat_gets_the_words_by_apprise() -> None:
         assert await sent(url, last(violation()), console_url="https://console.example/") == Sent()
     [message] = [one for one in receiver.bodies if one]
     assert b"VIOLATION: black screen in room room-1" in message
-    assert b"https://console.example/" in message
+    page = f"https://console.example/incident?id={violation().incident_id}"
+    assert orjson.loads(message)["message"].endswith(page)
 
 
 async def test_a_chat_gets_the_words_in_its_language() -> None:

@@ -158,7 +158,7 @@ class AlertmanagerSender:
         return {
             "startsAt": timestamp(start),
             "endsAt": timestamp(end),
-            "generatorURL": self._target.console_url or "",
+            "generatorURL": words.page_of(alert, url) if (url := self._target.console_url) else "",
             "labels": {name: words.label(value) for name, value in labels.items() if value},
             "annotations": {name: value for name, value in shown.annotations(alert, language).items() if value},
         }
