@@ -1,8 +1,10 @@
-"""Writes the table of docs/metrics.md from the metrics in the code: `python -m tools.metrics_page`."""
+"""Writes the tables of docs/metrics.md from the metrics in the code: `python -m tools.metrics_page`."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from vigil.app.probe.metrics import ProbeMetrics
 from vigil.app.runtime.metrics_reporter import worker_metrics
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "metrics.md"
@@ -13,17 +15,30 @@ _TABLE: Final = """## All of them
 | --- | --- | --- | --- |
 """
 
+_OF_PROBE: Final = """
+## Of vigil probe
+
+[`vigil probe`](probe.md) serves these on `--web-port`. No label contains a room or an address.
+
+| metric | type | labels | meaning |
+| --- | --- | --- | --- |
+"""
+
 _SUFFIX: Final = {"counter": "_total", "histogram": "", "gauge": ""}
 
 
 def page() -> str:
-    """Return the page with a current table; the text before the table is written by hand."""
-    rows = []
-    for metric in worker_metrics().all():
+    """Return the page with current tables; the text before them is written by hand."""
+    worker, probe = _rows(worker_metrics().all()), _rows(ProbeMetrics().all())
+    return PAGE.read_text().partition(_TABLE)[0] + _TABLE + "".join(worker) + _OF_PROBE + "".join(probe)
+
+
+def _rows(metrics: Iterable[Any]) -> Iterator[str]:
+    """A row of a table for each metric."""
+    for metric in metrics:
         (family,) = metric.describe()
         labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"
-        rows.append(f"| `{family.name}{_SUFFIX[family.type]}` | {family.type} | {labels} | {family.documentation} |\n")
-    return PAGE.read_text().partition(_TABLE)[0] + _TABLE + "".join(rows)
+        yield f"| `{family.name}{_SUFFIX[family.type]}` | {family.type} | {labels} | {family.documentation} |\n"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "demo": "vigil.app.cli.demo",
     "worker": "vigil.app.cli.worker",
     "console": "vigil.app.cli.console",
+    "probe": "vigil.app.cli.probe",
     "record": "vigil.app.cli.record",
     "replay": "vigil.app.cli.replay",
     "export": "vigil.app.cli.export",

@@ -14,6 +14,7 @@ from vigil.app.notify.brakes import Brake
 from vigil.app.notify.metrics import NotifyMetrics
 from vigil.app.notify.routes import Route
 from vigil.app.notify.routing_file import KINDS
+from vigil.app.probe.metrics import ProbeMetrics
 from vigil.app.runtime.metrics_reporter import worker_metrics
 from vigil.topics.catalog import TOPICS
 
@@ -39,7 +40,7 @@ def test_the_readme_names_every_input_topic() -> None:
     assert [topic.name for topic in TOPICS if topic.direction == "in" and f"`{topic.name}`" not in text] == []
 
 
-OPERATORS = ("security", "operations", "operations-limits", "runbook", "upstream", "dead-letters", "chaos")
+OPERATORS = ("security", "operations", "operations-limits", "runbook", "upstream", "dead-letters", "chaos", "probe")
 """Pages for operators, on which every name must exist."""
 
 _QUOTED = re.compile(r"`([^`\n]+)`")
@@ -48,7 +49,12 @@ _OF_METRICS = ("", "_total", "_bucket", "_count", "_sum")
 
 def names() -> dict[str, set[str]]:
     """Return the names that exist in the code, by kind."""
-    registries = (worker_metrics().registry, NotifyMetrics().registry, ConsoleMetrics().registry)
+    registries = (
+        worker_metrics().registry,
+        NotifyMetrics().registry,
+        ConsoleMetrics().registry,
+        ProbeMetrics().registry,
+    )
     metrics = {metric.name for registry in registries for metric in registry.collect()}
     fields = {name for topic in TOPICS for name in topic.carries.__struct_fields__}
     settings = {*Settings.__struct_fields__, *ConsoleSettings.__struct_fields__}

@@ -1,0 +1,190 @@
+"""Pictures and sound of a file or a stream, by FFmpeg (PyAV): about one picture in an interval.
+
+    packets ─▶ plan: only key pictures, or all ─▶ decoder ─▶ sampler ─▶ small BGR picture ┐
+          └──▶ decoder ─▶ 16 kHz mono ─────────────────────────────────────────────────────┴▶ MediaSample
+
+A connection that breaks, or has no data for too long, raises SourceLostError. What an earlier connection has already
+shown is skipped: servers send the last seconds again, and a playlist that has stopped still has its last segments.
+"""
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, Self
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from vigil.app.probe.addresses import OPEN_TIMEOUT_S, Address
+from vigil.app.probe.sampling import DecodePlan, Sampler
+from vigil.app.probe.sound import Samples, SoundBuffer
+
+Image = NDArray[np.uint8]
+
+LONGEST_SIDE: Final = 640
+"""Pixels. Larger pictures are made smaller: detectors need no more, and memory per room stays below a megabyte."""
+
+_REMEMBERED: Final = 64
+"""Key pictures of which a new connection is compared with the one before: two minutes of usual streams."""
+
+_BROKEN: Final = (FFmpegError, OSError, EOFError)
+
+
+class SourceLostError(Exception):
+    """A stream cannot be opened, or its connection broke; the text says why, without the address."""
+
+
+class MediaSample(NamedTuple):
+    """A picture, with the sound since the one before."""
+
+    media_ms: int
+    """Time in the stream."""
+    image: Image
+    """Height × width × BGR."""
+    sound: Samples | None
+    """Mono, 16 kHz; None: the stream has no sound."""
+
+
+class ShownBefore:
+    """Remembers the last key pictures of a stream over its connections."""
+
+    def __init__(self) -> None:
+        self._last: deque[tuple[int | None, int]] = deque(maxlen=_REMEMBERED)
+        self._repeating = False
+
+    def connect(self) -> None:
+        """A connection begins: what it shows first may be known."""
+        self._repeating = bool(self._last)
+
+    def skips(self, packet: "Packet[Any]") -> bool:
+        """True if a packet belongs to what was shown before; called for each packet of the picture, in order."""
+        if not packet.is_keyframe:
+            return self._repeating
+        mark = packet.pts, zlib.crc32(memoryview(packet))
+        self._repeating = self._repeating and mark in self._last
+        if not self._repeating:
+            self._last.append(mark)
+        return self._repeating
+
+
+class Media:
+    """An opened file or stream."""
+
+    def __init__(
+        self,
+        address: Address,
+        interval_ms: int,
+        *,
+        shown_before: ShownBefore | None = None,
+        on_damaged: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Open it; raise SourceLostError. `on_damaged` is called for each packet that cannot be decoded."""
+        self._on_damaged = on_damaged
+        self._shown_before = shown_before or ShownBefore()
+        self._shown_before.connect()
+        self._sampler = Sampler(interval_ms)
+        self.plan = DecodePlan()
+        try:
+            self._container: InputContainer = av.open(
+                address.url,
+                options=dict(address.manner.options),
+                timeout=(OPEN_TIMEOUT_S, address.manner.read_timeout_s),
+            )
+        except _BROKEN as error:
+            raise SourceLostError(_words(error)) from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise SourceLostError("it has no picture")
+        self._video = self._container.streams.video[0]
+        self._video.codec_context.thread_count = 1
+        # Pictures on which no other builds are not needed where one in a second is taken.
+        self._video.codec_context.skip_frame = "NONREF"
+        self._audio = self._container.streams.audio[0] if self._container.streams.audio else None
+        self._sound = SoundBuffer() if self._audio is not None else None
+        self._ends_by_itself = address.is_file or "hls" in self._container.format.name or bool(self._container.duration)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def samples(self) -> Iterator[MediaSample]:
+        """Yield the pictures up to the end of the broadcast or file; raise SourceLostError where a stream breaks."""
+        packets = self._container.demux([stream for stream in (self._video, self._audio) if stream is not None])
+        while True:
+            try:
+                packet = next(packets, None)
+            except _BROKEN as error:
+                raise SourceLostError(_words(error)) from error
+            if packet is None:
+                break
+            if packet.stream.type == "audio":
+                self._hear(packet)
+            else:
+                yield from self._see(packet)
+        if not self._ends_by_itself:
+            raise SourceLostError("the publisher or the server has stopped")
+
+    def _hear(self, packet: "Packet[Any]") -> None:
+        assert self._audio is not None and self._sound is not None  # noqa: S101 - or it would not be read
+        try:
+            for frame in self._audio.codec_context.decode(packet):
+                self._sound.add(frame)
+        except FFmpegError:
+            self._on_damaged()
+
+    def _see(self, packet: "Packet[Any]") -> Iterator[MediaSample]:
+        if packet.size and self._shown_before.skips(packet):
+            return
+        try:
+            frames = self._decoded(packet)
+        except FFmpegError:
+            self._on_damaged()
+            return
+        for frame in frames:
+            media_ms = self._ms(frame)
+            if media_ms is not None and self._sampler.is_due(media_ms, key=self.plan.keys_only):
+                self._sampler.take(media_ms)
+                yield MediaSample(media_ms, _small(frame), self._sound.take() if self._sound else None)
+
+    def _ms(self, frame: VideoFrame) -> int | None:
+        """When a picture is shown, in the time of the stream; None: it does not say."""
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        base = self._video.time_base
+        return None if stamp is None or base is None else round(stamp * base * 1000)
+
+    def _decoded(self, packet: "Packet[Any]") -> list[VideoFrame]:
+        """The pictures that a packet completes; raise FFmpegError."""
+        codec = self._video.codec_context
+        if not packet.size:  # the end: pictures that the decoder still has
+            return [] if self.plan.keys_only else codec.decode(None)
+        if packet.is_keyframe and packet.pts is not None:
+            self.plan.on_key_picture(round(packet.pts * packet.time_base * 1000))
+        if not self.plan.keys_only:
+            return codec.decode(packet)
+        if not packet.is_keyframe:
+            return []
+        # The decoder is emptied after each: it would wait for pictures that are shown before this one.
+        frames = [*codec.decode(packet), *codec.decode(None)]
+        codec.flush_buffers()
+        return frames
+
+
+def _small(frame: VideoFrame) -> Image:
+    """The picture as BGR, at most LONGEST_SIDE pixels wide and high."""
+    scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
+    width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
+    small = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
+    return np.asarray(small, dtype=np.uint8)
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, for people: FFmpeg's words contain the address."""
+    words = getattr(error, "strerror", None) or type(error).__name__
+    return "no data within the time" if "Immediate exit" in words else str(words)
