@@ -75,9 +75,9 @@ def export(
             raise
         raise OperatorError("pyarrow is not installed: pip install 'vigil-live[export]'") from error
     files = _files_of(sources)
-    signal.signal(signal.SIGTERM, _end)
+    names = [table.name for table in (*RESULTS, *EVENTS)]
     try:
-        with export_folder(folder, [table.name for table in (*RESULTS, *EVENTS)], replace) as unfinished:
+        with _ended_by_sigterm(), export_folder(folder, names, replace) as unfinished:
             exporter = Exporter(ParquetStore(unfinished), events)
             missing = _read_files(exporter, files) if sources else _read_topics(exporter, settings, since, until)
             exporter.close()
@@ -89,12 +89,23 @@ def export(
         raise click.UsageError(str(error)) from error
     except SettingsError as error:
         raise OperatorError(str(error)) from error
+    except OSError as error:  # of what is read, others report it
+        raise click.ClickException(f"cannot write to {folder}: {error.strerror or error}") from error
     _summarise(exporter, folder, missing)
 
 
-def _end(number: int, frame: object) -> None:
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
     """End on SIGTERM as on Ctrl-C: what is unfinished is removed."""
-    raise SystemExit(128 + number)
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _refuse_options_of_topics(context: click.Context) -> None:

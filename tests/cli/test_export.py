@@ -13,11 +13,15 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from tests.support.harness import recorded
 from tests.support.judged import story
 from tests.support.run_command import run
 from vigil.app.export.tables import EVENTS, RESULTS, ExportTable
+from vigil.app.kafka.admin import Cluster
+from vigil.app.kafka.settings import Settings
+from vigil.topics.envelope import cloud_event_headers
 
 TABLES = (*RESULTS, *EVENTS)
 AT = 1_662_048_021_000
@@ -68,11 +72,37 @@ def test_topics_and_a_replay_give_the_same_tables(judged: str, replayed: Path) -
         assert {f"day={row[at]:%Y-%m-%d}" for row in found} == {folder.name}
 
 
+async def deletions(broker: str) -> None:
+    """Write two messages without a value to `export-incident`, the second with a header that names no time."""
+    settings = Settings(broker=broker, replication=1)
+    async with Cluster(settings) as cluster:
+        await cluster.create({"export-incident": (1, {})})
+    async with AIOKafkaProducer(bootstrap_servers=broker) as producer:
+        for key, headers in (b"a", cloud_event_headers("incident", "a", AT)), (b"b", [("ce_time", b"yesterday")]):
+            await producer.send_and_wait("export-incident", key=key, headers=headers, timestamp_ms=AT + 86_400_000)
+
+
+def test_a_deletion_counts_on_the_day_that_its_header_names(any_broker: str, tmp_path: Path) -> None:
+    asyncio.run(deletions(any_broker))
+    result = run("export", str(tmp_path / "lake"), "--broker", any_broker, topic_prefix="export-")
+    assert result.exit_code == 0, result.output
+    assert "topics that do not exist: verdict, enforcement, review, supplier-score, obligation" in result.stderr
+    incidents = next(table for table in RESULTS if table.name == "incidents")
+    found = rows(tmp_path / "lake", incidents)
+    assert [(row["incident_id"], row["deleted"], row["kind"]) for row in found] == [
+        ("a", True, None),
+        ("b", True, None),
+    ]
+    assert [row["at"].timestamp() * 1000 - AT for row in found] == [0, 86_400_000]
+
+
 def test_since_and_until_select_by_the_time_of_writing(judged: str, tmp_path: Path) -> None:
-    result = run("export", str(tmp_path / "none"), "--broker", judged, "--until", "2020-01-01T00:00Z")
-    assert result.exit_code == 1 and "there was nothing to export" in result.stderr
-    assert not (tmp_path / "none").exists()
-    result = run("export", str(tmp_path / "all"), "--broker", judged, "--since", "2020-01-01T00:00Z")
+    for limits in ("--until", "2020-01-01T00:00Z"), ("--since", "2100-01-01T00:00Z"):
+        result = run("export", str(tmp_path / "none"), "--broker", judged, *limits)
+        assert result.exit_code == 1 and "there was nothing to export" in result.stderr
+        assert not (tmp_path / "none").exists()
+    limits = ("--since", "2020-01-01T00:00Z", "--until", "2100-01-01T00:00Z")
+    result = run("export", str(tmp_path / "all"), "--broker", judged, *limits)
     assert result.exit_code == 0, result.output
     manifest = json.loads((tmp_path / "all" / "export.json").read_bytes())
     assert manifest["sources"] == "topics" and manifest["rows"]["verdicts"] > 0
@@ -134,6 +164,25 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest
     result = run("export", str(tmp_path / "lake"), "x.jsonl")
     assert result.exit_code == 2
     assert "pip install 'vigil-live[export]'" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no files")
+def test_a_disk_that_is_full_is_reported_and_nothing_is_left(replayed: Path) -> None:
+    """A limit of what a file may have stands for the disk's end."""
+    import resource
+
+    command = [sys.executable, "-m", "vigil.app.cli.main", "export", str(replayed / "lake"), str(replayed / "replayed")]
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)),
+    )
+    assert result.returncode == 1
+    assert f"Error: cannot write to {replayed / 'lake'}: " in result.stderr and "File too large" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (replayed / "lake").exists()
 
 
 def test_an_export_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:

@@ -299,6 +299,7 @@ def test_the_views_choose_the_rows_that_the_tables_name() -> None:
         assert ("NOT deleted" in rest) == (table.topic.tombstone is not None)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("number", range(10), ids=[answer.__name__ for answer in ANSWERS])
 def test_duckdb_answers_as_python_does(answered: Answered, number: int) -> None:
     _, rows = answered.ask(QUESTIONS[number])
@@ -307,6 +308,7 @@ def test_duckdb_answers_as_python_does(answered: Answered, number: int) -> None:
     assert rows == [tuple(map(shown, row)) for row in expected]
 
 
+@pytest.mark.ci
 def test_the_page_shows_the_answers(answered: Answered) -> None:
     def with_answer(place: re.Match[str]) -> str:
         sql = place[1].removeprefix("```sql\n").removesuffix("```\n")

@@ -80,6 +80,20 @@ def test_optional_fields_that_cannot_be_read_are_null_and_counted(tmp_path: Path
     assert [row["activity"] for row in rows(tmp_path, "frames")] == [None]
 
 
+def test_few_large_messages_become_columns_as_many_small_ones_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages wait as Python's objects, several times as large: their bytes are bounded, not only their number."""
+    monkeypatch.setattr("vigil.app.export.exporter.STAGED_BYTES", 2 * len(example("verdict")))
+    store = ParquetStore(tmp_path)
+    export = Exporter(store)
+    buffered = []
+    for offset in range(4):
+        export.add(ExportMessage("verdict", b"room-1", example("verdict"), 0, offset))
+        buffered.append(store.buffered > 0)
+    assert buffered == [False, True, True, True]
+
+
 def test_huge_numbers_are_null(tmp_path: Path) -> None:
     export = exporter(tmp_path, events=True)
     layout = {"camera_share": 1, "uncovered_share": 0, "materials": 10**30}

@@ -85,6 +85,24 @@ def test_each_piece_of_evidence_is_a_row_with_its_verdict() -> None:
         assert {name: plain(row[name]) for name in piece} == {**piece, "params": texts(piece["params"])}
 
 
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ("verdicts.at", "TIMESTAMP WITH TIME ZONE"),
+        ("actions.ban_until", "TIMESTAMP WITH TIME ZONE"),
+        ("actions.steps", "VARCHAR[]"),
+        ("evidence.params", "MAP(VARCHAR, VARCHAR)"),
+        ("scores.assessed", "STRUCT(month VARCHAR, score BIGINT)"),
+        ("obligations.compensation_usd", "DECIMAL(20,2)"),
+        ("payments.amount_usd", "DECIMAL(20,2)"),
+        ("quotes.rfq_at", "TIMESTAMP WITH TIME ZONE"),
+    ],
+)
+def test_types_of_the_contract_become_types_of_sql(column: str, kind: str) -> None:
+    table, name = column.split(".")
+    assert [sql_name(one.form.type) for one in NAMES[table].columns if one.name == name] == [kind]
+
+
 def test_only_what_has_several_forms_is_json() -> None:
     as_json = {
         f"{table.name}.{column.name}" for table in TABLES for column in table.columns if column.form.convert
