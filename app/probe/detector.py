@@ -15,6 +15,7 @@ from vigil.app.probe.pictures import (
     BLACK_SHARE,
     NOT_BLACK_SHARE,
     SAME_BLOCK,
+    STILL_SAME_BLOCK,
     Picture,
     black_share,
     block_change,
@@ -45,6 +46,7 @@ class RoomDetector:
         self._layout = LayoutWatch()
         self._luma: Picture | None = None
         self._changed_at = 0
+        self._frozen = False
         self._black = False
 
     def see(self, image: Picture, at_ms: int) -> Observation:
@@ -97,11 +99,12 @@ class RoomDetector:
         """Return whether the picture has stopped changing; None for the first picture of its size."""
         before, self._luma = self._luma, luma
         if before is None or before.shape != luma.shape:
-            self._changed_at = at_ms
+            self._changed_at, self._frozen = at_ms, False
             return None
-        if float(block_change(before, luma).max()) >= SAME_BLOCK:
+        if float(block_change(before, luma).max()) >= (STILL_SAME_BLOCK if self._frozen else SAME_BLOCK):
             self._changed_at = at_ms
-        return at_ms - self._changed_at >= FROZEN_AFTER_MS
+        self._frozen = at_ms - self._changed_at >= FROZEN_AFTER_MS
+        return self._frozen
 
 
 class Detectors:

@@ -16,11 +16,18 @@ from vigil.app.probe.pictures import Picture
 
 Cells = npt.NDArray[np.bool_]
 
+Rectangle = tuple[int, int, int, int]
+"""Top, bottom, left and right in cells; bottom and right are outside of it."""
+
 BAR_LUMA: Final = 16
 """What covers nothing is black up to this brightness; a dark picture has pixels above it."""
 
 BAR_NOISE: Final = 0.01
 """Share of a line's pixels that may be brighter: what the codec blurs into it."""
+
+EDGE: Final = 0.4
+EDGE_LINES: Final = 4
+"""Beside a bar the picture begins: of one of the next EDGE_LINES lines at least the share EDGE is brighter."""
 
 BAR_PICTURES: Final = 2
 """A bar has been black in this many pictures: a dark scene changes."""
@@ -28,20 +35,29 @@ BAR_PICTURES: Final = 2
 CELL: Final = 4
 """Side of the cells, in pixels of the shrunk picture, for each of which it is known whether it varies."""
 
-MEMORY: Final = 15
-"""Number of pictures over which variation is collected: with one a second, those of a quarter of a minute."""
+MEMORY: Final = 10
+"""Number of pictures over which variation is collected: with one a second, those of ten seconds."""
 
 LEAST_MEMORY: Final = 8
 """Fewer pictures than this say nothing about what does not change."""
 
-VARIES: Final = 1.0
-"""A cell varies if its mean difference between two pictures has reached this, in levels of 255."""
+VARIES: Final = 0.3
+"""A cell varies if the median of its differences between two pictures reaches this, in levels of 255.
 
-INSIDE: Final = 0.7
-"""The least share of the cells along the camera's border, and within it, that vary."""
+The median, since an encoder touches now and then what does not change, and a camera's noise is always there.
+"""
+
+FILLED: Final = 0.82
+"""The least share of a window's cells that vary. A disc fills 0.79 of its box, head and shoulders less."""
+
+BORDER: Final = 0.7
+"""The least share of the cells of a line that vary for it to belong to the window."""
+
+BLUR: Final = 3
+"""Cells around a window over which a codec may blur its border."""
 
 OUTSIDE: Final = 0.1
-"""The largest share of the cells just outside the camera's border that vary."""
+"""The largest share of the cells a little way outside the window that vary."""
 
 SECOND: Final = 0.02
 """If a second part of the canvas of at least this share varies, it is not known which is the camera."""
@@ -74,28 +90,43 @@ class LayoutWatch:
         if len(self._pictures) < BAR_PICTURES:
             return None
         bright = np.max(np.stack(self._pictures), axis=0) > BAR_LUMA
-        rows, columns = (_covered(bright.mean(axis=axis) > BAR_NOISE) for axis in (1, 0))
+        rows, columns = (_covered(bright.mean(axis=axis)) for axis in (1, 0))
         return round(1 - rows * columns, 3)
 
     def camera_share(self) -> float | None:
         """Return the camera's share of the canvas, 0 to 1, to about 0.03; None if its border cannot be made out."""
         if len(self._changes) < LEAST_MEMORY:
             return None
-        varies = np.max(np.stack(self._changes), axis=0) >= VARIES
+        varies = _without_specks(np.median(np.stack(self._changes), axis=0) >= VARIES)
         box = _largest(varies)
-        if box is None or not _is_window(varies, box):
+        window = _window(varies, box) if box else None
+        if window is None:
             return None
-        top, bottom, left, right = box
+        top, bottom, left, right = window
         return round((bottom - top) * (right - left) / float(varies.size), 3)
 
 
-def _covered(lit: Cells) -> float:
-    """Return the share of the lines from the first to the last that is lit."""
-    (where,) = np.nonzero(lit)
-    return float(where[-1] - where[0] + 1) / len(lit) if len(where) else 0.0
+def _without_specks(varies: Cells) -> Cells:
+    """Return the cells without what is smaller than three by three: codecs leave specks near what moves."""
+    kernel = np.ones((3, 3), dtype=np.uint8)
+    return np.asarray(cv2.morphologyEx(varies.astype(np.uint8), cv2.MORPH_OPEN, kernel), dtype=np.bool_)
 
 
-def _largest(varies: Cells) -> tuple[int, int, int, int] | None:
+def _covered(lit: npt.NDArray[np.float64]) -> float:
+    """Return the share of the canvas between the bars at both ends of a row of lines.
+
+    `lit`: the share of each line that is brighter than a bar. Where a dark picture fades into its edge is no bar.
+    """
+    (where,) = np.nonzero(lit > BAR_NOISE)
+    if not len(where):
+        return 0.0
+    first, last = int(where[0]), int(where[-1])
+    begins = first if lit[first : first + EDGE_LINES].max() >= EDGE else 0
+    ends = last if lit[max(0, last + 1 - EDGE_LINES) : last + 1].max() >= EDGE else len(lit) - 1
+    return (ends - begins + 1) / len(lit)
+
+
+def _largest(varies: Cells) -> Rectangle | None:
     """Return top, bottom, left and right of the largest connected part; None if there is none, or a second one."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(varies.astype(np.uint8), connectivity=8)
     parts = sorted((tuple(int(n) for n in row) for row in stats[1:]), key=lambda part: -part[cv2.CC_STAT_AREA])
@@ -105,16 +136,28 @@ def _largest(varies: Cells) -> tuple[int, int, int, int] | None:
     return top, top + height, left, left + width
 
 
-def _is_window(varies: Cells, box: tuple[int, int, int, int]) -> bool:
-    """Return whether a box is a window: it varies throughout, up to straight borders outside of which nothing does."""
+def _window(varies: Cells, box: Rectangle) -> Rectangle | None:
+    """Return a part's box without what a codec blurs around a window's borders; None if the part is no window.
+
+    A window fills its box, as no head does; nothing varies a little way outside of it.
+    """
+    top, bottom, left, right = box
+    part = varies[top:bottom, left:right]
+    if float(part.mean()) < FILLED:
+        return None
+    (rows,), (columns,) = (np.nonzero(part.mean(axis=axis) >= BORDER) for axis in (1, 0))
+    if not len(rows) or not len(columns):
+        return None
+    inner = top + int(rows[0]), top + int(rows[-1]) + 1, left + int(columns[0]), left + int(columns[-1]) + 1
+    if max(abs(one - other) for one, other in zip(inner, box, strict=True)) > BLUR:
+        return None
+    return inner if _still_around(varies, inner) else None
+
+
+def _still_around(varies: Cells, box: Rectangle) -> bool:
+    """Return whether nothing varies in the lines a little way outside a box."""
     top, bottom, left, right = box
     rows, columns = varies.shape
-    if float(varies[top:bottom, left:right].mean()) < INSIDE:
-        return False
-    inner = (varies[top + 1, left:right], varies[bottom - 2, left:right], varies[top:bottom, left + 1],
-             varies[top:bottom, right - 2]) if bottom - top > 2 and right - left > 2 else ()  # fmt: skip
-    if not inner or min(float(line.mean()) for line in inner) < INSIDE:
-        return False
-    outer = [varies[line, left:right] for line in (top - 2, bottom + 1) if 0 <= line < rows]
-    outer += [varies[top:bottom, line] for line in (left - 2, right + 1) if 0 <= line < columns]
-    return all(float(line.mean()) <= OUTSIDE for line in outer)
+    lines = [varies[line, left:right] for line in (top - BLUR - 1, bottom + BLUR) if 0 <= line < rows]
+    lines += [varies[top:bottom, line] for line in (left - BLUR - 1, right + BLUR) if 0 <= line < columns]
+    return all(float(line.mean()) <= OUTSIDE for line in lines)

@@ -10,7 +10,7 @@ Picture = npt.NDArray[np.uint8]
 """Height × width × 3 (BGR) or height × width (brightness)."""
 
 WIDTH: Final = 320
-"""Width in pixels at which pictures are compared. Details below it are lost, and so is the codec's noise."""
+"""Greatest width in pixels at which pictures are compared. Details below it are lost, and so is the codec's noise."""
 
 BLOCK: Final = 8
 """Side of a block in pixels, at WIDTH."""
@@ -24,15 +24,19 @@ BLACK_SHARE: Final = 0.98
 NOT_BLACK_SHARE: Final = 0.95
 """A black picture stays black until less than this share of it is, so that it does not flicker at the limit."""
 
+STILL_SAME_BLOCK: Final = 4.0
+"""A picture that was frozen still is up to this: encoders refine what does not change."""
+
 SAME_BLOCK: Final = 0.5
 """Two pictures are the same if no block's mean difference reaches this, in levels of 255: a camera's noise does."""
 
 
 def shrink(image: Picture) -> Picture:
-    """Return the brightness of a BGR picture, WIDTH pixels wide and a whole number of blocks high."""
+    """Return the brightness of a BGR picture, at most WIDTH pixels wide, and a whole number of blocks wide and high."""
     height, width = image.shape[:2]
-    rows = max(1, round(height * WIDTH / (width * BLOCK))) * BLOCK
-    small = cv2.resize(image, (WIDTH, rows), interpolation=cv2.INTER_AREA)
+    columns = max(1, min(WIDTH, width) // BLOCK) * BLOCK
+    rows = max(1, round(height * columns / (width * BLOCK))) * BLOCK
+    small = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 

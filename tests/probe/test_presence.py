@@ -106,7 +106,7 @@ def test_a_dark_picture_with_a_face_is_not_black(room: RoomDetector, finder: Giv
 def test_a_host_whose_eyes_are_closed_for_a_minute_sleeps(room: RoomDetector, finder: GivenFaces) -> None:
     finder.openness = 0.1
     seen = [room.see(living(n), n * SECOND).activity for n in range(60)]
-    assert (seen[:48], seen[48:]) == ([None] * 48, ["sleeping"] * 12)
+    assert (seen[:55], seen[55:]) == ([None] * 55, ["sleeping"] * 5)
 
 
 def test_a_host_who_blinks_does_not_sleep(room: RoomDetector, finder: GivenFaces) -> None:
