@@ -16,7 +16,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 	$$one -c '$(SUITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-kafka test test-kafka test-ci test-slow test-properties check audit generated deploy-check pictures bench counts chaos reality lock clean
+.PHONY: help install demo demo-video demo-kafka test test-kafka test-ci test-slow test-properties check audit generated deploy-check pictures bench counts chaos reality lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ $(DEMO_READY): deploy/demo.lock pyproject.toml
 
 demo: $(DEMO_READY) ## run Vigil on simulated rooms in this terminal, until Ctrl-C
 	@$(BIN)/vigil demo
+
+demo-video: install ## run Vigil on a stream of a drawn camera: RTMP, probe, worker, verdicts, console
+	@$(BIN)/python -m tools.demo_video
 
 demo-kafka: install ## run the demo on Apache Kafka instead of the embedded broker (needs Java and Maven)
 	@$(BIN)/python -m tools.demo_kafka
