@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from tests.domain.hosts.test_decisions import TWO
 from tests.support.host_stories import DAY, START, Played, Stage, played, review, verdict
 from vigil.app.domain.hosts.reviews import ReceivedResult
 from vigil.topics.fields import InvalidEvent
@@ -46,6 +47,25 @@ def test_outcomes_are_shown_in_order_of_time_and_the_latest_is_the_time_of_all()
         ]
         assert shown.at == START + 9
     assert isinstance(shown.outcomes[0], StepOutcome)
+
+
+def test_the_room_learns_since_when_its_action_is_active() -> None:
+    story = (verdict("sleeping", 0, "a"), review("a", 10), review("a", 20, "upheld", 1))
+    assert [in_room(stage_of(*story[:number])).active_at for number in (1, 2, 3)] == [START, None, START + 20]
+
+
+def test_an_action_that_two_people_approve_is_active_since_the_second() -> None:
+    story = (verdict("rights", 0, "a"), review("a", 10, "upheld", by="mei"), review("a", 20, "upheld", 1, by="li"))
+    active = [
+        in_room(Stage(TWO, crashes=iter(lambda: True, None)).play(*story[:number])).active_at for number in (1, 2, 3)
+    ]
+    assert active == [None, None, START + 20]
+
+
+def test_an_earlier_appeal_that_is_read_later_changes_nothing() -> None:
+    story = (verdict("sleeping", 0, "a"), review("a", 30, "appealed"))
+    stage = stage_of(*story, review("a", 20, "appealed", 1))
+    assert (in_room(stage).appealed_at, in_room(stage).number) == (START + 30, in_room(stage_of(*story)).number)
 
 
 def test_a_result_changes_no_action() -> None:
