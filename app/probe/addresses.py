@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from vigil.app.probe import srt
+
 
 class AddressError(Exception):
     """An address that the operator must correct. The text says what is wrong with it, and what to write."""
@@ -76,6 +78,8 @@ class Address(NamedTuple):
         if scheme not in MANNERS:
             known = ", ".join(f"{name}://" for name in MANNERS)
             raise AddressError(f"the source begins with {scheme}://; write the path of a file, or one of {known}")
+        if scheme == "srt" and not srt.is_possible():
+            raise AddressError(srt.REMEDY)
         if not host:
             raise AddressError(f"the source has no host; write {scheme}://HOST/…")
         where = host if port is None else f"{host}:{port}"

@@ -10,6 +10,7 @@ shown is skipped: servers send the last seconds again, and a playlist that has s
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, Final, NamedTuple, Self
 
 import av
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from vigil.app.probe.addresses import OPEN_TIMEOUT_S, Address
 from vigil.app.probe.sampling import DecodePlan, Sampler
 from vigil.app.probe.sound import Samples, SoundBuffer
+from vigil.app.probe.srt import SrtRelay
 
 Image = NDArray[np.uint8]
 
@@ -89,17 +91,12 @@ class Media:
         self._shown_before.connect()
         self._sampler = Sampler(interval_ms)
         self.plan = DecodePlan()
-        try:
-            self._container: InputContainer = av.open(
-                address.url,
-                options=dict(address.manner.options),
-                timeout=(OPEN_TIMEOUT_S, address.manner.read_timeout_s),
-            )
-        except _BROKEN as error:
-            raise SourceLostError(_words(error)) from error
-        if not self._container.streams.video:
-            self._container.close()
-            raise SourceLostError("it has no picture")
+        self._closing = ExitStack()
+        with ExitStack() as opened:
+            self._container = opened.enter_context(_opened(address, opened))
+            if not self._container.streams.video:
+                raise SourceLostError("it has no picture")
+            self._closing = opened.pop_all()
         self._video = self._container.streams.video[0]
         self._video.codec_context.thread_count = 1
         # Pictures on which no other builds are not needed where one in a second is taken.
@@ -112,7 +109,7 @@ class Media:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        self._closing.close()
 
     def samples(self) -> Iterator[MediaSample]:
         """Yield the pictures up to the end of the broadcast or file; raise SourceLostError where a stream breaks."""
@@ -174,6 +171,21 @@ class Media:
         frames = [*codec.decode(packet), *codec.decode(None)]
         codec.flush_buffers()
         return frames
+
+
+def _opened(address: Address, closing: ExitStack) -> InputContainer:
+    """Open an address; raise SourceLostError. `closing` closes what stands between it and FFmpeg."""
+    url = address.url
+    if url.startswith("srt:"):
+        relay = SrtRelay(url)
+        closing.callback(relay.close)
+        url = relay.url
+    try:
+        return av.open(
+            url, options=dict(address.manner.options), timeout=(OPEN_TIMEOUT_S, address.manner.read_timeout_s)
+        )
+    except _BROKEN as error:
+        raise SourceLostError(_words(error)) from error
 
 
 def _small(frame: VideoFrame) -> Image:

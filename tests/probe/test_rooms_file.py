@@ -62,6 +62,12 @@ def test_a_list_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
         read_rooms(tmp_path / "rooms.txt")
 
 
+def test_srt_without_its_program_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AddressError, match=r"srt-live-transmit \(Debian: apt-get install srt-tools\)"):
+        Address.of("srt://media.example.com:9000")
+
+
 def test_no_address_shows_its_key_or_password() -> None:
     address = Address.of("rtsp://admin:secret@camera.example.com:554/key?token=secret")
     assert address.shown == "rtsp://camera.example.com:554/…"

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.probe.stages import room
-from tests.support.camera import hls_camera, rtmp_camera
+from tests.support.camera import hls_camera, rtmp_camera, srt_camera
+from tests.support.needs import program
 from vigil.app.kafka.embedded_broker import free_port
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.probe.live_room import AbsenceTask, LiveRoom, PictureTask, RoomPorts, RoomTask
@@ -55,7 +56,14 @@ def hls(tmp_path: Path) -> Iterator[tuple[str, Playing]]:
         yield f"{address}/live.m3u8", partial(hls_camera, playlist=tmp_path / "live.m3u8")
 
 
-@pytest.fixture(params=["file", "hls", "rtmp"])
+@pytest.fixture
+def srt() -> tuple[str, Playing]:
+    needed = program("SRT", "SRT", "srt-tools", "srt-live-transmit")
+    port = free_port()
+    return f"srt://127.0.0.1:{port}", partial(srt_camera, port=port, program=needed)
+
+
+@pytest.fixture(params=["file", "hls", "rtmp", "srt"])
 def source(request: pytest.FixtureRequest, clip: Path) -> tuple[str, Playing]:
     """An address, and how its stream is started. A file is there always."""
     if request.param == "file":
@@ -138,7 +146,7 @@ def test_a_file_ends(clip: Path) -> None:
     assert len(room.pictures()) == 9
 
 
-@pytest.mark.parametrize("kind", ["hls", "rtmp"])
+@pytest.mark.parametrize("kind", ["hls", "rtmp", "srt"])
 def test_a_stream_that_breaks_is_disconnected_and_live_again_when_it_returns(
     kind: str, clip: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -1,5 +1,6 @@
 """A camera on this machine: clips of drawn scenes, and live streams of them by RTMP and HLS."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.rtmp import RtmpServer
+from vigil.app.kafka.embedded_broker import free_port
 
 Scene = Literal["moving", "still", "black", "letterbox"]
 Image = NDArray[np.uint8]
@@ -100,6 +102,19 @@ def hls_camera(clip: Path, playlist: Path) -> Iterator[None]:
     options = {"hls_time": "1", "hls_list_size": "6", "hls_flags": "delete_segments+omit_endlist+temp_file"}
     with _playing(clip, str(playlist), "hls", options):
         yield
+
+
+@contextmanager
+def srt_camera(clip: Path, port: int, program: str) -> Iterator[None]:
+    """Serve a clip by SRT, until the end of the block; `program`: srt-live-transmit."""
+    inner = free_port()
+    command = [program, "-q", f"udp://127.0.0.1:{inner}", f"srt://127.0.0.1:{port}?mode=listener"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            with _playing(clip, f"udp://127.0.0.1:{inner}?pkt_size=1316", "mpegts", {}):
+                yield
+        finally:
+            server.kill()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Programs that some tests need besides Python: without them tests are skipped, or fail if the program is required.
 
-VIGIL_REQUIRE_CHROMIUM=1, and the same with PROMETHEUS, ALERTMANAGER, KCAT, ASYNCAPI, KAFKA and REGISTRIES, makes them
-fail.
+VIGIL_REQUIRE_CHROMIUM=1, and the same with PROMETHEUS, ALERTMANAGER, KCAT, SRT, ASYNCAPI, KAFKA and REGISTRIES, makes
+them fail.
 """
 
 import os

@@ -20,14 +20,14 @@ def listed(path: str) -> set[str]:
 
 
 def test_without_any_program_every_package_is_missing(tmp_path: Path) -> None:
-    assert listed(str(tmp_path)) == {"chromium", "prometheus", "prometheus-alertmanager", "kcat", "jq"}
+    assert listed(str(tmp_path)) == {"chromium", "prometheus", "prometheus-alertmanager", "kcat", "jq", "srt-tools"}
 
 
 def test_one_of_a_packages_programs_is_enough(tmp_path: Path) -> None:
     for program in ("google-chrome", "jq"):
         (tmp_path / program).write_text("#!/bin/sh\n")
         (tmp_path / program).chmod(0o755)
-    assert listed(str(tmp_path)) == {"prometheus", "prometheus-alertmanager", "kcat"}
+    assert listed(str(tmp_path)) == {"prometheus", "prometheus-alertmanager", "kcat", "srt-tools"}
 
 
 def test_an_unknown_option_prints_the_usage(tmp_path: Path) -> None:
