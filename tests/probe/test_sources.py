@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.probe.stages import room
-from tests.support.camera import hls_camera, rtmp_camera, srt_camera
+from tests.support.camera import hls_camera, rtmp_camera, rtsp_camera, srt_camera
 from tests.support.needs import program
 from vigil.app.kafka.embedded_broker import free_port
 from vigil.app.kafka.wall_clock import wall_ms
@@ -57,13 +57,19 @@ def hls(tmp_path: Path) -> Iterator[tuple[str, Playing]]:
 
 
 @pytest.fixture
+def rtsp() -> tuple[str, Playing]:
+    port = free_port()
+    return f"rtsp://127.0.0.1:{port}/live/room", partial(rtsp_camera, port=port)
+
+
+@pytest.fixture
 def srt() -> tuple[str, Playing]:
     needed = program("SRT", "SRT", "srt-tools", "srt-live-transmit")
     port = free_port()
     return f"srt://127.0.0.1:{port}", partial(srt_camera, port=port, program=needed)
 
 
-@pytest.fixture(params=["file", "hls", "rtmp", "srt"])
+@pytest.fixture(params=["file", "hls", "rtmp", "rtsp", "srt"])
 def source(request: pytest.FixtureRequest, clip: Path) -> tuple[str, Playing]:
     """An address, and how its stream is started. A file is there always."""
     if request.param == "file":
@@ -146,7 +152,7 @@ def test_a_file_ends(clip: Path) -> None:
     assert len(room.pictures()) == 9
 
 
-@pytest.mark.parametrize("kind", ["hls", "rtmp", "srt"])
+@pytest.mark.parametrize("kind", ["hls", "rtmp", "rtsp", "srt"])
 def test_a_stream_that_breaks_is_disconnected_and_live_again_when_it_returns(
     kind: str, clip: Path, request: pytest.FixtureRequest
 ) -> None:

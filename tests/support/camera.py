@@ -1,4 +1,4 @@
-"""A camera on this machine: clips of drawn scenes, and live streams of them by RTMP and HLS."""
+"""A camera on this machine: clips of drawn scenes, and live streams of them by RTMP, RTSP, SRT and HLS."""
 
 import subprocess
 import threading
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.rtmp import RtmpServer
+from tests.support.rtsp import RtspServer
 from vigil.app.kafka.embedded_broker import free_port
 
 Scene = Literal["moving", "still", "black", "letterbox"]
@@ -102,6 +103,16 @@ def hls_camera(clip: Path, playlist: Path) -> Iterator[None]:
     options = {"hls_time": "1", "hls_list_size": "6", "hls_flags": "delete_segments+omit_endlist+temp_file"}
     with _playing(clip, str(playlist), "hls", options):
         yield
+
+
+@contextmanager
+def rtsp_camera(clip: Path, port: int) -> Iterator[None]:
+    """Serve a clip by RTSP at any path, in threads, until the end of the block."""
+    server = RtspServer(clip, port)
+    try:
+        yield
+    finally:
+        server.close()
 
 
 @contextmanager
