@@ -25,7 +25,7 @@ from tools.reality.events import (
 from tools.reality.packages import member
 
 APART_MS: Final = 10_000
-"""From the beginning of one chat to that of the next: all lie within 20 hours, so that no room is forgotten (24 h)
+"""From the beginning of one chat to that of the next: all begin within 20 hours, so that few rooms are forgotten (24 h)
 before the end of the input."""
 
 FRAME_EVERY_MS: Final = 10_000
