@@ -15,7 +15,8 @@ from tests.support.harness import WorkerProcess, finished, make_topics, send
 from tests.support.judged import UNTIL, story
 from tests.support.run_command import run
 from vigil.app.domain.registry import REGISTRY
-from vigil.app.domain.rulebook.reader import BUILT_IN
+from vigil.app.domain.rulebook.history import RulebookHistory, RulebookRecord
+from vigil.app.domain.rulebook.reader import BUILT_IN, parse_rulebook
 from vigil.app.kafka.clients import once_there
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.names import TopicNames
@@ -25,6 +26,7 @@ from vigil.app.runtime.doctor.examine import examine
 from vigil.app.simulate.message import SimulatedMessage
 from vigil.topics.catalog import TOPICS
 from vigil.topics.contracts.examples import EXAMPLES
+from vigil.topics.rulebooks import RulebookPublication
 
 STORY_TIME = UNTIL / 1000 + 10
 
@@ -95,6 +97,34 @@ def test_a_rulebook_that_differs_from_the_groups_fails(judged: str, tmp_path: Pa
     assert "VIGIL_RULEBOOK_CHANGED=1" in result["state"].remedy
     meant = by_name(checks(judged, rulebook=str(other), rulebook_changed=True))
     assert (meant["state"].level, meant["rulebook"].level) == ("warn", "warn")
+
+
+@pytest.mark.ci
+def test_checkpoints_by_a_published_rulebook_are_the_groups(
+    judged: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = tmp_path / "other.toml"
+    other.write_text(BUILT_IN.read_text().replace("\nlasts_s = 120\n", "\nlasts_s = 121\n", 1))
+
+    def publish(*texts: str) -> None:
+        history, parent = RulebookHistory(), ""
+        for offset, text in enumerate(texts):
+            digest = parse_rulebook(text, "rules.toml").digest
+            body = RulebookPublication(text=text, digest=digest, parent=parent, notice_ms=0, by="p", at=1)
+            history.add(RulebookRecord(offset, 1, body))
+            parent = digest
+
+        async def found(settings: Settings) -> RulebookHistory:
+            return history
+
+        monkeypatch.setattr("vigil.app.runtime.doctor.examine.read_history", found)
+
+    publish(BUILT_IN.read_text(), other.read_text())
+    assert by_name(checks(judged, rulebook=str(other)))["state"].level == "ok"
+    publish(other.read_text())
+    result = by_name(checks(judged, rulebook=str(other)))["state"]
+    assert result.level == "fail"
+    assert "the group judges by another rulebook" in result.words
 
 
 @pytest.mark.ci

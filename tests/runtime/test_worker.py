@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -22,9 +23,10 @@ from tests.support.broken_worker import FATAL
 from tests.support.comparison import differences
 from tests.support.harness import INPUTS, WorkerProcess, finished, make_topics, read, replayed, send
 from vigil.app.domain.registry import REGISTRY
-from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook
+from vigil.app.domain.rulebook.reader import BUILT_IN, load_rulebook, parse_rulebook
 from vigil.app.engine.changelog import FORMAT, CheckpointMarker, StoredSourcePosition, marker_record
 from vigil.app.kafka.admin import changelog_of
+from vigil.app.kafka.clients import new_producer
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import Settings
 from vigil.app.runtime.metrics_reporter import worker_metrics
@@ -33,6 +35,7 @@ from vigil.app.runtime.ticks import tick_s
 from vigil.app.runtime.worker import Worker
 from vigil.app.simulate import Simulation
 from vigil.app.simulate.message import SimulatedMessage
+from vigil.topics.rulebooks import RULEBOOK, RulebookPublication
 
 PARTITIONS: Final = 2
 SHUTDOWN_S: Final = 5.0
@@ -191,8 +194,23 @@ async def test_a_worker_reports_its_health_and_ends_without_an_error(stored: str
         for topic in ("verdict", "notice", "enforcement", "pin-decision", "dead-letter"):
             assert len(after[topic]) == len(outputs[topic]), f"{topic} is repeated after a calm restart"
         assert differences(expected, after) == []
+
+        await publish_first(stored, BUILT_IN.read_text())  # the checkpoints are of the other one by now
+        unknown = worker(stored, tmp_path / "unknown.log", rulebook=other, **recorded(expected))
+        assert await ended(unknown) == 1
+        words = stopped(tmp_path / "unknown.log")
+        assert words.startswith("rulebook: the stored state is of a rulebook (")
+        assert "that the topic `rulebook` does not know" in words
     finally:
         running.kill()
+
+
+async def publish_first(broker: str, text: str) -> None:
+    """Publish a rulebook as the first one of its topic."""
+    digest = parse_rulebook(text, "rules.toml").digest
+    body = RulebookPublication(text=text, digest=digest, parent="", notice_ms=60_000, by="p", at=1_662_048_000_000)
+    async with new_producer(Settings(broker=broker), "test") as producer:
+        await producer.send_and_wait(RULEBOOK, msgspec.json.encode(body), RULEBOOK.encode())
 
 
 @pytest.mark.ci

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from tests.support.harness import recorded
 from tests.support.rulebook_files import TEXT, dated, read
 from tests.support.stories import RULEBOOK
 from vigil.app.domain.registry import REGISTRY
@@ -25,16 +27,17 @@ from vigil.app.engine.changelog_store import ChangelogStore
 from vigil.app.engine.shard import AnyShard
 from vigil.app.engine.shards import make_shard
 from vigil.app.engine.watermark import MAX_TIME
-from vigil.app.runtime.replay import replay
+from vigil.app.runtime.replay import Replay, internal_message
 from vigil.app.simulate import Simulation
 from vigil.topics.catalog import SubjectName
+from vigil.topics.envelope import Output
 
 START = 1_662_050_000_000
 SPAN_S = 900
 SEEDS = 3 * int(os.environ.get("VIGIL_EXAMPLES", "1"))
 LATENESS_MS = 2000
 
-SLOWER: dict[SubjectName, int] = {"rooms": 1, "hosts": 1000, "suppliers": 1000}
+SLOWER: dict[SubjectName, int] = {"hosts": 1000, "suppliers": 1000}
 """How much longer than in the simulation the time between two events is: windows are days long."""
 
 CHANGED: dict[SubjectName, tuple[tuple[str, dict[str, tuple[int, int]]], ...]] = {
@@ -50,7 +53,21 @@ CHANGED: dict[SubjectName, tuple[tuple[str, dict[str, tuple[int, int]]], ...]] =
     ),
     "hosts": tuple((f"ladder.{family}", {"window_days": (1, 5)}) for family in ("reception", "low-quality")),
     "suppliers": (("suppliers", {"response_within_h": (1, 90), "response_days": (1, 9), "reply_days": (1, 9)}),),
+    "industries": (("verified-bonus", {"points": (0, 40)}),),
+    "rfqs": (("pins", {"places": (1, 5)}),),
+    "incidents": (
+        ("incidents", {"entry_shown_s": (5, 90), "signal_hold_s": (5, 60), "still_live_s": (5, 90)}),
+        ("incidents", {"claim_expires_s": (5, 90)}),
+    ),
 }
+
+INCIDENTS = """
+[incidents]
+says = "What the built-in rulebook leaves out."
+
+[incidents.from.1970-01-01]
+source = "test"
+"""
 
 
 class Record(NamedTuple):
@@ -77,6 +94,8 @@ def fed(subject: SubjectName) -> tuple[Fed, ...]:
         seed=3,
         rooms=40 if subject == "hosts" else 8,
         suppliers=3,
+        rfq_every_s=20.0,
+        moderators=4 if subject == "incidents" else 0,
         start_ms=START,
         duration_s=SPAN_S,
         fault_every_s=8.0,
@@ -84,28 +103,48 @@ def fed(subject: SubjectName) -> tuple[Fed, ...]:
     )
     messages = [(each.topic, each.key, each.value) for each in simulation.messages()]
     topics = REGISTRY.sources[subject]
-    if subject == "hosts":
-        lines = [
-            msgspec.json.encode({"topic": topic, "key": key.decode(), "value": msgspec.Raw(value or b"null")})
-            for topic, key, value in messages
-            if key is not None
-        ]
-        outputs = replay(lines, RULEBOOK).by_topic
-        messages = _internal(outputs["verdict"])
+    if not all(map(REGISTRY.is_input, topics)):
+        run = TappedReplay(RULEBOOK)
+        run.feed(recorded(simulation.messages()))
+        run.end()
+        internal = run.internal if subject != "industries" else _ranked(run.internal)
+        messages += [(each.topic, each.key, internal_message(each, 0).value) for each in internal]
     offsets = dict.fromkeys(topics, 0)
     found = []
     for topic, key, value in messages:
         if topic in offsets:
-            slowed = _slower(value, SLOWER[subject])
+            slowed = _slower(value, SLOWER.get(subject, 1))
             found.append(Fed(topics.index(topic), Record(offsets[topic], key, slowed)))
             offsets[topic] += 1
     assert len(found) > 20, subject
     return tuple(found)
 
 
-def _internal(verdicts: Sequence[Any]) -> list[tuple[str, bytes | None, bytes | None]]:
-    bodies = sorted((output.body for output in verdicts), key=lambda body: body.at)
-    return [("verdict-by-host", body.host_id.encode(), msgspec.json.encode(body)) for body in bodies]
+class TappedReplay(Replay):
+    """A replay that keeps what one shard has sent to another."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        super().__init__(rulebook)
+        self.internal: list[Output] = []
+
+    def _ingest_internal(self, output: Output) -> None:
+        self.internal.append(output)
+        super()._ingest_internal(output)
+
+
+def _ranked(entries: Sequence[Output]) -> list[Output]:
+    """Suppliers of an industry whose totals change all the time: a replay publishes states at its end only."""
+    rng = Random(5)
+    first = next(each.body for each in entries if each.topic == "supplier-metrics")
+    found = []
+    for number in range(150):
+        quoted, gmv = rng.randint(0, 30), rng.randint(0, 3_000_000)
+        more = {"rfqs_quoted": quoted, "rfqs_in_time": rng.randint(0, quoted), "gmv_90d": gmv, "prior_gmv_90d": 200_000}
+        totals = replace(first.totals, **more)
+        at, supplier = START + number * SPAN_S * 1000 // 150, f"s-{rng.randint(1, 6)}"
+        body = replace(first, supplier_id=supplier, membership="verified", industry="auto", at=at, totals=totals)
+        found.append(Output("supplier-metrics", b"auto", "", at, replace(body, month=None, assessed=None)))
+    return found
 
 
 def _slower(value: bytes | None, factor: int) -> bytes | None:
@@ -119,16 +158,23 @@ def _slower(value: bytes | None, factor: int) -> bytes | None:
 
 def rulebooks(subject: SubjectName, rng: Random) -> Iterator[Rulebook]:
     """The built-in rulebook, and those that are published one after another, each with a later version of a section."""
-    text = TEXT
-    yield RULEBOOK
-    span_s = SPAN_S * SLOWER[subject]
+    text = TEXT + INCIDENTS if subject == "incidents" else TEXT
+    yield read(text)
+    span_s = SPAN_S * SLOWER.get(subject, 1)
     for at in sorted(START // 1000 + rng.randint(60, span_s) for _ in range(rng.randint(3, 12))):
         section, numbers = rng.choice(CHANGED[subject])
         values = {key: str(rng.randint(*bounds)) for key, bounds in numbers.items()}
         instant = _iso(at)
-        block = dated(section, f'"{instant}"', **values)
-        text = text.rstrip("\n") + block[len(TEXT.rstrip("\n")) :]
+        text = text.rstrip("\n") + _version(section, f'"{instant}"', values)
         yield read(text)
+
+
+def _version(section: str, instant: str, values: dict[str, str]) -> str:
+    """One more version of a section: as its last one, with values changed."""
+    if section == "incidents":
+        numbers = "\n".join(f"{key} = {value}" for key, value in values.items())
+        return f'\n\n[incidents.from.{instant}]\nsource = "test"\n{numbers}\n'
+    return dated(section, instant, **values)[len(TEXT.rstrip("\n")) :]
 
 
 def _iso(at_s: int) -> str:
@@ -196,7 +242,8 @@ def run(subject: SubjectName, books: Sequence[Rulebook], rng: Random | None) -> 
     # What a tombstone takes back was published on the way: the run without checkpoints has none.
     final = [output for output in owner.shard.final_outputs(until) if output.body is not None]
     owner.write(owner.shard.snapshot(final=True))
-    return events(owner.sent), [(one.topic, one.key, one.id, msgspec.json.encode(one.body)) for one in final]
+    # In which order states are published, no consumer sees.
+    return events(owner.sent), sorted((one.topic, one.key, one.id, msgspec.json.encode(one.body)) for one in final)
 
 
 def trouble(owner: Ownership, rng: Random) -> None:
