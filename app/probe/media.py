@@ -10,7 +10,7 @@ shown is skipped: servers send the last seconds again, and a playlist that has s
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Final, NamedTuple, Self
 
 import av
@@ -31,8 +31,8 @@ Image = NDArray[np.uint8]
 LONGEST_SIDE: Final = 640
 """Pixels. Larger pictures are made smaller: detectors need no more, and memory per room stays below a megabyte."""
 
-_REMEMBERED: Final = 64
-"""Key pictures of which a new connection is compared with the one before: two minutes of usual streams."""
+_REMEMBERED: Final = 32
+"""Key pictures with which those of a new connection are compared: more than the three segments that it begins with."""
 
 _BROKEN: Final = (FFmpegError, OSError, EOFError)
 
@@ -103,7 +103,7 @@ class Media:
         self._video.codec_context.skip_frame = "NONREF"
         self._audio = self._container.streams.audio[0] if self._container.streams.audio else None
         self._sound = SoundBuffer() if self._audio is not None else None
-        self._ends_by_itself = address.is_file or "hls" in self._container.format.name or bool(self._container.duration)
+        self._address = address
 
     def __enter__(self) -> Self:
         return self
@@ -125,8 +125,19 @@ class Media:
                 self._hear(packet)
             else:
                 yield from self._see(packet)
-        if not self._ends_by_itself:
+        if not self._has_ended():
             raise SourceLostError("the publisher or the server has stopped")
+
+    def _has_ended(self) -> bool:
+        """True if the broadcast is over, and not just its connection."""
+        if self._address.is_file:
+            return True
+        if "hls" not in self._container.format.name:
+            return bool(self._container.duration)
+        # FFmpeg says the same where a playlist ends and where its server is gone. One that has ended has a length.
+        with suppress(SourceLostError), ExitStack() as again:
+            return bool(again.enter_context(_opened(self._address, again)).duration)
+        return False
 
     def _hear(self, packet: "Packet[Any]") -> None:
         assert self._audio is not None and self._sound is not None  # noqa: S101 - or it would not be read

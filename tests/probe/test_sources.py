@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -174,6 +174,25 @@ def test_a_stream_that_breaks_is_disconnected_and_live_again_when_it_returns(
     assert room.absences()[0].at_ms < room.pictures()[-1].at_ms
     times = [task.at_ms for task in room.tasks]
     assert times == sorted(set(times))
+
+
+def test_a_server_that_goes_is_no_end_of_the_broadcast_and_an_end_of_its_playlist_is(
+    clip: Path, tmp_path: Path
+) -> None:
+    playlist = tmp_path / "live.m3u8"
+    with hls_camera(clip, playlist):
+        server = ExitStack()
+        address = server.enter_context(http_server(tmp_path))
+        with server, watched(f"{address}/live.m3u8") as room:
+            room.until(lambda: len(room.pictures()) >= 2)
+            server.close()
+            room.until(lambda: room.live.state != "live")
+    assert room.live.state == "disconnected"
+    with http_server(tmp_path) as address:
+        playlist.write_text(playlist.read_text() + "#EXT-X-ENDLIST\n")
+        with watched(f"{address}/live.m3u8") as room:
+            room.until(lambda: room.live.state == "ended")
+    assert [task.stream for task in room.absences()] == ["ended"]
 
 
 def test_a_publisher_that_stalls_is_disconnected_within_four_seconds_and_live_when_it_goes_on(
