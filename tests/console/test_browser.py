@@ -178,11 +178,10 @@ async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(brows
             assert await page.evaluate(narrow) == 0, path
         assert await serious(page) == []
         await page.goto(address + f"/room?id={one.room_id}")
-        drawing = page.locator(".drawing")
-        assert await drawing.evaluate("one => one.scrollLeft + one.clientWidth >= one.scrollWidth - 2"), (
-            "not at its end"
-        )
-        assert await drawing.evaluate("one => one.scrollLeft") > 100
+        await page.wait_for_function("document.querySelector('.drawing').scrollLeft > 100")  # its script has run
+        assert await page.locator(".drawing").evaluate(
+            "one => one.scrollLeft + one.clientWidth >= one.scrollWidth - 2"
+        ), "not at its end"
         await page.goto(address + "/suppliers")
         cells = "[...document.querySelectorAll('td, th')]"
         narrow = f"{cells}.filter(one => one.textContent.trim().length > 3 && one.clientWidth < 30).length"
