@@ -36,6 +36,7 @@ class BrightnessDetector:
         return observation(at_ms, face=False, black=luma < 8, luma_mean=luma, silent=silent, speech=self._loud)
 
     def disconnected(self, at_ms: int) -> Observation:
+        self._loud = None
         return observation(at_ms)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -64,6 +65,16 @@ def test_what_an_earlier_connection_has_shown_is_skipped(tmp_path: Path, clip: P
     longer = write_clip(tmp_path / "longer.mp4", [("moving", 3), ("black", 3), ("moving", 3), ("still", 2)])
     rest, _ = samples(longer, shown_before=shown)
     assert [sample.media_ms for sample in rest] == [9000, 10_000]
+
+
+def test_a_picture_that_comes_twice_in_a_connection_is_not_skipped(clip: Path) -> None:
+    shown = ShownBefore()
+    shown.connect()
+    with av.open(str(clip)) as source:
+        key = next(packet for packet in source.demux(video=0) if packet.is_keyframe)
+        assert [shown.skips(key) for _ in range(3)] == [False] * 3
+        shown.connect()
+        assert shown.skips(key), "and in the next connection it is"
 
 
 def test_a_file_that_is_no_video_is_lost_without_showing_its_address(tmp_path: Path) -> None:

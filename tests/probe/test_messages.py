@@ -81,6 +81,8 @@ def test_a_room_sends_its_speech_only_where_that_is_asked_for() -> None:
     assert [message.topic for message in talking.see(loud, AT)] == ["comment", "frame-status"]
     assert [message.topic for message in RoomProbe(room(), BrightnessDetector()).see(loud, AT)] == ["frame-status"]
     assert [message.topic for message in talking.disconnected(AT + 1000)] == ["frame-status"]
+    (quiet,) = talking.see(loud._replace(sound=None), AT + 2000)
+    assert decoded(quiet)["silent"] is None, "the detector has forgotten what it heard before"
 
 
 def test_the_topics_have_the_fields_that_a_probe_fills() -> None:

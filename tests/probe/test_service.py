@@ -10,6 +10,7 @@ import pytest
 
 from tests.probe.stages import BrightnessDetector, BrightnessDetectors, KeptSink, decoded, room
 from vigil.app.kafka.settings import SettingsError
+from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.probe import service as probe_service
 from vigil.app.probe.live_room import AbsenceTask, PictureTask
 from vigil.app.probe.media import MediaSample, ShownBefore, SourceLostError
@@ -97,6 +98,7 @@ async def test_a_broadcast_that_ends_is_observed_to_its_end_and_ends_the_process
         assert [frame["stream"] for frame in frames] == ["live"] * number + ["ended"]
         times = [frame["at"] for frame in frames]
         assert times == sorted(set(times))
+        assert abs(times[0] - wall_ms()) < 10_000
     assert stage.value("vigil_probe_pictures_total") == 7
     assert stage.value("vigil_probe_rooms", state="ended") == 2
 
@@ -164,6 +166,48 @@ async def test_a_room_that_leaves_the_list_has_ended_and_a_new_one_is_watched(
     shown = [frame["stream"] for frame in stage.frames()]
     assert set(shown[:-1]) == {"live"} and shown[-1] == "ended"
     assert stage.value("vigil_probe_list_problems_total") == 1
+
+
+async def test_a_room_that_leaves_the_list_before_its_first_picture_has_not_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(monkeypatch, stays=True)
+    stage.streams = {"room": SourceLostError("no such stream"), "other": Stream(3, "silent")}
+    lists: list[Any] = [None, [room(room_id="other")]]
+    read_again = lambda: lists.pop(0) if lists else None  # noqa: E731 - one line
+    running = asyncio.create_task(stage.service.run([room()], stage.stop, read_again))
+    await stage.until(lambda: len(stage.frames("other")) >= 3)
+    stage.stop.set()
+    await running
+    assert stage.frames() == []
+
+
+async def test_a_room_whose_address_changes_is_read_there_and_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, stays=True)
+    opened: list[str] = []
+    first, second = room("rtmp://127.0.0.1/live/first"), room("rtmp://127.0.0.1/live/second")
+
+    def open_media(room: WatchedRoom, shown_before: ShownBefore) -> Stream:
+        opened.append(room.address.url)
+        return Stream(1000, "ends")
+
+    monkeypatch.setattr(stage.service, "_open", open_media)
+    lists: list[Any] = [None, [second], [second]]
+
+    def read_again() -> list[WatchedRoom] | None:
+        return lists.pop(0) if lists and stage.frames() else None
+
+    running = asyncio.create_task(stage.service.run([first], stage.stop, read_again))
+    await stage.until(lambda: len(opened) == 2 and not lists)
+    await asyncio.sleep(0.2)
+    began = len(stage.frames())
+    await asyncio.sleep(0.4)
+    rate = len(stage.frames()) - began
+    stage.stop.set()
+    await running
+    assert opened == [first.address.url, second.address.url]
+    assert rate <= 25, "one stream is read, with a picture each 20 ms"
+    assert {frame["stream"] for frame in stage.frames()} == {"live"}
 
 
 async def test_stopping_says_nothing_of_the_rooms_and_sends_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:

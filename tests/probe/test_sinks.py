@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaTimeoutError, NotLeaderForPartitionError, TopicAuthorizationFailedError
 
 from tests.probe.stages import room
 from vigil.app.domain.registry import REGISTRY
@@ -69,8 +69,8 @@ async def test_a_frame_that_comes_too_late_is_dropped_and_a_right_that_is_missin
             return sent
 
     message = frame_without_picture(room(), "ended", AT)
-    sink._producer = Producer(KafkaTimeoutError())
-    for _ in range(2):
+    for error in (KafkaTimeoutError(), NotLeaderForPartitionError()):
+        sink._producer = Producer(error)
         await sink.send(message)
         await asyncio.sleep(0)
     sink._producer = Producer(TopicAuthorizationFailedError("frame-status"))
