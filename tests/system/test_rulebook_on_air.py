@@ -1,8 +1,8 @@
 """Rulebooks are published while rooms are on air, workers are killed and others join: every verdict names the limits
 that a replay by the history of the topic names, and no judgement is missing.
 
-`VIGIL_ON_AIR_CHANGES` and `VIGIL_ON_AIR_ROOMS` make the run longer and heavier: 200 changes and 2,500 rooms take seven
-minutes and send some 5,000 events a second.
+As it is, the run takes 80 s. `VIGIL_ON_AIR_CHANGES` and `VIGIL_ON_AIR_ROOMS` make it longer and heavier: 200 changes
+and 2,500 rooms take seven minutes and send some 5,000 events a second.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ LATENESS_MS = 10_000
 PAST_S = 120
 PARTITIONS = 4
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240 + 8 * CHANGES)]
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(240 + 8 * CHANGES)]
 
 NUMBERS = (
     ("absence", "lasts_s", (240, 360)),
@@ -45,7 +45,6 @@ NUMBERS = (
     ("no-content", "lasts_s", (200, 330)),
     ("ladder.low-quality", "window_days", (20, 40)),
     ("layout", "lasts_s", (8, 15)),
-    ("incidents", "entry_shown_s", (40, 80)),
 )
 
 
@@ -53,7 +52,7 @@ def texts(start_text: str, instants: Any) -> Any:
     """One text after another, each with one more version that begins at the next instant."""
     text = start_text
     for number, instant in enumerate(instants):
-        section, key, (low, high) = NUMBERS[number % (len(NUMBERS) - 1)]
+        section, key, (low, high) = NUMBERS[number % len(NUMBERS)]
         block = dated(section, f'"{instant}"', **{key: str(low + number % (high - low))})[len(TEXT.rstrip("\n")) :]
         text = text.rstrip("\n") + block
         yield text
