@@ -65,7 +65,7 @@ class RtspServer:
         with av.open(str(clip)) as source:
             video, audio = source.streams.video[0], source.streams.audio[0]
             self._rates = VIDEO_HZ, audio.rate
-            self._sdp = self._described(bytes(video.codec_context.extradata), bytes(audio.codec_context.extradata))
+            self._sdp = self._described(video.codec_context.extradata or b"", audio.codec_context.extradata or b"")
             for packet in source.demux():
                 if packet.dts is None or packet.pts is None:
                     continue
