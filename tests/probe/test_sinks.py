@@ -1,7 +1,6 @@
 """Frames lie in Kafka where Vigil's producers must put them; a broker that takes none ends the probe with words."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -10,7 +9,6 @@ from aiokafka.errors import KafkaTimeoutError, NotLeaderForPartitionError, Topic
 from tests.probe.stages import room
 from vigil.app.domain.registry import REGISTRY
 from vigil.app.kafka.admin import ensure_topics
-from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.partitioners import by_murmur2
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.probe.messages import frame_without_picture, speech_of
@@ -21,9 +19,9 @@ AT = 1_662_048_000_000
 
 
 @pytest.fixture
-async def settings() -> AsyncIterator[Settings]:
-    async with EmbeddedBroker() as broker:
-        yield Settings(broker=broker.address, idempotent_producer=False)
+def settings(any_broker_of_its_own: str, request: pytest.FixtureRequest) -> Settings:
+    on_kafka = request.node.callspec.params["any_broker_of_its_own"] == "kafka"
+    return Settings(broker=any_broker_of_its_own, replication=1, idempotent_producer=on_kafka)
 
 
 async def test_messages_are_keyed_and_placed_as_producers_must(settings: Settings) -> None:

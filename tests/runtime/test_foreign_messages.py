@@ -14,6 +14,7 @@ from tests.support.console_stories import ConsoleStage
 from tests.support.foreign import BYTES, spoilt
 from tests.support.run_command import run
 from vigil.app.console.ingest.model import OUTPUTS
+from vigil.app.domain.rulebook import Rulebook
 from vigil.app.kafka.dead_letters import DeadLetterFilter, find
 from vigil.app.kafka.settings import Settings
 from vigil.topics.catalog import BY_NAME
@@ -71,8 +72,14 @@ def topics_with(monkeypatch: pytest.MonkeyPatch, where: str, topics: dict[str, l
     async def nothing_deleted(*_: object) -> None:
         return None
 
+    async def no_publication(_: object, own: Rulebook) -> Rulebook:
+        return own
+
     monkeypatch.setattr(f"{where}.records", records)
-    monkeypatch.setattr("vigil.app.runtime.whatif.sources.deleted_before", nothing_deleted)
+    monkeypatch.setattr("vigil.app.cli.explain_places.in_force", no_publication)
+    for module in ("vigil.app.runtime.whatif.sources", "vigil.app.runtime.whatif.lines.sources"):
+        monkeypatch.setattr(f"{module}.records", records)
+        monkeypatch.setattr(f"{module}.deleted_before", nothing_deleted)
 
 
 def test_an_explanation_reports_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +106,7 @@ def test_every_spoilt_verdict_that_is_read_can_be_explained(monkeypatch: pytest.
         topics_with(monkeypatch, "vigil.app.runtime.whatif.sources", {"verdict": [Record(value, b"room-1")]})
         shown = run("explain", example["verdict_id"][:20])
         assert not shown.exception or isinstance(shown.exception, SystemExit), value
+        assert "cannot reach Kafka" not in shown.output
 
 
 def _is_read(decoder: msgspec.json.Decoder[Any], value: bytes) -> bool:

@@ -108,7 +108,7 @@ def by_commands(folder: Path, recording: Path) -> dict[str, Any]:
 
 
 def by_console(folder: Path, recording: Path) -> dict[str, Any]:
-    """The console, which has read the recording's frames and Vigil's outputs up to the notice."""
+    """The console, which has read the recording's frames and Vigil's outputs up to the warning."""
     import msgspec
 
     from tests.support.console_stories import ConsoleStage
@@ -123,8 +123,9 @@ def by_console(folder: Path, recording: Path) -> dict[str, Any]:
     for line in recording.read_text(encoding="utf-8").splitlines()[:-1]:
         value = json.loads(line)["value"]
         model.ingest("frame-status", ROOM.encode(), json.dumps(value).encode(), START + 3_600 * S)
-    warned = lines(folder, "notice")[0]
-    model.ingest("notice", ROOM.encode(), json.dumps(warned).encode(), START + 3_600 * S)
+    violation = lines(folder, "incident")[0]
+    warning = {**violation, "stage": "at-risk", "violated_at": None, "verdict_id": None, "action": None}
+    model.ingest("incident", violation["incident_id"].encode(), json.dumps(warning).encode(), START + 3_600 * S)
     stage.state.wall.refresh(START + 40 * S)
     row = json.loads(dict(stage.state.wall.rows.since(0))[ROOM] or b"null")
     verdict = lines(folder, "verdict")[0]
