@@ -18,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Discard
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -103,6 +104,9 @@ class Media:
         self._video.codec_context.skip_frame = "NONREF"
         self._audio = self._container.streams.audio[0] if self._container.streams.audio else None
         self._sound = SoundBuffer() if self._audio is not None else None
+        for stream in self._container.streams:
+            if stream not in (self._video, self._audio):  # an HLS playlist's other qualities would be loaded, too
+                stream.discard = Discard.all
         self._address = address
 
     def __enter__(self) -> Self:
@@ -193,18 +197,21 @@ def _opened(address: Address, closing: ExitStack) -> InputContainer:
         url = relay.url
     try:
         return av.open(
-            url, options=dict(address.manner.options), timeout=(OPEN_TIMEOUT_S, address.manner.read_timeout_s)
+            url,
+            options=dict(address.manner.options),
+            metadata_errors="replace",  # titles in GBK, say
+            timeout=(OPEN_TIMEOUT_S, address.manner.read_timeout_s),
         )
     except _BROKEN as error:
         raise SourceLostError(_words(error)) from error
 
 
 def _small(frame: VideoFrame) -> Image:
-    """The picture as BGR, at most LONGEST_SIDE pixels wide and high."""
+    """The picture as BGR, at most LONGEST_SIDE pixels wide and high, and upright: telephones film on their sides."""
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
     small = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
-    return np.asarray(small, dtype=np.uint8)
+    return np.ascontiguousarray(np.rot90(small, round(frame.rotation / 90)), dtype=np.uint8)
 
 
 def _words(error: Exception) -> str:

@@ -17,19 +17,28 @@ class SoundBuffer:
     """Collects the sound between two pictures."""
 
     def __init__(self) -> None:
-        self._resampler = AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+        self._resampler: AudioResampler | None = None
+        self._form: tuple[str, str, int] | None = None
+        """Of the sound that the resampler takes: format, channels, samples a second."""
         self._parts: list[Samples] = []
         self._length = 0
 
     def add(self, frame: AudioFrame) -> None:
         """Add a decoded piece of sound."""
         frame.pts = None  # a gap in the time stamps is no sound
-        for resampled in self._resampler.resample(frame):
+        for resampled in self._resampled(frame):
             part = np.asarray(resampled.to_ndarray().reshape(-1), dtype=np.float32)
             self._parts.append(part)
             self._length += len(part)
         while self._length > MOST_S * RATE_HZ and len(self._parts) > 1:
             self._length -= len(self._parts.pop(0))
+
+    def _resampled(self, frame: AudioFrame) -> list[AudioFrame]:
+        form = frame.format.name, frame.layout.name, frame.sample_rate
+        if self._resampler is None or form != self._form:
+            # A resampler takes one form only, and sound changes its own: at an advertisement, with another encoder.
+            self._resampler, self._form = AudioResampler(format="flt", layout="mono", rate=RATE_HZ), form
+        return self._resampler.resample(frame)
 
     def take(self) -> Samples | None:
         """Return what was collected, and begin again; None if there was no sound."""

@@ -1,5 +1,6 @@
 """Files are read as detectors want them: small pictures about a second apart, and the sound between them."""
 
+import struct
 from pathlib import Path
 
 import av
@@ -94,3 +95,80 @@ def test_a_damaged_packet_is_counted_and_the_rest_is_seen(tmp_path: Path, clip: 
     damaged.write_bytes(content)
     found, _ = samples(damaged)
     assert len(found) >= 4
+
+
+def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path, clip: Path) -> None:
+    """Encoders write what the operating system's language is written in."""
+    titled = tmp_path / "titled.flv"
+    with av.open(str(clip)) as source, av.open(str(titled), "w") as out:
+        out.metadata["title"] = "a title"
+        video = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                out.mux(packet)
+    content = titled.read_bytes()
+    assert b"a title" in content
+    titled.write_bytes(content.replace(b"a title", "直播间x".encode("gbk")))
+    assert len(samples(titled)[0]) == 9
+
+
+UPRIGHT = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+"""How an MP4 file says that pictures are shown as they are."""
+
+
+@pytest.mark.parametrize(
+    ("turned", "bright"),
+    [
+        ((0, 65536, -65536, 0), (0, -1)),
+        ((0, -65536, 65536, 0), (-1, 0)),
+        ((-65536, 0, 0, -65536), (-1, -1)),
+        ((65536, 0, 0, 65536), (0, 0)),
+    ],
+    ids=["clockwise", "counterclockwise", "half", "upright"],
+)
+def test_a_picture_that_was_filmed_on_its_side_is_upright(
+    tmp_path: Path, turned: tuple[int, int, int, int], bright: tuple[int, int]
+) -> None:
+    """`bright`: where the corner is that is bright at the upper left of what the camera wrote."""
+    file = tmp_path / "turned.mp4"
+    picture = np.zeros((48, 80, 3), np.uint8)
+    picture[:24, :40] = 255
+    with av.open(str(file), "w") as out:
+        video = out.add_stream("libx264", rate=1)
+        video.width, video.height, video.pix_fmt = 80, 48, "yuv420p"
+        out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(video.encode(None))
+    content = file.read_bytes()
+    begins = content.index(UPRIGHT, content.index(b"tkhd"))
+    a, b, c, d = turned
+    matrix = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    file.write_bytes(content[:begins] + matrix + content[begins + len(matrix) :])
+    (sample,) = samples(file)[0]
+    assert sample.image.shape[:2] == ((48, 80) if a else (80, 48))
+    corners = {(y, x): float(sample.image[y, x].mean()) for y in (0, -1) for x in (0, -1)}
+    assert max(corners, key=lambda corner: corners[corner]) == bright
+
+
+def test_of_several_streams_only_those_that_are_looked_at_are_read(tmp_path: Path, clip: Path) -> None:
+    """Of an HLS playlist with several qualities the others are not loaded."""
+    several = tmp_path / "several.mkv"
+    with av.open(str(clip)) as source, av.open(str(several), "w") as out:
+        videos = [out.add_stream_from_template(source.streams.video[0]) for _ in range(2)]
+        sound = out.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio":
+                packet.stream = sound
+                out.mux(packet)
+                continue
+            for video in videos:
+                copy = av.Packet(bytes(packet))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.is_keyframe, copy.stream = packet.is_keyframe, video
+                out.mux(copy)
+    with Media(Address.of(str(several)), 1000) as media:
+        assert [stream.discard.name for stream in media._container.streams] == ["default", "all", "default"]
+        found = list(media.samples())
+    assert len(found) == 9 and found[1].sound is not None

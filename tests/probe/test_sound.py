@@ -34,3 +34,15 @@ def test_of_sound_without_pictures_the_last_seconds_are_kept() -> None:
     assert both is not None and len(both) == MOST_S * RATE_HZ
     assert (both[0], both[-1]) == (1, 2), "the oldest is dropped"
     assert joined(None, four) is four and joined(four, None) is four
+
+
+def test_sound_that_changes_its_form_within_a_stream_is_heard_on() -> None:
+    """Another encoder, or an advertisement: another rate, other channels."""
+    buffer = SoundBuffer()
+    buffer.add(second_of_sound(0))
+    other = av.AudioFrame.from_ndarray(np.full((1, 44_100), 0.5, np.float32), format="fltp", layout="mono")
+    other.sample_rate = 44_100
+    buffer.add(other)
+    buffer.add(second_of_sound(1))
+    samples = buffer.take()
+    assert samples is not None and abs(len(samples) - 3 * RATE_HZ) < 300
