@@ -5,6 +5,7 @@ and memory and delay do not grow.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -55,14 +56,17 @@ class DetectionPool(Generic[R, T]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        until_s = time.monotonic() + within_s
         for thread in self._threads:
-            thread.join(within_s)
+            thread.join(max(0.0, until_s - time.monotonic()))
 
     def _work(self) -> None:
         try:
-            while (room := self._next()) is not None:
-                self._run(*room)
-                self._done(room[0])
+            while (turn := self._next()) is not None:
+                try:
+                    self._run(*turn)
+                finally:  # after an error, too: `close` ends the other threads once nobody is busy
+                    self._done(turn[0])
         except BaseException as error:
             self._on_failure(error)
 

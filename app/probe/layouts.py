@@ -59,6 +59,9 @@ BLUR: Final = 3
 OUTSIDE: Final = 0.1
 """The largest share of the cells a little way outside the window that vary."""
 
+ANOTHER_CANVAS: Final = 0.05
+"""If the bars' share changes by more than this, the canvas is another one: what varied before says nothing of it."""
+
 SECOND: Final = 0.02
 """If a second part of the canvas of at least this share varies, it is not known which is the camera."""
 
@@ -69,6 +72,7 @@ class LayoutWatch:
     def __init__(self) -> None:
         self._pictures: deque[Picture] = deque(maxlen=BAR_PICTURES)
         self._changes: deque[npt.NDArray[np.float32]] = deque(maxlen=MEMORY)
+        self._uncovered: float | None = None
 
     def see(self, luma: Picture) -> None:
         """Take in a shrunk picture; one of another size begins from nothing."""
@@ -79,14 +83,21 @@ class LayoutWatch:
             change = cv2.absdiff(self._pictures[-1], luma).astype(np.float32)
             self._changes.append(np.asarray(cv2.resize(change, size, interpolation=cv2.INTER_AREA), dtype=np.float32))
         self._pictures.append(luma)
+        before, self._uncovered = self._uncovered, self._measured_bars()
+        if before is not None and self._uncovered is not None and abs(before - self._uncovered) > ANOTHER_CANVAS:
+            self._changes.clear()
 
     def forget(self) -> None:
         """Forget what was seen: the stream was interrupted."""
         self._pictures.clear()
         self._changes.clear()
+        self._uncovered = None
 
     def uncovered_share(self) -> float | None:
         """Return the share of the canvas that bars along its edges cover, 0 to 1; None before BAR_PICTURES pictures."""
+        return self._uncovered
+
+    def _measured_bars(self) -> float | None:
         if len(self._pictures) < BAR_PICTURES:
             return None
         bright = np.max(np.stack(self._pictures), axis=0) > BAR_LUMA

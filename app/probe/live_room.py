@@ -135,6 +135,8 @@ class LiveRoom:
 
     def _see(self, sample: MediaSample) -> None:
         with self._lock:
+            if self._stopped.is_set():  # the room has ended while the thread waited: it must not be live again
+                return
             if self.state != "live":
                 self._log.info("stream live", before=self.state)
                 self._back_off.succeeded()

@@ -91,3 +91,16 @@ def test_an_error_of_a_detector_is_reported() -> None:
     detectors.offer("a", 1)
     assert reported.wait(5)
     assert [type(error) for error in failures] == [ZeroDivisionError]
+
+
+def test_after_an_error_the_other_threads_end_too() -> None:
+    reported = threading.Event()
+
+    def fails(room: str, task: int) -> None:
+        raise ZeroDivisionError
+
+    detectors: DetectionPool[str, int] = DetectionPool(2, fails, max, lambda error: reported.set())
+    detectors.offer("a", 1)
+    assert reported.wait(5)
+    detectors.close(5)
+    assert not any(thread.is_alive() for thread in detectors._threads)

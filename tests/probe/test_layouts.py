@@ -69,6 +69,19 @@ def test_a_camera_that_fills_the_canvas_has_all_of_it(room: RoomDetector) -> Non
     assert last(room, [noisy(np.roll(scene(1), 3 * n, axis=1), n) for n in range(20)]).camera_share == 1
 
 
+def test_where_bars_come_and_go_the_camera_is_not_where_it_was_before(room: RoomDetector) -> None:
+    """Eight seconds of the camera in the middle third, before and after them on all of the canvas."""
+    camera = [noisy(np.roll(scene(1), 3 * n, axis=1), n) for n in range(40)]
+    narrow = [np.zeros_like(picture) for picture in camera[10:18]]
+    for bars, picture in zip(narrow, camera[10:18], strict=True):
+        bars[:, 108:212] = picture[:, 108:212]
+    pictures = [*camera[:10], *narrow, *camera[18:]]
+    seen = [room.see(picture, n * 1000) for n, picture in enumerate(pictures)]
+    assert {one.camera_share for one in seen[8:10]} == {1.0}
+    assert [one.camera_share for one in seen if one.uncovered_share] == [None] * 7, "all of a canvas with bars?"
+    assert {one.camera_share for one in seen[18:]} == {None, 1.0}
+
+
 def test_a_head_that_moves_before_a_still_wall_is_no_window(room: RoomDetector) -> None:
     rows, columns = np.mgrid[0:240, 0:320]
     pictures = []

@@ -12,7 +12,7 @@ from tests.probe.stages import BrightnessDetector, BrightnessDetectors, KeptSink
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.probe import service as probe_service
-from vigil.app.probe.live_room import AbsenceTask, PictureTask
+from vigil.app.probe.live_room import AbsenceTask, LiveRoom, PictureTask, RoomPorts, RoomTask
 from vigil.app.probe.media import MediaSample, ShownBefore, SourceLostError
 from vigil.app.probe.messages import ProbeMessage
 from vigil.app.probe.metrics import ProbeMetrics
@@ -166,6 +166,18 @@ async def test_a_room_that_leaves_the_list_has_ended_and_a_new_one_is_watched(
     shown = [frame["stream"] for frame in stage.frames()]
     assert set(shown[:-1]) == {"live"} and shown[-1] == "ended"
     assert stage.value("vigil_probe_list_problems_total") == 1
+
+
+def test_a_picture_that_comes_as_the_room_ends_does_not_make_it_live_again() -> None:
+    """The thread has the picture, and waits for its turn while the room is taken out of the list."""
+    tasks: list[RoomTask] = []
+    ports = RoomPorts(lambda room, shown: pytest.fail("opened"), tasks.append, pytest.fail, ProbeMetrics())
+    live = LiveRoom(room(), ports, wall_ms)
+    live._see(sample(1))
+    live.end()
+    live._see(sample(2))
+    assert [type(task) for task in tasks] == [PictureTask, AbsenceTask]
+    assert live.state == "ended"
 
 
 async def test_a_room_that_leaves_the_list_before_its_first_picture_has_not_ended(
