@@ -1,9 +1,11 @@
 """`vigil probe`: watches real streams, and sends what it sees as `frame-status`."""
 
 import asyncio
+import math
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -27,6 +29,12 @@ RECORDED_START: Final = "2022-09-01T16:00:00Z"
 
 INTERVAL_S: Final = (0.2, 10.0)
 """More often costs only; more rarely a room would lose its signal between two frames."""
+
+
+def _number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which is in every range, by click's comparisons
+        raise click.BadParameter("nan is no number of seconds")
+    return value
 
 
 class _Options(NamedTuple):
@@ -67,6 +75,7 @@ class _Options(NamedTuple):
 @click.option(
     "--interval",
     type=click.FloatRange(*INTERVAL_S),
+    callback=_number,
     default=1.0,
     show_default=True,
     metavar="SECONDS",
@@ -158,19 +167,17 @@ def _watch(rooms: "list[WatchedRoom]", settings: Settings, options: _Options) ->
     from vigil.app.probe.metrics import ProbeMetrics
 
     detectors, metrics = Detectors.load(DetectorOptions(speech=options.speech)), ProbeMetrics()
+    if options.out is not None and not options.live and all(room.address.is_file for room in rooms):
+        _write_recording(rooms, options.out, detectors, metrics, options)
+        return
     writing: AbstractContextManager[IO[bytes] | None] = (
         nullcontext() if options.out is None else open_output(options.out)
     )
     with writing as out:
-        if out is not None and not options.live and all(room.address.is_file for room in rooms):
-            _write_recording(rooms, out, detectors, metrics, options)
-        else:
-            asyncio.run(_run(rooms, settings, out, detectors, metrics, options))
+        asyncio.run(_run(rooms, settings, out, detectors, metrics, options))
 
 
-def _write_recording(
-    rooms: "list[WatchedRoom]", out: IO[bytes], detectors: Any, metrics: Any, options: _Options
-) -> None:
+def _write_recording(rooms: "list[WatchedRoom]", file: str, detectors: Any, metrics: Any, options: _Options) -> None:
     """Write what files show, as fast as they can be read."""
     from vigil.app.probe.recorded import recorded_messages
     from vigil.app.probe.room_probe import RoomProbe
@@ -179,10 +186,13 @@ def _write_recording(
 
     probes = [RoomProbe(room, detectors.room(), speech=options.speech) for room in rooms]
     number = 0
+    messages = recorded_messages(probes, options.start_ms, options.interval_ms, metrics)
     try:
-        for message in recorded_messages(probes, options.start_ms, options.interval_ms, metrics):
-            out.write(line_of(message))
-            number += 1
+        first = next(messages)  # every source can be read: only now is an earlier recording overwritten
+        with open_output(file) as out:
+            for message in chain((first,), messages):
+                out.write(line_of(message))
+                number += 1
     except RoomsError as error:
         raise OperatorError(str(error)) from error
     click.echo(f"{number:,} messages, rooms: {len(rooms):,}", err=True)

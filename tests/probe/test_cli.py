@@ -62,6 +62,7 @@ def test_the_recordings_of_several_rooms_are_one_in_order_of_time(clip: Path, tm
         (("--rooms", "rooms.txt", "--room", "r"), "with --rooms the file has them"),
         (("--rooms", "gone.txt"), "gone.txt: cannot be read: No such file"),
         (("gone.mp4", *WHO), "SOURCE: there is no file gone.mp4"),
+        (("rtmp://h/a", *WHO, "--interval", "nan"), "nan is no number of seconds"),
         (("ftp://h/a", *WHO), "SOURCE: the source begins with ftp://"),
     ],
 )
@@ -73,8 +74,10 @@ def test_what_cannot_be_watched_is_refused_with_the_remedy(arguments: tuple[str,
 
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("no video")
+    (tmp_path / "out.jsonl").write_text("an earlier recording")
     result = run("probe", str(tmp_path / "notes.mp4"), *WHO, "--out", str(tmp_path / "out.jsonl"))
     assert result.exit_code == 2
+    assert (tmp_path / "out.jsonl").read_text() == "an earlier recording"
     assert "notes.mp4: cannot be read as video" in result.stderr
 
 
