@@ -65,9 +65,15 @@ class BatchConsumer(driver.Consumer):
         await super().seek(partition, offset)
         self.app.adapter_state.delivered_offsets[partition] = offset
 
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        await super().seek_wait(partitions)
-        for tp, offset in partitions.items():  # a changelog may begin behind what its mirror has
+    async def seek_wait(self, partitions: Mapping[TP, int | None]) -> None:
+        """Read on from these offsets; from what the mirror has where Faust knows none.
+
+        A rebalance adds changelogs while the recovery of before is about to seek: it has no offset of them yet, and
+        aiokafka would refuse None. The recovery of after the rebalance seeks again.
+        """
+        known = {tp: self.app.mirrored(tp) if offset is None else offset for tp, offset in partitions.items()}
+        await super().seek_wait(known)
+        for tp, offset in known.items():  # a changelog may begin behind what its mirror has
             self.app.adapter_state.delivered_offsets[tp] = min(offset, self.app.mirrored(tp, offset))
 
     async def perform_seek(self) -> None:

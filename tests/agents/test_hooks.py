@@ -599,6 +599,24 @@ async def test_a_changelog_that_begins_behind_what_its_mirror_has_is_not_taken_f
     assert app.adapter_state.delivered_offsets == {CHANGELOG: 0, ENTRY: 7}
 
 
+async def test_a_changelog_that_a_rebalance_adds_to_a_recovery_is_read_from_what_its_mirror_has(app: BatchApp) -> None:
+    table = MirrorTable(app, "rooms", CHANGELOG.topic, 4, RecordingStore)
+    app.tables._changelogs[CHANGELOG.topic] = table
+    table.store.ends[CHANGELOG.partition] = 40
+    other, sought = TP(CHANGELOG.topic, 3), []
+
+    class Thread:
+        async def seek_wait(self, partitions: Any) -> None:
+            sought.append(partitions)
+
+    app.tables.recovery._add(table, other, app.tables.recovery.standby_offsets)
+    assert app.tables.recovery.standby_offsets[other] is None
+    app.consumer._thread = Thread()
+    await app.tables.recovery._seek_offsets(app.consumer, {other}, app.tables.recovery.standby_offsets, "standby")
+    await app.consumer.seek_wait({CHANGELOG: None})
+    assert sought == [{other: 0}, {CHANGELOG: 40}]
+
+
 # ---- commits ----------------------------------------------------------------------------------------------------
 
 
