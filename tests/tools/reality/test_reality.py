@@ -62,11 +62,12 @@ def test_the_page_names_every_package_with_its_version_hash_and_licence() -> Non
 @pytest.mark.ci
 @pytest.mark.timeout(300)
 def test_a_part_of_the_data_has_no_difference(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every eighth chat and every room of the Chinese reviews, every fiftieth aircraft: the short form of CI."""
-    for name in ("chats", "reviews", "flights"):
+    """Every eighth chat and room of Chinese reviews, every fiftieth aircraft, all short films: the short form of CI."""
+    for name in ("chats", "reviews", "flights", "streets"):
         archive(BY_NAME[name])
     assert main(["chats", "reviews", "--every", "8"]) == 0
     assert main(["flights", "--every", "50"]) == 0
+    assert main(["streets"]) == 0
     assert "absence verdicts" in capsys.readouterr().out
 
 
