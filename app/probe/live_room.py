@@ -14,10 +14,11 @@ from typing import Final, Literal, NamedTuple
 
 import structlog
 
-from vigil.app.probe.media import Media, MediaSample, ShownBefore, SourceLostError
+from vigil.app.probe.media import Media, MediaSample, ShownBefore
 from vigil.app.probe.metrics import ProbeMetrics
 from vigil.app.probe.rooms_file import WatchedRoom
 from vigil.app.probe.sampling import BackOff, DecodePlan, Playout
+from vigil.app.probe.source_lost import SourceLostError
 
 log = structlog.get_logger(__name__)
 

@@ -3,43 +3,43 @@
     packets ─▶ plan: only key pictures, or all ─▶ decoder ─▶ sampler ─▶ small BGR picture ┐
           └──▶ decoder ─▶ 16 kHz mono ─────────────────────────────────────────────────────┴▶ MediaSample
 
-A connection that breaks, or has no data for too long, raises SourceLostError. What an earlier connection has already
-shown is skipped: servers send the last seconds again, and a playlist that has stopped still has its last segments.
+A connection that breaks, has no data for too long, or data that PyAV fails at, raises SourceLostError; a packet that
+FFmpeg cannot decode is counted and left out. What an earlier connection has already shown is skipped: servers send the
+last seconds again, and a playlist that has stopped still has its last segments.
 """
 
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from typing import Any, Final, NamedTuple, Self
+from functools import partial
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Discard
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vigil.app.probe.addresses import OPEN_TIMEOUT_S, Address
 from vigil.app.probe.sampling import DecodePlan, Sampler
 from vigil.app.probe.sound import Samples, SoundBuffer
+from vigil.app.probe.source_lost import SourceLostError, source_lost
 from vigil.app.probe.srt import SrtRelay
 
 Image = NDArray[np.uint8]
+Frame = TypeVar("Frame")
 
 LONGEST_SIDE: Final = 640
 """Pixels. Larger pictures are made smaller: detectors need no more, and memory per room stays below a megabyte."""
 
 _REMEMBERED: Final = 32
 """Key pictures with which those of a new connection are compared: more than the three segments that it begins with."""
-
-_BROKEN: Final = (FFmpegError, OSError, EOFError)
-
-
-class SourceLostError(Exception):
-    """A stream cannot be opened, or its connection broke; the text says why, without the address."""
 
 
 class MediaSample(NamedTuple):
@@ -95,14 +95,12 @@ class Media:
         self._closing = ExitStack()
         with ExitStack() as opened:
             self._container = opened.enter_context(_opened(address, opened))
-            if not self._container.streams.video:
-                raise SourceLostError("it has no picture")
+            self._video = _video_of(self._container)
             self._closing = opened.pop_all()
-        self._video = self._container.streams.video[0]
         self._video.codec_context.thread_count = 1
         # Pictures on which no other builds are not needed where one in a second is taken.
         self._video.codec_context.skip_frame = "NONREF"
-        self._audio = self._container.streams.audio[0] if self._container.streams.audio else None
+        self._audio = _audio_of(self._container)
         self._sound = SoundBuffer() if self._audio is not None else None
         for stream in self._container.streams:
             if stream not in (self._video, self._audio):  # an HLS playlist's other qualities would be loaded, too
@@ -119,10 +117,8 @@ class Media:
         """Yield the pictures up to the end of the broadcast or file; raise SourceLostError where a stream breaks."""
         packets = self._container.demux([stream for stream in (self._video, self._audio) if stream is not None])
         while True:
-            try:
+            with source_lost():
                 packet = next(packets, None)
-            except _BROKEN as error:
-                raise SourceLostError(_words(error)) from error
             if packet is None:
                 break
             if packet.stream.type == "audio":
@@ -145,21 +141,15 @@ class Media:
 
     def _hear(self, packet: "Packet[Any]") -> None:
         assert self._audio is not None and self._sound is not None  # noqa: S101 - or it would not be read
-        try:
-            for frame in self._audio.codec_context.decode(packet):
-                self._sound.add(frame)
-        except FFmpegError:
-            self._on_damaged()
+        for frame in self._decoded(partial(self._audio.codec_context.decode, packet)):
+            self._sound.add(frame)
 
     def _see(self, packet: "Packet[Any]") -> Iterator[MediaSample]:
         if packet.size and self._shown_before.skips(packet):
             return
-        try:
-            frames = self._decoded(packet)
-        except FFmpegError:
-            self._on_damaged()
-            return
-        for frame in frames:
+        if packet.is_keyframe and packet.pts is not None and packet.size:
+            self.plan.on_key_picture(round(packet.pts * packet.time_base * 1000))
+        for frame in self._decoded(partial(self._pictures, packet)):
             media_ms = self._ms(frame)
             if media_ms is not None and self._sampler.is_due(media_ms, key=self.plan.keys_only):
                 self._sampler.take(media_ms)
@@ -171,13 +161,18 @@ class Media:
         base = self._video.time_base
         return None if stamp is None or base is None else round(stamp * base * 1000)
 
-    def _decoded(self, packet: "Packet[Any]") -> list[VideoFrame]:
-        """The pictures that a packet completes; raise FFmpegError."""
+    def _decoded(self, decode: Callable[[], list[Frame]]) -> list[Frame]:
+        """What a packet completes; nothing where FFmpeg cannot decode it, which is counted. Raise SourceLostError."""
+        with source_lost(), suppress(FFmpegError):
+            return decode()
+        self._on_damaged()
+        return []
+
+    def _pictures(self, packet: "Packet[Any]") -> list[VideoFrame]:
+        """The pictures that a packet completes; raise what PyAV raises."""
         codec = self._video.codec_context
         if not packet.size:  # the end: pictures that the decoder still has
             return [] if self.plan.keys_only else codec.decode(None)
-        if packet.is_keyframe and packet.pts is not None:
-            self.plan.on_key_picture(round(packet.pts * packet.time_base * 1000))
         if not self.plan.keys_only:
             return codec.decode(packet)
         if not packet.is_keyframe:
@@ -195,26 +190,40 @@ def _opened(address: Address, closing: ExitStack) -> InputContainer:
         relay = SrtRelay(url)
         closing.callback(relay.close)
         url = relay.url
-    try:
+    with source_lost():
         return av.open(
             url,
             options=dict(address.manner.options),
             metadata_errors="replace",  # titles in GBK, say
             timeout=(OPEN_TIMEOUT_S, address.manner.read_timeout_s),
         )
-    except _BROKEN as error:
-        raise SourceLostError(_words(error)) from error
+
+
+def _video_of(container: InputContainer) -> VideoStream:
+    """The pictures that are looked at; raise SourceLostError."""
+    if not container.streams.video:
+        raise SourceLostError("it has no picture")
+    video = container.streams.video[0]
+    if not _is_decoded(video):
+        raise SourceLostError("its picture has a form that FFmpeg cannot decode")
+    return video
+
+
+def _audio_of(container: InputContainer) -> AudioStream | None:
+    """The sound that is listened to, if any can be decoded."""
+    return next(filter(_is_decoded, container.streams.audio), None)
+
+
+def _is_decoded(stream: VideoStream | AudioStream) -> bool:
+    """True if FFmpeg has a decoder for it; PyAV's types know no stream without one."""
+    context: object = stream.codec_context
+    return context is not None
 
 
 def _small(frame: VideoFrame) -> Image:
     """The picture as BGR, at most LONGEST_SIDE pixels wide and high, and upright: telephones film on their sides."""
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
-    small = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
-    return np.ascontiguousarray(np.rot90(small, round(frame.rotation / 90)), dtype=np.uint8)
-
-
-def _words(error: Exception) -> str:
-    """What went wrong, for people: FFmpeg's words contain the address."""
-    words = getattr(error, "strerror", None) or type(error).__name__
-    return "no data within the time" if "Immediate exit" in words else str(words)
+    with source_lost():
+        small, rotation = frame.reformat(width=width, height=height, format="bgr24").to_ndarray(), frame.rotation
+    return np.ascontiguousarray(np.rot90(small, round(rotation / 90)), dtype=np.uint8)

@@ -7,11 +7,12 @@ memory.
 import heapq
 from collections.abc import Iterable, Iterator
 
-from vigil.app.probe.media import Media, SourceLostError
+from vigil.app.probe.media import Media
 from vigil.app.probe.messages import ProbeMessage
 from vigil.app.probe.metrics import ProbeMetrics
 from vigil.app.probe.room_probe import RoomProbe
 from vigil.app.probe.rooms_file import RoomsError
+from vigil.app.probe.source_lost import SourceLostError
 
 
 def recorded_messages(

@@ -1,10 +1,12 @@
 """The sound of a stream, as detectors take it: mono, 16 kHz, 32-bit floats."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from av import AudioFrame, AudioResampler
 from numpy.typing import NDArray
+
+from vigil.app.probe.source_lost import source_lost
 
 Samples = NDArray[np.float32]
 
@@ -24,21 +26,22 @@ class SoundBuffer:
         self._length = 0
 
     def add(self, frame: AudioFrame) -> None:
-        """Add a decoded piece of sound."""
+        """Add a decoded piece of sound; raise SourceLostError where PyAV cannot convert it."""
         frame.pts = None  # a gap in the time stamps is no sound
-        for resampled in self._resampled(frame):
-            part = np.asarray(resampled.to_ndarray().reshape(-1), dtype=np.float32)
+        for converted in self._converted(frame):
+            part = np.asarray(converted.reshape(-1), dtype=np.float32)
             self._parts.append(part)
             self._length += len(part)
         while self._length > MOST_S * RATE_HZ and len(self._parts) > 1:
             self._length -= len(self._parts.pop(0))
 
-    def _resampled(self, frame: AudioFrame) -> list[AudioFrame]:
+    def _converted(self, frame: AudioFrame) -> list[NDArray[Any]]:
         form = frame.format.name, frame.layout.name, frame.sample_rate
         if self._resampler is None or form != self._form:
             # A resampler takes one form only, and sound changes its own: at an advertisement, with another encoder.
             self._resampler, self._form = AudioResampler(format="flt", layout="mono", rate=RATE_HZ), form
-        return self._resampler.resample(frame)
+        with source_lost():
+            return [resampled.to_ndarray() for resampled in self._resampler.resample(frame)]
 
     def take(self) -> Samples | None:
         """Return what was collected, and begin again; None if there was no sound."""

@@ -1,12 +1,13 @@
 """Detectors and sinks of tests: what they are given, they keep."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from vigil.app.probe.addresses import Address, Manner
-from vigil.app.probe.media import Image
+from vigil.app.probe.media import Image, Media
 from vigil.app.probe.messages import ProbeMessage
 from vigil.app.probe.observation import Observation
 from vigil.app.probe.rooms_file import WatchedRoom
@@ -66,6 +67,17 @@ class KeptSink:
 def room(url: str = "rtmp://127.0.0.1/live/room", room_id: str = "room", manner: Manner | None = None) -> WatchedRoom:
     address = Address.of(url)
     return WatchedRoom(address if manner is None else address._replace(manner=manner), room_id, "host")
+
+
+def decoder_fails(media: Media, error: Exception, *, of_sound: bool = False) -> None:
+    """Let the decoder of a file's pictures, or of its sound, raise an error at each packet."""
+
+    def decode(packet: object = None) -> None:
+        raise error
+
+    packets, name = media._container.demux(), "_audio" if of_sound else "_video"
+    media.__dict__["_container"] = SimpleNamespace(demux=lambda _: packets)
+    media.__dict__[name] = SimpleNamespace(codec_context=SimpleNamespace(decode=decode))
 
 
 def decoded(message: ProbeMessage) -> dict[str, Any]:

@@ -2,15 +2,19 @@
 
 import struct
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
 
+from tests.probe.stages import decoder_fails
 from tests.support.camera import HEIGHT, WIDTH, write_clip
 from vigil.app.probe.addresses import Address
-from vigil.app.probe.media import Media, MediaSample, ShownBefore, SourceLostError
+from vigil.app.probe.media import Media, MediaSample, ShownBefore, _small
 from vigil.app.probe.sound import RATE_HZ
+from vigil.app.probe.source_lost import SourceLostError, source_lost
 
 
 def samples(
@@ -95,6 +99,72 @@ def test_a_damaged_packet_is_counted_and_the_rest_is_seen(tmp_path: Path, clip: 
     damaged.write_bytes(content)
     found, _ = samples(damaged)
     assert len(found) >= 4
+
+
+@pytest.mark.parametrize("of_sound", [False, True], ids=["picture", "sound"])
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (ValueError("unknown form"), "ValueError: unknown form"),
+        (NotImplementedError("10 bits"), "NotImplementedError: 10 bits"),
+        (av.error.InvalidDataError(1094995529, "Invalid data found"), None),
+    ],
+    ids=["value", "form", "packet"],
+)
+def test_what_a_decoder_raises_is_a_lost_source_or_a_damaged_packet(
+    clip: Path, error: Exception, lost: str | None, of_sound: bool
+) -> None:
+    """PyAV raises errors of its own for what it cannot represent; FFmpeg's are of one packet."""
+    damaged: list[int] = []
+
+    with Media(Address.of(str(clip)), 1000, on_damaged=lambda: damaged.append(1)) as media:
+        decoder_fails(media, error, of_sound=of_sound)
+        if lost is None:
+            assert len(list(media.samples())) == (9 if of_sound else 0)
+            assert len(damaged) > 9
+        else:
+            with pytest.raises(SourceLostError, match=lost):
+                list(media.samples())
+
+
+def test_sound_that_pyav_cannot_convert_and_pictures_that_it_cannot_are_a_lost_source(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("not a format")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vigil.app.probe.sound.AudioResampler", lambda **_: SimpleNamespace(resample=fails))
+        with pytest.raises(SourceLostError, match="not a format"):
+            samples(clip)
+    frame = SimpleNamespace(width=WIDTH, height=HEIGHT, reformat=fails, rotation=0)
+    with pytest.raises(SourceLostError, match="not a format"):
+        _small(cast("Any", frame))
+
+
+def test_a_mistake_of_ours_is_no_lost_source() -> None:
+    with pytest.raises(TypeError), source_lost():
+        raise TypeError
+
+
+def test_a_picture_without_a_decoder_is_a_lost_source_and_sound_without_one_is_not_heard(
+    tmp_path: Path, clip: Path
+) -> None:
+    """Matroska names its codecs: another name is one that FFmpeg does not know."""
+    whole = tmp_path / "whole.mkv"
+    with av.open(str(clip)) as source, av.open(str(whole), "w") as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+    content = whole.read_bytes()
+    (tmp_path / "picture.mkv").write_bytes(content.replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XXX"))
+    (tmp_path / "sound.mkv").write_bytes(content.replace(b"A_AAC", b"A_XXX"))
+    with pytest.raises(SourceLostError, match="cannot decode"):
+        samples(tmp_path / "picture.mkv")
+    found, _ = samples(tmp_path / "sound.mkv")
+    assert len(found) == 9 and found[1].sound is None
 
 
 def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path, clip: Path) -> None:

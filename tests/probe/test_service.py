@@ -3,23 +3,25 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pytest
 
-from tests.probe.stages import BrightnessDetector, BrightnessDetectors, KeptSink, decoded, room
+from tests.probe.stages import BrightnessDetector, BrightnessDetectors, KeptSink, decoded, decoder_fails, room
 from vigil.app.kafka.settings import SettingsError
 from vigil.app.kafka.wall_clock import wall_ms
 from vigil.app.probe import service as probe_service
 from vigil.app.probe.live_room import AbsenceTask, LiveRoom, PictureTask, RoomPorts, RoomTask
-from vigil.app.probe.media import MediaSample, ShownBefore, SourceLostError
+from vigil.app.probe.media import Media, MediaSample, ShownBefore
 from vigil.app.probe.messages import ProbeMessage
 from vigil.app.probe.metrics import ProbeMetrics
 from vigil.app.probe.outbox import CAPACITY, Outbox
 from vigil.app.probe.rooms_file import RoomsError, WatchedRoom
 from vigil.app.probe.sampling import DecodePlan
 from vigil.app.probe.service import ProbeOptions, ProbeService, merged
+from vigil.app.probe.source_lost import SourceLostError
 
 
 def sample(second: int, luma: int = 90, sound: int | None = None) -> MediaSample:
@@ -231,6 +233,33 @@ async def test_stopping_says_nothing_of_the_rooms_and_sends_what_was_seen(monkey
     await running
     assert {frame["stream"] for frame in stage.frames()} == {"live"}
     assert len(stage.frames()) == stage.value("vigil_probe_pictures_total")
+
+
+async def test_a_stream_whose_decoder_fails_disturbs_no_other_room(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
+    """PyAV's own errors are no FFmpegError: it is lost, counted, and opened again."""
+    monkeypatch.setattr("vigil.app.probe.sampling.BackOff.FIRST_S", 0.1)
+    stage = Stage(monkeypatch)
+    stage.streams = {"other": Stream(1000, "ends")}
+    opened: list[Media] = []
+
+    def open_media(room: WatchedRoom, shown_before: ShownBefore) -> Media | Stream:
+        if room.room_id == "other":
+            return stage.streams["other"]
+        media = Media(room.address, 1000)
+        decoder_fails(media, ValueError("unknown form"))
+        opened.append(media)
+        return media
+
+    monkeypatch.setattr(stage.service, "_open", open_media)
+    running = asyncio.create_task(stage.service.run([room(str(clip)), room(room_id="other")], stage.stop))
+    await stage.until(lambda: len(opened) >= 2)
+    seen = len(stage.frames("other"))
+    await stage.until(lambda: len(stage.frames("other")) > seen)
+    assert not running.done()
+    stage.stop.set()
+    await running
+    assert (stage.value("vigil_probe_losses_total", why="not-opened") or 0) >= 2
+    assert {frame["stream"] for frame in stage.frames("other")} == {"live"}
 
 
 class FailingDetector(BrightnessDetector):
