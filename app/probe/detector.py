@@ -64,7 +64,7 @@ class RoomDetector:
             stream=LIVE,
             face=face,
             black=self._black,
-            camera_share=None if self._black or frozen else self._layout.camera_share(),
+            camera_share=None if self._black or frozen else self._camera_share(),
             uncovered_share=None if self._black else self._layout.uncovered_share(),
             activity=self._activity(at_ms, frozen),
             frozen=frozen,
@@ -90,6 +90,10 @@ class RoomDetector:
         self._luma = None
         self._black = False
         return Observation(at_ms=at_ms, stream=DISCONNECTED)
+
+    def _camera_share(self) -> float | None:
+        """Return the share of the window that the host is in; without faces nobody knows which one it is."""
+        return self._layout.camera_share(self._presence.living) if self._presence else None
 
     def _activity(self, at_ms: int, frozen: bool | None) -> str | None:
         """Return what the host is doing, as far as it can be measured; a frozen picture shows nothing of it."""

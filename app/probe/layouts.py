@@ -1,11 +1,12 @@
 """What covers the canvas: how much of it is left black, and how much of it is the camera's picture.
 
 A camera never gives the same picture twice; what software draws around it does not change. So the camera is where the
-picture varies, if that is one rectangle with straight borders. A head that moves before a still wall has none: then
-nothing is known.
+picture varies, if that is one rectangle with straight borders and a living face is in it. A head that moves before a
+still wall has no such borders, and a television in the room or a banner that scrolls no face: then nothing is known.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vigil.app.probe.pictures import Picture
+from vigil.app.probe.presence import Place
 
 Cells = npt.NDArray[np.bool_]
 
@@ -104,14 +106,17 @@ class LayoutWatch:
         rows, columns = (_covered(bright.mean(axis=axis)) for axis in (1, 0))
         return round(1 - rows * columns, 3)
 
-    def camera_share(self) -> float | None:
-        """Return the camera's share of the canvas, 0 to 1, to about 0.03; None if its border cannot be made out."""
+    def camera_share(self, faces: Iterable[Place]) -> float | None:
+        """Return the camera's share of the canvas, 0 to 1, to about 0.03.
+
+        `faces`: the centres of the living faces. None if the camera's border cannot be made out, or no face is in it.
+        """
         if len(self._changes) < LEAST_MEMORY:
             return None
         varies = _without_specks(np.median(np.stack(self._changes), axis=0) >= VARIES)
         box = _largest(varies)
         window = _window(varies, box) if box else None
-        if window is None:
+        if window is None or not any(_within(window, face, varies) for face in faces):
             return None
         top, bottom, left, right = window
         return round((bottom - top) * (right - left) / float(varies.size), 3)
@@ -163,6 +168,13 @@ def _window(varies: Cells, box: Rectangle) -> Rectangle | None:
     if max(abs(one - other) for one, other in zip(inner, box, strict=True)) > BLUR:
         return None
     return inner if _still_around(varies, inner) else None
+
+
+def _within(window: Rectangle, place: Place, varies: Cells) -> bool:
+    """Return whether a place of the canvas lies in a window."""
+    top, bottom, left, right = window
+    x, y = place[0] * varies.shape[1], place[1] * varies.shape[0]
+    return bool(left <= x < right and top <= y < bottom)
 
 
 def _still_around(varies: Cells, box: Rectangle) -> bool:

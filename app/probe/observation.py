@@ -21,7 +21,7 @@ class Observation:
     black: bool | None = None
     """The picture is black."""
     camera_share: float | None = None
-    """The camera picture's share of the canvas, 0 to 1; None where its border cannot be made out."""
+    """The camera picture's share of the canvas, 0 to 1; None where its border cannot be made out, or it has no face."""
     uncovered_share: float | None = None
     """The share of the canvas that shows black because nothing covers it, 0 to 1."""
     activity: str | None = None

@@ -82,6 +82,10 @@ BREATH_MS: Final = 30_000
 """A sleeper moves at least once in this time; a picture of closed eyes does not."""
 
 
+Place = tuple[float, float]
+"""Where something is in a picture, as shares of its width and height from the left and the top."""
+
+
 class FaceFinder(Protocol):
     """Finds faces; FaceModels does."""
 
@@ -109,9 +113,10 @@ class PresenceWatch:
         self._finder = finder
         self._before: Picture | None = None
         self._tracks: list[_Track] = []
-        self._seen = False
         self._missed_since: int | None = None
         self._eyes: deque[tuple[int, bool]] = deque()
+        self.living: list[Place] = []
+        """The centres of the living faces that are visible; none after GONE_AFTER_MS without a face."""
         self.score = 0.0
 
     def see(self, image: Picture, luma: Picture, at_ms: int) -> bool:
@@ -126,12 +131,13 @@ class PresenceWatch:
         self._look_at_eyes(image, at_ms)
         if self._tracks:
             self._missed_since = None
-            self._seen = any(at_ms - track.moved_at < STILL_AFTER_MS for track in self._tracks)
+            alive = [track.face for track in self._tracks if at_ms - track.moved_at < STILL_AFTER_MS]
+            self.living = [_centre(face, image) for face in alive]
         elif self._missed_since is None:
             self._missed_since = at_ms
         elif at_ms - self._missed_since >= GONE_AFTER_MS:
-            self._seen = False
-        return self._seen
+            self.living = []
+        return bool(self.living)
 
     def sleeping(self, at_ms: int) -> bool:
         """Return whether the eyes have been closed for so long that the host sleeps."""
@@ -148,7 +154,7 @@ class PresenceWatch:
         self._before = None
         self._tracks.clear()
         self._eyes.clear()
-        self._seen, self._missed_since, self.score = False, None, 0.0
+        self.living, self._missed_since, self.score = [], None, 0.0
 
     def _track(self, face: Face, image: Picture, luma: Picture, at_ms: int) -> _Track | None:
         """Return the face with the time it last moved; None if it is too unlikely one."""
@@ -183,6 +189,12 @@ class PresenceWatch:
         certain, openness = self._finder.eyes_open(image, max(alive, key=lambda face: face.area))
         if certain >= CERTAIN_MESH:
             self._eyes.append((at_ms, openness < EYES_CLOSED))
+
+
+def _centre(face: Face, image: Picture) -> Place:
+    """Return where in a picture the centre of a face is."""
+    left, top, right, bottom = face.box
+    return (left + right) / 2 / image.shape[1], (top + bottom) / 2 / image.shape[0]
 
 
 def _middle(face: Face, scale: float) -> tuple[slice, slice]:

@@ -4,14 +4,21 @@ import numpy as np
 import pytest
 
 from tests.probe.scenes import noisy, scene
+from tests.probe.test_presence import GivenFaces, face
 from vigil.app.probe.detector import Detectors, RoomDetector
 from vigil.app.probe.observation import Observation
 from vigil.app.probe.pictures import Picture
 
 
 @pytest.fixture
-def room() -> RoomDetector:
-    return Detectors(None, speech=False).room()
+def finder() -> GivenFaces:
+    """There is a face around the middle of the picture."""
+    return GivenFaces([face()])
+
+
+@pytest.fixture
+def room(finder: GivenFaces) -> RoomDetector:
+    return Detectors(finder, speech=False).room()
 
 
 def last(room: RoomDetector, pictures: list[Picture]) -> Observation:
@@ -56,13 +63,82 @@ def test_a_dark_edge_with_detail_is_no_bar(room: RoomDetector) -> None:
     assert last(room, dim).uncovered_share == 0
 
 
-def test_the_camera_s_window_is_where_the_canvas_varies(room: RoomDetector) -> None:
+def windowed(rows: slice, columns: slice) -> list[Picture]:
+    """A window that moves in a canvas that does not."""
     pictures = []
     for n in range(20):
         picture = scene(2)
-        picture[80:200, 160:280] = noisy(np.roll(scene(1), 3 * n, axis=1), n)[80:200, 160:280]
+        picture[rows, columns] = noisy(np.roll(scene(1), 3 * n, axis=1), n)[rows, columns]
         pictures.append(picture)
-    assert last(room, pictures).camera_share == pytest.approx(120 * 120 / (240 * 320), abs=0.02)
+    return pictures
+
+
+WINDOW = slice(80, 200), slice(160, 280)
+IN_WINDOW = (200.0, 110.0, 240.0, 160.0)
+
+
+def test_the_camera_s_window_is_where_the_canvas_varies(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.faces = [face(box=IN_WINDOW)]
+    assert last(room, windowed(*WINDOW)).camera_share == pytest.approx(120 * 120 / (240 * 320), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [(slice(40, 124), slice(180, 264)), (slice(200, 240), slice(0, 320))],
+    ids=["a television in a room", "a banner that scrolls"],
+)
+def test_what_varies_without_a_face_is_no_camera(
+    room: RoomDetector, finder: GivenFaces, rows: slice, columns: slice
+) -> None:
+    pictures = windowed(rows, columns)
+    finder.faces = []
+    assert {room.see(picture, n * 1000).camera_share for n, picture in enumerate(pictures)} == {None}
+
+
+def test_a_window_that_the_host_is_not_in_is_no_camera(room: RoomDetector, finder: GivenFaces) -> None:
+    """The codec has removed all of the noise around the host, whose face moves little."""
+    finder.faces = [face(box=(40.0, 100.0, 80.0, 150.0))]
+    pictures = windowed(slice(40, 124), slice(180, 264))
+    for n, picture in enumerate(pictures):
+        picture[120:130, 55:65] = 40 + 20 * (n % 2)
+    seen = last(room, pictures)
+    assert (seen.face, seen.camera_share) == (True, None)
+
+
+def test_a_window_with_a_picture_of_a_face_is_no_camera(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.faces = [face(box=IN_WINDOW)]
+    pictures = windowed(*WINDOW)
+    for picture in pictures:
+        picture[114:156, 203:237] = scene(3)[114:156, 203:237]
+    seen = last(room, pictures)
+    assert (seen.face, seen.camera_share) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "known"), [(164, 140, True), (150, 140, False), (276, 140, True), (290, 140, False), (220, 84, True),
+                          (220, 70, False), (220, 196, True), (220, 210, False)]
+)  # fmt: skip
+def test_the_centre_of_the_face_is_in_the_window(
+    room: RoomDetector, finder: GivenFaces, x: int, y: int, known: bool
+) -> None:
+    finder.faces = [face(box=(x - 30.0, y - 30.0, x + 30.0, y + 30.0))]
+    assert (last(room, windowed(*WINDOW)).camera_share is not None) is known
+
+
+def test_of_several_faces_one_in_the_window_will_do(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.faces = [face(box=(20.0, 20.0, 60.0, 60.0)), face(box=IN_WINDOW)]
+    assert last(room, windowed(*WINDOW)).camera_share is not None
+
+
+def test_a_face_is_sought_in_a_picture_that_is_not_shrunk_yet(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.faces = [face(box=(400.0, 220.0, 480.0, 320.0))]
+    large = [picture.repeat(2, axis=0).repeat(2, axis=1) for picture in windowed(*WINDOW)]
+    assert last(room, large).camera_share is not None
+
+
+def test_a_room_without_faces_knows_no_camera() -> None:
+    room = Detectors(None, speech=False).room()
+    assert {room.see(picture, n * 1000).camera_share for n, picture in enumerate(windowed(*WINDOW))} == {None}
 
 
 def test_a_camera_that_fills_the_canvas_has_all_of_it(room: RoomDetector) -> None:
@@ -105,7 +181,8 @@ def test_a_canvas_that_does_not_vary_shows_no_camera(room: RoomDetector) -> None
     assert last(room, [scene(1)] * 20).camera_share is None
 
 
-def test_of_a_black_picture_nothing_is_known_of_the_layout(room: RoomDetector) -> None:
+def test_of_a_black_picture_nothing_is_known_of_the_layout(room: RoomDetector, finder: GivenFaces) -> None:
+    finder.faces = []
     seen = last(room, [np.zeros((240, 320, 3), dtype=np.uint8)] * 20)
     assert (seen.black, seen.uncovered_share, seen.camera_share) == (True, None, None)
 
