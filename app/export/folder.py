@@ -3,16 +3,18 @@
 DIR/.unfinished/TABLE/…    while the export runs; removed if it ends early
 DIR/TABLE/day=…/…          afterwards
 DIR/export.json            written last: the export is complete
+DIR/.replaced/…            an earlier export while its successor takes its place; removed last, or moved back
 """
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 MANIFEST: Final = "export.json"
 UNFINISHED_FOLDER: Final = ".unfinished"
+REPLACED_FOLDER: Final = ".replaced"
 
 
 class ExportFolderError(Exception):
@@ -52,21 +54,54 @@ def _check(folder: Path, replace: bool) -> None:
     found = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if not found:
         return
-    if not found & {MANIFEST, UNFINISHED_FOLDER}:
+    if not found & {MANIFEST, UNFINISHED_FOLDER, REPLACED_FOLDER}:
         raise ExportFolderError(f"{folder} is not empty, and not the folder of an export: name another one")
     if not replace:
         what = "the files of an export"
-        if UNFINISHED_FOLDER in found:
+        if found & {UNFINISHED_FOLDER, REPLACED_FOLDER}:
             what = "an export that is running, or was killed"
         raise ExportFolderError(f"{folder} has {what}: name another folder, or replace it with --replace")
 
 
 def _publish(unfinished: Path, folder: Path, tables: Iterable[str]) -> None:
-    """Move what was written to where it is looked for."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for table in tables:
-        if (folder / table).exists():
-            shutil.rmtree(folder / table)
-    for path in sorted(unfinished.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
-        path.rename(folder / path.name)
+    """Move what was written to where it is looked for, and remove an earlier export. What ends it early undoes it."""
+    replaced = folder / REPLACED_FOLDER
+    if (folder / MANIFEST).exists():  # else an export was killed as it moved, and the earlier one is in there
+        shutil.rmtree(replaced, ignore_errors=True)
+    replaced.mkdir(exist_ok=True)
+    with ExitStack() as undo:
+        undo.callback(_remove_empty, replaced)
+        for name in (MANIFEST, *tables):
+            if (replaced / name).exists():
+                _remove(folder / name)
+            _move(folder / name, replaced / name, undo)
+        for path in sorted(unfinished.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
+            _move(path, folder / path.name, undo)
+        undo.pop_all()
     unfinished.rmdir()
+    shutil.rmtree(replaced)
+
+
+def _move(path: Path, to: Path, undo: ExitStack) -> None:
+    """Move a file or folder if it is there; `undo` moves it back."""
+    undo.callback(_move_back, to, path)  # first: an interruption may come at any time
+    if path.exists():
+        path.rename(to)
+
+
+def _move_back(path: Path, to: Path) -> None:
+    if path.exists() and not to.exists():
+        path.rename(to)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vigil.app.export.folder import MANIFEST, UNFINISHED_FOLDER, ExportFolderError, export_folder
+from vigil.app.export.folder import MANIFEST, REPLACED_FOLDER, UNFINISHED_FOLDER, ExportFolderError, export_folder
 
 TABLES = ("verdicts", "comments")
 
@@ -81,3 +81,71 @@ def test_what_a_killed_export_left_is_removed_on_request_only(tmp_path: Path) ->
         write(tmp_path)
     write(tmp_path, replace=True)
     assert content(tmp_path) == WHOLE
+
+
+OLD = {"verdicts/part": "old", "comments/part": "old", MANIFEST: "old"}
+
+
+class Killed(BaseException):
+    """The end of a process in which nothing else runs."""
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_an_export_that_is_interrupted_as_it_moves_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Three things of the earlier export are moved aside, and three of the new one to their places."""
+    write(tmp_path, text="old")
+    interrupted_after(after, monkeypatch, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, replace=True)
+    assert content(tmp_path) == OLD
+    assert {path.name for path in tmp_path.iterdir()} == {*TABLES, MANIFEST}
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_an_export_that_is_killed_as_it_moves_keeps_the_earlier_one_until_another_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    write(tmp_path, text="old")
+    with monkeypatch.context() as patched:
+        patched.setattr("vigil.app.export.folder._move_back", lambda *_: None)
+        patched.setattr("vigil.app.export.folder._remove_empty", lambda *_: None)
+        interrupted_after(after, patched, Killed)
+        with pytest.raises(Killed):
+            write(tmp_path, replace=True)
+    assert sorted(content(tmp_path).values()).count("old") == 3
+    with pytest.raises(ExportFolderError, match="was killed"):
+        write(tmp_path)
+    with pytest.raises(ValueError), export_folder(tmp_path, TABLES, replace=True):
+        raise ValueError
+    assert sorted(content(tmp_path).values()).count("old") == 3
+    write(tmp_path, replace=True)
+    assert content(tmp_path) == WHOLE
+    assert {path.name for path in tmp_path.iterdir()} == {*TABLES, MANIFEST}
+
+
+def interrupted_after(number: int, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
+    """Let the move with this number be the last one."""
+    moves, rename = iter(range(10)), Path.rename
+
+    def moved(path: Path, target: Path) -> Path:
+        if path.parent.name == REPLACED_FOLDER or target.parent.name == UNFINISHED_FOLDER:
+            return rename(path, target)  # back
+        done = rename(path, target)
+        if next(moves) == number:
+            raise error
+        return done
+
+    monkeypatch.setattr(Path, "rename", moved)
+
+
+def test_what_an_export_that_was_killed_at_its_very_end_left_is_removed_on_request(tmp_path: Path) -> None:
+    """The new tables are complete, and the earlier ones half removed."""
+    write(tmp_path)
+    (tmp_path / REPLACED_FOLDER / "verdicts").mkdir(parents=True)
+    with pytest.raises(ExportFolderError, match="was killed"):
+        write(tmp_path)
+    write(tmp_path, replace=True)
+    assert content(tmp_path) == WHOLE
+    assert not (tmp_path / REPLACED_FOLDER).exists()
