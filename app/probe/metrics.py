@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 DELAYS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 
 LOSSES: Final = ("not-opened", "lost", "stalled")
-DROPS: Final = ("outbox-full", "not-sent")
+DROPS: Final = ("outbox-full", "not-sent", "stopped")
 
 
 class ProbeMetrics:
@@ -57,7 +57,8 @@ class ProbeMetrics:
         self.messages = Counter("vigil_probe_messages", "Messages sent.", ["topic"], registry=registry)
         self.dropped = Counter(
             "vigil_probe_messages_dropped",
-            "Messages that were not sent: too many waited (outbox-full), or the broker did not take them (not-sent).",
+            "Messages that were not sent: too many waited (outbox-full), the broker did not take them (not-sent), or "
+            "they still waited when the probe stopped (stopped).",
             ["why"],
             registry=registry,
         )

@@ -74,7 +74,7 @@ class ProbeService:
         it cannot be used, and returns nothing where it is as before.
         """
         await self._sink.start()
-        self._outbox = Outbox(asyncio.get_running_loop(), self._metrics.dropped.labels("outbox-full").inc)
+        self._outbox = Outbox(asyncio.get_running_loop(), lambda why: self._metrics.dropped.labels(why).inc())
         self._pool = DetectionPool(self._options.threads, self._observe, merged, self._fail)
         sending = asyncio.create_task(self._outbox.send_all(self._sink))
         ends: list[asyncio.Future[Any]] = [sending, asyncio.create_task(stop.wait()), asyncio.wrap_future(self._failed)]
@@ -92,9 +92,17 @@ class ProbeService:
         finally:
             ends[1].cancel()
             await asyncio.to_thread(self._stop_threads)
-            self._outbox.close()
+            await self._send_rest(sending)
+
+    async def _send_rest(self, sending: asyncio.Task[None]) -> None:
+        assert self._outbox is not None  # noqa: S101 - made before
+        self._outbox.close()
+        try:
             with suppress(TimeoutError, SettingsError):  # an error of the sink was raised above
                 await asyncio.wait_for(sending, STOP_S)
+        finally:
+            if dropped := self._outbox.drop_rest():
+                log.warning("messages not sent before the end", messages=dropped)
             await self._sink.stop()
 
     def watch(self, rooms: Iterable[WatchedRoom]) -> None:

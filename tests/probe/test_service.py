@@ -302,11 +302,31 @@ def test_of_two_pictures_that_wait_the_newer_is_seen_and_both_are_heard() -> Non
 
 
 async def test_the_oldest_messages_are_dropped_where_too_many_wait() -> None:
-    dropped: list[int] = []
-    outbox = Outbox(asyncio.get_running_loop(), lambda: dropped.append(1))
+    dropped: list[str] = []
+    outbox = Outbox(asyncio.get_running_loop(), dropped.append)
     outbox.put(ProbeMessage("frame-status", b"room", b"", at) for at in range(CAPACITY + 3))
     outbox.close()
     sink = KeptSink()
     await outbox.send_all(sink)
-    assert len(dropped) == 3
+    assert dropped == ["outbox-full"] * 3
     assert [message.at for message in sink.messages] == list(range(3, CAPACITY + 3))
+
+
+async def test_what_still_waits_when_the_probe_stops_is_counted_as_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch)
+    stage.streams = {"room": Stream(1000, "ends")}
+
+    async def waits(message: ProbeMessage) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(stage.sink, "send", waits)
+    running = asyncio.create_task(stage.service.run([room()], stage.stop))
+    await stage.until(lambda: (stage.value("vigil_probe_pictures_total") or 0) >= 3)
+    stage.stop.set()
+    await running
+    dropped = stage.value("vigil_probe_messages_dropped_total", why="stopped")
+    assert dropped == stage.value("vigil_probe_pictures_total"), "the one that the sink was at, too"
+    outbox = stage.service._outbox
+    assert outbox is not None
+    outbox.put([ProbeMessage("frame-status", b"room", b"", 1)])
+    assert stage.value("vigil_probe_messages_dropped_total", why="stopped") == dropped + 1, "of a thread left behind"
