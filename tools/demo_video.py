@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -65,6 +66,22 @@ def probing(address: str, broker: str, log: Path) -> Iterator[Any]:
         stop_child(child, 10)
 
 
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    """Yield a folder for the clip and the logs; it is kept where an error names a log file in it."""
+    folder = Path(tempfile.mkdtemp(prefix="vigil-demo-video-"))
+    kept = False
+    try:
+        yield folder
+    except DemoError:
+        kept = True
+        say(f"log files   {folder}")
+        raise
+    finally:
+        if not kept:
+            shutil.rmtree(folder)
+
+
 class Looks:
     """What the frames show, a line when it changes."""
 
@@ -115,10 +132,10 @@ async def run(for_s: float) -> None:
     """Run everything for so many seconds, or until Ctrl-C."""
     stop = asyncio.Event()
     on_shutdown_signal(stop.set)
-    folder = Path(tempfile.mkdtemp(prefix="vigil-demo-video-"))
-    say("camera      is drawn")
-    clip = await asyncio.to_thread(write_clip, folder / "camera.mp4", SCENES)
     with ExitStack() as stack:
+        folder = stack.enter_context(working_folder())
+        say("camera      is drawn")
+        clip = await asyncio.to_thread(write_clip, folder / "camera.mp4", SCENES)
         broker = stack.enter_context(EmbeddedBroker()).address
         say(f"broker      {broker} (embedded, in memory)")
         await ensure_topics(Settings(broker=broker), REGISTRY.sources)

@@ -157,7 +157,7 @@ def _rooms(source: str | None, room: str | None, host: str | None, file: Path | 
             return read_rooms(file)
         if source is None or room is None or host is None:
             raise click.UsageError("SOURCE needs --room and --host.")
-        return [watched_room(source, room, host, "SOURCE")]
+        return [watched_room(source, room, host, "SOURCE", ("--room", "--host"))]
     except RoomsError as error:
         raise OperatorError(str(error)) from error
 

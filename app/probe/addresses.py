@@ -88,6 +88,8 @@ class Address(NamedTuple):
     @classmethod
     def _of_file(cls, text: str) -> "Address":
         path = Path(text)
+        if path.is_dir():
+            raise AddressError(f"{text} is a folder; write the path of a file in it")
         if not path.is_file():
             known = ", ".join(f"{name}://" for name in MANNERS)
             raise AddressError(f"there is no file {text}; a stream begins with one of {known}")

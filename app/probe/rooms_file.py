@@ -30,13 +30,18 @@ class WatchedRoom(NamedTuple):
     host_id: str
 
 
-def watched_room(source: str, room_id: str, host_id: str, place: str) -> WatchedRoom:
-    """Return a room as it was given; raise RoomsError, which begins with `place`."""
-    for name, value in (("room", room_id), ("host", host_id)):
+def watched_room(
+    source: str, room_id: str, host_id: str, place: str, names: tuple[str, str] = ("the room", "the host")
+) -> WatchedRoom:
+    """Return a room as it was given; raise RoomsError, which begins with `place`.
+
+    `names`: what room and host are called there.
+    """
+    for name, value in zip(names, (room_id, host_id), strict=True):
         try:
             msgspec.convert(value, Id)
         except msgspec.ValidationError as error:
-            raise RoomsError(f"{place}: the {name} has no or more than 128 characters") from error
+            raise RoomsError(f"{place}: {name} has no or more than 128 characters") from error
     try:
         return WatchedRoom(Address.of(source), room_id, host_id)
     except AddressError as error:

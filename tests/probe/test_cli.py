@@ -63,6 +63,9 @@ def test_the_recordings_of_several_rooms_are_one_in_order_of_time(clip: Path, tm
         (("--rooms", "gone.txt"), "gone.txt: cannot be read: No such file"),
         (("gone.mp4", *WHO), "SOURCE: there is no file gone.mp4"),
         (("rtmp://h/a", *WHO, "--interval", "nan"), "nan is no number of seconds"),
+        (("rtmp://h/a", "--room", "r" * 129, "--host", "h"), "SOURCE: --room has no or more than 128 characters"),
+        (("rtmp://h/a", "--room", "r", "--host", ""), "SOURCE: --host has no or more than 128 characters"),
+        (("/", *WHO), "SOURCE: / is a folder; write the path of a file in it"),
         (("ftp://h/a", *WHO), "SOURCE: the source begins with ftp://"),
     ],
 )

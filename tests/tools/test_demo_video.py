@@ -4,16 +4,34 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
+
+from tools.demo_video import working_folder
+from vigil.app.demo.supervised_worker import DemoError
 
 
 def read(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as answer:
         page: str = answer.read().decode()
     return page
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, DemoError], ids=["end", "interrupted", "failed"])
+def test_the_folder_of_the_demo_is_removed_unless_an_error_names_a_log_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | None
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with nullcontext() if error is None else pytest.raises(error), working_folder() as folder:
+        (folder / "probe.log").touch()
+        if error is not None:
+            raise error
+    assert [path.name for path in tmp_path.rglob("*.log")] == (["probe.log"] if error is DemoError else [])
 
 
 @pytest.mark.ci
