@@ -20,7 +20,8 @@ WIDTH: Final = 480
 """Pictures are made no wider than this."""
 
 GAP_MS: Final = 1500
-"""A pause between key pictures after which a stream is taken for disconnected."""
+"""A pause between key pictures after which a file counts as disconnected. The probe's live path has limits of its own
+(`stalled_s` of a source), and finds at once that a connection breaks."""
 
 
 def pictures(file: Path, rate: int, since_s: float = 0.0, lasts_s: float = 1e9) -> Iterator[Picture]:

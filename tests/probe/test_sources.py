@@ -152,7 +152,12 @@ def test_a_file_ends(clip: Path) -> None:
     assert len(room.pictures()) == 9
 
 
-@pytest.mark.parametrize("kind", ["hls", "rtmp", "rtsp", "srt"])
+FOUND_WITHIN_MS = {"hls": 11_000, "rtmp": 1_000, "rtsp": 1_000, "srt": 4_000}
+"""From the last picture to the first observation of a broken stream, as docs/probe.md says. By SRT and HLS there is no
+connection that breaks: pictures do not come."""
+
+
+@pytest.mark.parametrize("kind", list(FOUND_WITHIN_MS))
 def test_a_stream_that_breaks_is_disconnected_and_live_again_when_it_returns(
     kind: str, clip: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -163,8 +168,10 @@ def test_a_stream_that_breaks_is_disconnected_and_live_again_when_it_returns(
         assert (room.live.state, room.tasks) == ("waiting", []), "nothing is said of a broadcast that has not begun"
         with playing(clip):
             room.until(lambda: len(room.pictures()) >= 3)
-        room.until(lambda: room.live.state == "disconnected")
+        gone_ms = wall_ms()
         room.until(room.absences)
+        shown_ms = max(gone_ms, room.pictures()[-1].at_ms)  # segments that were loaded are still played
+        assert room.absences()[0].at_ms - shown_ms <= FOUND_WITHIN_MS[kind]
         time.sleep(2)
         with playing(clip):
             room.until(lambda: room.live.state == "live")
@@ -204,6 +211,6 @@ def test_a_publisher_that_stalls_is_disconnected_within_four_seconds_and_live_wh
         server.stalled = True
         stalled_ms = wall_ms()
         room.until(room.absences)
-        assert room.absences()[0].at_ms - stalled_ms <= 4_500
+        assert room.absences()[0].at_ms - stalled_ms <= 4_000
         server.stalled = False
         room.until(lambda: room.live.state == "live")
