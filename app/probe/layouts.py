@@ -31,6 +31,16 @@ EDGE: Final = 0.4
 EDGE_LINES: Final = 4
 """Beside a bar the picture begins: of one of the next EDGE_LINES lines at least the share EDGE is brighter."""
 
+FLAT_LUMA: Final = 4.0
+FLAT_NOISE: Final = 1.5
+"""A bar is drawn: of its pixels the mean is at most FLAT_LUMA and the standard deviation at most FLAT_NOISE.
+
+A dark curtain before a camera is brighter or noisier.
+"""
+
+FLAT_MARGIN: Final = 4
+"""Lines of a bar, beside the picture, into which a codec blurs it: where it is wider, they are not asked to be flat."""
+
 BAR_PICTURES: Final = 2
 """A bar has been black in this many pictures: a dark scene changes."""
 
@@ -102,9 +112,8 @@ class LayoutWatch:
     def _measured_bars(self) -> float | None:
         if len(self._pictures) < BAR_PICTURES:
             return None
-        bright = np.max(np.stack(self._pictures), axis=0) > BAR_LUMA
-        rows, columns = (_covered(bright.mean(axis=axis)) for axis in (1, 0))
-        return round(1 - rows * columns, 3)
+        brightest = np.max(np.stack(self._pictures), axis=0)
+        return round(1 - _covered(brightest) * _covered(brightest.T), 3)
 
     def camera_share(self, faces: Iterable[Place]) -> float | None:
         """Return the camera's share of the canvas, 0 to 1, to about 0.03.
@@ -128,18 +137,27 @@ def _without_specks(varies: Cells) -> Cells:
     return np.asarray(cv2.morphologyEx(varies.astype(np.uint8), cv2.MORPH_OPEN, kernel), dtype=np.bool_)
 
 
-def _covered(lit: npt.NDArray[np.float64]) -> float:
-    """Return the share of the canvas between the bars at both ends of a row of lines.
+def _covered(lines: Picture) -> float:
+    """Return the share of a picture's lines that is left between the bars at their beginning and end."""
+    lit = (lines > BAR_LUMA).mean(axis=1)
+    if not (lit > BAR_NOISE).any():
+        return 0.0 if _flat(lines) else 1.0
+    return 1 - (_bar(lines, lit) + _bar(lines[::-1], lit[::-1])) / len(lines)
+
+
+def _bar(lines: Picture, lit: npt.NDArray[np.float64]) -> int:
+    """Return how many lines of a picture, from its first one on, are a bar.
 
     `lit`: the share of each line that is brighter than a bar. Where a dark picture fades into its edge is no bar.
     """
-    (where,) = np.nonzero(lit > BAR_NOISE)
-    if not len(where):
-        return 0.0
-    first, last = int(where[0]), int(where[-1])
-    begins = first if lit[first : first + EDGE_LINES].max() >= EDGE else 0
-    ends = last if lit[max(0, last + 1 - EDGE_LINES) : last + 1].max() >= EDGE else len(lit) - 1
-    return (ends - begins + 1) / len(lit)
+    first = int(np.argmax(lit > BAR_NOISE))
+    begins = lit[first : first + EDGE_LINES].max() >= EDGE
+    return first if begins and first and _flat(lines[: max(1, first - FLAT_MARGIN)]) else 0
+
+
+def _flat(lines: Picture) -> bool:
+    """Return whether lines are as black and as even as only what is drawn."""
+    return float(lines.mean()) <= FLAT_LUMA and float(lines.std()) <= FLAT_NOISE
 
 
 def _largest(varies: Cells) -> Rectangle | None:

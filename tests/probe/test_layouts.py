@@ -198,16 +198,48 @@ def test_a_bar_ends_where_the_picture_begins_and_not_where_a_dark_one_fades(
 ) -> None:
     dots = np.random.default_rng(1).random((240, 320)) < lit
     dots[:, :32] = False
-    picture = np.where(dots[..., None], 200, 5).astype(np.uint8).repeat(3, axis=2)
+    picture = np.where(dots[..., None], 200, 2).astype(np.uint8).repeat(3, axis=2)
     assert last(room, [picture, picture]).uncovered_share == pytest.approx(uncovered, abs=0.005)
 
 
-@pytest.mark.parametrize(("luma", "uncovered"), [(16, 0.15), (17, 0.0)])
+@pytest.mark.parametrize(("luma", "uncovered"), [(4, 0.15), (5, 0.0)])
 def test_a_bar_is_as_black_as_video_can_be(room: RoomDetector, luma: int, uncovered: float) -> None:
     pictures = boxed(top=36)
     for picture in pictures:
         picture[:36] = luma
     assert last(room, pictures).uncovered_share == pytest.approx(uncovered, abs=0.01)
+
+
+def test_a_dark_curtain_at_the_edge_is_no_bar(room: RoomDetector) -> None:
+    """Even, and as dark as a bar may be; and noisier than one."""
+    for luma, noise in ((7.0, 2.0), (7.0, 0.0), (2.0, 3.0)):
+        pictures = boxed(left=13)
+        for n, picture in enumerate(pictures):
+            curtain = np.random.default_rng(n).normal(luma, noise, (240, 13, 1))
+            picture[:, :13] = np.clip(curtain, 0, 255).round()
+        assert last(room, pictures).uncovered_share == 0, (luma, noise)
+
+
+def test_of_two_dark_edges_the_bar_counts_and_the_curtain_does_not(room: RoomDetector) -> None:
+    pictures = boxed(left=32, right=288)
+    for picture in pictures:
+        picture[:, 288:] = 7
+    assert last(room, pictures).uncovered_share == pytest.approx(0.1, abs=0.005)
+
+
+@pytest.mark.parametrize("width", [1, 4, 5, 12])
+def test_what_a_codec_blurs_into_a_bar_does_not_hide_it(room: RoomDetector, width: int) -> None:
+    """The four lines beside the picture are as bright as a bar may be, but for the outermost line of a thin one."""
+    pictures = boxed(top=width)
+    for picture in pictures:
+        picture[max(1, width - 4) : width] = 16
+    assert last(room, pictures).uncovered_share == pytest.approx(width / 240, abs=0.001)
+
+
+def test_a_dark_room_with_a_face_is_not_uncovered(room: RoomDetector) -> None:
+    dark = [(picture // 20).astype(np.uint8) for picture in boxed()]  # 2 to 10: nowhere brighter than a bar
+    seen = last(room, dark)
+    assert (seen.black, seen.uncovered_share) == (False, 0)
 
 
 def test_a_small_ball_that_moves_is_no_window(room: RoomDetector) -> None:
