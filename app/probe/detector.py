@@ -27,6 +27,9 @@ from vigil.app.probe.sounds import Samples, SoundWatch, VoiceModel, voice_model
 FROZEN_AFTER_MS: Final = 800
 """Time without a change after which a picture is frozen: with a picture a second, from the second one on."""
 
+TALKED_WITHIN_MS: Final = 60_000
+"""Time in ms after speech in which nobody sleeps: closed eyes for a minute, in which nobody has said anything."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorOptions:
@@ -46,6 +49,7 @@ class RoomDetector:
         self._layout = LayoutWatch()
         self._luma: Picture | None = None
         self._changed_at = 0
+        self._talked_at: int | None = None
         self._frozen = False
         self._black = False
 
@@ -59,6 +63,8 @@ class RoomDetector:
         face = self._presence.see(image, luma, at_ms) if self._presence else None
         self._black = not face and black_share(luma) >= (NOT_BLACK_SHARE if self._black else BLACK_SHARE)
         self._layout.see(luma)
+        speech = self._sound.speech(at_ms)
+        self._talked_at = at_ms if speech else self._talked_at
         return Observation(
             at_ms=at_ms,
             stream=LIVE,
@@ -69,7 +75,7 @@ class RoomDetector:
             activity=self._activity(at_ms, frozen),
             frozen=frozen,
             silent=self._sound.silent(at_ms),
-            speech=self._sound.speech(at_ms),
+            speech=speech,
             luma_mean=round(float(luma.mean()), 1),
             face_score=self._presence.score if self._presence else None,
         )
@@ -96,8 +102,13 @@ class RoomDetector:
         return self._layout.camera_share(self._presence.living) if self._presence else None
 
     def _activity(self, at_ms: int, frozen: bool | None) -> str | None:
-        """Return what the host is doing, as far as it can be measured; a frozen picture shows nothing of it."""
-        return SLEEPING if self._presence and not frozen and self._presence.sleeping(at_ms) else None
+        """Return what the host is doing, as far as it can be measured; a frozen picture shows nothing of it.
+
+        Who has just talked reads or shows the goods with lowered eyes, and does not sleep.
+        """
+        talked = self._talked_at is not None and at_ms - self._talked_at < TALKED_WITHIN_MS
+        sleeping = self._presence and not frozen and not talked and self._presence.sleeping(at_ms)
+        return SLEEPING if sleeping else None
 
     def _compare(self, luma: Picture, at_ms: int) -> bool | None:
         """Return whether the picture has stopped changing; None for the first picture of its size."""

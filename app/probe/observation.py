@@ -25,7 +25,7 @@ class Observation:
     uncovered_share: float | None = None
     """The share of the canvas that shows black because nothing covers it, 0 to 1."""
     activity: str | None = None
-    """`sleeping` while the eyes stay closed; nothing else that a host does can be measured."""
+    """`sleeping` while the eyes stay closed and nobody talks; nothing else that a host does can be measured."""
     frozen: bool | None = None
     """The picture does not change."""
     silent: bool | None = None

@@ -9,6 +9,7 @@ from tests.probe.scenes import grey, noisy, scene
 from vigil.app.probe.detector import Detectors, RoomDetector
 from vigil.app.probe.faces import Face
 from vigil.app.probe.pictures import Picture
+from vigil.app.probe.sounds import RATE
 
 BOX = (100.0, 60.0, 200.0, 180.0)
 SECOND = 1000
@@ -107,6 +108,28 @@ def test_a_host_whose_eyes_are_closed_for_a_minute_sleeps(room: RoomDetector, fi
     finder.openness = 0.1
     seen = [room.see(living(n), n * SECOND).activity for n in range(60)]
     assert (seen[:55], seen[55:]) == ([None] * 55, ["sleeping"] * 5)
+
+
+@pytest.mark.parametrize(("talks_until", "sleeps_from"), [(0, 55), (20, 80), (90, 150)])
+def test_who_has_talked_within_a_minute_does_not_sleep(finder: GivenFaces, talks_until: int, sleeps_from: int) -> None:
+    """A host who looks down at the goods talks; a sleeper does not."""
+    finder.openness = 0.1
+    room = RoomDetector(finder, lambda chunk: float(np.abs(chunk).max()))
+    seen = []
+    for n in range(160):
+        room.hear(np.full(RATE, 0.9 if n < talks_until else 0.0, dtype=np.float32), n * SECOND)
+        seen.append(room.see(living(n), n * SECOND).activity)
+    assert seen == [None] * sleeps_from + ["sleeping"] * (160 - sleeps_from)
+
+
+def test_where_speech_is_not_looked_for_closed_eyes_alone_are_sleep(finder: GivenFaces) -> None:
+    finder.openness = 0.1
+    room = RoomDetector(finder, None)
+    seen = []
+    for n in range(60):
+        room.hear(np.full(RATE, 0.9, dtype=np.float32), n * SECOND)
+        seen.append(room.see(living(n), n * SECOND).activity)
+    assert seen[-1] == "sleeping"
 
 
 def test_a_host_who_blinks_does_not_sleep(room: RoomDetector, finder: GivenFaces) -> None:
