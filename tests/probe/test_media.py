@@ -1,6 +1,8 @@
 """Files are read as detectors want them: small pictures about a second apart, and the sound between them."""
 
+import random
 import struct
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -181,6 +183,29 @@ def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path, clip: Path) ->
     assert b"a title" in content
     titled.write_bytes(content.replace(b"a title", "直播间x".encode("gbk")))
     assert len(samples(titled)[0]) == 9
+
+
+@pytest.mark.parametrize("form", ["flv", "mkv"])
+def test_whatever_is_damaged_the_source_is_read_or_lost(form: str, tmp_path: Path, clip: Path) -> None:
+    whole, damaged, chance = tmp_path / f"whole.{form}", tmp_path / f"damaged.{form}", random.Random(form)
+    with av.open(str(clip)) as source, av.open(str(whole), "w") as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and packet.dts * packet.time_base < 2:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+    became: Counter[str] = Counter()
+    for _ in range(60):
+        content = bytearray(whole.read_bytes())
+        for _ in range(chance.choice((1, 20, 200))):
+            content[chance.randrange(chance.choice((400, 4000, len(content))))] = chance.randrange(256)
+        damaged.write_bytes(content)
+        try:
+            samples(damaged)
+            became["read"] += 1
+        except SourceLostError:
+            became["lost"] += 1
+    assert became["read"] and became["lost"], became
 
 
 UPRIGHT = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
