@@ -58,7 +58,7 @@ test: install ## run all tests but the slow ones, on Apache Kafka too if Java an
 	$(BIN)/python -m pytest $(SPREAD) -m "not slow and not ci"
 
 test-kafka: install ## run the tests on Apache Kafka; fail if it cannot be started
-	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "kafka and not slow and not ci"
+	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "kafka and not slow"
 
 test-ci: install ## run the longer tests that `.ci/run` adds to those of `make test`
 	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "ci and not slow"

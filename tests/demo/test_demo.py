@@ -35,6 +35,7 @@ def processes_of(environment_mark: str) -> list[int]:
     return found
 
 
+@pytest.mark.ci
 def test_the_demo_shows_verdicts_and_stops_every_process_on_ctrl_c(broker: str) -> None:
     mark = f"DEMO_TEST={os.getpid()}-{time.monotonic_ns()}"
     name, _, value = mark.partition("=")

@@ -65,6 +65,7 @@ def broker_of_its_own() -> Iterator[str]:
         yield broker.address
 
 
+@pytest.mark.ci
 async def test_lines_are_sent_once_across_restarts_and_many_as_one(broker_of_its_own: str) -> None:
     broker = broker_of_its_own
     await make_topics(broker, 2)

@@ -85,6 +85,7 @@ def lines_of(command: list[str], count: int, within_s: float) -> list[str]:
 VERDICT = EXAMPLES["verdict"].value
 
 
+@pytest.mark.ci
 def test_the_example_consumer_in_python_works_and_is_short(judged: str):
     file = contracts.ROOT / "examples" / "consumer.py"
     assert len([line for line in file.read_text().splitlines() if line.strip()]) <= 16

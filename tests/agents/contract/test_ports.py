@@ -285,6 +285,7 @@ class TestFaustOnTheEmbeddedBroker(PortsContract):
             yield stage
 
 
+@pytest.mark.ci
 class TestFaustOnKafka(PortsContract):
     """The Faust adapter on real Apache Kafka."""
 

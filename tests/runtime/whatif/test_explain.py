@@ -385,6 +385,7 @@ def test_an_output_that_somebody_changed_is_named(replayed: tuple[Path, Path, st
     assert "enforcement.jsonl, line 2" in result.output
 
 
+@pytest.mark.ci
 def test_the_topics_give_the_same_explanation(judged: str) -> None:
     from vigil.topics.contracts.examples import STORY
 
