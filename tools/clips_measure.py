@@ -36,13 +36,13 @@ SIGNS: Final[dict[str, Shows]] = {
 """What an observation says if the probe sees the fault, by its kind."""
 
 FACES: Final = ("board", "face covered", "mouth covered", "eyes covered", "poster", "photograph")
-"""Kinds that are seen by whether there is a face. With eyes or mouth covered there is to be one."""
+"""Kinds that are checked by the presence of a face. With covered eyes or mouth a face must still be detected."""
 
 CONFIRMED_S: Final[dict[str, float]] = {"window": 10.0, "sleeping": 62.0}
-"""Seconds within which a fault is to be found, where that is more than WITHIN_S: what takes time to be certain of."""
+"""Maximum seconds until a fault is detected, where that is more than WITHIN_S: its detector observes for longer."""
 
 WITHIN_S: Final = 2.0
-"""Seconds after which a fault is to be found, and to be over."""
+"""Maximum seconds until a fault is detected, and until its end is."""
 
 LASTS_S: Final = 8
 CLIP_S: Final = 20

@@ -42,7 +42,7 @@ class RoomView:
 
     @property
     def lost_since(self) -> int | None:
-        """The last frame before the signal was lost; None while it is not, or is back for good."""
+        """Time of the last frame before the signal was lost; None if no signal loss is open."""
         return min(self.losses.values(), default=None)
 
 
