@@ -92,8 +92,10 @@ async def send_paced(broker: str, messages: Sequence[SimulatedMessage], over_s: 
     await producer.start()
     began = time.monotonic()
     try:
-        waiting = []
+        waiting: list[asyncio.Future[Any]] = []
         for number, message in enumerate(messages):
+            if number % 5000 == 0:
+                waiting = _unacknowledged(waiting)
             if number % 20 == 0 or over_s is None:
                 ahead = (
                     message.sent_at / 1000 - time.time()
@@ -107,6 +109,21 @@ async def send_paced(broker: str, messages: Sequence[SimulatedMessage], over_s: 
     finally:
         with suppress(Exception):
             await asyncio.wait_for(producer.stop(), 10)
+
+
+def _unacknowledged(sent: Iterable["asyncio.Future[Any]"]) -> list["asyncio.Future[Any]"]:
+    """Return the messages that the broker has not acknowledged yet; raise the error of one that failed.
+
+    To wait for two million at once at the end would block the event loop for seconds, and hold back what is still to be
+    sent for as long: the last message of a run was too late then.
+    """
+    waiting = []
+    for message in sent:
+        if message.done():
+            message.result()
+        else:
+            waiting.append(message)
+    return waiting
 
 
 class WorkerProcess:

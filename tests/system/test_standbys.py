@@ -40,8 +40,13 @@ async def two(address: str, tmp_path: Path, **options: object) -> tuple[WorkerPr
     """Start two workers, each a standby of the other, and wait until both are ready."""
     options = {"standbys": 1, "session_timeout_ms": 3000, "log_format": "text", **options}
     first, second = (WorkerProcess(address, tmp_path / f"worker-{n}.log", **options) for n in (0, 1))
-    await first.ready()
-    await second.ready()
+    try:
+        await first.ready()
+        await second.ready()
+    except BaseException:  # a caller that never gets them cannot end them
+        first.kill()
+        second.kill()
+        raise
     return first, second
 
 
@@ -151,9 +156,10 @@ async def test_a_slow_standby_finally_has_the_whole_state(own_kafka: KafkaBroker
         while await asyncio.to_thread(metric_of, standby, "vigil_restored_records_total") < number:
             assert time.monotonic() < until
             await asyncio.sleep(0.1)
-        assert (
-            await asyncio.to_thread(metric_of, standby, "vigil_standby_lag") <= PARTITIONS
-        )  # at most the markers of acquisitions
+        # Markers still come, of acquisitions and of checkpoints, and it reads them as slowly as everything else.
+        while await asyncio.to_thread(metric_of, standby, "vigil_standby_lag") > PARTITIONS:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.1)
         killed.kill()
         await wait_for_all_shards(standby)
         assert await asyncio.to_thread(metric_of, standby, "vigil_keys") == number
