@@ -118,11 +118,13 @@ class Checkpointer:
             await self._write(due.shards, due.commit)
 
     async def write(self, runners: Iterable[ShardRunner], *, commit: bool = True) -> None:
-        """Write a checkpoint of the shards as of this instant; nothing if they were revoked while it waited.
+        """Write a checkpoint of the shards as of this instant; nothing of those that were revoked, before or meanwhile.
 
         Raises BrokerTimeout, FencedError, RecordTooLarge and what the client raises.
         """
-        await self._write(list(map(DueShard, runners)), commit)
+        owned = [DueShard(runner) for runner in runners if self._manager.shards.get(runner.id) is runner]
+        if owned:
+            await self._write(owned, commit)
 
     async def _write(self, due: Sequence[DueShard], commit: bool, acquire: bool = False) -> None:
         assignment = self.assignment

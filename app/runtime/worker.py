@@ -184,9 +184,9 @@ class Worker:
     async def on_revoked(self) -> None:
         self.health.ready = False
         self._recovery_began = time.monotonic()
+        held = len(self.manager.shards)
         if self.health.error is None:
             await in_time(self.checkpoints.write_last(), LAST_CHECKPOINT_S, "the last checkpoint")
-        held = len(self.manager.shards)
         self._release()
         if held:  # a worker that joins the group is asked for its partitions before it has any
             log.info("partitions revoked", shards=held)

@@ -321,6 +321,19 @@ async def test_a_refused_commit_of_shards_that_were_revoked_meanwhile_is_ignored
     await stage.due()
 
 
+async def test_nothing_is_written_of_shards_that_were_revoked_before() -> None:
+    stage = await Stage().begin()
+    stage.says(1000)
+    runners = list(stage.manager.shards.values())
+    await stage.checkpoints.write_last()
+    stage.membership.member = False
+    stage.diary.clear()
+    await stage.checkpoints.write(runners)
+    await stage.manager.assign()
+    await stage.checkpoints.write(runners)  # another runner has the shard now
+    assert stage.diary == []
+
+
 @pytest.mark.parametrize(("topic", "left_out"), [(CHANGELOG, {"output", "commit"}), ("said", {"commit"})])
 async def test_a_producer_that_fails_stops_what_comes_after(topic: str, left_out: set[str]) -> None:
     stage = await Stage().begin()

@@ -251,9 +251,12 @@ async def test_nobody_is_asked_for_topics_after_the_last_checkpoint() -> None:
 @pytest.mark.parametrize("held", [0, 3])
 async def test_a_revocation_is_logged_where_shards_are_revoked(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
     one = Worker(Settings(broker="127.0.0.1:1"), load_rulebook(), dict.fromkeys(REGISTRY.subjects, 1))
-    one.health.error = RuntimeError("no last checkpoint")
     monkeypatch.setattr(one.manager, "shards", dict.fromkeys(range(held)))
-    monkeypatch.setattr(one.manager, "release", lambda: one.manager.shards.clear())
+
+    async def write_last() -> None:
+        one.manager.release()
+
+    monkeypatch.setattr(one.checkpoints, "write_last", write_last)
     with capture_logs() as lines:
         await one.on_revoked()
     assert lines == [{"event": "partitions revoked", "shards": held, "log_level": "info"}] * bool(held)

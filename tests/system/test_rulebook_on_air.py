@@ -103,6 +103,7 @@ async def test_every_verdict_names_the_limits_of_a_replay_by_the_same_history(
             await worker.ready()
         while not publishing.done():  # one is killed, another one joins
             await asyncio.sleep(7)
+            assert [worker.log for worker in workers if worker.process.poll() is not None] == [], "a worker stopped"
             workers.pop(0).kill()
             workers.append(start())
             await workers[-1].ready()
@@ -110,7 +111,7 @@ async def test_every_verdict_names_the_limits_of_a_replay_by_the_same_history(
         await sending
         await finished(address, still_s=1.0)
         outputs = await read(address)
-        assert all(worker.process.poll() is None for worker in workers)
+        assert [worker.log for worker in workers if worker.process.poll() is not None] == [], "a worker stopped"
     finally:
         sending.cancel()
         publishing.cancel()
