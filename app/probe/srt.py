@@ -3,11 +3,11 @@
 publisher ─SRT─▶ srt-live-transmit ─UDP, loopback─▶ FFmpeg
 """
 
+import errno
 import os
 import shutil
 import socket
 import subprocess
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +17,6 @@ PROGRAM: Final = "srt-live-transmit"
 REMEDY: Final = f"SRT needs the program {PROGRAM} (Debian: apt-get install srt-tools)"
 
 STOP_S: Final = 2.0
-
-_relayed: Final[set[int]] = set()
-"""Ports of the relays of this process. A port is free until FFmpeg opens it, a moment after it was chosen: without
-this another relay might choose it, too, and send another room's stream to it."""
-_choosing: Final = threading.Lock()
 
 
 def is_possible() -> bool:
@@ -37,7 +32,8 @@ class SrtRelay:
 
     def __init__(self, url: str) -> None:
         """Begin to receive; `is_possible` must be true."""
-        self._port = port = _own_port()
+        self._claim = _claimed_port()
+        port = self._claim.getsockname()[1]
         self.url = f"udp://{HOST}:{port}?fifo_size=65536&overrun_nonfatal=1"
         """What FFmpeg reads."""
         program = shutil.which(PROGRAM) or PROGRAM
@@ -49,16 +45,24 @@ class SrtRelay:
     def close(self) -> None:
         """Receive no more."""
         stop_child(self._child, STOP_S)
-        _relayed.discard(self._port)
+        self._claim.close()
 
 
-def _own_port() -> int:
-    """Return a free UDP port that no other relay of this process has."""
-    with _choosing:
-        while True:
+def _claimed_port() -> socket.socket:
+    """Return a TCP socket whose port is a UDP port that no other relay of this machine has, while it is open.
+
+    The UDP port itself is free until FFmpeg opens it, a moment after it was chosen: without the claim another relay
+    might choose it, too, and send another room's stream to it.
+    """
+    while True:
+        claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
                 free.bind((HOST, 0))
-                port: int = free.getsockname()[1]
-            if port not in _relayed:
-                _relayed.add(port)
-                return port
+                claim.bind((HOST, free.getsockname()[1]))
+        except OSError as error:
+            claim.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return claim

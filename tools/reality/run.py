@@ -5,8 +5,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.packages import fetched
 from tools.reality.events import RealLine, by_time, written
-from tools.reality.packages import fetched
 from tools.reality.recount import Compared, recounted
 from tools.reality.replays import replayed
 from tools.reality.scenario import Scenario, Variant

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.packages import RegistryPackage
 from tools.reality.events import RealEvent
-from tools.reality.packages import RegistryPackage
 
 
 class Variant(NamedTuple):

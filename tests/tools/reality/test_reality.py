@@ -12,10 +12,10 @@ import pytest
 from tests.support.harness import WorkerProcess, finished, make_topics, read, send
 from tests.support.kafka import KafkaBroker
 from tests.support.needs import lacking
+from tools.packages import PackageMissing, fetched
 from tools.reality.__main__ import main
 from tools.reality.catalogue import SCENARIOS
 from tools.reality.events import RealLine, by_time, written
-from tools.reality.packages import PackageMissing, fetched
 from tools.reality.recount import recounted
 from tools.reality.report import PAGE
 from tools.reality.scenario import Scenario

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from tools.packages import member
 from tools.reality.events import (
     DAY_MS,
     HOUR_MS,
@@ -22,7 +23,6 @@ from tools.reality.events import (
     entry,
     frame,
 )
-from tools.reality.packages import member
 
 APART_MS: Final = 10_000
 """From the beginning of one chat to that of the next: all begin within 20 hours, so that few rooms are forgotten (24 h)

