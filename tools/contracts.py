@@ -36,30 +36,19 @@ def topics_table() -> str:
 
 
 def inputs_table() -> str:
-    """Every input: its type, the subject that reads it, and the outputs that it leads to."""
-    rows = ["| source topic | message | type | subject | published from it |", "| --- | --- | --- | --- | --- |"]
+    """Every input: its type, the subject that reads it, and what that subject publishes."""
+    rows = ["| source topic | message | type | subject | which publishes |", "| --- | --- | --- | --- | --- |"]
     for topic in TOPICS:
         if topic.direction == "in":
             subject = REGISTRY.readers[topic.name]
             module = topic.carries.__module__.removeprefix("vigil.").replace(".", "/")
-            published = ", ".join(f"`{name}`" for name in published_from(subject))
+            outputs = [output.topic for output in REGISTRY.replayed if REGISTRY.writers[output.topic] == subject]
+            published = ", ".join(f"`{name}`" for name in outputs)
             rows.append(
                 f"| `{topic.name}` | {topic.description} | `{module}.py` `{topic.carries.__name__}` | "
                 f"`app/domain/{subject}` | {published} |"
             )
     return "\n".join(rows)
-
-
-def published_from(subject: str) -> list[str]:
-    """The outputs of a subject and of those that read from it, in the order of the catalogue."""
-    found, pending = {subject}, [subject]
-    while pending:
-        for output in REGISTRY.subjects[pending.pop()].outputs:
-            reader = REGISTRY.readers.get(output.topic)
-            if reader is not None and reader not in found:
-                found.add(reader)
-                pending.append(reader)
-    return [output.topic for output in REGISTRY.replayed if REGISTRY.writers[output.topic] in found]
 
 
 def examples() -> str:
