@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from vigil.app.domain.incidents import facts as noted
-from vigil.app.domain.incidents.lines import IncidentLine, RoomFacts, effect_in, lines_of
+from vigil.app.domain.incidents.lines import IncidentLine, effect_in
 from vigil.app.domain.incidents.metrics import look_ms
 from vigil.app.domain.incidents.options import IncidentOptions
 from vigil.app.domain.incidents.publishing import TAKEN_BACK, line_outputs, taken_back, tombstone
 from vigil.app.domain.incidents.records import RoomRecords
+from vigil.app.domain.incidents.room_lines import RoomLines
 from vigil.app.domain.incidents.stored import (
     FORGOTTEN_AT_ONCE,
     INCIDENT,
@@ -27,11 +28,9 @@ from vigil.app.domain.incidents.stored import (
     FollowUp,
     IncidentRecord,
     ReceivedCase,
-    SignalRecord,
 )
 from vigil.app.engine.output_collector import OutputCollector
 from vigil.app.engine.subject import ChangedChunks, KeyStateDefaults, StateChunks
-from vigil.app.engine.timers import TimerHeap
 from vigil.app.engine.watermark import MAX_TIME
 from vigil.topics.envelope import Output
 from vigil.topics.incidents import IncidentStatus
@@ -49,24 +48,13 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         self._room_id = room_id
         self._how = how
         self._records = records = RoomRecords(room_id, how.case_wait_ms, chunks)
-        self._facts = RoomFacts(
-            room_id, records.main, records.groups, records.follow_ups, records.incidents, how.families
-        )
-        self._group_of_verdict: dict[str, str] = {}
-        self._unclaimed = dict.fromkeys(records.follow_ups)
-        """Verdicts of which something is known though they are not known here."""
-        self._due: TimerHeap[str] = TimerHeap()
-        """By group: when time alone changes one of its lines."""
-        self._open: set[str] = set()
-        """Groups with an incident that goes on. While there are any, the room `resumes`: who counts open ones after
-        a restart must hear of them."""
-        for name in records.groups:
-            self._look(name, records.main.judged_at)
+        self._lines = RoomLines(room_id, how, records)
         self._stale: dict[str, list[IncidentLine]] = {}
         """Groups whose lines may be others than were published, and their lines as they were computed last."""
         self._again = False
         """What is open is published although it was before."""
         self._expired = False
+        self.resumes = bool(self._lines.open)
 
     # ---- events
 
@@ -81,9 +69,10 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
             if not touched:
                 self._records.changed |= {"", self._records.pending.add(event, watermark)}
         for name in sorted(touched):
-            self._refresh(name, self._look(name, watermark - 1), watermark - 1, collector)
+            self._refresh(name, self._lines.look(name, watermark - 1), watermark - 1, collector)
         if len(self._records.groups) > MOST_GROUPS:
             self._make_room(watermark - 1, collector)
+        self.resumes = bool(self._lines.open)
 
     def _find(self, found: FoundInRoom) -> set[str]:
         """Note what a room found; return the groups that it may change."""
@@ -92,7 +81,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
             noted.note_stream(records.main, found)
             records.changed.add("")
             # What has ended is changed by the end of the room only, which may be read later than what it ended.
-            return set(self._open) if found.stream in ("live", "disconnected") else set(groups)
+            return set(self._lines.open) if found.stream in ("live", "disconnected") else set(groups)
         if found.kind == "verdict-contested":
             noted.note_contested(records.follow_ups, found.verdict_id or "", found.at)
             return self._touch_follow_up(found.verdict_id or "")
@@ -118,11 +107,8 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
 
     def _touch_follow_up(self, verdict_id: str) -> set[str]:
         self._records.changed.add(noted.follow_up_name(verdict_id))
-        group = self._group_of_verdict.get(verdict_id)
-        if group is None:
-            self._unclaimed[verdict_id] = None
-            return set()
-        return {group}
+        group = self._lines.group_of(verdict_id)
+        return set() if group is None else {group}
 
     def _command(self, received: ReceivedCase, now: int, collector: OutputCollector) -> set[str]:
         """Note a command; return its incident's group, nothing if that is not known."""
@@ -133,37 +119,12 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         offset = -1 if received.offset is None else received.offset
         command = Command(case.at, offset, case.kind, case.by, case.until or 0, case.text or "")
         new = noted.note_command(record.commands, command)
-        effect = effect_in(self._lines(record.group, now), case) if new else "repeated"
+        effect = effect_in(self._lines.of_group(record.group, now), case) if new else "repeated"
         collector.count(f"case:{case.kind}:{effect}")
         self._records.changed.add(INCIDENT + case.incident_id)
         return {record.group}
 
     # ---- lines
-
-    def _lines(self, name: str, now: int) -> list[IncidentLine]:
-        """The lines of a group, also those whose time to be remembered is over."""
-        record = self._records.groups[name]
-        since = record.losses[0].since if isinstance(record, SignalRecord) else record.since
-        return lines_of(self._facts, name, self._how.limits_at(since), now)
-
-    def _look(self, name: str, now: int) -> list[IncidentLine]:
-        """The lines of a group; note when they change by themselves, and whose verdicts they are."""
-        lines = self._lines(name, now)
-        due = min((line.due for line in lines if not line.forgotten), default=MAX_TIME)
-        if due < MAX_TIME:
-            self._due.schedule(name, due)
-        else:
-            self._due.cancel(name)
-        if any(line.incident.ended_at is None for line in lines):
-            self._open.add(name)
-        else:
-            self._open.discard(name)
-        self.resumes = bool(self._open)
-        for line in lines:
-            if line.incident.verdict_id is not None:
-                self._group_of_verdict[line.incident.verdict_id] = name
-                self._unclaimed.pop(line.incident.verdict_id, None)
-        return lines
 
     def _refresh(self, name: str, lines: list[IncidentLine], now: int, collector: OutputCollector) -> None:
         """A group has changed, and these are its lines: know its incidents, apply what waited for them, count."""
@@ -173,7 +134,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
             if not line.forgotten:
                 self._know(name, line.incident)
                 applied |= self._apply_waiting(line.incident.incident_id, now, collector)
-        self._stale[name] = self._look(name, now) if applied else lines
+        self._stale[name] = self._lines.look(name, now) if applied else lines
         for line in self._stale[name]:
             record = self._records.incidents.get(line.incident.incident_id)
             if record is not None:
@@ -209,7 +170,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     def pending_outputs(self, watermark: int, final: bool) -> Sequence[Output]:
         """The lines that differ from those published last; if `final`, all of them."""
         now = watermark if final else watermark - 1
-        names = self._records.groups if final else {*self._stale, *self._open} if self._again else self._stale
+        names = self._records.groups if final else {*self._stale, *self._lines.open} if self._again else self._stale
         return [output for name in sorted(names) for output in self._outputs(name, now, final)]
 
     def _outputs(self, name: str, now: int, final: bool) -> Iterator[Output]:
@@ -221,8 +182,8 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     def _known_lines(self, name: str, now: int) -> Iterator[IncidentLine]:
         """The lines of a group that are remembered; they are computed again only if time has changed them since."""
         lines = self._stale.get(name)
-        if lines is None or self._due.times.get(name, MAX_TIME) <= now:
-            lines = self._lines(name, now)
+        if lines is None or self._lines.due.times.get(name, MAX_TIME) <= now:
+            lines = self._lines.of_group(name, now)
         return (line for line in lines if not line.forgotten)
 
     def mark_published(self, outputs: Sequence[Output], final: bool) -> None:
@@ -242,23 +203,23 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
 
     def next_timer(self) -> int:
         """When time alone changes a line, a command has waited for too long, or something is no longer remembered."""
-        return min(self._due.next_time(), self._records.pending.due, self._forget_at())
+        return min(self._lines.due.next_time(), self._records.pending.due, self._forget_at())
 
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Note what time has changed, and forget what is over for long."""
         records = self._records
         records.main.judged_at = at
         records.changed.add("")
-        for name in sorted(self._pop_due(at)):
-            lines = self._look(name, at)
+        for name in sorted(self._lines.pop_due(at)):
+            lines = self._lines.look(name, at)
             self._forget(name, lines, at, collector)
             if name in records.groups:
                 self._refresh(name, lines, at, collector)
         records.changed.update(records.pending.reject(at, collector))
-        for verdict_id in [id_ for id_ in self._unclaimed if records.follow_ups[id_].at + self._how.keep_ms <= at]:
-            records.drop_follow_up(verdict_id)
-            del self._unclaimed[verdict_id]
+        if self._lines.unknown_verdicts:
+            self._lines.forget_unknown(at)
         self._expired = self._is_empty() and records.main.stream_at + self._how.keep_ms <= at
+        self.resumes = bool(self._lines.open)
 
     def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
         """Reject every command that waits: its incident does not come any more."""
@@ -269,11 +230,6 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
 
     def dump_changes(self) -> ChangedChunks:
         return self._records.dump()
-
-    def _pop_due(self, at: int) -> Iterator[str]:
-        """The groups whose lines time has changed."""
-        while (due := self._due.pop_due(at + 1)) is not None:
-            yield due[1]
 
     def _forget(self, name: str, lines: list[IncidentLine], at: int, collector: OutputCollector) -> None:
         """Forget the incidents of a group that are over for long, and the group if nothing is left of it."""
@@ -286,21 +242,12 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
     def _forget_group(self, name: str, at: int, collector: OutputCollector) -> None:
         for id_ in self._records.of_group(name):
             self._drop(id_, at, collector)
-        for verdict_id in [id_ for id_, group in self._group_of_verdict.items() if group == name]:
-            self._records.drop_follow_up(verdict_id)
-            del self._group_of_verdict[verdict_id]
-        del self._records.groups[name]
-        self._due.cancel(name)
-        self._open.discard(name)
-        self.resumes = bool(self._open)
+        self._lines.forget_group(name)
         self._stale.pop(name, None)
-        self._records.changed.add(name)
 
     def _make_room(self, at: int, collector: OutputCollector) -> None:
         """Forget some incidents of a room with too many before their time: those that ended first."""
-        groups, ends = self._records.groups, self._due.times
-        first = sorted(groups, key=lambda name: (name in self._open, ends.get(name, MAX_TIME), name))
-        for name in first[:FORGOTTEN_AT_ONCE]:
+        for name in self._lines.first_to_end(FORGOTTEN_AT_ONCE):
             self._forget_group(name, at, collector)
 
     def _drop(self, id_: str, at: int, collector: OutputCollector) -> None:
@@ -316,7 +263,7 @@ class RoomIncidents(KeyStateDefaults[IncidentEvent]):
         """When the first thing that no incident is about is forgotten."""
         if self._expired:
             return MAX_TIME
-        times = [self._records.follow_ups[id_].at for id_ in self._unclaimed]
+        times = [self._records.follow_ups[id_].at for id_ in self._lines.unknown_verdicts]
         if self._is_empty():
             times.append(self._records.main.stream_at)
         return min(times) + self._how.keep_ms if times else MAX_TIME
