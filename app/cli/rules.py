@@ -11,8 +11,8 @@ from rich.text import Text
 
 from vigil.app.cli.rules_changes import (
     change_as_json,
-    changes_table,
     clean,
+    print_changes,
     print_differences,
     print_json,
     read_or_exit,
@@ -236,8 +236,7 @@ def _print_changes(book: Rulebook, span: tuple[Beginning, Beginning], shown: lis
         listed = [change_as_json(change) for change in changes]
         print_json({"between": [first, last], "time_zone": book.time_zone, "changes": listed})
         return
-    console = rules_console()
     if not changes:
-        console.print(f"Nothing changed from {first} to {last}.")
+        rules_console().print(f"Nothing changed from {first} to {last}.")
         return
-    console.print(changes_table(changes, f"Changes from {first} to {last} in {book.time_zone}"))
+    print_changes(changes, f"Changes from {first} to {last} in {book.time_zone}")

@@ -5,10 +5,11 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +20,11 @@ from vigil.app.domain.rulebook.formatting import format_leaf
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.observability.terminal import WIDTH, mask_control_chars
 
+_DATE_AND_LINES: Final = 29
+"""Columns of the table of changes that the date, the lines and the padding take."""
+_VALUES: Final = 50
+"""Columns that it needs for two values and a source."""
+
 
 def print_differences(changes: Sequence[LimitChange], other: str) -> None:
     """Print what a rulebook changes in another one, and whom that concerns. `other`: the other one's name."""
@@ -26,7 +32,7 @@ def print_differences(changes: Sequence[LimitChange], other: str) -> None:
     if not changes:
         console.print(clean(f"It does not differ from {other}."), soft_wrap=True)
         return
-    console.print(changes_table(list(changes), f"Changes compared with {other}"))
+    print_changes(changes, f"Changes compared with {other}")
     console.print(clean(_concerned(changes)), soft_wrap=True)
 
 
@@ -40,7 +46,33 @@ def _concerned(changes: Sequence[LimitChange]) -> str:
     return f"Concerns {listed}."
 
 
-def changes_table(changes: list[LimitChange], title: str) -> Table:
+def print_changes(changes: Sequence[LimitChange], title: str) -> None:
+    """Print changes as a table, or one dated section below another where a table would squeeze their values."""
+    console = rules_console()
+    names = max(len(change.section) + len(change.key) for change in changes)
+    if console.width - _DATE_AND_LINES - names >= _VALUES:
+        console.print(_changes_table(changes, title))
+        return
+    console.print(clean(title), style="bold")
+    for _, group in itertools.groupby(changes, _dated_section):
+        _print_dated_section(console, list(group))
+
+
+def _print_dated_section(console: Console, changes: list[LimitChange]) -> None:
+    first = changes[0]
+    console.print()
+    console.print(clean(f"{first.effective_date or 'always'}  {first.section}"))
+    numbers = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
+    for column in ("number", "was", "arrow", "is"):
+        numbers.add_column(column, overflow="fold", no_wrap=column in ("number", "arrow"))
+    for change in changes:
+        key, was, now = _numbers(change)
+        numbers.add_row(key, was, "→", now)
+    for part in (numbers, clean(first.citation or "")):
+        console.print(Padding(part, (0, 0, 0, 2), expand=False))
+
+
+def _changes_table(changes: Sequence[LimitChange], title: str) -> Table:
     """A table of changes, those of one version together."""
     table = Table(title=clean(title), title_justify="left", title_style="bold")
     for column in ("from", "rule", "number", "was", "is", "source"):
@@ -59,11 +91,16 @@ def _dated_section(change: LimitChange) -> tuple[str, str | None]:
 
 def _change_cells(change: LimitChange, *, first: bool) -> list[str | Text]:
     """The cells of a change; date, section and source stand only in the `first` row of a dated section."""
-    was, now = ("–" if value is None else format_leaf(change.key, value) for value in (change.was, change.now))
-    numbers = [clean(change.key), clean(was), clean(now)]
+    numbers = _numbers(change)
     if not first:
         return ["", "", *numbers, ""]
     return [change.effective_date or "always", clean(change.section), *numbers, clean(change.citation or "")]
+
+
+def _numbers(change: LimitChange) -> list[Text]:
+    """The name of a number, what it was and what it is."""
+    was, now = ("–" if value is None else format_leaf(change.key, value) for value in (change.was, change.now))
+    return [clean(change.key), clean(was), clean(now)]
 
 
 def change_as_json(change: LimitChange) -> dict[str, Any]:

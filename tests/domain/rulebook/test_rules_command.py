@@ -161,6 +161,14 @@ def test_what_changed_is_shown_with_was_and_is() -> None:
     assert "2022-08-03 │ suppliers │ response_within_h │ 24 h │ 12 h │" in page
 
 
+def test_where_a_table_does_not_fit_each_section_is_listed_with_whole_values() -> None:
+    changes = ["rules", "--between", "2022-07-01", "2022-09-01"]
+    page = CliRunner().invoke(main, changes, env={"COLUMNS": "80"}).stdout
+    assert max(map(len, page.splitlines())) <= 80
+    assert "2022-08-03  suppliers\n  response_within_h  24 h  →  12 h\n  RFQ service score" in page
+    assert "│" not in page
+
+
 def test_changes_as_json() -> None:
     page = machine_output("--between", "2022-08-02", "2022-08-03", "--only", "suppliers")
     assert page["between"] == ["2022-08-02", "2022-08-03"]
