@@ -9,6 +9,7 @@ from rich.console import Console
 from vigil.app.cli.common import OperatorError, on_shutdown_signal, read_rulebook
 from vigil.app.kafka.embedded_broker import BrokerError
 from vigil.app.kafka.settings import SettingsError
+from vigil.app.kafka.settings_loader import load_settings
 from vigil.app.observability.logs import configure_logging
 from vigil.app.simulate import InvalidSimulationError
 from vigil.app.simulate.kafka import CannotProduceError
@@ -56,13 +57,14 @@ def demo(
     options = DemoOptions(rooms, suppliers, seed, for_s, not no_console, broker, rulebook_file)
 
     async def run() -> None:
+        load_settings(environment={}, broker=broker)  # raises SettingsError if the broker is not host:port
         running = Demo(console, rulebook, options)
         on_shutdown_signal(running.stop)
         await running.run()
 
     try:
         asyncio.run(run())
-    except (DemoError, BrokerError, CannotProduceError, SettingsError) as error:
+    except (DemoError, BrokerError, CannotProduceError) as error:
         raise click.ClickException(str(error)) from error
-    except InvalidSimulationError as error:
+    except (InvalidSimulationError, SettingsError) as error:
         raise OperatorError(str(error)) from error

@@ -139,15 +139,14 @@ class Demo:
 
     async def _run_on(self, broker: str, embedded: bool) -> None:
         await ensure_topics(Settings(broker=broker), REGISTRY.sources)
+        simulation = self._simulation()
         rooms, suppliers, seed, *_ = self._options
         self._say(f"simulator   {rooms} rooms, {suppliers} suppliers, seed {seed}; starts with the last ten minutes")
         options, callbacks = (
             SendOptions(backlog_s=BACKLOG_S, stamped=True),
             SendCallbacks(on_backlog_sent=self._sent.set),
         )
-        sending = asyncio.create_task(
-            produce(self._simulation(), Settings(broker=broker), options, callbacks, self._stop)
-        )
+        sending = asyncio.create_task(produce(simulation, Settings(broker=broker), options, callbacks, self._stop))
         async with _ending(sending):
             await _first_of(self._sent.wait(), sending)
             worker = self._worker = SupervisedWorker(
@@ -191,7 +190,8 @@ class Demo:
 
         def listening(url: str) -> None:
             self.url = url
-            self._console.print(f"console     {url}", highlight=False)
+            why = "" if url.endswith(f":{CONSOLE_PORT}/") else f" (another program uses port {CONSOLE_PORT})"
+            self._say(f"console     {url}{why}")
 
         async def serve(port: int) -> None:
             console = ConsoleSettings(port=port)

@@ -19,7 +19,7 @@ from vigil.app.engine.shards import make_shard
 from vigil.app.engine.snapshot import Snapshot
 from vigil.app.engine.stored_clock import set_back, stored_clock
 from vigil.app.engine.subject import AnyStateMachine
-from vigil.app.kafka.clients import new_admin, new_producer
+from vigil.app.kafka.clients import new_admin, new_producer, words_of
 from vigil.app.kafka.names import TopicNames
 from vigil.app.kafka.settings import Settings, SettingsError
 from vigil.app.kafka.topic_reader import partitions_of, records
@@ -174,7 +174,10 @@ async def _check_nobody_runs(settings: Settings) -> None:
         await admin.start()
         described: Any = (await admin.describe_consumer_groups([settings.app_id]))[0].groups[0]
     except (KafkaError, OSError) as error:
-        raise SettingsError(f"broker: cannot ask {settings.broker} for the group: {error}") from error
+        raise SettingsError(
+            f"broker: cannot ask Kafka for the group: {words_of(settings, error)}; is it running, and is the address "
+            "right (VIGIL_BROKER, --broker, or broker in the settings file)?"
+        ) from error
     finally:
         await admin.close()
     if members := len(described[5]):

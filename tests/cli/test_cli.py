@@ -53,11 +53,24 @@ def test_an_unknown_command_is_answered_without_a_guess() -> None:
 
 
 def test_every_command_that_reads_settings_reports_wrong_ones() -> None:
-    for command in ("worker", "topics", "doctor"):
+    for command in ("worker", "topics", "doctor", "demo"):
         result = CliRunner().invoke(main, [command, "--broker", "nowhere"])
         assert result.exit_code == 2, command
         assert "--broker: 'nowhere' is not host:port" in result.stderr
         assert "Traceback" not in result.output
+
+
+def test_repair_says_why_no_broker_answers_and_what_to_do() -> None:
+    result = CliRunner().invoke(main, ["repair", "clock", "--broker", "127.0.0.1:1"])
+    assert result.exit_code == 2
+    assert "127.0.0.1:1: connection refused; is it running, and is the address right" in result.stderr
+
+
+def test_the_demo_says_which_number_is_wrong_before_it_starts_a_worker() -> None:
+    result = CliRunner().invoke(main, ["demo", "--rooms", "-1", "--plain"])
+    assert result.exit_code == 2
+    assert "rooms is -1: it must be from 0 to 100000" in result.stderr
+    assert "simulator" not in result.stdout
 
 
 def test_a_worker_without_its_rulebook_exits_with_2() -> None:

@@ -236,6 +236,23 @@ def test_the_duty_that_is_due_next_is_shown_first_and_none_that_is_over() -> Non
     assert [due.supplier_id for due in view.merchants.due_next(3_602_000, 5)] == ["s-3"]
 
 
+@pytest.mark.parametrize(
+    ("port", "words"),
+    [(8080, "console     http://127.0.0.1:8080/"), (28449, "28449/ (another program uses port 8080)")],
+)
+async def test_the_demo_says_why_the_console_has_another_port(
+    port: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(*arguments: Any) -> None:
+        *_, listening = arguments
+        listening(f"http://127.0.0.1:{port}/")
+
+    monkeypatch.setattr("vigil.app.demo.run.serve_console", serve)
+    console = Console(record=True, width=120)
+    await Demo(console, load_rulebook(), DemoOptions(2, 1, 1))._serve("127.0.0.1:1")
+    assert console.export_text().rstrip().endswith(words)
+
+
 async def test_the_demo_does_not_mix_its_events_with_those_of_a_broker_in_use() -> None:
     with EmbeddedBroker() as broker:
         await make_topics(broker.address, 2)
