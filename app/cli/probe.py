@@ -88,7 +88,9 @@ class _Options(NamedTuple):
 @click.option(
     "--web-port", type=click.IntRange(0, 65535), help="Port of /metrics and /health; 0: a free port. [default: none]"
 )
-@click.option("--for", "for_s", type=Duration(), metavar="TIME", help="Stop after this time. [default: at Ctrl-C]")
+@click.option(
+    "--for", "for_s", type=Duration(), metavar="DURATION", help="Stop after 90s, 10m or 2h. [default: at Ctrl-C]"
+)
 def probe(
     source: str | None,
     settings: Settings,
