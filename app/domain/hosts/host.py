@@ -29,28 +29,22 @@ from msgspec.structs import replace
 from vigil.app.domain.hosts.conclusion import Conclusion
 from vigil.app.domain.hosts.decisions import decision_of, why_not_offered
 from vigil.app.domain.hosts.ladder import DAY_MS, LadderCounts, Violation, remembered_ms
+from vigil.app.domain.hosts.pending import PendingReviews
 from vigil.app.domain.hosts.published import action_in_room, action_of
 from vigil.app.domain.hosts.reviews import (
-    PendingResult,
-    PendingReview,
     Received,
     ReceivedReview,
     as_decided,
     reject,
-    reject_unknown,
     with_outcome,
 )
 from vigil.app.domain.hosts.stored import (
-    RESULT_CHUNK,
-    REVIEW_CHUNK,
     VERDICT_CHUNK,
     VERSION,
     HostMainChunk,
     VerdictRecord,
     check_version,
     decode_main,
-    decode_pending,
-    decode_pending_result,
     decode_record,
 )
 from vigil.app.domain.rulebook import Rulebook
@@ -87,21 +81,18 @@ class HostState(KeyStateDefaults[HostEvent]):
         self._main = decode_main(chunks[b""]) if b"" in chunks else HostMainChunk()
         check_version(host_id, self._main.version)
         self._records: dict[str, VerdictRecord] = {}
-        self._pending: dict[bytes, PendingReview | PendingResult] = {}
         self._counts = LadderCounts(rulebook)
         self._changed: set[bytes] = set() if b"" in chunks else {b""}
         """The keys of the chunks that changed since they were dumped."""
+        waiting: dict[bytes, bytes] = {}
         for chunk_key, chunk in chunks.items():
             if chunk_key.startswith(VERDICT_CHUNK):
                 record = decode_record(chunk)
                 check_version(host_id, record.version)
                 self._records[record.verdict_id] = record
-            elif chunk_key.startswith(REVIEW_CHUNK):
-                self._pending[chunk_key] = decode_pending(chunk)
-            elif chunk_key.startswith(RESULT_CHUNK):
-                self._pending[chunk_key] = decode_pending_result(chunk)
-        # In the order of their arrival: chunks have none.
-        self._pending = dict(sorted(self._pending.items(), key=lambda item: int(item[0][1:])))
+            elif chunk_key:
+                waiting[chunk_key] = chunk
+        self._pending = PendingReviews(self._main, how.review_wait_ms, waiting)
         for record in sorted(self._records.values(), key=lambda record: record.violation):
             self._counts.decisions[record.verdict_id] = decision_of(record.reviews)
             if not record.overturned:
@@ -126,7 +117,9 @@ class HostState(KeyStateDefaults[HostEvent]):
         elif (record := self._records.get(event.verdict_id)) and not self._is_expired(record.at, watermark):
             self._apply_received(record, event, collector)
         else:
-            self._add_pending(event, watermark)
+            chunk_key = self._pending.add(event, watermark)
+            self._changed |= {b"", chunk_key}
+            self._next_timer = min(self._next_timer, self._pending.records[chunk_key].deadline)
 
     def next_timer(self) -> int:
         """When the next pending review is rejected or the next record deleted."""
@@ -135,10 +128,7 @@ class HostState(KeyStateDefaults[HostEvent]):
     def on_timer(self, at: int, collector: OutputCollector) -> None:
         """Reject reviews whose deadline passed, and delete the records on which nothing depends any more."""
         self._publish_step(collector)
-        for chunk_key, pending in sorted(self._pending.items(), key=lambda item: (item[1].deadline, int(item[0][1:]))):
-            if pending.deadline <= at:
-                reject_unknown(pending.received, pending.deadline, collector)
-                self._drop_pending(chunk_key)
+        self._changed.update(self._pending.reject_due(at, collector))
         for record in [record for record in self._records.values() if record.at + self._keep_ms <= at]:
             if not record.overturned:
                 # Later violations now have a smaller count. They are too old to change, and not published again.
@@ -151,13 +141,11 @@ class HostState(KeyStateDefaults[HostEvent]):
     def on_end_of_input(self, until: int, collector: OutputCollector) -> None:
         """Publish the last step, and reject every pending review: its verdict does not come any more."""
         self._publish_step(collector)
-        for chunk_key, pending in list(self._pending.items()):
-            reject_unknown(pending.received, until, collector)
-            self._drop_pending(chunk_key)
+        self._changed.update(self._pending.reject_all(until, collector))
         self._next_timer = self._earliest_timer()
 
     def expired(self) -> bool:
-        return not self._records and not self._pending
+        return not self._records and not self._pending.records
 
     def dump_changes(self) -> Mapping[bytes, bytes | None]:
         """The chunks that changed: `v…` one verdict each, `w…` one pending review each, and the main one."""
@@ -167,7 +155,7 @@ class HostState(KeyStateDefaults[HostEvent]):
             if chunk_key.startswith(VERDICT_CHUNK):
                 stored = self._records.get(chunk_key[1:].decode())
             elif chunk_key:
-                stored = self._pending.get(chunk_key)
+                stored = self._pending.records.get(chunk_key)
             chunks[chunk_key] = None if stored is None else msgspec.msgpack.encode(stored)
         self._changed.clear()
         return chunks
@@ -195,10 +183,10 @@ class HostState(KeyStateDefaults[HostEvent]):
         known_at = verdict.published_at or verdict.at
         if known_at > self._step_known_at:
             self._step_known_at = known_at
-        for chunk_key, pending in list(self._pending.items()):
-            if pending.received.verdict_id == record.verdict_id:
-                self._drop_pending(chunk_key)
-                self._apply_received(record, pending.received, collector)
+        if self._pending.records:
+            for chunk_key, received in self._pending.take(record.verdict_id):
+                self._changed.add(chunk_key)
+                self._apply_received(record, received, collector)
         # A dropped review may leave the timer too early, which is harmless; it must not be too late.
         self._next_timer = min(self._next_timer, record.at + self._keep_ms)
 
@@ -292,27 +280,8 @@ class HostState(KeyStateDefaults[HostEvent]):
         found = action_in_room(self._host_id, record)
         collector.emit(ACTION_BY_ROOM, record.room_id, f"{record.verdict_id}:{record.sent}", found.at, found)
 
-    def _add_pending(self, received: Received, watermark: int) -> None:
-        # The watermark is behind the arrival by the allowed lateness, and so is every timer: the wait counts from the
-        # watermark. If that is further behind (a backlog, or no event yet), from the review's own time at least.
-        wait_ms = self._how.review_wait_ms
-        deadline = MAX_TIME if wait_ms is None else max(watermark + wait_ms, received.at)
-        is_review = isinstance(received, ReceivedReview)
-        chunk_key = b"%b%d" % (REVIEW_CHUNK if is_review else RESULT_CHUNK, self._main.arrivals)
-        self._main.arrivals += 1
-        if isinstance(received, ReceivedReview):
-            self._pending[chunk_key] = PendingReview(deadline, received)
-        else:
-            self._pending[chunk_key] = PendingResult(deadline, received)
-        self._changed |= {b"", chunk_key}
-        self._next_timer = min(self._next_timer, deadline)
-
-    def _drop_pending(self, chunk_key: bytes) -> None:
-        del self._pending[chunk_key]
-        self._changed.add(chunk_key)
-
     def _earliest_timer(self) -> int:
-        deadline = min((pending.deadline for pending in self._pending.values()), default=MAX_TIME)
+        deadline = min((pending.deadline for pending in self._pending.records.values()), default=MAX_TIME)
         oldest = min((record.at for record in self._records.values()), default=MAX_TIME)
         return min(deadline, oldest + self._keep_ms)
 
