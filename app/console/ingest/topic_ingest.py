@@ -154,8 +154,7 @@ class TopicIngest:
                     await self._update(consumer, reader)
                 await asyncio.sleep(0)
         finally:
-            with suppress(KafkaError, OSError):
-                await consumer.stop()
+            await stop_consumer(consumer)
 
     def _fold(self, batches: Mapping[TopicPartition, list[ConsumerRecord]], reader: TopicReader) -> None:
         now = wall_ms()
@@ -234,3 +233,16 @@ class TopicIngest:
             with suppress(KafkaError, OSError):
                 await self._producer.stop()
             self._producer = None
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer whose broker may be gone; raise CancelledError only if this task itself is cancelled."""
+    try:
+        await consumer.stop()
+    except (KafkaError, OSError):
+        pass
+    except asyncio.CancelledError:
+        # Without its broker, a consumer lets the CancelledError of its own tasks through to whoever stops it.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
