@@ -195,6 +195,31 @@ async def test_a_telephone_shows_what_is_urgent_without_scrolling_sideways(brows
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+async def test_what_is_due_overlaps_nothing_on_a_telephone(browser: Browser):
+    console = ConsoleStage().play_lines(*market())
+    over = """() => [...document.querySelectorAll(".due tr")].filter((row) => {
+        const boxes = [...row.querySelectorAll("td > *")].map((one) => one.getBoundingClientRect());
+        return boxes.some((a, i) => boxes.slice(i + 1).some((b) =>
+            a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 4 && b.top < a.bottom - 4));
+    }).map((row) => row.textContent)"""
+    async with served(console) as address:
+        for width in (400, 1000):
+            async with page_of(browser, viewport={"width": width, "height": 800}) as page:
+                for path in ("/obligations", "/supplier?id=s"):
+                    await page.goto(address + path)
+                    assert await page.locator(".due tbody tr").count() > 0
+                    assert (width, path, await page.evaluate(over)) == (width, path, [])
+
+
+async def test_a_telephone_shows_the_state_of_the_connection_and_whole_headings(browser: Browser):
+    console = ConsoleStage().take("room-status", live("r"))
+    async with served(console) as address, page_of(browser, viewport={"width": 400, "height": 800}) as page:
+        await page.goto(address)
+        await expect(page.locator("#state")).to_have_text("Live")
+        for one in ("#state", ".head .c-open", ".head .c-room"):
+            assert await page.locator(one).evaluate("one => one.scrollWidth <= one.clientWidth"), one
+
+
 async def test_each_browser_shows_its_own_time_zone_until_its_person_chooses_another(browser: Browser):
     console = ConsoleStage().take("room-status", live("r")).take("verdict", verdict())
     async with served(console) as address, page_of(browser, timezone_id="Asia/Shanghai") as page:
@@ -345,6 +370,9 @@ async def test_a_hosts_page_is_accessible_on_a_screen_and_on_a_phone(browser: Br
             async with page_of(browser, **options) as page:
                 await page.goto(f"{address}{path}&lang={language}")
                 await expect(page.locator("article.risk")).to_be_visible()
+                left = "one => one.getBoundingClientRect().left"
+                heads = [await page.locator(one).evaluate(left) for one in ("h1", ".title h2", "#verdicts-title")]
+                assert max(heads) - min(heads) < 1, "the headings stand in one line"
                 for summary in await page.locator("summary").all():
                     await summary.click()
                 assert await serious(page) == []

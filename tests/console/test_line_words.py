@@ -9,7 +9,9 @@ from vigil.app.console.views.text import WORDS
 from vigil.app.domain.ledger.rules import LineRules
 from vigil.app.domain.rulebook.products import conditions_of
 from vigil.app.domain.rulebook.programmes import Stage
-from vigil.app.messages import Language
+from vigil.app.messages import CATALOGUES, Language
+from vigil.app.simulate.words import INDUSTRIES
+from vigil.topics.rooms import ROOM_TOPICS
 
 
 @pytest.mark.parametrize("language", WORDS)
@@ -59,3 +61,23 @@ def test_conditions_say_the_numbers_of_the_rulebook_and_those_of_another_are_sho
         "dispatch-soon",
     ]
     assert say("info", None) == "info"
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_every_industry_and_topic_of_evidence_has_its_words(language: Language):
+    rules = LineRules(RULEBOOK)
+    industries = {*rules.stars, *rules.selection, *INDUSTRIES, "unknown"}
+    named = [("industry", name) for name in sorted(industries)] + [("topic", topic) for topic in ROOM_TOPICS]
+    assert [one for one in named if ".".join(one) not in CATALOGUES[language]] == []
+
+
+def test_a_label_is_said_in_words_and_an_unknown_one_as_it_came():
+    assert WORDS["en"].label("rights:portrait") == "portrait"
+    assert WORDS["zh"].label("rights:portrait") == "肖像"
+    assert WORDS["zh"].label("restricted:fda") == "FDA 商品"
+    assert WORDS["zh"].label("rights:v1.2") == "rights:v1.2"
+
+
+def test_how_long_ago_is_said_in_the_readers_language():
+    assert WORDS["en"].script()["ago.minute"] == "−{n} min"
+    assert WORDS["zh"].script()["ago.minute"] == "{n} 分钟前"

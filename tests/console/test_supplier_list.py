@@ -77,7 +77,7 @@ def test_without_a_choice_or_with_an_unknown_one_it_is_by_score(console: Console
 
 def test_each_row_says_what_the_other_orders_go_by(console: ConsoleStage) -> None:
     text = shown(console, "/suppliers?by=at-risk")[1]
-    many = r"many toys 50 50\.0 % 25\.0 % 480\.50 2 .* 2022-08-21 05:00:00"
+    many = r"many Toys 50 50\.0 % 25\.0 % 480\.50 2 .* 2022-08-21 05:00:00"
     assert re.search(f"{many} next – – – – – 1 .* 2022-08-20 20:00:00", text), text
 
 

@@ -56,7 +56,8 @@ export function left(due) {
 /** How long ago an event time is, by its largest unit. */
 export function ago(at) {
   const seconds = Math.max(0, Math.floor((now() - at) / 1000));
-  return seconds < 60 ? `−${seconds} s` : seconds < 3600 ? `−${Math.floor(seconds / 60)} min` : seconds < 172800 ? `−${Math.floor(seconds / 3600)} h` : `−${Math.floor(seconds / 86400)} d`;
+  const [unit, length] = seconds < 60 ? ["second", 1] : seconds < 3600 ? ["minute", 60] : seconds < 172800 ? ["hour", 3600] : ["day", 86400];
+  return say("ago." + unit).replace("{n}", Math.floor(seconds / length));
 }
 
 /** Listen to changes. A connection that is silent for 12 seconds counts as lost, and is opened again. */

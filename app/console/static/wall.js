@@ -92,7 +92,7 @@ function fill(slot, row) {
   cells.room.replaceChildren(link("room", row.r));
   cells.host.replaceChildren(link("host", row.h));
   const stream = row.l ? "lost" : row.s;
-  cells.stream.replaceChildren(...(stream && stream !== "live" ? [element("span", "badge bad", say("stream." + stream))] : [element("span", "badge ok", stream ? say("stream.live") : "–")]));
+  cells.stream.replaceChildren(...(stream && stream !== "live" ? [element("span", stream === "ended" ? "badge" : "badge bad", say("stream." + stream))] : [element("span", "badge ok", stream ? say("stream.live") : "–")]));
   const add = (cell, [one, clock]) => { cell.append(one); if (clock) slot.clocks.push(clock); };
   cells.open.replaceChildren();
   const most = row.o.length <= room ? row.o.length : Math.max(1, room - 1);
@@ -183,7 +183,7 @@ function item(one) {
   where.append(room);
   const steps = element("span", "steps", one.t.map((step) => (one.q.includes(step) ? one.q : [step]).map((each) => say("step." + each)).join(say("or"))).join(say("comma")) + (one.c > 1 ? ` (${one.c})` : ""));
   entry.append(what, when, where, steps);
-  if (one.j && one.j !== one.u) entry.insertBefore(element("bdi", "label", one.j), when);
+  if (one.j && one.j !== one.u) entry.insertBefore(element("bdi", "label", say("label." + one.j)), when);
   if (one.d) entry.append(element("span", "reviewed " + one.d, say("reviewed." + one.d)));
   return entry;
 }

@@ -20,9 +20,10 @@ SCRIPT_WORDS: Final = (
     "or",
     "continuing",
 )
+SCRIPT_TIMES: Final = ("ago.second", "ago.minute", "ago.hour", "ago.day")
 """What the scripts need besides the names of rules, bands, steps and streams."""
 
-SCRIPT_PREFIXES: Final = ("step.", "stream.", "reviewed.", "band.")
+SCRIPT_PREFIXES: Final = ("step.", "stream.", "reviewed.", "band.", "label.")
 
 
 class Words:
@@ -45,6 +46,10 @@ class Words:
         """The words of a name that the rulebook gives: a duty, a programme, an ability; the name itself without any."""
         code = f"{table}.{name}"
         return self(code) if code in CATALOGUES[self.language] else name
+
+    def label(self, label: str) -> str:
+        """The words of upstream's label of a picture or comment; the label itself without any."""
+        return self.named("label", label)
 
     def condition(self, name: str, limits: StarConditions | None) -> str:
         """What a condition or an ability of a product says, with the numbers behind its name."""
@@ -95,6 +100,7 @@ class Words:
         names = [code for code in codes if code.startswith(SCRIPT_PREFIXES) and not code.endswith(".say")]
         words = {code: self(code) for code in (*names, *SCRIPT_WORDS)}
         words["continuing.since"] = self("continuing.since", time="{time}")
+        words |= {code: self(code, n="{n}") for code in SCRIPT_TIMES}
         return words | {f"rule.{rule}": name for rule, name in self.rules().items()}
 
 
