@@ -24,7 +24,7 @@ def _ascending(values: Iterable[float], what: str) -> None:
 class SupplierLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """How a supplier's metrics are counted, and how long its events are remembered.
 
-    A rolling window has one key, `…_days`; suppliers/metrics.py names the key of each total's window.
+    A rolling window has one key, `…_days`; suppliers/metric_table.py names the key of each total's window.
     """
 
     response_within_h: Hours

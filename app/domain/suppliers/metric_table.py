@@ -10,7 +10,8 @@ A total is a sum. Something is added to it at one time and taken away from it wh
     settled, refunded ── gmv_90d ± ────── until 90 days after
     paid ─────────────── gmv_month ────── until the month's end
 
-Both tables are read once, when the module is loaded, into the tuples below them, by which metrics.py counts.
+Both tables are read once, when the module is loaded, into the tuples below them, by which metrics.py and
+running_totals.py count.
 
 A new total is a row at the end of TOTALS and a field of SupplierTotals; a new metric is a row of METRICS and a field of
 Metrics. docs/architecture.md has the whole list of what to edit.

@@ -172,8 +172,9 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
             if event.kind in PIN_KINDS:
                 id_ = f"{event.supplier_id}:{event.quote_id}:{event.kind}"
                 collector.emit("quote-by-rfq", event.rfq_id, id_, event.at, event)
-        if metrics.rolling.changes_at < self.earliest_timer:
-            self.earliest_timer = metrics.rolling.changes_at
+        changes_at = metrics.totals.rolling.changes_at
+        if changes_at < self.earliest_timer:
+            self.earliest_timer = changes_at
 
     def _apply_other(self, event: SupplierEvent, passed: int, collector: OutputCollector) -> None:
         """Apply what is neither a quote nor a payment."""
@@ -240,7 +241,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         metrics, main = self._metrics, self._main
         if metrics is not None:
             self.earliest_timer = min(
-                metrics.next_change(main.now),
+                metrics.totals.next_change(main.now),
                 self._assess_at,
                 self._expires_at(),
                 main.resend_at,
@@ -281,11 +282,11 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         if now > main.now:
             main.now = now
         metrics = self._metrics or self._begin({})
-        if main.now >= metrics.edge:
+        if main.now >= metrics.totals.edge:
             metrics.pass_edges(main.now)
         if main.watermark >= self._assess_at:
             self._set_assessed_month()
-            metrics.month_ends.drop_before(self._assessed - 1)
+            metrics.totals.month_ends.drop_before(self._assessed - 1)
             self._profiles.expire(min(self._assessed_end, main.now - RETENTION))
         if main.watermark - main.expired_until >= EXPIRE_EVERY_MS:
             main.expired_until = main.watermark
@@ -363,7 +364,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         if self._metrics is None or not self._is_ranked():
             return None
         profile = self._profiles.at(main.now)
-        entry = self._entry(profile, main.now, None, self._metrics.totals(main.now), main.assessed)
+        entry = self._entry(profile, main.now, None, self._metrics.totals.as_of(main.now), main.assessed)
         return entry if always or not _same_content(entry, main.current_entry) else None
 
     def _changed_month_entry(self, always: bool) -> RankingEntry | None:
@@ -373,7 +374,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
             return None
         if main.first_at > end:
             return None
-        totals = self._metrics.totals_at_end_of(self._assessed)
+        totals = self._metrics.totals.at_end_of(self._assessed)
         entry = self._entry(self._profiles.at(end), end, month_name(self._assessed), totals, None)
         return entry if always or entry != main.month_entry else None
 
@@ -459,7 +460,7 @@ class SupplierState(KeyStateDefaults[SupplierEvent]):
         chunks: dict[bytes, bytes | None] = {}
         if self._metrics is not None:
             self._metrics.dump(chunks)
-            store_month_ends(main, self._metrics.month_ends.totals)
+            store_month_ends(main, self._metrics.totals.month_ends.totals)
         self._lines.dump(chunks)
         chunks[b""] = encode(main)
         return chunks

@@ -35,5 +35,5 @@ def test_a_total_that_a_stored_month_end_does_not_have_is_0() -> None:
     stored.month_end_totals = {month: " ".join(text.split()[:-2])}
     loaded = SupplierMachine(RULEBOOK).load("s", {b"": msgspec.msgpack.encode(stored)})
     assert loaded._metrics is not None
-    totals = loaded._metrics.totals_at_end_of(month)
+    totals = loaded._metrics.totals.at_end_of(month)
     assert (totals.quotes_month, totals.gmv_90d, totals.gmv_month) == (1, 0, 0)

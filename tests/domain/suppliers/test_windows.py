@@ -138,7 +138,7 @@ def test_totals_are_those_of_a_naive_recount_at_every_instant(steps: list[Any]) 
         if metrics is None:
             continue
         now = state._main.now
-        totals = metrics.totals(now)
+        totals = metrics.totals.as_of(now)
         expected = recount(player.counted, now)
         assert {name: getattr(totals, name) for name in expected} == expected
         last_month = month_start(month_of(now)) - 1
@@ -157,7 +157,7 @@ def test_month_ends_are_those_of_a_naive_recount(steps: list[Any]) -> None:
         return
     for month in (player.state._assessed, player.state._assessed - 1):
         end = month_start(shifted((month // 12, month % 12 + 1), 1)) - 1
-        totals, expected = metrics.totals_at_end_of(month), recount(player.counted, end)
+        totals, expected = metrics.totals.at_end_of(month), recount(player.counted, end)
         assert {name: getattr(totals, name) for name in expected} == expected
 
 
@@ -196,4 +196,4 @@ def test_what_counts_again_in_a_longer_window_is_in_a_month_end_that_is_jumped_o
         )  # fmt: skip
     metrics = player.state._metrics
     assert metrics is not None
-    assert metrics.totals(at("2022-09-20")).prior_gmv_90d == 10_00
+    assert metrics.totals.as_of(at("2022-09-20")).prior_gmv_90d == 10_00
