@@ -128,13 +128,9 @@ class LinesPart:
         self._lines.stale_supplier()
 
     def profile_changed(self) -> None:
-        """The supplier's profile changed."""
+        """The supplier's profile changed, or its assessed score and with it its quota."""
         if self._rules.judges_rights or self.ledger:
             self._lines.stale_supplier()
-
-    def assessed(self) -> None:
-        """The supplier's assessed score changed, and with it its quota."""
-        self.profile_changed()
 
     def gold_quote(self, quote: Quote) -> None:
         """Take an event of a quote to a gold RFQ: its submission counts."""

@@ -11,10 +11,12 @@ from vigil.app.domain.rooms.restricted import decode_referred
 from vigil.app.domain.rulebook import Rulebook
 from vigil.app.domain.rulebook.suppliers import SUPPLIER_SECTIONS
 from vigil.app.domain.subject import starts_of
+from vigil.app.domain.suppliers.events import SupplierEvent
 from vigil.app.domain.suppliers.line_events import LINE_TOPICS, decode_line_event
 from vigil.app.domain.suppliers.lines_part import AtTheEnd
 from vigil.app.domain.suppliers.rules import SupplierRules
-from vigil.app.domain.suppliers.supplier import StateRules, SupplierEvent, SupplierState
+from vigil.app.domain.suppliers.state_rules import StateRules
+from vigil.app.domain.suppliers.supplier import SupplierState
 from vigil.app.engine.storage.steps import finish
 from vigil.app.engine.subject import (
     Arrival,
