@@ -61,7 +61,7 @@ test-kafka: install ## run the tests on Apache Kafka; fail if it cannot be start
 	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "kafka and not slow"
 
 test-ci: install ## run the longer tests that `.ci/run` adds to those of `make test`
-	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "ci and not slow"
+	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest $(SPREAD) -m "ci and not slow"
 
 test-slow: install ## run the tests that take minutes, and those of `make test-ci`
 	VIGIL_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m "slow or ci"
