@@ -13,6 +13,9 @@ from vigil.app.observability.terminal import mask_control_chars
 
 SHOWN: Final = 8
 
+NOTE: Final = 160
+"""Characters of one note of evidence: a quotation, which a verdict has cut already, is shown to its end."""
+
 
 def plain(text: str, limit: int = 200) -> str:
     """Return a text of an event that is safe in a terminal, cut to `limit` characters."""
@@ -72,7 +75,7 @@ class DemoView:
         span = f" ({lasted:.0f} s, from {clock(verdict['since'])})" if lasted else ""
         evidence = verdict["evidence"]
         notes = evidence[-1:] if len(evidence) == 2 else evidence
-        evidence_text = "; ".join(plain(f"{clock(item['at'])} {item['note']}", 110) for item in notes)
+        evidence_text = "; ".join(plain(f"{clock(item['at'])} {item['note']}", NOTE) for item in notes)
         return f"{self.rulebook.description_of(verdict['rule'], verdict['rulebook'])}{span} {evidence_text}."
 
     def action(self, verdict: dict[str, Any]) -> str:

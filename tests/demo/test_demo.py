@@ -17,6 +17,7 @@ from vigil.app.demo.picture import picture
 from vigil.app.demo.run import Demo, DemoOptions, DemoParts, worker_settings
 from vigil.app.demo.supervised_worker import RESTARTS, DemoError, SupervisedWorker
 from vigil.app.demo.view import DemoView, lines, plain
+from vigil.app.domain.rooms.emitter import shown
 from vigil.app.domain.rulebook.reader import load_rulebook
 from vigil.app.kafka.embedded_broker import EmbeddedBroker
 from vigil.app.kafka.settings import SettingsError
@@ -86,6 +87,13 @@ def test_texts_of_events_cannot_control_the_terminal() -> None:
     line = view.line("verdict", verdict)
     assert line is not None
     assert "\x1b" not in line
+
+
+def test_a_quotation_is_shown_to_its_end() -> None:
+    note = f"comment c-11-397 labelled 'rights:portrait': {shown('she does not have a contract with us ' * 9)}"
+    verdict = {"rule": "rights", "rulebook": "2022-07-19", "since": 1, "at": 1}
+    verdict["evidence"] = [{"topic": "comment", "at": 1, "note": note}]
+    assert DemoView(load_rulebook()).reason(verdict).endswith("…'.")
 
 
 def duty(supplier_id: str, at: int, status: str) -> dict[str, Any]:
